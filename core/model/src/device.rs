@@ -1,0 +1,361 @@
+//! Device → service → property / action / event: one shape for computers, phones, lamps, TVs, watches
+//! and cars. Service, property and unit names are Matter's words in kebab-case where Matter has them,
+//! MIoT-Spec's standard names otherwise.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, FieldCode, Value};
+
+/// Anything Accord can see, this machine included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Stable on this hub.
+    pub id: DeviceId,
+    /// What sort of thing it is.
+    pub kind: DeviceKind,
+    /// As its owner calls it. From outside: escape with [`crate::text::for_screen`] before showing.
+    pub name: String,
+    /// Who made it, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maker: Option<String>,
+    /// Which model, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The room the owner put it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// Whether and how it can be reached now.
+    pub reach: Reach,
+    /// The device that speaks for it (a hub for a lamp).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<DeviceId>,
+    /// What it offers.
+    pub services: Vec<Service>,
+}
+
+impl Device {
+    /// A device with no services, not reachable.
+    pub fn new(id: DeviceId, kind: DeviceKind, name: impl Into<String>) -> Self {
+        Self {
+            id,
+            kind,
+            name: name.into(),
+            maker: None,
+            model: None,
+            room: None,
+            reach: Reach::Offline,
+            via: None,
+            services: Vec::new(),
+        }
+    }
+    /// With one more service.
+    #[must_use]
+    pub fn with(mut self, service: Service) -> Self {
+        self.services.push(service);
+        self
+    }
+    /// The first instance of a service.
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.id == id)
+    }
+}
+
+/// What sort of thing a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum DeviceKind {
+    Computer,
+    Laptop,
+    Phone,
+    Tablet,
+    Tv,
+    Speaker,
+    Watch,
+    Car,
+    Light,
+    Plug,
+    Sensor,
+    Lock,
+    Climate,
+    Cover,
+    Vacuum,
+    Camera,
+    Hub,
+    Other,
+}
+
+impl DeviceKind {
+    /// Every kind, in the order UIs list them.
+    pub const ALL: [Self; 18] = [
+        Self::Computer,
+        Self::Laptop,
+        Self::Phone,
+        Self::Tablet,
+        Self::Tv,
+        Self::Speaker,
+        Self::Watch,
+        Self::Car,
+        Self::Light,
+        Self::Plug,
+        Self::Sensor,
+        Self::Lock,
+        Self::Climate,
+        Self::Cover,
+        Self::Vacuum,
+        Self::Camera,
+        Self::Hub,
+        Self::Other,
+    ];
+    /// The word used in JSON, on the command line and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Computer => "computer",
+            Self::Laptop => "laptop",
+            Self::Phone => "phone",
+            Self::Tablet => "tablet",
+            Self::Tv => "tv",
+            Self::Speaker => "speaker",
+            Self::Watch => "watch",
+            Self::Car => "car",
+            Self::Light => "light",
+            Self::Plug => "plug",
+            Self::Sensor => "sensor",
+            Self::Lock => "lock",
+            Self::Climate => "climate",
+            Self::Cover => "cover",
+            Self::Vacuum => "vacuum",
+            Self::Camera => "camera",
+            Self::Hub => "hub",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for DeviceKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("`{}` is no kind of device; one of: {}", crate::text::for_screen(text, 30), known.join(", "))
+        })
+    }
+}
+
+/// Whether and how a device can be reached now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// On this network, directly.
+    Local,
+    /// Through a relay that the owner configured.
+    Relayed,
+    /// Through a vendor's servers.
+    Cloud,
+    /// Not now.
+    Offline,
+}
+
+/// One ability of a device: a port.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// The standard name, for example `files`, `light`, `battery`.
+    pub id: String,
+    /// Which one of several alike (gang, endpoint); 0 for the first.
+    #[serde(default)]
+    pub instance: u16,
+    /// What the owner or maker calls this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// State that can be read, written or watched.
+    #[serde(default)]
+    pub properties: Vec<Property>,
+    /// Things it can be told to do.
+    #[serde(default)]
+    pub actions: Vec<Action>,
+    /// Things it tells of by itself.
+    #[serde(default)]
+    pub events: Vec<Event>,
+    /// The last known values by property id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Value>,
+}
+
+/// One piece of state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Property {
+    /// Standard name within the service.
+    pub id: String,
+    /// The type of its value.
+    pub format: Format,
+    /// The unit, normalised at the bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+    /// Limits of a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// Numbers and names of an enum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<(i64, String)>,
+    /// Can be read.
+    pub read: bool,
+    /// Can be written.
+    pub write: bool,
+    /// Tells of changes by itself.
+    pub notify: bool,
+    /// How prominent it is.
+    pub role: Role,
+    /// The kind of personal data it holds, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<FieldCode>,
+}
+
+impl Property {
+    /// A readable, notifying property.
+    pub fn state(id: &str, format: Format) -> Self {
+        Self {
+            id: id.to_owned(),
+            format,
+            unit: None,
+            range: None,
+            values: Vec::new(),
+            read: true,
+            write: false,
+            notify: true,
+            role: Role::Primary,
+            sensitive: None,
+        }
+    }
+    /// Also writable.
+    #[must_use]
+    pub fn writable(mut self) -> Self {
+        self.write = true;
+        self
+    }
+    /// In this unit.
+    #[must_use]
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+    /// Within these limits.
+    #[must_use]
+    pub fn range(mut self, min: f64, max: f64, step: f64) -> Self {
+        self.range = Some(Range { min, max, step });
+        self
+    }
+    /// Holding personal data of this kind.
+    #[must_use]
+    pub fn sensitive(mut self, field: FieldCode) -> Self {
+        self.sensitive = Some(field);
+        self
+    }
+}
+
+/// The type of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Format {
+    Bool,
+    Int,
+    Float,
+    Text,
+    Enum,
+    Bytes,
+}
+
+/// Normalised units. Native scales (0..254, mired, 0.01 °C) stay inside the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Unit {
+    Percent,
+    Kelvin,
+    Celsius,
+    Watt,
+    KilowattHour,
+    Volt,
+    Ampere,
+    Lux,
+    Metre,
+    Second,
+    Pascal,
+    PartsPerMillion,
+    Byte,
+    MetrePerSecond,
+    Decibel,
+}
+
+/// Limits of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Smallest difference; 0 when any.
+    pub step: f64,
+}
+
+/// How prominent a property is in a UI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// On the card.
+    Primary,
+    /// In the settings.
+    Config,
+    /// In the details.
+    Diagnostic,
+}
+
+/// Something a device can be told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Standard name within the service.
+    pub id: String,
+    /// What it takes.
+    #[serde(default)]
+    pub inputs: Vec<Property>,
+    /// What it answers.
+    #[serde(default)]
+    pub outputs: Vec<Property>,
+    /// What it does to the world; decides what is asked again.
+    pub effect: Effect,
+}
+
+/// What an action does to the world, mildest first. [`Effect::Security`] and above is asked per use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing lasting.
+    Safe,
+    /// Something moves, heats or makes a noise.
+    Physical,
+    /// Something opens, unlocks or looks.
+    Security,
+    /// Something is lost.
+    Destructive,
+}
+
+/// Something a device tells of by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Standard name within the service.
+    pub id: String,
+    /// What it carries.
+    #[serde(default)]
+    pub arguments: Vec<Property>,
+    /// The kind of personal data it holds, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<FieldCode>,
+}
