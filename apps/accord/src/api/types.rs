@@ -1,0 +1,574 @@
+//! What the local API says and takes, as JSON. Everything under `/api/v1`; the OpenAPI document made
+//! from these types is at `/api/v1/openapi.json`, and the web UI's types are generated from it.
+//!
+//! Ids are stable strings, times RFC 3339, sizes bytes, durations seconds, rates bytes per second.
+
+use accord_model::{DeviceKind, FieldCode, Reach, Service, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /status`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    pub version: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
+    /// This machine's device id in `devices`.
+    pub device: String,
+    pub state_dir: String,
+    /// Address of the web UI, when it is served.
+    pub http: Option<String>,
+    /// Whether this hub looks for and shows itself to devices on the network.
+    pub discovery: Switch,
+    pub uptime_s: u64,
+    pub ledger: LedgerHead,
+    /// Consent prompts that wait for the owner.
+    pub prompts: usize,
+    /// Incoming offers that wait for the owner.
+    pub offers: usize,
+    /// What is off because it was refused or never asked, and how to turn it on.
+    pub off: Vec<OffFeature>,
+    /// First start: nobody has decided anything yet.
+    pub first_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    On,
+    /// Refused by the owner.
+    Off,
+    /// Never decided.
+    Undecided,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct OffFeature {
+    pub entry: String,
+    pub title: String,
+    /// What does not work without it.
+    pub effect: String,
+    /// A command that turns it on.
+    pub turn_on: String,
+}
+
+/// `GET /devices` → `{ "devices": [Device] }`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Devices {
+    pub devices: Vec<Device>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Device {
+    pub id: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
+    pub maker: Option<String>,
+    pub model: Option<String>,
+    pub room: Option<String>,
+    pub favourite: bool,
+    pub trust: Trust,
+    #[schema(value_type = String)]
+    pub reach: Reach,
+    /// `ip:port` forms, best first.
+    pub addresses: Vec<String>,
+    /// The live path, when connected.
+    pub path: Option<Path>,
+    /// Which bridge speaks for it: `link`, …
+    pub bridge: String,
+    pub first_seen: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
+    /// Accept what it sends without asking.
+    pub auto_accept: bool,
+    #[schema(value_type = Vec<Object>)]
+    pub services: Vec<Service>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// This machine.
+    Own,
+    Paired,
+    /// Seen on the network, not paired.
+    Seen,
+    Blocked,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Path {
+    /// `quic` or `tls`.
+    pub carrier: String,
+    pub address: String,
+    pub relayed: bool,
+    pub rtt_ms: Option<f64>,
+}
+
+/// `PATCH /devices/{id}`: only what is given changes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceChange {
+    /// A name of the owner's own; empty to go back to the device's.
+    pub name: Option<String>,
+    pub room: Option<String>,
+    pub favourite: Option<bool>,
+    pub blocked: Option<bool>,
+    pub auto_accept: Option<bool>,
+}
+
+/// `POST /devices`: look for a hub at an address where multicast is blocked.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddDevice {
+    /// `ip:port`.
+    pub address: String,
+}
+
+/// `GET /pairings`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Pairings {
+    /// Devices that are paired.
+    pub paired: Vec<PairedDevice>,
+    /// Pairings that run now or ended in the last minutes.
+    pub running: Vec<Pairing>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PairedDevice {
+    pub device: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
+    pub since: Timestamp,
+    pub until: Option<Timestamp>,
+    /// Short form of the other device's statement key, to compare by eye.
+    pub fingerprint: String,
+    /// The head of their ledger that we keep as witness, and ours that they keep.
+    pub witness_of: Option<LedgerHead>,
+    pub witnessed_by: Option<LedgerHead>,
+}
+
+/// `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartPairing {
+    /// A device from `devices` (its id or its name).
+    pub device: Option<String>,
+    /// A ticket or the content of a QR code: `accord:pair/1?…`.
+    pub ticket: Option<String>,
+    /// `ip:port` of a hub.
+    pub address: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Pairing {
+    pub id: String,
+    pub direction: Direction,
+    pub method: PairingMethod,
+    pub state: PairingState,
+    pub device: Option<String>,
+    pub name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub kind: Option<DeviceKind>,
+    /// Six digits to compare with the other screen.
+    pub code: Option<String>,
+    /// What the other device will learn once paired (entry `link/connection`).
+    pub shares: Vec<Field>,
+    pub error: Option<String>,
+    pub deadline: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairingMethod {
+    Code,
+    Ticket,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairingState {
+    Connecting,
+    /// A code is shown; our owner has not said whether it matches (or, by ticket, whether to let this device in).
+    Compare,
+    /// Our owner agreed; the other has not yet.
+    Waiting,
+    Done,
+    Failed,
+}
+
+/// `POST /pairings/{id}/confirm`: with the code typed from the other screen, or without when the owner compared it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmPairing {
+    pub code: Option<String>,
+}
+
+/// `POST /pairings/ticket`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Ticket {
+    /// The pairing that waits for someone to use it.
+    pub pairing: String,
+    pub ticket: String,
+    /// The same as a QR code.
+    pub qr_svg: String,
+    pub expires: Timestamp,
+}
+
+/// `GET /transfers` → `{ "transfers": [Transfer] }`, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Transfers {
+    pub transfers: Vec<Transfer>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Transfer {
+    pub id: String,
+    pub direction: Direction,
+    pub device: String,
+    pub device_name: String,
+    pub kind: TransferKind,
+    pub state: TransferState,
+    /// The first names, for a preview.
+    pub items: Vec<TransferItem>,
+    pub files_total: u64,
+    pub files_done: u64,
+    pub bytes_total: u64,
+    pub bytes_done: u64,
+    /// Bytes per second now.
+    pub rate: Option<u64>,
+    pub remaining_s: Option<u64>,
+    /// `quic` or `tls`.
+    pub carrier: Option<String>,
+    pub created: Timestamp,
+    pub finished: Option<Timestamp>,
+    /// Text, for `kind: text|url`.
+    pub text: Option<String>,
+    /// Where it was saved, for finished incoming transfers.
+    pub saved_to: Option<String>,
+    /// What went wrong and what to do; also what was skipped.
+    pub message: Option<String>,
+    /// Items that were not transferred, each with its reason.
+    pub skipped: Vec<String>,
+    /// An incoming offer that waits for the owner is refused by itself at this time.
+    pub deadline: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TransferItem {
+    pub name: String,
+    pub size: Option<u64>,
+    pub folder: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferKind {
+    Files,
+    Text,
+    Url,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransferState {
+    /// Looking for a way to the device.
+    Connecting,
+    /// Offered; the receiving owner has not answered.
+    Offered,
+    Running,
+    /// The link broke; goes on by itself when it is back.
+    Paused,
+    Done,
+    Failed,
+    /// The receiving owner said no.
+    Refused,
+    Cancelled,
+}
+
+/// `POST /transfers`: `device` and exactly one of the others. Answers `Transfer`, or 409 with
+/// [`ApiError`] `consent-needed` when the owner has not decided.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartTransfer {
+    pub device: String,
+    /// Absolute paths on this machine (command line).
+    pub paths: Option<Vec<String>>,
+    pub text: Option<String>,
+    pub url: Option<String>,
+    /// Files that were uploaded from the browser: the id that `POST /uploads` gave.
+    pub upload: Option<String>,
+}
+
+/// `POST /uploads` (empty) makes one; `PUT /uploads/{id}/files?path=a/b.txt&mtime=…` streams one file's bytes into it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Upload {
+    pub id: String,
+}
+
+/// `GET /inbox`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Inbox {
+    /// Folder where received files lie.
+    pub folder: String,
+    /// Offers that wait for the owner.
+    pub offers: Vec<Transfer>,
+    /// What was received, newest first.
+    pub received: Vec<Transfer>,
+}
+
+/// `POST /inbox/{id}/accept`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// From now on accept everything this device sends.
+    #[serde(default)]
+    pub always: bool,
+}
+
+/// `GET /entries` → `{ "entries": [Entry] }`: the statement joined with the owner's decisions and what was shared.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Entries {
+    pub statement: StatementInfo,
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StatementInfo {
+    pub title: String,
+    pub version: String,
+    pub publisher: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    pub key: String,
+    pub title: String,
+    /// Who receives: `paired-device`, `local-network`, `relay`, or a company.
+    pub recipient: String,
+    pub recipient_name: String,
+    pub means: String,
+    pub fields: Vec<Field>,
+    pub purpose: String,
+    pub scenario: String,
+    pub method: String,
+    pub transport: String,
+    pub hosts: Vec<String>,
+    pub storage: String,
+    pub retention: String,
+    pub rules_url: Option<String>,
+    pub fingerprint: String,
+    pub consents: Vec<Consent>,
+    /// The newest disclosures and refusals under this entry.
+    pub lately: Vec<Record>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Field {
+    #[schema(value_type = String)]
+    pub code: FieldCode,
+    pub label: String,
+    pub required: bool,
+    pub sensitive: bool,
+}
+
+/// `GET /consents` → `{ "consents": [Consent] }`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Consents {
+    pub consents: Vec<Consent>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Consent {
+    pub id: String,
+    pub entry: String,
+    pub entry_title: String,
+    /// `any`, `network:lan`, `device:<id>`, `host:<name:port>`.
+    pub to: String,
+    pub to_name: String,
+    pub choice: Choice,
+    pub state: ConsentState,
+    #[schema(value_type = Vec<String>)]
+    pub fields: Vec<FieldCode>,
+    pub decided: Timestamp,
+    pub until: Option<Timestamp>,
+    pub withdrawn: Option<Timestamp>,
+    /// Why it lapsed: what the new statement shares in addition.
+    pub difference: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    Always,
+    Once,
+    Until,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentState {
+    Given,
+    Refused,
+    /// A `once` that was used.
+    Used,
+    Expired,
+    Withdrawn,
+    /// The statement widened; asks again.
+    Lapsed,
+}
+
+/// `POST /consents`: the owner decides. Takes effect before it answers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    pub entry: String,
+    /// As in [`Consent::to`]; a device's id or name is taken too. Without it: any recipient of the entry's class.
+    pub to: Option<String>,
+    pub choice: Choice,
+    /// With `until`.
+    pub until: Option<Timestamp>,
+    /// Only these fields; all when absent. Required fields cannot be left out.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub fields: Option<Vec<FieldCode>>,
+    /// Where the owner saw the entry: `web`, `cli`, `phone`.
+    pub surface: Option<String>,
+}
+
+/// `GET /prompts` → `{ "prompts": [Prompt] }`: decisions that something waits for, in context.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Prompts {
+    pub prompts: Vec<Prompt>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Prompt {
+    pub id: String,
+    pub entry: Entry,
+    pub to: String,
+    pub to_name: String,
+    /// What wants it, in the owner's words: "Send 3 files to Phone".
+    pub because: String,
+    /// What widened since the owner last agreed.
+    pub difference: Option<String>,
+    pub asked: Timestamp,
+}
+
+/// `GET /ledger?search=&kind=&entry=&recipient=&before=&limit=` → newest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LedgerPage {
+    pub head: LedgerHead,
+    pub records: Vec<Record>,
+    /// Pass as `before` for the next page.
+    pub next: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LedgerHead {
+    pub size: u64,
+    /// Root hash, hex.
+    pub root: String,
+    /// When the last checkpoint was signed.
+    pub signed: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    pub seq: u64,
+    pub time: Timestamp,
+    /// `statement`, `notice-shown`, `decision`, `intent`, `sent`, `refused`, `received`, `error`, `checkpoint`, `erased`.
+    pub kind: String,
+    pub entry: Option<String>,
+    pub recipient: Option<String>,
+    pub recipient_name: Option<String>,
+    #[schema(value_type = Vec<String>)]
+    pub fields: Vec<FieldCode>,
+    pub address: Option<String>,
+    /// Bytes of content.
+    pub bytes: Option<u64>,
+    /// Bytes on the wire where the socket is ours to count.
+    pub wire_bytes: Option<u64>,
+    pub digest: Option<String>,
+    /// The record this one closes or refers to.
+    pub refers: Option<u64>,
+    pub scenario: Option<String>,
+    pub message: Option<String>,
+    /// File names and the like; gone after erasure.
+    pub details: Vec<String>,
+    /// Leaf hash, hex.
+    pub hash: String,
+}
+
+/// `POST /ledger/verify`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Verification {
+    pub ok: bool,
+    pub records: u64,
+    pub checkpoints: u64,
+    pub witnesses: u64,
+    pub root: String,
+    /// What is wrong, each with the first record concerned.
+    pub problems: Vec<String>,
+}
+
+/// `GET|PUT /settings`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub name: String,
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
+    /// Folder for received files.
+    pub inbox: String,
+    /// Show desktop notifications for offers.
+    pub notify: bool,
+    /// Relay of the owner's own; none by default.
+    pub relay: Option<String>,
+}
+
+/// `POST /session`: the one-time setup token from the terminal; sets the session cookie.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    pub token: String,
+}
+
+/// `GET /events` (server-sent events): `event:` is the tag, `data:` the content.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", content = "data", rename_all = "kebab-case")]
+pub enum Event {
+    /// First, and after a gap: read everything anew.
+    Hello(Status),
+    Device(Device),
+    DeviceGone { id: String },
+    Pairing(Pairing),
+    Transfer(Transfer),
+    TransferGone { id: String },
+    Prompt(Prompt),
+    PromptGone { id: String },
+    Consent(Consent),
+    /// New records; the newest.
+    Ledger(Record),
+    Settings(Settings),
+}
+
+/// Every answer that is not 2xx.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApiError {
+    /// `consent-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`.
+    pub error: String,
+    /// What happened, to which device or file, what to do.
+    pub message: String,
+    /// With `consent-needed`: what to decide. Decide by `POST /consents`, then repeat the call.
+    pub prompt: Option<Prompt>,
+}

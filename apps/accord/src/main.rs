@@ -1,0 +1,2 @@
+mod api { pub mod types; }
+fn main() {}
