@@ -1,2 +1,11 @@
-mod api { pub mod types; }
-fn main() {}
+//! `accord`: the hub, the command line and the demo home in one program.
+
+mod api;
+mod cli;
+mod daemon;
+mod demo;
+mod state;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

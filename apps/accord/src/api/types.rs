@@ -78,7 +78,9 @@ pub struct Device {
     pub path: Option<Path>,
     /// Which bridge speaks for it: `link`, …
     pub bridge: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub first_seen: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_seen: Option<Timestamp>,
     /// Accept what it sends without asking.
     pub auto_accept: bool,
@@ -141,7 +143,9 @@ pub struct PairedDevice {
     pub name: String,
     #[schema(value_type = String)]
     pub kind: DeviceKind,
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Short form of the other device's statement key, to compare by eye.
     pub fingerprint: String,
@@ -177,6 +181,7 @@ pub struct Pairing {
     /// What the other device will learn once paired (entry `link/connection`).
     pub shares: Vec<Field>,
     pub error: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     pub deadline: Timestamp,
 }
 
@@ -221,6 +226,7 @@ pub struct Ticket {
     pub ticket: String,
     /// The same as a QR code.
     pub qr_svg: String,
+    #[schema(value_type = String, format = DateTime)]
     pub expires: Timestamp,
 }
 
@@ -249,7 +255,9 @@ pub struct Transfer {
     pub remaining_s: Option<u64>,
     /// `quic` or `tls`.
     pub carrier: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished: Option<Timestamp>,
     /// Text, for `kind: text|url`.
     pub text: Option<String>,
@@ -260,6 +268,7 @@ pub struct Transfer {
     /// Items that were not transferred, each with its reason.
     pub skipped: Vec<String>,
     /// An incoming offer that waits for the owner is refused by itself at this time.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub deadline: Option<Timestamp>,
 }
 
@@ -399,8 +408,11 @@ pub struct Consent {
     pub state: ConsentState,
     #[schema(value_type = Vec<String>)]
     pub fields: Vec<FieldCode>,
+    #[schema(value_type = String, format = DateTime)]
     pub decided: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub withdrawn: Option<Timestamp>,
     /// Why it lapsed: what the new statement shares in addition.
     pub difference: Option<String>,
@@ -437,6 +449,7 @@ pub struct Decide {
     pub to: Option<String>,
     pub choice: Choice,
     /// With `until`.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Only these fields; all when absent. Required fields cannot be left out.
     #[schema(value_type = Option<Vec<String>>)]
@@ -461,6 +474,7 @@ pub struct Prompt {
     pub because: String,
     /// What widened since the owner last agreed.
     pub difference: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     pub asked: Timestamp,
 }
 
@@ -479,12 +493,14 @@ pub struct LedgerHead {
     /// Root hash, hex.
     pub root: String,
     /// When the last checkpoint was signed.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub signed: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Record {
     pub seq: u64,
+    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// `statement`, `notice-shown`, `decision`, `intent`, `sent`, `refused`, `received`, `error`, `checkpoint`, `erased`.
     pub kind: String,
@@ -550,12 +566,18 @@ pub enum Event {
     /// First, and after a gap: read everything anew.
     Hello(Status),
     Device(Device),
-    DeviceGone { id: String },
+    DeviceGone {
+        id: String,
+    },
     Pairing(Pairing),
     Transfer(Transfer),
-    TransferGone { id: String },
+    TransferGone {
+        id: String,
+    },
     Prompt(Prompt),
-    PromptGone { id: String },
+    PromptGone {
+        id: String,
+    },
     Consent(Consent),
     /// New records; the newest.
     Ledger(Record),
