@@ -182,6 +182,11 @@ pub enum FromBridge {
         /// What it is for.
         inputs: Inputs,
     },
+    /// A [`ToBridge::OpenStream`] worked. The stream is handed over beside this.
+    StreamReady {
+        /// The id of the stream.
+        stream: StreamId,
+    },
     /// A stream could not be opened.
     StreamFailed {
         /// The id of the stream.

@@ -1,0 +1,408 @@
+//! The registry: devices by id, the bridge that speaks for each, and the routing between.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use accord_model::{
+    CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId, Target,
+    Timestamp, ToBridge, Value, Verb, Write, WriteState,
+};
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+
+use crate::bridge::{Bridge, BridgeSide, ByteStream};
+use crate::pending::Pending;
+
+/// Messages that may wait in one direction between the core and one bridge.
+const QUEUE: usize = 256;
+/// Questions of one bridge that may be worked on at once.
+const ASKED_AT_ONCE: usize = 64;
+/// Devices one bridge may show; a flood beyond that is dropped.
+const DEVICES_PER_BRIDGE: usize = 4096;
+/// How long a stream may take to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Answers for one of this machine's own services.
+#[async_trait]
+pub trait ServiceHandler: Send + Sync + 'static {
+    /// A device asks something.
+    async fn asked(&self, from: DeviceId, target: Target, verb: Verb) -> Result<Outputs, CallError>;
+    /// A device opens a byte stream.
+    async fn stream(&self, from: DeviceId, target: Target, inputs: Inputs, stream: ByteStream);
+}
+
+/// A device and who speaks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The device as the bridge describes it.
+    pub device: Device,
+    /// The bridge's name; `own` for this machine.
+    pub bridge: String,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RegistryEvent {
+    /// A device is new or described differently.
+    Seen(Known),
+    /// A device is no more.
+    Gone(DeviceId),
+    /// Values changed.
+    Values(DeviceId, Target, BTreeMap<String, Value>),
+    /// Something happened at a device.
+    Event(DeviceId, Target, String, Outputs),
+    /// A bridge failed; what happened and what to do.
+    Failed(String, String),
+}
+
+type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
+type WriteKey = (DeviceId, Target, String);
+
+struct Inner {
+    devices: RwLock<BTreeMap<DeviceId, Known>>,
+    bridges: RwLock<HashMap<String, Door>>,
+    handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
+    writes: RwLock<HashMap<WriteKey, Write>>,
+    calls: Pending<CallId, Result<Outputs, CallError>>,
+    streams: Pending<StreamId, Result<ByteStream, CallError>>,
+    next: AtomicU64,
+    events: broadcast::Sender<RegistryEvent>,
+}
+
+/// Which devices are here now and who speaks for them. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            devices: RwLock::default(),
+            bridges: RwLock::default(),
+            handlers: RwLock::default(),
+            writes: RwLock::default(),
+            calls: Pending::new(),
+            streams: Pending::new(),
+            next: AtomicU64::new(1),
+            events: broadcast::channel(1024).0,
+        }))
+    }
+
+    /// Every device known now, ordered by id.
+    pub fn devices(&self) -> Vec<Known> {
+        read(&self.0.devices).values().cloned().collect()
+    }
+
+    /// One device.
+    pub fn device(&self, id: &DeviceId) -> Option<Known> {
+        read(&self.0.devices).get(id).cloned()
+    }
+
+    /// Follows what changes. A slow follower misses the oldest and is told so.
+    pub fn events(&self) -> broadcast::Receiver<RegistryEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// Describes this machine itself.
+    pub fn set_own(&self, device: Device) {
+        self.0.see("own", device);
+    }
+
+    /// Answers for one of this machine's own services from now on.
+    pub fn serve(&self, service: &str, handler: Arc<dyn ServiceHandler>) {
+        write(&self.0.handlers).insert(service.to_owned(), handler);
+    }
+
+    /// Starts a bridge. Its task ends with [`Registry::stop`] or when the last registry is dropped.
+    pub fn add_bridge(&self, bridge: Box<dyn Bridge>) -> tokio::task::JoinHandle<()> {
+        let name = bridge.name().to_owned();
+        let (door, inbox) = mpsc::channel(QUEUE);
+        let (outbox, mut from) = mpsc::channel(QUEUE);
+        write(&self.0.bridges).insert(name.clone(), door.clone());
+        let weak = Arc::downgrade(&self.0);
+        let asked = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        tokio::spawn(async move {
+            let run = tokio::spawn(bridge.run(BridgeSide { inbox, outbox }));
+            while let Some((message, stream)) = from.recv().await {
+                let Some(inner) = weak.upgrade() else { break };
+                inner.handle(&name, &door, &asked, message, stream);
+            }
+            drop(door);
+            let failure = match run.await {
+                Ok(Ok(())) => None,
+                Ok(Err(message)) => Some(message),
+                Err(panic) => Some(format!("the bridge stopped unexpectedly: {panic}")),
+            };
+            if let Some(inner) = weak.upgrade() {
+                inner.bridge_ended(&name, failure);
+            }
+        })
+    }
+
+    /// Tells every bridge to stop.
+    pub async fn stop(&self) {
+        let doors: Vec<Door> = write(&self.0.bridges).drain().map(|(_, door)| door).collect();
+        for door in doors {
+            let _ = tokio::time::timeout(Duration::from_secs(2), door.send((ToBridge::Stop, None))).await;
+        }
+    }
+
+    /// Asks a service of a device and waits for the answer.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when nobody speaks for the device, [`CallError::Deadline`] when no answer
+    /// came in time, or what the device answered.
+    pub async fn call(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        verb: Verb,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        let (bridge, door) = self.door(device)?;
+        let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let answer = self.0.calls.wait_for(call, &bridge);
+        let asked = async {
+            let message = ToBridge::Call { call, device: device.clone(), target, verb };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        match tokio::time::timeout(deadline, asked).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.0.calls.forget(call);
+                let _ = door.try_send((ToBridge::Cancel { call }, None));
+                Err(CallError::Deadline(deadline.as_secs()))
+            }
+        }
+    }
+
+    /// Writes a property. The write is pending until the device reports it: see [`Registry::write_state`].
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn write(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        property: &str,
+        data: Data,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        let key = (device.clone(), target.clone(), property.to_owned());
+        write(&self.0.writes).insert(key.clone(), Write::new(data.clone(), Timestamp::now()));
+        let outcome = self.call(device, target, Verb::Write { property: property.to_owned(), data }, deadline).await;
+        if outcome.is_err() {
+            write(&self.0.writes).remove(&key);
+        }
+        outcome
+    }
+
+    /// What became of the last write to a property.
+    pub fn write_state(&self, device: &DeviceId, target: &Target, property: &str) -> Option<WriteState> {
+        let key = (device.clone(), target.clone(), property.to_owned());
+        read(&self.0.writes).get(&key).map(|write| write.state(Timestamp::now()))
+    }
+
+    /// Opens a byte stream to a service of a device.
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn open_stream(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        inputs: Inputs,
+        class: StreamClass,
+    ) -> Result<ByteStream, CallError> {
+        let (bridge, door) = self.door(device)?;
+        let stream = StreamId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let ready = self.0.streams.wait_for(stream, &bridge);
+        let opened = async {
+            let message = ToBridge::OpenStream { stream, device: device.clone(), target, inputs, class };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            ready.await.map_err(|_| gone())?
+        };
+        match tokio::time::timeout(OPEN_WITHIN, opened).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.0.streams.forget(stream);
+                Err(CallError::Deadline(OPEN_WITHIN.as_secs()))
+            }
+        }
+    }
+
+    fn door(&self, device: &DeviceId) -> Result<(String, Door), CallError> {
+        let known =
+            self.device(device).ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
+        let door = read(&self.0.bridges).get(&known.bridge).cloned().ok_or_else(gone)?;
+        Ok((known.bridge, door))
+    }
+}
+
+impl Inner {
+    fn handle(
+        self: &Arc<Self>,
+        bridge: &str,
+        door: &Door,
+        asked: &Arc<Semaphore>,
+        message: FromBridge,
+        stream: Option<ByteStream>,
+    ) {
+        match message {
+            FromBridge::Seen { device } => self.see(bridge, device),
+            FromBridge::Reach { device, reach } => {
+                self.change(bridge, &device, |known| known.reach = reach);
+            }
+            FromBridge::Gone { device } => {
+                if self.speaks_for(bridge, &device) {
+                    write(&self.devices).remove(&device);
+                    let _ = self.events.send(RegistryEvent::Gone(device));
+                }
+            }
+            FromBridge::Values { device, target, values } => self.values(bridge, device, target, values),
+            FromBridge::Event { device, target, event, arguments } => {
+                if self.speaks_for(bridge, &device) {
+                    let _ = self.events.send(RegistryEvent::Event(device, target, event, arguments));
+                }
+            }
+            FromBridge::Reply { call, outcome } => {
+                self.calls.answer(call, outcome);
+            }
+            FromBridge::StreamReady { stream: id } => {
+                let outcome = stream.ok_or_else(|| CallError::Device("the bridge sent no stream".into()));
+                self.streams.answer(id, outcome);
+            }
+            FromBridge::StreamFailed { stream: id, error } => {
+                self.streams.answer(id, Err(error));
+            }
+            FromBridge::Asked { call, device, target, verb } => {
+                self.asked(door.clone(), asked.clone(), call, device, target, verb);
+            }
+            FromBridge::StreamOpened { stream: _, device, target, inputs } => {
+                if let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) {
+                    tokio::spawn(async move { handler.stream(device, target, inputs, stream).await });
+                }
+            }
+            FromBridge::Failed { message } => self.bridge_ended(bridge, Some(message)),
+        }
+    }
+
+    fn handler(&self, service: &str) -> Option<Arc<dyn ServiceHandler>> {
+        read(&self.handlers).get(service).cloned()
+    }
+
+    fn asked(
+        self: &Arc<Self>,
+        door: Door,
+        asked: Arc<Semaphore>,
+        call: CallId,
+        device: DeviceId,
+        target: Target,
+        verb: Verb,
+    ) {
+        let handler = self.handler(&target.service);
+        tokio::spawn(async move {
+            let outcome = match (handler, asked.try_acquire_owned()) {
+                (None, _) => Err(CallError::Unsupported(target.service)),
+                (_, Err(_)) => Err(CallError::Refused("too many questions at once; try again".into())),
+                (Some(handler), Ok(_permit)) => handler.asked(device, target, verb).await,
+            };
+            let _ = door.send((ToBridge::Answer { call, outcome }, None)).await;
+        });
+    }
+
+    fn speaks_for(&self, bridge: &str, device: &DeviceId) -> bool {
+        read(&self.devices).get(device).is_some_and(|known| known.bridge == bridge)
+    }
+
+    fn see(&self, bridge: &str, device: Device) {
+        let mut devices = write(&self.devices);
+        match devices.get(&device.id) {
+            Some(known) if known.bridge != bridge => {
+                tracing::warn!(bridge, device = %device.id, "a bridge spoke for another bridge's device; dropped");
+                return;
+            }
+            Some(known) if known.device == device => return,
+            Some(_) => {}
+            None if devices.values().filter(|known| known.bridge == bridge).count() >= DEVICES_PER_BRIDGE => {
+                tracing::warn!(bridge, "too many devices; the newest is dropped");
+                return;
+            }
+            None => {}
+        }
+        let known = Known { device, bridge: bridge.to_owned() };
+        devices.insert(known.device.id.clone(), known.clone());
+        drop(devices);
+        let _ = self.events.send(RegistryEvent::Seen(known));
+    }
+
+    fn change(&self, bridge: &str, id: &DeviceId, change: impl FnOnce(&mut Device)) {
+        let mut devices = write(&self.devices);
+        let Some(known) = devices.get_mut(id).filter(|known| known.bridge == bridge) else { return };
+        change(&mut known.device);
+        let known = known.clone();
+        drop(devices);
+        let _ = self.events.send(RegistryEvent::Seen(known));
+    }
+
+    fn values(&self, bridge: &str, id: DeviceId, target: Target, values: BTreeMap<String, Value>) {
+        if !self.speaks_for(bridge, &id) {
+            return;
+        }
+        {
+            let mut writes = write(&self.writes);
+            for (property, value) in &values {
+                if let Some(write) = writes.get_mut(&(id.clone(), target.clone(), property.clone())) {
+                    write.report(&value.data);
+                }
+            }
+        }
+        if let Some(known) = write(&self.devices).get_mut(&id) {
+            let of_target = |service: &&mut accord_model::Service| {
+                service.id == target.service && service.instance == target.instance
+            };
+            if let Some(service) = known.device.services.iter_mut().find(of_target) {
+                service.values.extend(values.clone());
+            }
+        }
+        let _ = self.events.send(RegistryEvent::Values(id, target, values));
+    }
+
+    fn bridge_ended(&self, bridge: &str, failure: Option<String>) {
+        write(&self.bridges).remove(bridge);
+        self.calls.forget_bridge(bridge);
+        self.streams.forget_bridge(bridge);
+        let theirs: Vec<DeviceId> = read(&self.devices)
+            .values()
+            .filter(|known| known.bridge == bridge)
+            .map(|known| known.device.id.clone())
+            .collect();
+        for id in theirs {
+            self.change(bridge, &id, |device| device.reach = Reach::Offline);
+        }
+        if let Some(message) = failure {
+            let _ = self.events.send(RegistryEvent::Failed(bridge.to_owned(), message));
+        }
+    }
+}
+
+fn gone() -> CallError {
+    CallError::Unreachable("its bridge is not running".into())
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,187 @@
+//! Calls, streams, values and failures between features and bridges, with a bridge that lives in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accord_model::{
+    CallError, Data, Device, DeviceId, DeviceKind, FromBridge, Inputs, Outputs, Reach, Source, StreamClass, Target,
+    Timestamp, ToBridge, Value, Verb, WriteState, catalogue,
+};
+use accord_registry::{Bridge, BridgeSide, ByteStream, PathInfo, Registry, RegistryEvent, ServiceHandler};
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn lamp() -> DeviceId {
+    DeviceId::new("lamp").unwrap()
+}
+
+/// A lamp that answers `toggle`, reports writes, echoes streams, never answers `hang`, and asks us once.
+struct Lamp;
+
+#[async_trait]
+impl Bridge for Lamp {
+    fn name(&self) -> &str {
+        "memory"
+    }
+    async fn run(self: Box<Self>, mut side: BridgeSide) -> Result<(), String> {
+        let mut device = Device::new(lamp(), DeviceKind::Light, "Lamp").with(catalogue::light());
+        device.reach = Reach::Local;
+        side.tell(FromBridge::Seen { device }).await.map_err(|_| "core gone")?;
+        while let Some((message, _)) = side.inbox.recv().await {
+            match message {
+                ToBridge::Call { call, device, target, verb } => match verb {
+                    Verb::Act { action, .. } if action == "hang" => {}
+                    Verb::Act { action, .. } if action == "ask-us" => {
+                        let asked = FromBridge::Asked {
+                            call,
+                            device,
+                            target: Target::new("clock"),
+                            verb: Verb::Read { properties: vec![] },
+                        };
+                        side.tell(asked).await.map_err(|_| "core gone")?;
+                    }
+                    Verb::Act { action, .. } if action == "crash" => return Err("the lamp caught fire".into()),
+                    Verb::Act { .. } => {
+                        side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::new()) })
+                            .await
+                            .map_err(|_| "core gone")?;
+                    }
+                    Verb::Write { property, data } => {
+                        side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::new()) })
+                            .await
+                            .map_err(|_| "core gone")?;
+                        let value = Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: 60 };
+                        let values = BTreeMap::from([(property, value)]);
+                        side.tell(FromBridge::Values { device, target, values }).await.map_err(|_| "core gone")?;
+                    }
+                    Verb::Read { .. } => {}
+                },
+                ToBridge::Answer { call, outcome } => {
+                    side.tell(FromBridge::Reply { call, outcome }).await.map_err(|_| "core gone")?;
+                }
+                ToBridge::OpenStream { stream, .. } => {
+                    let (ours, theirs) = tokio::io::duplex(1024);
+                    let (mut back, mut forth) = tokio::io::split(theirs);
+                    tokio::spawn(async move { tokio::io::copy(&mut back, &mut forth).await });
+                    let (reader, writer) = tokio::io::split(ours);
+                    let path = PathInfo { address: "memory".into(), carrier: "memory".into(), encrypted: true };
+                    let stream_ours = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
+                    let _ = side.outbox.send((FromBridge::StreamReady { stream }, Some(stream_ours))).await;
+                }
+                ToBridge::Cancel { .. } => {}
+                ToBridge::Stop => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Clock;
+
+#[async_trait]
+impl ServiceHandler for Clock {
+    async fn asked(&self, from: DeviceId, _: Target, _: Verb) -> Result<Outputs, CallError> {
+        Ok(Outputs::from([("asker".to_owned(), Data::Text(from.to_string()))]))
+    }
+    async fn stream(&self, _: DeviceId, _: Target, _: Inputs, _: ByteStream) {}
+}
+
+async fn home() -> Registry {
+    let registry = Registry::new();
+    let mut events = registry.events();
+    registry.add_bridge(Box::new(Lamp));
+    assert!(matches!(events.recv().await.unwrap(), RegistryEvent::Seen(known) if known.bridge == "memory"));
+    registry
+}
+
+fn act(action: &str) -> Verb {
+    Verb::Act { action: action.into(), inputs: Inputs::new() }
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_call_reaches_the_bridge_and_its_answer_comes_back() {
+    let registry = home().await;
+    assert_eq!(registry.call(&lamp(), Target::new("light"), act("toggle"), SOON).await, Ok(Outputs::new()));
+    let stranger = DeviceId::new("nobody").unwrap();
+    let refused = registry.call(&stranger, Target::new("light"), act("toggle"), SOON).await;
+    assert!(matches!(refused, Err(CallError::Unreachable(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bridge_that_never_answers_meets_the_deadline() {
+    let registry = home().await;
+    assert_eq!(registry.call(&lamp(), Target::new("light"), act("hang"), SOON).await, Err(CallError::Deadline(5)));
+}
+
+#[tokio::test]
+async fn a_write_is_pending_until_the_device_reports_it() {
+    let registry = home().await;
+    let mut events = registry.events();
+    let target = Target::new("light");
+    registry.write(&lamp(), target.clone(), "on", Data::Bool(true), SOON).await.unwrap();
+    while !matches!(events.recv().await.unwrap(), RegistryEvent::Values(..)) {}
+    assert_eq!(registry.write_state(&lamp(), &target, "on"), Some(WriteState::Confirmed));
+    let device = registry.device(&lamp()).unwrap().device;
+    assert_eq!(device.service("light").unwrap().values["on"].data, Data::Bool(true));
+}
+
+#[tokio::test]
+async fn a_stream_carries_bytes_both_ways() {
+    let registry = home().await;
+    let mut stream =
+        registry.open_stream(&lamp(), Target::new("light"), Inputs::new(), StreamClass::Bulk).await.unwrap();
+    stream.writer.write_all(b"hello").await.unwrap();
+    let mut back = [0; 5];
+    stream.reader.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"hello");
+}
+
+#[tokio::test]
+async fn a_question_from_a_device_is_answered_by_our_service() {
+    let registry = home().await;
+    let unsupported = registry.call(&lamp(), Target::new("light"), act("ask-us"), SOON).await;
+    assert_eq!(unsupported, Err(CallError::Unsupported("clock".into())));
+    registry.serve("clock", Arc::new(Clock));
+    let answer = registry.call(&lamp(), Target::new("light"), act("ask-us"), SOON).await.unwrap();
+    assert_eq!(answer["asker"], Data::Text("lamp".into()));
+}
+
+#[tokio::test]
+async fn a_bridge_that_fails_leaves_its_devices_offline_and_says_why() {
+    let registry = home().await;
+    let mut events = registry.events();
+    let lost = registry.call(&lamp(), Target::new("light"), act("crash"), SOON).await;
+    assert!(matches!(lost, Err(CallError::Unreachable(_))));
+    let mut said = None;
+    while said.is_none() {
+        if let RegistryEvent::Failed(bridge, why) = events.recv().await.unwrap() {
+            said = Some((bridge, why));
+        }
+    }
+    assert_eq!(said.unwrap(), ("memory".into(), "the lamp caught fire".into()));
+    assert_eq!(registry.device(&lamp()).unwrap().device.reach, Reach::Offline);
+}
+
+#[tokio::test]
+async fn a_bridge_cannot_speak_for_anothers_device() {
+    let registry = home().await;
+    struct Thief;
+    #[async_trait]
+    impl Bridge for Thief {
+        fn name(&self) -> &str {
+            "thief"
+        }
+        async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
+            let stolen = Device::new(DeviceId::new("lamp").unwrap(), DeviceKind::Lock, "Mine now");
+            side.tell(FromBridge::Seen { device: stolen }).await.map_err(|_| "core gone")?;
+            side.tell(FromBridge::Gone { device: DeviceId::new("lamp").unwrap() }).await.map_err(|_| "core gone")?;
+            Ok(())
+        }
+    }
+    registry.add_bridge(Box::new(Thief)).await.unwrap();
+    let known = registry.device(&lamp()).unwrap();
+    assert_eq!((known.bridge.as_str(), known.device.kind), ("memory", DeviceKind::Light));
+}
