@@ -1,0 +1,114 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::*;
+
+const SCHEMA: &[&str] = &["CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)"];
+
+fn count(db: &Db) -> i64 {
+    db.read(|c| c.query_row("SELECT count(*) FROM note", [], |row| row.get(0))).unwrap()
+}
+
+fn note(text: &str) -> impl FnOnce(&Connection) -> rusqlite::Result<usize> + Send + 'static {
+    let text = text.to_owned();
+    move |c| c.execute("INSERT INTO note(text) VALUES (?1)", [text])
+}
+
+#[test]
+fn only_the_owner_can_open_what_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state/inner/a.db");
+    let db = Db::open(&path, SCHEMA, Options::default()).unwrap();
+    db.write_blocking(note("x")).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_failed_write_is_undone_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(&dir.path().join("a.db"), SCHEMA, Options::default()).unwrap();
+    db.write_blocking(note("x")).unwrap();
+    let error = db.write_blocking(|c| {
+        c.execute("INSERT INTO note(text) VALUES ('y')", [])?;
+        c.execute("INSERT INTO note(text) VALUES ('x')", [])
+    });
+    assert!(matches!(error, Err(StoreError::Sql { .. })));
+    assert_eq!((count(&db), db.rollbacks()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_wait_together_are_committed_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { durability: Durability::Full, queue: 64, ..Options::default() };
+    let db = Db::open(&dir.path().join("a.db"), SCHEMA, options).unwrap();
+    let writes = (0..500).map(|n| {
+        let db = db.clone();
+        tokio::spawn(async move { db.write(note(&n.to_string())).await })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        write.await.unwrap().unwrap();
+    }
+    assert_eq!(count(&db), 500);
+}
+
+#[test]
+fn what_was_queued_is_written_before_the_database_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let db = Db::open(&path, SCHEMA, Options::default()).unwrap();
+    for n in 0..100 {
+        let write = note(&n.to_string());
+        db.write_later(move |c| write(c).map(drop));
+    }
+    drop(db);
+    assert_eq!(count(&Db::open(&path, SCHEMA, Options::default()).unwrap()), 100);
+}
+
+#[test]
+fn a_damaged_file_is_named_as_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    std::fs::write(&path, vec![7u8; 8192]).unwrap();
+    let error = Db::open(&path, SCHEMA, Options::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(matches!(open_read_only(&path), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn a_database_from_a_newer_program_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    drop(Db::open(&path, &[SCHEMA[0], "CREATE TABLE b(x)"], Options::default()).unwrap());
+    let error = Db::open(&path, SCHEMA, Options::default()).err().unwrap();
+    assert!(matches!(error, StoreError::TooNew { found: 2, known: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_others_can_read_is_closed_to_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    drop(Db::open(&path, SCHEMA, Options::default()).unwrap());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Db::open(&path, SCHEMA, Options::default()).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_symlink_in_place_of_the_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+    assert!(matches!(Db::open(&path, SCHEMA, Options::default()), Err(StoreError::File { .. })));
+}
+
+#[test]
+fn a_full_database_answers_everyone_and_keeps_what_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(&dir.path().join("a.db"), SCHEMA, Options::default()).unwrap();
+    db.write_blocking(|c| c.pragma_update(None, "max_page_count", 8)).unwrap();
+    let error = db.write_blocking(note(&"x".repeat(200_000)));
+    assert!(matches!(error, Err(StoreError::NotWritable { .. })), "{error:?}");
+    db.write_blocking(note("small")).unwrap();
+    assert_eq!(count(&db), 1);
+}

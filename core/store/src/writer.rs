@@ -1,0 +1,222 @@
+//! The writer thread: takes queued work, runs it in one transaction, commits, then answers everyone.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::{Options, StoreError};
+
+/// Tells the caller what became of its work, once the commit is known.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+trait Work: Send {
+    /// Does the work; says whether it succeeded, and who waits for the commit.
+    fn run(self: Box<Self>, connection: &Connection) -> (bool, Answer);
+    /// Answers without having run.
+    fn refuse(self: Box<Self>) -> Answer;
+}
+
+struct Job {
+    work: Box<dyn Work>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+struct Typed<W, A> {
+    path: PathBuf,
+    work: W,
+    tell: A,
+}
+
+impl<T, W, A> Work for Typed<W, A>
+where
+    T: Send + 'static,
+    W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    A: FnOnce(Result<T, StoreError>) + Send + 'static,
+{
+    fn run(self: Box<Self>, connection: &Connection) -> (bool, Answer) {
+        let Self { path, work, tell } = *self;
+        match work(connection) {
+            Ok(value) => (true, Box::new(move |committed| tell(committed.map(|()| value)))),
+            Err(error) => (false, Box::new(move |_| tell(Err(StoreError::from_sql(&path, error))))),
+        }
+    }
+    fn refuse(self: Box<Self>) -> Answer {
+        let Self { path, tell, .. } = *self;
+        Box::new(move |outcome| tell(Err(outcome.err().unwrap_or(StoreError::Closed { path }))))
+    }
+}
+
+const MOST_PER_COMMIT: usize = 512;
+
+pub(crate) struct Writer {
+    path: PathBuf,
+    jobs: Option<mpsc::Sender<Job>>,
+    places: Arc<Semaphore>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn start(path: &Path, connection: Connection, options: Options, rollbacks: Arc<AtomicU64>) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("accord-store".into())
+            .spawn({
+                let path = path.to_owned();
+                move || Loop { path, connection, queue, gather: options.gather, rollbacks }.run()
+            })
+            .map_err(|cause| StoreError::File { path: path.to_owned(), cause: Arc::new(cause) })?;
+        Ok(Self {
+            path: path.to_owned(),
+            jobs: Some(jobs),
+            places: Arc::new(Semaphore::new(options.queue)),
+            thread: Some(thread),
+        })
+    }
+
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| self.closed())?;
+        let (tell, told) = oneshot::channel();
+        self.queue(work, Some(place), move |outcome| drop(tell.send(outcome)))?;
+        told.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = mpsc::sync_channel(1);
+        self.queue(work, self.wait_for_place(), move |outcome| drop(tell.send(outcome)))?;
+        told.recv().unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    pub fn run_later(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
+        let path = self.path.clone();
+        let place = self.wait_for_place();
+        let queued = self.queue(work, place, move |outcome| {
+            if let Err(error) = outcome {
+                tracing::error!(path = %path.display(), %error, "a queued write failed");
+            }
+        });
+        if let Err(error) = queued {
+            tracing::error!(%error, "a write came after the database was closed");
+        }
+    }
+
+    fn wait_for_place(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            match self.places.clone().try_acquire_owned() {
+                Ok(place) => return Some(place),
+                Err(_) if self.places.is_closed() => return None,
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        place: Option<OwnedSemaphorePermit>,
+        tell: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let work = Box::new(Typed { path: self.path.clone(), work, tell });
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
+        jobs.send(Job { work, place }).map_err(|_| self.closed())
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::Closed { path: self.path.clone() }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // The last clone may be dropped by the writer thread itself, inside a job's closure.
+            if thread.thread().id() != thread::current().id() {
+                drop(thread.join());
+            }
+        }
+    }
+}
+
+struct Loop {
+    path: PathBuf,
+    connection: Connection,
+    queue: mpsc::Receiver<Job>,
+    gather: Duration,
+    rollbacks: Arc<AtomicU64>,
+}
+
+impl Loop {
+    fn run(self) {
+        while let Ok(first) = self.queue.recv() {
+            self.commit_together(first);
+        }
+        let _ = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// Nobody waits for company that has not come: only work that is already queued joins.
+    fn commit_together(&self, first: Job) {
+        let until = Instant::now() + self.gather;
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let mut answers: Vec<(Answer, Option<OwnedSemaphorePermit>)> = Vec::new();
+        let mut next = Some(first);
+        while let Some(Job { work, place }) = next.take() {
+            let answer = if begun.is_ok() { self.in_savepoint(work) } else { work.refuse() };
+            answers.push((answer, place));
+            if answers.len() < MOST_PER_COMMIT && Instant::now() < until {
+                next = self.queue.try_recv().ok();
+            }
+        }
+        let outcome = begun.and_then(|()| self.connection.execute_batch("COMMIT"));
+        let outcome = outcome.map_err(|error| {
+            self.rollbacks.fetch_add(1, Ordering::AcqRel);
+            if !self.connection.is_autocommit() {
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+            StoreError::from_sql(&self.path, error)
+        });
+        for (answer, place) in answers {
+            answer(outcome.clone());
+            drop(place);
+        }
+    }
+
+    fn in_savepoint(&self, work: Box<dyn Work>) -> Answer {
+        if let Err(error) = self.connection.execute_batch("SAVEPOINT job") {
+            return self.fail(work.refuse(), error);
+        }
+        let (worked, answer) = work.run(&self.connection);
+        if !worked {
+            self.rollbacks.fetch_add(1, Ordering::AcqRel);
+            let _ = self.connection.execute_batch("ROLLBACK TO job; RELEASE job");
+            return answer;
+        }
+        match self.connection.execute_batch("RELEASE job") {
+            Ok(()) => answer,
+            Err(error) => {
+                self.rollbacks.fetch_add(1, Ordering::AcqRel);
+                self.fail(answer, error)
+            }
+        }
+    }
+
+    fn fail(&self, answer: Answer, error: rusqlite::Error) -> Answer {
+        let error = StoreError::from_sql(&self.path, error);
+        Box::new(move |_| answer(Err(error)))
+    }
+}
