@@ -1,0 +1,400 @@
+//! TLS 1.3 over TCP for bulk bytes. Both ends know each other's exact certificate beforehand: it was told
+//! over the link's connection, which is bound to the paired keys. A one-time token inside the TLS channel
+//! names the stream, so that a connection can neither be guessed nor used twice.
+//!
+//! Certificates are made anew in every run of the program and say nothing of the device.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use socket2::{SockRef, TcpKeepalive};
+use subtle::ConstantTimeEq;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// Largest certificate a peer may tell us.
+pub const MAX_CERTIFICATE: usize = 2048;
+/// Names one stream.
+pub type Token = [u8; 16];
+
+const HANDSHAKES_AT_ONCE: usize = 8;
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// Unacknowledged for this long: the path is dead.
+const DEAD_AFTER: Duration = Duration::from_secs(20);
+
+/// This run's certificate and key.
+#[derive(Debug)]
+pub struct TlsIdentity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl TlsIdentity {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn new() -> io::Result<Self> {
+        let made = || -> Result<_, rcgen::Error> {
+            let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+            let mut params = rcgen::CertificateParams::new(Vec::new())?;
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            let certificate = params.self_signed(&key)?;
+            Ok((certificate.der().clone(), key.serialize_der()))
+        };
+        let (certificate, key) = made().map_err(io::Error::other)?;
+        let key = PrivateKeyDer::try_from(key).map_err(io::Error::other)?;
+        Ok(Self { certificate, key, provider: Arc::new(provider()) })
+    }
+
+    /// The certificate to tell the peer.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    fn server(&self, peer: &[u8]) -> io::Result<ServerConfig> {
+        let pin = Arc::new(Exactly::new(peer, &self.provider));
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(io::Error::other)?
+            .with_client_cert_verifier(pin)
+            .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
+            .map_err(io::Error::other)?;
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(config)
+    }
+
+    fn client(&self, peer: &[u8]) -> io::Result<ClientConfig> {
+        let pin = Arc::new(Exactly::new(peer, &self.provider));
+        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(io::Error::other)?
+            .dangerous()
+            .with_custom_certificate_verifier(pin)
+            .with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key())
+            .map_err(io::Error::other)?;
+        config.resumption = rustls::client::Resumption::disabled();
+        config.enable_sni = false;
+        Ok(config)
+    }
+}
+
+/// A listener for one stream of one peer. Dropping it closes the port.
+pub struct Door {
+    listener: TcpListener,
+    port: u16,
+}
+
+impl Door {
+    /// Listens on `ip` (a free port).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(ip: IpAddr) -> io::Result<Self> {
+        let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        faster_congestion_control(&SockRef::from(&socket));
+        socket.bind(SocketAddr::new(ip, 0))?;
+        let listener = socket.listen(HANDSHAKES_AT_ONCE as u32)?;
+        let port = listener.local_addr()?.port();
+        Ok(Self { listener, port })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the peer that holds `peer`'s key and says `token`. Whoever else comes is dropped, at
+    /// most eight at once and each within five seconds; the caller sets the overall deadline.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn admit(&self, own: &TlsIdentity, peer: &[u8], token: &Token) -> io::Result<TlsStream<TcpStream>> {
+        let acceptor = TlsAcceptor::from(Arc::new(own.server(peer)?));
+        let mut handshakes = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if handshakes.len() < HANDSHAKES_AT_ONCE => {
+                    let (socket, _) = accepted?;
+                    let (acceptor, token) = (acceptor.clone(), *token);
+                    handshakes.spawn(tokio::time::timeout(HANDSHAKE_WITHIN, async move {
+                        prepare(&socket)?;
+                        let mut stream = acceptor.accept(socket).await?;
+                        let mut said = Token::default();
+                        stream.read_exact(&mut said).await?;
+                        if !bool::from(said.ct_eq(&token)) {
+                            return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+                        }
+                        Ok(TlsStream::Server(stream))
+                    }));
+                }
+                Some(done) = handshakes.join_next() => {
+                    match done {
+                        Ok(Ok(Ok(stream))) => return Ok(stream),
+                        Ok(Ok(Err(error))) => tracing::debug!(%error, "someone at the bulk listener was turned away"),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Dials the peer's door; the first of `addresses` that connects is taken.
+///
+/// # Errors
+/// The last failure, or `TimedOut`.
+pub async fn knock(
+    addresses: &[SocketAddr],
+    own: &TlsIdentity,
+    peer: &[u8],
+    token: &Token,
+    within: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(Arc::new(own.client(peer)?));
+    let mut dials = JoinSet::new();
+    for address in addresses.iter().take(HANDSHAKES_AT_ONCE) {
+        let (address, connector, token) = (*address, connector.clone(), *token);
+        dials.spawn(async move {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            faster_congestion_control(&SockRef::from(&socket));
+            let socket = socket.connect(address).await?;
+            prepare(&socket)?;
+            let name = ServerName::try_from("accord.invalid").map_err(io::Error::other)?;
+            let mut stream = connector.connect(name, socket).await?;
+            stream.write_all(&token).await?;
+            stream.flush().await?;
+            Ok::<_, io::Error>(TlsStream::Client(stream))
+        });
+    }
+    let first = async {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        while let Some(done) = dials.join_next().await {
+            match done {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(error) => last = io::Error::other(error),
+            }
+        }
+        Err(last)
+    };
+    tokio::time::timeout(within, first).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// BBR where the kernel offers it: on a lossy Wi-Fi it moves many times what CUBIC does.
+fn faster_congestion_control(socket: &SockRef<'_>) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket.set_tcp_congestion(b"bbr") {
+        tracing::trace!(%error, "no BBR for this socket; the system's default stays");
+    }
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(DEAD_AFTER))?;
+    Ok(())
+}
+
+/// AES-128-GCM where the processor has it in hardware, ChaCha20 first where not.
+fn provider() -> CryptoProvider {
+    use ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
+    let cipher_suites = if fast_aes() {
+        vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256]
+    } else {
+        vec![TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256]
+    };
+    CryptoProvider { cipher_suites, ..ring::default_provider() }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn fast_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+#[cfg(target_arch = "aarch64")]
+fn fast_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn fast_aes() -> bool {
+    false
+}
+
+/// Accepts exactly one certificate, whose key the other end must prove to hold.
+#[derive(Debug)]
+struct Exactly {
+    certificate: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Exactly {
+    fn new(certificate: &[u8], provider: &CryptoProvider) -> Self {
+        Self {
+            certificate: CertificateDer::from(certificate.to_vec()),
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+
+    fn check(&self, shown: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        if more.is_empty() && shown.as_ref() == self.certificate.as_ref() {
+            return Ok(());
+        }
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn proven(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+}
+
+const NO_TLS12: rustls::Error = rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic);
+
+impl ServerCertVerifier for Exactly {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.check(shown, more).map(|()| ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(NO_TLS12)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.proven(message, certificate, signed)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+impl ClientCertVerifier for Exactly {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+    fn verify_client_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.check(shown, more).map(|()| ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(NO_TLS12)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.proven(message, certificate, signed)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const SECOND: Duration = Duration::from_secs(3);
+
+    async fn pair(alice: &TlsIdentity, bob: &TlsIdentity, pin: &[u8], token: Token) -> (bool, bool) {
+        let door = Door::open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let there = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), door.port())];
+        let (admitted, knocked) = tokio::join!(
+            tokio::time::timeout(SECOND, door.admit(bob, pin, &[7; 16])),
+            knock(&there, alice, bob.certificate(), &token, SECOND),
+        );
+        (matches!(admitted, Ok(Ok(_))), knocked.is_ok())
+    }
+
+    #[tokio::test]
+    async fn only_the_pinned_peer_with_the_token_comes_in() {
+        let (alice, bob, eve) = (TlsIdentity::new().unwrap(), TlsIdentity::new().unwrap(), TlsIdentity::new().unwrap());
+        assert_eq!(pair(&alice, &bob, alice.certificate(), [7; 16]).await, (true, true));
+        assert!(!pair(&eve, &bob, alice.certificate(), [7; 16]).await.0, "another key");
+        assert!(!pair(&alice, &bob, alice.certificate(), [8; 16]).await.0, "another token");
+    }
+
+    #[tokio::test]
+    async fn a_stranger_behind_the_door_is_not_talked_to() {
+        let (alice, bob, eve) = (TlsIdentity::new().unwrap(), TlsIdentity::new().unwrap(), TlsIdentity::new().unwrap());
+        let door = Door::open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let there = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), door.port())];
+        let token = [7; 16];
+        let knocked = knock(&there, &alice, bob.certificate(), &token, SECOND);
+        let admitted = door.admit(&eve, alice.certificate(), &token);
+        tokio::select! {
+            knocked = knocked => assert!(knocked.is_err()),
+            admitted = admitted => panic!("{admitted:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn garbage_and_silence_at_the_door_keep_nobody_out() {
+        let (alice, bob) = (TlsIdentity::new().unwrap(), TlsIdentity::new().unwrap());
+        let door = Door::open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let there = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), door.port());
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(TcpStream::connect(there).await.unwrap());
+        }
+        let mut garbage = TcpStream::connect(there).await.unwrap();
+        garbage.write_all(&[0x5a; 4096]).await.unwrap();
+        let doors = [there];
+        let (admitted, knocked) = tokio::join!(
+            tokio::time::timeout(SECOND, door.admit(&bob, alice.certificate(), &[7; 16])),
+            knock(&doors, &alice, bob.certificate(), &[7; 16], SECOND),
+        );
+        let (mut a, mut b) = (knocked.unwrap(), admitted.unwrap().unwrap());
+        a.write_all(b"hello").await.unwrap();
+        a.flush().await.unwrap();
+        let mut got = [0; 5];
+        b.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"hello");
+    }
+}
