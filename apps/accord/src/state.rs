@@ -188,6 +188,15 @@ pub struct Config {
     /// Where the web UI listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<SocketAddr>,
+    /// Host names of the owner's own under which the web UI may be opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_names: Vec<String>,
+    /// Certificate chain and private key (PEM files) for the web UI beyond loopback; the hub's own
+    /// authority without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
     /// Entries that stay refused whatever was decided elsewhere.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub refuse: BTreeSet<EntryKey>,
@@ -195,7 +204,18 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { name: None, kind: None, inbox: None, notify: true, relay: None, http: None, refuse: BTreeSet::new() }
+        Self {
+            name: None,
+            kind: None,
+            inbox: None,
+            notify: true,
+            relay: None,
+            http: None,
+            http_names: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            refuse: BTreeSet::new(),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! The hub: what `accord up` runs.
 
+mod listen;
+mod tls;
+
 use crate::state::UpOptions;
 
 /// Runs the hub until it is told to stop.
