@@ -1,4 +1,15 @@
-//! The command line.
+//! The command line. One file per group of commands; each talks to the running hub, or reads this
+//! hub's stores where that works without one.
+
+mod agree;
+mod completions;
+mod devices;
+pub mod hub;
+mod look;
+mod pair;
+pub mod screen;
+mod send;
+mod transfers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,14 +18,22 @@ use std::process::ExitCode;
 use accord_model::DeviceKind;
 use clap::{Parser, Subcommand};
 
+use self::hub::Hub;
+use self::screen::{Color, Screen};
 use crate::state::{StateDir, UpOptions};
 
 #[derive(Parser)]
-#[command(name = "accord", version, about)]
+#[command(name = "accord", version, about, max_term_width = 110, disable_help_subcommand = true)]
 struct Cli {
     /// Keep everything (configuration, keys, databases, socket, inbox) in this folder.
     #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -22,40 +41,112 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the hub.
-    Up {
-        /// Where the web UI listens.
-        #[arg(long, value_name = "ADDR:PORT")]
-        http: Option<SocketAddr>,
-        /// This device's name.
-        #[arg(long)]
-        name: Option<String>,
-        /// What this device is: computer, laptop, phone, tablet, tv, …
-        #[arg(long)]
-        kind: Option<DeviceKind>,
-        /// Do not open the web UI in a browser.
-        #[arg(long)]
-        no_open: bool,
-    },
+    Up(Up),
+    /// What this hub is, what is on and what is off.
+    Status,
+    /// Devices that are here or known, this machine included.
+    Devices(devices::Devices),
+    /// Pair with a device: compare a code on both screens, or use a ticket.
+    Pair(pair::Pair),
+    /// Paired devices, and pairings that run.
+    Pairings(pair::Pairings),
+    /// Send files, folders, text or a link to a device.
+    Send(send::Send),
+    /// Transfers that run or ran.
+    Transfers(transfers::Transfers),
+    /// What others offer you, and what you received.
+    Inbox(transfers::Inbox),
+    /// This hub's settings.
+    Settings(look::Settings),
+    /// Open the web UI, signed in.
+    Open(look::Open),
+    /// Print the OpenAPI document of the local API.
+    Openapi,
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+    /// A demo home: further real hubs beside this machine's, to try everything at once.
+    Demo(crate::demo::Demo),
 }
+
+#[derive(clap::Args)]
+struct Up {
+    /// Where the web UI listens.
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<SocketAddr>,
+    /// This device's name; the host name without it.
+    #[arg(long)]
+    name: Option<String>,
+    /// What this device is: computer, laptop, phone, tablet, tv, …
+    #[arg(long)]
+    kind: Option<DeviceKind>,
+    /// Do not open the web UI in a browser.
+    #[arg(long)]
+    no_open: bool,
+    /// Stop when the process that started this hub is gone.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+/// What every command works with.
+pub struct Context {
+    pub state: StateDir,
+    pub hub: Hub,
+    pub screen: Screen,
+}
+
+/// The command line itself was wrong: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
+    let screen = Screen::new(cli.json, cli.color);
+    let result = StateDir::resolve(cli.state.as_deref()).and_then(|state| run(cli.command, state, screen));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "accord: {error:#}");
-            ExitCode::FAILURE
+            screen.error(&error);
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    let state = StateDir::resolve(cli.state.as_deref())?;
-    match cli.command {
-        Command::Up { http, name, kind, no_open } => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(crate::daemon::run(UpOptions { state, http, name, kind, open: !no_open }))
+fn run(command: Command, state: StateDir, screen: Screen) -> anyhow::Result<()> {
+    let mut builder = match command {
+        Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
+    let result = runtime.block_on(dispatch(command, Context { hub: Hub::new(state.clone()), state, screen }));
+    // A question that nobody answered still holds a thread; it must not hold the exit.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
+    match command {
+        Command::Up(up) => {
+            if up.with_parent {
+                crate::demo::end_with_parent()?;
+            }
+            let Up { http, name, kind, no_open, .. } = up;
+            crate::daemon::run(UpOptions { state: context.state, http, name, kind, open: !no_open }).await
         }
+        Command::Status => look::status(&context).await,
+        Command::Devices(args) => devices::run(args, &context).await,
+        Command::Pair(args) => pair::run(args, &context).await,
+        Command::Pairings(args) => pair::pairings(args, &context).await,
+        Command::Send(args) => send::run(args, &context).await,
+        Command::Transfers(args) => transfers::run(args, &context).await,
+        Command::Inbox(args) => transfers::inbox(args, &context).await,
+        Command::Settings(args) => look::settings(args, &context).await,
+        Command::Open(args) => look::open(args, &context).await,
+        Command::Openapi => look::openapi(&context).await,
+        Command::Completions(args) => {
+            completions::run(&args, &<Cli as clap::CommandFactory>::command());
+            Ok(())
+        }
+        Command::Demo(args) => crate::demo::run(args, context).await,
     }
 }

@@ -1,0 +1,182 @@
+//! `accord status`, `settings`, `open` and `openapi`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::screen::{Style, ago, count, name, span};
+use super::{Context, Usage};
+use crate::api::types::{Settings as Values, Status, Switch};
+
+pub async fn status(context: &Context) -> Result<()> {
+    let status: Status = context.hub.get("/status").await?;
+    let screen = &context.screen;
+    if screen.json {
+        return screen.document(&status);
+    }
+    let discovery = match status.discovery {
+        Switch::On => screen.paint(Style::Good, "on"),
+        Switch::Off => screen.paint(Style::Warn, "off (refused)"),
+        Switch::Undecided => screen.paint(Style::Warn, "off (not decided)"),
+    };
+    let ledger = match status.ledger.signed {
+        Some(signed) => format!("{}, checkpoint {}", count(status.ledger.size, "record", "records"), ago(signed)),
+        None => count(status.ledger.size, "record", "records"),
+    };
+    screen.say(format!(
+        "{} ({}), accord {}",
+        screen.paint(Style::Bold, &name(&status.name)),
+        status.kind,
+        name(&status.version)
+    ));
+    screen.say(format!("  running    {}", span(status.uptime_s)));
+    screen.say(format!("  state      {}", accord_model::text::for_screen(&status.state_dir, 300)));
+    screen.say(format!("  web UI     {}", status.http.as_deref().map_or("not served".into(), name)));
+    screen.say(format!("  discovery  {discovery}"));
+    screen.say(format!("  ledger     {ledger}"));
+    if status.offers > 0 {
+        let offers = count(status.offers as u64, "offer waits", "offers wait");
+        screen.say(format!("  inbox      {}; see `accord inbox`", screen.paint(Style::Warn, &offers)));
+    }
+    if status.prompts > 0 {
+        let prompts = count(status.prompts as u64, "decision waits", "decisions wait");
+        screen.say(format!("  consent    {}; see `accord consent list`", screen.paint(Style::Warn, &prompts)));
+    }
+    if !status.off.is_empty() {
+        screen.say("Off, because you refused it or were never asked:");
+        for off in &status.off {
+            screen.say(format!(
+                "  {} ({}): {}",
+                name(&off.title),
+                name(&off.entry),
+                accord_model::text::for_screen(&off.effect, 300)
+            ));
+            screen.say(format!("    to turn it on: {}", accord_model::text::for_screen(&off.turn_on, 300)));
+        }
+    }
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub struct Settings {
+    #[command(subcommand)]
+    action: Option<SettingsAction>,
+}
+
+#[derive(clap::Subcommand)]
+enum SettingsAction {
+    /// Print the settings, or one of them (the default).
+    Get {
+        #[arg(value_enum)]
+        key: Option<Key>,
+    },
+    /// Change one.
+    Set {
+        #[arg(value_enum)]
+        key: Key,
+        /// Empty to clear it, where it can be empty.
+        value: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Key {
+    Name,
+    Kind,
+    Inbox,
+    Notify,
+    Relay,
+}
+
+pub async fn settings(args: Settings, context: &Context) -> Result<()> {
+    let mut values: Values = context.hub.get("/settings").await?;
+    match args.action.unwrap_or(SettingsAction::Get { key: None }) {
+        SettingsAction::Get { key: None } if context.screen.json => return context.screen.document(&values),
+        SettingsAction::Get { key: None } => {
+            for key in <Key as clap::ValueEnum>::value_variants() {
+                let label = format!("{key:?}").to_lowercase();
+                context.screen.say(format!("{label:<7} {}", accord_model::text::for_screen(&get(&values, *key), 300)));
+            }
+        }
+        SettingsAction::Get { key: Some(key) } if context.screen.json => {
+            let label = format!("{key:?}").to_lowercase();
+            let value = serde_json::to_value(&values)?.get(&label).cloned().unwrap_or_default();
+            return context.screen.document(&serde_json::json!({ label: value }));
+        }
+        SettingsAction::Get { key: Some(key) } => context.screen.say(get(&values, key)),
+        SettingsAction::Set { key, value } => {
+            set(&mut values, key, value)?;
+            let values: Values = context.hub.put("/settings", &values).await?;
+            if context.screen.json {
+                return context.screen.document(&values);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn get(values: &Values, key: Key) -> String {
+    match key {
+        Key::Name => values.name.clone(),
+        Key::Kind => values.kind.to_string(),
+        Key::Inbox => values.inbox.clone(),
+        Key::Notify => values.notify.to_string(),
+        Key::Relay => values.relay.clone().unwrap_or_default(),
+    }
+}
+
+fn set(values: &mut Values, key: Key, value: String) -> Result<(), Usage> {
+    match key {
+        Key::Name => values.name = value,
+        Key::Kind => values.kind = value.parse().map_err(Usage)?,
+        Key::Inbox => {
+            let path = std::path::absolute(PathBuf::from(&value)).map_err(|error| Usage(error.to_string()))?;
+            values.inbox =
+                path.into_os_string().into_string().map_err(|_| Usage("the folder's name is not UTF-8".into()))?;
+        }
+        Key::Notify => {
+            values.notify = match value.as_str() {
+                "true" | "on" | "yes" => true,
+                "false" | "off" | "no" => false,
+                _ => return Err(Usage("notify is `true` or `false`".into())),
+            }
+        }
+        Key::Relay => values.relay = Some(value).filter(|relay| !relay.is_empty()),
+    }
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub struct Open {
+    /// Only print the link.
+    #[arg(long)]
+    print: bool,
+}
+
+pub async fn open(args: Open, context: &Context) -> Result<()> {
+    let link = setup_link(&context.hub).await?;
+    if context.screen.json {
+        return context.screen.document(&serde_json::json!({ "url": link }));
+    }
+    context.screen.say(&link);
+    if !args.print && !crate::demo::browse(&link) {
+        context
+            .screen
+            .note("No browser could be started here; open the link yourself. It works once, for ten minutes.");
+    }
+    Ok(())
+}
+
+/// A link to the web UI that signs in once.
+pub async fn setup_link(hub: &super::hub::Hub) -> Result<String> {
+    let answer: serde_json::Value = hub.post("/session/link", &serde_json::json!({})).await?;
+    match answer.get("url").and_then(|url| url.as_str()) {
+        Some(url) => Ok(url.to_owned()),
+        None => anyhow::bail!("the hub serves no web UI; start it with `accord up --http 127.0.0.1:0`"),
+    }
+}
+
+pub async fn openapi(context: &Context) -> Result<()> {
+    let document: serde_json::Value = context.hub.get("/openapi.json").await?;
+    context.screen.document(&document)
+}
