@@ -24,6 +24,8 @@ pub struct UpOptions {
     pub kind: Option<DeviceKind>,
     /// Open the web UI in a browser when it listens.
     pub open: bool,
+    /// Talk to hubs on this machine only; for the demo home and tests.
+    pub loopback: bool,
 }
 
 /// The folders of one hub.

@@ -82,9 +82,12 @@ struct Up {
     /// Do not open the web UI in a browser.
     #[arg(long)]
     no_open: bool,
-    /// Stop when the process that started this hub is gone.
-    #[arg(long, hide = true)]
-    with_parent: bool,
+    /// Talk to hubs on this machine only.
+    #[arg(long)]
+    loopback: bool,
+    /// Stop when this process, which started the hub, is gone.
+    #[arg(long, hide = true, value_name = "PID")]
+    with_parent: Option<i32>,
 }
 
 /// What every command works with.
@@ -127,11 +130,11 @@ fn run(command: Command, state: StateDir, screen: Screen) -> anyhow::Result<()> 
 async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
     match command {
         Command::Up(up) => {
-            if up.with_parent {
-                crate::demo::end_with_parent()?;
+            let Up { http, name, kind, no_open, loopback, with_parent } = up;
+            if let Some(parent) = with_parent {
+                crate::demo::end_with_parent(parent)?;
             }
-            let Up { http, name, kind, no_open, .. } = up;
-            crate::daemon::run(UpOptions { state: context.state, http, name, kind, open: !no_open }).await
+            crate::daemon::run(UpOptions { state: context.state, http, name, kind, open: !no_open, loopback }).await
         }
         Command::Status => look::status(&context).await,
         Command::Devices(args) => devices::run(args, &context).await,

@@ -25,7 +25,7 @@ pub async fn run(_args: Demo, _context: Context) -> Result<()> {
 }
 
 /// Makes this process end when the one that started it is gone.
-pub fn end_with_parent() -> Result<()> {
+pub fn end_with_parent(_parent: i32) -> Result<()> {
     Ok(())
 }
 
