@@ -23,6 +23,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "home"))
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+RIVALS = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "accord" / "rivals" / "bin"
+os.environ["PATH"] = f"{RIVALS}:{os.environ['PATH']}"
 os.environ.setdefault("ACCORD", str(TARGET / "accord"))
 
 import hub as hubs  # noqa: E402
@@ -203,7 +205,7 @@ class Tool:
         self.alpha, self.beta = network["alpha"], network["beta"]
         self.to = network.address["beta"]
         self.daemons = []
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=bench.scratch))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=self.name.replace(' ', '-') + '-', dir=bench.scratch))
 
     def prepare(self):
         pass
@@ -331,6 +333,7 @@ class Rsync(Tool):
 
 class Scp(Tool):
     name = "scp"
+    port = "2222"
 
     def prepare(self):
         key = self.folder / "key"
@@ -339,26 +342,27 @@ class Scp(Tool):
         shutil.copy(f"{key}.pub", self.folder / "authorized")
         os.makedirs("/run/sshd", exist_ok=True)
         config = self.folder / "sshd_config"
-        config.write_text(f"Port 2222\nHostKey {self.folder}/host\nAuthorizedKeysFile {self.folder}/authorized\n"
+        config.write_text(f"Port {self.port}\nHostKey {self.folder}/host\nAuthorizedKeysFile {self.folder}/authorized\n"
                           f"PermitRootLogin yes\nStrictModes no\nUsePAM no\nPidFile {self.folder}/pid\n"
                           "Subsystem sftp internal-sftp\n")
         self.daemon(self.beta, "/usr/sbin/sshd", "-D", "-f", config)
 
     def copy(self, source, target):
-        return self.timed("scp", "-q", "-r", "-P", "2222", "-i", self.folder / "key", "-c", "aes128-gcm@openssh.com", "-o",
+        return self.timed("scp", "-q", "-r", "-P", self.port, "-i", self.folder / "key", "-c", "aes128-gcm@openssh.com", "-o",
                           "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", source,
                           f"{self.to}:{target}/")
 
 
 class TarSsh(Scp):
     name = "tar over ssh"
+    port = "2223"
 
     @classmethod
     def fits(cls, row):
         return bool(row.files)
 
     def copy(self, source, target):
-        line = (f"tar -C '{source.parent}' -cf - '{source.name}' | ssh -q -p 2222 -i '{self.folder}/key' "
+        line = (f"tar -C '{source.parent}' -cf - '{source.name}' | ssh -q -p {self.port} -i '{self.folder}/key' "
                 "-c aes128-gcm@openssh.com -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
                 f"{self.to} tar -C '{target}' -xf -")
         return self.timed("sh", "-c", line)
@@ -369,15 +373,15 @@ class Wormhole(Tool):
 
     @classmethod
     def fits(cls, row):
-        return shutil.which("wormhole") is not None and shutil.which("twist") is not None or shutil.which("twist3") is not None
+        return (RIVALS / "wormhole").exists()
 
     def prepare(self):
-        twist = shutil.which("twist") or shutil.which("twist3")
+        twist = RIVALS / "twist"
         self.daemon(self.beta, twist, "wormhole-mailbox", "--port", "tcp:4000")
         self.daemon(self.beta, twist, "transitrelay", "--port", "tcp:4001")
 
     def copy(self, source, target):
-        common = ["wormhole", "--relay-url", f"ws://{self.to}:4000/v1", "--transit-helper", f"tcp:{self.to}:4001"]
+        common = [RIVALS / "wormhole", "--relay-url", f"ws://{self.to}:4000/v1", "--transit-helper", f"tcp:{self.to}:4001"]
         receiver = self.beta.popen(*common, "receive", "--accept-file", "--hide-progress", "7-bench-run", cwd=target,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
