@@ -14,7 +14,10 @@
 pub mod api;
 pub mod carrier;
 pub mod discovery;
+pub(crate) mod endpoint;
 pub mod frame;
+#[doc(hidden)]
+pub mod wire;
 
 pub use api::{
     LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingDirection, PairingId, PairingInfo,

@@ -1,7 +1,9 @@
 //! What carries the bytes of a stream: [`tls`] (TLS 1.3 over TCP) or [`quic`] (a stream of the link's own
 //! connection). Which one is chosen by measurement: see [`choice`].
 
+pub(crate) mod bulk;
 pub mod choice;
+pub(crate) mod meter;
 pub mod quic;
 pub mod tls;
 

@@ -1,0 +1,160 @@
+//! What paired devices say to each other. Every exchange is one bidirectional stream of the connection:
+//! an [`Opening`], for some a body, then an answer; for `Stream` raw bytes follow, on this stream or on TLS.
+
+use accord_model::{CallError, DeviceKind, Inputs, Outputs, Service, StreamClass, Target, Verb};
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::carrier::tls::{MAX_CERTIFICATE, Token};
+
+/// Most services one device may show.
+const SERVICES: usize = 64;
+/// Longest name, in bytes.
+const NAME: usize = 128;
+/// Most addresses that count.
+const ADDRESSES: usize = 16;
+
+/// What a stream of the connection is for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "open", rename_all = "kebab-case")]
+pub(crate) enum Opening {
+    /// What this device is; the [`Record`] follows as a frame of its own, answered by the other's.
+    Hello,
+    /// A ledger head; a [`Head`] follows, answered by [`Answer`].
+    Head,
+    /// A question to a service; answered by [`Answer`].
+    Call { target: Target, verb: Verb, within_s: u64 },
+    /// A byte stream to a service; answered by [`StreamAnswer`].
+    Stream { target: Target, inputs: Inputs, class: StreamClass, tls: Option<DoorPlan> },
+    /// Whether bytes of the TLS stream with this token still arrive; answered by [`Progress`].
+    Progress { token: String },
+    /// This device forgot the other; no answer.
+    Unpaired,
+}
+
+/// What one side tells of itself. Made from an envelope under a permit, so every part may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Record {
+    pub name: String,
+    pub kind: Option<DeviceKind>,
+    pub services: Vec<Service>,
+    /// Where this device can be reached, `ip:port`.
+    pub addresses: Vec<String>,
+}
+
+impl Record {
+    /// Cuts what a peer may not overdo.
+    pub(crate) fn bounded(mut self) -> Self {
+        if self.name.len() > NAME {
+            let cut = (0..=NAME).rev().find(|at| self.name.is_char_boundary(*at)).unwrap_or(0);
+            self.name.truncate(cut);
+        }
+        self.services.truncate(SERVICES);
+        self.addresses.truncate(ADDRESSES);
+        self
+    }
+}
+
+/// A signed checkpoint of a ledger.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub head: String,
+}
+
+/// The result of a call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub outcome: Result<Outputs, CallError>,
+}
+
+/// What the TLS carrier needs to know of one side.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DoorPlan {
+    /// Certificate, base64.
+    pub certificate: String,
+    /// Port this side listens on; absent when it cannot.
+    pub port: Option<u16>,
+    /// Names the stream, base64; chosen by the opener.
+    pub token: String,
+}
+
+impl DoorPlan {
+    pub(crate) fn new(certificate: &[u8], port: Option<u16>, token: &Token) -> Self {
+        Self { certificate: BASE64.encode(certificate), port, token: BASE64.encode(token) }
+    }
+    pub(crate) fn certificate(&self) -> Option<Vec<u8>> {
+        let bytes = BASE64.decode(self.certificate.as_bytes()).ok()?;
+        (!bytes.is_empty() && bytes.len() <= MAX_CERTIFICATE).then_some(bytes)
+    }
+    pub(crate) fn token(&self) -> Option<Token> {
+        BASE64.decode(self.token.as_bytes()).ok()?.try_into().ok()
+    }
+}
+
+/// Whether a stream is taken.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "stream", rename_all = "kebab-case")]
+pub(crate) enum StreamAnswer {
+    /// No; why.
+    Refused { error: CallError },
+    /// Bytes follow here.
+    Here,
+    /// TLS is tried; the opener says how it went with a [`Way`].
+    Tls { plan: DoorPlan },
+}
+
+/// The opener's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    /// TCP that the opener dialled.
+    OpenerDialled,
+    /// TCP that the other side dialled.
+    OtherDialled,
+    /// Bytes follow on this QUIC stream.
+    Here,
+}
+
+/// How far the other end of a TLS stream is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Bytes it has read so far.
+    pub read: u64,
+    /// It waits for more.
+    pub waiting: bool,
+}
+
+/// Parses whatever a peer may send as an opening or a record; the entry point for fuzzing.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(Some((body, _))) = crate::frame::split(bytes, crate::frame::MAX_FRAME) {
+        if let Ok(Opening::Stream { tls: Some(plan), .. }) = crate::frame::decode::<Opening>(body) {
+            let _ = (plan.certificate(), plan.token());
+        }
+        let _ = crate::frame::decode::<Record>(body).map(Record::bounded);
+        let _ = crate::frame::decode::<StreamAnswer>(body);
+        let _ = crate::frame::decode::<Answer>(body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_a_peer_says_breaks_us(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let mut framed = (bytes.len() as u32).to_be_bytes().to_vec();
+            framed.extend(bytes);
+            fuzz(&framed);
+        }
+
+        #[test]
+        fn a_name_of_any_length_is_cut_at_a_character(name in "\\PC{0,200}") {
+            let record = Record { name: name.clone(), ..Default::default() }.bounded();
+            prop_assert!(record.name.len() <= NAME && name.starts_with(&record.name));
+        }
+    }
+}
