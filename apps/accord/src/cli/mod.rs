@@ -5,7 +5,7 @@ mod agree;
 mod completions;
 mod devices;
 pub mod hub;
-mod look;
+pub mod look;
 mod pair;
 pub mod screen;
 mod send;
