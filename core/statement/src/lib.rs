@@ -1,0 +1,29 @@
+//! The statement: what may leave a device, declared in a form that people read and the gate enforces.
+//!
+//! - [`entry`]: the words: [`Statement`], [`Entry`], [`Recipient`], [`Field`]
+//! - [`own`]: reads our `statement.toml` parts and joins them
+//! - [`mod@fingerprint`]: what a consent binds to, apart from the wording
+//! - [`compare`]: whether a newer entry shares more, less or is only reworded
+//!
+//! ```
+//! use accord_statement::{Publisher, Statement};
+//! let part = accord_statement::EXAMPLE;
+//! let statement = Statement::join("example", "Example", Publisher::named("Example"), "1", &[part]).unwrap();
+//! let entry = &statement.entries[0];
+//! assert!(entry.required().is_subset(entry.field_set()));
+//! assert_eq!(entry.fingerprint().to_string().len(), 64);
+//! ```
+#![deny(missing_docs)]
+
+pub mod compare;
+pub mod entry;
+pub mod fingerprint;
+pub mod own;
+
+pub use compare::{Change, Comparison, compare};
+pub use entry::{Entry, EntryText, Field, Means, Method, Publisher, Recipient, SharingType, Statement};
+pub use fingerprint::Fingerprint;
+pub use own::{OwnError, Part};
+
+/// A documented `statement.toml`, as a feature would keep it.
+pub const EXAMPLE: &str = include_str!("../examples/example.statement.toml");
