@@ -3,8 +3,11 @@
 
 mod agree;
 mod completions;
+mod consent;
+mod desk;
 mod devices;
 pub mod hub;
+mod ledger;
 pub mod look;
 mod pair;
 pub mod screen;
@@ -56,6 +59,10 @@ enum Command {
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
     Inbox(transfers::Inbox),
+    /// What you agreed to and refused; decide and withdraw.
+    Consent(consent::Consent),
+    /// What was decided, sent and refused; verify and export it.
+    Ledger(ledger::Ledger),
     /// This hub's settings.
     Settings(look::Settings),
     /// Open the web UI, signed in.
@@ -143,6 +150,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
+        Command::Consent(args) => consent::run(args, &context).await,
+        Command::Ledger(args) => ledger::run(args, &context).await,
         Command::Settings(args) => look::settings(args, &context).await,
         Command::Open(args) => look::open(args, &context).await,
         Command::Openapi => look::openapi(&context).await,
