@@ -193,9 +193,24 @@ impl Db {
         self.inner.writer.run_blocking(work)
     }
 
-    /// Queues `work` and does not wait; a failure is logged. For what is written from a `drop`.
-    pub fn write_later(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
-        self.inner.writer.run_later(work);
+    /// Queues `work` and does not wait; `then` is told on the writer thread what became of it. For what
+    /// is written from a `drop`.
+    pub fn write_later<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        self.inner.writer.run_later(work, then);
+    }
+
+    /// [`Db::write_later`] for async callers: waits for a place in the queue, not for the commit. Once
+    /// this returns, `then` is called even if nobody waits any longer.
+    pub async fn write_then<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        self.inner.writer.run_then(work, then).await;
     }
 
     /// Reads on the caller's thread, beside the writer, seeing what is committed.
@@ -214,6 +229,11 @@ impl Db {
             readers.push(connection);
         }
         outcome
+    }
+
+    /// How often written work was undone, for code that runs on the writer thread.
+    pub fn rollback_counter(&self) -> Arc<AtomicU64> {
+        self.inner.rollbacks.clone()
     }
 
     /// How often written work was undone. State kept in memory beside the database is stale once this

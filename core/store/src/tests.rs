@@ -59,7 +59,7 @@ fn what_was_queued_is_written_before_the_database_closes() {
     let db = Db::open(&path, SCHEMA, Options::default()).unwrap();
     for n in 0..100 {
         let write = note(&n.to_string());
-        db.write_later(move |c| write(c).map(drop));
+        db.write_later(write, drop);
     }
     drop(db);
     assert_eq!(count(&Db::open(&path, SCHEMA, Options::default()).unwrap()), 100);

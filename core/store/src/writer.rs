@@ -102,13 +102,36 @@ impl Writer {
         told.recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
-    pub fn run_later(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
-        let path = self.path.clone();
+    pub async fn run_then<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        let place = self.places.clone().acquire_owned().await.ok();
+        self.queue_or_log(work, place, then);
+    }
+
+    pub fn run_later<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
         let place = self.wait_for_place();
+        self.queue_or_log(work, place, then);
+    }
+
+    fn queue_or_log<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        place: Option<OwnedSemaphorePermit>,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        let path = self.path.clone();
         let queued = self.queue(work, place, move |outcome| {
-            if let Err(error) = outcome {
+            if let Err(error) = &outcome {
                 tracing::error!(path = %path.display(), %error, "a queued write failed");
             }
+            then(outcome);
         });
         if let Err(error) = queued {
             tracing::error!(%error, "a write came after the database was closed");
@@ -116,6 +139,11 @@ impl Writer {
     }
 
     fn wait_for_place(&self) -> Option<OwnedSemaphorePermit> {
+        let here = thread::current().id();
+        if self.thread.as_ref().is_some_and(|writer| writer.thread().id() == here) {
+            // The writer itself must not wait for the writer.
+            return None;
+        }
         loop {
             match self.places.clone().try_acquire_owned() {
                 Ok(place) => return Some(place),

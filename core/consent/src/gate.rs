@@ -1,0 +1,834 @@
+//! The gate: what the statement declares, what the owner decided, and the one way to a [`Permit`].
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Instant,
+};
+
+use accord_model::{EntryKey, FieldSet, Timestamp};
+use accord_statement::{Change, Entry, Statement, compare};
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, Notice, Permit, RecipientId, RecordKind,
+    Refusal, SendError, Shown, Signer, To, Which,
+    chores::Chores,
+    consents::{Consents, Damaged},
+    ledger::{
+        Details, Item,
+        record::{Draft, MAX_ITEMS},
+    },
+    rules::{Live, Rule, Rules},
+};
+
+/// What the gate tells those who follow it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum GateEvent {
+    /// The owner decided.
+    Decided {
+        /// The consent (or refusal).
+        consent: ConsentId,
+        /// About which entry.
+        entry: EntryKey,
+        /// For whom.
+        to: To,
+        /// How.
+        choice: Choice,
+    },
+    /// The owner took a consent back.
+    Withdrawn {
+        /// Which entry.
+        entry: EntryKey,
+        /// For whom.
+        to: To,
+    },
+    /// An entry widened; its consent no longer counts.
+    Lapsed {
+        /// Which entry.
+        entry: EntryKey,
+        /// For whom.
+        to: To,
+        /// What is new, in words.
+        difference: String,
+    },
+    /// A consent came to its end.
+    Expired {
+        /// Which entry.
+        entry: EntryKey,
+        /// For whom.
+        to: To,
+    },
+    /// The ledger has a new record.
+    Recorded {
+        /// Its place.
+        seq: u64,
+        /// What it tells.
+        kind: RecordKind,
+    },
+    /// Something waits for the owner's decision. Told once per entry and recipient until anything is decided.
+    Asked {
+        /// Which entry.
+        entry: EntryKey,
+        /// For whom.
+        to: RecipientId,
+        /// Which fields are wanted.
+        fields: FieldSet,
+        /// What set it off.
+        scenario: String,
+        /// What widened since the owner last agreed.
+        difference: Option<String>,
+    },
+}
+
+/// Decides what may leave this device. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    rules: RwLock<Arc<Rules>>,
+    book: Mutex<Book>,
+    consents: Option<Consents>,
+    pub ledger: Ledger,
+    events: broadcast::Sender<GateEvent>,
+    epoch: watch::Sender<u64>,
+    asked: Mutex<HashSet<(EntryKey, RecipientId)>>,
+    refusals: Mutex<HashMap<(EntryKey, RecipientId, &'static str), Rolled>>,
+    chores: Arc<Chores>,
+    _lock: Option<File>,
+}
+
+/// Every decision, and the running life of each. Changed by one at a time.
+struct Book {
+    kept: BTreeMap<(EntryKey, To), Kept>,
+    damaged: Vec<Damaged>,
+    next: u64,
+}
+
+struct Kept {
+    consent: Consent,
+    rule: Arc<Rule>,
+}
+
+/// Refusals alike, counted until they are written.
+struct Rolled {
+    since: Instant,
+    more: u64,
+    draft: Draft,
+}
+
+const MOST_ROLLED: usize = 1024;
+const EVENTS: usize = 1024;
+
+/// What came in, for the ledger.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The entry under which we answer, if any.
+    pub entry: Option<EntryKey>,
+    /// From whom.
+    pub from: RecipientId,
+    /// From where.
+    pub address: String,
+    /// Which kinds of data.
+    pub fields: FieldSet,
+    /// How many bytes of content.
+    pub bytes: u64,
+    /// What set it off.
+    pub scenario: String,
+    /// Names and sizes.
+    pub items: Vec<Item>,
+}
+
+impl Gate {
+    /// Opens `dir/consents.db` and `dir/ledger.db`, closes intents that a crash left open, and puts
+    /// `statement` into force (see [`Gate::adopt`]).
+    ///
+    /// # Errors
+    /// [`GateError`] when another hub runs there, or a database cannot be opened or written.
+    pub fn open(dir: &Path, statement: Statement, signer: Arc<dyn Signer>) -> Result<Self, GateError> {
+        accord_store::create_private_dir(dir)?;
+        let lock = lock(dir)?;
+        let consents = Consents::open(&dir.join("consents.db"))?;
+        let (events, _) = broadcast::channel(EVENTS);
+        let ledger = Ledger::open(&dir.join("ledger.db"), signer, events.clone())?;
+        let (kept, damaged) = consents.load()?;
+        let next = kept.iter().map(|consent| consent.id.0).max().unwrap_or(0).max(stored_next(&consents)?) + 1;
+        let kept = kept.into_iter().map(|consent| {
+            let rule = Arc::new(Rule::new(&consent, Live::new(consent.until())));
+            ((consent.entry.clone(), consent.to.clone()), Kept { consent, rule })
+        });
+        let book = Book { kept: kept.collect(), damaged, next };
+        let gate = Self::assemble(statement, book, Some(consents), ledger, events, Some(lock));
+        let statement = gate.statement();
+        gate.put_into_force(statement)?;
+        Chores::start(&gate.inner.chores, Arc::downgrade(&gate.inner));
+        Ok(gate)
+    }
+
+    /// A gate that forgets everything when it ends; for benches.
+    #[cfg(feature = "volatile")]
+    #[doc(hidden)]
+    pub fn volatile(statement: Statement, signer: Arc<dyn Signer>) -> Self {
+        let (events, _) = broadcast::channel(EVENTS);
+        let ledger = Ledger::volatile(signer, events.clone());
+        let book = Book { kept: BTreeMap::new(), damaged: Vec::new(), next: 1 };
+        Self::assemble(statement, book, None, ledger, events, None)
+    }
+
+    fn assemble(
+        statement: Statement,
+        book: Book,
+        consents: Option<Consents>,
+        ledger: Ledger,
+        events: broadcast::Sender<GateEvent>,
+        lock: Option<File>,
+    ) -> Self {
+        let chores = Arc::new(Chores::default());
+        ledger.on_record({
+            let chores = chores.clone();
+            move || chores.something_happened()
+        });
+        let inner = Inner {
+            rules: RwLock::new(Arc::new(Rules::new(Arc::new(statement)))),
+            book: Mutex::new(book),
+            consents,
+            ledger,
+            events,
+            epoch: watch::Sender::new(0),
+            asked: Mutex::default(),
+            refusals: Mutex::default(),
+            chores,
+            _lock: lock,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A gate for one feature or bridge: it sees only entries whose key begins with `owner/`.
+    pub fn bind(&self, owner: &str) -> BoundGate {
+        BoundGate { inner: self.inner.clone(), owner: owner.into() }
+    }
+
+    /// The statement in force.
+    pub fn statement(&self) -> Arc<Statement> {
+        self.inner.rules().statement.clone()
+    }
+
+    /// Puts a new statement into force at once. Consents to entries that widened lapse and stop what
+    /// runs under them; narrowed ones carry over, cut to what is still declared; reworded ones carry
+    /// over; refusals stay. Returns the consents that lapsed.
+    ///
+    /// # Errors
+    /// [`GateError`] when it could not be stored. What lapsed has lapsed nevertheless.
+    pub fn adopt(&self, statement: Statement) -> Result<Vec<Consent>, GateError> {
+        self.put_into_force(Arc::new(statement))
+    }
+
+    /// The notice that a decision on this entry needs, in `language` if the entry has it.
+    ///
+    /// # Errors
+    /// [`GateError::NoEntry`].
+    pub fn notice(&self, entry: &EntryKey, language: &str) -> Result<Notice, GateError> {
+        let statement = self.statement();
+        let found = statement.entry(entry).ok_or_else(|| GateError::NoEntry(entry.clone()))?;
+        Ok(Notice::of(found, language))
+    }
+
+    /// Takes the owner's decision; it is durable and in force once this returns. Blocks for a few
+    /// milliseconds. It replaces an earlier decision on the same entry and recipient; what runs under
+    /// that is stopped if the new one does not allow it.
+    ///
+    /// # Errors
+    /// [`GateError`]; then nothing changed, except that a refusal is in force even if it could not be stored.
+    pub fn decide(&self, decision: Decision) -> Result<Consent, GateError> {
+        self.inner.decide(decision)
+    }
+
+    /// Takes a consent back. Once this returns nothing leaves under it any more, and what ran is
+    /// stopped. Works without a notice, always.
+    ///
+    /// # Errors
+    /// [`GateError::NoConsent`]; or a database failed: then it is in force until the hub ends, but not stored.
+    pub fn withdraw(&self, which: impl Into<Which>) -> Result<Consent, GateError> {
+        self.inner.withdraw(which.into())
+    }
+
+    /// Every decision with what became of it, by entry and recipient.
+    pub fn consents(&self) -> Vec<Consent> {
+        let book = self.inner.book();
+        book.kept.values().map(|kept| kept.now()).collect()
+    }
+
+    /// What a permit for these fields would meet. Writes nothing and uses nothing up.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn check(&self, entry: &EntryKey, to: &RecipientId, fields: FieldSet) -> Result<(), Refusal> {
+        self.inner.rules().judge(None, entry, to, fields).map(drop)
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// The owner's consents as records after ISO/IEC TS 27560 in DPV's JSON-LD.
+    pub fn receipts(&self) -> serde_json::Value {
+        crate::receipts::render(&self.statement(), &self.consents())
+    }
+
+    /// What happens from now on. A slow follower misses the oldest and is told how many.
+    pub fn events(&self) -> broadcast::Receiver<GateEvent> {
+        self.inner.events.subscribe()
+    }
+
+    /// How often anything changed that a permit depends on.
+    pub fn epoch(&self) -> u64 {
+        *self.inner.epoch.borrow()
+    }
+}
+
+/// The gate as a feature or bridge holds it: for its own entries only. Cheap to clone.
+#[derive(Clone)]
+pub struct BoundGate {
+    inner: Arc<Inner>,
+    owner: Arc<str>,
+}
+
+impl BoundGate {
+    /// A permit to let out these fields under this entry to this recipient, set off by `scenario`.
+    /// Under a microsecond. A refusal is recorded (those alike are rolled into one record a minute).
+    ///
+    /// # Errors
+    /// The [`Refusal`]; for [`Refusal::Undecided`] and [`Refusal::Lapsed`] the owner is asked.
+    pub fn permit(&self, entry: &EntryKey, to: &RecipientId, fields: FieldSet, scenario: &str) -> Result<Permit, Refusal> {
+        let rules = self.inner.rules();
+        let refusal = match rules.judge(Some(&self.owner), entry, to, fields) {
+            Ok(allowed) if allowed.rule.take() => {
+                let once = allowed.rule.used.is_some();
+                return Ok(Permit {
+                    gate: self.inner.clone(),
+                    entry: allowed.entry.entry.clone(),
+                    fingerprint: allowed.entry.fingerprint.clone(),
+                    to: to.clone(),
+                    fields,
+                    scenario: scenario.to_owned(),
+                    component: self.owner.clone(),
+                    consent: allowed.rule.consent,
+                    once,
+                    live: allowed.rule.live.clone(),
+                });
+            }
+            Ok(allowed) => Refusal::Undecided { entry: entry.clone(), notice: allowed.entry.notice.clone() },
+            Err(refusal) => refusal,
+        };
+        self.inner.refused(&self.owner, entry, to, fields, scenario, &refusal);
+        Err(refusal)
+    }
+
+    /// What a permit would meet. Writes nothing and uses nothing up.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn check(&self, entry: &EntryKey, to: &RecipientId, fields: FieldSet) -> Result<(), Refusal> {
+        self.inner.rules().judge(Some(&self.owner), entry, to, fields).map(drop)
+    }
+
+    /// Follows whether this entry is allowed for this recipient.
+    pub fn watch(&self, entry: &EntryKey, to: &RecipientId) -> ConsentWatch {
+        ConsentWatch::new(self.inner.clone(), self.owner.clone(), entry.clone(), to.clone())
+    }
+
+    /// Records what came in from someone.
+    ///
+    /// # Errors
+    /// [`SendError::Ledger`] when it could not be recorded.
+    pub async fn received(&self, received: Received) -> Result<u64, SendError> {
+        let mut draft = Draft::new(RecordKind::Received);
+        draft.public.entry = received.entry.filter(|entry| entry.owner() == &*self.owner);
+        draft.public.fields = received.fields;
+        draft.public.bytes = Some(received.bytes);
+        draft.public.count = Some(received.items.len() as u64).filter(|count| *count > 0);
+        let mut items = received.items;
+        items.truncate(MAX_ITEMS);
+        draft.details = Some(Details {
+            recipient: Some(received.from.to_string()),
+            address: Some(received.address),
+            scenario: Some(received.scenario),
+            component: Some(self.owner.to_string()),
+            items,
+            ..Details::default()
+        });
+        Ok(self.inner.ledger.append(draft).await?)
+    }
+
+    /// The statement in force.
+    pub fn statement(&self) -> Arc<Statement> {
+        self.inner.rules().statement.clone()
+    }
+}
+
+impl Kept {
+    /// The consent as it stands, with uses and ends that are not written yet.
+    fn now(&self) -> Consent {
+        let mut consent = self.consent.clone();
+        if consent.state == ConsentState::Given {
+            if self.rule.used.as_ref().is_some_and(|used| used.load(std::sync::atomic::Ordering::Acquire)) {
+                consent.state = ConsentState::Used;
+            } else if consent.until().is_some_and(|end| Timestamp::now() >= end) {
+                consent.state = ConsentState::Expired;
+            }
+        }
+        consent
+    }
+}
+
+impl Inner {
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn epochs(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: GateEvent) {
+        drop(self.events.send(event));
+    }
+
+    fn save(&self, consents: &[Consent]) -> Result<(), GateError> {
+        match &self.consents {
+            Some(stored) if !consents.is_empty() => Ok(stored.save(consents)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the book the table in force.
+    fn renew(&self, statement: Option<Arc<Statement>>, book: &Book) {
+        let statement = statement.unwrap_or_else(|| self.rules().statement.clone());
+        let mut rules = Rules::new(statement);
+        for ((entry, to), kept) in &book.kept {
+            rules.add(entry, to, kept.rule.clone());
+        }
+        for damaged in &book.damaged {
+            rules.doubt(damaged.entry.as_ref(), damaged.to.as_ref(), &unreadable());
+        }
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.epoch.send_modify(|epoch| *epoch += 1);
+        let ends = book.kept.values().filter(|kept| kept.rule.state == ConsentState::Given).filter_map(|kept| kept.consent.until());
+        self.chores.next_end(ends.min());
+    }
+
+    fn decide(&self, decision: Decision) -> Result<Consent, GateError> {
+        let mut book = self.book();
+        let rules = self.rules();
+        let entry = rules.statement.entry(&decision.entry).ok_or_else(|| GateError::NoEntry(decision.entry.clone()))?;
+        let refusal = decision.choice == Choice::Never;
+        let fields = decision.fields.unwrap_or(entry.field_set());
+        if !refusal {
+            sound(entry, &rules, &decision, fields)?;
+        }
+        let now = Timestamp::now();
+        let consent = Consent {
+            id: ConsentId(book.next),
+            entry: decision.entry.clone(),
+            to: decision.to.clone(),
+            choice: decision.choice,
+            fields: if refusal { FieldSet::EMPTY } else { fields },
+            fingerprint: entry.fingerprint(),
+            text_hash: entry.text_hash(),
+            statement: rules.statement.version.clone(),
+            shown: decision.shown,
+            decided: now,
+            state: if refusal { ConsentState::Refused } else { ConsentState::Given },
+            changed: None,
+            reworded: false,
+            agreed: Some(Box::new(entry.clone())),
+        };
+        book.next += 1;
+        let event = GateEvent::Decided {
+            consent: consent.id,
+            entry: consent.entry.clone(),
+            to: consent.to.clone(),
+            choice: consent.choice,
+        };
+        if refusal {
+            // A no counts before it is stored; a yes only once it is.
+            self.enter(&mut book, consent.clone());
+            self.record_decision(&consent, "refused")?;
+            self.save(std::slice::from_ref(&consent))?;
+        } else {
+            self.record_notice(&consent)?;
+            self.record_decision(&consent, "given")?;
+            self.save(std::slice::from_ref(&consent))?;
+            self.enter(&mut book, consent.clone());
+        }
+        self.tell(event);
+        Ok(consent)
+    }
+
+    /// Puts a decision in place of an earlier one, whose running streams end.
+    fn enter(&self, book: &mut Book, consent: Consent) {
+        let rule = Arc::new(Rule::new(&consent, Live::new(consent.until())));
+        let key = (consent.entry.clone(), consent.to.clone());
+        book.damaged.retain(|damaged| damaged.entry.as_ref() != Some(&key.0) || damaged.to.as_ref() != Some(&key.1));
+        let before = book.kept.insert(key.clone(), Kept { consent, rule });
+        self.renew(None, book);
+        if let Some(before) = before {
+            before.rule.live.stop();
+        }
+        // A no to one recipient also ends what ran for it under a yes to any.
+        self.stop_overruled(book, &key);
+    }
+
+    fn stop_overruled(&self, book: &mut Book, (entry, to): &(EntryKey, To)) {
+        if !matches!(to, To::One(_)) {
+            return;
+        }
+        let key = (entry.clone(), To::Any);
+        let Some(any) = book.kept.get_mut(&key) else { return };
+        // What runs under the decision on any is stopped as a whole and may begin anew where it is
+        // still allowed; one consent has one life.
+        let old = any.rule.live.clone();
+        any.rule = Arc::new(Rule::new(&any.now(), Live::new(any.consent.until())));
+        self.renew(None, book);
+        old.stop();
+    }
+
+    fn withdraw(&self, which: Which) -> Result<Consent, GateError> {
+        let mut book = self.book();
+        let key = match &which {
+            Which::Id(id) => book.kept.iter().find(|(_, kept)| kept.consent.id == *id).map(|(key, _)| key.clone()),
+            Which::Of(entry, to) => Some((entry.clone(), to.clone())),
+        };
+        let found = key.and_then(|key| book.kept.get_mut(&key));
+        let Some(kept) = found else {
+            return Err(match which {
+                Which::Id(id) => GateError::NoConsent(id.to_string()),
+                Which::Of(entry, to) => GateError::no_consent(&entry, &to),
+            });
+        };
+        kept.consent.state = ConsentState::Withdrawn;
+        kept.consent.changed = Some(Timestamp::now());
+        let consent = kept.consent.clone();
+        let before = std::mem::replace(&mut kept.rule, Arc::new(Rule::new(&consent, Live::new(None))));
+        self.renew(None, &book);
+        before.live.stop();
+        self.tell(GateEvent::Withdrawn { entry: consent.entry.clone(), to: consent.to.clone() });
+        let stored = self.save(std::slice::from_ref(&consent));
+        self.record_decision(&consent, "withdrawn")?;
+        stored?;
+        Ok(consent)
+    }
+
+    fn record_notice(&self, consent: &Consent) -> Result<u64, GateError> {
+        let mut draft = Draft::new(RecordKind::NoticeShown);
+        draft.public.entry = Some(consent.entry.clone());
+        draft.public.fingerprint = Some(consent.shown.hash.to_string());
+        let Shown { language, surface, .. } = &consent.shown;
+        let message = Some(format!("shown in `{language}` on `{surface}`"));
+        draft.details = Some(Details { recipient: Some(consent.to.to_string()), message, ..Details::default() });
+        Ok(self.ledger.append_blocking(draft)?)
+    }
+
+    fn record_decision(&self, consent: &Consent, what: &str) -> Result<u64, GateError> {
+        let mut draft = Draft::new(RecordKind::Decision);
+        draft.public.entry = Some(consent.entry.clone());
+        draft.public.fingerprint = Some(consent.fingerprint.to_string());
+        draft.public.fields = consent.fields;
+        draft.public.consent = Some(consent.id);
+        let message = Some(format!("{what} ({})", consent.choice));
+        draft.details = Some(Details { recipient: Some(consent.to.to_string()), message, ..Details::default() });
+        Ok(self.ledger.append_blocking(draft)?)
+    }
+
+    /// Called before the intent of a disclosure under [`Choice::Once`]: durable, so that a crash does
+    /// not make it twice.
+    pub async fn mark_used(&self, id: ConsentId) -> Result<(), SendError> {
+        let used = {
+            let mut book = self.book();
+            let kept = book.kept.values_mut().find(|kept| kept.consent.id == id);
+            kept.map(|kept| {
+                if kept.consent.state == ConsentState::Given {
+                    kept.consent.state = ConsentState::Used;
+                    kept.consent.changed = Some(Timestamp::now());
+                }
+                kept.consent.clone()
+            })
+        };
+        if let (Some(stored), Some(consent)) = (&self.consents, used) {
+            stored.save_one(&consent).await?;
+        }
+        Ok(())
+    }
+
+    fn refused(&self, owner: &Arc<str>, entry: &EntryKey, to: &RecipientId, fields: FieldSet, scenario: &str, refusal: &Refusal) {
+        let difference = match refusal {
+            Refusal::Undecided { .. } => Some(None),
+            Refusal::Lapsed { difference, .. } => Some(Some(difference.clone())),
+            _ => None,
+        };
+        if let Some(difference) = difference {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.len() < MOST_ROLLED && asked.insert((entry.clone(), to.clone())) {
+                let scenario = scenario.to_owned();
+                self.tell(GateEvent::Asked { entry: entry.clone(), to: to.clone(), fields, scenario, difference });
+            }
+        }
+        let mut rolled = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (entry.clone(), to.clone(), refusal.word());
+        if let Some(known) = rolled.get_mut(&key) {
+            known.more += 1;
+            return;
+        }
+        if rolled.len() >= MOST_ROLLED {
+            flush(&self.ledger, &mut rolled, |_| true);
+        }
+        let mut draft = Draft::new(RecordKind::Refused);
+        draft.public.entry = Some(entry.clone());
+        draft.public.fields = fields;
+        draft.public.count = Some(1);
+        draft.details = Some(Details {
+            recipient: Some(to.to_string()),
+            scenario: Some(scenario.to_owned()).filter(|scenario| !scenario.is_empty()),
+            component: Some(owner.to_string()),
+            message: Some(refusal.word().to_owned()),
+            ..Details::default()
+        });
+        rolled.insert(key, Rolled { since: Instant::now(), more: 0, draft: draft.clone() });
+        drop(rolled);
+        self.ledger.append_later(draft);
+    }
+
+    /// Once a minute while something happens: rolled refusals, ended consents, a checkpoint.
+    pub fn do_chores(&self) {
+        self.flush_refusals(|rolled| rolled.since.elapsed() >= crate::chores::EVERY);
+        self.expire();
+        if let Err(error) = self.ledger.checkpoint() {
+            tracing::error!(%error, "the ledger's checkpoint could not be written");
+        }
+    }
+
+    fn flush_refusals(&self, which: impl Fn(&Rolled) -> bool) {
+        let mut rolled = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        flush(&self.ledger, &mut rolled, which);
+    }
+
+    /// Ends consents whose time has come, for good: a clock that is set back does not bring them back.
+    pub fn expire(&self) {
+        let mut book = self.book();
+        let now = Timestamp::now();
+        let mut ended = Vec::new();
+        for kept in book.kept.values_mut() {
+            if kept.consent.state == ConsentState::Given && kept.consent.until().is_some_and(|end| now >= end) {
+                kept.consent.state = ConsentState::Expired;
+                kept.consent.changed = Some(now);
+                let new = Arc::new(Rule::new(&kept.consent, Live::new(None)));
+                ended.push((kept.consent.clone(), std::mem::replace(&mut kept.rule, new)));
+            }
+        }
+        if ended.is_empty() {
+            return;
+        }
+        self.renew(None, &book);
+        let consents: Vec<_> = ended.iter().map(|(consent, _)| consent.clone()).collect();
+        for (consent, rule) in &ended {
+            rule.live.stop();
+            self.tell(GateEvent::Expired { entry: consent.entry.clone(), to: consent.to.clone() });
+        }
+        let stored = self.save(&consents);
+        let recorded = consents.iter().try_for_each(|consent| self.record_decision(consent, "expired").map(drop));
+        if let Err(error) = stored.and(recorded) {
+            tracing::error!(%error, "ended consents could not be stored");
+        }
+    }
+
+    #[cfg(test)]
+    pub fn set_end(&self, id: ConsentId, end: Timestamp) {
+        let mut book = self.book();
+        for kept in book.kept.values_mut().filter(|kept| kept.consent.id == id) {
+            kept.consent.choice = Choice::Until(end);
+            kept.rule = Arc::new(Rule::new(&kept.consent, Live::new(Some(end))));
+        }
+        self.renew(None, &book);
+    }
+}
+
+impl Gate {
+    fn put_into_force(&self, statement: Arc<Statement>) -> Result<Vec<Consent>, GateError> {
+        let inner = &self.inner;
+        let mut book = inner.book();
+        let now = Timestamp::now();
+        let (mut changed, mut stopped, mut lapsed) = (Vec::new(), Vec::new(), Vec::new());
+        for kept in book.kept.values_mut() {
+            let Some(entry) = statement.entry(&kept.consent.entry) else { continue };
+            if kept.consent.state != ConsentState::Given {
+                continue;
+            }
+            let difference = kept.consent.agreed.as_deref().map(|agreed| compare(agreed, entry));
+            let change = difference.as_ref().map_or(Change::Widened, |difference| difference.change);
+            match change {
+                Change::Unchanged => continue,
+                Change::Editorial => {
+                    if kept.consent.text_hash == entry.text_hash() {
+                        continue;
+                    }
+                    kept.consent.reworded = true;
+                    kept.consent.text_hash = entry.text_hash();
+                }
+                Change::Narrowed => {
+                    kept.consent.fields = kept.consent.fields.minus(kept.consent.fields.minus(entry.field_set()));
+                    kept.consent.fingerprint = entry.fingerprint();
+                    kept.consent.text_hash = entry.text_hash();
+                    kept.consent.agreed = Some(Box::new(entry.clone()));
+                    kept.consent.changed = Some(now);
+                    let used = kept.rule.used.clone();
+                    let mut rule = Rule::new(&kept.consent, Live::new(kept.consent.until()));
+                    rule.used = used;
+                    stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
+                }
+                Change::Widened | Change::Added | Change::Removed => {
+                    let difference = difference.and_then(|difference| difference.difference());
+                    let difference = difference.unwrap_or_else(|| "what was agreed to is not known".to_owned());
+                    kept.consent.state = ConsentState::Lapsed(difference);
+                    kept.consent.changed = Some(now);
+                    let rule = Rule::new(&kept.consent, Live::new(None));
+                    stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
+                    lapsed.push(kept.consent.clone());
+                }
+            }
+            changed.push(kept.consent.clone());
+        }
+        // Entries that are no longer declared stop too; their consents wait for the entry to return.
+        for kept in book.kept.values_mut().filter(|kept| statement.entry(&kept.consent.entry).is_none()) {
+            let mut rule = Rule::new(&kept.consent, Live::new(kept.consent.until()));
+            rule.used = kept.rule.used.clone();
+            stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
+        }
+        inner.renew(Some(statement.clone()), &book);
+        stopped.iter().for_each(|rule| rule.live.stop());
+        for consent in &lapsed {
+            if let ConsentState::Lapsed(difference) = &consent.state {
+                let (entry, to) = (consent.entry.clone(), consent.to.clone());
+                inner.tell(GateEvent::Lapsed { entry, to, difference: difference.clone() });
+            }
+        }
+        inner.save(&changed)?;
+        self.record_statement(&statement)?;
+        for consent in &lapsed {
+            inner.record_decision(consent, "lapsed")?;
+        }
+        Ok(lapsed)
+    }
+
+    fn record_statement(&self, statement: &Statement) -> Result<(), GateError> {
+        let Some(consents) = &self.inner.consents else { return Ok(()) };
+        let hash = statement.hash().to_string();
+        if consents.meta("statement")?.as_deref() == Some(&*hash) {
+            return Ok(());
+        }
+        let mut draft = Draft::new(RecordKind::Statement);
+        draft.public.fingerprint = Some(hash.clone());
+        draft.public.count = Some(statement.entries.len() as u64);
+        let message = Some(format!("{} {}", statement.title, statement.version));
+        draft.details = Some(Details { message, ..Details::default() });
+        self.inner.ledger.append_blocking(draft)?;
+        Ok(consents.set_meta("statement", hash)?)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.chores.stop();
+        self.flush_refusals(|_| true);
+        if self.consents.is_some()
+            && let Err(error) = self.ledger.checkpoint()
+        {
+            tracing::error!(%error, "the ledger's last checkpoint could not be written");
+        }
+    }
+}
+
+/// A yes must name what was shown, a recipient that the entry declares, and fields that make sense.
+fn sound(entry: &Entry, rules: &Rules, decision: &Decision, fields: FieldSet) -> Result<(), GateError> {
+    let key = || decision.entry.clone();
+    // gate-check: shown-notice
+    if Notice::of(entry, &decision.shown.language).hash != decision.shown.hash {
+        return Err(GateError::StaleNotice(key()));
+    }
+    // gate-check: decided-recipient
+    if let To::One(to) = &decision.to
+        && !rules.entry(&decision.entry).is_some_and(|rules| rules.declares(to))
+    {
+        return Err(GateError::NotARecipient { entry: key(), to: to.clone() });
+    }
+    // gate-check: decided-fields
+    if !fields.is_subset(entry.field_set()) || !entry.required().is_subset(fields) {
+        let undeclared = fields.minus(entry.field_set());
+        return Err(GateError::WrongFields { entry: key(), fields: undeclared.union(entry.required().minus(fields)) });
+    }
+    if let Choice::Until(end) = decision.choice
+        && end <= Timestamp::now()
+    {
+        return Err(GateError::PastEnd(end));
+    }
+    Ok(())
+}
+
+fn flush(
+    ledger: &Ledger,
+    rolled: &mut HashMap<(EntryKey, RecipientId, &'static str), Rolled>,
+    which: impl Fn(&Rolled) -> bool,
+) {
+    rolled.retain(|_, refusal| {
+        if !which(refusal) {
+            return true;
+        }
+        if refusal.more > 0 {
+            let mut draft = refusal.draft.clone();
+            draft.public.time = Timestamp::now();
+            draft.public.count = Some(refusal.more);
+            ledger.append_later(draft);
+        }
+        false
+    });
+}
+
+/// The rule of a damaged record: a no.
+fn unreadable() -> Arc<Rule> {
+    Arc::new(Rule {
+        consent: ConsentId(0),
+        state: ConsentState::Unreadable,
+        fields: FieldSet::EMPTY,
+        until: None,
+        changed: None,
+        decided: Timestamp::UNIX_EPOCH,
+        used: None,
+        live: Live::new(None),
+    })
+}
+
+fn stored_next(consents: &Consents) -> Result<u64, GateError> {
+    Ok(consents.meta("next")?.and_then(|next| next.parse().ok()).unwrap_or(0))
+}
+
+fn lock(dir: &Path) -> Result<File, GateError> {
+    let path = dir.join("gate.lock");
+    accord_store::private_file(&path)?;
+    let failed = |cause| accord_store::StoreError::File { path: path.clone(), cause: Arc::new(cause) };
+    let file = File::options().write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(GateError::InUse(dir.to_owned())),
+        Err(std::fs::TryLockError::Error(cause)) => Err(failed(cause).into()),
+    }
+}

@@ -1,0 +1,88 @@
+//! The only way out beside the link: sockets, resolvers, D-Bus and child processes. What reaches
+//! another device takes a [`Permit`] and is counted under it; [`local`] holds what stays on this one.
+//!
+//! `clippy.toml` bans the calls that are made here everywhere else.
+
+mod command;
+pub mod local;
+mod serve;
+mod tcp;
+mod udp;
+
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use command::{command, own_program};
+pub use serve::{Served, ServedStream, serve};
+pub use tcp::{Dialed, dial_host, dial_tcp};
+pub use udp::{DatagramOutlet, udp};
+
+use crate::Permit;
+
+/// How long a connection may take to be made, or a name to be found.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a way out is not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutletError {
+    /// The address is not the recipient's.
+    #[error("{address} is not where `{recipient}` is reached")]
+    WrongAddress {
+        /// The address.
+        address: SocketAddr,
+        /// The recipient of the permit.
+        recipient: String,
+    },
+    /// A listener that must stay on this machine was asked for elsewhere.
+    #[error("{0} can be reached from other machines; use a loopback address, or the listener with TLS")]
+    NotLoopback(SocketAddr),
+    /// The socket's folder can be opened by others.
+    #[error("{0} can be opened by other users; make its folder yours alone: chmod 700")]
+    Exposed(PathBuf),
+    /// Not one of the programs that may be started.
+    #[error("`{0}` is not a program that Accord starts")]
+    UnknownProgram(String),
+    /// No answer in time.
+    #[error("{what} did not answer within {} s", CONNECT_WITHIN.as_secs())]
+    Deadline {
+        /// Who.
+        what: String,
+    },
+    /// The system refused.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// D-Bus refused.
+    #[error("the session bus cannot be reached: {0}. Is a desktop session running?")]
+    Bus(#[from] zbus::Error),
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> OutletError {
+    let what = what.into();
+    move |cause| OutletError::Io { what, cause }
+}
+
+/// Under a permit for a host, the connection goes by name ([`dial_host`]), so that the name is checked.
+fn device_permit(permit: &Permit, address: SocketAddr) -> Result<(), OutletError> {
+    // gate-check: outlet-by-name
+    if permit.recipient().as_host().is_some_and(|host| host != address.to_string()) {
+        return Err(OutletError::WrongAddress { address, recipient: permit.recipient().to_string() });
+    }
+    Ok(())
+}
+
+/// The desktop's own bus. It ends on this machine; what its services do is theirs.
+///
+/// # Errors
+/// [`OutletError`] when there is none, or it does not answer.
+#[allow(clippy::disallowed_methods, reason = "the outlet is where the bus is reached")]
+pub async fn session_bus() -> Result<zbus::Connection, OutletError> {
+    match tokio::time::timeout(CONNECT_WITHIN, zbus::Connection::session()).await {
+        Ok(connection) => Ok(connection?),
+        Err(_) => Err(OutletError::Deadline { what: "the session bus".to_owned() }),
+    }
+}

@@ -1,0 +1,122 @@
+//! Datagrams under a lease.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the outlet is where sockets are made")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+use super::{OutletError, failed};
+use crate::{DatagramLease, Destination, Permit, Personal, SendError};
+
+/// A UDP socket under a permit. Receiving is free; what is sent is counted per address.
+pub struct DatagramOutlet {
+    socket: UdpSocket,
+    lease: DatagramLease,
+    /// The only address to send to, unless the permit is for everyone near.
+    only: Option<IpAddr>,
+}
+
+/// A socket bound to `bind`. Under a permit for [`crate::RecipientId::lan`] it may send to any
+/// multicast, broadcast or local address; under any other, only to `peer`.
+///
+/// # Errors
+/// [`SendError`]; then nothing left.
+pub async fn udp(permit: Permit, bind: SocketAddr, peer: Option<SocketAddr>) -> Result<DatagramOutlet, SendError> {
+    let recipient = permit.recipient().clone();
+    let address = peer.unwrap_or(bind);
+    // gate-check: udp-one-peer
+    if !recipient.is_lan() && peer.is_none() {
+        return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
+    }
+    super::device_permit(&permit, address)?;
+    let only = (!recipient.is_lan()).then(|| address.ip());
+    let lease = permit.datagrams(Destination::new(recipient, address.to_string())).await?;
+    let socket = bound(bind).map_err(failed(format!("binding {bind}"))).map_err(SendError::from)?;
+    Ok(DatagramOutlet { socket, lease, only })
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+impl DatagramOutlet {
+    /// Sends one datagram; waits while the socket's buffer is full.
+    ///
+    /// # Errors
+    /// [`SendError`]; then it did not leave.
+    pub async fn send<T: AsRef<[u8]>>(&self, datagram: &Personal<T>, to: SocketAddr) -> Result<(), SendError> {
+        // gate-check: udp-address
+        if self.only.is_some_and(|only| only != to.ip()) || (self.only.is_none() && !is_near(to.ip())) {
+            return Err(OutletError::WrongAddress { address: to, recipient: "the permit's recipient".to_owned() }.into());
+        }
+        let cancelled = self.lease.cancelled();
+        loop {
+            match self.lease.send_with(datagram, to, |bytes| self.socket.try_send_to(bytes, to)) {
+                Err(SendError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                outcome => return outcome.map(drop),
+            }
+            tokio::select! {
+                () = cancelled.cancelled() => {}
+                ready = tokio::time::timeout(super::CONNECT_WITHIN, self.socket.writable()) => match ready {
+                    Ok(ready) => ready?,
+                    Err(_) => return Err(OutletError::Deadline { what: "the network".to_owned() }.into()),
+                },
+            }
+        }
+    }
+
+    /// The next datagram, and who sent it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn receive(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        self.socket.recv_from(buffer).await
+    }
+
+    /// Listens to a multicast group on the interface with this address.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn join_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> std::io::Result<()> {
+        self.socket.join_multicast_v4(group, interface)
+    }
+
+    /// Listens to a multicast group on the interface with this index.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn join_v6(&self, group: Ipv6Addr, interface: u32) -> std::io::Result<()> {
+        self.socket.join_multicast_v6(&group, interface)
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The lease it sends under.
+    pub fn lease(&self) -> &DatagramLease {
+        &self.lease
+    }
+}
+
+/// True for addresses that do not leave the networks this machine is in.
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast() || v4.is_private() || v4.is_link_local() || v4.is_loopback(),
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unique_local() || (v6.is_multicast() && v6.segments()[0] & 0xf <= 5)
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The gate's table: what the statement declares and the owner granted, as one snapshot that a permit
+//! is looked up in without waiting for anyone.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use accord_model::{EntryKey, FieldSet, Timestamp};
+use accord_statement::{Entry, Statement};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Choice, Consent, ConsentId, ConsentState, Notice, RecipientId, Refusal, To};
+
+/// Whether what a consent let out may still go on. Shared by the table and everything that runs.
+pub(crate) struct Live {
+    on: RwLock<bool>,
+    until: Option<Timestamp>,
+    stopped: CancellationToken,
+}
+
+impl Live {
+    pub fn new(until: Option<Timestamp>) -> Arc<Self> {
+        Arc::new(Self { on: RwLock::new(true), until, stopped: CancellationToken::new() })
+    }
+
+    /// Runs `act` unless stopped. [`Live::stop`] waits for it, so that nothing moves once that returns;
+    /// `act` must not block.
+    pub fn run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
+        let on = self.on.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (*on && !self.ended()).then(act)
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.run(|| ()).is_some()
+    }
+
+    pub fn stop(&self) {
+        *self.on.write().unwrap_or_else(std::sync::PoisonError::into_inner) = false;
+        self.stopped.cancel();
+    }
+
+    pub fn stopped(&self) -> &CancellationToken {
+        &self.stopped
+    }
+
+    fn ended(&self) -> bool {
+        self.until.is_some_and(|end| Timestamp::now() >= end)
+    }
+}
+
+/// One consent as the table holds it.
+pub(crate) struct Rule {
+    pub consent: ConsentId,
+    pub state: ConsentState,
+    pub fields: FieldSet,
+    pub until: Option<Timestamp>,
+    pub changed: Option<Timestamp>,
+    pub decided: Timestamp,
+    /// Set by the first permit of a [`Choice::Once`].
+    pub used: Option<Arc<AtomicBool>>,
+    pub live: Arc<Live>,
+}
+
+impl Rule {
+    pub fn new(consent: &Consent, live: Arc<Live>) -> Self {
+        let used = (consent.choice == Choice::Once).then(|| Arc::new(AtomicBool::new(consent.state == ConsentState::Used)));
+        Self {
+            consent: consent.id,
+            state: consent.state.clone(),
+            fields: consent.fields,
+            until: consent.until(),
+            changed: consent.changed,
+            decided: consent.decided,
+            used,
+            live,
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.used.as_ref().is_some_and(|used| used.load(Ordering::Acquire))
+    }
+
+    /// True for the one caller that uses a [`Choice::Once`], and always for other choices.
+    pub fn take(&self) -> bool {
+        self.used.as_ref().is_none_or(|used| !used.swap(true, Ordering::AcqRel))
+    }
+}
+
+/// One entry with the decisions on it.
+pub(crate) struct EntryRules {
+    pub fingerprint: Arc<str>,
+    pub entry: Arc<Entry>,
+    pub notice: Arc<Notice>,
+    declared: FieldSet,
+    one: HashMap<RecipientId, Arc<Rule>>,
+    any: Option<Arc<Rule>>,
+    /// A damaged record may have been a no; decisions on any recipient do not count beside it.
+    any_in_doubt: bool,
+}
+
+impl EntryRules {
+    fn new(entry: &Entry) -> Self {
+        Self {
+            fingerprint: entry.fingerprint().to_string().into(),
+            entry: Arc::new(entry.clone()),
+            notice: Arc::new(Notice::of(entry, "en")),
+            declared: entry.field_set(),
+            one: HashMap::new(),
+            any: None,
+            any_in_doubt: false,
+        }
+    }
+
+    /// True when the statement lets this entry go to such a recipient at all.
+    pub fn declares(&self, to: &RecipientId) -> bool {
+        if self.entry.method.transport == "none" {
+            return false;
+        }
+        if to.is_lan() {
+            return self.entry.recipient.id == "local-network";
+        }
+        to.as_host().is_none_or(|host| goes_through(&self.entry, host))
+    }
+}
+
+/// True when the entry may go to or through `host` (`name:port`). A relay that the statement does not
+/// name is one that the owner names, in a decision on that host.
+pub(crate) fn goes_through(entry: &Entry, host: &str) -> bool {
+    entry.allows_host(host) || owner_names_hosts(entry)
+}
+
+fn owner_names_hosts(entry: &Entry) -> bool {
+    entry.method.transport == "relay" && entry.hosts.is_empty()
+}
+
+/// The whole table at one moment.
+pub(crate) struct Rules {
+    pub statement: Arc<Statement>,
+    entries: HashMap<EntryKey, EntryRules>,
+}
+
+/// A yes, with what the permit needs to know.
+pub(crate) struct Allowed<'a> {
+    pub entry: &'a EntryRules,
+    pub rule: &'a Arc<Rule>,
+}
+
+impl Rules {
+    pub fn new(statement: Arc<Statement>) -> Self {
+        let entries = statement.entries.iter().map(|entry| (entry.key.clone(), EntryRules::new(entry))).collect();
+        Self { statement, entries }
+    }
+
+    pub fn entry(&self, key: &EntryKey) -> Option<&EntryRules> {
+        self.entries.get(key)
+    }
+
+    pub fn add(&mut self, entry: &EntryKey, to: &To, rule: Arc<Rule>) {
+        let Some(rules) = self.entries.get_mut(entry) else { return };
+        match to {
+            To::Any => rules.any = Some(rule),
+            To::One(recipient) => drop(rules.one.insert(recipient.clone(), rule)),
+        }
+    }
+
+    /// A damaged record: its own recipient is refused, and decisions on any recipient no longer count,
+    /// in its entry or, if that cannot be read either, in every entry.
+    pub fn doubt(&mut self, entry: Option<&EntryKey>, to: Option<&To>, rule: &Arc<Rule>) {
+        match entry.filter(|entry| self.entries.contains_key(*entry)) {
+            Some(key) => {
+                if let Some(to) = to {
+                    self.add(key, to, rule.clone());
+                }
+                if let Some(rules) = self.entries.get_mut(key) {
+                    rules.any_in_doubt = true;
+                }
+            }
+            None => self.entries.values_mut().for_each(|rules| rules.any_in_doubt = true),
+        }
+    }
+
+    /// Statement → consent → limits. Takes nothing and writes nothing.
+    pub fn judge(&self, owner: Option<&str>, entry: &EntryKey, to: &RecipientId, fields: FieldSet) -> Result<Allowed<'_>, Refusal> {
+        // gate-check: owner
+        if owner.is_some_and(|owner| owner != entry.owner()) {
+            return Err(Refusal::NotYours { entry: entry.clone(), owner: owner.unwrap_or_default().to_owned() });
+        }
+        let Some(rules) = self.entries.get(entry) else {
+            return Err(Refusal::NoEntry(entry.clone()));
+        };
+        // gate-check: bounded
+        if rules.entry.unbounded {
+            return Err(Refusal::NoEntry(entry.clone()));
+        }
+        // gate-check: recipient
+        if !rules.declares(to) {
+            return Err(Refusal::HostNotDeclared { entry: entry.clone(), to: to.to_string() });
+        }
+        // gate-check: declared-fields
+        if !fields.is_subset(rules.declared) {
+            return Err(Refusal::FieldsNotGranted { entry: entry.clone(), fields: fields.minus(rules.declared) });
+        }
+        // A decision on this recipient goes before one on any.
+        let found = match rules.one.get(to) {
+            Some(rule) => Some(rule),
+            None if to.as_host().is_some() && owner_names_hosts(&rules.entry) => None,
+            None if rules.any_in_doubt => return Err(Refusal::Refused(entry.clone())),
+            None => rules.any.as_ref(),
+        };
+        let undecided = || Refusal::Undecided { entry: entry.clone(), notice: rules.notice.clone() };
+        let Some(rule) = found else {
+            return Err(undecided());
+        };
+        // gate-check: refused
+        if matches!(rule.state, ConsentState::Refused | ConsentState::Unreadable) {
+            return Err(Refusal::Refused(entry.clone()));
+        }
+        // gate-check: withdrawn
+        if rule.state == ConsentState::Withdrawn {
+            return Err(Refusal::Withdrawn(entry.clone()));
+        }
+        // gate-check: lapsed
+        if let ConsentState::Lapsed(difference) = &rule.state {
+            return Err(Refusal::Lapsed { entry: entry.clone(), difference: difference.clone(), notice: rules.notice.clone() });
+        }
+        // gate-check: expired-for-good
+        if rule.state == ConsentState::Expired {
+            return Err(Refusal::Expired { entry: entry.clone(), at: rule.until.or(rule.changed).unwrap_or(rule.decided) });
+        }
+        // gate-check: once
+        if rule.is_used() {
+            return Err(undecided());
+        }
+        // gate-check: until
+        if let Some(until) = rule.until.filter(|until| is_outside(Timestamp::now(), rule.decided, *until)) {
+            return Err(Refusal::Expired { entry: entry.clone(), at: until });
+        }
+        // gate-check: granted-fields
+        if !fields.is_subset(rule.fields) {
+            return Err(Refusal::FieldsNotGranted { entry: entry.clone(), fields: fields.minus(rule.fields) });
+        }
+        Ok(Allowed { entry: rules, rule })
+    }
+}
+
+/// True when a consent from `decided` until `until` does not hold at `now`: past its end, or before it
+/// was given, which says that the clock was set back and cannot be relied on.
+fn is_outside(now: Timestamp, decided: Timestamp, until: Timestamp) -> bool {
+    const SLACK: std::time::Duration = std::time::Duration::from_secs(60);
+    now >= until || now < decided - SLACK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_prolong_a_consent() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(!is_outside(at(1500), at(1000), at(2000)));
+        assert!(is_outside(at(2000), at(1000), at(2000)));
+        assert!(is_outside(at(900), at(1000), at(2000)));
+    }
+}
