@@ -16,6 +16,8 @@ pub const LIFETIME_SECONDS: i64 = 120;
 pub const MAX_ADDRESSES: usize = 8;
 /// Longest ticket, in bytes.
 pub const MAX_LENGTH: usize = 1024;
+/// By how much the clocks of two devices may differ, in seconds.
+const CLOCKS_DIFFER: i64 = 600;
 const PREFIX: &str = "accord:pair/1?";
 
 /// An invitation to pair. Good for one run and two minutes; whoever shows it enforces both.
@@ -109,17 +111,24 @@ impl Ticket {
         })
     }
 
-    /// Whether it is still good at `now`. Clocks that differ by up to a minute are forgiven on the scanning
-    /// side by nothing here: the showing side's own clock decides.
+    /// Whether it is still good at `now`, by the clock of the side that shows it: the one that decides.
+    ///
+    /// # Errors
+    /// [`TicketError::Expired`].
+    pub fn check(&self, now: Timestamp) -> Result<(), TicketError> {
+        if now < self.expires { Ok(()) } else { Err(TicketError::Expired) }
+    }
+
+    /// Whether it is worth trying on the side that scanned it, whose clock may differ by some minutes.
     ///
     /// # Errors
     /// [`TicketError::Expired`] or [`TicketError::TooFar`].
-    pub fn check(&self, now: Timestamp) -> Result<(), TicketError> {
+    pub fn check_scanned(&self, now: Timestamp) -> Result<(), TicketError> {
         let left = self.expires.as_second().saturating_sub(now.as_second());
         match left {
-            ..=0 => Err(TicketError::Expired),
-            1..=LIFETIME_SECONDS => Ok(()),
-            _ => Err(TicketError::TooFar),
+            ..=-CLOCKS_DIFFER => Err(TicketError::Expired),
+            left if left > LIFETIME_SECONDS + CLOCKS_DIFFER => Err(TicketError::TooFar),
+            _ => Ok(()),
         }
     }
 
@@ -188,7 +197,10 @@ mod tests {
         assert_eq!(ticket.check(at(1000)), Ok(()));
         assert_eq!(ticket.check(at(1119)), Ok(()));
         assert_eq!(ticket.check(at(1120)), Err(TicketError::Expired));
-        assert_eq!(ticket.check(at(999)), Err(TicketError::TooFar));
+        assert_eq!(ticket.check_scanned(at(900)), Ok(()), "a slow clock here");
+        assert_eq!(ticket.check_scanned(at(1600)), Ok(()), "a fast clock here");
+        assert_eq!(ticket.check_scanned(at(1720)), Err(TicketError::Expired));
+        assert_eq!(ticket.check_scanned(at(399)), Err(TicketError::TooFar));
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Keys {
     }
     /// True when the typed text, spaces and dashes aside, is the code.
     pub(super) fn is_code(&self, typed: &str) -> bool {
-        let digits: String = typed.chars().take(32).filter(|c| !matches!(c, ' ' | '-')).collect();
+        let digits: String = typed.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
         same(digits.as_bytes(), self.code().as_bytes())
     }
     pub(super) fn confirmation(&self, role: Role) -> [u8; 32] {

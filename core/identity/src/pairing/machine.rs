@@ -6,7 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::keys::{Bound, Frames, Keys, commitment};
-use super::wire::{Frame, Hello, Record, Reply, Role, VERSION, Way, signed_part};
+use super::wire::{Frame, Hello, Record, Reply, Role, VERSION, Way, signed_part, signed_part_of};
 use super::{CONFIRM_TIME, Claim, Input, Method, Output, PairingError, Purpose, Setup, TOTAL_TIME, safe_name};
 use crate::PeerRecord;
 use crate::crypto::random;
@@ -165,7 +165,9 @@ impl Pairing {
             }
             Input::Code(typed) => {
                 if matches!(self.setup.method, Method::Code) {
-                    self.typed = Some(Zeroizing::new(typed.chars().take(32).collect()));
+                    // Too long to be a code: kept as one that is wrong.
+                    let typed = if typed.len() > 32 { "" } else { typed };
+                    self.typed = Some(Zeroizing::new(typed.to_owned()));
                     self.judge_typed()?;
                 }
                 Ok(())
@@ -205,7 +207,7 @@ impl Pairing {
                 self.both_agreed();
                 Ok(())
             }
-            (State::AwaitRecord(_), Frame::Record(record)) => self.record(*record),
+            (State::AwaitRecord(_), Frame::Record(record)) => self.record(*record, signed_part_of(bytes)),
             (_, frame) => Err(PairingError::OutOfOrder { expected, got: frame.name() }),
         }
     }
@@ -334,10 +336,9 @@ impl Pairing {
         self.state = State::AwaitRecord(keys);
     }
 
-    fn record(&mut self, record: Record) -> Result<(), PairingError> {
+    fn record(&mut self, record: Record, signed: &[u8]) -> Result<(), PairingError> {
         let State::AwaitRecord(keys) = &self.state else { return Err(PairingError::Record) };
-        let part = signed_part(&record.statement, &record.transport, &record.claim);
-        let message = keys.record_message(self.role.other(), &part);
+        let message = keys.record_message(self.role.other(), signed);
         let own = &self.setup.identity;
         if record.statement == own.statement_key() || record.transport == own.transport_public() {
             return Err(PairingError::Oneself);

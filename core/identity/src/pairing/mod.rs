@@ -191,6 +191,7 @@ pub enum Input<'a> {
 
 /// What a run wants.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // few at a time, and consumed at once
 pub enum Output {
     /// Send this to the other side.
     Send(Vec<u8>),

@@ -180,6 +180,11 @@ pub(super) fn signed_part(statement: &StatementKey, transport: &[u8; 32], claim:
     out.0
 }
 
+/// The same part of a record frame that was read, exactly as it came.
+pub(super) fn signed_part_of(frame: &[u8]) -> &[u8] {
+    frame.get(2..frame.len().saturating_sub(2 * size_of::<Signature>())).unwrap_or_default()
+}
+
 /// A frame that turns someone away before a run begins (busy, too many, not open).
 pub fn refusal_frame(refusal: Refusal) -> Vec<u8> {
     Frame::Abort(refusal).encode(Role::Responder)
