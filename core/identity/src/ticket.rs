@@ -125,11 +125,13 @@ impl Ticket {
     /// [`TicketError::Expired`] or [`TicketError::TooFar`].
     pub fn check_scanned(&self, now: Timestamp) -> Result<(), TicketError> {
         let left = self.expires.as_second().saturating_sub(now.as_second());
-        match left {
-            ..=-CLOCKS_DIFFER => Err(TicketError::Expired),
-            left if left > LIFETIME_SECONDS + CLOCKS_DIFFER => Err(TicketError::TooFar),
-            _ => Ok(()),
+        if left <= -CLOCKS_DIFFER {
+            return Err(TicketError::Expired);
         }
+        if left > LIFETIME_SECONDS + CLOCKS_DIFFER {
+            return Err(TicketError::TooFar);
+        }
+        Ok(())
     }
 
     /// The ticket as text. It holds the secret: show it, do not log it.
