@@ -54,6 +54,22 @@ impl Consents {
         Ok((good, damaged))
     }
 
+    pub fn discard_damaged(&self) -> Result<(), StoreError> {
+        self.db.write_blocking(|connection| {
+            let sql = "SELECT rowid, CAST(entry AS BLOB), CAST(recipient AS BLOB), CAST(body AS BLOB), CAST(digest AS BLOB) FROM consent";
+            let mut all = connection.prepare(sql)?;
+            let mut rows = all.query([])?;
+            let mut damaged: Vec<i64> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let bytes = |column| row.get::<_, Vec<u8>>(column);
+                if parse(&bytes(1)?, &bytes(2)?, &bytes(3)?, &bytes(4)?).is_none() {
+                    damaged.push(row.get(0)?);
+                }
+            }
+            damaged.iter().try_for_each(|row| connection.execute("DELETE FROM consent WHERE rowid = ?1", [row]).map(drop))
+        })
+    }
+
     pub fn save(&self, consents: &[Consent]) -> Result<(), StoreError> {
         let rows: Vec<_> = consents.iter().map(Row::of).collect();
         self.db.write_blocking(move |connection| rows.iter().try_for_each(|row| row.insert(connection)))

@@ -21,7 +21,7 @@ use crate::{
         Details, Item,
         record::{Draft, MAX_ITEMS},
     },
-    rules::{Live, Rule, Rules},
+    rules::{Rule, Rules},
 };
 
 /// What the gate tells those who follow it.
@@ -157,9 +157,9 @@ impl Gate {
         let (events, _) = broadcast::channel(EVENTS);
         let ledger = Ledger::open(&dir.join("ledger.db"), signer, events.clone())?;
         let (kept, damaged) = consents.load()?;
-        let next = kept.iter().map(|consent| consent.id.0).max().unwrap_or(0).max(stored_next(&consents)?) + 1;
+        let next = kept.iter().map(|consent| consent.id.0).max().unwrap_or(0) + 1;
         let kept = kept.into_iter().map(|consent| {
-            let rule = Arc::new(Rule::new(&consent, Live::new(consent.until())));
+            let rule = Arc::new(Rule::new(&consent));
             ((consent.entry.clone(), consent.to.clone()), Kept { consent, rule })
         });
         let book = Book { kept: kept.collect(), damaged, next };
@@ -263,6 +263,26 @@ impl Gate {
         book.kept.values().map(|kept| kept.now()).collect()
     }
 
+    /// How many stored decisions cannot be read. Each counts as a no; decisions on any recipient do not
+    /// count beside it, until it is decided anew or discarded.
+    pub fn damaged(&self) -> usize {
+        self.inner.book().damaged.len()
+    }
+
+    /// Discards stored decisions that cannot be read; what they were about is undecided then.
+    ///
+    /// # Errors
+    /// [`GateError`] when that could not be stored; then they still count.
+    pub fn discard_damaged(&self) -> Result<(), GateError> {
+        let mut book = self.inner.book();
+        if let Some(stored) = &self.inner.consents {
+            stored.discard_damaged()?;
+        }
+        book.damaged.clear();
+        self.inner.renew(None, &book);
+        Ok(())
+    }
+
     /// What a permit for these fields would meet. Writes nothing and uses nothing up.
     ///
     /// # Errors
@@ -320,7 +340,7 @@ impl BoundGate {
                     component: self.owner.clone(),
                     consent: allowed.rule.consent,
                     once,
-                    live: allowed.rule.live.clone(),
+                    live: allowed.rule.lives.of(to),
                 });
             }
             Ok(allowed) => Refusal::Undecided { entry: entry.clone(), notice: allowed.entry.notice.clone() },
@@ -419,7 +439,7 @@ impl Inner {
             rules.add(entry, to, kept.rule.clone());
         }
         for damaged in &book.damaged {
-            rules.doubt(damaged.entry.as_ref(), damaged.to.as_ref(), &unreadable());
+            rules.doubt(damaged.entry.as_ref(), damaged.to.as_ref(), &Rule::unreadable());
         }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -478,30 +498,20 @@ impl Inner {
 
     /// Puts a decision in place of an earlier one, whose running streams end.
     fn enter(&self, book: &mut Book, consent: Consent) {
-        let rule = Arc::new(Rule::new(&consent, Live::new(consent.until())));
+        let rule = Arc::new(Rule::new(&consent));
         let key = (consent.entry.clone(), consent.to.clone());
         book.damaged.retain(|damaged| damaged.entry.as_ref() != Some(&key.0) || damaged.to.as_ref() != Some(&key.1));
         let before = book.kept.insert(key.clone(), Kept { consent, rule });
         self.renew(None, book);
         if let Some(before) = before {
-            before.rule.live.stop();
+            before.rule.lives.stop();
         }
-        // A no to one recipient also ends what ran for it under a yes to any.
-        self.stop_overruled(book, &key);
-    }
-
-    fn stop_overruled(&self, book: &mut Book, (entry, to): &(EntryKey, To)) {
-        if !matches!(to, To::One(_)) {
-            return;
+        // What runs for this recipient under a decision on any is overruled too.
+        if let To::One(to) = &key.1
+            && let Some(any) = book.kept.get(&(key.0.clone(), To::Any))
+        {
+            any.rule.lives.stop_one(to);
         }
-        let key = (entry.clone(), To::Any);
-        let Some(any) = book.kept.get_mut(&key) else { return };
-        // What runs under the decision on any is stopped as a whole and may begin anew where it is
-        // still allowed; one consent has one life.
-        let old = any.rule.live.clone();
-        any.rule = Arc::new(Rule::new(&any.now(), Live::new(any.consent.until())));
-        self.renew(None, book);
-        old.stop();
     }
 
     fn withdraw(&self, which: Which) -> Result<Consent, GateError> {
@@ -520,9 +530,9 @@ impl Inner {
         kept.consent.state = ConsentState::Withdrawn;
         kept.consent.changed = Some(Timestamp::now());
         let consent = kept.consent.clone();
-        let before = std::mem::replace(&mut kept.rule, Arc::new(Rule::new(&consent, Live::new(None))));
+        let before = std::mem::replace(&mut kept.rule, Arc::new(Rule::new(&consent)));
         self.renew(None, &book);
-        before.live.stop();
+        before.lives.stop();
         self.tell(GateEvent::Withdrawn { entry: consent.entry.clone(), to: consent.to.clone() });
         let stored = self.save(std::slice::from_ref(&consent));
         self.record_decision(&consent, "withdrawn")?;
@@ -632,7 +642,7 @@ impl Inner {
             if kept.consent.state == ConsentState::Given && kept.consent.until().is_some_and(|end| now >= end) {
                 kept.consent.state = ConsentState::Expired;
                 kept.consent.changed = Some(now);
-                let new = Arc::new(Rule::new(&kept.consent, Live::new(None)));
+                let new = Arc::new(Rule::new(&kept.consent));
                 ended.push((kept.consent.clone(), std::mem::replace(&mut kept.rule, new)));
             }
         }
@@ -642,7 +652,7 @@ impl Inner {
         self.renew(None, &book);
         let consents: Vec<_> = ended.iter().map(|(consent, _)| consent.clone()).collect();
         for (consent, rule) in &ended {
-            rule.live.stop();
+            rule.lives.stop();
             self.tell(GateEvent::Expired { entry: consent.entry.clone(), to: consent.to.clone() });
         }
         let stored = self.save(&consents);
@@ -650,16 +660,6 @@ impl Inner {
         if let Err(error) = stored.and(recorded) {
             tracing::error!(%error, "ended consents could not be stored");
         }
-    }
-
-    #[cfg(test)]
-    pub fn set_end(&self, id: ConsentId, end: Timestamp) {
-        let mut book = self.book();
-        for kept in book.kept.values_mut().filter(|kept| kept.consent.id == id) {
-            kept.consent.choice = Choice::Until(end);
-            kept.rule = Arc::new(Rule::new(&kept.consent, Live::new(Some(end))));
-        }
-        self.renew(None, &book);
     }
 }
 
@@ -692,7 +692,7 @@ impl Gate {
                     kept.consent.agreed = Some(Box::new(entry.clone()));
                     kept.consent.changed = Some(now);
                     let used = kept.rule.used.clone();
-                    let mut rule = Rule::new(&kept.consent, Live::new(kept.consent.until()));
+                    let mut rule = Rule::new(&kept.consent);
                     rule.used = used;
                     stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
                 }
@@ -701,7 +701,7 @@ impl Gate {
                     let difference = difference.unwrap_or_else(|| "what was agreed to is not known".to_owned());
                     kept.consent.state = ConsentState::Lapsed(difference);
                     kept.consent.changed = Some(now);
-                    let rule = Rule::new(&kept.consent, Live::new(None));
+                    let rule = Rule::new(&kept.consent);
                     stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
                     lapsed.push(kept.consent.clone());
                 }
@@ -710,12 +710,12 @@ impl Gate {
         }
         // Entries that are no longer declared stop too; their consents wait for the entry to return.
         for kept in book.kept.values_mut().filter(|kept| statement.entry(&kept.consent.entry).is_none()) {
-            let mut rule = Rule::new(&kept.consent, Live::new(kept.consent.until()));
+            let mut rule = Rule::new(&kept.consent);
             rule.used = kept.rule.used.clone();
             stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
         }
         inner.renew(Some(statement.clone()), &book);
-        stopped.iter().for_each(|rule| rule.live.stop());
+        stopped.iter().for_each(|rule| rule.lives.stop());
         for consent in &lapsed {
             if let ConsentState::Lapsed(difference) = &consent.state {
                 let (entry, to) = (consent.entry.clone(), consent.to.clone());
@@ -801,24 +801,6 @@ fn flush(
         }
         false
     });
-}
-
-/// The rule of a damaged record: a no.
-fn unreadable() -> Arc<Rule> {
-    Arc::new(Rule {
-        consent: ConsentId(0),
-        state: ConsentState::Unreadable,
-        fields: FieldSet::EMPTY,
-        until: None,
-        changed: None,
-        decided: Timestamp::UNIX_EPOCH,
-        used: None,
-        live: Live::new(None),
-    })
-}
-
-fn stored_next(consents: &Consents) -> Result<u64, GateError> {
-    Ok(consents.meta("next")?.and_then(|next| next.parse().ok()).unwrap_or(0))
 }
 
 fn lock(dir: &Path) -> Result<File, GateError> {

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -30,7 +30,7 @@ impl Live {
     /// Runs `act` unless stopped. [`Live::stop`] waits for it, so that nothing moves once that returns;
     /// `act` must not block.
     pub fn run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
-        let on = self.on.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let on = self.on.read().unwrap_or_else(PoisonError::into_inner);
         (*on && !self.ended()).then(act)
     }
 
@@ -39,7 +39,7 @@ impl Live {
     }
 
     pub fn stop(&self) {
-        *self.on.write().unwrap_or_else(std::sync::PoisonError::into_inner) = false;
+        *self.on.write().unwrap_or_else(PoisonError::into_inner) = false;
         self.stopped.cancel();
     }
 
@@ -49,6 +49,59 @@ impl Live {
 
     fn ended(&self) -> bool {
         self.until.is_some_and(|end| Timestamp::now() >= end)
+    }
+}
+
+/// The lives under one consent: one per recipient, so that a no to one recipient leaves the others of a
+/// decision on any alone.
+#[derive(Default)]
+pub(crate) struct Lives {
+    state: Mutex<LivesState>,
+    until: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct LivesState {
+    each: HashMap<RecipientId, Arc<Live>>,
+    stopped: bool,
+}
+
+const MOST_LIVES: usize = 256;
+
+impl Lives {
+    fn new(until: Option<Timestamp>) -> Self {
+        Self { until, ..Self::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, LivesState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn of(&self, to: &RecipientId) -> Arc<Live> {
+        let mut state = self.state();
+        if let Some(live) = state.each.get(to) {
+            return live.clone();
+        }
+        if state.each.len() >= MOST_LIVES {
+            state.each.retain(|_, live| Arc::strong_count(live) > 1 || !live.is_on());
+        }
+        let live = Live::new(self.until);
+        if state.stopped {
+            live.stop();
+        }
+        state.each.insert(to.clone(), live.clone());
+        live
+    }
+
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        state.each.drain().for_each(|(_, live)| live.stop());
+    }
+
+    pub fn stop_one(&self, to: &RecipientId) {
+        // Kept as stopped, for permits that are being looked up in the table of before.
+        self.of(to).stop();
     }
 }
 
@@ -62,11 +115,11 @@ pub(crate) struct Rule {
     pub decided: Timestamp,
     /// Set by the first permit of a [`Choice::Once`].
     pub used: Option<Arc<AtomicBool>>,
-    pub live: Arc<Live>,
+    pub lives: Lives,
 }
 
 impl Rule {
-    pub fn new(consent: &Consent, live: Arc<Live>) -> Self {
+    pub fn new(consent: &Consent) -> Self {
         let used = (consent.choice == Choice::Once).then(|| Arc::new(AtomicBool::new(consent.state == ConsentState::Used)));
         Self {
             consent: consent.id,
@@ -76,8 +129,22 @@ impl Rule {
             changed: consent.changed,
             decided: consent.decided,
             used,
-            live,
+            lives: Lives::new(consent.until()),
         }
+    }
+
+    /// The rule of a damaged record: a no.
+    pub fn unreadable() -> Arc<Self> {
+        Arc::new(Self {
+            consent: ConsentId(0),
+            state: ConsentState::Unreadable,
+            fields: FieldSet::EMPTY,
+            until: None,
+            changed: None,
+            decided: Timestamp::UNIX_EPOCH,
+            used: None,
+            lives: Lives::default(),
+        })
     }
 
     fn is_used(&self) -> bool {
@@ -257,6 +324,30 @@ fn is_outside(now: Timestamp, decided: Timestamp, until: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judged(state: ConsentState, until: Timestamp) -> Result<(), Refusal> {
+        let (statement, _) = crate::example::parts();
+        let mut rules = Rules::new(Arc::new(statement));
+        let entry = EntryKey::new("example/hello").unwrap();
+        let to: RecipientId = "device:phone".parse().unwrap();
+        let fields = FieldSet::one(accord_model::FieldCode::DeviceName);
+        let rule = Rule { state, fields, until: Some(until), decided: Timestamp::now(), ..Arc::into_inner(Rule::unreadable()).unwrap() };
+        rules.add(&entry, &To::One(to.clone()), Arc::new(rule));
+        rules.judge(Some("example"), &entry, &to, fields).map(drop)
+    }
+
+    #[test]
+    fn a_consent_ends_at_its_end_even_before_anyone_noticed() {
+        let hour = std::time::Duration::from_secs(3600);
+        assert!(judged(ConsentState::Given, Timestamp::now() + hour).is_ok());
+        assert!(matches!(judged(ConsentState::Given, Timestamp::now() - hour), Err(Refusal::Expired { .. })));
+    }
+
+    #[test]
+    fn a_consent_that_ended_stays_ended_when_the_clock_is_set_back() {
+        let later = Timestamp::now() + std::time::Duration::from_secs(3600);
+        assert!(matches!(judged(ConsentState::Expired, later), Err(Refusal::Expired { .. })));
+    }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_prolong_a_consent() {

@@ -136,6 +136,14 @@ impl Ledger {
         Self { inner: Arc::new(Inner { sink, path: PathBuf::new(), signer, origin, events, on_record: Mutex::default() }) }
     }
 
+    /// [`verify`]: the check of a stored ledger without a hub.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the file cannot be read at all.
+    pub fn verify(path: &Path, key: Option<&[u8; 32]>) -> Result<VerifyReport, LedgerError> {
+        verify(path, key)
+    }
+
     /// Where it is stored.
     pub fn path(&self) -> &Path {
         &self.inner.path

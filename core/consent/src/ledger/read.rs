@@ -127,7 +127,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when there are fewer, or the database fails.
     pub fn root_at(&self, size: u64) -> Result<Hash, LedgerError> {
-        self.from_tree(size, |node| tree::root(size, node))
+        self.in_tree(size, |node| tree::root(size, node))
     }
 
     /// Proof that record `seq` is under the root of the first `size` records; see
@@ -139,7 +139,7 @@ impl Ledger {
         if seq >= size {
             return Err(LedgerError::NoRecord(seq));
         }
-        self.from_tree(size, |node| tree::inclusion(seq, size, node))
+        self.in_tree(size, |node| tree::inclusion(seq, size, node))
     }
 
     /// Proof that the first `old` records are a prefix of the first `new`; see
@@ -148,10 +148,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when there are fewer, or the database fails.
     pub fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LedgerError> {
-        self.from_tree(new.max(old), |node| tree::consistency(old, new, node))
+        self.in_tree(new.max(old), |node| tree::consistency(old, new, node))
     }
 
-    fn from_tree<T>(
+    fn in_tree<T>(
         &self,
         size: u64,
         make: impl FnOnce(&mut dyn FnMut(u32, u64) -> rusqlite::Result<Hash>) -> rusqlite::Result<T>,

@@ -54,7 +54,7 @@ impl DatagramOutlet {
     /// [`SendError`]; then it did not leave.
     pub async fn send<T: AsRef<[u8]>>(&self, datagram: &Personal<T>, to: SocketAddr) -> Result<(), SendError> {
         // gate-check: udp-address
-        if self.only.is_some_and(|only| only != to.ip()) || (self.only.is_none() && !is_near(to.ip())) {
+        if !self.reaches(to.ip()) {
             return Err(OutletError::WrongAddress { address: to, recipient: "the permit's recipient".to_owned() }.into());
         }
         let cancelled = self.lease.cancelled();
@@ -71,6 +71,10 @@ impl DatagramOutlet {
                 },
             }
         }
+    }
+
+    fn reaches(&self, address: IpAddr) -> bool {
+        self.only.map_or_else(|| is_near(address), |only| only == address)
     }
 
     /// The next datagram, and who sent it.

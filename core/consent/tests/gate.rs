@@ -1,0 +1,387 @@
+//! Each check of the gate. `tests/mutate-gate.sh` removes them one by one and expects this to fail.
+
+mod common;
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use accord_consent::{
+    Choice, Decision, Destination, Envelope, GateError, GateEvent, Personal, RecipientId, RecordKind, Refusal, SendError, To, example,
+    outlet,
+};
+use accord_model::{EntryKey, FieldCode, FieldSet};
+use accord_store::rusqlite::Connection;
+use common::*;
+
+fn refusal(home: &Home, fields: FieldSet) -> Refusal {
+    home.bound.permit(&hello(), &phone(), fields, "on.test").err().expect("a refusal")
+}
+
+#[test]
+fn no_decision_is_a_no_and_asks_once() {
+    let home = Home::new();
+    let mut events = home.gate.events();
+    for _ in 0..3 {
+        let Refusal::Undecided { notice, .. } = refusal(&home, name_field()) else { panic!() };
+        assert_eq!(notice.title, "Saying hello");
+    }
+    let asked = std::iter::from_fn(|| events.try_recv().ok()).filter(|event| matches!(event, GateEvent::Asked { .. }));
+    assert_eq!(asked.count(), 1);
+    let refused = home.wait_for(RecordKind::Refused, 1);
+    assert_eq!(refused.len(), 1, "refusals alike are rolled into one");
+}
+
+#[test]
+fn a_gate_sees_only_its_own_entries() {
+    let home = Home::new();
+    home.agree();
+    let stranger = home.gate.bind("search");
+    let outcome = stranger.permit(&hello(), &phone(), name_field(), "");
+    assert!(matches!(outcome, Err(Refusal::NotYours { .. })));
+}
+
+#[test]
+fn what_the_statement_does_not_declare_is_refused() {
+    let home = Home::new();
+    let unknown = EntryKey::new("example/other").unwrap();
+    assert!(matches!(home.bound.check(&unknown, &phone(), FieldSet::EMPTY), Err(Refusal::NoEntry(_))));
+    let undeclared = FieldSet::one(FieldCode::Location);
+    assert!(matches!(refusal(&home, undeclared), Refusal::FieldsNotGranted { .. }), "not even asked for");
+}
+
+#[test]
+fn an_open_ended_entry_is_no_basis_for_a_permit() {
+    let home = Home::new();
+    let text = example::STATEMENT.replace("retention = \"P30D\"", "retention = \"P30D\"\nunbounded = true");
+    home.gate.adopt(example::statement("2", &text)).unwrap();
+    let host = RecipientId::host("cloud.example:443").unwrap();
+    assert!(matches!(home.bound.check(&cloud(), &host, FieldSet::EMPTY), Err(Refusal::NoEntry(_))));
+}
+
+#[test]
+fn an_entry_goes_only_to_recipients_that_it_declares() {
+    let home = Home::new();
+    let check = |entry: &EntryKey, to: &str| home.bound.check(entry, &to.parse().unwrap(), FieldSet::EMPTY);
+    let refused = |outcome| matches!(outcome, Err(Refusal::HostNotDeclared { .. }));
+    assert!(refused(check(&hello(), "network:lan")));
+    assert!(refused(check(&cloud(), "host:evil.example:443")));
+    assert!(refused(check(&hello(), "host:cloud.example:443")));
+    assert!(!refused(check(&cloud(), "host:a.cdn.example:443")));
+    assert!(!refused(check(&beacon(), "network:lan")));
+}
+
+#[test]
+fn a_refusal_stays_and_is_not_asked_again() {
+    let home = Home::new();
+    home.grant(&hello(), To::One(phone()), Choice::Never).unwrap();
+    let home = home.reopen();
+    let mut events = home.gate.events();
+    assert!(matches!(refusal(&home, name_field()), Refusal::Refused(_)));
+    let wider = example::STATEMENT.replacen("\"device.type\", ", "\"device.type\", \"presence\", ", 1);
+    home.gate.adopt(example::statement("2", &wider)).unwrap();
+    assert!(matches!(refusal(&home, name_field()), Refusal::Refused(_)));
+    assert!(!std::iter::from_fn(|| events.try_recv().ok()).any(|event| matches!(event, GateEvent::Asked { .. })));
+}
+
+#[test]
+fn a_withdrawn_consent_stays_withdrawn_after_a_restart() {
+    let home = Home::new();
+    let consent = home.agree();
+    home.gate.withdraw(consent.id).unwrap();
+    let home = home.reopen();
+    assert!(matches!(refusal(&home, name_field()), Refusal::Withdrawn(_)));
+    home.agree();
+    assert!(home.bound.check(&hello(), &phone(), name_field()).is_ok());
+}
+
+#[test]
+fn a_specific_decision_goes_before_one_on_any() {
+    let home = Home::new();
+    home.grant(&hello(), To::Any, Choice::Always).unwrap();
+    home.grant(&hello(), To::One(phone()), Choice::Never).unwrap();
+    assert!(matches!(refusal(&home, name_field()), Refusal::Refused(_)));
+    assert!(home.bound.check(&hello(), &tablet(), name_field()).is_ok());
+    home.grant(&hello(), To::Any, Choice::Never).unwrap();
+    home.agree();
+    assert!(home.bound.check(&hello(), &phone(), name_field()).is_ok());
+    assert!(home.bound.check(&hello(), &tablet(), name_field()).is_err());
+}
+
+#[test]
+fn a_widened_entry_lapses_with_the_difference_shown_and_others_do_not() {
+    let home = Home::new();
+    home.agree();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let wider = example::STATEMENT.replacen("\"file.name\"", "\"file.name\", \"location\"", 1);
+    let lapsed = home.gate.adopt(example::statement("2", &wider)).unwrap();
+    assert_eq!(lapsed.iter().map(|consent| &consent.entry).collect::<Vec<_>>(), [&hello()]);
+    let home = home.reopen();
+    let Refusal::Lapsed { difference, .. } = refusal(&home, name_field()) else { panic!("{:?}", refusal(&home, name_field())) };
+    assert!(difference.contains("location"), "{difference}");
+    assert!(home.bound.check(&beacon(), &RecipientId::lan(), FieldSet::EMPTY).is_ok());
+}
+
+#[test]
+fn a_narrowed_entry_carries_over_and_is_cut() {
+    let home = Home::new();
+    home.agree();
+    let narrower = example::STATEMENT.replacen(", \"file.name\"", "", 1);
+    assert!(home.gate.adopt(example::statement("2", &narrower)).unwrap().is_empty());
+    assert!(home.bound.check(&hello(), &phone(), name_field()).is_ok());
+    assert!(!home.gate.consents()[0].fields.contains(FieldCode::FileName));
+    let lapsed = home.gate.adopt(example::statement("3", example::STATEMENT)).unwrap();
+    assert_eq!(lapsed.len(), 1, "what was cut away does not come back by itself");
+}
+
+#[test]
+fn a_reworded_entry_carries_over_and_is_marked() {
+    let home = Home::new();
+    home.agree();
+    let reworded = example::STATEMENT.replacen("Saying hello", "Greeting", 1);
+    assert!(home.gate.adopt(example::statement("2", &reworded)).unwrap().is_empty());
+    assert!(home.gate.consents()[0].reworded);
+    assert!(home.bound.check(&hello(), &phone(), name_field()).is_ok());
+}
+
+#[tokio::test]
+async fn once_is_used_up_by_the_first_permit() {
+    let home = Home::new();
+    home.grant(&hello(), To::One(phone()), Choice::Once).unwrap();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    assert!(matches!(home.bound.check(&hello(), &phone(), name_field()), Err(Refusal::Undecided { .. })));
+    assert!(matches!(refusal(&home, name_field()), Refusal::Undecided { .. }));
+    let outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    outgoing.confirm(9).await.unwrap();
+    let home = home.reopen();
+    assert_eq!(home.gate.consents()[0].state.as_str(), "used");
+    assert!(matches!(refusal(&home, name_field()), Refusal::Undecided { .. }));
+}
+
+#[tokio::test]
+async fn a_consent_with_an_end_stops_what_runs_at_that_end() {
+    let home = Home::new();
+    let end = accord_model::Timestamp::now() + Duration::from_millis(300);
+    home.grant(&hello(), To::One(phone()), Choice::Until(end)).unwrap();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let (near, _far) = tokio::io::duplex(1);
+    let mut outflow = permit.open(near, to_phone()).await.unwrap();
+    // The other side reads nothing; the end wakes the writer.
+    let stopped = tokio::time::timeout(Duration::from_secs(5), outflow.put(&name())).await.unwrap();
+    assert!(matches!(stopped, Err(SendError::Withdrawn(_))));
+    assert!(matches!(refusal(&home, name_field()), Refusal::Expired { .. }));
+}
+
+#[test]
+fn only_the_granted_fields_are_let_out() {
+    let home = Home::new();
+    let shown = home.gate.notice(&hello(), "en").unwrap().shown("test");
+    let decision = Decision::new(hello(), To::One(phone()), Choice::Always, shown).only(name_field());
+    home.gate.decide(decision).unwrap();
+    let more = name_field().union(FieldSet::one(FieldCode::DeviceType));
+    let Refusal::FieldsNotGranted { fields, .. } = refusal(&home, more) else { panic!() };
+    assert_eq!(fields, FieldSet::one(FieldCode::DeviceType));
+    assert!(home.bound.permit(&hello(), &phone(), name_field(), "").is_ok());
+}
+
+#[test]
+fn a_yes_must_name_what_was_shown() {
+    let home = Home::new();
+    let shown = home.gate.notice(&beacon(), "en").unwrap().shown("test");
+    let outcome = home.gate.decide(Decision::new(hello(), To::Any, Choice::Always, shown.clone()));
+    assert!(matches!(outcome, Err(GateError::StaleNotice(_))));
+    home.gate.decide(Decision::new(hello(), To::Any, Choice::Never, shown)).expect("a no needs no notice");
+}
+
+#[test]
+fn a_yes_to_someone_whom_the_entry_does_not_declare_is_not_taken() {
+    let home = Home::new();
+    let outcome = home.grant(&cloud(), To::One(RecipientId::host("evil.example:443").unwrap()), Choice::Always);
+    assert!(matches!(outcome, Err(GateError::NotARecipient { .. })));
+}
+
+#[test]
+fn required_fields_cannot_be_left_out_and_undeclared_ones_not_added() {
+    let home = Home::new();
+    for fields in [FieldSet::one(FieldCode::DeviceType), name_field().union(FieldSet::one(FieldCode::Location))] {
+        let shown = home.gate.notice(&hello(), "en").unwrap().shown("test");
+        let outcome = home.gate.decide(Decision::new(hello(), To::Any, Choice::Always, shown).only(fields));
+        assert!(matches!(outcome, Err(GateError::WrongFields { .. })), "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_with_more_than_the_permit_is_not_sealed() {
+    let home = Home::new();
+    home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let kind = Personal::new(FieldCode::DeviceType, "tablet");
+    let outcome = permit.seal(Envelope::new().text("name", &name()).text("kind", &kind), to_phone()).await;
+    assert!(matches!(outcome.err(), Some(SendError::FieldsNotGranted { .. })));
+    assert!(home.records(RecordKind::Intent).is_empty());
+    assert_eq!(home.wait_for(RecordKind::Refused, 1)[0].public.fields, FieldSet::one(FieldCode::DeviceType));
+}
+
+#[tokio::test]
+async fn a_permit_does_not_go_elsewhere() {
+    let home = Home::new();
+    home.agree();
+    let permit = || home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let elsewhere = permit().seal(Envelope::new(), Destination::new(tablet(), "192.0.2.8:1")).await;
+    assert!(matches!(elsewhere.err(), Some(SendError::WrongDestination { .. })));
+    let through = permit().seal(Envelope::new(), to_phone().via("relay.example:443")).await;
+    assert!(matches!(through.err(), Some(SendError::WrongDestination { .. })));
+    assert!(home.records(RecordKind::Intent).is_empty());
+}
+
+#[tokio::test]
+async fn a_permit_is_worthless_after_a_withdrawal() {
+    let home = Home::new();
+    let consent = home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    home.gate.withdraw(consent.id).unwrap();
+    let outcome = permit.seal(Envelope::new().text("name", &name()), to_phone()).await;
+    assert!(matches!(outcome.err(), Some(SendError::Withdrawn(_))));
+    assert!(home.records(RecordKind::Intent).is_empty(), "not even an intent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_while_the_intent_is_written_stops_the_first_byte() {
+    let home = Home::new();
+    let consent = home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let busy = Connection::open(home.dir.path().join("ledger.db")).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let sealing = tokio::spawn(async move { permit.seal(Envelope::new().text("name", &name()), to_phone()).await.err() });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let gate = home.gate.clone();
+    let withdrawing = tokio::task::spawn_blocking(move || gate.withdraw(consent.id).map(drop));
+    while home.gate.check(&hello(), &phone(), name_field()).is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    busy.execute_batch("COMMIT").unwrap();
+    assert!(matches!(sealing.await.unwrap(), Some(SendError::Withdrawn(_))));
+    withdrawing.await.unwrap().unwrap();
+    assert_eq!(home.wait_for(RecordKind::Error, 1).len(), 1, "the intent is closed");
+}
+
+#[tokio::test]
+async fn sealed_bytes_do_not_come_out_after_a_withdrawal() {
+    let home = Home::new();
+    let consent = home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    assert_eq!(outgoing.bytes().unwrap(), br#"{"name":"Kitchen"}"#);
+    home.gate.withdraw(consent.id).unwrap();
+    assert!(matches!(outgoing.bytes(), Err(SendError::Withdrawn(_))));
+}
+
+#[tokio::test]
+async fn a_stream_takes_only_permitted_fields_and_stops_at_a_withdrawal() {
+    let home = Home::new();
+    let consent = home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let mut wire = Vec::new();
+    {
+        let mut outflow = permit.open(&mut wire, to_phone()).await.unwrap();
+        let content = Personal::new(FieldCode::FileContent, vec![0; 64]);
+        assert!(matches!(outflow.put(&content).await, Err(SendError::FieldsNotGranted { .. })));
+        outflow.put(&name()).await.unwrap();
+        home.gate.withdraw(consent.id).unwrap();
+        assert!(outflow.cancelled().is_cancelled());
+        assert!(matches!(outflow.put(&name()).await, Err(SendError::Withdrawn(_))));
+        assert!(matches!(outflow.frame(b"x").await, Err(SendError::Withdrawn(_))));
+    }
+    assert_eq!(wire, b"Kitchen");
+    let error = &home.wait_for(RecordKind::Error, 1)[0];
+    assert_eq!((error.public.bytes, error.public.fields), (Some(7), name_field()));
+}
+
+#[tokio::test]
+async fn a_no_to_one_recipient_leaves_the_streams_to_others_alone() {
+    let home = Home::new();
+    home.grant(&hello(), To::Any, Choice::Always).unwrap();
+    let permit = |to: &RecipientId| home.bound.permit(&hello(), to, name_field(), "").unwrap();
+    let mut to_one = permit(&phone()).open(Vec::new(), to_phone()).await.unwrap();
+    let mut to_other = permit(&tablet()).open(Vec::new(), Destination::new(tablet(), "")).await.unwrap();
+    home.grant(&hello(), To::One(phone()), Choice::Never).unwrap();
+    assert!(to_one.put(&name()).await.is_err());
+    to_other.put(&name()).await.unwrap();
+    home.gate.withdraw((hello(), To::Any)).unwrap();
+    assert!(to_other.put(&name()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_lease_counts_exactly_and_stops_at_a_withdrawal() {
+    let home = Home::new();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let fields = FieldSet::one(FieldCode::Presence);
+    let permit = home.bound.permit(&beacon(), &RecipientId::lan(), fields, "while.running").unwrap();
+    let lease = permit.datagrams(Destination::lan("224.0.0.251:5353")).await.unwrap();
+    let beacon_bytes = Personal::new(FieldCode::Presence, b"here");
+    let to = "224.0.0.251:5353".parse().unwrap();
+    for _ in 0..3 {
+        lease.send_with(&beacon_bytes, to, |bytes| Ok(bytes.len())).unwrap();
+    }
+    let kind = Personal::new(FieldCode::DeviceType, b"tv");
+    assert!(matches!(lease.send_with(&kind, to, |bytes| Ok(bytes.len())), Err(SendError::FieldsNotGranted { .. })));
+    home.gate.withdraw((beacon(), To::Any)).unwrap();
+    let after = lease.send_with(&beacon_bytes, to, |_| panic!("nothing may leave"));
+    assert!(matches!(after, Err(SendError::Withdrawn(_))));
+    drop(lease);
+    let sent = &home.wait_for(RecordKind::Sent, 1)[0];
+    assert_eq!((sent.public.bytes, sent.public.count), (Some(12), Some(3)));
+    assert_eq!(sent.details.as_ref().unwrap().addresses[0].address, "224.0.0.251:5353");
+}
+
+#[tokio::test]
+async fn datagrams_go_only_to_the_permitted_peer_or_near() {
+    let home = Home::new();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    home.agree();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let permit = |entry: &EntryKey, to: &RecipientId| home.bound.permit(entry, to, FieldSet::EMPTY, "").unwrap();
+    assert!(outlet::udp(permit(&hello(), &phone()), any, None).await.is_err(), "one recipient needs one address");
+    let near = outlet::udp(permit(&beacon(), &RecipientId::lan()), any, None).await.unwrap();
+    let far = "203.0.113.9:9".parse().unwrap();
+    let empty = Personal::plain(b"x");
+    assert!(matches!(near.send(&empty, far).await, Err(SendError::Outlet(_))));
+    let one = outlet::udp(permit(&hello(), &phone()), any, Some("127.0.0.1:9".parse().unwrap())).await.unwrap();
+    assert!(matches!(one.send(&empty, "127.0.0.2:9".parse().unwrap()).await, Err(SendError::Outlet(_))));
+    one.send(&empty, "127.0.0.1:9".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_is_dialed_by_its_name() {
+    let home = Home::new();
+    let host = RecipientId::host("cloud.example:443").unwrap();
+    home.grant(&cloud(), To::One(host.clone()), Choice::Always).unwrap();
+    let permit = home.bound.permit(&cloud(), &host, FieldSet::EMPTY, "").unwrap();
+    let outcome = outlet::dial_tcp(permit, (Ipv4Addr::LOCALHOST, 9).into()).await;
+    assert!(matches!(outcome.err(), Some(SendError::Outlet(outlet::OutletError::WrongAddress { .. }))));
+}
+
+#[tokio::test]
+async fn what_is_served_goes_to_one_address_for_a_limited_time() {
+    use tokio::io::AsyncReadExt;
+    let home = Home::new();
+    home.agree();
+    let permit = || home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let bind = "127.0.0.1:0".parse().unwrap();
+    let lifetime = Duration::from_millis(500);
+    let served = outlet::serve(permit(), bind, Ipv4Addr::LOCALHOST.into(), lifetime).await.unwrap();
+    assert!(served.is_path(served.path()) && !served.is_path("/") && served.path().len() == 44);
+    let address = served.local_addr().unwrap();
+    let client = outlet::dial_tcp(permit(), address);
+    let (accepted, client) = tokio::join!(served.accept(), client);
+    let (mut accepted, mut client) = (accepted.unwrap().unwrap(), client.unwrap());
+    accepted.put(&name()).await.unwrap();
+    let mut got = [0; 7];
+    client.reader.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"Kitchen");
+    assert!(served.accept().await.unwrap().is_none(), "its time is over");
+    assert!(accepted.put(&name()).await.is_err());
+
+    let elsewhere = outlet::serve(permit(), bind, Ipv4Addr::new(127, 0, 0, 9).into(), lifetime).await.unwrap();
+    let address = elsewhere.local_addr().unwrap();
+    let (accepted, _client) = tokio::join!(elsewhere.accept(), outlet::dial_tcp(permit(), address));
+    assert!(accepted.unwrap().is_none(), "only the recipient is answered");
+}
