@@ -1,0 +1,227 @@
+// What the owner does, with the questions that come in between: an action that needs a consent asks for
+// it in context and goes on by itself once it is given.
+import { CallFailed, del, id, patch, post, putFile } from "./api/client";
+import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
+import { hub, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
+import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
+
+/** Runs `action`; when it needs a decision, asks the owner, then runs it again. */
+export async function consenting<T>(action: () => Promise<T>): Promise<T> {
+  for (let round = 0; ; round += 1) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!(error instanceof CallFailed) || error.code !== "consent-needed" || !error.prompt || round > 8) throw error;
+      if (!(await ask(error.prompt))) throw new CallFailed("undecided", "Not done: you have not agreed to share what it needs.");
+    }
+  }
+}
+
+const waiting = new Map<string, Set<(go: boolean) => void>>();
+/** What was answered here, for when the hub's word arrives before its answer. */
+const answered = new Map<string, boolean>();
+
+function ask(prompt: Prompt): Promise<boolean> {
+  set({ prompts: upsert(hub().prompts, prompt) });
+  showPrompt(prompt.id);
+  return new Promise((resolve) => {
+    const all = waiting.get(prompt.id) ?? new Set();
+    all.add(resolve);
+    waiting.set(prompt.id, all);
+  });
+}
+
+function settle(prompt: string, go: boolean) {
+  const all = waiting.get(prompt);
+  waiting.delete(prompt);
+  for (const resolve of all ?? []) resolve(go);
+}
+
+// Answered elsewhere: the action finds out itself what was decided.
+onPromptGone((prompt) => settle(prompt, answered.get(prompt) ?? true));
+
+/** The owner decides a prompt. Takes effect before this returns. */
+export async function answerPrompt(prompt: Prompt, answer: AnswerPrompt) {
+  answered.set(prompt.id, answer.choice !== "never");
+  try {
+    await post(`/prompts/${id(prompt.id)}`, { ...answer, surface: "web" });
+  } catch (error) {
+    if (!(error instanceof CallFailed) || error.code !== "not-found") throw error;
+    await decide({ entry: prompt.entry.key, to: prompt.to, ...answer });
+  }
+  promptGone(prompt.id);
+  answered.delete(prompt.id);
+}
+
+/** “Not now”: nothing is decided, nothing is shared. */
+export const postponePrompt = (prompt: Prompt) => settle(prompt.id, false);
+
+export const decide = (decision: Decide) => post<Consent>("/consents", { ...decision, surface: "web" });
+
+export async function decideEntry(decision: Decide, words: string) {
+  await attempt(async () => {
+    await decide(decision);
+    await readEntries();
+    announce(words);
+  });
+}
+
+export async function withdraw(consent: Consent) {
+  await attempt(async () => {
+    await del(`/consents/${id(consent.id)}`);
+    await readEntries();
+    toast(`Withdrawn: ${consent.entry_title}. It stopped at once.`);
+  });
+}
+
+export const choiceWords: Record<Choice, string> = {
+  always: "Always", once: "This time", until: "Until a date", never: "Never",
+};
+
+/** Runs something and tells the owner when it failed. True when it worked. */
+export async function attempt(run: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await run();
+    return true;
+  } catch (error) {
+    if (!signedOut(error) && !(error instanceof CallFailed && error.code === "cancelled")) {
+      toast(error instanceof Error ? error.message : String(error), { tone: "bad" });
+    }
+    return false;
+  }
+}
+
+export async function changeDevice(device: Device, change: DeviceChange, words?: string, undo?: DeviceChange) {
+  await attempt(async () => {
+    const changed = await patch<Device | undefined>(`/devices/${id(device.id)}`, change);
+    const shown = changed?.id ? changed : hub().devices.find((other) => other.id === device.id);
+    if (shown) set({ devices: upsert(hub().devices, shown) });
+    if (words) toast(words, undo ? { undo: () => void changeDevice(device, undo) } : {});
+  });
+}
+
+export function pair(how: StartPairing) {
+  return attempt(async () => {
+    const pairing = await consenting(() => post<Pairing>("/pairings", how));
+    set({ pairings: upsert(hub().pairings, pairing) });
+    openDialog({ kind: "pairing", id: pairing.id, again: how });
+  });
+}
+
+export async function unpair(device: Device) {
+  await attempt(async () => {
+    await del(`/pairings/paired/${id(device.id)}`);
+    await readAll();
+    toast(`${device.name} is not paired any more.`, { action: "Pair again", undo: () => void pair({ device: device.id }) });
+  });
+}
+
+const start = async (what: StartTransfer) => {
+  const transfer = await consenting(() => post<Transfer>("/transfers", what));
+  set({ transfers: upsert(hub().transfers, transfer) });
+};
+
+export function sendText(device: Device, text: string, url: boolean) {
+  return attempt(async () => {
+    await start(url ? { device: device.id, url: text } : { device: device.id, text });
+    announce(`${url ? "Link" : "Text"} is on its way to ${device.name}.`);
+  });
+}
+
+export interface Chosen { path: string; file: File }
+let preparations = 0;
+const AT_ONCE = 4;
+
+/** Takes files into the hub, a few at a time, then sends them as one transfer. */
+export function sendFiles(device: Device, chosen: Chosen[]) {
+  if (chosen.length === 0) {
+    toast("There was no file in what you chose.", { tone: "bad" });
+    return Promise.resolve(false);
+  }
+  return attempt(async () => {
+    preparations += 1;
+    const mine = preparations;
+    const abort = new AbortController();
+    const bytes = chosen.reduce((sum, one) => sum + one.file.size, 0);
+    let shown = { id: mine, device: device.id, deviceName: device.name, files: chosen.length, filesDone: 0, bytes, bytesDone: 0, abort };
+    let before = 0;
+    const show = (change: Partial<typeof shown>) => {
+      shown = { ...shown, ...change };
+      const now = performance.now();
+      if (now - before < 80 && change.filesDone !== shown.files) return;
+      before = now;
+      set({ preparing: [shown, ...hub().preparing.filter((other) => other.id !== mine)] });
+    };
+    show({});
+    announce(`Preparing ${chosen.length === 1 ? "1 file" : `${chosen.length} files`} for ${device.name}.`);
+    let upload = "";
+    try {
+      upload = (await post<{ id: string }>("/uploads")).id;
+      const queue = unlike(chosen).values();
+      let done = 0;
+      let filesDone = 0;
+      const worker = async () => {
+        for (const { path, file } of queue) {
+          let loaded = 0;
+          await putFile(upload, path, file, (now) => {
+            done += now - loaded;
+            loaded = now;
+            show({ bytesDone: Math.min(done, bytes) });
+          }, abort.signal);
+          done += file.size - loaded;
+          filesDone += 1;
+          show({ bytesDone: Math.min(done, bytes), filesDone });
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, chosen.length) }, worker));
+      await start({ device: device.id, upload });
+    } catch (error) {
+      abort.abort();
+      if (upload) void del(`/uploads/${id(upload)}`).catch(() => undefined);
+      throw error;
+    } finally {
+      set({ preparing: hub().preparing.filter((other) => other.id !== mine) });
+    }
+  });
+}
+
+/** Two chosen files may share a path (the same name from two folders): later ones get a number. */
+export function unlike(chosen: Chosen[]): Chosen[] {
+  const taken = new Set<string>();
+  return chosen.map(({ path, file }) => {
+    const clean = path.replace(/^\/+/, "");
+    const slash = clean.lastIndexOf("/");
+    const dot = clean.lastIndexOf(".");
+    const stem = dot > slash + 1 ? clean.slice(0, dot) : clean;
+    const ending = dot > slash + 1 ? clean.slice(dot) : "";
+    let name = clean;
+    for (let number = 2; taken.has(name); number += 1) name = `${stem} (${number})${ending}`;
+    taken.add(name);
+    return { path: name, file };
+  });
+}
+
+export const answerOffer = (transfer: Transfer, answer: "accept" | "always" | "refuse") =>
+  attempt(async () => {
+    const path = `/inbox/${id(transfer.id)}`;
+    if (answer === "refuse") await consenting(() => post(`${path}/refuse`));
+    else await consenting(() => post(`${path}/accept`, { always: answer === "always" }));
+  });
+
+export const cancelTransfer = (transfer: Transfer) => attempt(() => post(`/transfers/${id(transfer.id)}/cancel`));
+export const retryTransfer = (transfer: Transfer) =>
+  attempt(() => consenting(() => post(`/transfers/${id(transfer.id)}/retry`)));
+export const clearTransfer = (transfer: Transfer) =>
+  attempt(async () => {
+    await del(`/transfers/${id(transfer.id)}`);
+    set({ transfers: without(hub().transfers, transfer.id) });
+  });
+
+export async function copy(text: string, what: string) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`${what} copied.`);
+  } catch {
+    toast("The browser did not allow copying. Select the text and copy it by hand.", { tone: "bad" });
+  }
+}

@@ -1,0 +1,83 @@
+// Calls to the hub. Every failure is a `CallFailed` that says what happened.
+import type { ApiError, Prompt } from "./types";
+
+export const BASE = "/api/v1";
+const DEADLINE_MS = 20_000;
+
+export class CallFailed extends Error {
+  constructor(
+    /** The hub's code (`consent-needed`, `sign-in`, …) or `gone` when it did not answer. */
+    readonly code: string,
+    message: string,
+    readonly prompt: Prompt | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export const gone = () => new CallFailed("gone", "The hub does not answer. Is it still running?");
+
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+export async function call<T = void>(method: Method, path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (method !== "GET") headers["x-accord"] = "1";
+  if (body !== undefined) headers["content-type"] = "application/json";
+  let response: Response;
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(DEADLINE_MS),
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+  } catch {
+    throw gone();
+  }
+  if (!response.ok) throw failed(response.status, await response.text().catch(() => ""));
+  if (response.status === 204) return undefined as T;
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+export const get = <T>(path: string) => call<T>("GET", path);
+export const post = <T = void>(path: string, body: unknown = {}) => call<T>("POST", path, body);
+export const put = <T = void>(path: string, body: unknown) => call<T>("PUT", path, body);
+export const patch = <T = void>(path: string, body: unknown) => call<T>("PATCH", path, body);
+export const del = <T = void>(path: string) => call<T>("DELETE", path);
+export const id = encodeURIComponent;
+
+/** Streams one file into an upload, telling how far it is. */
+export function putFile(
+  upload: string,
+  path: string,
+  file: File,
+  onProgress: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const query = new URLSearchParams({ path, mtime: String(Math.max(0, Math.floor(file.lastModified))) });
+    request.open("PUT", `${BASE}/uploads/${id(upload)}/files?${query}`);
+    request.setRequestHeader("x-accord", "1");
+    request.setRequestHeader("content-type", "application/octet-stream");
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onload = () => (request.status < 300 ? resolve() : reject(failed(request.status, request.responseText)));
+    request.onerror = () => reject(new CallFailed("gone", `“${path}” could not be read, or the hub is gone.`));
+    request.onabort = () => reject(new CallFailed("cancelled", "Cancelled."));
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    if (signal.aborted) return reject(new CallFailed("cancelled", "Cancelled."));
+    request.send(file);
+  });
+}
+
+function failed(status: number, text: string): CallFailed {
+  try {
+    const answer = JSON.parse(text) as ApiError;
+    return new CallFailed(answer.error, answer.message, answer.prompt ?? null);
+  } catch {
+    return new CallFailed("internal", `The hub answered with an error (${status}).`);
+  }
+}

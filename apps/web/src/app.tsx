@@ -1,0 +1,252 @@
+// The shell: navigation, the page, and what lies over it.
+import { useEffect, useRef, useState } from "react";
+import { changeDevice } from "./actions";
+import type { Device } from "./api/types";
+import { go, to, useRoute } from "./router";
+import { connect, reconnect, set, transferWatch, useHub } from "./store";
+import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
+import { Button, Field, useCountdown } from "./ui/bits";
+import { Icon, type IconName, Mark } from "./ui/icons";
+import { AddDialog, PairingDialog } from "./parts/pairing";
+import { Sheets } from "./parts/prompts";
+import { RecordDialog } from "./parts/record";
+import { SendDialog } from "./parts/send";
+import { isOffer, summary } from "./parts/transfer";
+import { DevicePage } from "./pages/device";
+import { DevicesPage } from "./pages/devices";
+import { PrivacyPage } from "./pages/privacy";
+import { SettingsPage } from "./pages/settings";
+import { signIn, SignInPage, tokenFromAddress } from "./pages/signin";
+import { TransfersPage } from "./pages/transfers";
+
+const PAGES: { id: string; title: string; icon: IconName; key: string }[] = [
+  { id: "devices", title: "Devices", icon: "devices", key: "d" },
+  { id: "transfers", title: "Transfers", icon: "transfers", key: "t" },
+  { id: "privacy", title: "Privacy", icon: "privacy", key: "p" },
+  { id: "settings", title: "Settings", icon: "settings", key: "s" },
+];
+
+export function App() {
+  const phase = useHub((hub) => hub.phase);
+  useEffect(start, []);
+  if (phase === "sign-in") return <><SignInPage /><div id="layers"><Toasts /></div><Said /></>;
+  return <Shell />;
+}
+
+let started = false;
+function start() {
+  if (started) return;
+  started = true;
+  const token = tokenFromAddress();
+  if (token) void signIn(token);
+  else connect();
+  addEventListener("hashchange", () => {
+    const late = tokenFromAddress();
+    if (late) void signIn(late);
+  });
+  addEventListener("online", reconnect);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && reconnect());
+  // A file dropped beside a device must not replace the page.
+  for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+  transferWatch.changed = (before, now) => {
+    if (isOffer(now) && (!before || !isOffer(before))) announce(`${now.device_name} wants to send something.`);
+    else if (before && before.state !== now.state && ["done", "failed", "refused"].includes(now.state)) {
+      announce(`${summary(now)} ${now.direction === "in" ? "from" : "to"} ${now.device_name}: ${now.state}.`);
+    }
+  };
+}
+
+function Shell() {
+  const route = useRoute();
+  const offers = useHub((hub) => hub.transfers.filter(isOffer).length);
+  const prompts = useHub((hub) => hub.prompts.length);
+  const dialog = useOverlay((all) => all.dialog);
+  const main = useRef<HTMLElement>(null);
+  const layers = useRef<HTMLDivElement>(null);
+  const page = PAGES.find((one) => one.id === route[0]) ?? PAGES[0]!;
+  const address = route.join("/");
+  const first = useRef(true);
+
+  useEffect(() => {
+    document.title = `${offers ? `(${offers}) ` : ""}${page.title} · Accord`;
+  }, [page, offers]);
+  useEffect(() => {
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    scrollTo(0, 0);
+    main.current?.focus({ preventScroll: true });
+  }, [address]);
+  useShortcuts();
+
+  return (
+    <>
+      <div id="app" inert={dialog !== null}>
+        <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the page</a>
+        <nav className="side" aria-label="Main">
+          <a className="brand" href={to("devices")}><Mark /><span>Accord</span></a>
+          <ul>
+            {PAGES.map((one) => {
+              const count = one.id === "transfers" ? offers : one.id === "privacy" ? prompts : 0;
+              return (
+                <li key={one.id}>
+                  <a href={to(one.id)} aria-current={one === page ? "page" : undefined}>
+                    <Icon name={one.icon} />
+                    <span className="nav-word">{one.title}</span>
+                    {count > 0 && <span className="badge" aria-label={`${count} ${count === 1 ? "waits" : "wait"}`}>{count}</span>}
+                  </a>
+                </li>
+              );
+            })}
+          </ul>
+          <Footing />
+        </nav>
+        <div className="page">
+          <GoneBanner />
+          <main id="main" ref={main} tabIndex={-1}>
+            {page.id === "devices" && (route[1] ? <DevicePage key={route[1]} id={route[1]} /> : <DevicesPage />)}
+            {page.id === "transfers" && <TransfersPage />}
+            {page.id === "privacy" && <PrivacyPage route={route.slice(1)} />}
+            {page.id === "settings" && <SettingsPage />}
+          </main>
+        </div>
+      </div>
+      <div id="layers" ref={layers} onKeyDown={(event) => dialog && layers.current && keepFocus(event, layers.current)}>
+        {dialog?.kind === "pairing" && <PairingDialog key={dialog.id} pairing={dialog.id} again={dialog.again} />}
+        {dialog?.kind === "add" && <AddDialog />}
+        {dialog?.kind === "send" && <SendDialog device={dialog.device} />}
+        {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
+        {dialog?.kind === "record" && <RecordDialog key={dialog.seq} seq={dialog.seq} />}
+        {dialog?.kind === "help" && <HelpDialog />}
+        {dialog?.kind === "confirm" && (
+          <Dialog title={dialog.title} role="alertdialog" onClose={() => { closeDialog(); dialog.answer(false); }} testid="confirm"
+            actions={<div className="even">
+              <Button onClick={() => { closeDialog(); dialog.answer(false); }}>{dialog.no}</Button>
+              <Button onClick={() => { closeDialog(); dialog.answer(true); }} testid="confirm-yes">{dialog.yes}</Button>
+            </div>}
+          >{dialog.body}</Dialog>
+        )}
+        <div className="corner">
+          <Toasts />
+          <Sheets />
+        </div>
+      </div>
+      <Said />
+    </>
+  );
+}
+
+function Footing() {
+  const status = useHub((hub) => hub.status);
+  const live = useHub((hub) => hub.live);
+  return (
+    <div className="footing">
+      <span className={`dot ${live ? "live" : ""}`} />
+      <span className="footing-text"><bdi>{status?.name ?? "…"}</bdi><span className="hint">{live ? "Running" : "Not answering"}</span></span>
+      <button className="icon-button" aria-label="Keyboard shortcuts" onClick={() => openDialog({ kind: "help" })}>?</button>
+    </div>
+  );
+}
+
+function GoneBanner() {
+  const live = useHub((hub) => hub.live);
+  const retryAt = useHub((hub) => hub.retryAt);
+  const left = useCountdown(retryAt ? new Date(retryAt).toISOString() : null);
+  const was = useRef(true);
+  const [back, setBack] = useState(false);
+  useEffect(() => {
+    if (live && !was.current) {
+      announce("The hub is back.");
+      setBack(true);
+      const timer = setTimeout(() => setBack(false), 3000);
+      was.current = live;
+      return () => clearTimeout(timer);
+    }
+    was.current = live;
+    return undefined;
+  }, [live]);
+  if (live && !back) return null;
+  return (
+    <div className={`banner ${live ? "good" : ""}`} role={live ? undefined : "alert"} data-testid="gone">
+      <Icon name={live ? "check" : "warning"} />
+      {live ? <p>The hub is back.</p> : (
+        <>
+          <p><strong>The hub does not answer.</strong> <span>What you see may be old. Start it with <code>accord up</code>.</span></p>
+          <span className="hint tabular" aria-hidden="true">{left > 0 ? `Next try in ${left} s` : "Trying…"}</span>
+          <Button onClick={reconnectNow}>Try now</Button>
+        </>
+      )}
+    </div>
+  );
+}
+
+function reconnectNow() {
+  set({ retryAt: Date.now() });
+  reconnect();
+}
+
+function RenameDialog({ device }: { device: Device }) {
+  const [name, setName] = useState(device.name);
+  const [room, setRoom] = useState(device.room ?? "");
+  return (
+    <Dialog title="Name and room" testid="rename">
+      <form
+        className="way"
+        onSubmit={(event) => {
+          event.preventDefault();
+          closeDialog();
+          const before = { name: device.name, room: device.room ?? "" };
+          void changeDevice(device, { name: name.trim(), room: room.trim() }, "Saved.", before);
+        }}
+      >
+        <Field label="Name" hint="Your own name for it. Empty: the name the device gives itself.">
+          {(field, hint) => <input id={field} data-autofocus aria-describedby={hint} dir="auto" maxLength={64} autoComplete="off" value={name} onChange={(event) => setName(event.target.value)} />}
+        </Field>
+        <Field label="Room">{(field) => <input id={field} dir="auto" maxLength={64} autoComplete="off" value={room} onChange={(event) => setRoom(event.target.value)} />}</Field>
+        <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary">Save</Button></div>
+      </form>
+    </Dialog>
+  );
+}
+
+function HelpDialog() {
+  return (
+    <Dialog title="Keyboard" testid="help">
+      <dl className="keys">
+        {PAGES.map((page) => <div key={page.id}><dt><kbd>g</kbd> <kbd>{page.key}</kbd></dt><dd>{page.title}</dd></div>)}
+        <div><dt><kbd>g</kbd> <kbd>l</kbd></dt><dd>Ledger</dd></div>
+        <div><dt><kbd>a</kbd></dt><dd>Add a device</dd></div>
+        <div><dt><kbd>/</kbd></dt><dd>Search the ledger</dd></div>
+        <div><dt><kbd>Esc</kbd></dt><dd>Close, not now</dd></div>
+        <div><dt><kbd>?</kbd></dt><dd>This list</dd></div>
+      </dl>
+    </Dialog>
+  );
+}
+
+function useShortcuts() {
+  useEffect(() => {
+    let after = 0;
+    const pressed = (event: KeyboardEvent) => {
+      const at = event.target as HTMLElement;
+      if (event.ctrlKey || event.metaKey || event.altKey || dialogOpen() || at.closest("input,textarea,select,[role=menu]")) return;
+      const going = Date.now() - after < 1200;
+      after = 0;
+      if (going) {
+        const page = PAGES.find((one) => one.key === event.key);
+        if (page) go(page.id);
+        else if (event.key === "l") go("privacy", "ledger");
+      } else if (event.key === "g") after = Date.now();
+      else if (event.key === "a") openDialog({ kind: "add" });
+      else if (event.key === "?") openDialog({ kind: "help" });
+      else if (event.key === "/") {
+        event.preventDefault();
+        go("privacy", "ledger");
+        setTimeout(() => document.querySelector<HTMLInputElement>("input[type=search]")?.focus(), 80);
+      }
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}

@@ -1,0 +1,56 @@
+// Numbers, times and names as people read them.
+import type { DeviceKind } from "./api/types";
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+export function bytes(count: number): string {
+  let value = count;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+export const rate = (perSecond: number) => `${bytes(perSecond)}/s`;
+
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60 ? `${s % 60} s` : ""}`.trim();
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+export function ago(time: string, now: number): string {
+  const s = (now - Date.parse(time)) / 1000;
+  if (s < 10) return "just now";
+  if (s < 60) return "less than a minute ago";
+  if (s < 3600) return plural(Math.floor(s / 60), "minute") + " ago";
+  if (s < 86400) return plural(Math.floor(s / 3600), "hour") + " ago";
+  if (s < 86400 * 14) return plural(Math.floor(s / 86400), "day") + " ago";
+  return date(time);
+}
+export const date = (time: string) => new Date(time).toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
+export const moment = (time: string) =>
+  new Date(time).toLocaleString(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (time: string) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+
+export const plural = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
+/** `link/device-discovery` → `Device discovery`. */
+export const words = (id: string) => {
+  const text = id.replaceAll("-", " ").replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+};
+
+export const kindName: Record<DeviceKind, string> = {
+  computer: "Computer", laptop: "Laptop", phone: "Phone", tablet: "Tablet", tv: "TV", speaker: "Speaker", watch: "Watch",
+  car: "Car", light: "Light", plug: "Plug", sensor: "Sensor", lock: "Lock", climate: "Climate", cover: "Cover",
+  vacuum: "Vacuum", camera: "Camera", hub: "Hub", other: "Device",
+};
+
+const UNIT_SIGN: Record<string, string> = {
+  percent: "%", kelvin: "K", celsius: "°C", watt: "W", "kilowatt-hour": "kWh", volt: "V", ampere: "A", lux: "lx",
+  metre: "m", second: "s", pascal: "Pa", "parts-per-million": "ppm", byte: "B", "metre-per-second": "m/s", decibel: "dB",
+};
+export const unitSign = (unit?: string) => (unit ? (UNIT_SIGN[unit] ?? unit) : "");

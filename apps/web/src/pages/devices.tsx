@@ -1,0 +1,180 @@
+// Devices: this machine, the paired ones, and what is nearby.
+import { useEffect, useState } from "react";
+import { decideEntry, pair } from "../actions";
+import type { Device, Entry } from "../api/types";
+import { kindName, plural, words } from "../format";
+import { to } from "../router";
+import { readEntries, useHub } from "../store";
+import { openDialog } from "../ui/overlay";
+import { Button, Empty, Name, PageHead, Progress, Skeleton } from "../ui/bits";
+import { Icon, KindIcon, serviceIcon } from "../ui/icons";
+import { DeviceMenu, ReachLine } from "../parts/device-bits";
+import { Notice } from "../parts/notice";
+import { DropTarget } from "../parts/send";
+import { Offers } from "../parts/transfer";
+
+const DISCOVERY = "link/discovery";
+
+export function DevicesPage() {
+  const phase = useHub((hub) => hub.phase);
+  const devices = useHub((hub) => hub.devices);
+  const status = useHub((hub) => hub.status);
+  if (phase === "starting" || !status) {
+    return (
+      <>
+        <PageHead title="Devices" />
+        <p className="hidden-visually" role="status">Reading…</p>
+        <Skeleton cards={4} />
+      </>
+    );
+  }
+  const order = (a: Device, b: Device) =>
+    Number(b.favourite) - Number(a.favourite) || Number(b.reach !== "offline") - Number(a.reach !== "offline") || a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
+  const by = (trust: Device["trust"]) => devices.filter((device) => device.trust === trust).sort(order);
+  const own = by("own")[0];
+  const paired = by("paired");
+  const seen = by("seen");
+  const blocked = by("blocked");
+  return (
+    <>
+      <PageHead title="Devices"><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
+      <Offers />
+      {own && <OwnCard device={own} />}
+      <section aria-labelledby="paired">
+        <h2 id="paired" className="section-head">Paired <span className="count">{paired.length || ""}</span></h2>
+        {paired.length > 0 ? (
+          <div className="grid">{paired.map((device) => <DeviceCard key={device.id} device={device} />)}</div>
+        ) : (
+          <Empty icon="devices" title="No device is paired yet">Pair with a device below, or add one with a ticket. Paired devices can send to each other.</Empty>
+        )}
+      </section>
+      <section aria-labelledby="nearby">
+        <h2 id="nearby" className="section-head">Nearby <span className="count">{seen.length || ""}</span>
+          {status.discovery === "on" && <span className="looking"><span className="pulse" aria-hidden="true" />Looking</span>}
+        </h2>
+        {status.discovery !== "on" && <AskDiscovery refused={status.discovery === "off"} />}
+        {seen.length > 0 && <div className="grid">{seen.map((device) => <DeviceCard key={device.id} device={device} />)}</div>}
+        {seen.length === 0 && status.discovery === "on" && (
+          <Empty icon="radar" title="No other device found yet">Start Accord on a second computer in this network, and look for devices there too. Where devices cannot find each other, use a ticket.</Empty>
+        )}
+      </section>
+      {blocked.length > 0 && (
+        <details className="fold">
+          <summary><Icon name="right" />Blocked <span className="count">{blocked.length}</span></summary>
+          <div className="grid">{blocked.map((device) => <DeviceCard key={device.id} device={device} />)}</div>
+        </details>
+      )}
+    </>
+  );
+}
+
+function OwnCard({ device }: { device: Device }) {
+  return (
+    <section className="card own" aria-label="This machine">
+      <span className="kind"><KindIcon kind={device.kind} /></span>
+      <div className="own-text">
+        <h2 className="card-title"><a href={to("devices", device.id)}><Name>{device.name}</Name></a></h2>
+        <p className="meta">This machine · {describe(device)}</p>
+      </div>
+      <ReachLine device={device} />
+      <DeviceMenu device={device} />
+    </section>
+  );
+}
+
+export function describe(device: Device): string {
+  const made = [device.maker, device.model].filter(Boolean).join(" ");
+  return [kindName[device.kind] ?? "Device", made, device.room].filter(Boolean).join(" · ");
+}
+
+export function DeviceCard({ device }: { device: Device }) {
+  const preparing = useHub((hub) => hub.preparing);
+  const transfers = useHub((hub) => hub.transfers);
+  const active = transfers.filter((one) => one.device === device.id && (one.state === "running" || one.state === "paused" || one.state === "connecting"));
+  const mine = preparing.filter((one) => one.device === device.id);
+  const total = active.reduce((sum, one) => sum + one.bytes_total, 0) + mine.reduce((sum, one) => sum + one.bytes, 0);
+  const done = active.reduce((sum, one) => sum + one.bytes_done, 0) + mine.reduce((sum, one) => sum + one.bytesDone, 0);
+  const shown = device.services.slice(0, 5);
+  return (
+    <DropTarget device={device}>
+      <article className="card device" data-testid="device" data-device={device.id} aria-label={device.name}>
+        <div className="device-top">
+          <span className={`kind ${device.trust}`}><KindIcon kind={device.kind} /></span>
+          <div className="device-name">
+            <h3 className="card-title">
+              <a href={to("devices", device.id)}><Name>{device.name}</Name></a>
+              {device.favourite && <span className="fav"><Icon name="star" filled /><span className="hidden-visually">Favourite</span></span>}
+            </h3>
+            <p className="meta" dir="auto">{describe(device)}</p>
+          </div>
+          <DeviceMenu device={device} />
+        </div>
+        <ReachLine device={device} />
+        <ul className="chips" aria-label="Abilities">
+          {shown.map((service) => (
+            <li key={`${service.id}-${service.instance}`} className="chip"><Icon name={serviceIcon[service.id] ?? "other"} />{service.label ?? words(service.id)}</li>
+          ))}
+          {device.services.length > shown.length && <li className="chip">+{device.services.length - shown.length}</li>}
+        </ul>
+        <div className="device-end">
+          {device.trust === "paired" && <Button icon="send" onClick={() => openDialog({ kind: "send", device })} label={`Send to ${device.name}`} testid="send-button">Send</Button>}
+          {device.trust === "seen" && <Button icon="key" onClick={() => pair({ device: device.id })} label={`Pair with ${device.name}`} testid="pair-button">Pair</Button>}
+          {device.trust === "blocked" && <span className="hint">Blocked</span>}
+          {active.length + mine.length > 0 ? (
+            <a className="card-progress" href={to("transfers")}>
+              <span className="hint tabular">{plural(active.length + mine.length, "transfer")} · {total ? Math.floor((done / total) * 100) : 0} %</span>
+              <Progress quiet label={`Transfers with ${device.name}`} done={done} total={total} />
+            </a>
+          ) : (
+            device.auto_accept && <span className="hint">Accepted without asking</span>
+          )}
+        </div>
+      </article>
+    </DropTarget>
+  );
+}
+
+/** Discovery is a disclosure too: asked here, where its absence shows. */
+function AskDiscovery({ refused }: { refused: boolean }) {
+  const entries = useHub((hub) => hub.entries);
+  const [later, setLater] = useState(() => sessionStorage.getItem("accord.discovery") === "later");
+  const [fields, setFields] = useState<string[] | null>(null);
+  useEffect(() => {
+    if (!entries) void readEntries();
+  }, [entries]);
+  const entry: Entry | undefined = entries?.entries.find((one) => one.key === DISCOVERY);
+  const decide = (choice: "always" | "never") =>
+    decideEntry({ entry: DISCOVERY, choice, ...(fields && choice === "always" ? { fields } : {}) }, choice === "always" ? "Looking for devices." : "Accord does not look for devices.");
+  const postpone = (value: boolean) => {
+    if (value) sessionStorage.setItem("accord.discovery", "later");
+    else sessionStorage.removeItem("accord.discovery");
+    setLater(value);
+  };
+  if (refused || later) {
+    return (
+      <div className="card quiet-card" data-testid="discovery-off">
+        <Icon name="off" />
+        <p>{refused ? "You decided that Accord does not look for devices." : "Accord is not looking for devices."} <span className="hint">Nothing is sent to the network. Tickets and addresses still work.</span></p>
+        {refused ? <Button onClick={() => decide("always")}>Look for devices</Button> : <Button onClick={() => postpone(false)}>Decide</Button>}
+      </div>
+    );
+  }
+  if (!entry) return <div className="card skeleton ask-skeleton" aria-hidden="true" />;
+  return (
+    <section className="card ask" aria-labelledby="ask-discovery" data-testid="ask-discovery">
+      <div className="ask-head">
+        <span className="kind"><Icon name="radar" /></span>
+        <div>
+          <h3 id="ask-discovery" className="card-title">Look for devices on this network?</h3>
+          <p className="meta">Until you decide, Accord sends nothing at all.</p>
+        </div>
+      </div>
+      <Notice entry={entry} chosen={fields} onFields={setFields} short />
+      <div className="even">
+        <Button onClick={() => postpone(true)}>Not now</Button>
+        <Button onClick={() => decide("never")}>Never</Button>
+        <Button onClick={() => decide("always")}>Look for devices</Button>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,66 @@
+// What a device's card and page share: how it is reached, and what can be done with it.
+import { changeDevice, pair, unpair } from "../actions";
+import type { Device, Trust } from "../api/types";
+import { plural } from "../format";
+import { confirm, openDialog } from "../ui/overlay";
+import { Ago, Menu, type MenuItem, Name } from "../ui/bits";
+
+export const trustName: Record<Trust, string> = { own: "This machine", paired: "Paired", seen: "Not paired", blocked: "Blocked" };
+const carrierName: Record<string, string> = { quic: "QUIC", tls: "TLS" };
+const reachName = { local: "On this network", relayed: "Through your relay", cloud: "Through its maker’s servers", offline: "Not reachable" };
+
+export function ReachLine({ device }: { device: Device }) {
+  if (device.trust === "own") return <p className="reach on"><span className="dot" />Running</p>;
+  const on = device.reach !== "offline";
+  const parts = [reachName[device.reach]];
+  if (device.path) {
+    parts.push(carrierName[device.path.carrier] ?? device.path.carrier);
+    if (device.path.rtt_ms !== null) parts.push(`${device.path.rtt_ms < 10 ? device.path.rtt_ms.toFixed(1) : Math.round(device.path.rtt_ms)} ms`);
+  }
+  return (
+    <p className={`reach ${on ? "on" : ""}`}>
+      <span className="dot" />
+      <span>{parts.join(" · ")}{!on && device.last_seen && <> · seen <Ago time={device.last_seen} /></>}</span>
+    </p>
+  );
+}
+
+export async function askUnpair(device: Device) {
+  const yes = await confirm({
+    title: `Unpair ${device.name}?`,
+    body: <p><Name>{device.name}</Name> can no longer send to this machine or be sent to. What was received stays. To pair again, you compare codes again.</p>,
+    yes: "Unpair",
+  });
+  if (yes) await unpair(device);
+}
+
+export async function askBlock(device: Device) {
+  const yes = await confirm({
+    title: `Block ${device.name}?`,
+    body: <p>Nothing is sent to <Name>{device.name}</Name> and nothing is taken from it. You can lift this at any time.</p>,
+    yes: "Block",
+  });
+  if (yes) await changeDevice(device, { blocked: true }, `${device.name} is blocked.`, { blocked: false });
+}
+
+export function DeviceMenu({ device }: { device: Device }) {
+  const items: MenuItem[] = [{ label: "Name and room…", icon: "text", run: () => openDialog({ kind: "rename", device }) }];
+  if (device.trust !== "own") {
+    items.push({ label: "Favourite", icon: "star", checked: device.favourite, run: () => changeDevice(device, { favourite: !device.favourite }) });
+  }
+  if (device.trust === "paired") {
+    items.push({
+      label: "Accept without asking", icon: "inbox", checked: device.auto_accept,
+      run: () => changeDevice(device, { auto_accept: !device.auto_accept },
+        device.auto_accept ? `You are asked before ${device.name} can send.` : `What ${device.name} sends is accepted without asking.`,
+        { auto_accept: device.auto_accept }),
+    });
+    items.push({ label: "Unpair…", icon: "close", danger: true, run: () => askUnpair(device) });
+  }
+  if (device.trust === "seen") items.push({ label: "Pair…", icon: "key", run: () => pair({ device: device.id }) });
+  if (device.trust === "blocked") items.push({ label: "Lift the block", icon: "check", run: () => changeDevice(device, { blocked: false }, `${device.name} is not blocked any more.`) });
+  else if (device.trust !== "own") items.push({ label: "Block…", icon: "off", danger: true, run: () => askBlock(device) });
+  return <Menu label={`More for ${device.name}`} items={items} />;
+}
+
+export const waitsFor = (count: number) => plural(count, "offer");

@@ -1,0 +1,98 @@
+// One entry of the statement as people read it: who receives first, then what, why, when and how.
+import type { Entry } from "../api/types";
+import { Name } from "../ui/bits";
+import { Icon } from "../ui/icons";
+
+const transportWords: Record<string, string> = {
+  lan: "Directly from device to device, on your own network.",
+  hosts: "Over the internet, to the hosts named here.",
+  relay: "Through the relay that you configured; it cannot read what passes.",
+  none: "It stays on this machine.",
+};
+
+export function Fields(props: { entry: Entry; chosen: string[] | null; onChange?: ((fields: string[]) => unknown) | undefined }) {
+  const { entry, chosen, onChange } = props;
+  const taken = (code: string) => chosen === null || chosen.includes(code);
+  const all = entry.fields.map((field) => field.code);
+  return (
+    <ul className="fields">
+      {entry.fields.map((field) => {
+        const mark = field.sensitive ? <span className="sensitive">content</span> : null;
+        if (field.required || !onChange) {
+          const off = !field.required && !taken(field.code);
+          return (
+            <li key={field.code} className={off ? "left-out" : ""}>
+              <span className="field-fixed"><Icon name={off ? "off" : "check"} />{field.label}{mark}{off && <span className="hidden-visually">, left out</span>}</span>
+            </li>
+          );
+        }
+        return (
+          <li key={field.code}>
+            <label className="field-choice">
+              <input
+                type="checkbox"
+                checked={taken(field.code)}
+                onChange={(event) => {
+                  const now = (chosen ?? all).filter((code) => code !== field.code);
+                  onChange(event.target.checked ? [...now, field.code] : now);
+                }}
+              />
+              {field.label}{mark}<span className="optional">optional</span>
+            </label>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+export function Notice(props: {
+  entry: Entry;
+  to?: string | undefined;
+  chosen: string[] | null;
+  onFields?: ((fields: string[]) => unknown) | undefined;
+  short?: boolean;
+}) {
+  const { entry } = props;
+  return (
+    <dl className="notice">
+      <dt>Who receives</dt>
+      <dd className="who">
+        <Name>{props.to || entry.recipient_name}</Name>
+        {entry.hosts.length > 0 && <span className="hint"> {entry.hosts.join(", ")}</span>}
+      </dd>
+      <dt>What</dt>
+      <dd><Fields entry={entry} chosen={props.chosen} onChange={props.onFields} /></dd>
+      <dt>Why</dt>
+      <dd dir="auto">{entry.purpose}</dd>
+      <dt>When</dt>
+      <dd dir="auto">{entry.scenario}</dd>
+      <dt>How</dt>
+      <dd dir="auto">{entry.method} {transportWords[entry.transport] ?? entry.transport}</dd>
+      {!props.short && (
+        <>
+          <dt>Through</dt>
+          <dd dir="auto">{entry.means}</dd>
+          <dt>Kept</dt>
+          <dd dir="auto">{[entry.storage, entry.retention].filter(Boolean).join(" ") || "Not said."}</dd>
+          {entry.rules_url && (
+            <>
+              <dt>Their rules</dt>
+              <dd><a href={safeLink(entry.rules_url)} rel="noreferrer noopener" target="_blank"><Name>{entry.rules_url}</Name></a></dd>
+            </>
+          )}
+        </>
+      )}
+    </dl>
+  );
+}
+
+/** Only web addresses become links. */
+export function safeLink(url: string): string | undefined {
+  try {
+    const { protocol, href } = new URL(url);
+    return protocol === "https:" || protocol === "http:" ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,230 @@
+// What the UI knows of the hub: one object, kept current by server-sent events, read by `useHub`.
+import { useSyncExternalStore } from "react";
+import { BASE, CallFailed, call, get } from "./api/client";
+import type {
+  Consent, Device, Entries, Inbox, LedgerRecord, Pairing, PairedDevice, Pairings, Prompt, Settings, Status, Transfer,
+} from "./api/types";
+
+/** Files on their way from this browser into the hub, before a transfer exists. */
+export interface Preparing {
+  id: number;
+  device: string;
+  deviceName: string;
+  files: number;
+  filesDone: number;
+  bytes: number;
+  bytesDone: number;
+  abort: AbortController;
+}
+
+export interface Hub {
+  phase: "starting" | "sign-in" | "ready";
+  /** What the sign-in page says when a link did not work. */
+  signInError: string | null;
+  live: boolean;
+  /** When the next try to reach the hub happens, while it is gone. */
+  retryAt: number | null;
+  status: Status | null;
+  devices: Device[];
+  paired: PairedDevice[];
+  pairings: Pairing[];
+  transfers: Transfer[];
+  inbox: string;
+  prompts: Prompt[];
+  settings: Settings | null;
+  entries: Entries | null;
+  entriesError: string | null;
+  preparing: Preparing[];
+  /** The newest record of the ledger that was told of. */
+  newest: LedgerRecord | null;
+}
+
+let state: Hub = {
+  phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
+  transfers: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [], newest: null,
+};
+const listeners = new Set<() => void>();
+
+export const hub = () => state;
+
+export function set(change: Partial<Hub>) {
+  state = { ...state, ...change };
+  for (const listener of listeners) listener();
+}
+
+/** Re-renders when what `pick` gives changes; `pick` must give parts of the state, not new objects. */
+export function useHub<T>(pick: (hub: Hub) => T): T {
+  return useSyncExternalStore(subscribe, () => pick(state));
+}
+
+function subscribe(listener: () => void) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** `list` with `item` in the place of its namesake, or in front. */
+export function upsert<T extends { id: string }>(list: T[], item: T): T[] {
+  const at = list.findIndex((other) => other.id === item.id);
+  if (at < 0) return [item, ...list];
+  const next = list.slice();
+  next[at] = item;
+  return next;
+}
+export const without = <T extends { id: string }>(list: T[], gone: string) => list.filter((item) => item.id !== gone);
+
+/** Who waits until a prompt is answered, here or elsewhere. */
+const goneListeners = new Set<(prompt: string) => void>();
+export function onPromptGone(listener: (prompt: string) => void) {
+  goneListeners.add(listener);
+  return () => goneListeners.delete(listener);
+}
+export function promptGone(prompt: string) {
+  set({ prompts: without(state.prompts, prompt) });
+  for (const listener of goneListeners) listener(prompt);
+}
+
+/** Told of each transfer's change, to announce ends. */
+export const transferWatch: { changed?: (before: Transfer | undefined, now: Transfer) => void } = {};
+
+export async function readAll() {
+  const [status, devices, pairings, transfers, inbox, prompts, settings] = await Promise.all([
+    get<Status>("/status"),
+    get<{ devices: Device[] }>("/devices"),
+    get<Pairings>("/pairings"),
+    get<{ transfers: Transfer[] }>("/transfers"),
+    get<Inbox>("/inbox"),
+    get<{ prompts: Prompt[] }>("/prompts"),
+    get<Settings>("/settings"),
+  ]);
+  const known = new Map<string, Transfer>();
+  for (const transfer of [...inbox.received, ...inbox.offers, ...transfers.transfers]) known.set(transfer.id, transfer);
+  const all = [...known.values()].sort((a, b) => b.created.localeCompare(a.created));
+  const still = new Set(prompts.prompts.map((prompt) => prompt.id));
+  for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
+  set({
+    phase: "ready", status, devices: devices.devices, paired: pairings.paired, pairings: pairings.running,
+    transfers: all, inbox: inbox.folder, prompts: prompts.prompts, settings,
+  });
+  if (state.entries || state.status?.discovery === "undecided") void readEntries();
+}
+
+export async function readEntries() {
+  try {
+    set({ entries: await get<Entries>("/entries"), entriesError: null });
+  } catch (error) {
+    if (!signedOut(error)) set({ entriesError: (error as Error).message });
+  }
+}
+
+export async function readPairings() {
+  const { paired, running } = await get<Pairings>("/pairings");
+  set({ paired, pairings: running });
+}
+
+/** True when the answer was that this browser is not signed in; the sign-in page is shown then. */
+export function signedOut(error: unknown): boolean {
+  if (!(error instanceof CallFailed) || error.code !== "sign-in") return false;
+  if (state.phase !== "sign-in") {
+    stream?.close();
+    stream = null;
+    set({ phase: "sign-in", live: true, retryAt: null });
+  }
+  return true;
+}
+
+function later(wait: number, run: () => Promise<void>) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      run().catch(signedOut);
+    }, wait);
+  };
+}
+const statusSoon = later(400, async () => set({ status: await get<Status>("/status") }));
+const entriesSoon = later(400, async () => {
+  if (state.entries) await readEntries();
+});
+const pairingsSoon = later(200, readPairings);
+
+let stream: EventSource | null = null;
+let failures = 0;
+let retry: ReturnType<typeof setTimeout> | undefined;
+const LONGEST_WAIT_MS = 15_000;
+
+/** Opens the event stream and keeps it open, with growing pauses while the hub is gone. */
+export function connect() {
+  clearTimeout(retry);
+  stream?.close();
+  const source = new EventSource(`${BASE}/events`);
+  stream = source;
+  const on = <T>(name: string, handle: (data: T) => void) =>
+    source.addEventListener(name, (event) => {
+      if (stream === source) handle(JSON.parse((event as MessageEvent<string>).data) as T);
+    });
+
+  on<Status>("hello", (status) => {
+    failures = 0;
+    set({ status });
+    readAll().then(
+      () => set({ live: true, retryAt: null }),
+      (error) => signedOut(error) || lost(source),
+    );
+  });
+  on<Device>("device", (device) => set({ devices: upsert(state.devices, device) }));
+  on<{ id: string }>("device-gone", ({ id }) => set({ devices: without(state.devices, id) }));
+  on<Pairing>("pairing", (pairing) => {
+    set({ pairings: upsert(state.pairings, pairing) });
+    if (pairing.state === "done") pairingsSoon();
+  });
+  on<Transfer>("transfer", (transfer) => {
+    transferWatch.changed?.(state.transfers.find((other) => other.id === transfer.id), transfer);
+    set({ transfers: upsert(state.transfers, transfer) });
+  });
+  on<{ id: string }>("transfer-gone", ({ id }) => set({ transfers: without(state.transfers, id) }));
+  on<Prompt>("prompt", (prompt) => set({ prompts: upsert(state.prompts, prompt) }));
+  on<{ id: string }>("prompt-gone", ({ id }) => promptGone(id));
+  on<Consent>("consent", () => {
+    statusSoon();
+    entriesSoon();
+  });
+  on<LedgerRecord>("ledger", (newest) => {
+    set({ newest });
+    statusSoon();
+    entriesSoon();
+  });
+  on<Settings>("settings", (settings) => {
+    set({ settings });
+    statusSoon();
+  });
+  source.onerror = () => lost(source);
+}
+
+function lost(source: EventSource) {
+  if (stream !== source) return;
+  source.close();
+  stream = null;
+  failures += 1;
+  const wait = Math.min(LONGEST_WAIT_MS, 700 * 2 ** Math.min(failures - 1, 5)) * (0.8 + 0.4 * Math.random());
+  // An event stream does not say why it failed: a signed-out browser is told apart by a plain call.
+  call<Status>("GET", "/status").then(
+    () => schedule(failures > 1 ? wait : 200),
+    (error) => {
+      if (signedOut(error)) return;
+      set({ live: false });
+      schedule(wait);
+    },
+  );
+}
+
+function schedule(wait: number) {
+  if (stream) return;
+  if (!state.live) set({ retryAt: Date.now() + wait });
+  clearTimeout(retry);
+  retry = setTimeout(connect, wait);
+}
+
+/** Tries now; for the banner's button and when the machine wakes up. */
+export function reconnect() {
+  if (state.phase !== "sign-in" && !stream) connect();
+}
