@@ -5,6 +5,8 @@
 //! - [`scan`]: what is sent, in order
 
 pub mod block;
+#[doc(hidden)]
+pub mod engine;
 pub mod name;
 pub mod scan;
 pub mod wire;

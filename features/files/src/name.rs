@@ -108,7 +108,12 @@ pub fn folded(name: &str) -> String {
 /// allowed at the beginning, where the folders above are real ones.
 pub fn link_stays_inside(path: &str, target: &str) -> bool {
     let depth = path.split('/').count();
-    if depth < 2 || target.is_empty() || target.len() > MAX_PATH || target.contains(is_unsafe) || target.starts_with('/') {
+    if depth < 2
+        || target.is_empty()
+        || target.len() > MAX_PATH
+        || target.contains(is_unsafe)
+        || target.starts_with('/')
+    {
         return false;
     }
     let mut up = 0;
@@ -167,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_link_may_not_leave_what_was_sent() {
-        for (path, target) in [("t/a", "b"), ("t/a", "b/c"), ("t/d/a", "../b"), ("t/a", "./b"), ("t/d/e/a", "../../x/y")] {
+        for (path, target) in
+            [("t/a", "b"), ("t/a", "b/c"), ("t/d/a", "../b"), ("t/a", "./b"), ("t/d/e/a", "../../x/y")]
+        {
             assert!(link_stays_inside(path, target), "{path} -> {target}");
         }
         for (path, target) in [

@@ -47,10 +47,17 @@ pub fn free_name(wished: &str, mut is_taken: impl FnMut(&str) -> bool) -> String
     let mut name = wished.to_owned();
     let mut number = 1;
     while is_taken(&name) {
-        number += 1;
+        // Whoever sends very many names that clash does not make us count for ever.
+        number = if number < 64 { number + 1 } else { scatter(wished, number) };
         name = numbered(wished, number);
     }
     name
+}
+
+fn scatter(name: &str, number: u32) -> u32 {
+    let hash = blake3::Hasher::new().update(&number.to_le_bytes()).update(name.as_bytes()).finalize();
+    let bytes = hash.as_bytes();
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) | 64
 }
 
 /// A name as text; bytes that are no UTF-8 become `%FF`, so that different names stay different.
