@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use accord_identity::StatementKey;
 use accord_model::{DeviceId, DeviceKind, EntryKey, Reach, Service, Timestamp};
 
 /// What this device says of itself and how it is reached.
@@ -40,7 +41,7 @@ pub trait Witness: Send + Sync + 'static {
     ///
     /// # Errors
     /// What is wrong, for the owner.
-    fn witness(&self, peer: &DeviceId, statement_key: &[u8; 32], head: &str) -> Result<(), String>;
+    fn witness(&self, peer: &DeviceId, statement_key: &StatementKey, head: &str) -> Result<(), String>;
     /// A paired device confirms that it keeps our head.
     fn witnessed(&self, peer: &DeviceId, head: &str);
 }

@@ -10,12 +10,21 @@
 //! - [`carrier`]: what carries bulk bytes: TLS over TCP or QUIC, chosen by measurement
 //! - [`discovery`]: who is near
 #![deny(missing_docs)]
+// The link is, beside the outlets of `accord-consent`, the one place with sockets.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod api;
 pub mod carrier;
 pub mod discovery;
 pub(crate) mod endpoint;
 pub mod frame;
+mod inner;
+mod law;
+mod link;
+mod memory;
+mod pairing;
+mod peer;
+mod serve;
 #[doc(hidden)]
 pub mod wire;
 
@@ -23,6 +32,7 @@ pub use api::{
     LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingDirection, PairingId, PairingInfo,
     PairingMethod, PairingStep, PathNow, ShownTicket, Witness,
 };
+pub use link::{Link, LinkBridge};
 
 /// This crate's part of Accord's statement.
 pub const STATEMENT: &str = include_str!("../statement.toml");

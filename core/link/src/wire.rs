@@ -36,6 +36,9 @@ pub(crate) enum Opening {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Record {
+    /// Random, new in every run of the program: tells a restart from a second connection.
+    #[serde(skip_serializing)]
+    pub run: String,
     pub name: String,
     pub kind: Option<DeviceKind>,
     pub services: Vec<Service>,
@@ -49,6 +52,9 @@ impl Record {
         if self.name.len() > NAME {
             let cut = (0..=NAME).rev().find(|at| self.name.is_char_boundary(*at)).unwrap_or(0);
             self.name.truncate(cut);
+        }
+        if self.run.len() > 64 {
+            self.run.clear();
         }
         self.services.truncate(SERVICES);
         self.addresses.truncate(ADDRESSES);
