@@ -39,6 +39,7 @@ export const clock = (time: string) => new Date(time).toLocaleTimeString(undefin
 export const plural = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 /** `link/device-discovery` → `Device discovery`. */
 export const words = (id: string) => {
+  if (id === "os") return "System";
   const text = id.replaceAll("-", " ").replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
@@ -54,3 +55,22 @@ const UNIT_SIGN: Record<string, string> = {
   metre: "m", second: "s", pascal: "Pa", "parts-per-million": "ppm", byte: "B", "metre-per-second": "m/s", decibel: "dB",
 };
 export const unitSign = (unit?: string) => (unit ? (UNIT_SIGN[unit] ?? unit) : "");
+
+const SPAN: Record<string, string> = { Y: "year", W: "week", D: "day", H: "hour", S: "second" };
+/** `PT2H` → `2 hours`; anything that is no ISO 8601 duration stays as it is. */
+export function span(text: string): string {
+  const found = /^P(?:(\d+)([YMWD]))?(?:T(\d+)([HMS]))?$/.exec(text);
+  if (!found) return text === "until-deleted" ? "until it is deleted" : text === "while-paired" ? "while the devices are paired" : text;
+  const part = (count?: string, unit?: string, m?: string) => (count ? plural(Number(count), unit === "M" ? (m ?? "") : (SPAN[unit ?? ""] ?? "")) : "");
+  return [part(found[1], found[2], "month"), part(found[3], found[4], "minute")].filter(Boolean).join(" ") || text;
+}
+
+/** A text that begins like a sentence and ends like one. */
+export function sentence(text: string): string {
+  const clean = text.trim();
+  if (!clean) return "";
+  return clean.charAt(0).toUpperCase() + clean.slice(1) + (/[.!?…:)]$/u.test(clean) ? "" : ".");
+}
+
+/** Text from outside without characters that hide or reorder what stands beside them. */
+export const visible = (text: string) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");

@@ -10,7 +10,7 @@ import { Ago, Button, Empty, Name, Progress, Skeleton, Switch } from "../ui/bits
 import { Icon, KindIcon, serviceIcon } from "../ui/icons";
 import { askBlock, askUnpair, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { DropTarget } from "../parts/send";
-import { TransferRow } from "../parts/transfer";
+import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { describe } from "./devices";
 
 export function DevicePage({ id }: { id: string }) {
@@ -19,7 +19,7 @@ export function DevicePage({ id }: { id: string }) {
   const paired = useHub((hub) => hub.paired.find((one) => one.device === id));
   const all = useHub((hub) => hub.transfers);
   const entries = useHub((hub) => hub.entries);
-  const transfers = useMemo(() => all.filter((one) => one.device === id).slice(0, 8), [all, id]);
+  const transfers = useMemo(() => all.filter((one) => one.device === id && !isOffer(one)).slice(0, 8), [all, id]);
   const back = <a className="back" href={to("devices")}><Icon name="left" />Devices</a>;
   if (phase === "starting") return <>{back}<Skeleton cards={3} tall /></>;
   if (!device) return <>{back}<h1>Not here</h1><Empty icon="devices" title="This device is not known any more">It was not seen for a while, or its identifier changed.</Empty></>;
@@ -40,7 +40,8 @@ export function DevicePage({ id }: { id: string }) {
           <DeviceMenu device={device} />
         </div>
       </header>
-      <div className="grid wide">
+      <Offers device={id} />
+      <div className="columns">
         {device.services.map((service) => <ServiceCard key={`${service.id}-${service.instance}`} service={service} device={device} />)}
         <section className="card facts" aria-labelledby="connection">
           <h2 id="connection" className="card-title">Connection</h2>

@@ -94,7 +94,8 @@ export function DeviceCard({ device }: { device: Device }) {
   const mine = preparing.filter((one) => one.device === device.id);
   const total = active.reduce((sum, one) => sum + one.bytes_total, 0) + mine.reduce((sum, one) => sum + one.bytes, 0);
   const done = active.reduce((sum, one) => sum + one.bytes_done, 0) + mine.reduce((sum, one) => sum + one.bytesDone, 0);
-  const shown = device.services.slice(0, 5);
+  const abilities = device.services.filter((service) => service.id !== "information");
+  const shown = abilities.slice(0, 5);
   return (
     <DropTarget device={device}>
       <article className="card device" data-testid="device" data-device={device.id} aria-label={device.name}>
@@ -114,7 +115,7 @@ export function DeviceCard({ device }: { device: Device }) {
           {shown.map((service) => (
             <li key={`${service.id}-${service.instance}`} className="chip"><Icon name={serviceIcon[service.id] ?? "other"} />{service.label ?? words(service.id)}</li>
           ))}
-          {device.services.length > shown.length && <li className="chip">+{device.services.length - shown.length}</li>}
+          {abilities.length > shown.length && <li className="chip">+{abilities.length - shown.length}</li>}
         </ul>
         <div className="device-end">
           {device.trust === "paired" && <Button icon="send" onClick={() => openDialog({ kind: "send", device })} label={`Send to ${device.name}`} testid="send-button">Send</Button>}

@@ -33,6 +33,8 @@ export function PrivacyPage({ route }: { route: string[] }) {
       <PageHead title="Privacy" lead={lead || " "}>
         <Menu
           label="Download"
+          word="Download"
+          icon="download"
           items={[
             { label: "Statement (Markdown)", icon: "download", run: () => download("/statement?format=md", "statement.md") },
             { label: "Statement (web page)", icon: "download", run: () => download("/statement?format=html", "statement.html") },
@@ -96,7 +98,7 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
   const given = now.find((one) => one.state === "given");
   const chosen = given ? given.fields : null;
   const { word, tone } = standing(entry);
-  const rows = now.length > 0 ? now : [null];
+  const rows = now.some((one) => one.to === "any") || (entry.recipient !== "paired-device" && now.length > 0) ? now : [...now, null];
   const setFields = async (fields: string[]) => {
     const live = now.filter((one) => one.state === "given");
     for (const one of live) await decide({ entry: entry.key, to: one.to, choice: one.choice, ...(one.until ? { until: one.until } : {}), fields });
@@ -120,13 +122,12 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
             {rows.map((consent) => (
               <div key={consent?.id ?? "none"} className="consent" data-testid="consent">
                 <div className="consent-text">
-                  <span className="row-label"><Name>{consent ? consent.to_name : entry.recipient_name}</Name></span>
+                  <span className="row-label"><Name>{consent ? consent.to_name : entry.recipient_name}</Name>{!consent && now.length > 0 && <span className="hint"> all others</span>}</span>
                   <span className="hint">
                     {!consent ? "Not decided, so nothing is shared." : <>
                       {stateWords[consent.state]}{consent.state === "given" && consent.until && <> until {date(consent.until)}</>}, decided <Ago time={consent.decided} />
                     </>}
                   </span>
-                  {consent?.difference && <span className="difference"><Icon name="warning" /><bdi>{consent.difference}</bdi></span>}
                 </div>
                 <Choices
                   label={`Share with ${consent?.to_name ?? entry.recipient_name}`}
@@ -137,6 +138,7 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
                       `${entry.title}: ${choiceWords[choice]}.`)
                   }
                 />
+                {consent?.difference && <p className="difference"><Icon name="warning" /><bdi>{consent.difference}</bdi></p>}
                 {consent?.state === "given" && <Button onClick={() => withdraw(consent)} testid="withdraw">Withdraw</Button>}
               </div>
             ))}

@@ -147,11 +147,10 @@ function Sessions() {
               <div className="row-label">{session.current ? "This browser" : <Name>{shortAgent(session.agent)}</Name>}</div>
               <div className="hint">{session.current && <><Name>{shortAgent(session.agent)}</Name> · </>}since <Ago time={session.created} />, last used <Ago time={session.last_used} /></div>
             </div>
-            {!session.current && <Button onClick={() => attempt(async () => { await del(`/sessions/${id(session.id)}`); await read(); })}>Sign out</Button>}
+            {session.current ? <Button label="Sign out this browser" onClick={signOut}>Sign out</Button> : <Button onClick={() => attempt(async () => { await del(`/sessions/${id(session.id)}`); await read(); })}>Sign out</Button>}
           </li>
         ))}
       </ul>
-      <div className="form-end"><Button onClick={signOut}>Sign out here</Button></div>
     </section>
   );
 }

@@ -1,6 +1,7 @@
 // One entry of the statement as people read it: who receives first, then what, why, when and how.
 import type { Entry } from "../api/types";
 import { Name } from "../ui/bits";
+import { sentence, span } from "../format";
 import { Icon } from "../ui/icons";
 
 const transportWords: Record<string, string> = {
@@ -17,7 +18,7 @@ export function Fields(props: { entry: Entry; chosen: string[] | null; onChange?
   return (
     <ul className="fields">
       {entry.fields.map((field) => {
-        const mark = field.sensitive ? <span className="sensitive">content</span> : null;
+        const mark = field.sensitive ? <span className="sensitive">sensitive</span> : null;
         if (field.required || !onChange) {
           const off = !field.required && !taken(field.code);
           return (
@@ -64,17 +65,17 @@ export function Notice(props: {
       <dt>What</dt>
       <dd><Fields entry={entry} chosen={props.chosen} onChange={props.onFields} /></dd>
       <dt>Why</dt>
-      <dd dir="auto">{entry.purpose}</dd>
+      <dd dir="auto">{sentence(entry.purpose)}</dd>
       <dt>When</dt>
-      <dd dir="auto">{entry.scenario}</dd>
+      <dd dir="auto">{sentence(entry.scenario)}</dd>
       <dt>How</dt>
-      <dd dir="auto">{entry.method} {transportWords[entry.transport] ?? entry.transport}</dd>
+      <dd dir="auto">{sentence(entry.method)} {transportWords[entry.transport] ?? entry.transport}</dd>
       {!props.short && (
         <>
           <dt>Through</dt>
           <dd dir="auto">{entry.means}</dd>
           <dt>Kept</dt>
-          <dd dir="auto">{[entry.storage, entry.retention].filter(Boolean).join(" ") || "Not said."}</dd>
+          <dd dir="auto">{[entry.storage, span(entry.retention)].map(sentence).filter(Boolean).join(" ") || "Not said."}</dd>
           {entry.rules_url && (
             <>
               <dt>Their rules</dt>

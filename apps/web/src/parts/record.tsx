@@ -1,8 +1,9 @@
 // One record of the ledger: a line, and everything it holds.
-import { useEffect, useState, type ReactNode } from "react";
+import { useEffect, useMemo, useState, type ReactNode } from "react";
 import { get } from "../api/client";
 import type { LedgerRecord } from "../api/types";
 import { bytes, moment, words } from "../format";
+import { useHub } from "../store";
 import { openDialog, Dialog } from "../ui/overlay";
 import { Ago, Button, Name, Trouble } from "../ui/bits";
 import { Icon, type IconName } from "../ui/icons";
@@ -21,7 +22,18 @@ export const kinds: Record<string, { word: string; icon: IconName; tone?: string
 };
 export const kindOf = (kind: string) => kinds[kind.replaceAll("_", "-")] ?? { word: words(kind), icon: "info" as IconName };
 
+/** Readable names of fields and entries, from the statement. */
+function useLabels() {
+  const entries = useHub((hub) => hub.entries);
+  return useMemo(() => {
+    const fields = new Map(entries?.entries.flatMap((entry) => entry.fields.map((field) => [field.code, field.label] as const)));
+    const titles = new Map(entries?.entries.map((entry) => [entry.key, entry.title] as const));
+    return { field: (code: string) => fields.get(code) ?? code, title: (key: string) => titles.get(key) ?? key };
+  }, [entries]);
+}
+
 export function RecordLine({ record }: { record: LedgerRecord }) {
+  const { field, title } = useLabels();
   const kind = kindOf(record.kind);
   return (
     <li>
@@ -31,9 +43,9 @@ export function RecordLine({ record }: { record: LedgerRecord }) {
           <span className="record-words">
             <strong>{kind.word}</strong>
             {record.recipient_name && <> {record.kind === "received" ? "from" : "to"} <Name>{record.recipient_name}</Name></>}
-            {record.entry && <span className="hint"> · {record.entry}</span>}
+            {record.entry && <span className="hint"> · {title(record.entry)}</span>}
           </span>
-          <span className="hint record-fields">{record.fields.length > 0 ? record.fields.join(", ") : (record.message ?? record.scenario ?? "")}</span>
+          <span className="hint record-fields">{record.message ?? (record.fields.map(field).join(", ") || record.scenario || "")}</span>
         </span>
         <span className="record-end tabular">
           {record.bytes !== null && <span>{bytes(record.bytes)}</span>}
@@ -46,6 +58,7 @@ export function RecordLine({ record }: { record: LedgerRecord }) {
 }
 
 export function RecordDialog({ seq }: { seq: number }) {
+  const { field, title } = useLabels();
   const [record, setRecord] = useState<LedgerRecord | null>(null);
   const [error, setError] = useState<string | null>(null);
   const read = () => {
@@ -61,8 +74,8 @@ export function RecordDialog({ seq }: { seq: number }) {
           <dl className="facts-list">
             {row("When", moment(record.time))}
             {row("To", record.recipient_name && <><Name>{record.recipient_name}</Name> <code>{record.recipient}</code></>)}
-            {row("Entry", record.entry && <code>{record.entry}</code>)}
-            {row("What", record.fields.length > 0 && record.fields.join(", "))}
+            {row("Entry", record.entry && <>{title(record.entry)} <code>{record.entry}</code></>)}
+            {row("What", record.fields.map(field).join(", "))}
             {row("Scenario", record.scenario && <bdi>{record.scenario}</bdi>)}
             {row("Address", record.address && <code>{record.address}</code>)}
             {row("Content", record.bytes !== null && `${bytes(record.bytes)} (${record.bytes.toLocaleString()} bytes)`)}

@@ -24,9 +24,9 @@ export function summary(one: Transfer): string {
   return plural(one.files_total, "file");
 }
 
-export function Offers() {
+export function Offers({ device }: { device?: string }) {
   const transfers = useHub((hub) => hub.transfers);
-  const offers = transfers.filter(isOffer);
+  const offers = transfers.filter((one) => isOffer(one) && (!device || one.device === device));
   if (offers.length === 0) return null;
   return (
     <section className="offers" aria-label="Offers that wait for you">

@@ -1,6 +1,6 @@
 // Small parts that every page uses.
 import { type ReactNode, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
-import { ago } from "../format";
+import { ago, visible } from "../format";
 import { Icon, type IconName } from "./icons";
 
 let minute = Date.now();
@@ -32,7 +32,7 @@ export function useCountdown(time: string | null): number {
 }
 
 /** Text from outside: shown as text, in its own direction. */
-export const Name = ({ children }: { children: string }) => <bdi className="name">{children || "—"}</bdi>;
+export const Name = ({ children }: { children: string }) => <bdi className="name">{visible(children) || "—"}</bdi>;
 
 export function Button(props: {
   children: ReactNode;
@@ -131,7 +131,7 @@ export function Segments<T extends string>(props: {
 
 export interface MenuItem { label: string; icon: IconName; run: () => unknown; danger?: boolean; checked?: boolean }
 
-export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
+export function Menu({ label, items, word, icon }: { label: string; items: MenuItem[]; word?: string; icon?: IconName }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -169,8 +169,8 @@ export function Menu({ label, items }: { label: string; items: MenuItem[] }) {
         event.stopPropagation();
       }}
     >
-      <button className="icon-button" aria-haspopup="menu" aria-expanded={open} aria-controls={open ? id : undefined} aria-label={label} onClick={() => setOpen(!open)}>
-        <Icon name="more" />
+      <button className={word ? "button" : "icon-button"} aria-haspopup="menu" aria-expanded={open} aria-controls={open ? id : undefined} aria-label={label} onClick={() => setOpen(!open)}>
+        <Icon name={icon ?? "more"} />{word && <span>{word}</span>}
       </button>
       {open && (
         <div className="menu" role="menu" id={id} aria-label={label}>

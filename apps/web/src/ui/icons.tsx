@@ -61,7 +61,7 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name, filled }: { name: IconName; filled?: boolean }) {
   return (
-    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <svg className={`icon icon-${name}`} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} fill={filled ? "currentColor" : "none"} />
     </svg>
   );
