@@ -43,11 +43,10 @@ impl Failure {
         Self::new(StatusCode::BAD_GATEWAY, "unreachable", message)
     }
     pub fn sign_in() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "sign-in",
-            "Sign in first: run `accord open` on the computer that runs the hub.",
-        )
+        Self::not_signed_in("Sign in first: run `accord open` on the computer that runs the hub.")
+    }
+    pub fn not_signed_in(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "sign-in", message)
     }
     pub fn misdirected() -> Self {
         Self::new(
@@ -89,6 +88,12 @@ impl Failure {
     #[cfg(test)]
     pub fn message(&self) -> &str {
         &self.body.message
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.body.message)
     }
 }
 

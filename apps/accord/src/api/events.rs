@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::response::sse::{Event as Frame, KeepAlive, KeepAliveStream, Sse};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -25,17 +26,23 @@ type Frames = tokio_stream::wrappers::ReceiverStream<Result<Frame, Infallible>>;
 pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
     listeners: Arc<AtomicUsize>,
+    anew: Arc<Notify>,
     stop: CancellationToken,
 }
 
 impl Events {
     pub fn new(stop: CancellationToken) -> Self {
-        Self { sender: broadcast::channel(QUEUE).0, listeners: Arc::new(AtomicUsize::new(0)), stop }
+        Self { sender: broadcast::channel(QUEUE).0, listeners: Arc::default(), anew: Arc::default(), stop }
     }
 
     /// Tells all listeners. Nobody listening is fine.
     pub fn tell(&self, event: Event) {
         let _ = self.sender.send(Arc::new(event));
+    }
+
+    /// Something was missed or changed widely: everyone gets `hello` and reads everything anew.
+    pub fn tell_anew(&self) {
+        self.anew.notify_waiters();
     }
 
     /// True when a UI is open, so that nobody needs to be called to it.
@@ -51,27 +58,33 @@ impl Events {
     ) -> Answer<Sse<KeepAliveStream<Frames>>>
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Status> + Send,
+        Fut: Future<Output = Answer<Status>> + Send,
     {
         let listener = Listener::join(&self.listeners)
             .ok_or_else(|| Failure::too_many("Too many pages are open; close some.", 10))?;
         let mut receiver = self.sender.subscribe();
-        let stop = self.stop.clone();
+        let (stop, anew) = (self.stop.clone(), self.anew.clone());
         let (queue, frames) = tokio::sync::mpsc::channel(16);
         tokio::spawn(async move {
             let _listener = listener;
             let run = async {
-                let mut event = Arc::new(Event::Hello(status().await));
+                let Ok(first) = status().await else { return };
+                let mut event = Arc::new(Event::Hello(first));
                 loop {
                     let Some(frame) = frame(&event) else { return };
                     if queue.send(Ok(frame)).await.is_err() {
                         return;
                     }
-                    event = match receiver.recv().await {
+                    let next = tokio::select! {
+                        next = receiver.recv() => next,
+                        () = anew.notified() => Err(RecvError::Lagged(0)),
+                    };
+                    event = match next {
                         Ok(event) => event,
                         Err(RecvError::Lagged(_)) => {
                             receiver = receiver.resubscribe();
-                            Arc::new(Event::Hello(status().await))
+                            let Ok(status) = status().await else { return };
+                            Arc::new(Event::Hello(status))
                         }
                         Err(RecvError::Closed) => return,
                     };

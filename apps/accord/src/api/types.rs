@@ -344,6 +344,14 @@ pub struct Accept {
     pub always: bool,
 }
 
+/// `POST /inbox/{id}/refuse`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// For the sender to read.
+    pub reason: Option<String>,
+}
+
 /// `GET /entries` → `{ "entries": [Entry] }`: the statement joined with the owner's decisions and what was shared.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Entries {
@@ -593,4 +601,48 @@ pub struct ApiError {
     pub message: String,
     /// With `consent-needed`: what to decide. Decide by `POST /consents`, then repeat the call.
     pub prompt: Option<Prompt>,
+}
+
+/// `POST /prompts/{id}`: the owner's answer to a prompt, as [`Decide`] for its entry and recipient.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerPrompt {
+    pub choice: Choice,
+    /// With `until`.
+    pub until: Option<Timestamp>,
+    #[schema(value_type = Option<Vec<String>>)]
+    pub fields: Option<Vec<FieldCode>>,
+    pub surface: Option<String>,
+}
+
+/// `PUT /uploads/{id}/files`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Uploaded {
+    pub path: String,
+    pub bytes: u64,
+}
+
+/// `POST /session/token` (Unix socket only): a link that signs one browser in, once.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SetupLink {
+    /// The web UI's address with the token behind `#setup=`, which browsers send to nobody.
+    pub url: String,
+    pub expires: Timestamp,
+}
+
+/// `GET /sessions` → `{ "sessions": [Session] }`; `DELETE /sessions/{id}` ends one.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Sessions {
+    pub sessions: Vec<Session>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    pub id: String,
+    /// What the browser calls itself.
+    pub agent: String,
+    pub created: Timestamp,
+    pub last_used: Timestamp,
+    /// The one that asks.
+    pub current: bool,
 }

@@ -171,6 +171,13 @@ fn server_config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static
     Ok(Arc::new(config))
 }
 
+/// SHA-256 of a certificate, as browsers show it.
+pub fn fingerprint(pem: &str) -> Result<String> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).context("the authority's certificate is damaged")?;
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(der.as_ref());
+    Ok(hash.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
+}
+
 /// From yesterday, for clocks that are behind, for so many days.
 fn valid_for(params: &mut CertificateParams, days: i64) {
     let date = |days: i64| {

@@ -1,0 +1,75 @@
+//! Sending and receiving.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use crate::api::error::Answer;
+use crate::api::extract::{Body, Id, Wanted};
+use crate::api::types::{Accept, ApiError, Inbox, Refuse, StartTransfer, Transfer, Transfers};
+use crate::daemon::hub::Hub;
+
+/// All transfers, newest first
+#[utoipa::path(get, path = "/transfers", tag = "transfers", responses((status = 200, body = Transfers)))]
+pub async fn list(State(hub): State<Arc<Hub>>) -> Json<Transfers> {
+    Json(Transfers { transfers: hub.transfers() })
+}
+
+/// Send files, a text or a link to a device
+#[utoipa::path(post, path = "/transfers", tag = "transfers", request_body = StartTransfer,
+    responses((status = 200, body = Transfer), (status = 400, body = ApiError), (status = 404, body = ApiError),
+        (status = 409, body = ApiError, description = "`consent-needed` with the prompt, or refused")))]
+pub async fn start(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<StartTransfer>) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.start_transfer(wanted).await?))
+}
+
+/// One transfer
+#[utoipa::path(get, path = "/transfers/{id}", tag = "transfers", params(("id" = String, Path)),
+    responses((status = 200, body = Transfer), (status = 404, body = ApiError)))]
+pub async fn get(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.transfer(&id)?))
+}
+
+/// Stop a transfer
+#[utoipa::path(post, path = "/transfers/{id}/cancel", tag = "transfers", params(("id" = String, Path)),
+    responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn cancel(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.cancel_transfer(&id).await?))
+}
+
+/// Try a transfer again; it goes on where it was
+#[utoipa::path(post, path = "/transfers/{id}/retry", tag = "transfers", params(("id" = String, Path)),
+    responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn retry(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.retry_transfer(&id).await?))
+}
+
+/// Remove a transfer that is over from the list; files stay
+#[utoipa::path(delete, path = "/transfers/{id}", tag = "transfers", params(("id" = String, Path)),
+    responses((status = 204, description = "Gone"), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn remove(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<StatusCode> {
+    hub.remove_transfer(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What waits for an answer, and what was received
+#[utoipa::path(get, path = "/inbox", tag = "transfers", responses((status = 200, body = Inbox)))]
+pub async fn inbox(State(hub): State<Arc<Hub>>) -> Json<Inbox> {
+    Json(hub.inbox())
+}
+
+/// Receive what is offered
+#[utoipa::path(post, path = "/inbox/{id}/accept", tag = "transfers", params(("id" = String, Path)), request_body = Accept,
+    responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn accept(State(hub): State<Arc<Hub>>, Id(id): Id, Body(wanted): Body<Accept>) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.accept_offer(&id, wanted.always).await?))
+}
+
+/// Refuse what is offered
+#[utoipa::path(post, path = "/inbox/{id}/refuse", tag = "transfers", params(("id" = String, Path)), request_body = Refuse,
+    responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn refuse(State(hub): State<Arc<Hub>>, Id(id): Id, Body(wanted): Body<Refuse>) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.refuse_offer(&id, wanted.reason).await?))
+}

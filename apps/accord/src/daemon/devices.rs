@@ -1,0 +1,370 @@
+//! The hub's side of devices and pairing: what the registry and the link know, joined with what the
+//! owner noted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use accord_consent::{Choice, ConsentState, RecipientId, To, ledger::Witness};
+use accord_identity::AutoAccept;
+use accord_link::{LinkDevice, LinkError, PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
+use accord_model::text::for_screen;
+use accord_model::{DeviceId, EntryKey};
+use accord_registry::Known;
+
+use super::hub::Hub;
+use super::notes::{Note, NoteError};
+use super::{house, view};
+use crate::api::error::{Answer, Failure};
+use crate::api::types as api;
+
+const MAX_ADDRESSES: usize = 8;
+
+impl From<NoteError> for Failure {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::BadText => Self::bad_request(error.to_string()),
+            NoteError::Full => Self::conflict(error.to_string()),
+            NoteError::NotSaved(_) => Self::internal("The change was not kept", error),
+        }
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let message = error.to_string();
+        match error {
+            LinkError::NotConsented { .. } | LinkError::Peer(_) => Self::refused(message),
+            LinkError::UnknownDevice(_) | LinkError::NoPairing => Self::not_found(message),
+            LinkError::AlreadyPaired(_) | LinkError::WrongCode => Self::conflict(message),
+            LinkError::TooMany(seconds) => Self::too_many(message, seconds),
+            LinkError::BadTicket(_) => Self::bad_request(message),
+            LinkError::NoAnswer(_) => Self::unreachable(message),
+            LinkError::System { .. } => Self::internal("The network cannot be used", message),
+            LinkError::Stopped => Self::unavailable(message),
+        }
+    }
+}
+
+impl Hub {
+    pub fn devices(&self) -> Vec<api::Device> {
+        let mut devices: Vec<_> = self.registry.devices().iter().map(|known| self.device_view(known)).collect();
+        let rank = |device: &api::Device| match device.trust {
+            api::Trust::Own => 0,
+            api::Trust::Paired => 1,
+            api::Trust::Seen => 2,
+            api::Trust::Blocked => 3,
+        };
+        devices.sort_by_cached_key(|device| (rank(device), !device.favourite, device.name.to_lowercase(), device.id.clone()));
+        devices
+    }
+
+    pub fn device(&self, id: &DeviceId) -> Answer<api::Device> {
+        let known = self.registry.device(id).ok_or_else(|| no_device(id.as_str()))?;
+        Ok(self.device_view(&known))
+    }
+
+    pub fn device_view(&self, known: &Known) -> api::Device {
+        let device = &known.device;
+        let own = device.id.as_str() == house::OWN;
+        let seen: Option<LinkDevice> = if own { None } else { self.link.device(&device.id) };
+        let note = self.note(&device.id);
+        let paired = self.peers.get(&device.id).is_some() || seen.as_ref().is_some_and(|seen| seen.paired);
+        let trust = match () {
+            () if own => api::Trust::Own,
+            () if note.blocked => api::Trust::Blocked,
+            () if paired => api::Trust::Paired,
+            () => api::Trust::Seen,
+        };
+        api::Device {
+            id: device.id.to_string(),
+            name: note.name.unwrap_or_else(|| shown_name(&device.name, device)),
+            kind: device.kind,
+            maker: device.maker.as_deref().map(|maker| for_screen(maker, 80)),
+            model: device.model.as_deref().map(|model| for_screen(model, 80)),
+            room: note.room.or_else(|| device.room.clone()),
+            favourite: note.favourite,
+            trust,
+            reach: device.reach,
+            addresses: seen
+                .iter()
+                .flat_map(|seen| seen.addresses.iter().take(MAX_ADDRESSES))
+                .map(ToString::to_string)
+                .collect(),
+            path: seen.as_ref().and_then(|seen| seen.path.as_ref()).map(|path| api::Path {
+                carrier: path.carrier.clone(),
+                address: path.address.clone(),
+                relayed: path.relayed,
+                rtt_ms: path.rtt_ms,
+            }),
+            bridge: known.bridge.clone(),
+            first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
+            last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
+            auto_accept: note.auto_accept,
+            services: device.services.clone(),
+        }
+    }
+
+    /// What the owner noted: with the pairing for paired devices, beside it for all others.
+    fn note(&self, id: &DeviceId) -> Note {
+        match self.peers.get(id) {
+            Some(peer) => Note {
+                name: peer.alias,
+                room: peer.room,
+                favourite: peer.favourite,
+                blocked: peer.blocked,
+                auto_accept: peer.auto_accept == AutoAccept::Always,
+            },
+            None => self.notes.get(id),
+        }
+    }
+
+    /// A device's name as the owner knows it.
+    pub fn device_name(&self, id: &str) -> Option<String> {
+        let id = DeviceId::new(id).ok()?;
+        if id.as_str() == house::OWN {
+            return Some(self.name());
+        }
+        if let Some(name) = self.note(&id).name {
+            return Some(name);
+        }
+        if let Some(peer) = self.peers.get(&id) {
+            return Some(for_screen(peer.shown_name(), 64));
+        }
+        let known = self.registry.device(&id)?;
+        Some(shown_name(&known.device.name, &known.device))
+    }
+
+    /// The device that a text names: its id, or its name when only one has it.
+    pub fn resolve(&self, text: &str) -> Answer<DeviceId> {
+        if let Ok(id) = DeviceId::new(text)
+            && (self.registry.device(&id).is_some() || self.peers.get(&id).is_some())
+        {
+            return Ok(id);
+        }
+        let wanted = text.trim().to_lowercase();
+        let devices = self.devices();
+        let mut named: Vec<_> = devices.iter().filter(|device| device.name.to_lowercase() == wanted).collect();
+        // A paired device goes before strangers that took its name.
+        if named.iter().any(|device| device.trust == api::Trust::Paired) {
+            named.retain(|device| device.trust == api::Trust::Paired);
+        }
+        match named.as_slice() {
+            [] => Err(no_device(text)),
+            [one] => DeviceId::new(&one.id).map_err(|error| Failure::bad_request(error.to_string())),
+            many => {
+                let ids: Vec<_> = many.iter().map(|device| device.id.as_str()).collect();
+                Err(Failure::conflict(format!(
+                    "Several devices are called `{}`; say which by its id: {}.",
+                    for_screen(text, 60),
+                    ids.join(", ")
+                )))
+            }
+        }
+    }
+
+    pub async fn add_device(&self, address: &str) -> Answer<api::Device> {
+        let address = socket_address(address)?;
+        let id = self.link.add_address(address).await?;
+        self.device(&id)
+    }
+
+    pub fn change_device(&self, id: &DeviceId, change: api::DeviceChange) -> Answer<api::Device> {
+        if id.as_str() == house::OWN {
+            return Err(Failure::bad_request("This machine is named in the settings."));
+        }
+        if self.peers.get(id).is_none() {
+            self.notes.change(id, change)?;
+        } else {
+            // Checked by the same rules as other notes.
+            let checked = super::notes::checked(&change)?;
+            let update = self.peers.update(id, |peer| {
+                if change.name.is_some() {
+                    peer.alias = checked.name;
+                }
+                if change.room.is_some() {
+                    peer.room = checked.room;
+                }
+                peer.favourite = change.favourite.unwrap_or(peer.favourite);
+                peer.blocked = change.blocked.unwrap_or(peer.blocked);
+                if let Some(always) = change.auto_accept {
+                    peer.auto_accept = if always { AutoAccept::Always } else { AutoAccept::Ask };
+                }
+            });
+            update.map_err(|error| Failure::internal("The change was not kept", error))?;
+            self.link.peers_changed();
+        }
+        let device = self.device(id)?;
+        self.events.tell(api::Event::Device(device.clone()));
+        Ok(device)
+    }
+
+    pub fn pairings(&self) -> Answer<api::Pairings> {
+        let witnesses = self.gate.ledger().witnesses()?;
+        let witness = |id: &DeviceId, ours: bool| {
+            witnesses.iter().find(|witness: &&Witness| witness.peer == *id && witness.ours == ours).map(view::witness)
+        };
+        let paired = self.peers.list().into_iter().map(|peer| api::PairedDevice {
+            device: peer.device_id.to_string(),
+            name: for_screen(peer.shown_name(), 64),
+            kind: peer.kind,
+            since: peer.paired_at,
+            until: peer.until,
+            fingerprint: peer.statement_key.fingerprint(),
+            witness_of: witness(&peer.device_id, false),
+            witnessed_by: witness(&peer.device_id, true),
+        });
+        let running = self.link.pairings().iter().map(|pairing| self.pairing_view(pairing)).collect();
+        Ok(api::Pairings { paired: paired.collect(), running })
+    }
+
+    pub fn pairing(&self, id: &str) -> Answer<api::Pairing> {
+        let info = self.link.pairing(&PairingId(id.to_owned())).ok_or(LinkError::NoPairing)?;
+        Ok(self.pairing_view(&info))
+    }
+
+    pub fn pairing_view(&self, info: &PairingInfo) -> api::Pairing {
+        let (state, code, error, done) = match &info.step {
+            PairingStep::Connecting => (api::PairingState::Connecting, None, None, None),
+            PairingStep::Compare(code) => (api::PairingState::Compare, code.clone(), None, None),
+            PairingStep::Waiting => (api::PairingState::Waiting, None, None, None),
+            PairingStep::Done(device) => (api::PairingState::Done, None, None, Some(device)),
+            PairingStep::Failed(error) => (api::PairingState::Failed, None, Some(for_screen(error, 500)), None),
+        };
+        let statement = self.gate.statement();
+        let shares = EntryKey::new(CONNECTION).ok().and_then(|key| statement.entry(&key).map(view::fields));
+        api::Pairing {
+            id: info.id.0.clone(),
+            direction: match info.direction {
+                PairingDirection::In => api::Direction::In,
+                PairingDirection::Out => api::Direction::Out,
+            },
+            method: match info.method {
+                PairingMethod::Code => api::PairingMethod::Code,
+                PairingMethod::Ticket => api::PairingMethod::Ticket,
+            },
+            state,
+            device: done.or(info.device.as_ref()).map(ToString::to_string),
+            name: info.name.as_deref().map(|name| for_screen(name, 64)),
+            kind: info.kind,
+            code,
+            shares: shares.unwrap_or_default(),
+            error,
+            deadline: info.deadline,
+        }
+    }
+
+    pub async fn start_pairing(&self, wanted: api::StartPairing) -> Answer<api::Pairing> {
+        let id = match (wanted.device, wanted.ticket, wanted.address) {
+            (Some(device), None, None) => {
+                let device = self.resolve(&device)?;
+                if device.as_str() == house::OWN {
+                    return Err(Failure::bad_request("This is the device itself; choose another one."));
+                }
+                let name = self.device_name(device.as_str()).unwrap_or_else(|| device.to_string());
+                self.may_pair(format!("Pair with {name}"))?;
+                self.link.pair(&device).await?
+            }
+            (None, Some(ticket), None) => {
+                self.may_pair("Pair by ticket".to_owned())?;
+                self.link.pair_with_ticket(ticket.trim()).await?
+            }
+            (None, None, Some(address)) => {
+                let address = socket_address(&address)?;
+                self.may_pair(format!("Pair with the device at {address}"))?;
+                self.link.pair_with_address(address).await?
+            }
+            _ => return Err(Failure::bad_request("Give one of `device`, `ticket` and `address`.")),
+        };
+        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
+        Ok(self.pairing_view(&info))
+    }
+
+    /// Pairing shows this device to one nearby, which the owner agrees to first.
+    fn may_pair(&self, because: String) -> Answer<()> {
+        let entry = EntryKey::new(PAIRING).map_err(|error| Failure::internal("No such entry", error))?;
+        let fields = self.gate.statement().entry(&entry).map(|entry| entry.required()).unwrap_or_default();
+        let to = RecipientId::lan();
+        self.gate.check(&entry, &to, fields).map_err(|refusal| self.not_let_out(refusal, &to, because))
+    }
+
+    /// The owner says that the codes match. Once both said so, that is consent to connect: [`Hub::paired`].
+    pub async fn confirm_pairing(&self, id: &str, code: Option<String>) -> Answer<api::Pairing> {
+        let id = PairingId(id.to_owned());
+        self.link.confirm(&id, code.as_deref().map(str::trim)).await?;
+        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
+        Ok(self.pairing_view(&info))
+    }
+
+    pub async fn reject_pairing(&self, id: &str) -> Answer<api::Pairing> {
+        let id = PairingId(id.to_owned());
+        self.link.reject(&id).await?;
+        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
+        Ok(self.pairing_view(&info))
+    }
+
+    /// The pairing is done: the owner confirmed it, which is consent to connect with that device.
+    pub fn paired(&self, device: &DeviceId) {
+        let to = To::One(RecipientId::device(device));
+        let agreed = EntryKey::new(CONNECTION)
+            .map_err(|error| Failure::internal("No such entry", error))
+            .and_then(|entry| self.decide_as(entry, to, Choice::Always, None, "web"));
+        if let Err(failure) = agreed {
+            tracing::warn!(%device, %failure, "paired, but not connected");
+        }
+    }
+
+    pub async fn show_ticket(&self) -> Answer<api::Ticket> {
+        self.may_pair("Show a ticket to pair with".to_owned())?;
+        let shown = self.link.show_ticket().await?;
+        Ok(api::Ticket {
+            pairing: shown.pairing.0.clone(),
+            qr_svg: qr(&shown.ticket)?,
+            ticket: shown.ticket,
+            expires: shown.expires,
+        })
+    }
+
+    /// Forgets a device: its keys, the notes, and everything agreed for it.
+    pub async fn unpair(self: &Arc<Self>, device: &DeviceId) -> Answer<()> {
+        if self.peers.get(device).is_none() {
+            return Err(Failure::not_found(format!("`{device}` is not paired.")));
+        }
+        let id = device.clone();
+        self.blocking(move |hub| {
+            let to = To::One(RecipientId::device(&id));
+            for consent in hub.gate.consents().iter().filter(|consent| consent.to == to) {
+                if consent.state == ConsentState::Given {
+                    hub.gate.withdraw(consent.id)?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        self.link.forget(device).await?;
+        Ok(())
+    }
+}
+
+const PAIRING: &str = "link/pairing";
+const CONNECTION: &str = "link/connection";
+
+fn no_device(text: &str) -> Failure {
+    Failure::not_found(format!("No device is called `{}`; `accord devices` lists them.", for_screen(text, 60)))
+}
+
+fn shown_name(name: &str, device: &accord_model::Device) -> String {
+    match name.trim() {
+        "" => format!("a {} that has not said its name", device.kind),
+        name => for_screen(name, 64),
+    }
+}
+
+fn socket_address(text: &str) -> Answer<SocketAddr> {
+    text.trim().parse().map_err(|_| Failure::bad_request("An address looks like 192.168.1.20:4242 or [fd00::1]:4242."))
+}
+
+fn qr(text: &str) -> Answer<String> {
+    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)
+        .map_err(|error| Failure::internal("The ticket does not fit a QR code", error))?;
+    Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
+}

@@ -1,0 +1,48 @@
+//! The house's two lists: the features and the bridges of this program, with their parts of the
+//! statement. Adding one is adding a line here and a folder there.
+
+use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
+use accord_statement::{OwnError, Publisher, Statement};
+
+/// What each feature and bridge shares.
+const PARTS: [&str; 2] = [accord_link::STATEMENT, accord_files::STATEMENT];
+
+/// What does not work without an entry.
+const EFFECTS: [(&str, &str); 6] = [
+    ("link/discovery", "This device neither finds others on the network nor is found; pair by ticket or address instead."),
+    ("link/pairing", "No device can be paired with this one."),
+    ("link/connection", "Paired devices cannot reach this one, nor this one them."),
+    ("link/relay", "Paired devices reach each other only on the same network."),
+    ("files/send", "Nothing can be sent to other devices."),
+    ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+];
+
+/// Accord's own statement, of all parts.
+pub fn statement() -> Result<Statement, OwnError> {
+    let publisher = Publisher { url: None, contact: None, ..Publisher::named("Accord") };
+    Statement::join("accord", "What Accord shares", publisher, env!("CARGO_PKG_VERSION"), &PARTS)
+}
+
+pub fn effect(entry: &EntryKey) -> &'static str {
+    let known = EFFECTS.iter().find(|(key, _)| *key == entry.as_str());
+    known.map_or("What this entry is for does not work.", |(_, effect)| effect)
+}
+
+/// This machine as a device: what it offers to paired ones.
+pub fn own_device(name: &str, kind: DeviceKind) -> Device {
+    let id = DeviceId::new(OWN).expect("a plain word is an id");
+    let mut device = Device::new(id, kind, name).with(catalogue::files()).with(catalogue::information());
+    device.reach = Reach::Local;
+    device
+}
+
+/// This machine's id in the list of devices.
+pub const OWN: &str = "this";
+
+/// The statement in a format, with its media type; `None` for a format that is not there.
+pub fn render(statement: &Statement, format: &str, _language: &str) -> Option<(&'static str, String)> {
+    Some(match format {
+        "json" => ("application/json", serde_json::to_string_pretty(statement).ok()?),
+        _ => return None,
+    })
+}

@@ -1,0 +1,345 @@
+//! One running hub: everything that the API, the link and the features meet in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
+
+use accord_consent::{Choice, ConsentState, Gate, Signer, To};
+use accord_files::{Files, FilesConfig};
+use accord_identity::{Identity, Peers};
+use accord_link::{Link, LinkOptions, Network};
+use accord_model::DeviceKind;
+use accord_registry::{Bridge, Registry};
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::notes::Notes;
+use super::prompts::Prompts;
+use super::transfers::Trusted;
+use super::uploads::Uploads;
+use super::witness::Heads;
+use super::{house, view};
+use crate::api::auth::Auth;
+use crate::api::error::{Answer, Failure};
+use crate::api::events::Events;
+use crate::api::types as api;
+use crate::state::{Config, StateDir, UpOptions};
+
+/// Shared by all handlers and tasks.
+pub struct Hub {
+    pub state: StateDir,
+    config: RwLock<Config>,
+    /// From the command line; wins over the configuration file for this run.
+    given: Given,
+    pub identity: Arc<Identity>,
+    pub peers: Arc<Peers>,
+    pub gate: Gate,
+    pub registry: Registry,
+    pub link: Link,
+    pub files: Files,
+    pub auth: Arc<Auth>,
+    pub events: Events,
+    pub prompts: Prompts,
+    pub notes: Notes,
+    pub uploads: Uploads,
+    pub stop: CancellationToken,
+    started: Instant,
+    web: OnceLock<Web>,
+    /// The link's bridge, until it is started.
+    bridge: Mutex<Option<Box<dyn Bridge>>>,
+}
+
+/// Name and kind from the command line.
+struct Given(Mutex<(Option<String>, Option<DeviceKind>)>);
+
+impl Given {
+    fn name(&self, config: &Config) -> String {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
+        given.or_else(|| config.name.clone()).unwrap_or_else(host_name)
+    }
+    fn kind(&self, config: &Config) -> DeviceKind {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner).1;
+        given.or(config.kind).unwrap_or_else(guess_kind)
+    }
+}
+
+/// Where the web UI is.
+pub struct Web {
+    /// For a browser on this machine.
+    pub url: String,
+    /// The authority that other devices have to install, beyond loopback.
+    pub authority: Option<Authority>,
+}
+
+pub struct Authority {
+    pub pem: String,
+    /// SHA-256 of the certificate, as browsers show it.
+    pub fingerprint: String,
+}
+
+/// Signs checkpoints with the device's statement key.
+struct DeviceSigner(Arc<Identity>);
+
+impl Signer for DeviceSigner {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message)
+    }
+    fn public(&self) -> [u8; 32] {
+        self.0.statement_public()
+    }
+}
+
+impl Hub {
+    /// Opens everything under the state folder. Nothing is sent yet.
+    pub async fn open(options: &UpOptions, stop: CancellationToken) -> Result<Arc<Self>> {
+        let state = options.state.clone();
+        let config = state.load_config()?;
+        let data = state.data();
+        let identity = Arc::new(Identity::load_or_create(data).context("this device's keys cannot be used")?);
+        let peers = Arc::new(Peers::open(data).context("the list of paired devices cannot be used")?);
+        let statement = house::statement().context("the statement of this build is not sound")?;
+        let gate = Gate::open(data, statement, Arc::new(DeviceSigner(identity.clone())))
+            .context("consents and ledger cannot be opened")?;
+        let registry = Registry::new();
+        let given = Given(Mutex::new((options.name.clone(), options.kind)));
+        let own = house::own_device(&given.name(&config), given.kind(&config));
+        let (link, bridge) = Link::new(
+            LinkOptions {
+                name: own.name.clone(),
+                kind: own.kind,
+                services: own.services.clone(),
+                relay: config.relay.clone(),
+                state: data.to_owned(),
+                network: if options.loopback { Network::Loopback } else { Network::All },
+            },
+            gate.bind("link"),
+            identity.clone(),
+            peers.clone(),
+            Arc::new(Heads(gate.ledger().clone())),
+        )
+        .context("the link cannot be made")?;
+        let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
+        let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
+        let files = Files::open(files, gate.bind("files"), registry.clone())
+            .await
+            .context("what was sent and received before cannot be opened")?;
+        let is_running = |id: &str| {
+            id.parse().ok().and_then(|id| files.get(&id)).is_some_and(|transfer| !transfer.state.is_over())
+        };
+        let uploads = Uploads::open(data, is_running).context("the spool for uploads cannot be opened")?;
+        let hub = Self {
+            config: RwLock::new(config),
+            given,
+            identity,
+            peers,
+            gate,
+            registry,
+            link,
+            files,
+            auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
+            events: Events::new(stop.clone()),
+            prompts: Prompts::default(),
+            notes: Notes::open(data)?,
+            uploads,
+            stop,
+            started: Instant::now(),
+            web: OnceLock::new(),
+            bridge: Mutex::new(Some(bridge)),
+            state,
+        };
+        hub.registry.set_own(own);
+        hub.apply_refusals()?;
+        Ok(Arc::new(hub))
+    }
+
+    /// Lets the bridges run. What they may do, the gate says.
+    pub fn begin(&self) {
+        if let Some(bridge) = self.bridge.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.registry.add_bridge(bridge);
+        }
+    }
+
+    /// Running transfers keep their place, then the bridges close.
+    pub async fn end(&self) {
+        self.files.stop().await;
+        self.registry.stop().await;
+        let ledger = self.gate.ledger().clone();
+        match tokio::task::spawn_blocking(move || ledger.checkpoint()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the ledger's last records are not signed yet"),
+            Err(error) => tracing::error!(%error, "the ledger's last records are not signed yet"),
+        }
+    }
+
+    /// What the configuration file refuses is refused, whatever was decided elsewhere.
+    fn apply_refusals(&self) -> Result<()> {
+        for entry in &self.config().refuse {
+            if self.gate.statement().entry(entry).is_none() {
+                anyhow::bail!(
+                    "{} refuses `{entry}`, which is not in the statement; `accord statement show` lists the entries",
+                    self.state.config_file().display()
+                );
+            }
+            let consents = self.gate.consents();
+            let of_entry = || consents.iter().filter(|consent| consent.entry == *entry);
+            for given in of_entry().filter(|consent| consent.state == ConsentState::Given) {
+                self.gate.withdraw(given.id)?;
+            }
+            if !of_entry().any(|consent| consent.to == To::Any && consent.state == ConsentState::Refused) {
+                self.decide_as(entry.clone(), To::Any, Choice::Never, None, "config")
+                    .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn config(&self) -> Config {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn name(&self) -> String {
+        self.given.name(&self.config())
+    }
+
+    pub fn kind(&self) -> DeviceKind {
+        self.given.kind(&self.config())
+    }
+
+    pub fn inbox_folder(&self) -> PathBuf {
+        self.config().inbox.unwrap_or_else(|| self.state.default_inbox())
+    }
+
+    pub fn settings(&self) -> api::Settings {
+        let config = self.config();
+        api::Settings {
+            name: self.name(),
+            kind: self.kind(),
+            inbox: self.inbox_folder().to_string_lossy().into_owned(),
+            notify: config.notify,
+            relay: config.relay,
+        }
+    }
+
+    /// Checks and keeps the settings; they take effect at once.
+    pub fn change_settings(&self, settings: &api::Settings) -> Answer<api::Settings> {
+        let name = settings.name.trim();
+        if name.is_empty() || name.chars().count() > 64 || name.chars().any(accord_model::text::is_unsafe) {
+            return Err(Failure::bad_request("A device's name has 1 to 64 characters and no control characters."));
+        }
+        let inbox = PathBuf::from(&settings.inbox);
+        if !inbox.is_absolute() {
+            return Err(Failure::bad_request("The inbox is a folder with its full path."));
+        }
+        if let Some(relay) = &settings.relay
+            && !(relay.starts_with("https://") && relay.len() < 256 && relay.is_ascii())
+        {
+            return Err(Failure::bad_request("A relay is an address like https://relay.example."));
+        }
+        let before = self.config();
+        let config = Config {
+            name: Some(name.to_owned()),
+            kind: Some(settings.kind),
+            inbox: (inbox != self.state.default_inbox()).then_some(inbox),
+            notify: settings.notify,
+            relay: settings.relay.clone(),
+            ..before
+        };
+        self.state.save_config(&config).map_err(|error| Failure::internal("The settings could not be saved", error))?;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        // The owner's word now goes before the command line's of the start.
+        *self.given.0.lock().unwrap_or_else(PoisonError::into_inner) = (None, None);
+        let own = house::own_device(&self.name(), self.kind());
+        self.link.set_own(&own.name, own.kind);
+        self.link.set_relay(settings.relay.clone());
+        self.files.set_inbox(self.inbox_folder());
+        self.registry.set_own(own);
+        let settings = self.settings();
+        self.events.tell(api::Event::Settings(settings.clone()));
+        Ok(settings)
+    }
+
+    pub fn set_web(&self, web: Web) {
+        let _ = self.web.set(web);
+    }
+    /// Where a browser on this machine finds the UI.
+    pub fn web_url(&self) -> Option<&str> {
+        self.web.get().map(|web| web.url.as_str())
+    }
+    pub fn authority(&self) -> Option<&Authority> {
+        self.web.get()?.authority.as_ref()
+    }
+
+    pub fn status(&self) -> Answer<api::Status> {
+        let statement = self.gate.statement();
+        let consents = self.gate.consents();
+        let state_of = |key: &str| {
+            let mut all = consents.iter().filter(|consent| consent.entry.as_str() == key);
+            let mut found = api::Switch::Undecided;
+            for consent in &mut all {
+                match consent.state {
+                    ConsentState::Given => return api::Switch::On,
+                    ConsentState::Refused => found = api::Switch::Off,
+                    _ => {}
+                }
+            }
+            found
+        };
+        let off = statement
+            .entries
+            .iter()
+            .filter(|entry| state_of(entry.key.as_str()) != api::Switch::On)
+            .map(|entry| api::OffFeature {
+                entry: entry.key.to_string(),
+                title: entry.title("en").to_owned(),
+                effect: house::effect(&entry.key).to_owned(),
+                turn_on: format!("accord consent grant {}", entry.key),
+            })
+            .collect();
+        Ok(api::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: self.name(),
+            kind: self.kind(),
+            device: house::OWN.to_owned(),
+            state_dir: self.state.data().to_string_lossy().into_owned(),
+            http: self.web_url().map(str::to_owned),
+            discovery: state_of("link/discovery"),
+            uptime_s: self.started.elapsed().as_secs(),
+            ledger: view::head(&self.gate.ledger().head()?),
+            prompts: self.prompts.list().len(),
+            offers: self.offers(),
+            off,
+            first_run: consents.is_empty(),
+        })
+    }
+
+    /// Runs what waits for the disk beside the async tasks.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Arc<Hub>) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let hub = self.clone();
+        tokio::task::spawn_blocking(move || run(&hub))
+            .await
+            .unwrap_or_else(|error| Err(Failure::internal("The hub failed at this call", error)))
+    }
+}
+
+/// Where the web UI listens when nobody said.
+pub const DEFAULT_HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8420);
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = accord_model::text::for_screen(name.trim().split('.').next().unwrap_or_default(), 60);
+    if name.is_empty() || name == "localhost" { "Computer".to_owned() } else { name }
+}
+
+/// A machine with a battery is a laptop.
+fn guess_kind() -> DeviceKind {
+    let batteries = std::fs::read_dir("/sys/class/power_supply").into_iter().flatten().flatten();
+    let is_battery = |entry: &std::fs::DirEntry| {
+        let read = |file| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        read("type").trim() == "Battery" && read("scope").trim() != "Device"
+    };
+    if batteries.into_iter().any(|entry| is_battery(&entry)) { DeviceKind::Laptop } else { DeviceKind::Computer }
+}

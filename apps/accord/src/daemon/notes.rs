@@ -1,0 +1,136 @@
+//! What the owner noted about devices: own names, rooms, favourites, who is blocked. Local to this hub.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use accord_model::DeviceId;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::api::auth::write_private;
+use crate::api::types::DeviceChange;
+
+const MAX_NOTES: usize = 4096;
+const MAX_TEXT: usize = 100;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Note {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    pub favourite: bool,
+    pub blocked: bool,
+    pub auto_accept: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    #[error("a name or room has at most {MAX_TEXT} characters and no control characters")]
+    BadText,
+    #[error("{MAX_NOTES} devices have notes already; forget some first")]
+    Full,
+    #[error("the note could not be saved: {0}")]
+    NotSaved(String),
+}
+
+/// All notes, kept in `devices.json`.
+pub struct Notes {
+    path: PathBuf,
+    notes: RwLock<BTreeMap<DeviceId, Note>>,
+}
+
+impl Notes {
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("devices.json");
+        let notes = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged; move it away to start without notes", path.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        Ok(Self { path, notes: RwLock::new(notes) })
+    }
+
+    pub fn get(&self, device: &DeviceId) -> Note {
+        self.notes.read().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
+    }
+
+    /// Applies what is given; the note is on disk when this returns.
+    pub fn change(&self, device: &DeviceId, change: DeviceChange) -> Result<Note, NoteError> {
+        let mut notes = self.notes.write().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains_key(device) && notes.len() >= MAX_NOTES {
+            return Err(NoteError::Full);
+        }
+        let mut note = notes.get(device).cloned().unwrap_or_default();
+        if let Some(name) = change.name {
+            note.name = text(&name)?;
+        }
+        if let Some(room) = change.room {
+            note.room = text(&room)?;
+        }
+        note.favourite = change.favourite.unwrap_or(note.favourite);
+        note.blocked = change.blocked.unwrap_or(note.blocked);
+        note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
+        let mut next = notes.clone();
+        if note == Note::default() {
+            next.remove(device);
+        } else {
+            next.insert(device.clone(), note.clone());
+        }
+        self.save(&next)?;
+        *notes = next;
+        Ok(note)
+    }
+
+    /// Forgets everything noted about a device.
+    pub fn forget(&self, device: &DeviceId) -> Result<(), NoteError> {
+        let mut notes = self.notes.write().unwrap_or_else(PoisonError::into_inner);
+        if notes.remove(device).is_some() {
+            self.save(&notes)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, notes: &BTreeMap<DeviceId, Note>) -> Result<(), NoteError> {
+        let bytes = serde_json::to_vec_pretty(notes).map_err(|error| NoteError::NotSaved(error.to_string()))?;
+        write_private(&self.path, &bytes).map_err(|error| NoteError::NotSaved(error.to_string()))
+    }
+}
+
+/// The texts of a change, checked and trimmed.
+pub fn checked(change: &DeviceChange) -> Result<Note, NoteError> {
+    let checked = |given: &Option<String>| given.as_deref().map_or(Ok(None), text);
+    Ok(Note { name: checked(&change.name)?, room: checked(&change.room)?, ..Note::default() })
+}
+
+/// Empty goes back to nothing.
+fn text(text: &str) -> Result<Option<String>, NoteError> {
+    let text = text.trim();
+    if text.chars().count() > MAX_TEXT || text.chars().any(accord_model::text::is_unsafe) {
+        return Err(NoteError::BadText);
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_outlive_the_hub_and_an_empty_name_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let phone = DeviceId::new("link-1").unwrap();
+        let notes = Notes::open(dir.path()).unwrap();
+        let named = DeviceChange { name: Some(" Mira's phone ".into()), favourite: Some(true), ..Default::default() };
+        notes.change(&phone, named).unwrap();
+        let notes = Notes::open(dir.path()).unwrap();
+        assert_eq!(notes.get(&phone).name.as_deref(), Some("Mira's phone"));
+        let back = DeviceChange { name: Some(String::new()), ..Default::default() };
+        assert_eq!(notes.change(&phone, back).unwrap(), Note { favourite: true, ..Note::default() });
+        let bad = DeviceChange { room: Some("a\u{202e}b".into()), ..Default::default() };
+        assert_eq!(notes.change(&phone, bad), Err(NoteError::BadText));
+    }
+}

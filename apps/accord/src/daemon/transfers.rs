@@ -1,0 +1,285 @@
+//! The hub's side of sending and receiving.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use accord_consent::{Choice, RecipientId, Refusal, To};
+use accord_files::{AcceptPolicy, Direction, FilesError, Items, Kind, SendRequest, State, Transfer, TransferId};
+use accord_identity::{AutoAccept, Peers};
+use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
+
+use super::house;
+use super::hub::Hub;
+use crate::api::error::{Answer, Failure};
+use crate::api::types as api;
+
+const MAX_PATHS: usize = 10_000;
+
+impl From<FilesError> for Failure {
+    fn from(error: FilesError) -> Self {
+        let message = error.to_string();
+        match error {
+            FilesError::NoTransfer(_) => Self::not_found(message),
+            FilesError::NotNow(..) | FilesError::StreamGone => Self::conflict(message),
+            FilesError::NotConsented(_) => Self::refused(message),
+            FilesError::Nothing | FilesError::Path { .. } | FilesError::BadText(_) => Self::bad_request(message),
+            FilesError::Folder { .. } => Self::internal("The transfer cannot be kept", message),
+        }
+    }
+}
+
+/// Who need not ask: what the owner set for paired devices.
+pub struct Trusted(pub Arc<Peers>);
+
+impl AcceptPolicy for Trusted {
+    fn accepts(&self, device: &DeviceId) -> bool {
+        self.0.get(device).is_some_and(|peer| !peer.blocked && peer.auto_accept == AutoAccept::Always)
+    }
+    fn accept_always(&self, device: &DeviceId) {
+        if let Err(error) = self.0.update(device, |peer| peer.auto_accept = AutoAccept::Always) {
+            tracing::warn!(%error, "this device will be asked about again");
+        }
+    }
+}
+
+impl Hub {
+    pub fn transfers(&self) -> Vec<api::Transfer> {
+        let mut transfers = self.files.list();
+        transfers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id.cmp(&a.id)));
+        transfers.iter().map(|transfer| self.transfer_view(transfer)).collect()
+    }
+
+    pub fn transfer(&self, id: &str) -> Answer<api::Transfer> {
+        let id: TransferId = id.parse()?;
+        self.view_of(&id)
+    }
+
+    fn view_of(&self, id: &TransferId) -> Answer<api::Transfer> {
+        let transfer = self.files.get(id).ok_or_else(|| FilesError::NoTransfer(id.to_string()))?;
+        Ok(self.transfer_view(&transfer))
+    }
+
+    pub fn transfer_view(&self, transfer: &Transfer) -> api::Transfer {
+        let skipped_more = transfer.skipped_count.saturating_sub(transfer.skipped.len() as u64);
+        let mut skipped = transfer.skipped.clone();
+        if skipped_more > 0 {
+            skipped.push(format!("… and {skipped_more} more"));
+        }
+        let name = self.device_name(transfer.device.as_str());
+        api::Transfer {
+            id: transfer.id.to_string(),
+            direction: match transfer.direction {
+                Direction::In => api::Direction::In,
+                Direction::Out => api::Direction::Out,
+            },
+            device: transfer.device.to_string(),
+            device_name: name.unwrap_or_else(|| "a device that is gone".to_owned()),
+            kind: match transfer.kind {
+                Kind::Files => api::TransferKind::Files,
+                Kind::Text => api::TransferKind::Text,
+                Kind::Url => api::TransferKind::Url,
+            },
+            state: state(transfer),
+            items: transfer
+                .items
+                .iter()
+                .map(|item| api::TransferItem { name: item.name.clone(), size: item.size, folder: item.folder })
+                .collect(),
+            files_total: transfer.files_total,
+            files_done: transfer.files_done,
+            bytes_total: transfer.bytes_total,
+            bytes_done: transfer.bytes_done,
+            rate: transfer.rate,
+            remaining_s: transfer.remaining_s,
+            carrier: transfer.carrier.clone(),
+            created: transfer.created,
+            finished: transfer.finished,
+            text: transfer.text.clone(),
+            saved_to: saved_to(&transfer.saved_to),
+            message: transfer.message.clone(),
+            skipped,
+            deadline: transfer.deadline,
+        }
+    }
+
+    pub async fn start_transfer(self: &Arc<Self>, wanted: api::StartTransfer) -> Answer<api::Transfer> {
+        let device = self.resolve(&wanted.device)?;
+        if device.as_str() == house::OWN {
+            return Err(Failure::bad_request("This is the device itself; choose another one."));
+        }
+        let (items, upload) = match (wanted.paths, wanted.text, wanted.url, wanted.upload) {
+            (Some(paths), None, None, None) => (Items::Paths(absolute(paths)?), None),
+            (None, Some(text), None, None) => (Items::Text(text), None),
+            (None, None, Some(url), None) => (Items::Url(url), None),
+            (None, None, None, Some(upload)) => (Items::Paths(self.uploads.contents(&upload)?), Some(upload)),
+            _ => return Err(Failure::bad_request("Give one of `paths`, `text`, `url` and `upload`.")),
+        };
+        let to = RecipientId::device(&device);
+        let fields = match &items {
+            Items::Text(_) | Items::Url(_) => FieldSet::one(FieldCode::TextContent),
+            _ => FieldSet::from_iter([FieldCode::FileName, FieldCode::FileContent, FieldCode::FileMeta]),
+        };
+        let because = format!(
+            "{} to {}",
+            what(&items),
+            self.device_name(device.as_str()).unwrap_or_else(|| device.to_string())
+        );
+        let entry = EntryKey::new(SEND).map_err(|error| Failure::internal("No such entry", error))?;
+        if let Err(refusal) = self.gate.check(&entry, &to, fields) {
+            return Err(self.not_let_out(refusal, &to, because));
+        }
+        let id = match self.files.send(SendRequest { device, items }).await {
+            Ok(id) => id,
+            Err(FilesError::NotConsented(refusal)) => return Err(self.not_let_out(refusal, &to, because)),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(upload) = upload {
+            self.uploads.belongs_to(&upload, id.as_str());
+        }
+        self.view_of(&id)
+    }
+
+    pub async fn cancel_transfer(&self, id: &str) -> Answer<api::Transfer> {
+        let id: TransferId = id.parse()?;
+        self.files.cancel(&id).await?;
+        self.view_of(&id)
+    }
+
+    pub async fn retry_transfer(&self, id: &str) -> Answer<api::Transfer> {
+        let id: TransferId = id.parse()?;
+        let before = self.files.get(&id).ok_or_else(|| FilesError::NoTransfer(id.to_string()))?;
+        match self.files.retry(&id).await {
+            Ok(_) => self.view_of(&id),
+            Err(FilesError::NotConsented(refusal)) => {
+                let to = RecipientId::device(&before.device);
+                let name = self.device_name(before.device.as_str()).unwrap_or_default();
+                Err(self.not_let_out(refusal, &to, format!("Send again to {name}")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn remove_transfer(&self, id: &str) -> Answer<()> {
+        let id: TransferId = id.parse()?;
+        self.files.remove(&id).await?;
+        Ok(())
+    }
+
+    /// Incoming offers that wait for the owner.
+    pub fn offers(&self) -> usize {
+        self.files.list().iter().filter(|transfer| is_waiting(transfer)).count()
+    }
+
+    pub fn inbox(&self) -> api::Inbox {
+        let transfers = self.files.list();
+        let mut offers: Vec<_> = transfers.iter().filter(|transfer| is_waiting(transfer)).collect();
+        let mut received: Vec<_> =
+            transfers.iter().filter(|transfer| transfer.direction == Direction::In && !is_waiting(transfer)).collect();
+        offers.sort_by_key(|transfer| transfer.created);
+        received.sort_by_key(|transfer| std::cmp::Reverse(transfer.created));
+        api::Inbox {
+            folder: self.inbox_folder().to_string_lossy().into_owned(),
+            offers: offers.into_iter().map(|transfer| self.transfer_view(transfer)).collect(),
+            received: received.into_iter().map(|transfer| self.transfer_view(transfer)).collect(),
+        }
+    }
+
+    /// The owner takes what is offered, which is consent to answer the sender: this time, or always.
+    pub async fn accept_offer(self: &Arc<Self>, id: &str, always: bool) -> Answer<api::Transfer> {
+        let id = self.offer(id)?;
+        self.agree_to_answer(&id, always).await?;
+        self.files.accept(&id, always).await?;
+        self.view_of(&id)
+    }
+
+    pub async fn refuse_offer(self: &Arc<Self>, id: &str, reason: Option<String>) -> Answer<api::Transfer> {
+        let id = self.offer(id)?;
+        if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
+            return Err(Failure::bad_request("A reason has at most 500 characters."));
+        }
+        self.files.refuse(&id, reason).await?;
+        self.view_of(&id)
+    }
+
+    fn offer(&self, id: &str) -> Answer<TransferId> {
+        let id: TransferId = id.parse()?;
+        match self.files.get(&id) {
+            Some(transfer) if transfer.direction == Direction::In => Ok(id),
+            _ => Err(Failure::not_found("There is no such offer; it was answered, withdrawn or forgotten.")),
+        }
+    }
+
+    async fn agree_to_answer(self: &Arc<Self>, id: &TransferId, always: bool) -> Answer<()> {
+        let Some(transfer) = self.files.get(id) else { return Ok(()) };
+        let to = RecipientId::device(&transfer.device);
+        let entry = EntryKey::new(RECEIVE).map_err(|error| Failure::internal("No such entry", error))?;
+        let choice = if always { Choice::Always } else { Choice::Once };
+        match self.gate.check(&entry, &to, FieldSet::one(FieldCode::TransferState)) {
+            Ok(()) if !always => Ok(()),
+            Err(refusal @ Refusal::Refused(_)) => Err(Failure::refused(refusal.to_string())),
+            _ => self.blocking(move |hub| hub.decide_as(entry, To::One(to), choice, None, "web")).await.map(drop),
+        }
+    }
+}
+
+const SEND: &str = "files/send";
+const RECEIVE: &str = "files/receive";
+
+fn is_waiting(transfer: &Transfer) -> bool {
+    transfer.direction == Direction::In && matches!(transfer.state, State::Offered | State::WaitingForConsent)
+}
+
+fn state(transfer: &Transfer) -> api::TransferState {
+    match (transfer.state, transfer.direction) {
+        // An incoming one is still an offer: accepting it is the decision.
+        (State::WaitingForConsent, Direction::In) => api::TransferState::Offered,
+        (State::WaitingForConsent, Direction::Out) | (State::Connecting, _) => api::TransferState::Connecting,
+        (State::Offered, _) => api::TransferState::Offered,
+        (State::Running, _) => api::TransferState::Running,
+        (State::Paused, _) => api::TransferState::Paused,
+        (State::Done, _) => api::TransferState::Done,
+        (State::Failed, _) => api::TransferState::Failed,
+        (State::Refused, _) => api::TransferState::Refused,
+        (State::Cancelled, _) => api::TransferState::Cancelled,
+    }
+}
+
+fn absolute(paths: Vec<String>) -> Answer<Vec<PathBuf>> {
+    if paths.is_empty() || paths.len() > MAX_PATHS {
+        return Err(Failure::bad_request(format!("Give 1 to {MAX_PATHS} paths.")));
+    }
+    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
+    match paths.iter().find(|path| !path.is_absolute()) {
+        Some(path) => Err(Failure::bad_request(format!(
+            "`{}` is not a full path.",
+            accord_model::text::for_screen(&path.to_string_lossy(), 200)
+        ))),
+        None => Ok(paths),
+    }
+}
+
+/// What the owner wants to send, in the owner's words.
+fn what(items: &Items) -> String {
+    match items {
+        Items::Paths(paths) => match paths.as_slice() {
+            [one] => {
+                let name = one.file_name().unwrap_or(one.as_os_str()).to_string_lossy();
+                format!("Send “{}”", accord_model::text::for_screen(&name, 60))
+            }
+            many => format!("Send {} files and folders", many.len()),
+        },
+        Items::Text(_) => "Send a text".to_owned(),
+        Items::Url(_) => "Send a link".to_owned(),
+        Items::Stream { .. } => "Send standard input".to_owned(),
+    }
+}
+
+/// One item: itself. Several: the folder they share.
+fn saved_to(paths: &[PathBuf]) -> Option<String> {
+    let path = match paths {
+        [] => return None,
+        [one] => one.as_path(),
+        [first, ..] => first.parent()?,
+    };
+    Some(path.to_string_lossy().into_owned())
+}

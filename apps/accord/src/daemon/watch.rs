@@ -1,0 +1,223 @@
+//! Follows what happens in gate, registry, link and files, and tells the UIs and the desktop.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accord_consent::{GateEvent, RecordKind};
+use accord_files::{Direction, FilesEvent, State};
+use accord_link::{LinkEvent, PairingDirection, PairingStep};
+use accord_model::DeviceId;
+use accord_registry::RegistryEvent;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio_util::task::TaskTracker;
+
+use super::hub::Hub;
+use super::notify::{Note, Notifier};
+use crate::api::types::Event;
+
+/// Records come in bursts; UIs are told the newest.
+const LEDGER_PAUSE: Duration = Duration::from_millis(250);
+
+/// Starts the tasks that follow. They end with the hub.
+pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
+    let notifier = Notifier::start(hub.clone(), tracker);
+    {
+        let hub = hub.clone();
+        follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));
+    }
+    {
+        let hub = hub.clone();
+        follow(hub.clone(), tracker, hub.registry.events(), move |event| on_registry(&hub, &event));
+    }
+    {
+        let (hub, notifier) = (hub.clone(), notifier.clone());
+        follow(hub.clone(), tracker, hub.link.events(), move |event| on_link(&hub, &notifier, event));
+    }
+    {
+        let hub = hub.clone();
+        follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
+    }
+    tracker.spawn(tell_ledger(hub.clone()));
+}
+
+fn follow<T: Clone + Send + 'static>(
+    hub: Arc<Hub>,
+    tracker: &TaskTracker,
+    mut events: Receiver<T>,
+    mut on: impl FnMut(T) + Send + 'static,
+) {
+    tracker.spawn(async move {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = hub.stop.cancelled() => return,
+            };
+            match event {
+                // What is told may read the database.
+                Ok(event) => tokio::task::block_in_place(|| on(event)),
+                Err(RecvError::Lagged(_)) => hub.events.tell_anew(),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+fn on_gate(hub: &Hub, event: GateEvent) {
+    match event {
+        GateEvent::Decided { entry, to, .. } => {
+            for id in hub.prompts.decided(&entry, &to) {
+                hub.events.tell(Event::PromptGone { id });
+            }
+            hub.tell_consent(&entry, &to);
+        }
+        GateEvent::Withdrawn { entry, to } | GateEvent::Lapsed { entry, to, .. } | GateEvent::Expired { entry, to } => {
+            hub.tell_consent(&entry, &to);
+        }
+        GateEvent::Asked { entry, to, scenario, .. } => {
+            let waits = hub.prompts.list().iter().any(|open| open.entry == entry && open.to == to);
+            if !waits && let Err(failure) = hub.ask(&entry, &to, hub.because(&entry, &to, &scenario)) {
+                tracing::warn!(%entry, %failure, "a decision is missing, and the owner could not be asked");
+            }
+        }
+        // Followed by `tell_ledger`.
+        GateEvent::Recorded { .. } => {}
+        _ => {}
+    }
+}
+
+fn on_registry(hub: &Hub, event: &RegistryEvent) {
+    match event {
+        RegistryEvent::Seen(known) => hub.events.tell(Event::Device(hub.device_view(known))),
+        RegistryEvent::Gone(id) => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
+        RegistryEvent::Values(id, ..) => tell_device(hub, id),
+        RegistryEvent::Event(..) => {}
+        RegistryEvent::Failed(bridge, message) => {
+            tracing::error!(bridge, message = accord_model::text::for_screen(message, 500), "a bridge failed");
+        }
+    }
+}
+
+fn tell_device(hub: &Hub, id: &DeviceId) {
+    if let Ok(device) = hub.device(id) {
+        hub.events.tell(Event::Device(device));
+    }
+}
+
+fn on_link(hub: &Arc<Hub>, notifier: &Notifier, event: LinkEvent) {
+    match event {
+        LinkEvent::Device(device) => tell_device(hub, &device.id),
+        LinkEvent::Gone(id) => {
+            if hub.registry.device(&id).is_none() {
+                hub.events.tell(Event::DeviceGone { id: id.to_string() });
+            }
+        }
+        LinkEvent::Pairing(pairing) => {
+            if let PairingStep::Done(device) = &pairing.step {
+                hub.paired(device);
+                tell_device(hub, device);
+            }
+            let view = hub.pairing_view(&pairing);
+            if pairing.direction == PairingDirection::In && matches!(pairing.step, PairingStep::Compare(_)) {
+                notifier.show(Note {
+                    about: format!("pairing {}", view.id),
+                    title: "A device wants to pair".to_owned(),
+                    body: format!(
+                        "{} asks to be paired with this one. Compare the codes in Accord.",
+                        view.name.as_deref().unwrap_or("A device nearby")
+                    ),
+                });
+            }
+            hub.events.tell(Event::Pairing(view));
+        }
+        LinkEvent::Status(_) => hub.events.tell_anew(),
+        LinkEvent::WitnessAlarm { device, message } => {
+            tracing::error!(%device, message, "a paired device's ledger does not fit what it showed before");
+            notifier.show(Note {
+                about: format!("witness {device}"),
+                title: "A ledger was changed".to_owned(),
+                body: format!(
+                    "The ledger of {} does not fit what it showed before: {message}",
+                    hub.device_name(device.as_str()).unwrap_or_default()
+                ),
+            });
+        }
+    }
+}
+
+fn on_files(hub: &Arc<Hub>, notifier: &Notifier, event: FilesEvent) {
+    match event {
+        FilesEvent::Changed(transfer) => {
+            let view = hub.transfer_view(&transfer);
+            let incoming = transfer.direction == Direction::In;
+            if incoming && matches!(transfer.state, State::Offered | State::WaitingForConsent) {
+                notifier.show(Note {
+                    about: format!("offer {}", view.id),
+                    title: format!("{} wants to send you something", view.device_name),
+                    body: preview(&view),
+                });
+            }
+            if transfer.state.is_over() {
+                hub.uploads.transfer_over(transfer.id.as_str());
+                if incoming && transfer.state == State::Done {
+                    notifier.show(Note {
+                        about: format!("offer {}", view.id),
+                        title: format!("Received from {}", view.device_name),
+                        body: preview(&view),
+                    });
+                }
+            }
+            hub.events.tell(Event::Transfer(view));
+        }
+        FilesEvent::Gone(id) => {
+            hub.uploads.transfer_over(id.as_str());
+            hub.events.tell(Event::TransferGone { id: id.to_string() });
+        }
+    }
+}
+
+fn preview(transfer: &crate::api::types::Transfer) -> String {
+    use crate::api::types::TransferKind;
+    match (transfer.kind, transfer.items.first()) {
+        (TransferKind::Text, _) => "A text".to_owned(),
+        (TransferKind::Url, _) => "A link".to_owned(),
+        (TransferKind::Files, Some(first)) if transfer.files_total > 1 => {
+            format!("“{}” and more, {} files", first.name, transfer.files_total)
+        }
+        (TransferKind::Files, Some(first)) => format!("“{}”", first.name),
+        (TransferKind::Files, None) => format!("{} files", transfer.files_total),
+    }
+}
+
+/// Tells the newest record, at most a few times a second.
+fn tell_ledger(hub: Arc<Hub>) -> impl Future<Output = ()> + Send {
+    let mut events = hub.gate.events();
+    async move {
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = hub.stop.cancelled() => return,
+            };
+            let mut newest = match event {
+                Ok(GateEvent::Recorded { seq, kind }) => Some((seq, kind)),
+                Ok(_) | Err(RecvError::Lagged(_)) => None,
+                Err(RecvError::Closed) => return,
+            };
+            if newest.is_none() {
+                continue;
+            }
+            tokio::time::sleep(LEDGER_PAUSE).await;
+            while let Ok(event) = events.try_recv() {
+                if let GateEvent::Recorded { seq, kind } = event {
+                    newest = Some((seq, kind));
+                }
+            }
+            if let Some((seq, kind)) = newest
+                && kind != RecordKind::Checkpoint
+                && let Ok(record) = hub.blocking(move |hub| hub.ledger_record(seq)).await
+            {
+                hub.events.tell(Event::Ledger(record));
+            }
+        }
+    }
+}
