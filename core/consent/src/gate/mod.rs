@@ -1,20 +1,25 @@
 //! The gate: what the statement declares, what the owner decided, and the one way to a [`Permit`].
 
+mod decide;
+mod force;
+mod refusals;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-    time::Instant,
 };
 
 use accord_model::{EntryKey, FieldSet, Timestamp};
-use accord_statement::{Change, Entry, Statement, compare};
+use accord_statement::Statement;
 use tokio::sync::{broadcast, watch};
+
+use refusals::Rolled;
 
 use crate::{
     Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, Notice, Permit, RecipientId, RecordKind,
-    Refusal, SendError, Shown, Signer, To, Which,
+    Refusal, SendError, Signer, To, Which,
     chores::Chores,
     consents::{Consents, Damaged},
     ledger::{
@@ -115,14 +120,6 @@ struct Kept {
     rule: Arc<Rule>,
 }
 
-/// Refusals alike, counted until they are written.
-struct Rolled {
-    since: Instant,
-    more: u64,
-    draft: Draft,
-}
-
-const MOST_ROLLED: usize = 1024;
 const EVENTS: usize = 1024;
 
 /// What came in, for the ledger.
@@ -448,177 +445,6 @@ impl Inner {
         self.chores.next_end(ends.min());
     }
 
-    fn decide(&self, decision: Decision) -> Result<Consent, GateError> {
-        let mut book = self.book();
-        let rules = self.rules();
-        let entry = rules.statement.entry(&decision.entry).ok_or_else(|| GateError::NoEntry(decision.entry.clone()))?;
-        let refusal = decision.choice == Choice::Never;
-        let fields = decision.fields.unwrap_or(entry.field_set());
-        if !refusal {
-            sound(entry, &rules, &decision, fields)?;
-        }
-        let now = Timestamp::now();
-        let consent = Consent {
-            id: ConsentId(book.next),
-            entry: decision.entry.clone(),
-            to: decision.to.clone(),
-            choice: decision.choice,
-            fields: if refusal { FieldSet::EMPTY } else { fields },
-            fingerprint: entry.fingerprint(),
-            text_hash: entry.text_hash(),
-            statement: rules.statement.version.clone(),
-            shown: decision.shown,
-            decided: now,
-            state: if refusal { ConsentState::Refused } else { ConsentState::Given },
-            changed: None,
-            reworded: false,
-            agreed: Some(Box::new(entry.clone())),
-        };
-        book.next += 1;
-        let event = GateEvent::Decided {
-            consent: consent.id,
-            entry: consent.entry.clone(),
-            to: consent.to.clone(),
-            choice: consent.choice,
-        };
-        if refusal {
-            // A no counts before it is stored; a yes only once it is.
-            self.enter(&mut book, consent.clone());
-            self.record_decision(&consent, "refused")?;
-            self.save(std::slice::from_ref(&consent))?;
-        } else {
-            self.record_notice(&consent)?;
-            self.record_decision(&consent, "given")?;
-            self.save(std::slice::from_ref(&consent))?;
-            self.enter(&mut book, consent.clone());
-        }
-        self.tell(event);
-        Ok(consent)
-    }
-
-    /// Puts a decision in place of an earlier one, whose running streams end.
-    fn enter(&self, book: &mut Book, consent: Consent) {
-        let rule = Arc::new(Rule::new(&consent));
-        let key = (consent.entry.clone(), consent.to.clone());
-        book.damaged.retain(|damaged| damaged.entry.as_ref() != Some(&key.0) || damaged.to.as_ref() != Some(&key.1));
-        let before = book.kept.insert(key.clone(), Kept { consent, rule });
-        self.renew(None, book);
-        if let Some(before) = before {
-            before.rule.lives.stop();
-        }
-        // What runs for this recipient under a decision on any is overruled too.
-        if let To::One(to) = &key.1
-            && let Some(any) = book.kept.get(&(key.0.clone(), To::Any))
-        {
-            any.rule.lives.stop_one(to);
-        }
-    }
-
-    fn withdraw(&self, which: Which) -> Result<Consent, GateError> {
-        let mut book = self.book();
-        let key = match &which {
-            Which::Id(id) => book.kept.iter().find(|(_, kept)| kept.consent.id == *id).map(|(key, _)| key.clone()),
-            Which::Of(entry, to) => Some((entry.clone(), to.clone())),
-        };
-        let found = key.and_then(|key| book.kept.get_mut(&key));
-        let Some(kept) = found else {
-            return Err(match which {
-                Which::Id(id) => GateError::NoConsent(id.to_string()),
-                Which::Of(entry, to) => GateError::no_consent(&entry, &to),
-            });
-        };
-        kept.consent.state = ConsentState::Withdrawn;
-        kept.consent.changed = Some(Timestamp::now());
-        let consent = kept.consent.clone();
-        let before = std::mem::replace(&mut kept.rule, Arc::new(Rule::new(&consent)));
-        self.renew(None, &book);
-        before.lives.stop();
-        self.tell(GateEvent::Withdrawn { entry: consent.entry.clone(), to: consent.to.clone() });
-        let stored = self.save(std::slice::from_ref(&consent));
-        self.record_decision(&consent, "withdrawn")?;
-        stored?;
-        Ok(consent)
-    }
-
-    fn record_notice(&self, consent: &Consent) -> Result<u64, GateError> {
-        let mut draft = Draft::new(RecordKind::NoticeShown);
-        draft.public.entry = Some(consent.entry.clone());
-        draft.public.fingerprint = Some(consent.shown.hash.to_string());
-        let Shown { language, surface, .. } = &consent.shown;
-        let message = Some(format!("shown in `{language}` on `{surface}`"));
-        draft.details = Some(Details { recipient: Some(consent.to.to_string()), message, ..Details::default() });
-        Ok(self.ledger.append_blocking(draft)?)
-    }
-
-    fn record_decision(&self, consent: &Consent, what: &str) -> Result<u64, GateError> {
-        let mut draft = Draft::new(RecordKind::Decision);
-        draft.public.entry = Some(consent.entry.clone());
-        draft.public.fingerprint = Some(consent.fingerprint.to_string());
-        draft.public.fields = consent.fields;
-        draft.public.consent = Some(consent.id);
-        let message = Some(format!("{what} ({})", consent.choice));
-        draft.details = Some(Details { recipient: Some(consent.to.to_string()), message, ..Details::default() });
-        Ok(self.ledger.append_blocking(draft)?)
-    }
-
-    /// Called before the intent of a disclosure under [`Choice::Once`]: durable, so that a crash does
-    /// not make it twice.
-    pub async fn mark_used(&self, id: ConsentId) -> Result<(), SendError> {
-        let used = {
-            let mut book = self.book();
-            let kept = book.kept.values_mut().find(|kept| kept.consent.id == id);
-            kept.map(|kept| {
-                if kept.consent.state == ConsentState::Given {
-                    kept.consent.state = ConsentState::Used;
-                    kept.consent.changed = Some(Timestamp::now());
-                }
-                kept.consent.clone()
-            })
-        };
-        if let (Some(stored), Some(consent)) = (&self.consents, used) {
-            stored.save_one(&consent).await?;
-        }
-        Ok(())
-    }
-
-    fn refused(&self, owner: &Arc<str>, entry: &EntryKey, to: &RecipientId, fields: FieldSet, scenario: &str, refusal: &Refusal) {
-        let difference = match refusal {
-            Refusal::Undecided { .. } => Some(None),
-            Refusal::Lapsed { difference, .. } => Some(Some(difference.clone())),
-            _ => None,
-        };
-        if let Some(difference) = difference {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.len() < MOST_ROLLED && asked.insert((entry.clone(), to.clone())) {
-                let scenario = scenario.to_owned();
-                self.tell(GateEvent::Asked { entry: entry.clone(), to: to.clone(), fields, scenario, difference });
-            }
-        }
-        let mut rolled = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (entry.clone(), to.clone(), refusal.word());
-        if let Some(known) = rolled.get_mut(&key) {
-            known.more += 1;
-            return;
-        }
-        if rolled.len() >= MOST_ROLLED {
-            flush(&self.ledger, &mut rolled, |_| true);
-        }
-        let mut draft = Draft::new(RecordKind::Refused);
-        draft.public.entry = Some(entry.clone());
-        draft.public.fields = fields;
-        draft.public.count = Some(1);
-        draft.details = Some(Details {
-            recipient: Some(to.to_string()),
-            scenario: Some(scenario.to_owned()).filter(|scenario| !scenario.is_empty()),
-            component: Some(owner.to_string()),
-            message: Some(refusal.word().to_owned()),
-            ..Details::default()
-        });
-        rolled.insert(key, Rolled { since: Instant::now(), more: 0, draft: draft.clone() });
-        drop(rolled);
-        self.ledger.append_later(draft);
-    }
-
     /// Once a minute while something happens: rolled refusals, ended consents, a checkpoint.
     pub fn do_chores(&self) {
         self.flush_refusals(|rolled| rolled.since.elapsed() >= crate::chores::EVERY);
@@ -628,122 +454,6 @@ impl Inner {
         }
     }
 
-    fn flush_refusals(&self, which: impl Fn(&Rolled) -> bool) {
-        let mut rolled = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        flush(&self.ledger, &mut rolled, which);
-    }
-
-    /// Ends consents whose time has come, for good: a clock that is set back does not bring them back.
-    pub fn expire(&self) {
-        let mut book = self.book();
-        let now = Timestamp::now();
-        let mut ended = Vec::new();
-        for kept in book.kept.values_mut() {
-            if kept.consent.state == ConsentState::Given && kept.consent.until().is_some_and(|end| now >= end) {
-                kept.consent.state = ConsentState::Expired;
-                kept.consent.changed = Some(now);
-                let new = Arc::new(Rule::new(&kept.consent));
-                ended.push((kept.consent.clone(), std::mem::replace(&mut kept.rule, new)));
-            }
-        }
-        if ended.is_empty() {
-            return;
-        }
-        self.renew(None, &book);
-        let consents: Vec<_> = ended.iter().map(|(consent, _)| consent.clone()).collect();
-        for (consent, rule) in &ended {
-            rule.lives.stop();
-            self.tell(GateEvent::Expired { entry: consent.entry.clone(), to: consent.to.clone() });
-        }
-        let stored = self.save(&consents);
-        let recorded = consents.iter().try_for_each(|consent| self.record_decision(consent, "expired").map(drop));
-        if let Err(error) = stored.and(recorded) {
-            tracing::error!(%error, "ended consents could not be stored");
-        }
-    }
-}
-
-impl Gate {
-    fn put_into_force(&self, statement: Arc<Statement>) -> Result<Vec<Consent>, GateError> {
-        let inner = &self.inner;
-        let mut book = inner.book();
-        let now = Timestamp::now();
-        let (mut changed, mut stopped, mut lapsed) = (Vec::new(), Vec::new(), Vec::new());
-        for kept in book.kept.values_mut() {
-            let Some(entry) = statement.entry(&kept.consent.entry) else { continue };
-            if kept.consent.state != ConsentState::Given {
-                continue;
-            }
-            let difference = kept.consent.agreed.as_deref().map(|agreed| compare(agreed, entry));
-            let change = difference.as_ref().map_or(Change::Widened, |difference| difference.change);
-            match change {
-                Change::Unchanged => continue,
-                Change::Editorial => {
-                    if kept.consent.text_hash == entry.text_hash() {
-                        continue;
-                    }
-                    kept.consent.reworded = true;
-                    kept.consent.text_hash = entry.text_hash();
-                }
-                Change::Narrowed => {
-                    kept.consent.fields = kept.consent.fields.minus(kept.consent.fields.minus(entry.field_set()));
-                    kept.consent.fingerprint = entry.fingerprint();
-                    kept.consent.text_hash = entry.text_hash();
-                    kept.consent.agreed = Some(Box::new(entry.clone()));
-                    kept.consent.changed = Some(now);
-                    let used = kept.rule.used.clone();
-                    let mut rule = Rule::new(&kept.consent);
-                    rule.used = used;
-                    stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
-                }
-                Change::Widened | Change::Added | Change::Removed => {
-                    let difference = difference.and_then(|difference| difference.difference());
-                    let difference = difference.unwrap_or_else(|| "what was agreed to is not known".to_owned());
-                    kept.consent.state = ConsentState::Lapsed(difference);
-                    kept.consent.changed = Some(now);
-                    let rule = Rule::new(&kept.consent);
-                    stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
-                    lapsed.push(kept.consent.clone());
-                }
-            }
-            changed.push(kept.consent.clone());
-        }
-        // Entries that are no longer declared stop too; their consents wait for the entry to return.
-        for kept in book.kept.values_mut().filter(|kept| statement.entry(&kept.consent.entry).is_none()) {
-            let mut rule = Rule::new(&kept.consent);
-            rule.used = kept.rule.used.clone();
-            stopped.push(std::mem::replace(&mut kept.rule, Arc::new(rule)));
-        }
-        inner.renew(Some(statement.clone()), &book);
-        stopped.iter().for_each(|rule| rule.lives.stop());
-        for consent in &lapsed {
-            if let ConsentState::Lapsed(difference) = &consent.state {
-                let (entry, to) = (consent.entry.clone(), consent.to.clone());
-                inner.tell(GateEvent::Lapsed { entry, to, difference: difference.clone() });
-            }
-        }
-        inner.save(&changed)?;
-        self.record_statement(&statement)?;
-        for consent in &lapsed {
-            inner.record_decision(consent, "lapsed")?;
-        }
-        Ok(lapsed)
-    }
-
-    fn record_statement(&self, statement: &Statement) -> Result<(), GateError> {
-        let Some(consents) = &self.inner.consents else { return Ok(()) };
-        let hash = statement.hash().to_string();
-        if consents.meta("statement")?.as_deref() == Some(&*hash) {
-            return Ok(());
-        }
-        let mut draft = Draft::new(RecordKind::Statement);
-        draft.public.fingerprint = Some(hash.clone());
-        draft.public.count = Some(statement.entries.len() as u64);
-        let message = Some(format!("{} {}", statement.title, statement.version));
-        draft.details = Some(Details { message, ..Details::default() });
-        self.inner.ledger.append_blocking(draft)?;
-        Ok(consents.set_meta("statement", hash)?)
-    }
 }
 
 impl Drop for Inner {
@@ -756,51 +466,6 @@ impl Drop for Inner {
             tracing::error!(%error, "the ledger's last checkpoint could not be written");
         }
     }
-}
-
-/// A yes must name what was shown, a recipient that the entry declares, and fields that make sense.
-fn sound(entry: &Entry, rules: &Rules, decision: &Decision, fields: FieldSet) -> Result<(), GateError> {
-    let key = || decision.entry.clone();
-    // gate-check: shown-notice
-    if Notice::of(entry, &decision.shown.language).hash != decision.shown.hash {
-        return Err(GateError::StaleNotice(key()));
-    }
-    // gate-check: decided-recipient
-    if let To::One(to) = &decision.to
-        && !rules.entry(&decision.entry).is_some_and(|rules| rules.declares(to))
-    {
-        return Err(GateError::NotARecipient { entry: key(), to: to.clone() });
-    }
-    // gate-check: decided-fields
-    if !fields.is_subset(entry.field_set()) || !entry.required().is_subset(fields) {
-        let undeclared = fields.minus(entry.field_set());
-        return Err(GateError::WrongFields { entry: key(), fields: undeclared.union(entry.required().minus(fields)) });
-    }
-    if let Choice::Until(end) = decision.choice
-        && end <= Timestamp::now()
-    {
-        return Err(GateError::PastEnd(end));
-    }
-    Ok(())
-}
-
-fn flush(
-    ledger: &Ledger,
-    rolled: &mut HashMap<(EntryKey, RecipientId, &'static str), Rolled>,
-    which: impl Fn(&Rolled) -> bool,
-) {
-    rolled.retain(|_, refusal| {
-        if !which(refusal) {
-            return true;
-        }
-        if refusal.more > 0 {
-            let mut draft = refusal.draft.clone();
-            draft.public.time = Timestamp::now();
-            draft.public.count = Some(refusal.more);
-            ledger.append_later(draft);
-        }
-        false
-    });
 }
 
 fn lock(dir: &Path) -> Result<File, GateError> {
