@@ -1,66 +1,226 @@
-//! The protocol core.
+//! The two halves put together: datagrams are parsed, counted and handed to responder and querier.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::api::{Config, Interface, Output, Publication, PublicationId, WishError};
+use crate::api::{
+    Config, Event, GROUP_V4, GROUP_V6, Interface, Output, PORT, Publication, PublicationId, Transmit, WishError,
+    check_service,
+};
+use crate::chance::Chance;
+use crate::message;
+use crate::querier::Querier;
+use crate::responder::Responder;
+
+/// Fits every link without fragments.
+pub(crate) const PAYLOAD: usize = 1400;
+/// Most source addresses counted apart within one second.
+const MAX_SOURCES: usize = 1024;
+/// Most datagrams looked at per second from all sources.
+const MAX_PER_SECOND: u32 = 5000;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What both halves share: interfaces, chance, and the way out.
+pub(crate) struct Shared {
+    pub config: Config,
+    pub interfaces: Vec<Interface>,
+    pub chance: Chance,
+    pub outputs: VecDeque<Output>,
+    /// Own datagrams of late, to know them again when they come back.
+    sent: VecDeque<(Duration, u64)>,
+}
+
+impl Shared {
+    pub(crate) fn interface(&self, index: u32) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.index == index)
+    }
+    pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
+        self.interfaces.iter().any(|interface| interface.addresses.contains(&ip))
+    }
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+    pub(crate) fn unicast(&mut self, interface: u32, to: SocketAddr, bytes: Vec<u8>) {
+        self.outputs.push_back(Output::Transmit(Transmit { interface, to, bytes }));
+    }
+    /// To both groups of an interface, as far as it has addresses of their family.
+    pub(crate) fn multicast(&mut self, index: u32, bytes: &[u8], now: Duration) {
+        let Some(interface) = self.interface(index) else { return };
+        let v4 = interface.addresses.iter().any(IpAddr::is_ipv4);
+        let v6 = interface.addresses.iter().any(IpAddr::is_ipv6);
+        let groups =
+            [v4.then_some(SocketAddr::from((GROUP_V4, PORT))), v6.then_some(SocketAddr::from((GROUP_V6, PORT)))];
+        for to in groups.into_iter().flatten() {
+            if self.sent.len() >= 64 {
+                self.sent.pop_front();
+            }
+            self.sent.push_back((now, fingerprint(index, bytes)));
+            self.unicast(index, to, bytes.to_vec());
+        }
+    }
+    /// True once for every copy of an own datagram that comes back.
+    fn came_back(&mut self, from: SocketAddr, interface: u32, bytes: &[u8], now: Duration) -> bool {
+        self.sent.retain(|(at, _)| now.saturating_sub(*at) < 2 * SECOND);
+        if from.port() != PORT || !self.is_own(from.ip()) {
+            return false;
+        }
+        let print = fingerprint(interface, bytes);
+        let found = self.sent.iter().position(|(_, known)| *known == print);
+        found.is_some_and(|at| self.sent.remove(at).is_some())
+    }
+}
+
+fn fingerprint(interface: u32, bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (interface, bytes).hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Responder and querier in one. Time is monotonic, since any fixed moment.
 pub struct Core {
-    config: Config,
-    interfaces: Vec<Interface>,
-    outputs: VecDeque<Output>,
+    shared: Shared,
+    responder: Responder,
+    querier: Querier,
+    second: Duration,
+    heard: HashMap<IpAddr, u32>,
+    heard_in_all: u32,
 }
 
 impl Core {
     /// A core that knows nothing and sends nothing.
     pub fn new(config: Config) -> Self {
-        Self { config, interfaces: Vec::new(), outputs: VecDeque::new() }
+        let chance = Chance::new(config.seed);
+        let (interfaces, outputs, sent) = (Vec::new(), VecDeque::new(), VecDeque::new());
+        Self {
+            shared: Shared { config, interfaces, chance, outputs, sent },
+            responder: Responder::default(),
+            querier: Querier::default(),
+            second: Duration::ZERO,
+            heard: HashMap::new(),
+            heard_in_all: 0,
+        }
     }
-    /// Takes a datagram that arrived on port 5353 of `interface`.
+
+    /// Takes a datagram that arrived on `interface`. The driver hands in only what came from the local link
+    /// (by group, or by an address of a network of the interface). Malformed ones, and more than the limits
+    /// allow, are dropped.
     pub fn handle_datagram(&mut self, from: SocketAddr, interface: u32, bytes: &[u8], now: Duration) {
-        let _ = (from, interface, bytes, now);
+        if self.shared.interface(interface).is_none()
+            || self.shared.came_back(from, interface, bytes, now)
+            || !self.may_speak(from.ip(), now)
+        {
+            return;
+        }
+        let Some(message) = message::parse(bytes) else { return };
+        if !message.response {
+            self.responder.query(&mut self.shared, from, interface, &message, now);
+        } else if from.port() == PORT {
+            self.responder.response(&mut self.shared, from, &message, now);
+            let responder = &self.responder;
+            self.querier.response(&mut self.shared, from, interface, &message, now, |name| responder.is_own(name));
+        }
+        self.handle_timeout(now);
     }
-    /// The time named by [`Self::poll_timeout`] has come.
+
+    /// The time named by [`Self::poll_timeout`] has come. Harmless when early.
     pub fn handle_timeout(&mut self, now: Duration) {
-        let _ = now;
+        self.responder.advance(&mut self.shared, now);
+        self.querier.advance(&mut self.shared, now);
     }
-    /// The interfaces there are now, all of them. Publications are announced and questions asked again on new ones.
+
+    /// The interfaces there are now, all of them. On new ones publications are announced and questions asked;
+    /// where an address changed, publications are announced again. What was heard on one that is gone stays
+    /// until its time to live is over or it is asked for in vain.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>, now: Duration) {
-        let _ = now;
-        self.interfaces = interfaces;
+        let before = std::mem::replace(&mut self.shared.interfaces, interfaces);
+        let mut fresh = false;
+        for interface in self.shared.interfaces.clone() {
+            match before.iter().find(|old| old.index == interface.index) {
+                None => {
+                    fresh = true;
+                    self.responder.interface_up(&mut self.shared, interface.index, now);
+                }
+                Some(old) if old.addresses != interface.addresses => {
+                    fresh = true;
+                    self.responder.addresses_changed(interface.index, now);
+                }
+                Some(_) => {}
+            }
+        }
+        let shared = &self.shared;
+        self.responder.keep_interfaces(|index| shared.interface(index).is_some());
+        if fresh {
+            self.querier.ask_anew(&mut self.shared, now);
+        }
+        self.handle_timeout(now);
     }
-    /// Announces a service until [`Self::unpublish`].
+
+    /// Probes for the names, then announces the service until [`Self::unpublish`].
     ///
     /// # Errors
     /// [`WishError::TooMany`].
     pub fn publish(&mut self, publication: Publication, now: Duration) -> Result<PublicationId, WishError> {
-        let _ = (publication, now, &self.config);
-        Err(WishError::TooMany(0))
+        let id = self.responder.publish(&mut self.shared, publication, now)?;
+        self.handle_timeout(now);
+        Ok(id)
     }
-    /// Says goodbye.
+    /// Replaces the attributes of a publication and announces them. Without effect when it is not published.
+    pub fn set_attributes(&mut self, publication: PublicationId, like: &Publication, now: Duration) {
+        self.responder.set_attributes(publication, like, now);
+        self.handle_timeout(now);
+    }
+    /// Says goodbye: send what [`Self::poll`] gives before closing sockets.
     pub fn unpublish(&mut self, publication: PublicationId, now: Duration) {
-        let _ = (publication, now);
+        self.responder.unpublish(&mut self.shared, publication, now);
     }
+
     /// Looks for services of a type until [`Self::stop_browse`].
     ///
     /// # Errors
     /// [`WishError`] when it is no type, or too many are browsed.
     pub fn browse(&mut self, service: &str, now: Duration) -> Result<(), WishError> {
-        let _ = (service, now);
-        Ok(())
+        check_service(service)?;
+        self.querier.browse(&mut self.shared, service, now)
+    }
+    /// Asks again now, as when browsing began (the user looks, the machine woke up).
+    pub fn refresh(&mut self, now: Duration) {
+        self.querier.ask_anew(&mut self.shared, now);
     }
     /// Stops looking; what was found is forgotten without events.
     pub fn stop_browse(&mut self, service: &str) {
-        let _ = service;
+        self.querier.stop_browse(service);
     }
-    /// The next thing to do.
+    /// Nothing answers there (a connection failed): asks for this instance now, and reports it lost when
+    /// nothing is heard of it within ten seconds.
+    pub fn doubt(&mut self, service: &str, name: &str, now: Duration) {
+        self.querier.doubt(service, name, now);
+        self.handle_timeout(now);
+    }
+
+    /// The next thing to do; `None` when there is nothing until the next input.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.shared.outputs.pop_front()
     }
-    /// When to call [`Self::handle_timeout`].
+    /// When to call [`Self::handle_timeout`]; `None` when nothing is waiting.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        None
+        self.responder.next().into_iter().chain(self.querier.next()).min()
+    }
+
+    fn may_speak(&mut self, source: IpAddr, now: Duration) -> bool {
+        if now.saturating_sub(self.second) >= SECOND {
+            self.second = now;
+            self.heard.clear();
+            self.heard_in_all = 0;
+        }
+        self.heard_in_all += 1;
+        if self.heard_in_all > MAX_PER_SECOND || (self.heard.len() >= MAX_SOURCES && !self.heard.contains_key(&source))
+        {
+            return false;
+        }
+        let heard = self.heard.entry(source).or_default();
+        *heard += 1;
+        *heard <= self.shared.config.max_datagrams_per_second
     }
 }

@@ -39,10 +39,16 @@
 #![deny(missing_docs)]
 
 mod api;
+mod chance;
 mod core;
+mod message;
+mod name;
+mod querier;
+mod responder;
 
 pub use api::{
     Config, Event, FoundAddress, GROUP_V4, GROUP_V6, Interface, MAX_DATAGRAM, Output, PORT, Publication, PublicationId,
     ServiceInstance, Transmit, WishError,
 };
 pub use core::Core;
+pub use message::fuzz;

@@ -1,0 +1,547 @@
+//! The asking half: questions that become rarer, what was answered and for how long, and what that means
+//! (RFC 6762, sections 5 and 10; RFC 6763, sections 4 to 6).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::api::{Event, FoundAddress, ServiceInstance, WishError};
+use crate::core::{PAYLOAD, Shared};
+use crate::message::{A, AAAA, Data, Message, PTR, Question, Record, SRV, Section, TXT, Writer, attributes};
+use crate::name::Name;
+
+/// Most types browsed at once.
+const MAX_BROWSES: usize = 32;
+/// Most addresses kept of one host.
+const MAX_ADDRESSES: usize = 32;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+/// Within this time after a doubt something must be heard.
+const DOUBT: Duration = Duration::from_secs(10);
+/// Questions for what an announcement left out, before waiting for the next announcement.
+const RESOLVE_TRIES: u32 = 4;
+/// Parts of the time to live, in percent, at which it is asked for again.
+const REFRESH: [u32; 4] = [80, 85, 90, 95];
+
+/// How long something that was heard counts.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    heard: Duration,
+    ttl: Duration,
+    /// How often it was asked for again.
+    asked: usize,
+    /// Up to two percent of the time to live, so that not all ask at once.
+    jitter: Duration,
+}
+
+impl Life {
+    fn new(shared: &mut Shared, ttl: u32, now: Duration) -> Self {
+        // Goodbye: a second, in case it was another's (section 10.1).
+        let bye = ttl == 0;
+        let ttl = if bye { SECOND } else { Duration::from_secs(ttl.into()).min(shared.config.max_ttl) };
+        let jitter = ttl.mul_f64(0.02 * shared.chance.millis(0, 1000).as_secs_f64());
+        Self { heard: now, ttl, asked: if bye { REFRESH.len() } else { 0 }, jitter }
+    }
+    fn ends(&self) -> Duration {
+        self.heard + self.ttl
+    }
+    fn refresh_at(&self) -> Option<Duration> {
+        REFRESH.get(self.asked).map(|percent| self.heard + self.ttl * *percent / 100 + self.jitter)
+    }
+    fn next(&self) -> Duration {
+        self.refresh_at().map_or(self.ends(), |at| at.min(self.ends()))
+    }
+    /// True when it is time to ask again; counts it as asked.
+    fn is_due(&mut self, now: Duration) -> bool {
+        let due = self.refresh_at().is_some_and(|at| at <= now);
+        while self.refresh_at().is_some_and(|at| at <= now) {
+            self.asked += 1;
+        }
+        due
+    }
+    fn cut(&mut self, now: Duration) {
+        self.ttl = self.ttl.min((now + SECOND).saturating_sub(self.heard));
+        self.asked = REFRESH.len();
+    }
+}
+
+struct Browse {
+    name: Name,
+    last: Option<Duration>,
+    next: Duration,
+    gap: Duration,
+}
+
+struct Instance {
+    service: String,
+    name: Name,
+    label: String,
+    /// Who spoke of it first, for limits.
+    source: IpAddr,
+    /// Where it was heard last.
+    interface: u32,
+    ptr: Life,
+    srv: Option<Service>,
+    txt: Option<(Vec<u8>, Life)>,
+    reported: Option<ServiceInstance>,
+    tries: u32,
+    resolve_at: Duration,
+    /// Ask whether it is still there.
+    doubted: bool,
+}
+
+struct Service {
+    host: Name,
+    /// Of the host.
+    key: Vec<u8>,
+    port: u16,
+    life: Life,
+}
+
+struct Host {
+    addresses: Vec<(FoundAddress, Life)>,
+}
+
+impl Instance {
+    fn wants_asking(&self) -> bool {
+        self.doubted || (self.reported.is_none() && self.tries < RESOLVE_TRIES)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Querier {
+    browses: BTreeMap<String, Browse>,
+    instances: BTreeMap<Vec<u8>, Instance>,
+    hosts: BTreeMap<Vec<u8>, Host>,
+}
+
+impl Querier {
+    pub(crate) fn browse(&mut self, shared: &mut Shared, service: &str, now: Duration) -> Result<(), WishError> {
+        if self.browses.contains_key(service) {
+            return Ok(());
+        }
+        if self.browses.len() >= MAX_BROWSES {
+            return Err(WishError::TooMany(MAX_BROWSES));
+        }
+        let name = Name::local(service).ok_or_else(|| WishError::ServiceType(service.to_owned()))?;
+        let next = now + shared.chance.millis(20, 120);
+        self.browses.insert(service.to_owned(), Browse { name, last: None, next, gap: SECOND });
+        Ok(())
+    }
+    pub(crate) fn stop_browse(&mut self, service: &str) {
+        self.browses.remove(service);
+        self.instances.retain(|_, instance| instance.service != service);
+        self.drop_unused_hosts();
+    }
+    pub(crate) fn ask_anew(&mut self, shared: &mut Shared, now: Duration) {
+        for browse in self.browses.values_mut() {
+            // Never more often than once a second (section 5.2), however often this is wished for.
+            let earliest = browse.last.map_or(now, |last| last + SECOND);
+            browse.next = browse.next.min(earliest.max(now + shared.chance.millis(20, 120)));
+            browse.gap = SECOND;
+        }
+    }
+    pub(crate) fn doubt(&mut self, service: &str, name: &str, now: Duration) {
+        let doubted = self.instances.values_mut().find(|it| it.service == service && it.label == name);
+        if let Some(instance) = doubted {
+            for life in [Some(&mut instance.ptr), instance.srv.as_mut().map(|srv| &mut srv.life)].into_iter().flatten()
+            {
+                life.ttl = life.ttl.min((now + DOUBT).saturating_sub(life.heard));
+                life.asked = REFRESH.len();
+            }
+            instance.doubted = true;
+            instance.resolve_at = now;
+        }
+    }
+
+    // Answers.
+
+    pub(crate) fn response(
+        &mut self,
+        shared: &mut Shared,
+        from: SocketAddr,
+        interface: u32,
+        message: &Message,
+        now: Duration,
+        is_own: impl Fn(&Name) -> bool,
+    ) {
+        if self.browses.is_empty() {
+            return;
+        }
+        let mut touched = BTreeSet::new();
+        let records = || message.answers.iter().chain(&message.additionals);
+        // Pointers first, then what they point at, then where that is: the order in the message is free.
+        for record in records() {
+            if let Data::Ptr(target) = &record.data
+                && !is_own(target)
+            {
+                self.pointer(shared, from.ip(), interface, record, target, now);
+                touched.insert(target.key());
+            }
+        }
+        for record in records() {
+            let Some(instance) = self.instances.get_mut(&record.name.key()) else { continue };
+            match &record.data {
+                Data::Srv { port, target, .. } => {
+                    let life = Life::new(shared, record.ttl, now);
+                    if record.ttl > 0 || instance.srv.as_ref().is_some_and(|srv| srv.host == *target) {
+                        let key = target.key();
+                        self.hosts.entry(key.clone()).or_insert(Host { addresses: Vec::new() });
+                        instance.srv = Some(Service { host: target.clone(), key, port: *port, life });
+                    }
+                }
+                Data::Txt(text) if record.ttl > 0 => {
+                    instance.txt = Some((text.clone(), Life::new(shared, record.ttl, now)));
+                }
+                _ => continue,
+            }
+            touched.insert(record.name.key());
+        }
+        let hosts = self.take_addresses(shared, interface, message, now);
+        if !hosts.is_empty() {
+            let on_host = |instance: &Instance| instance.srv.as_ref().is_some_and(|srv| hosts.contains(&srv.key));
+            touched.extend(self.instances.iter().filter(|(_, it)| on_host(it)).map(|(key, _)| key.clone()));
+        }
+        if touched.is_empty() {
+            return;
+        }
+        for key in touched {
+            self.report(shared, &key, now);
+        }
+        self.drop_unused_hosts();
+    }
+
+    fn pointer(
+        &mut self,
+        shared: &mut Shared,
+        source: IpAddr,
+        interface: u32,
+        record: &Record,
+        target: &Name,
+        now: Duration,
+    ) {
+        let Some((service, browse)) = self.browses.iter().find(|(_, browse)| browse.name == record.name) else {
+            return;
+        };
+        let Some(label) = target.label_under(&browse.name) else { return };
+        let key = target.key();
+        if let Some(instance) = self.instances.get_mut(&key) {
+            instance.ptr = Life::new(shared, record.ttl, now);
+            instance.interface = interface;
+            return;
+        }
+        let Ok(label) = String::from_utf8(label.to_vec()) else { return };
+        if record.ttl == 0 {
+            return;
+        }
+        let service = service.clone();
+        if !self.make_room(shared, source) {
+            return;
+        }
+        let instance = Instance {
+            service,
+            name: target.clone(),
+            label,
+            source,
+            interface,
+            ptr: Life::new(shared, record.ttl, now),
+            srv: None,
+            txt: None,
+            reported: None,
+            tries: 0,
+            // What the announcement left out may come with the next datagram.
+            resolve_at: now + shared.chance.millis(20, 120),
+            doubted: false,
+        };
+        self.instances.insert(key, instance);
+    }
+
+    /// A crowd is fine, a flood from one source is not: at the limit the source that fills most gives way.
+    fn make_room(&mut self, shared: &mut Shared, source: IpAddr) -> bool {
+        let from_source = self.instances.values().filter(|instance| instance.source == source).count();
+        if from_source >= shared.config.max_per_source {
+            return false;
+        }
+        if self.instances.len() < shared.config.max_instances {
+            return true;
+        }
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for instance in self.instances.values() {
+            *counts.entry(instance.source).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(ip, count)| (*count, *ip));
+        let Some((loudest, _)) = most.filter(|(_, count)| *count > from_source + 1) else { return false };
+        let of_loudest = self.instances.iter().filter(|(_, instance)| instance.source == loudest);
+        let oldest = of_loudest.min_by_key(|(_, instance)| (instance.reported.is_some(), instance.ptr.heard));
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.lose(shared, &key);
+        }
+        true
+    }
+
+    fn take_addresses(
+        &mut self,
+        shared: &mut Shared,
+        interface: u32,
+        message: &Message,
+        now: Duration,
+    ) -> BTreeSet<Vec<u8>> {
+        let mut changed = BTreeSet::new();
+        for record in message.answers.iter().chain(&message.additionals) {
+            let Data::Address(ip) = &record.data else { continue };
+            let key = record.name.key();
+            let Some(host) = self.hosts.get_mut(&key) else { continue };
+            if ip.is_unspecified() || ip.is_multicast() {
+                continue;
+            }
+            let found = FoundAddress { ip: *ip, interface };
+            let life = Life::new(shared, record.ttl, now);
+            let room = host.addresses.len() < MAX_ADDRESSES;
+            match host.addresses.iter_mut().find(|(known, _)| *known == found) {
+                Some((_, old)) => *old = life,
+                None if record.ttl > 0 && room => host.addresses.push((found, life)),
+                None => {}
+            }
+            if record.flush && record.ttl > 0 {
+                // Others of this family, heard here more than a second ago, are void (section 10.2).
+                for (known, life) in &mut host.addresses {
+                    let old = now.saturating_sub(life.heard) > SECOND;
+                    if old && known.interface == interface && known.ip.is_ipv4() == ip.is_ipv4() {
+                        life.cut(now);
+                    }
+                }
+            }
+            changed.insert(key);
+        }
+        changed
+    }
+
+    // Events.
+
+    fn report(&mut self, shared: &mut Shared, key: &[u8], now: Duration) {
+        let Some(instance) = self.instances.get(key) else { return };
+        let seen = self.snapshot(instance, now);
+        let Some(instance) = self.instances.get_mut(key) else { return };
+        match (&instance.reported, seen) {
+            (None, Some(seen)) => {
+                instance.reported = Some(seen.clone());
+                instance.tries = 0;
+                shared.event(Event::Found(seen));
+            }
+            (Some(before), Some(seen)) if *before != seen => {
+                instance.reported = Some(seen.clone());
+                shared.event(Event::Updated(seen));
+            }
+            (Some(_), None) => {
+                let (service, name) = (instance.service.clone(), instance.label.clone());
+                instance.reported = None;
+                shared.event(Event::Lost { service, name });
+            }
+            _ => {}
+        }
+    }
+
+    fn snapshot(&self, instance: &Instance, now: Duration) -> Option<ServiceInstance> {
+        let srv = instance.srv.as_ref()?;
+        if srv.life.ends() <= now || instance.ptr.ends() <= now {
+            return None;
+        }
+        let addresses = &self.hosts.get(&srv.key)?.addresses;
+        let mut addresses: Vec<FoundAddress> =
+            addresses.iter().filter(|(_, life)| life.ends() > now).map(|(found, _)| *found).collect();
+        addresses.sort_unstable();
+        // Every service has a TXT record; one that does not answer for it is taken as it is.
+        if addresses.is_empty() || (instance.txt.is_none() && instance.tries < 2) {
+            return None;
+        }
+        Some(ServiceInstance {
+            service: instance.service.clone(),
+            name: instance.label.clone(),
+            host: srv.host.host()?,
+            port: srv.port,
+            addresses,
+            txt: instance.txt.as_ref().map_or_else(Vec::new, |(text, _)| attributes(text)),
+        })
+    }
+
+    fn lose(&mut self, shared: &mut Shared, key: &[u8]) {
+        if let Some(instance) = self.instances.remove(key)
+            && instance.reported.is_some()
+        {
+            shared.event(Event::Lost { service: instance.service, name: instance.label });
+        }
+    }
+    fn drop_unused_hosts(&mut self) {
+        if self.hosts.is_empty() {
+            return;
+        }
+        let used: BTreeSet<&[u8]> =
+            self.instances.values().filter_map(|it| it.srv.as_ref()).map(|srv| srv.key.as_slice()).collect();
+        self.hosts.retain(|key, _| used.contains(key.as_slice()));
+    }
+
+    // Time.
+
+    pub(crate) fn next(&self) -> Option<Duration> {
+        let browses = self.browses.values().map(|browse| browse.next);
+        let instances = self.instances.values().flat_map(|instance| {
+            let resolve = instance.wants_asking().then_some(instance.resolve_at);
+            let srv = instance.srv.as_ref().map(|srv| srv.life.next());
+            let txt = instance.txt.as_ref().map(|(_, life)| life.next());
+            [Some(instance.ptr.next()), resolve, srv, txt].into_iter().flatten()
+        });
+        let hosts = self.hosts.values().flat_map(|host| host.addresses.iter().map(|(_, life)| life.next()));
+        browses.chain(instances).chain(hosts).min()
+    }
+
+    pub(crate) fn advance(&mut self, shared: &mut Shared, now: Duration) {
+        if self.next().is_none_or(|next| next > now) {
+            return;
+        }
+        self.expire(shared, now);
+        let mut questions: BTreeMap<u32, Vec<Question>> = BTreeMap::new();
+        let everywhere: Vec<u32> = shared.interfaces.iter().map(|interface| interface.index).collect();
+        let mut ask = |interface: u32, name: &Name, kind: u16| {
+            let question = Question { name: name.clone(), kind, unicast: false };
+            let list = questions.entry(interface).or_default();
+            if !list.contains(&question) {
+                list.push(question);
+            }
+        };
+        for browse in self.browses.values_mut().filter(|browse| browse.next <= now) {
+            everywhere.iter().for_each(|interface| ask(*interface, &browse.name, PTR));
+            let jitter = browse.gap.mul_f64(0.1 * shared.chance.millis(0, 1000).as_secs_f64());
+            browse.last = Some(now);
+            browse.next = now + browse.gap + jitter;
+            browse.gap = (browse.gap * 2).min(HOUR);
+        }
+        for instance in self.instances.values_mut() {
+            let at = instance.interface;
+            if instance.ptr.is_due(now)
+                && let Some(browse) = self.browses.get(&instance.service)
+            {
+                ask(at, &browse.name, PTR);
+            }
+            if instance.srv.as_mut().is_some_and(|srv| srv.life.is_due(now)) {
+                ask(at, &instance.name, SRV);
+            }
+            if instance.txt.as_mut().is_some_and(|(_, life)| life.is_due(now)) {
+                ask(at, &instance.name, TXT);
+            }
+            if instance.wants_asking() && instance.resolve_at <= now {
+                if std::mem::take(&mut instance.doubted) {
+                    ask(at, &instance.name, SRV);
+                    if let Some(browse) = self.browses.get(&instance.service) {
+                        ask(at, &browse.name, PTR);
+                    }
+                }
+                if instance.srv.is_none() {
+                    ask(at, &instance.name, SRV);
+                }
+                if instance.txt.is_none() {
+                    ask(at, &instance.name, TXT);
+                }
+                if let Some(srv) = &instance.srv
+                    && self.hosts.get(&srv.key).is_none_or(|known| known.addresses.is_empty())
+                {
+                    ask(at, &srv.host, A);
+                    ask(at, &srv.host, AAAA);
+                }
+                instance.resolve_at = now + SECOND * 2u32.pow(instance.tries.min(8));
+                instance.tries += 1;
+            }
+            if let Some(srv) = &instance.srv
+                && let Some(host) = self.hosts.get_mut(&srv.key)
+            {
+                for (found, life) in &mut host.addresses {
+                    if life.is_due(now) {
+                        ask(found.interface, &srv.host, if found.ip.is_ipv4() { A } else { AAAA });
+                    }
+                }
+            }
+        }
+        for (interface, questions) in questions {
+            self.send(shared, interface, &questions, now);
+        }
+        // Some became complete by having been asked for in vain.
+        let waiting = self.instances.iter().filter(|(_, it)| it.reported.is_none() && it.tries >= 2);
+        let waiting: Vec<_> = waiting.map(|(key, _)| key.clone()).collect();
+        for key in waiting {
+            self.report(shared, &key, now);
+        }
+    }
+
+    fn expire(&mut self, shared: &mut Shared, now: Duration) {
+        let gone: Vec<_> =
+            self.instances.iter().filter(|(_, it)| it.ptr.ends() <= now).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.lose(shared, &key);
+        }
+        let mut changed = BTreeSet::new();
+        for (key, host) in &mut self.hosts {
+            let before = host.addresses.len();
+            host.addresses.retain(|(_, life)| life.ends() > now);
+            if host.addresses.len() != before {
+                changed.insert(key.clone());
+            }
+        }
+        let mut touched = Vec::new();
+        for (key, instance) in &mut self.instances {
+            let moved = instance.srv.as_ref().is_some_and(|srv| changed.contains(&srv.key));
+            let srv_over = instance.srv.as_ref().is_some_and(|srv| srv.life.ends() <= now);
+            let txt_over = instance.txt.as_ref().is_some_and(|(_, life)| life.ends() <= now);
+            if srv_over {
+                instance.srv = None;
+            }
+            if txt_over {
+                instance.txt = None;
+            }
+            if moved || srv_over || txt_over {
+                touched.push(key.clone());
+            }
+        }
+        for key in touched {
+            self.report(shared, &key, now);
+        }
+        self.drop_unused_hosts();
+    }
+
+    /// Questions with the pointers that are known already, so that those are not answered (section 7.1).
+    fn send(&self, shared: &mut Shared, interface: u32, questions: &[Question], now: Duration) {
+        let mut writer = Writer::new(0, false, PAYLOAD);
+        for question in questions {
+            if !writer.question(question) {
+                let full = std::mem::replace(&mut writer, Writer::new(0, false, PAYLOAD));
+                shared.multicast(interface, &full.finish(), now);
+                writer.question(question);
+            }
+        }
+        for question in questions.iter().filter(|question| question.kind == PTR) {
+            let service = self.browses.values().find(|browse| browse.name == question.name);
+            let Some(service) = service else { continue };
+            let mut known: Vec<&Instance> = self.instances.values().collect();
+            known.retain(|it| {
+                it.name.label_under(&service.name).is_some()
+                    && it.interface == interface
+                    && it.srv.is_some()
+                    && it.ptr.asked == 0
+                    && (now - it.ptr.heard) * 2 < it.ptr.ttl
+            });
+            known.sort_by(|a, b| a.label.cmp(&b.label));
+            for instance in known {
+                let left = (instance.ptr.ends() - now).as_secs() as u32;
+                let data = Data::Ptr(instance.name.clone());
+                let record = Record { name: service.name.clone(), flush: false, ttl: left, data };
+                if !writer.record(Section::Answer, &record) {
+                    let mut full = std::mem::replace(&mut writer, Writer::new(0, false, PAYLOAD));
+                    full.truncated();
+                    shared.multicast(interface, &full.finish(), now);
+                    writer.record(Section::Answer, &record);
+                }
+            }
+        }
+        if !writer.is_empty() {
+            shared.multicast(interface, &writer.finish(), now);
+        }
+    }
+}
