@@ -415,15 +415,21 @@ mod tests {
         let long = "01 61".repeat(300);
         assert_eq!(parse(&hex(&format!("{head} {long} 00 000c 0001"))), None);
         // A ladder of pointers, each to the one before.
-        let mut bytes = hex("0000 0000 0002 0000 0000 0000  00 000c 0001");
-        let mut target = 12u16;
-        for _ in 0..100 {
-            let at = bytes.len() as u16;
-            bytes.extend((0xC000 | target).to_be_bytes());
-            target = at;
-        }
-        bytes.extend(hex("000c 0001"));
-        assert_eq!(parse(&bytes), None);
+        let ladder = |rungs: u16| {
+            // In the data of a record that nobody reads, then a name that begins at its end.
+            let mut bytes = hex("0000 8400 0000 0002 0000 0000  00 0063 0001 00000001");
+            bytes.extend((2 * rungs).to_be_bytes());
+            for rung in 0..rungs {
+                let at = bytes.len() as u16;
+                let before = if rung == 0 { 12 } else { at - 2 };
+                bytes.extend((0xC000 | before).to_be_bytes());
+            }
+            bytes.extend((0xC000 | (bytes.len() as u16 - 2)).to_be_bytes());
+            bytes.extend(hex("0063 0001 00000001 0000"));
+            parse(&bytes)
+        };
+        assert!(ladder(5).is_some());
+        assert_eq!(ladder(100), None);
     }
 
     #[test]

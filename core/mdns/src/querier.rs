@@ -1,7 +1,7 @@
 //! The asking half: questions that become rarer, what was answered and for how long, and what that means
 //! (RFC 6762, sections 5 and 10; RFC 6763, sections 4 to 6).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DOUBT: Duration = Duration::from_secs(10);
 /// Questions for what an announcement left out, before waiting for the next announcement.
 const RESOLVE_TRIES: u32 = 4;
+/// Most instances asked for per second.
+const MAX_RESOLVES: u32 = 100;
 /// Parts of the time to live, in percent, at which it is asked for again.
 const REFRESH: [u32; 4] = [80, 85, 90, 95];
 
@@ -113,6 +115,12 @@ pub(crate) struct Querier {
     browses: BTreeMap<String, Browse>,
     instances: BTreeMap<Vec<u8>, Instance>,
     hosts: BTreeMap<Vec<u8>, Host>,
+    /// How many instances came from which source.
+    sources: BTreeMap<IpAddr, usize>,
+    /// Not later than the next thing to do; kept, because it is asked for after every datagram.
+    next: Option<Duration>,
+    /// Instances asked for within the second that began then.
+    resolved: (Duration, u32),
 }
 
 impl Querier {
@@ -126,12 +134,17 @@ impl Querier {
         let name = Name::local(service).ok_or_else(|| WishError::ServiceType(service.to_owned()))?;
         let next = now + shared.chance.millis(20, 120);
         self.browses.insert(service.to_owned(), Browse { name, last: None, next, gap: SECOND });
+        self.next = self.find_next();
         Ok(())
     }
     pub(crate) fn stop_browse(&mut self, service: &str) {
         self.browses.remove(service);
-        self.instances.retain(|_, instance| instance.service != service);
+        let gone = self.instances.extract_if(.., |_, instance| instance.service == service);
+        for (_, instance) in gone {
+            forget_source(&mut self.sources, instance.source);
+        }
         self.drop_unused_hosts();
+        self.next = self.find_next();
     }
     pub(crate) fn ask_anew(&mut self, shared: &mut Shared, now: Duration) {
         for browse in self.browses.values_mut() {
@@ -140,6 +153,7 @@ impl Querier {
             browse.next = browse.next.min(earliest.max(now + shared.chance.millis(20, 120)));
             browse.gap = SECOND;
         }
+        self.next = self.find_next();
     }
     pub(crate) fn doubt(&mut self, service: &str, name: &str, now: Duration) {
         let doubted = self.instances.values_mut().find(|it| it.service == service && it.label == name);
@@ -152,6 +166,7 @@ impl Querier {
             instance.doubted = true;
             instance.resolve_at = now;
         }
+        self.next = self.find_next();
     }
 
     // Answers.
@@ -207,6 +222,8 @@ impl Querier {
         }
         for key in touched {
             self.report(shared, &key, now);
+            let soonest = self.instances.get(&key).and_then(|instance| self.next_of(instance));
+            self.next = self.next.into_iter().chain(soonest).min();
         }
         self.drop_unused_hosts();
     }
@@ -254,29 +271,28 @@ impl Querier {
             doubted: false,
         };
         self.instances.insert(key, instance);
+        *self.sources.entry(source).or_default() += 1;
     }
 
     /// A crowd is fine, a flood from one source is not: at the limit the source that fills most gives way.
     fn make_room(&mut self, shared: &mut Shared, source: IpAddr) -> bool {
-        let from_source = self.instances.values().filter(|instance| instance.source == source).count();
+        let from_source = self.sources.get(&source).copied().unwrap_or(0);
         if from_source >= shared.config.max_per_source {
             return false;
         }
         if self.instances.len() < shared.config.max_instances {
             return true;
         }
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for instance in self.instances.values() {
-            *counts.entry(instance.source).or_default() += 1;
-        }
-        let most = counts.into_iter().max_by_key(|(ip, count)| (*count, *ip));
-        let Some((loudest, _)) = most.filter(|(_, count)| *count > from_source + 1) else { return false };
-        let of_loudest = self.instances.iter().filter(|(_, instance)| instance.source == loudest);
-        let oldest = of_loudest.min_by_key(|(_, instance)| (instance.reported.is_some(), instance.ptr.heard));
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.lose(shared, &key);
-        }
-        true
+        // What was only named and never described goes first.
+        let named = self.instances.iter().filter(|(_, instance)| instance.reported.is_none());
+        let oldest = named.min_by_key(|(_, instance)| instance.ptr.heard).map(|(key, _)| key.clone());
+        let victim = oldest.or_else(|| {
+            let (loudest, _) =
+                self.sources.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > from_source + 1)?;
+            let of_loudest = self.instances.iter().filter(|(_, instance)| instance.source == *loudest);
+            of_loudest.min_by_key(|(_, instance)| instance.ptr.heard).map(|(key, _)| key.clone())
+        });
+        victim.inspect(|key| self.lose(shared, key)).is_some()
     }
 
     fn take_addresses(
@@ -365,9 +381,9 @@ impl Querier {
     }
 
     fn lose(&mut self, shared: &mut Shared, key: &[u8]) {
-        if let Some(instance) = self.instances.remove(key)
-            && instance.reported.is_some()
-        {
+        let Some(instance) = self.instances.remove(key) else { return };
+        forget_source(&mut self.sources, instance.source);
+        if instance.reported.is_some() {
             shared.event(Event::Lost { service: instance.service, name: instance.label });
         }
     }
@@ -383,15 +399,19 @@ impl Querier {
     // Time.
 
     pub(crate) fn next(&self) -> Option<Duration> {
+        self.next
+    }
+    fn find_next(&self) -> Option<Duration> {
         let browses = self.browses.values().map(|browse| browse.next);
-        let instances = self.instances.values().flat_map(|instance| {
-            let resolve = instance.wants_asking().then_some(instance.resolve_at);
-            let srv = instance.srv.as_ref().map(|srv| srv.life.next());
-            let txt = instance.txt.as_ref().map(|(_, life)| life.next());
-            [Some(instance.ptr.next()), resolve, srv, txt].into_iter().flatten()
-        });
-        let hosts = self.hosts.values().flat_map(|host| host.addresses.iter().map(|(_, life)| life.next()));
-        browses.chain(instances).chain(hosts).min()
+        browses.chain(self.instances.values().filter_map(|instance| self.next_of(instance))).min()
+    }
+    fn next_of(&self, instance: &Instance) -> Option<Duration> {
+        let resolve = instance.wants_asking().then_some(instance.resolve_at);
+        let srv = instance.srv.as_ref().map(|srv| srv.life.next());
+        let txt = instance.txt.as_ref().map(|(_, life)| life.next());
+        let host = instance.srv.as_ref().and_then(|srv| self.hosts.get(&srv.key));
+        let addresses = host.into_iter().flat_map(|host| host.addresses.iter().map(|(_, life)| life.next()));
+        [Some(instance.ptr.next()), resolve, srv, txt].into_iter().flatten().chain(addresses).min()
     }
 
     pub(crate) fn advance(&mut self, shared: &mut Shared, now: Duration) {
@@ -400,12 +420,11 @@ impl Querier {
         }
         self.expire(shared, now);
         let mut questions: BTreeMap<u32, Vec<Question>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         let everywhere: Vec<u32> = shared.interfaces.iter().map(|interface| interface.index).collect();
         let mut ask = |interface: u32, name: &Name, kind: u16| {
-            let question = Question { name: name.clone(), kind, unicast: false };
-            let list = questions.entry(interface).or_default();
-            if !list.contains(&question) {
-                list.push(question);
+            if seen.insert((interface, name.key(), kind)) {
+                questions.entry(interface).or_default().push(Question { name: name.clone(), kind, unicast: false });
             }
         };
         for browse in self.browses.values_mut().filter(|browse| browse.next <= now) {
@@ -429,6 +448,15 @@ impl Querier {
                 ask(at, &instance.name, TXT);
             }
             if instance.wants_asking() && instance.resolve_at <= now {
+                if now.saturating_sub(self.resolved.0) >= SECOND {
+                    self.resolved = (now, 0);
+                }
+                self.resolved.1 += 1;
+                // A flood of names must not make this device flood the network with questions.
+                if self.resolved.1 > MAX_RESOLVES {
+                    instance.resolve_at = now + SECOND;
+                    continue;
+                }
                 if std::mem::take(&mut instance.doubted) {
                     ask(at, &instance.name, SRV);
                     if let Some(browse) = self.browses.get(&instance.service) {
@@ -469,6 +497,7 @@ impl Querier {
         for key in waiting {
             self.report(shared, &key, now);
         }
+        self.next = self.find_next();
     }
 
     fn expire(&mut self, shared: &mut Shared, now: Duration) {
@@ -542,6 +571,15 @@ impl Querier {
         }
         if !writer.is_empty() {
             shared.multicast(interface, &writer.finish(), now);
+        }
+    }
+}
+
+fn forget_source(sources: &mut BTreeMap<IpAddr, usize>, source: IpAddr) {
+    if let Some(count) = sources.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            sources.remove(&source);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::api::{Event, PORT, Publication, PublicationId, WishError};
@@ -236,12 +237,11 @@ impl Responder {
     }
 
     fn matching(&self, question: &Question, interface: u32) -> Vec<Own> {
-        let types = types_name();
         let mut found = Vec::new();
         for (id, published) in self.published.iter().filter(|(_, published)| published.speaks_on(interface)) {
             for kind in [Kind::Types].into_iter().chain(OWN_KINDS) {
                 let (name, number) = match kind {
-                    Kind::Types => (&types, PTR),
+                    Kind::Types => (&*TYPES, PTR),
                     Kind::Ptr => (&published.service, PTR),
                     Kind::Srv => (&published.instance, SRV),
                     Kind::Txt => (&published.instance, TXT),
@@ -322,7 +322,7 @@ impl Responder {
         let seconds = ttl(shared, own.1).as_secs() as u32;
         let one = |name: &Name, flush, data| vec![Record { name: name.clone(), flush, ttl: seconds, data }];
         match own.1 {
-            Kind::Types => one(&types_name(), false, Data::Ptr(published.service.clone())),
+            Kind::Types => one(&TYPES, false, Data::Ptr(published.service.clone())),
             Kind::Ptr => one(&published.service, false, Data::Ptr(published.instance.clone())),
             Kind::Srv => {
                 let (port, target) = (published.publication.port, published.host.clone());
@@ -573,9 +573,7 @@ fn names(publication: &Publication, instance: &str, host: &str) -> Result<(Name,
     Ok((service, instance, host))
 }
 
-fn types_name() -> Name {
-    Name::local("_services._dns-sd._udp").expect("a fixed name that fits")
-}
+static TYPES: LazyLock<Name> = LazyLock::new(|| Name::local("_services._dns-sd._udp").expect("a fixed name that fits"));
 
 fn ttl(shared: &Shared, kind: Kind) -> Duration {
     match kind {
