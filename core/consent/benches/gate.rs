@@ -21,7 +21,9 @@ fn gate(criterion: &mut Criterion) {
     let bound = gate.bind("example");
     let fields = FieldSet::one(FieldCode::DeviceName);
 
-    criterion.bench_function("permit", |bench| bench.iter(|| bound.permit(&entry, &phone, black_box(fields), "on.send").map(drop)));
+    criterion.bench_function("permit", |bench| {
+        bench.iter(|| bound.permit(&entry, &phone, black_box(fields), "on.send").map(drop))
+    });
     criterion.bench_function("permit by a decision on any", |bench| {
         bench.iter(|| bound.permit(&entry, &tablet, black_box(fields), "on.send").map(drop));
     });

@@ -71,7 +71,9 @@ impl Chores {
                 }
                 let now = Instant::now();
                 let due = state.due.is_some_and(|at| at <= now);
-                let left = state.next_end.map(|end| Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
+                let left = state
+                    .next_end
+                    .map(|end| Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default());
                 if due || left == Some(Duration::ZERO) {
                     break (due, left == Some(Duration::ZERO));
                 }

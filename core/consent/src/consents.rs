@@ -1,7 +1,10 @@
 //! The owner's decisions on disk. A record that cannot be read, or is not as it was written, is a no.
 
 use accord_model::EntryKey;
-use accord_store::{Db, Durability, Options, StoreError, rusqlite::{self, params}};
+use accord_store::{
+    Db, Durability, Options, StoreError,
+    rusqlite::{self, params},
+};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 

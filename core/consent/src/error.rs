@@ -21,7 +21,9 @@ pub enum Refusal {
         owner: String,
     },
     /// The owner has not decided. Ask, in context, with this notice.
-    #[error("you have not decided about `{entry}` yet. `accord consent grant {entry}` agrees, `accord consent refuse {entry}` refuses")]
+    #[error(
+        "you have not decided about `{entry}` yet. `accord consent grant {entry}` agrees, `accord consent refuse {entry}` refuses"
+    )]
     Undecided {
         /// Which entry.
         entry: EntryKey,

@@ -68,7 +68,8 @@ impl Signer for ExampleKey {
 /// # Panics
 /// When the text is no statement.
 pub fn statement(version: &str, text: &str) -> Statement {
-    Statement::join("example", "Example", Publisher::named("Example"), version, &[text]).expect("the example is a statement")
+    Statement::join("example", "Example", Publisher::named("Example"), version, &[text])
+        .expect("the example is a statement")
 }
 
 /// The example statement and a key.

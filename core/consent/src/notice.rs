@@ -35,7 +35,13 @@ impl Notice {
         let fields: Vec<_> = entry
             .fields
             .iter()
-            .map(|field| if field.required { field.code.label().to_owned() } else { format!("{} (optional)", field.code.label()) })
+            .map(|field| {
+                if field.required {
+                    field.code.label().to_owned()
+                } else {
+                    format!("{} (optional)", field.code.label())
+                }
+            })
             .collect();
         let mut text = format!("{title}\n");
         let mut line = |label: &str, value: &str| {
@@ -56,7 +62,11 @@ impl Notice {
         line("Kept at", &entry.storage);
         line("Kept for", &entry.retention);
         line("Rules", entry.rules_url.as_deref().unwrap_or_default());
-        let hash = Sha256::new().chain_update(entry.fingerprint().to_string()).chain_update([0]).chain_update(&text).finalize();
+        let hash = Sha256::new()
+            .chain_update(entry.fingerprint().to_string())
+            .chain_update([0])
+            .chain_update(&text)
+            .finalize();
         Self {
             entry: entry.key.clone(),
             title,

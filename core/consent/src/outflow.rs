@@ -105,7 +105,8 @@ impl<W: AsyncWrite + Unpin + Send> Outflow<W> {
     /// and stops hashing here. Call it first with nothing to save the work.
     pub fn note_digest(&mut self, digest: Option<[u8; 32]>) {
         self.hasher = None;
-        self.running.tally.digest = digest.map(|digest| format!("blake3:{}", blake3::Hash::from_bytes(digest).to_hex()));
+        self.running.tally.digest =
+            digest.map(|digest| format!("blake3:{}", blake3::Hash::from_bytes(digest).to_hex()));
     }
 
     /// Notes how many bytes the transport put on the wire for this.

@@ -78,7 +78,11 @@ impl Permit {
     ///
     /// # Errors
     /// [`SendError`]; then nothing left.
-    pub async fn open<W: AsyncWrite + Unpin + Send>(self, to: W, destination: Destination) -> Result<Outflow<W>, SendError> {
+    pub async fn open<W: AsyncWrite + Unpin + Send>(
+        self,
+        to: W,
+        destination: Destination,
+    ) -> Result<Outflow<W>, SendError> {
         let fields = self.fields;
         Ok(Outflow::new(self.begin(destination, fields).await?, to))
     }
@@ -112,7 +116,10 @@ impl Permit {
     async fn begin(self, destination: Destination, fields: FieldSet) -> Result<Running, SendError> {
         // gate-check: destination-recipient
         if destination.recipient != self.to {
-            return Err(SendError::WrongDestination { entry: self.entry.key.clone(), to: destination.recipient.to_string() });
+            return Err(SendError::WrongDestination {
+                entry: self.entry.key.clone(),
+                to: destination.recipient.to_string(),
+            });
         }
         // gate-check: destination-host
         if !destination.host.is_empty() && !goes_through(&self.entry, &destination.host) {
@@ -270,4 +277,3 @@ impl Drop for Running {
         self.gate.ledger.append_later(draft);
     }
 }
-

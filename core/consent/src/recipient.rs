@@ -62,7 +62,8 @@ impl FromStr for RecipientId {
             Some(("network", name)) => name == "lan",
             Some(("device", id)) => DeviceId::new(id).is_ok(),
             Some(("host", host)) => {
-                let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | ':' | '[' | ']');
+                let fits =
+                    |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | ':' | '[' | ']');
                 !host.is_empty() && host.len() <= 261 && host.chars().all(fits)
             }
             _ => false,

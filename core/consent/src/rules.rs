@@ -120,7 +120,8 @@ pub(crate) struct Rule {
 
 impl Rule {
     pub fn new(consent: &Consent) -> Self {
-        let used = (consent.choice == Choice::Once).then(|| Arc::new(AtomicBool::new(consent.state == ConsentState::Used)));
+        let used =
+            (consent.choice == Choice::Once).then(|| Arc::new(AtomicBool::new(consent.state == ConsentState::Used)));
         Self {
             consent: consent.id,
             state: consent.state.clone(),
@@ -251,7 +252,13 @@ impl Rules {
     }
 
     /// Statement → consent → limits. Takes nothing and writes nothing.
-    pub fn judge(&self, owner: Option<&str>, entry: &EntryKey, to: &RecipientId, fields: FieldSet) -> Result<Allowed<'_>, Refusal> {
+    pub fn judge(
+        &self,
+        owner: Option<&str>,
+        entry: &EntryKey,
+        to: &RecipientId,
+        fields: FieldSet,
+    ) -> Result<Allowed<'_>, Refusal> {
         // gate-check: owner
         if owner.is_some_and(|owner| owner != entry.owner()) {
             return Err(Refusal::NotYours { entry: entry.clone(), owner: owner.unwrap_or_default().to_owned() });
@@ -292,11 +299,18 @@ impl Rules {
         }
         // gate-check: lapsed
         if let ConsentState::Lapsed(difference) = &rule.state {
-            return Err(Refusal::Lapsed { entry: entry.clone(), difference: difference.clone(), notice: rules.notice.clone() });
+            return Err(Refusal::Lapsed {
+                entry: entry.clone(),
+                difference: difference.clone(),
+                notice: rules.notice.clone(),
+            });
         }
         // gate-check: expired-for-good
         if rule.state == ConsentState::Expired {
-            return Err(Refusal::Expired { entry: entry.clone(), at: rule.until.or(rule.changed).unwrap_or(rule.decided) });
+            return Err(Refusal::Expired {
+                entry: entry.clone(),
+                at: rule.until.or(rule.changed).unwrap_or(rule.decided),
+            });
         }
         // gate-check: once
         if rule.is_used() {
@@ -331,7 +345,13 @@ mod tests {
         let entry = EntryKey::new("example/hello").unwrap();
         let to: RecipientId = "device:phone".parse().unwrap();
         let fields = FieldSet::one(accord_model::FieldCode::DeviceName);
-        let rule = Rule { state, fields, until: Some(until), decided: Timestamp::now(), ..Arc::into_inner(Rule::unreadable()).unwrap() };
+        let rule = Rule {
+            state,
+            fields,
+            until: Some(until),
+            decided: Timestamp::now(),
+            ..Arc::into_inner(Rule::unreadable()).unwrap()
+        };
         rules.add(&entry, &To::One(to.clone()), Arc::new(rule));
         rules.judge(Some("example"), &entry, &to, fields).map(drop)
     }

@@ -5,8 +5,8 @@ mod common;
 use std::{net::Ipv4Addr, time::Duration};
 
 use accord_consent::{
-    Choice, Decision, Destination, Envelope, GateError, GateEvent, Personal, RecipientId, RecordKind, Refusal, SendError, To, example,
-    outlet,
+    Choice, Decision, Destination, Envelope, GateError, GateEvent, Personal, RecipientId, RecordKind, Refusal,
+    SendError, To, example, outlet,
 };
 use accord_model::{EntryKey, FieldCode, FieldSet};
 use accord_store::rusqlite::Connection;
@@ -115,7 +115,9 @@ fn a_widened_entry_lapses_with_the_difference_shown_and_others_do_not() {
     let lapsed = home.gate.adopt(example::statement("2", &wider)).unwrap();
     assert_eq!(lapsed.iter().map(|consent| &consent.entry).collect::<Vec<_>>(), [&hello()]);
     let home = home.reopen();
-    let Refusal::Lapsed { difference, .. } = refusal(&home, name_field()) else { panic!("{:?}", refusal(&home, name_field())) };
+    let Refusal::Lapsed { difference, .. } = refusal(&home, name_field()) else {
+        panic!("{:?}", refusal(&home, name_field()))
+    };
     assert!(difference.contains("location"), "{difference}");
     assert!(home.bound.check(&beacon(), &RecipientId::lan(), FieldSet::EMPTY).is_ok());
 }
@@ -250,7 +252,8 @@ async fn a_withdrawal_while_the_intent_is_written_stops_the_first_byte() {
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
     let busy = Connection::open(home.dir.path().join("ledger.db")).unwrap();
     busy.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let sealing = tokio::spawn(async move { permit.seal(Envelope::new().text("name", &name()), to_phone()).await.err() });
+    let sealing =
+        tokio::spawn(async move { permit.seal(Envelope::new().text("name", &name()), to_phone()).await.err() });
     tokio::time::sleep(Duration::from_millis(100)).await;
     let gate = home.gate.clone();
     let withdrawing = tokio::task::spawn_blocking(move || gate.withdraw(consent.id).map(drop));

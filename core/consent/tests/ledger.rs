@@ -174,7 +174,10 @@ async fn lists_search_and_export_agree() {
     for (line, seq) in String::from_utf8(export).unwrap().lines().zip(0..) {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["record"]["seq"], seq);
-        assert_eq!(tree::leaf_hash(line["leaf"].as_str().unwrap().as_bytes()).to_string(), line["record"]["hash"].as_str().unwrap());
+        assert_eq!(
+            tree::leaf_hash(line["leaf"].as_str().unwrap().as_bytes()).to_string(),
+            line["record"]["hash"].as_str().unwrap()
+        );
     }
 }
 
@@ -220,7 +223,9 @@ async fn no_byte_leaves_when_the_intent_cannot_be_written() {
     home.agree();
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
     let other = Connection::open(home.gate.ledger().path()).unwrap();
-    other.execute_batch("CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'disk full'); END").unwrap();
+    other
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .unwrap();
     let outcome = permit.seal(Envelope::new().text("name", &name()), to_phone()).await;
     assert!(matches!(outcome.err(), Some(SendError::Ledger(_))));
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
@@ -301,15 +306,25 @@ async fn a_leaf_changed_together_with_its_hashes_does_not_fit_the_signed_head() 
     // Rewrites record 6 and rebuilds the whole tree, as one could who has the file but not the key.
     let leaf: Vec<u8> = connection.query_row("SELECT leaf FROM record WHERE seq = 6", [], |row| row.get(0)).unwrap();
     let leaf = String::from_utf8(leaf).unwrap().replace("\"bytes\":18", "\"bytes\":1").into_bytes();
-    connection.execute("UPDATE record SET leaf = ?1, hash = ?2 WHERE seq = 6", params![leaf, tree::leaf_hash(&leaf).0]).unwrap();
+    connection
+        .execute("UPDATE record SET leaf = ?1, hash = ?2 WHERE seq = 6", params![leaf, tree::leaf_hash(&leaf).0])
+        .unwrap();
     let hashes: Vec<[u8; 32]> = connection
-        .prepare("SELECT hash FROM record ORDER BY seq").unwrap()
-        .query_map([], |row| row.get(0)).unwrap()
-        .map(Result::unwrap).collect();
+        .prepare("SELECT hash FROM record ORDER BY seq")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let mut frontier = tree::Frontier::default();
     for hash in hashes {
         frontier.push(Hash(hash), |level, index, hash| {
-            connection.execute("UPDATE node SET hash = ?3 WHERE level = ?1 AND idx = ?2", params![level, index as i64, hash.0]).unwrap();
+            connection
+                .execute(
+                    "UPDATE node SET hash = ?3 WHERE level = ?1 AND idx = ?2",
+                    params![level, index as i64, hash.0],
+                )
+                .unwrap();
         });
     }
     drop(connection);
@@ -347,7 +362,10 @@ async fn a_device_that_rewrites_its_history_is_found_out() {
     let size = keeper.gate.ledger().witness_size(&peer).unwrap().unwrap();
     let proof = honest.gate.ledger().prove_consistency(size, second.size).unwrap();
     keeper.gate.ledger().witness(&peer, &key(), second.note(), Some(&proof)).unwrap();
-    assert!(matches!(keeper.gate.ledger().witness(&peer, &key(), first.note(), None), Err(LedgerError::Rewritten { .. })), "it shrank");
+    assert!(
+        matches!(keeper.gate.ledger().witness(&peer, &key(), first.note(), None), Err(LedgerError::Rewritten { .. })),
+        "it shrank"
+    );
 
     let liar = full_home().await;
     for _ in 0..3 {
@@ -374,6 +392,17 @@ async fn erased_details_are_gone_and_the_tree_is_whole() {
     assert!(tree::verify_inclusion(&erased.hash, erased.seq, head.size, &path, &head.root));
     let report = Ledger::verify(ledger.path(), Some(&key())).unwrap();
     assert!(report.ok(), "{:?}", report.problems);
+    let on_disk = |text: &str| {
+        ["ledger.db", "ledger.db-wal"].iter().any(|file| {
+            let bytes = std::fs::read(home.dir.path().join(file)).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    };
+    assert!(on_disk("192.0.2.7"));
+    let all: Vec<u64> = (0..head.size).collect();
+    ledger.erase(&all).unwrap();
+    assert!(!on_disk("192.0.2.7"), "not in the file and not in its log");
+    assert!(Ledger::verify(ledger.path(), Some(&key())).unwrap().ok());
 }
 
 #[tokio::test]
@@ -390,7 +419,10 @@ fn a_damaged_decision_counts_as_a_no_and_casts_doubt_on_any() {
     home.grant(&hello(), To::Any, accord_consent::Choice::Always).unwrap();
     home.agree();
     for (sql, doubted) in [
-        ("UPDATE consent SET body = replace(CAST(body AS TEXT), 'given', 'givem') WHERE recipient = 'device:phone'", "hello"),
+        (
+            "UPDATE consent SET body = replace(CAST(body AS TEXT), 'given', 'givem') WHERE recipient = 'device:phone'",
+            "hello",
+        ),
         ("UPDATE consent SET recipient = 'device:phome' WHERE recipient = 'device:phone'", "hello"),
         ("UPDATE consent SET entry = 'example/hallo' WHERE recipient = 'device:phone'", "every entry"),
     ] {

@@ -11,11 +11,22 @@ use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Grant { to: Option<bool>, choice: Choice },
-    Withdraw { to: Option<bool> },
+    Grant {
+        to: Option<bool>,
+        choice: Choice,
+    },
+    Withdraw {
+        to: Option<bool>,
+    },
     /// With `file.name`, `location` declared.
-    Statement { file_name: bool, location: bool },
-    Send { phone: bool, file_name: bool },
+    Statement {
+        file_name: bool,
+        location: bool,
+    },
+    Send {
+        phone: bool,
+        file_name: bool,
+    },
     Restart,
 }
 

@@ -123,9 +123,9 @@ impl StoreError {
         let path = path.to_owned();
         match error.sqlite_error_code() {
             Some(Code::NotADatabase | Code::DatabaseCorrupt) => Self::Corrupt { path, message: error.to_string() },
-            Some(Code::ReadOnly | Code::DiskFull | Code::SystemIoFailure | Code::PermissionDenied | Code::CannotOpen) => {
-                Self::NotWritable { path, message: error.to_string() }
-            }
+            Some(
+                Code::ReadOnly | Code::DiskFull | Code::SystemIoFailure | Code::PermissionDenied | Code::CannotOpen,
+            ) => Self::NotWritable { path, message: error.to_string() },
             _ => Self::Sql { path, cause: Arc::new(error) },
         }
     }
@@ -163,6 +163,20 @@ impl Db {
         let rollbacks = Arc::new(AtomicU64::new(0));
         let writer = Writer::start(path, connection, options, rollbacks.clone())?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default(), rollbacks }) })
+    }
+
+    /// Moves what was committed from the write-ahead log into the file and empties the log, so that
+    /// what was deleted is on the disk no more (deleted rows are overwritten).
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let settle = || {
+            let connection = Connection::open(&self.inner.path)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        settle().map_err(|error| StoreError::from_sql(&self.inner.path, error))
     }
 
     /// Where the database is.
@@ -288,7 +302,8 @@ fn prepare(path: &Path, migrations: &[&str], durability: Durability) -> Result<C
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.execute_batch("CREATE TABLE IF NOT EXISTS migration(version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")?;
+    connection
+        .execute_batch("CREATE TABLE IF NOT EXISTS migration(version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)")?;
     let found: u32 = connection.query_row("SELECT coalesce(max(version), 0) FROM migration", [], |row| row.get(0))?;
     let found = found as usize;
     if found > migrations.len() {
@@ -297,7 +312,10 @@ fn prepare(path: &Path, migrations: &[&str], durability: Durability) -> Result<C
     for (index, sql) in migrations.iter().enumerate().skip(found) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
-        transaction.execute("INSERT INTO migration VALUES (?1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))", [(index + 1) as u32])?;
+        transaction.execute(
+            "INSERT INTO migration VALUES (?1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+            [(index + 1) as u32],
+        )?;
         transaction.commit()?;
     }
     // A database that cannot be written is found out now, not at the first disclosure.

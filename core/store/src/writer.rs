@@ -66,7 +66,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn start(path: &Path, connection: Connection, options: Options, rollbacks: Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub fn start(
+        path: &Path,
+        connection: Connection,
+        options: Options,
+        rollbacks: Arc<AtomicU64>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("accord-store".into())

@@ -18,8 +18,8 @@ use tokio::sync::{broadcast, watch};
 use refusals::Rolled;
 
 use crate::{
-    Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, Notice, Permit, RecipientId, RecordKind,
-    Refusal, SendError, Signer, To, Which,
+    Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, Notice, Permit, RecipientId,
+    RecordKind, Refusal, SendError, Signer, To, Which,
     chores::Chores,
     consents::{Consents, Damaged},
     ledger::{
@@ -322,7 +322,13 @@ impl BoundGate {
     ///
     /// # Errors
     /// The [`Refusal`]; for [`Refusal::Undecided`] and [`Refusal::Lapsed`] the owner is asked.
-    pub fn permit(&self, entry: &EntryKey, to: &RecipientId, fields: FieldSet, scenario: &str) -> Result<Permit, Refusal> {
+    pub fn permit(
+        &self,
+        entry: &EntryKey,
+        to: &RecipientId,
+        fields: FieldSet,
+        scenario: &str,
+    ) -> Result<Permit, Refusal> {
         let rules = self.inner.rules();
         let refusal = match rules.judge(Some(&self.owner), entry, to, fields) {
             Ok(allowed) if allowed.rule.take() => {
@@ -441,7 +447,11 @@ impl Inner {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.epoch.send_modify(|epoch| *epoch += 1);
-        let ends = book.kept.values().filter(|kept| kept.rule.state == ConsentState::Given).filter_map(|kept| kept.consent.until());
+        let ends = book
+            .kept
+            .values()
+            .filter(|kept| kept.rule.state == ConsentState::Given)
+            .filter_map(|kept| kept.consent.until());
         self.chores.next_end(ends.min());
     }
 
@@ -453,7 +463,6 @@ impl Inner {
             tracing::error!(%error, "the ledger's checkpoint could not be written");
         }
     }
-
 }
 
 impl Drop for Inner {

@@ -24,7 +24,15 @@ pub(super) struct Rolled {
 }
 
 impl Inner {
-    pub(super) fn refused(&self, owner: &Arc<str>, entry: &EntryKey, to: &RecipientId, fields: FieldSet, scenario: &str, refusal: &Refusal) {
+    pub(super) fn refused(
+        &self,
+        owner: &Arc<str>,
+        entry: &EntryKey,
+        to: &RecipientId,
+        fields: FieldSet,
+        scenario: &str,
+        refusal: &Refusal,
+    ) {
         let difference = match refusal {
             Refusal::Undecided { .. } => Some(None),
             Refusal::Lapsed { difference, .. } => Some(Some(difference.clone())),

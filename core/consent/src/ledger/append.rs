@@ -29,7 +29,11 @@ impl Tree {
     }
 
     /// Runs on the writer thread, inside the transaction.
-    fn with<T>(&self, connection: &Connection, change: impl FnOnce(&mut Frontier) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn with<T>(
+        &self,
+        connection: &Connection,
+        change: impl FnOnce(&mut Frontier) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let undone = self.rollbacks.load(Ordering::Acquire);
         let mut frontier = match kept.take() {
@@ -46,7 +50,9 @@ impl Tree {
             let seq = frontier.size();
             let public = &record.public;
             connection
-                .prepare_cached("INSERT INTO record(seq, kind, entry, refers, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .prepare_cached(
+                    "INSERT INTO record(seq, kind, entry, refers, leaf, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
                 .execute(params![
                     seq as i64,
                     public.kind.as_str(),
@@ -56,9 +62,12 @@ impl Tree {
                     record.hash.0
                 ])?;
             if let Some(side) = &record.details {
-                connection
-                    .prepare_cached("INSERT INTO details VALUES (?1, ?2, ?3, ?4)")?
-                    .execute(params![seq as i64, side.recipient, side.salt, side.body])?;
+                connection.prepare_cached("INSERT INTO details VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+                    seq as i64,
+                    side.recipient,
+                    side.salt,
+                    side.body
+                ])?;
             }
             match (public.kind, public.refers) {
                 (RecordKind::Intent, _) => {
@@ -72,9 +81,11 @@ impl Tree {
             let mut nodes = Vec::new();
             frontier.push(record.hash, |level, index, hash| nodes.push((level, index, hash)));
             for (level, index, hash) in nodes {
-                connection
-                    .prepare_cached("INSERT INTO node VALUES (?1, ?2, ?3)")?
-                    .execute(params![level, index as i64, hash.0])?;
+                connection.prepare_cached("INSERT INTO node VALUES (?1, ?2, ?3)")?.execute(params![
+                    level,
+                    index as i64,
+                    hash.0
+                ])?;
             }
             Ok(seq)
         })
@@ -85,7 +96,9 @@ impl Tree {
         let (size, root) = self.with(connection, |frontier| Ok((frontier.size(), frontier.root())))?;
         let last: Option<String> = match size {
             0 => return Ok(None),
-            _ => connection.query_row("SELECT kind FROM record WHERE seq = ?1", [size as i64 - 1], |row| row.get(0)).ok(),
+            _ => {
+                connection.query_row("SELECT kind FROM record WHERE seq = ?1", [size as i64 - 1], |row| row.get(0)).ok()
+            }
         };
         if last.as_deref() == Some(RecordKind::Checkpoint.as_str()) {
             return Ok(None);
@@ -197,6 +210,7 @@ impl Ledger {
             }
             Ok(told)
         })?;
+        db.settle()?;
         told.iter().for_each(|seq| self.told(RecordKind::Erased, *seq));
         Ok(told.len() as u64)
     }
@@ -208,7 +222,10 @@ impl Ledger {
             open.query_map([], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()
         })?;
         for seq in open {
-            self.append_blocking(broken_off(seq as u64, "interrupted: the hub ended before this was closed; how much left is not known"))?;
+            self.append_blocking(broken_off(
+                seq as u64,
+                "interrupted: the hub ended before this was closed; how much left is not known",
+            ))?;
         }
         Ok(())
     }

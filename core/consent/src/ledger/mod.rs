@@ -101,13 +101,20 @@ struct Inner {
 }
 
 enum Sink {
-    Stored { db: Db, tree: Arc<append::Tree> },
+    Stored {
+        db: Db,
+        tree: Arc<append::Tree>,
+    },
     #[cfg(feature = "volatile")]
     Memory(Mutex<tree::Frontier>),
 }
 
 impl Ledger {
-    pub(crate) fn open(path: &Path, signer: Arc<dyn Signer>, events: broadcast::Sender<GateEvent>) -> Result<Self, LedgerError> {
+    pub(crate) fn open(
+        path: &Path,
+        signer: Arc<dyn Signer>,
+        events: broadcast::Sender<GateEvent>,
+    ) -> Result<Self, LedgerError> {
         let db = Db::open(path, SCHEMA, Options { durability: Durability::Full, ..Options::default() })?;
         let origin = checkpoint::origin(&signer.public());
         let origin = db.write_blocking(move |c| {
@@ -133,7 +140,9 @@ impl Ledger {
     pub(crate) fn volatile(signer: Arc<dyn Signer>, events: broadcast::Sender<GateEvent>) -> Self {
         let origin = checkpoint::origin(&signer.public());
         let sink = Sink::Memory(Mutex::default());
-        Self { inner: Arc::new(Inner { sink, path: PathBuf::new(), signer, origin, events, on_record: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner { sink, path: PathBuf::new(), signer, origin, events, on_record: Mutex::default() }),
+        }
     }
 
     /// [`verify`]: the check of a stored ledger without a hub.

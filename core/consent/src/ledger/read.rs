@@ -3,7 +3,10 @@
 use std::{io::Write, sync::Arc};
 
 use accord_model::EntryKey;
-use accord_store::{StoreError, rusqlite::{self, Row, params}};
+use accord_store::{
+    StoreError,
+    rusqlite::{self, Row, params},
+};
 
 use super::{
     Checkpoint, Head, Ledger, LedgerError, Record, RecordKind, record, stored_node, stored_size,
@@ -91,9 +94,11 @@ impl Ledger {
     /// [`LedgerError::NoRecord`], or as [`Ledger::list`].
     pub fn get(&self, seq: u64) -> Result<Record, LedgerError> {
         let sql = format!("SELECT {COLUMNS} WHERE record.seq = ?1");
-        let stored = self.db()?.read(|connection| match connection.prepare_cached(&sql)?.query_row([seq as i64], Stored::from_row) {
-            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
-            outcome => outcome.map(Some),
+        let stored = self.db()?.read(|connection| {
+            match connection.prepare_cached(&sql)?.query_row([seq as i64], Stored::from_row) {
+                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+                outcome => outcome.map(Some),
+            }
         })?;
         stored.ok_or(LedgerError::NoRecord(seq))?.read()
     }

@@ -43,8 +43,16 @@ pub enum RecordKind {
 impl RecordKind {
     /// Every kind.
     pub const ALL: [Self; 10] = [
-        Self::Statement, Self::NoticeShown, Self::Decision, Self::Intent, Self::Sent, Self::Refused, Self::Received,
-        Self::Error, Self::Checkpoint, Self::Erased,
+        Self::Statement,
+        Self::NoticeShown,
+        Self::Decision,
+        Self::Intent,
+        Self::Sent,
+        Self::Refused,
+        Self::Received,
+        Self::Error,
+        Self::Checkpoint,
+        Self::Erased,
     ];
     /// The word in JSON and on the command line.
     pub const fn as_str(self) -> &'static str {

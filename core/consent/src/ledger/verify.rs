@@ -121,7 +121,8 @@ struct Seen {
 }
 
 fn witnesses(connection: &rusqlite::Connection) -> rusqlite::Result<Vec<Seen>> {
-    let mut statement = connection.prepare("SELECT peer, ours, size, root, note, key FROM witness ORDER BY peer, ours, size")?;
+    let mut statement =
+        connection.prepare("SELECT peer, ours, size, root, note, key FROM witness ORDER BY peer, ours, size")?;
     let rows = statement.query_map([], |row| {
         Ok(Seen {
             peer: row.get(0)?,
@@ -234,7 +235,10 @@ impl Check<'_> {
         let told = match Checkpoint::parse(&seen.note).and_then(|told| told.verify(&seen.key).map(|()| told)) {
             Ok(told) if told.size == seen.size && told.root == seen.root => told,
             Ok(_) | Err(_) => {
-                return self.problem(None, format!("the head that {} witnessed at {} records is damaged", seen.peer, seen.size));
+                return self.problem(
+                    None,
+                    format!("the head that {} witnessed at {} records is damaged", seen.peer, seen.size),
+                );
             }
         };
         if !seen.ours {

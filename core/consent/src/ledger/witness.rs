@@ -34,7 +34,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Note`] when it is not signed by `key`; [`LedgerError::Rewritten`] when it
     /// contradicts what we were told before (the older head is kept as evidence).
-    pub fn witness(&self, peer: &DeviceId, key: &[u8; 32], note: &str, proof: Option<&[Hash]>) -> Result<(), LedgerError> {
+    pub fn witness(
+        &self,
+        peer: &DeviceId,
+        key: &[u8; 32],
+        note: &str,
+        proof: Option<&[Hash]>,
+    ) -> Result<(), LedgerError> {
         let told = Checkpoint::parse(note)?;
         told.verify(key)?;
         let rewritten = |what: String| LedgerError::Rewritten { whose: peer.to_string(), what };

@@ -6,12 +6,23 @@ use tokio::process::Command;
 use super::{OutletError, failed};
 
 /// The programs that may be started, each for something on this machine alone.
-const PROGRAMS: [&str; 8] = ["xdg-open", "wl-copy", "wl-paste", "xclip", "loginctl", "systemctl", "notify-send", "xdg-user-dir"];
+const PROGRAMS: [&str; 8] =
+    ["xdg-open", "wl-copy", "wl-paste", "xclip", "loginctl", "systemctl", "notify-send", "xdg-user-dir"];
 
 /// What a child may know of the environment.
 const PASSED_ON: [&str; 12] = [
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "XDG_SESSION_ID",
-    "XDG_CURRENT_DESKTOP", "DBUS_SESSION_BUS_ADDRESS",
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "XDG_SESSION_ID",
+    "XDG_CURRENT_DESKTOP",
+    "DBUS_SESSION_BUS_ADDRESS",
 ];
 
 /// A child process of one of the known programs, with an empty environment but for the desktop's own

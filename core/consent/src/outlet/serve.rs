@@ -44,10 +44,16 @@ pub struct ServedStream {
 ///
 /// # Errors
 /// [`SendError`]; then nothing is served.
-pub async fn serve(permit: Permit, bind: SocketAddr, recipient_addr: IpAddr, lifetime: Duration) -> Result<Served, SendError> {
+pub async fn serve(
+    permit: Permit,
+    bind: SocketAddr,
+    recipient_addr: IpAddr,
+    lifetime: Duration,
+) -> Result<Served, SendError> {
     let destination = Destination::new(permit.recipient().clone(), recipient_addr.to_string());
     let lease = permit.datagrams(destination).await?;
-    let listener = TcpListener::bind(bind).await.map_err(failed(format!("listening on {bind}"))).map_err(SendError::from)?;
+    let listener =
+        TcpListener::bind(bind).await.map_err(failed(format!("listening on {bind}"))).map_err(SendError::from)?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| SendError::Io(std::io::Error::other(error.to_string())))?;
     let path = format!("/{}", BASE64URL_NOPAD.encode(&secret));
@@ -143,7 +149,11 @@ impl ServedStream {
 }
 
 impl AsyncRead for ServedStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.reader).poll_read(context, buffer)
     }
 }

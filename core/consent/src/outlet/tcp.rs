@@ -42,7 +42,11 @@ pub async fn dial_host(permit: Permit) -> Result<Dialed, SendError> {
     connect(permit, destination, Vec::new()).await
 }
 
-async fn connect(permit: Permit, destination: Destination, mut addresses: Vec<SocketAddr>) -> Result<Dialed, SendError> {
+async fn connect(
+    permit: Permit,
+    destination: Destination,
+    mut addresses: Vec<SocketAddr>,
+) -> Result<Dialed, SendError> {
     let what = format!("connecting to {}", permit.recipient());
     let host = permit.recipient().as_host().map(str::to_owned);
     // The lease-like outflow over nothing makes the intent durable and closes it should dialing fail.
@@ -91,10 +95,16 @@ impl tokio::io::AsyncWrite for Pending {
     ) -> std::task::Poll<std::io::Result<usize>> {
         std::task::Poll::Ready(Err(std::io::ErrorKind::NotConnected.into()))
     }
-    fn poll_flush(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
     }
-    fn poll_shutdown(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
     }
 }

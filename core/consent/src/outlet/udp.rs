@@ -55,7 +55,9 @@ impl DatagramOutlet {
     pub async fn send<T: AsRef<[u8]>>(&self, datagram: &Personal<T>, to: SocketAddr) -> Result<(), SendError> {
         // gate-check: udp-address
         if !self.reaches(to.ip()) {
-            return Err(OutletError::WrongAddress { address: to, recipient: "the permit's recipient".to_owned() }.into());
+            return Err(
+                OutletError::WrongAddress { address: to, recipient: "the permit's recipient".to_owned() }.into()
+            );
         }
         let cancelled = self.lease.cancelled();
         loop {
@@ -118,9 +120,14 @@ impl DatagramOutlet {
 /// True for addresses that do not leave the networks this machine is in.
 fn is_near(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast() || v4.is_private() || v4.is_link_local() || v4.is_loopback(),
+        IpAddr::V4(v4) => {
+            v4.is_multicast() || v4.is_broadcast() || v4.is_private() || v4.is_link_local() || v4.is_loopback()
+        }
         IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unique_local() || (v6.is_multicast() && v6.segments()[0] & 0xf <= 5)
+            v6.is_loopback()
+                || v6.is_unicast_link_local()
+                || v6.is_unique_local()
+                || (v6.is_multicast() && v6.segments()[0] & 0xf <= 5)
         }
     }
 }

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use accord_consent::{
-    BoundGate, Choice, Consent, Decision, Destination, Gate, GateError, Personal, Query, RecipientId, Record, RecordKind, To, example,
+    BoundGate, Choice, Consent, Decision, Destination, Gate, GateError, Personal, Query, RecipientId, Record,
+    RecordKind, To, example,
 };
 use accord_model::{EntryKey, FieldCode, FieldSet};
 
