@@ -44,7 +44,11 @@ impl std::str::FromStr for TransferId {
     type Err = FilesError;
     fn from_str(text: &str) -> Result<Self, FilesError> {
         let id = Self(text.to_owned());
-        if id.bytes().is_some() { Ok(id) } else { Err(FilesError::NoTransfer(accord_model::text::for_screen(text, 40))) }
+        if id.bytes().is_some() {
+            Ok(id)
+        } else {
+            Err(FilesError::NoTransfer(accord_model::text::for_screen(text, 40)))
+        }
     }
 }
 

@@ -101,6 +101,11 @@ impl<R: AsyncRead + Unpin + Send> Intake<R> {
         std::mem::take(&mut self.decoder)
     }
 
+    /// The stream alone, when nothing more is wanted of it.
+    pub fn into_reader(self) -> R {
+        self.reader
+    }
+
     async fn message(&mut self) -> Result<Forward, ReceiveEnd> {
         loop {
             let mut input = self.rest.as_slice();

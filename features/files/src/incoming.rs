@@ -1,0 +1,546 @@
+//! One incoming connection: the offer, the owner's answer, the engine, and what is remembered of it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use accord_consent::{Received as Recorded, RecipientId, ledger::Item as LedgerItem};
+use accord_model::{CallError, DeviceId, Inputs, Outputs, Target, Timestamp, Verb, text::for_screen};
+use accord_registry::{ByteStream, PathInfo, ServiceHandler};
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Direction, Item, Kind, MAX_TEXT, State, TransferId};
+use crate::block::Pool;
+use crate::book::{Live, Saved};
+use crate::engine::receive::{self, Intake, ReceiveEnd};
+use crate::engine::store::Store;
+use crate::engine::unpack::{Received, Unpacker, check_space};
+use crate::engine::{IDLE, STALL};
+use crate::files::{Inner, new_transfer, remove_partial};
+use crate::outgoing::fields;
+use crate::outlet::{Gated, OpenError, Way};
+use crate::wire::{Back, FailReason, Offer, RefusedReason, StopReason, VERSION};
+
+/// Offers that may wait at once, of all devices.
+const OFFERS: usize = 64;
+/// How long an older connection of the same transfer may take to let go.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Answers for the service `files`.
+pub(crate) struct Handler(pub Weak<Inner>);
+
+#[async_trait]
+impl ServiceHandler for Handler {
+    async fn asked(&self, _: DeviceId, _: Target, _: Verb) -> Result<Outputs, CallError> {
+        Err(CallError::Unsupported("files come on a stream".to_owned()))
+    }
+
+    async fn stream(&self, from: DeviceId, _: Target, _: Inputs, stream: ByteStream) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let ByteStream { reader, writer, path } = stream;
+        match Intake::open(reader).await {
+            Ok((intake, offer)) => {
+                let way = Way::receive(&inner.gate, &from);
+                let (writer, sink) = (Mutex::new(Some(writer)), Mutex::new(None));
+                Incoming { inner, from, offer, way, path, writer, sink, pool: Pool::default() }.run(intake).await;
+            }
+            Err(end) => tracing::info!(device = %from, ?end, "a stream without an offer"),
+        }
+    }
+}
+
+struct Incoming {
+    inner: Arc<Inner>,
+    from: DeviceId,
+    offer: Offer,
+    way: Way,
+    path: PathInfo,
+    // Mutexes only because the boxed writer is not `Sync`; never contended.
+    writer: Mutex<Option<Writer>>,
+    sink: Mutex<Option<Gated>>,
+    pool: Pool,
+}
+
+fn inside<T>(mutex: &mut Mutex<T>) -> &mut T {
+    mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of a transfer when it is offered.
+enum Known {
+    New,
+    Accepted,
+    Done(Received),
+    Refused,
+    Cancelled,
+}
+
+impl Incoming {
+    fn id(&self) -> TransferId {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.offer.transfer);
+        hash.update(self.from.as_str().as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+        TransferId::of(&id)
+    }
+
+    async fn run(mut self, mut intake: Intake<Reader>) {
+        if self.offer.version != VERSION {
+            return self.no(intake, RefusedReason::Version).await;
+        }
+        let id = self.id();
+        let Some((cancel, session, turn)) = self.take_over(&id).await else { return };
+        let known = self.known(&id);
+        let accepted = match known {
+            Known::Refused => return self.no(intake, RefusedReason::Owner).await,
+            Known::Cancelled => return self.word(intake, Back::Failed(FailReason::Cancelled)).await,
+            Known::Done(received) => return self.done_before(intake, &received).await,
+            Known::Accepted => true,
+            Known::New => match self.enter(&id, &cancel, &session) {
+                Ok(()) => false,
+                Err(reason) => return self.no(intake, reason).await,
+            },
+        };
+        let yes = tokio::select! {
+            yes = self.decide(&id, &mut intake, accepted) => yes,
+            () = cancel.cancelled() => Some(Err(RefusedReason::Owner)),
+            () = session.cancelled() => return,
+        };
+        match yes {
+            None => {}
+            Some(Ok(())) => self.receive(&id, intake, &cancel, session, turn).await,
+            Some(Err(reason)) => {
+                let (state, why) = match reason {
+                    RefusedReason::NoAnswer => (State::Refused, "not answered in time"),
+                    _ if cancel.is_cancelled() => (State::Cancelled, "you cancelled it"),
+                    _ => (State::Refused, "you refused it"),
+                };
+                self.inner.end(&id, state, Some(why.to_owned())).await;
+                let inbox = self.inner.book().get(&id).map(|live| live.saved.inbox.clone());
+                remove_partial(inbox.unwrap_or_else(|| self.inner.inbox()), id).await;
+                self.no(intake, reason).await;
+            }
+        }
+    }
+
+    /// Waits until no other connection works on this transfer.
+    async fn take_over(
+        &self,
+        id: &TransferId,
+    ) -> Option<(CancellationToken, CancellationToken, Option<tokio::sync::OwnedMutexGuard<()>>)> {
+        let found = self.inner.book().get_mut(id).map(|live| {
+            live.session.cancel();
+            live.session = CancellationToken::new();
+            (live.cancel.clone(), live.session.clone(), live.turn.clone())
+        });
+        let Some((cancel, session, turn)) = found else {
+            return Some((CancellationToken::new(), CancellationToken::new(), None));
+        };
+        let turn = tokio::time::timeout(TAKE_OVER, turn.lock_owned()).await.ok()?;
+        Some((cancel, session, Some(turn)))
+    }
+
+    fn known(&self, id: &TransferId) -> Known {
+        let book = self.inner.book();
+        let Some(live) = book.get(id) else { return Known::New };
+        let transfer = &live.saved.transfer;
+        match transfer.state {
+            State::Done => Known::Done(Received {
+                files: transfer.files_done,
+                bytes: transfer.bytes_done,
+                failed_count: transfer.skipped_count,
+                ..Received::default()
+            }),
+            State::Refused if transfer.message.as_deref() == Some("you refused it") => Known::Refused,
+            State::Cancelled => Known::Cancelled,
+            _ if live.saved.accepted => Known::Accepted,
+            _ => Known::New,
+        }
+    }
+
+    /// Puts the offer on the list.
+    fn enter(
+        &self,
+        id: &TransferId,
+        cancel: &CancellationToken,
+        session: &CancellationToken,
+    ) -> Result<(), RefusedReason> {
+        let mut book = self.inner.book();
+        let waits = |live: &&Live| {
+            live.saved.transfer.direction == Direction::In
+                && !live.saved.accepted
+                && !live.saved.transfer.state.is_over()
+        };
+        let others: Vec<_> = book.values().filter(waits).filter(|live| live.saved.transfer.id != *id).collect();
+        let of_device = others.iter().filter(|live| live.saved.transfer.device == self.from).count();
+        if others.len() >= OFFERS || of_device >= self.inner.config.offers_per_device {
+            return Err(RefusedReason::Busy);
+        }
+        let mut transfer = new_transfer(id.clone(), Direction::In, self.from.clone(), self.offer.kind, State::Offered);
+        transfer.items = self
+            .offer
+            .preview
+            .iter()
+            .map(|item| Item { name: for_screen(&item.name, 255), size: item.size, folder: item.folder })
+            .collect();
+        (transfer.files_total, transfer.bytes_total) = (self.offer.files, self.offer.bytes);
+        transfer.exact = self.offer.exact;
+        transfer.deadline = Some(Timestamp::now() + self.inner.config.answer_within);
+        let saved = Saved {
+            transfer,
+            wire: self.offer.transfer,
+            paths: Vec::new(),
+            stream: None,
+            accepted: false,
+            inbox: self.inner.inbox(),
+            touched: Timestamp::now(),
+        };
+        let earlier = book.remove(id);
+        let mut live = Live::new(saved);
+        if let Some(earlier) = earlier {
+            live.turn = earlier.turn;
+        }
+        live.cancel = cancel.clone();
+        live.session = session.clone();
+        book.insert(id.clone(), live);
+        Ok(())
+    }
+
+    /// Opens the way back, if the owner agreed to answer this device.
+    async fn open(&mut self) {
+        if self.sink().is_some() || self.way.check_and_ask().is_err() {
+            return;
+        }
+        let writer = inside(&mut self.writer).take();
+        if let Some(writer) = writer {
+            match self.way.open(writer, &self.path).await {
+                Ok(sink) => *self.sink() = Some(sink),
+                Err(OpenError::Refused(refusal)) => tracing::warn!(%refusal, "an offer cannot be answered"),
+                Err(OpenError::Send(error)) => tracing::warn!(%error, "an offer cannot be answered"),
+            }
+        }
+    }
+
+    fn sink(&mut self) -> &mut Option<Gated> {
+        inside(&mut self.sink)
+    }
+
+    /// The owner's answer. `None`: the sender is gone.
+    async fn decide(
+        &mut self,
+        id: &TransferId,
+        intake: &mut Intake<Reader>,
+        accepted: bool,
+    ) -> Option<Result<(), RefusedReason>> {
+        let (answer, mut answered) = oneshot::channel();
+        let mut yes = accepted || self.inner.config.policy.accepts(&self.from);
+        self.inner.change(id, |live| {
+            live.running = true;
+            live.answer = (!yes).then_some(answer);
+            live.saved.transfer.state = State::Offered;
+            live.saved.transfer.finished = None;
+            live.saved.transfer.carrier = Some(self.path.carrier.clone());
+        });
+        self.inner.save(id).await;
+        let deadline = Instant::now() + self.inner.config.answer_within;
+        let mut tick = tokio::time::interval(IDLE);
+        loop {
+            self.open().await;
+            let open = self.sink().is_some();
+            if yes && open {
+                self.inner.change(id, |live| {
+                    live.saved.accepted = true;
+                    live.saved.transfer.deadline = None;
+                });
+                return Some(Ok(()));
+            }
+            if !open && inside(&mut self.writer).is_none() {
+                self.away(id, "the answer could not be sent").await;
+                return None;
+            }
+            let message = (!open).then(|| format!("waits for your consent to `{}`", self.way.entry));
+            if self.inner.book().get(id).is_some_and(|live| live.saved.transfer.message != message) {
+                self.inner.change(id, |live| live.saved.transfer.message = message);
+            }
+            tokio::select! {
+                outcome = &mut answered, if !yes => match outcome {
+                    Ok(true) => yes = true,
+                    Ok(false) => return Some(Err(RefusedReason::Owner)),
+                    Err(_) => return None,
+                },
+                end = intake.until_gone() => {
+                    match end {
+                        ReceiveEnd::Stopped(StopReason::Cancelled) => {
+                            self.inner.end(id, State::Cancelled, Some("the sender cancelled it".to_owned())).await;
+                        }
+                        end => self.away(id, &in_words(&end)).await,
+                    }
+                    return None;
+                }
+                () = tokio::time::sleep_until(deadline) => return Some(Err(RefusedReason::NoAnswer)),
+                () = self.way.allowed(), if !open => {}
+                _ = tick.tick() => {
+                    if let Some(sink) = inside(&mut self.sink)
+                        && receive::answer(sink, &self.pool, &Back::Waiting).await.is_err()
+                    {
+                        self.away(id, "the connection broke").await;
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sender is away; it may come back.
+    async fn away(&self, id: &TransferId, why: &str) {
+        self.inner.change(id, |live| {
+            live.running = false;
+            live.answer = None;
+            live.saved.transfer.state = State::Paused;
+            live.saved.transfer.deadline = None;
+            live.saved.transfer.message = Some(format!("{why}; goes on when the sender is back"));
+        });
+        self.inner.save(id).await;
+    }
+
+    async fn receive(
+        mut self,
+        id: &TransferId,
+        mut intake: Intake<Reader>,
+        cancel: &CancellationToken,
+        session: CancellationToken,
+        turn: Option<tokio::sync::OwnedMutexGuard<()>>,
+    ) {
+        let Some(mut sink) = self.sink().take() else { return };
+        let Some((turn, progress, inbox)) = self.turn(id, turn).await else { return };
+        let opened = tokio::task::spawn_blocking({
+            let (inbox, id, offer) = (inbox.clone(), id.clone(), self.offer.clone());
+            move || {
+                let mut store = Store::open(&inbox, id.as_str())?;
+                let space = check_space(&mut store, &offer);
+                let partial = store.partial();
+                Ok::<_, std::io::Error>((store, partial, space))
+            }
+        });
+        let opened = self.keep_waiting(&mut sink, opened).await;
+        let ready = match opened {
+            Ok((store, partial, Ok(()))) => Ok((store, partial)),
+            Ok((_, _, Err(failure))) => Err(ReceiveEnd::from(failure)),
+            Err(error) => {
+                Err(ReceiveEnd::Failed(FailReason::Disk, format!("{} cannot be used: {error}", inbox.display())))
+            }
+        };
+        let (end, intake_or_reader) = match ready {
+            Err(end) => (end, None),
+            Ok((store, partial)) => {
+                let have: Vec<_> = store.held.keys().copied().collect();
+                match receive::accept(&mut sink, &self.pool, &have, partial).await {
+                    Err(error) => (error.into(), None),
+                    Ok(()) => {
+                        progress.total(self.offer.files, self.offer.bytes, self.offer.exact);
+                        progress.clear_skipped();
+                        self.inner.set(id, State::Running, None);
+                        let _telling = self.inner.tell_progress(id);
+                        let unpacker = Unpacker::new(store, intake.decoder(), &self.offer, progress);
+                        let either = either(cancel.clone(), session.clone());
+                        let (end, reader) = receive::run(intake, &mut sink, &self.pool, unpacker, &either, turn).await;
+                        (end, Some(reader))
+                    }
+                }
+            }
+        };
+        if session.is_cancelled() && !cancel.is_cancelled() && !matches!(end, ReceiveEnd::Received(_)) {
+            // A newer connection goes on, or the hub ends.
+            let _ = sink.close(Err("taken over".to_owned())).await;
+            return;
+        }
+        self.over(id, end, sink, intake_or_reader, &inbox).await;
+    }
+
+    async fn turn(
+        &self,
+        id: &TransferId,
+        turn: Option<tokio::sync::OwnedMutexGuard<()>>,
+    ) -> Option<(tokio::sync::OwnedMutexGuard<()>, Arc<crate::engine::Progress>, std::path::PathBuf)> {
+        let (lock, progress, inbox) = {
+            let book = self.inner.book();
+            let live = book.get(id)?;
+            (live.turn.clone(), live.progress.clone(), live.saved.inbox.clone())
+        };
+        let turn = match turn {
+            Some(turn) => turn,
+            None => lock.lock_owned().await,
+        };
+        Some((turn, progress, inbox))
+    }
+
+    /// Tells the sender to wait while what is here is read.
+    async fn keep_waiting<T>(
+        &self,
+        sink: &mut Gated,
+        task: tokio::task::JoinHandle<std::io::Result<T>>,
+    ) -> std::io::Result<T> {
+        let mut task = std::pin::pin!(task);
+        loop {
+            match tokio::time::timeout(IDLE, &mut task).await {
+                Ok(outcome) => return outcome.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into())),
+                Err(_) => {
+                    let _ = receive::answer(sink, &self.pool, &Back::Waiting).await;
+                }
+            }
+        }
+    }
+
+    async fn over(&self, id: &TransferId, end: ReceiveEnd, mut sink: Gated, reader: Option<Reader>, inbox: &Path) {
+        let message = in_words(&end);
+        let (record, keep) = match end {
+            ReceiveEnd::Received(received) => {
+                self.inner.received(id, &received).await;
+                if let Some(mut reader) = reader {
+                    receive::acknowledge(&mut sink, &self.pool, &mut reader, &received).await;
+                }
+                self.record(id, &received).await;
+                (Ok(()), false)
+            }
+            ReceiveEnd::Failed(reason, _) => {
+                if reader.is_none() {
+                    let _ = receive::answer(&mut sink, &self.pool, &Back::Failed(reason)).await;
+                }
+                self.inner.end(id, State::Failed, Some(message.clone())).await;
+                (Err(message), matches!(reason, FailReason::NoSpace { .. } | FailReason::Disk))
+            }
+            ReceiveEnd::Stopped(reason) => {
+                let state = if reason == StopReason::Cancelled { State::Cancelled } else { State::Failed };
+                self.inner.end(id, state, Some(message.clone())).await;
+                (Ok(()), reason == StopReason::Withdrawn)
+            }
+            ReceiveEnd::Cancelled => {
+                self.inner.end(id, State::Cancelled, Some(message.clone())).await;
+                (Ok(()), false)
+            }
+            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) => {
+                self.inner.end(id, State::Failed, Some(message.clone())).await;
+                (Err(message), true)
+            }
+            ReceiveEnd::Broken(_) => {
+                self.away(id, &message).await;
+                (Err(message), true)
+            }
+        };
+        if let Err(error) = sink.close(record).await {
+            tracing::warn!(%error, "the end of a transfer could not be recorded");
+        }
+        if !keep {
+            remove_partial(inbox.to_owned(), id.clone()).await;
+        }
+    }
+
+    /// What came in, for the ledger.
+    async fn record(&self, id: &TransferId, received: &Received) {
+        let Some(transfer) = self.inner.book().get_mut(id).map(Live::view) else { return };
+        let item = |item: &Item| LedgerItem { name: item.name.clone(), size: item.size.unwrap_or(0), digest: None };
+        let recorded = Recorded {
+            entry: Some(self.way.entry.clone()),
+            from: RecipientId::device(&self.from),
+            address: self.path.address.clone(),
+            fields: fields(transfer.kind),
+            bytes: received.bytes,
+            scenario: "on.receive".to_owned(),
+            items: transfer.items.iter().map(item).collect(),
+        };
+        if let Err(error) = self.inner.gate.received(recorded).await {
+            tracing::error!(%error, "what was received could not be recorded");
+        }
+    }
+
+    async fn done_before(self, intake: Intake<Reader>, received: &Received) {
+        let done = Back::Done {
+            files: received.files,
+            bytes: received.bytes,
+            failed: Vec::new(),
+            failed_count: received.failed_count,
+        };
+        self.word(intake, done).await;
+    }
+
+    async fn no(self, intake: Intake<Reader>, reason: RefusedReason) {
+        self.word(intake, Back::Refused(reason)).await;
+    }
+
+    /// Says one last word, if the owner agreed to answer at all.
+    async fn word(mut self, intake: Intake<Reader>, word: Back) {
+        self.open().await;
+        let Some(mut sink) = self.sink().take() else { return };
+        receive::last_word(&mut sink, &self.pool, &mut intake.into_reader(), &word).await;
+        let _ = sink.close(Ok(())).await;
+    }
+}
+
+/// Cancelled with either.
+fn either(one: CancellationToken, other: CancellationToken) -> CancellationToken {
+    let both = one.child_token();
+    let out = both.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = other.cancelled() => both.cancel(),
+            () = both.cancelled() => {}
+            // No connection works longer than this without either.
+            () = tokio::time::sleep(STALL * 20_000) => {}
+        }
+    });
+    out
+}
+
+fn in_words(end: &ReceiveEnd) -> String {
+    match end {
+        ReceiveEnd::Received(received) if received.failed_count > 0 => {
+            format!("done, but {} items were not taken", received.failed_count)
+        }
+        ReceiveEnd::Received(_) => "done".to_owned(),
+        ReceiveEnd::Failed(_, message) => message.clone(),
+        ReceiveEnd::Stopped(StopReason::Cancelled) => "the sender cancelled it".to_owned(),
+        ReceiveEnd::Stopped(StopReason::Withdrawn) => "the sender stopped: it no longer shares this".to_owned(),
+        ReceiveEnd::Stopped(StopReason::Failed) => "the sender stopped".to_owned(),
+        ReceiveEnd::Withdrawn(_) => "consent withdrawn".to_owned(),
+        ReceiveEnd::Denied(why) => why.clone(),
+        ReceiveEnd::Cancelled => "you cancelled it".to_owned(),
+        ReceiveEnd::Broken(why) => format!("the sender stopped or the link broke ({why})"),
+    }
+}
+
+impl Inner {
+    /// An incoming transfer is complete; remembered before the sender is told.
+    pub(crate) async fn received(&self, id: &TransferId, received: &Received) {
+        let kind = self.book().get(id).map(|live| live.saved.transfer.kind);
+        let text = match (kind, received.saved_to.first()) {
+            (Some(Kind::Text | Kind::Url), Some(path)) => read_text(path.clone()).await,
+            _ => None,
+        };
+        self.change(id, |live| {
+            live.progress.total(received.files, received.bytes, true);
+            live.progress.at(received.files, received.bytes);
+            live.saved.transfer.saved_to = received.saved_to.clone();
+            live.saved.transfer.text = text;
+        });
+        let message =
+            (received.failed_count > 0).then(|| format!("done, but {} items were not taken", received.failed_count));
+        self.end(id, State::Done, message).await;
+    }
+}
+
+async fn read_text(path: std::path::PathBuf) -> Option<String> {
+    use std::io::Read;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(MAX_TEXT as u64).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    });
+    read.await.ok()?.ok()
+}

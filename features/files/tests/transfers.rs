@@ -1,0 +1,242 @@
+//! Transfers between two hubs with gate, ledger and state folders of their own.
+
+mod hubs;
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use accord_consent::{Choice, Query, RecipientId, RecordKind, To};
+use accord_files::{Items, SendRequest, State, TransferId};
+use accord_model::{EntryKey, FieldCode, FieldSet};
+use hubs::{Home, Hub, id};
+
+fn send(hub: &Hub, items: Items) -> TransferId {
+    hub.run(hub.files.send(SendRequest { device: id("b"), items })).unwrap()
+}
+
+fn kinds(hub: &Hub) -> Vec<RecordKind> {
+    let records = hub.gate.ledger().list(&Query { limit: Some(1000), ..Query::default() }).unwrap();
+    records.iter().rev().map(|record| record.public.kind).collect()
+}
+
+#[test]
+fn an_offer_waits_for_the_owner_and_then_arrives_and_is_recorded() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    let file = home.file("holiday.jpg", 2_000_000);
+    let out = send(&a, Items::Paths(vec![file.clone()]));
+    a.until(&out, State::Offered);
+    let incoming = b.until(&b.first(), State::Offered);
+    assert_eq!((incoming.items[0].name.as_str(), incoming.items[0].size), ("holiday.jpg", Some(2_000_000)));
+    assert!(incoming.deadline.is_some() && !b.inbox().join("holiday.jpg").exists());
+    b.files.accept(&incoming.id, false).unwrap();
+    let sent = a.until(&out, State::Done);
+    let got = b.until(&incoming.id, State::Done);
+    assert_eq!((sent.files_done, sent.bytes_done, got.bytes_done), (1, 2_000_000, 2_000_000));
+    assert_eq!(got.saved_to, [b.inbox().join("holiday.jpg")]);
+    assert_eq!(std::fs::read(&got.saved_to[0]).unwrap(), std::fs::read(&file).unwrap());
+    assert_eq!(sent.carrier.as_deref(), Some("memory"));
+    let records = a.gate.ledger().list(&Query { limit: Some(100), ..Query::default() }).unwrap();
+    let record = records.iter().find(|record| record.public.kind == RecordKind::Sent).expect("a record of what left");
+    assert!(record.public.bytes.unwrap() >= 2_000_000);
+    let all = FieldSet::from_iter([FieldCode::FileName, FieldCode::FileContent, FieldCode::FileMeta]);
+    assert_eq!(record.public.fields, all);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(kinds(&b).contains(&RecordKind::Received), "{:?}", kinds(&b));
+    assert!(!b.inbox().join(".accord-partial").exists());
+}
+
+#[test]
+fn nothing_is_offered_before_the_owner_agrees() {
+    let home = Home::new();
+    let (a, b) = home.hubs();
+    b.decide("files/receive", Choice::Always);
+    b.policy.0.store(true, SeqCst);
+    let out = send(&a, Items::Paths(vec![home.file("f", 10)]));
+    a.until(&out, State::WaitingForConsent);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(b.files.list().is_empty());
+    a.decide("files/send", Choice::Once);
+    a.until(&out, State::Done);
+    a.decide("files/send", Choice::Never);
+    let refused = a.run(a.files.send(SendRequest { device: id("b"), items: Items::Text("x".into()) }));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn a_receiver_that_may_not_answer_says_nothing_until_it_may() {
+    let home = Home::new();
+    let (a, b) = home.hubs();
+    a.decide("files/send", Choice::Always);
+    let out = send(&a, Items::Paths(vec![home.file("f", 10)]));
+    let incoming = b.until_that(&b.first(), |transfer| transfer.message.is_some());
+    assert!(b.files.accept(&incoming.id, false).is_err(), "the owner is asked first");
+    b.decide("files/receive", Choice::Always);
+    b.files.accept(&incoming.id, true).unwrap();
+    a.until(&out, State::Done);
+    assert!(b.policy.0.load(SeqCst), "accepted always");
+}
+
+#[test]
+fn a_refused_offer_is_over_on_both_sides_and_may_be_offered_anew() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    let out = send(&a, Items::Paths(vec![home.file("f", 10)]));
+    let incoming = b.until(&b.first(), State::Offered);
+    b.files.refuse(&incoming.id).unwrap();
+    let sent = a.until(&out, State::Refused);
+    assert!(sent.message.unwrap().contains("said no"));
+    b.until(&incoming.id, State::Refused);
+    b.policy.0.store(true, SeqCst);
+    a.run(a.files.retry(&out)).unwrap();
+    a.until(&out, State::Done);
+    b.run(b.files.remove(&incoming.id)).unwrap();
+    assert!(b.files.get(&incoming.id).is_none());
+}
+
+#[test]
+fn a_withdrawal_stops_a_running_transfer_at_once() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    home.link.hold_after(3_000_000);
+    let out = send(&a, Items::Paths(vec![home.file("big", 8_000_000)]));
+    a.until_that(&out, |transfer| transfer.bytes_done > 0);
+    let begun = std::time::Instant::now();
+    let to = To::One(RecipientId::device(&id("b")));
+    a.gate.withdraw((EntryKey::new("files/send").unwrap(), to)).unwrap();
+    home.link.mend();
+    let failed = a.until(&out, State::Failed);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(failed.message.as_deref(), Some("consent withdrawn"));
+    let stopped = b.until(&b.first(), State::Paused);
+    assert!(stopped.message.unwrap().contains("the sender stopped"));
+    assert!(!b.inbox().join("big").exists());
+}
+
+#[test]
+fn a_broken_link_is_mended_by_itself() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    home.link.break_after(3_000_000);
+    let file = home.file("big", 8_000_000);
+    let out = send(&a, Items::Paths(vec![file.clone()]));
+    a.until(&out, State::Paused);
+    home.link.mend();
+    a.until(&out, State::Done);
+    assert_eq!(std::fs::read(b.inbox().join("big")).unwrap(), std::fs::read(file).unwrap());
+    assert_eq!(b.files.list().len(), 1);
+}
+
+#[test]
+fn a_killed_side_goes_on_where_it_was() {
+    let home = Home::new();
+    let (mut a, mut b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    let file = home.file("big", 12_000_000);
+    home.link.hold_after(2_000_000);
+    let out = send(&a, Items::Paths(vec![file.clone()]));
+    for round in 1..=4_i64 {
+        b.until_that(&b.first(), |transfer| transfer.bytes_done > 0);
+        a.until_that(&out, |transfer| transfer.bytes_done > 0);
+        if round % 2 == 0 {
+            home.link.break_after(0);
+            let again = a.kill();
+            home.link.hold_after(2_000_000);
+            a = again();
+        } else {
+            home.link.break_after(0);
+            let again = b.kill();
+            home.link.hold_after(2_000_000);
+            b = again();
+        }
+    }
+    home.link.mend();
+    home.link.break_after(0);
+    home.link.mend();
+    a.until(&out, State::Done);
+    assert_eq!(std::fs::read(b.inbox().join("big")).unwrap(), std::fs::read(file).unwrap());
+    let names: Vec<_> = std::fs::read_dir(b.inbox()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["big"]);
+}
+
+#[test]
+fn text_and_links_are_shown_and_never_opened() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    let out = send(&a, Items::Text("Grüße\n".into()));
+    a.until(&out, State::Done);
+    let text = b.until(&b.first(), State::Done);
+    assert_eq!((text.text.as_deref(), text.link()), (Some("Grüße\n"), None));
+    assert_eq!(std::fs::read_to_string(&text.saved_to[0]).unwrap(), "Grüße\n");
+    for (url, shown) in
+        [("https://example.org/a?b", true), ("javascript:alert(1)", false), ("file:///etc/passwd", false)]
+    {
+        let out = send(&a, Items::Url(url.into()));
+        a.until(&out, State::Done);
+        let link = b.until(&b.first(), State::Done);
+        assert_eq!((link.text.as_deref(), link.link().is_some()), (Some(url), shown));
+    }
+    let record = a.gate.ledger().list(&Query { limit: Some(100), ..Query::default() }).unwrap();
+    let sent = record.iter().find(|record| record.public.kind == RecordKind::Sent).unwrap();
+    assert_eq!(sent.public.fields, FieldSet::one(FieldCode::TextContent));
+}
+
+#[test]
+fn a_stream_arrives_and_a_broken_one_says_why_it_cannot_go_on() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    let stream =
+        |length: usize| Items::Stream { name: "-".into(), reader: Box::new(std::io::Cursor::new(vec![7; length])) };
+    let out = send(&a, stream(1_500_000));
+    a.until(&out, State::Done);
+    assert_eq!(std::fs::read(b.inbox().join("-")).unwrap(), vec![7; 1_500_000]);
+    home.link.break_after(1_000_000);
+    let out = send(&a, stream(3_000_000));
+    let failed = a.until(&out, State::Failed);
+    assert!(failed.message.unwrap().contains("second time"));
+}
+
+#[test]
+fn either_owner_can_cancel() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    let file = home.file("big", 8_000_000);
+    home.link.hold_after(3_000_000);
+    let out = send(&a, Items::Paths(vec![file.clone()]));
+    let incoming = b.first();
+    b.until_that(&incoming, |transfer| transfer.bytes_done > 0);
+    b.run(b.files.cancel(&incoming)).unwrap();
+    home.link.mend();
+    b.until(&incoming, State::Cancelled);
+    home.link.break_after(0);
+    home.link.mend();
+    let stopped = a.until(&out, State::Cancelled);
+    assert!(stopped.message.unwrap().contains("stopped it"));
+    assert!(!b.inbox().join(".accord-partial").exists());
+    b.policy.0.store(false, SeqCst);
+    let out = send(&a, Items::Paths(vec![file]));
+    a.until(&out, State::Offered);
+    a.run(a.files.cancel(&out)).unwrap();
+    a.until(&out, State::Cancelled);
+    b.until(&b.first(), State::Cancelled);
+}
+
+#[test]
+fn a_device_cannot_flood_the_owner_with_offers() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    let file = home.file("f", 10);
+    let out: Vec<_> = (0..6).map(|_| send(&a, Items::Paths(vec![file.clone()]))).collect();
+    let states = || out.iter().map(|id| a.files.get(id).unwrap().state).collect::<Vec<_>>();
+    let begun = std::time::Instant::now();
+    while states().iter().filter(|state| **state == State::Refused).count() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", states());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(b.files.list().len(), 4);
+}
