@@ -54,7 +54,12 @@ export async function answerPrompt(prompt: Prompt, answer: AnswerPrompt) {
 }
 
 /** “Not now”: nothing is decided, nothing is shared. */
-export const postponePrompt = (prompt: Prompt) => settle(prompt.id, false);
+export function postponePrompt(prompt: Prompt) {
+  if (!waiting.has(prompt.id)) return;
+  settle(prompt.id, false);
+  // The action that asked is given up: the question has no point any more.
+  void del(`/prompts/${id(prompt.id)}`).then(() => promptGone(prompt.id), () => undefined);
+}
 
 export const decide = (decision: Decide) => post<Consent>("/consents", { ...decision, surface: "web" });
 

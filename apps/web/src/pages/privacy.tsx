@@ -122,7 +122,7 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
             {rows.map((consent) => (
               <div key={consent?.id ?? "none"} className="consent" data-testid="consent">
                 <div className="consent-text">
-                  <span className="row-label"><Name>{consent ? consent.to_name : entry.recipient_name}</Name>{!consent && now.length > 0 && <span className="hint"> all others</span>}</span>
+                  <span className="row-label"><Name>{consent && consent.to !== "any" ? consent.to_name : entry.recipient_name}</Name>{!consent && now.length > 0 && <span className="hint"> all others</span>}</span>
                   <span className="hint">
                     {!consent ? "Not decided, so nothing is shared." : <>
                       {stateWords[consent.state]}{consent.state === "given" && consent.until && <> until {date(consent.until)}</>}, decided <Ago time={consent.decided} />
@@ -156,13 +156,14 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
 
 function Decisions({ entries }: { entries: Entry[] }) {
   const all = entries.flatMap((entry) => entry.consents).sort((a, b) => b.decided.localeCompare(a.decided));
+  const recipients = new Map(entries.map((entry) => [entry.key, entry.recipient_name]));
   if (all.length === 0) return <Empty icon="privacy" title="You have not decided anything yet">No decision is a no: nothing is shared.</Empty>;
   return (
     <ul className="stack plain">
       {all.map((consent) => (
         <li key={consent.id} className="card row decision" data-state={consent.state}>
           <div className="row-text">
-            <div className="row-label"><Name>{consent.to_name}</Name> · <a href={to("privacy", consent.entry)}>{consent.entry_title}</a></div>
+            <div className="row-label"><Name>{consent.to === "any" ? (recipients.get(consent.entry) ?? consent.to_name) : consent.to_name}</Name> · <a href={to("privacy", consent.entry)}>{consent.entry_title}</a></div>
             <div className="hint">{choiceWords[consent.choice]} · {stateWords[consent.state]}{consent.until && ` · until ${date(consent.until)}`} · <Ago time={consent.decided} /></div>
           </div>
           {consent.state === "given" && <Button onClick={() => withdraw(consent)}>Withdraw</Button>}

@@ -31,10 +31,12 @@ export function Sheets() {
   if (first) return <PromptSheet key={first.id} prompt={first} more={open.length - 1} takeFocus={first.id === asked} />;
   if (put > 0) {
     return (
-      <button className="prompt-pill" onClick={showAllPrompts}>
-        <Icon name="privacy" />
-        {put === 1 ? "1 decision waits" : `${put} decisions wait`}
-      </button>
+      <section aria-label="Decisions">
+        <button className="prompt-pill" onClick={showAllPrompts}>
+          <Icon name="privacy" />
+          {put === 1 ? "1 decision waits" : `${put} decisions wait`}
+        </button>
+      </section>
     );
   }
   return null;

@@ -70,8 +70,9 @@ const dropToast = (id: number) => change({ toasts: overlay.toasts.filter((one) =
 
 export function Toasts() {
   const toasts = useOverlay((all) => all.toasts);
+  if (toasts.length === 0) return null;
   return (
-    <div className="toasts">
+    <section className="toasts" aria-label="Messages">
       {toasts.map((one) => (
         <div key={one.id} className={`toast ${one.tone ?? ""}`} data-testid="toast">
           <Icon name={one.tone === "bad" ? "warning" : "check"} />
@@ -82,7 +83,7 @@ export function Toasts() {
           <button className="icon-button small" aria-label="Dismiss" onClick={() => dropToast(one.id)}><Icon name="close" /></button>
         </div>
       ))}
-    </div>
+    </section>
   );
 }
 
