@@ -16,13 +16,21 @@
 #![deny(missing_docs)]
 
 pub mod compare;
+pub mod diff;
+pub mod document;
 pub mod entry;
 pub mod fingerprint;
+pub mod import;
+pub mod lint;
 pub mod own;
+pub mod wording;
 
 pub use compare::{Change, Comparison, compare};
+pub use diff::{Diff, DiffEntry, diff};
+pub use document::Document;
 pub use entry::{Entry, EntryText, Field, Means, Method, Publisher, Recipient, SharingType, Statement};
 pub use fingerprint::Fingerprint;
+pub use import::{DataItem, ImportedEntry, ImportedStatement, fuzz_import, import};
 pub use own::{OwnError, Part};
 
 /// A documented `statement.toml`, as a feature would keep it.

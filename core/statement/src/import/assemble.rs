@@ -1,0 +1,740 @@
+//! Groups the labelled values of a page into entries: where an entry begins, which line is its title,
+//! which line goes on with the value above it.
+
+use std::collections::HashMap;
+
+use super::{
+    block::{Block, Line, Mark, Record, SOFT, clean},
+    code, html,
+    labels::{self, Label},
+    prose, quote, table, text,
+};
+
+/// A page as labelled texts; the values are not read yet.
+#[derive(Default)]
+pub(crate) struct Page {
+    pub title: Option<String>,
+    pub language: Option<String>,
+    /// Version and date lines, and the first lines of the page, which may hold them.
+    pub facts: Vec<RawField>,
+    pub head: Vec<(usize, String)>,
+    pub entries: Vec<RawEntry>,
+    /// What was not read, with its line.
+    pub notes: Vec<(usize, String)>,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(crate) struct RawEntry {
+    pub title: Option<String>,
+    pub line: usize,
+    pub fields: Vec<RawField>,
+    /// The page visibly ends inside this entry.
+    pub cut: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RawField {
+    pub label: Label,
+    pub label_text: String,
+    pub value: String,
+    pub line: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub raw: RawField,
+    pub indent: usize,
+    pub mark: Mark,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Token {
+    Field(Field),
+    Text(Line),
+    Entries(Vec<RawEntry>),
+}
+
+impl Page {
+    pub fn of(source: &str) -> Self {
+        let mut page = Self::default();
+        if html::is_html(source) {
+            let read = html::read(source);
+            page.language = read.language;
+            page.build(read.blocks);
+            if page.title.is_none() {
+                page.title = read.title;
+            }
+            let mut scripted = Self::default();
+            for (line, script) in &read.scripts {
+                let found = code::read(script, *line);
+                scripted.records(found);
+            }
+            if scripted.entries.len() > page.entries.len() {
+                page.entries = scripted.entries;
+                page.facts.extend(scripted.facts);
+                page.title = page.title.or(scripted.title);
+            } else if !scripted.entries.is_empty() {
+                let line = scripted.entries[0].line;
+                page.notes
+                    .push((line, format!("a script holds {} more entries that were not read", scripted.entries.len())));
+            }
+            return page;
+        }
+        if code::is_code(source) {
+            let found = code::read(source, 1);
+            if !found.records.is_empty() {
+                page.records(found);
+                return page;
+            }
+        }
+        page.build(text::blocks(source));
+        page
+    }
+
+    fn records(&mut self, source: code::Source) {
+        for (key, value, line) in source.meta {
+            match labels::key(&key) {
+                Some(Label::Title | Label::DocTitle) if self.title.is_none() => self.title = Some(clean(&value)),
+                Some(label @ (Label::Version | Label::Date)) => {
+                    self.facts.push(RawField { label, label_text: key, value, line });
+                }
+                _ => {}
+            }
+        }
+        for record in source.records {
+            let entry = self.record(record);
+            self.entries.push(entry);
+        }
+    }
+
+    fn record(&mut self, record: Record) -> RawEntry {
+        let mut entry = RawEntry { line: record.no, cut: record.cut, ..RawEntry::default() };
+        for (key, value, line) in record.pairs {
+            match labels::key(&key) {
+                Some(Label::Title) => entry.title = Some(clean(&value)).filter(|text| !text.is_empty()),
+                Some(label) => entry.fields.push(RawField { label, label_text: key, value, line }),
+                None if value.trim().is_empty() => {}
+                None => self.notes.push((line, format!("`{}` was not read: {}", key_name(&key), quote(&value)))),
+            }
+        }
+        entry
+    }
+
+    fn build(&mut self, blocks: Vec<Block>) {
+        let mut tokens = Vec::new();
+        for block in blocks {
+            match block {
+                Block::Line(line) => tokens_of(line, &mut tokens),
+                Block::Table(found) => table::tokens(found, &mut tokens, &mut self.notes),
+            }
+        }
+        let walk = Walk::new(&tokens);
+        walk.run(self);
+        if self.entries.is_empty() {
+            prose::read(&tokens, self);
+        }
+        self.page_title(&tokens);
+    }
+
+    /// The first line of the page that reads like a title and is not an entry's.
+    fn page_title(&mut self, tokens: &[Token]) {
+        let first_entry = self.entries.first().map_or(usize::MAX, |entry| entry.line);
+        let stated = self.facts.iter().find(|fact| fact.label == Label::DocTitle);
+        if let Some(fact) = stated {
+            self.title = Some(clean(&fact.value));
+            return;
+        }
+        let mut best: Option<(&Line, String)> = None;
+        for token in tokens {
+            let Token::Text(line) = token else { continue };
+            if line.no >= first_entry && !(line.mark == Mark::Heading(1) && best.is_none() && line.no == first_entry) {
+                break;
+            }
+            let text = clean(&line.text);
+            let entry_title = self.entries.first().and_then(|entry| entry.title.as_deref()) == Some(&text);
+            if entry_title || !title_like(&text) || super::dates::is_date_line(&text) {
+                continue;
+            }
+            let better = match &best {
+                None => true,
+                Some((before, _)) => line.mark.is_head() && !before.mark.is_head(),
+            };
+            if better {
+                best = Some((line, text));
+            }
+        }
+        self.title = best.map(|(_, text)| text);
+    }
+}
+
+fn key_name(key: &str) -> String {
+    accord_model::text::for_screen(key, 60)
+}
+
+/// Words that a page's own title has and an entry's has not.
+pub(crate) fn is_page_title(text: &str) -> bool {
+    let text = text.to_lowercase();
+    [
+        "statement",
+        "policy",
+        "sharing list",
+        "list of third",
+        "third party list",
+        "声明",
+        "清单",
+        "目录",
+        "政策",
+        "erklärung",
+        "déclaration",
+        "declaración",
+        "заявлен",
+        "политик",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+/// Short, and no sentence.
+pub(crate) fn title_like(text: &str) -> bool {
+    let chars = text.chars().count();
+    let words = text.split_whitespace().count();
+    let company = ["Inc.", "Ltd.", "Co.", "Corp.", "LLC."].iter().any(|end| text.ends_with(end)) && words <= 8;
+    let ends = text.ends_with(['.', '。', ';', '；', '!', '！', ',', '，', '、']) && !company;
+    (1..=120).contains(&chars) && words <= 16 && !ends && !text.contains("://") && text.chars().any(char::is_alphabetic)
+}
+
+/// A line as fields, or as it is.
+pub(crate) fn tokens_of(line: Line, out: &mut Vec<Token>) {
+    for (index, part) in line.text.split('\n').enumerate() {
+        if clean(part).is_empty() {
+            continue;
+        }
+        let line = Line { text: part.to_owned(), blank_before: line.blank_before && index == 0, ..line.clone() };
+        match fields_of(&line) {
+            Some((lead, fields)) => {
+                if let Some(lead) = lead {
+                    out.push(Token::Text(Line { text: lead, mark: Mark::Strong, ..line.clone() }));
+                }
+                out.extend(fields.into_iter().map(Token::Field));
+            }
+            None => out.push(Token::Text(line)),
+        }
+    }
+}
+
+fn fields_of(line: &Line) -> Option<(Option<String>, Vec<Field>)> {
+    let field = |label, label_text: &str, value: &str| Field {
+        raw: RawField { label, label_text: clean(label_text), value: trim_value(value).to_owned(), line: line.no },
+        indent: line.indent,
+        mark: line.mark,
+    };
+    let spots = label_spots(&line.text);
+    if let Some((label, end, start)) = split_label(&line.text) {
+        let mut fields = Vec::new();
+        let mut current = (label, &line.text[..end], start);
+        for (from, colon_end, label, label_end) in spots.into_iter().filter(|(from, ..)| *from >= start) {
+            fields.push(field(current.0, current.1, trim_joint(&line.text[current.2..from])));
+            current = (label, &line.text[from..label_end], colon_end);
+        }
+        fields.push(field(current.0, current.1, &line.text[current.2..]));
+        return Some((None, fields));
+    }
+    if spots.len() < 2 {
+        return None;
+    }
+    let lead =
+        clean(trim_joint(&line.text[..spots[0].0])).trim_end_matches([':', '：', '-', '–', '—']).trim().to_owned();
+    let mut fields = Vec::new();
+    for (index, (from, colon_end, label, label_end)) in spots.iter().enumerate() {
+        let end = spots.get(index + 1).map_or(line.text.len(), |next| next.0);
+        fields.push(field(*label, &line.text[*from..*label_end], trim_joint(&line.text[*colon_end..end])));
+    }
+    Some(((!lead.is_empty()).then_some(lead), fields))
+}
+
+fn trim_value(value: &str) -> &str {
+    value.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '：' | SOFT)).trim()
+}
+
+fn trim_joint(value: &str) -> &str {
+    value
+        .trim()
+        .trim_end_matches(|c: char| {
+            c.is_whitespace() || matches!(c, ';' | '；' | '|' | '。' | ',' | '，' | '•' | '·' | SOFT)
+        })
+        .trim()
+}
+
+/// The label in front of a line: what it is, where it ends, where its value begins.
+pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
+    let mut before = ' ';
+    for (count, (at, c)) in text.char_indices().enumerate() {
+        if count > 100 {
+            return None;
+        }
+        let next = at + c.len_utf8();
+        let left = &text[..at];
+        match c {
+            ':' | '：' | '﹕' | '∶' => {
+                if text[next..].starts_with("//") {
+                    return None;
+                }
+                let normal = labels::normal(left);
+                let empty = clean(&text[next..]).is_empty();
+                let label = labels::exact(&normal).or_else(|| labels::guess(&normal, !empty));
+                return label.map(|label| (label, at, next));
+            }
+            SOFT | '\t' | '|' | '=' if !clean(left).is_empty() => {
+                if let Some(label) = labels::exact(&labels::normal(left)).filter(|_| !clean(&text[next..]).is_empty()) {
+                    return Some((label, at, next));
+                }
+            }
+            '-' | '–' | '—' | '→' if before == ' ' && text[next..].starts_with(' ') => {
+                if let Some(label) = labels::exact(&labels::normal(left)) {
+                    return Some((label, at, next));
+                }
+            }
+            super::block::LINK => return None,
+            _ => {}
+        }
+        before = c;
+    }
+    let normal = labels::normal(text);
+    if let Some(label) = labels::exact(&normal) {
+        return Some((label, text.len(), text.len()));
+    }
+    glued_label(text)
+}
+
+/// A long label with its value behind it and nothing between: `第三方个人信息处理规则微信支付`.
+fn glued_label(text: &str) -> Option<(Label, usize, usize)> {
+    if text.contains(['。', '，', ',']) {
+        return None;
+    }
+    let ends = text.char_indices().map(|(at, _)| at).skip(4).take(24);
+    let mut found = None;
+    for end in ends {
+        let left = &text[..end];
+        let cjk = left.chars().all(labels::is_cjk);
+        let spaced = text[end..].starts_with("  ") && left.contains(' ');
+        if (cjk || spaced)
+            && let Some(label) = labels::exact(&labels::normal(left))
+            && matches!(
+                label,
+                Label::Rules | Label::ThirdParty | Label::Data | Label::Purpose | Label::Scenario | Label::Method
+            )
+        {
+            found = Some((label, end, end));
+        }
+    }
+    found
+}
+
+/// Labels with a colon inside a line: where each begins, where its value begins, what it is, where it ends.
+fn label_spots(text: &str) -> Vec<(usize, usize, Label, usize)> {
+    let mut spots: Vec<(usize, usize, Label, usize)> = Vec::new();
+    for (colon, c) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '：')).take(32) {
+        let value = colon + c.len_utf8();
+        if text[value..].starts_with("//") {
+            continue;
+        }
+        let floor = spots.last().map_or(0, |spot| spot.1);
+        let starts = text[floor..colon].char_indices().rev().take(60).map(|(at, _)| floor + at);
+        let mut best = None;
+        let mut tried = 0;
+        for start in starts {
+            let left = &text[floor..start];
+            let edge = left.chars().next_back();
+            let hard = edge.is_none() && floor == 0
+                || left.trim_end_matches(' ').ends_with([
+                    ';', '；', '|', '。', '.', ',', '，', '、', SOFT, '\n', '•', '·', ')', '）', '-', '–', '—',
+                ]);
+            let soft = edge.is_none_or(char::is_whitespace);
+            let word = &text[start..colon];
+            if !(hard || soft) || word.starts_with(' ') {
+                continue;
+            }
+            tried += 1;
+            if tried > 10 {
+                break;
+            }
+            let normal = labels::normal(word);
+            let single = !normal.contains(' ') && normal.is_ascii();
+            if let Some(label) = labels::exact(&normal).filter(|_| hard || !single) {
+                best = Some((start, value, label, colon));
+            }
+        }
+        spots.extend(best);
+    }
+    spots
+}
+
+/// The most labelled values that one entry takes.
+const MAX_FIELDS: usize = 100;
+
+/// One walk over the tokens of a page.
+struct Walk<'a> {
+    tokens: &'a [Token],
+    /// For each token, the next one that is no line.
+    next: Vec<usize>,
+    rank: HashMap<Label, usize>,
+    opening: Option<Label>,
+    current: Option<RawEntry>,
+    last: Option<(usize, Mark)>,
+    pending: Vec<Line>,
+}
+
+/// The type and the method share their labels, so they count as one.
+fn group(label: Label) -> Label {
+    match label {
+        Label::Type | Label::Method | Label::Share => Label::Share,
+        Label::Site => Label::Rules,
+        label => label,
+    }
+}
+
+fn belongs(label: Label) -> bool {
+    !matches!(label, Label::Version | Label::Date | Label::DocTitle)
+}
+
+impl<'a> Walk<'a> {
+    fn new(tokens: &'a [Token]) -> Self {
+        let mut rank = HashMap::new();
+        let mut opens: Vec<(Label, usize)> = Vec::new();
+        let mut titled = true;
+        let mut awaits_value = false;
+        for token in tokens {
+            let field = match token {
+                Token::Field(field) => &field.raw,
+                Token::Text(line) => {
+                    titled = !awaits_value
+                        && (line.mark.is_head() || line.mark != Mark::Bullet && title_like(&clean(&line.text)));
+                    awaits_value = false;
+                    continue;
+                }
+                Token::Entries(_) => continue,
+            };
+            awaits_value = field.value.is_empty();
+            let label = field.label;
+            if !belongs(label) || label == Label::Other {
+                continue;
+            }
+            let next = rank.len();
+            rank.entry(label).or_insert(next);
+            if std::mem::take(&mut titled) {
+                match opens.iter_mut().find(|(open, _)| *open == label) {
+                    Some((_, count)) => *count += 1,
+                    None => opens.push((label, 1)),
+                }
+            }
+        }
+        let most = opens.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let opening = opens.iter().find(|(_, count)| *count == most).map(|(label, _)| *label);
+        let mut next = vec![tokens.len(); tokens.len()];
+        for at in (0..tokens.len()).rev() {
+            let below = next.get(at + 1).copied().unwrap_or(tokens.len());
+            next[at] = if matches!(tokens[at], Token::Text(_)) { below } else { at };
+        }
+        Self { tokens, next, rank, opening, current: None, last: None, pending: Vec::new() }
+    }
+
+    fn run(mut self, page: &mut Page) {
+        for at in 0..self.tokens.len() {
+            match &self.tokens[at] {
+                Token::Field(field) => self.field(at, field, page),
+                Token::Text(line) => self.line(at, line, page),
+                Token::Entries(entries) => self.entries(entries, page),
+            }
+        }
+        self.end(page);
+    }
+
+    fn entries(&mut self, entries: &[RawEntry], page: &mut Page) {
+        let title = self.pending.iter().rev().find(|line| line.mark.is_head()).or(self.pending.last());
+        let text = title.map(|line| clean(&line.text)).filter(|text| title_like(text) && !is_page_title(text));
+        let only_heading = page.entries.is_empty() && self.current.is_none() && self.pending.len() == 1;
+        let text = text.filter(|_| !only_heading || !matches!(self.pending[0].mark, Mark::Heading(1)));
+        self.close(page);
+        self.drop_pending(page, None);
+        for entry in entries {
+            let mut entry = entry.clone();
+            entry.title = entry.title.or_else(|| text.clone());
+            page.entries.push(entry);
+        }
+    }
+
+    fn filled(&self, label: Label) -> bool {
+        let Some(current) = &self.current else { return false };
+        let label = group(label);
+        let count = current.fields.iter().filter(|field| group(field.label) == label).count();
+        count >= if label == Label::Share { 2 } else { 1 }
+    }
+
+    fn rank(&self, label: Label) -> usize {
+        self.rank.get(&label).copied().unwrap_or(usize::MAX)
+    }
+
+    fn kinds(&self) -> usize {
+        let Some(current) = &self.current else { return 0 };
+        let mut kinds: Vec<Label> = current.fields.iter().map(|field| group(field.label)).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds.len()
+    }
+
+    fn last_label(&self) -> Option<Label> {
+        self.current.as_ref()?.fields.last().map(|field| field.label)
+    }
+
+    /// True when this field cannot belong to the running entry.
+    fn repeats(&self, at: usize, field: &Field) -> bool {
+        let label = field.raw.label;
+        if label == Label::Other || !belongs(label) || self.current.is_none() {
+            return false;
+        }
+        if !self.filled(label) {
+            return false;
+        }
+        if Some(label) == self.opening {
+            return self.kinds() >= 2;
+        }
+        if self.last_label().map(group) == Some(group(label)) {
+            return false;
+        }
+        match self.tokens.get(at + 1) {
+            Some(Token::Field(next)) => {
+                group(next.raw.label) != group(label)
+                    && belongs(next.raw.label)
+                    && self.filled(next.raw.label)
+                    && Some(next.raw.label) != self.opening
+            }
+            _ => false,
+        }
+    }
+
+    /// True when this field, after a line without a label, is the start of the next entry.
+    fn begins(&self, at: usize, field: &Field) -> bool {
+        let label = field.raw.label;
+        if label == Label::Other || !belongs(label) {
+            return false;
+        }
+        self.current.is_none()
+            || self.filled(label)
+            || self.repeats(at, field)
+            || self.last_label().is_some_and(|last| self.rank(label) < self.rank(last) && last != Label::Other)
+    }
+
+    fn field(&mut self, at: usize, field: &Field, page: &mut Page) {
+        if !belongs(field.raw.label) {
+            page.facts.push(field.raw.clone());
+            return;
+        }
+        if field.raw.label == Label::Title {
+            let outer = self.pending.iter().any(|line| line.mark.is_head());
+            self.close(page);
+            let first = page.entries.is_empty();
+            self.drop_pending(page, if first || outer { None } else { Some("the line stands outside of any entry") });
+            let title = Some(clean(&field.raw.value)).filter(|text| !text.is_empty());
+            self.current = Some(RawEntry { title, line: field.raw.line, ..RawEntry::default() });
+            self.last = Some((field.indent, field.mark));
+            return;
+        }
+        let head = self.pending.iter().rposition(|line| line.mark.is_head());
+        let begins = self.begins(at, field);
+        let title = head.or_else(|| {
+            if begins { self.pending.iter().rposition(|line| title_like(clean(&line.text).as_str())) } else { None }
+        });
+        let new = match title {
+            Some(_) => true,
+            None if !self.pending.is_empty() && begins => true,
+            None => {
+                self.current.as_ref().is_none_or(|entry| entry.fields.len() >= MAX_FIELDS) || self.repeats(at, field)
+            }
+        };
+        if new {
+            let before = self.current.as_ref().and_then(|entry| entry.title.clone());
+            let continued = self.current.is_some();
+            let text = title.map(|index| clean(&self.pending.remove(index).text));
+            self.close(page);
+            let intro = page.entries.is_empty();
+            let why = if intro {
+                "the text before the first entry is not part of any entry"
+            } else {
+                "the line was not read"
+            };
+            self.drop_pending(page, Some(why));
+            let text = text.map(|text| text.trim_end_matches([':', '：']).trim().to_owned());
+            let lone = page.entries.is_empty() && text.as_deref().is_some_and(is_page_title);
+            let mut entry = RawEntry {
+                line: field.raw.line,
+                title: text.filter(|text| !lone && !text.is_empty()),
+                ..RawEntry::default()
+            };
+            if entry.title.is_none() && continued && before.is_some() {
+                page.notes.push((
+                    field.raw.line,
+                    "the entry has no title of its own; it stands under the title before".to_owned(),
+                ));
+                entry.title = before;
+            }
+            self.current = Some(entry);
+        } else {
+            self.drop_pending(page, Some("the line was not read"));
+        }
+        self.last = Some((field.indent, field.mark));
+        if let Some(current) = &mut self.current {
+            current.fields.push(field.raw.clone());
+        }
+    }
+
+    fn line(&mut self, at: usize, line: &Line, page: &mut Page) {
+        if page.entries.is_empty() && self.current.is_none() {
+            page.head.push((line.no, clean(&line.text)));
+        }
+        if self.current.is_none() || line.mark.is_head() || !self.pending.is_empty() || !self.goes_on(at, line) {
+            self.pending.push(line.clone());
+            return;
+        }
+        let Some(field) = self.current.as_mut().and_then(|entry| entry.fields.last_mut()) else {
+            self.pending.push(line.clone());
+            return;
+        };
+        let joint = if field.value.is_empty() {
+            ""
+        } else if line.mark.is_item() {
+            "\n"
+        } else if wrapped_url(field, line) {
+            ""
+        } else {
+            " "
+        };
+        field.value.push_str(joint);
+        field.value.push_str(&line.text);
+    }
+
+    /// True when the line belongs to the value above it.
+    fn goes_on(&self, at: usize, line: &Line) -> bool {
+        let Some(field) = self.current.as_ref().and_then(|entry| entry.fields.last()) else { return false };
+        let (indent, mark) = self.last.unwrap_or((0, Mark::Plain));
+        let text = clean(&line.text);
+        let run = self.next[at] - at;
+        let next = match self.tokens.get(at + run) {
+            Some(Token::Field(field)) => Some((at + run, field)),
+            _ => None,
+        };
+        let title_next = run == 1 && title_like(&text) && next.is_some_and(|(at, field)| self.begins(at, field));
+        let looks_url = text.contains("://") || text.starts_with("www.");
+        if field.value.is_empty() {
+            let fits = field.label != Label::Rules || looks_url;
+            return !title_next || (fits && !line.blank_before) || (field.label == Label::Rules && looks_url);
+        }
+        if line.mark.is_item() {
+            if field.label == Label::Rules && !looks_url {
+                return false;
+            }
+            let nested = line.indent > indent || !mark.is_item() || field.value.ends_with([':', '：']);
+            return nested && !(title_next && (line.mark == Mark::Number || line.blank_before));
+        }
+        if title_next || (run > 1 && title_like(&text) && line.blank_before) {
+            return false;
+        }
+        if field.label == Label::Rules {
+            return wrapped_url(field, line);
+        }
+        let open = field.value.len() < 4096
+            && field.value.matches(['(', '（']).count() > field.value.matches([')', '）']).count();
+        (line.indent > indent && mark.is_item())
+            || !line.blank_before
+            || (open && !title_like(&text))
+            || field.value.ends_with([',', '、', '，'])
+    }
+
+    fn close(&mut self, page: &mut Page) {
+        if let Some(entry) = self.current.take() {
+            page.entries.push(entry);
+        }
+        self.last = None;
+    }
+
+    fn drop_pending(&mut self, page: &mut Page, why: Option<&str>) {
+        for line in self.pending.drain(..) {
+            let text = clean(&line.text);
+            let head = line.mark.is_head() || page.entries.is_empty() && title_like(&text);
+            if let Some(why) = why.filter(|_| !head && !super::dates::is_date_line(&text)) {
+                page.notes.push((line.no, format!("{why}: {}", quote(&text))));
+            }
+        }
+    }
+
+    fn end(mut self, page: &mut Page) {
+        self.cut_label(page);
+        let lone = self.pending.last().filter(|_| self.pending.len() == 1).cloned();
+        let started = self.current.is_some() || !page.entries.is_empty();
+        self.close(page);
+        if let Some(line) = lone.filter(|_| started) {
+            let text = clean(&line.text);
+            let titled = page.entries.iter().filter(|entry| entry.title.is_some()).count() * 2 > page.entries.len();
+            let sober = !text.contains(['©', '@']) && text.split_whitespace().count() <= 10;
+            if titled && title_like(&text) && sober && (line.blank_before || line.mark.is_head()) {
+                page.notes.push((line.no, format!("the page ends after the title {}", quote(&text))));
+                page.entries.push(RawEntry { title: Some(text), line: line.no, cut: true, ..RawEntry::default() });
+                self.pending.clear();
+            }
+        }
+        if started {
+            self.drop_pending(page, Some("the line was not read"));
+        }
+    }
+
+    /// The page ends in the middle of a label.
+    fn cut_label(&mut self, page: &mut Page) {
+        let Some(Token::Text(line)) = self.tokens.last() else { return };
+        let part = labels::normal(&line.text);
+        if part.chars().count() < 2 {
+            return;
+        }
+        let used = self.tokens.iter().any(|token| match token {
+            Token::Field(field) => {
+                let whole = labels::normal(&field.raw.label_text);
+                whole.len() > part.len() && whole.starts_with(&part)
+            }
+            _ => false,
+        });
+        if !used {
+            return;
+        }
+        page.notes.push((line.no, format!("the page ends in the middle of a label: {}", quote(&line.text))));
+        if self.pending.last().is_some_and(|last| last.no == line.no) {
+            self.pending.pop();
+            if self.pending.len() == 1 && title_like(&clean(&self.pending[0].text)) {
+                let title = self.pending.pop().map(|line| (clean(&line.text), line.no));
+                self.close(page);
+                if let Some((title, line)) = title {
+                    self.current = Some(RawEntry { title: Some(title), line, ..RawEntry::default() });
+                }
+            }
+        } else if let Some(field) = self.current.as_mut().and_then(|entry| entry.fields.last_mut()) {
+            let cut = field.value.len().saturating_sub(line.text.len());
+            if field.value.is_char_boundary(cut) && field.value[cut..] == line.text {
+                field.value.truncate(cut);
+                field.value.truncate(field.value.trim_end().len());
+            }
+        }
+        if let Some(current) = &mut self.current {
+            current.cut = true;
+        }
+    }
+}
+
+/// A long address that was broken over two lines.
+fn wrapped_url(field: &RawField, line: &Line) -> bool {
+    let text = line.text.trim();
+    let plain = !text.contains(char::is_whitespace) && text.is_ascii();
+    plain
+        && field.label == Label::Rules
+        && field.value.contains("://")
+        && !line.blank_before
+        && (field.value.ends_with(['/', '?', '&', '=', '-', '_', '%'])
+            || text.contains(['/', '=', '&', '?', '%'])
+            || text.ends_with(".html"))
+}

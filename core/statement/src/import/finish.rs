@@ -1,0 +1,633 @@
+//! Reads the values of the entries: items, types, links, versions; says what is missing, cut, doubled or
+//! open-ended.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    DataItem, ImportedEntry, ImportedStatement, MAX_ENTRIES, Warnings,
+    assemble::{Page, RawEntry, RawField},
+    block::{clean, links},
+    dates::{self, Found},
+    items,
+    labels::Label,
+    language, quote, share,
+};
+use crate::wording;
+
+/// The longest single value, in bytes; the rest is cut with a warning.
+const MAX_VALUE: usize = 64 * 1024;
+
+pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> ImportedStatement {
+    for (line, note) in page.notes {
+        warnings.line(line, note);
+    }
+    let language = language::language(source, page.language.as_deref());
+    let (version, version_date) =
+        version(&page.facts, &page.head, page.title.as_deref(), language.as_deref().unwrap_or_default(), &mut warnings);
+    let mut raw = page.entries;
+    if raw.len() > MAX_ENTRIES {
+        warnings.page(format!("the page has {} entries; only the first {MAX_ENTRIES} were read", raw.len()));
+        raw.truncate(MAX_ENTRIES);
+    }
+    raw.retain(|entry| entry.cut || entry.fields.iter().any(|field| !clean(&field.value).is_empty()));
+    let addresses = addresses(&raw);
+    let last = raw.len().saturating_sub(1);
+    let cut_label = raw.last().is_some_and(|entry| entry.cut || ends_early(&raw, entry, source, &addresses));
+    let mut entries: Vec<ImportedEntry> = Vec::with_capacity(raw.len());
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (at, entry) in raw.iter().enumerate() {
+        let mut read = Reading { entry, addresses: &addresses, warnings: &mut warnings }.read();
+        read.complete = !((at == last && cut_label) || entry.cut);
+        if !read.complete {
+            warnings.line(entry.line, format!("the page ends before entry {} does", name_of(&read)));
+        }
+        let same = serde_json::to_string(&read).unwrap_or_default();
+        if let Some(before) = seen.insert(same, entry.line) {
+            warnings.line(entry.line, format!("entry {} repeats the one in line {before}", name_of(&read)));
+        }
+        entries.push(read);
+    }
+    if entries.is_empty() {
+        warnings.page(
+            "no entry was found on this page; known layouts are labelled lines, tables, lists, cards and arrays"
+                .to_owned(),
+        );
+    }
+    ImportedStatement { title: page.title, version, version_date, language, warnings: warnings.into_list(), entries }
+}
+
+fn name_of(entry: &ImportedEntry) -> String {
+    quote(
+        entry.title.as_deref().or(entry.name.as_deref()).or(entry.third_party.as_deref()).unwrap_or("without a title"),
+    )
+}
+
+fn version(
+    facts: &[RawField],
+    head: &[(usize, String)],
+    title: Option<&str>,
+    language: &str,
+    warnings: &mut Warnings,
+) -> (Option<String>, Option<String>) {
+    let stated = facts.iter().find(|fact| fact.label == Label::Version && !clean(&fact.value).is_empty());
+    let mut version = stated.map(|fact| {
+        let text = clean(&fact.value);
+        text.split([' ', '(', '（', ',', '，', ';']).next().unwrap_or(&text).trim_end_matches(['.', '。']).to_owned()
+    });
+    let short = |text: &str| text.chars().count() <= 160;
+    if version.is_none() {
+        let lines = title.into_iter().chain(head.iter().map(|(_, text)| text.as_str())).filter(|text| short(text));
+        let mut lines =
+            lines.filter_map(|text| dates::version_token(text).filter(|token| token.starts_with(['v', 'V'])));
+        version = lines.next().map(str::to_owned);
+    }
+    if version.is_none() {
+        let word =
+            head.iter().map(|(_, text)| text).find(|text| short(text) && text.to_lowercase().starts_with("version "));
+        version = word.and_then(|text| text.split_whitespace().nth(1)).map(str::to_owned);
+    }
+    let version = version.filter(|version| !version.is_empty());
+    let of_version = version.as_deref().and_then(dates::of_version);
+    // An update date goes before the date it takes effect.
+    let rank = |label: &str| {
+        let label = label.to_lowercase();
+        let later = ["effective", "生效", "en vigueur", "vigor", "вступл", "gültig", "施行", "시행"];
+        usize::from(later.iter().any(|word| label.contains(word)))
+    };
+    let mut dated: Vec<(usize, usize, Found)> = Vec::new();
+    for fact in facts {
+        let text = clean(&fact.value);
+        if fact.label == Label::Date || fact.label == Label::Version {
+            match dates::find(&text, language) {
+                Some(found) => dated.push((rank(&fact.label_text), fact.line, found)),
+                None if fact.label == Label::Date && !text.is_empty() => {
+                    warnings.line(fact.line, format!("the date {} was not understood", quote(&text)));
+                }
+                None => {}
+            }
+        }
+    }
+    for (line, text) in head.iter().filter(|(_, text)| short(text) && (dates::is_date_line(text) || text.len() <= 80)) {
+        if let Some(found) = dates::find(text, language) {
+            dated.push((2 + rank(text), *line, found));
+        }
+    }
+    dated.sort_by_key(|(rank, line, _)| (*rank, *line));
+    let date = match (of_version, dated.first()) {
+        (Some(date), _) => Some(date),
+        (None, Some((_, _, Found::Sure(date)))) => Some(*date),
+        (None, Some((_, line, Found::Either(day_first, month_first)))) => {
+            warnings.line(*line, format!("the date may mean {day_first} or {month_first}; it was not read"));
+            None
+        }
+        (None, None) => None,
+    };
+    (version, date.map(|date| date.to_string()))
+}
+
+/// Every whole address on the page with how often it stands there.
+fn addresses(raw: &[RawEntry]) -> HashMap<String, usize> {
+    let mut found = HashMap::new();
+    for field in
+        raw.iter().flat_map(|entry| &entry.fields).filter(|field| matches!(field.label, Label::Rules | Label::Site))
+    {
+        if let Some((address, _)) = address_in(&field.value) {
+            *found.entry(address).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// The first address in a value, and the text behind it.
+fn address_in(value: &str) -> Option<(String, String)> {
+    if let Some(link) = links(value).next() {
+        return Some((link.trim().to_owned(), String::new()));
+    }
+    let text = clean(value);
+    let start = ["https://", "http://", "www."]
+        .iter()
+        .filter_map(|scheme| text.find(scheme))
+        .min()
+        .or_else(|| bare_host(&text))?;
+    let rest = &text[start..];
+    let stop = |c: char| {
+        c.is_whitespace()
+            || super::labels::is_cjk(c)
+            || matches!(c, '"' | '<' | '>' | '“' | '”' | '|' | '`' | '（' | '）' | '，' | '。' | '；')
+    };
+    let mut end = rest.find(stop).unwrap_or(rest.len());
+    loop {
+        let part = &rest[..end];
+        let Some(c) = part.chars().next_back() else { break };
+        let unbalanced =
+            (c == ')' && part.matches(')').count() > part.matches('(').count()) || (c == ']' && !part.contains('['));
+        if matches!(c, '.' | ',' | ';' | ':' | '!' | '\'' | '*') || unbalanced {
+            end -= c.len_utf8();
+        } else {
+            break;
+        }
+    }
+    let behind = rest[end..]
+        .trim_start_matches(|c: char| {
+            matches!(c, '.' | '。' | ',' | ';' | '；' | ')' | '）' | '!' | '*' | '>' | '"' | ']')
+        })
+        .trim();
+    Some((rest[..end].to_owned(), behind.to_owned()))
+}
+
+/// `privacy.mi.com/all/en_US` without a scheme.
+fn bare_host(text: &str) -> Option<usize> {
+    let word = text.split_whitespace().next()?;
+    let (host, path) = word.split_once('/')?;
+    let labels: Vec<&str> = host.split('.').collect();
+    let fits = labels.len() >= 2
+        && labels
+            .iter()
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    let top = labels.last().is_some_and(|top| top.len() >= 2 && top.bytes().all(|b| b.is_ascii_alphabetic()));
+    (fits && top && !path.is_empty()).then_some(0)
+}
+
+/// True when the last entry lacks what the others have behind its last label, or its last value is cut.
+fn ends_early(raw: &[RawEntry], last: &RawEntry, source: &str, addresses: &HashMap<String, usize>) -> bool {
+    let present = |entry: &RawEntry| -> BTreeSet<Label> {
+        entry.fields.iter().filter(|field| !clean(&field.value).is_empty()).map(|field| kind(field)).collect()
+    };
+    let own = present(last);
+    let Some(field) = last.fields.last() else { return true };
+    if clean(&field.value).is_empty()
+        && field.line > 0
+        && raw.iter().rev().skip(1).any(|entry| present(entry).contains(&kind(field)))
+    {
+        return true;
+    }
+    let others = &raw[..raw.len() - 1];
+    if others.is_empty() {
+        return !(own.contains(&Label::Data) || own.contains(&Label::Purpose))
+            || value_is_cut(field, source, addresses);
+    }
+    let mut order: HashMap<Label, (usize, usize)> = HashMap::new();
+    for entry in others {
+        let mut met = BTreeSet::new();
+        for (at, field) in entry.fields.iter().enumerate().filter(|(_, field)| !clean(&field.value).is_empty()) {
+            if met.insert(kind(field)) {
+                let slot = order.entry(kind(field)).or_default();
+                *slot = (slot.0 + 1, slot.1 + at);
+            }
+        }
+    }
+    let place = |label: Label| order.get(&label).map(|(count, sum)| sum * 100 / count);
+    let here = own.iter().filter_map(|label| place(*label)).max().unwrap_or(0);
+    let same_line = last.fields.iter().all(|field| field.line == last.line) && last.fields.len() > 1;
+    let lacking = order.iter().any(|(label, (count, _))| {
+        *label != Label::Other
+            && count * 2 >= others.len()
+            && !own.contains(label)
+            && place(*label).is_some_and(|place| place > here)
+    });
+    (lacking && !same_line) || value_is_cut(field, source, addresses)
+}
+
+fn kind(field: &RawField) -> Label {
+    match field.label {
+        Label::Type | Label::Method | Label::Share => match share::says(&field.value) {
+            share::Says::Method => Label::Method,
+            share::Says::Type => Label::Type,
+            share::Says::Unclear => field.label,
+        },
+        Label::Site => Label::Rules,
+        Label::PurposeScenario => Label::Purpose,
+        label => label,
+    }
+}
+
+fn value_is_cut(field: &RawField, source: &str, addresses: &HashMap<String, usize>) -> bool {
+    let text = clean(&field.value);
+    let end = source.trim_end();
+    let tail: String = text.chars().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
+    if !end.ends_with(tail.as_str()) {
+        return false;
+    }
+    if matches!(field.label, Label::Rules | Label::Site) {
+        let Some((address, _)) = address_in(&field.value) else {
+            return "https://".starts_with(text.as_str()) && !text.is_empty();
+        };
+        let host = address.split("://").nth(1).unwrap_or(&address).split('/').next().unwrap_or_default();
+        let top = host.rsplit('.').next().unwrap_or_default();
+        let whole = host.contains('.') && top.len() >= 2;
+        let longer = addresses.keys().any(|other| {
+            other.len() > address.len()
+                && other.starts_with(&address)
+                && !address.ends_with('/')
+                && other[address.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        });
+        let host_cut = addresses.keys().any(|other| {
+            let other = other.split("://").nth(1).unwrap_or(other).split('/').next().unwrap_or_default();
+            other.len() > host.len() && other.starts_with(host)
+        }) && !address.trim_end_matches('/').contains(&format!("{host}/"));
+        let segment =
+            |address: &str| address.trim_end_matches('/').rsplit(['/', '=']).next().unwrap_or_default().to_owned();
+        let own = segment(&address);
+        let mut common: HashMap<String, usize> = HashMap::new();
+        for (other, count) in addresses {
+            *common.entry(segment(other)).or_default() += count;
+        }
+        let segment_cut = common
+            .iter()
+            .any(|(other, count)| *count >= 3 && other.len() > own.len() && !own.is_empty() && other.starts_with(&own));
+        return !whole || longer || host_cut || segment_cut;
+    }
+    let open = text.matches(['(', '（', '[', '【']).count() > text.matches([')', '）', ']', '】']).count();
+    let lower = text.to_lowercase();
+    open || text.ends_with([',', '，', '、', '(', '（', '…', '-'])
+        || text.ends_with("...")
+        || [" and", " or", " of", " the", " to", " with", " in", " for"].iter().any(|word| lower.ends_with(word))
+}
+
+struct Reading<'a, 'w> {
+    entry: &'a RawEntry,
+    addresses: &'a HashMap<String, usize>,
+    warnings: &'w mut Warnings,
+}
+
+impl Reading<'_, '_> {
+    fn warn(&mut self, line: usize, text: String) {
+        self.warnings.line(line, text);
+    }
+
+    fn read(mut self) -> ImportedEntry {
+        let mut out = ImportedEntry { title: self.entry.title.clone(), ..ImportedEntry::default() };
+        self.sharing(&mut out);
+        self.data(&mut out);
+        out.third_party = self.plain(Label::ThirdParty, "third party");
+        out.purpose = self.plain(Label::Purpose, "purpose");
+        out.scenario = self.plain(Label::Scenario, "scenario");
+        if let Some((line, both)) = self.joined(Label::PurposeScenario) {
+            if out.purpose.is_none() || out.scenario.is_none() {
+                self.warn(line, "purpose and scenario stand under one label; both were taken from it".to_owned());
+            }
+            out.purpose.get_or_insert_with(|| both.clone());
+            out.scenario.get_or_insert(both);
+        }
+        self.rules(&mut out);
+        self.names(&mut out);
+        for field in
+            self.entry.fields.iter().filter(|field| field.label == Label::Other && !is_nothing(&clean(&field.value)))
+        {
+            let number = clean(&field.value).chars().all(|c| c.is_ascii_digit());
+            if !number {
+                self.warn(
+                    field.line,
+                    format!("label {} has no place in an entry: {}", quote(&field.label_text), quote(&field.value)),
+                );
+            }
+        }
+        for (text, what, label) in
+            [(&out.purpose, "purpose", Label::Purpose), (&out.scenario, "scenario", Label::Scenario)]
+        {
+            let found = text.as_deref().and_then(wording::open_ended);
+            if let Some(words) = found {
+                let line = self.line_of(label);
+                self.warnings.line(line, format!("unbounded: the {what} is open-ended (“{words}”)"));
+            }
+        }
+        self.missing(&out);
+        out
+    }
+
+    fn line_of(&self, label: Label) -> usize {
+        self.entry.fields.iter().find(|field| field.label == label).map_or(self.entry.line, |field| field.line)
+    }
+
+    /// All values under a label as one text, with the line of the first.
+    fn joined(&mut self, label: Label) -> Option<(usize, String)> {
+        let found: Vec<&RawField> = self.entry.fields.iter().filter(|field| field.label == label).collect();
+        let mut texts: Vec<String> = Vec::new();
+        for field in &found {
+            let text = clean(&field.value.replace('\n', if label == Label::Data { "\n" } else { "; " }));
+            if is_nothing(&text) {
+                continue;
+            }
+            if !texts.contains(&text) {
+                texts.push(bounded(text));
+            }
+        }
+        let line = found.first()?.line;
+        if found.len() > 1 && texts.len() > 1 {
+            self.warn(
+                found[1].line,
+                format!("label {} stands twice in one entry; the values were joined", quote(&found[1].label_text)),
+            );
+        }
+        (!texts.is_empty()).then(|| (line, texts.join("; ")))
+    }
+
+    fn plain(&mut self, label: Label, _what: &str) -> Option<String> {
+        self.joined(label).map(|(_, text)| text)
+    }
+
+    fn sharing(&mut self, out: &mut ImportedEntry) {
+        use share::Says;
+        let mut values: Vec<(&RawField, String, Says)> = Vec::new();
+        for field in
+            self.entry.fields.iter().filter(|field| matches!(field.label, Label::Type | Label::Method | Label::Share))
+        {
+            let text = bounded(clean(&field.value.replace('\n', "; ")));
+            if !is_nothing(&text) {
+                values.push((field, text.clone(), share::says(&text)));
+            }
+        }
+        let (mut kind, mut method): (Option<(usize, String)>, Option<(usize, String)>) = (None, None);
+        let mut later = Vec::new();
+        for (field, text, says) in values {
+            match says {
+                Says::Type
+                    if kind.is_none() && !(field.label == Label::Method && self.has(Label::Type, Says::Type)) =>
+                {
+                    kind = Some((field.line, text))
+                }
+                Says::Method
+                    if method.is_none() && !(field.label == Label::Type && self.has(Label::Method, Says::Method)) =>
+                {
+                    method = Some((field.line, text))
+                }
+                _ => later.push((field, text)),
+            }
+        }
+        for (field, text) in later {
+            let wants_type = field.label == Label::Type;
+            let slot = if wants_type && kind.is_none() {
+                &mut kind
+            } else if !wants_type && method.is_none() {
+                &mut method
+            } else {
+                self.warn(
+                    field.line,
+                    format!("label {} stands twice in one entry; not used: {}", quote(&field.label_text), quote(&text)),
+                );
+                continue;
+            };
+            *slot = Some((field.line, text));
+        }
+        if let Some((line, text)) = kind {
+            let (found, name) = share::type_and_name(&text);
+            if found.is_none() {
+                self.warn(line, format!("the sharing type {} is not known", quote(&text)));
+            }
+            (out.sharing_type, out.name, out.sharing_type_raw) = (found, name, Some(text));
+        }
+        out.method = method.map(|(_, text)| text);
+    }
+
+    fn has(&self, label: Label, says: share::Says) -> bool {
+        self.entry.fields.iter().any(|field| field.label == label && share::says(&field.value) == says)
+    }
+
+    fn data(&mut self, out: &mut ImportedEntry) {
+        let fields: Vec<&RawField> = self.entry.fields.iter().filter(|field| field.label == Label::Data).collect();
+        let mut raws: Vec<String> = Vec::new();
+        for field in &fields {
+            let lines =
+                field.value.split('\n').map(|line| super::text::marker(line.trim()).map_or(line, |(_, rest)| rest));
+            let value = bounded(lines.map(clean).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"));
+            if is_nothing(&value) || raws.contains(&value) {
+                continue;
+            }
+            let (found, open) = items::items(&value);
+            if open {
+                self.warn(field.line, "a bracket in the shared data is never closed".to_owned());
+            }
+            if let Some(words) = wording::open_ended(&value) {
+                self.warn(field.line, format!("unbounded: the shared data are open-ended (“{words}”)"));
+            }
+            for item in found {
+                self.item(item, field.line, out);
+            }
+            raws.push(value);
+        }
+        if raws.len() > 1 {
+            self.warn(
+                fields[1].line,
+                format!("label {} stands twice in one entry; the values were joined", quote(&fields[1].label_text)),
+            );
+        }
+        let raw = raws.join("\n");
+        let lines: Vec<&str> =
+            raw.split('\n').map(|line| line.trim().trim_end_matches([';', ',', '；', '，', '、'])).collect();
+        let raw = if lines.len() > 1 { lines.join(", ") } else { raw };
+        out.shared_data_raw = (!raw.is_empty()).then_some(raw);
+    }
+
+    fn item(&mut self, item: DataItem, line: usize, out: &mut ImportedEntry) {
+        let same =
+            |other: &DataItem| other.item.to_lowercase() == item.item.to_lowercase() && other.detail == item.detail;
+        if out.shared_data.iter().any(same) {
+            self.warn(line, format!("item {} is listed twice", quote(&item.item)));
+        } else {
+            out.shared_data.push(item);
+        }
+    }
+
+    fn rules(&mut self, out: &mut ImportedEntry) {
+        let entry = self.entry;
+        for label in [Label::Rules, Label::Site] {
+            for field in entry.fields.iter().filter(|field| field.label == label) {
+                let text = clean(&field.value);
+                if is_nothing(&text) && links(&field.value).next().is_none() {
+                    continue;
+                }
+                let Some((mut address, mut behind)) = address_in(&field.value) else {
+                    if out.rules_url.is_none() {
+                        self.warn(field.line, format!("the rules are named but not linked: {}", quote(&text)));
+                    }
+                    continue;
+                };
+                if let Some((known, rest)) = self.glued(&address) {
+                    behind = format!("{rest} {behind}").trim().to_owned();
+                    address = known;
+                }
+                if !behind.is_empty() {
+                    self.warn(field.line, format!("text behind the link was not read: {}", quote(&behind)));
+                }
+                match &out.rules_url {
+                    None => out.rules_url = Some(address),
+                    Some(kept) if *kept != address => {
+                        self.warn(field.line, format!("a second link was not used: {}", quote(&address)));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// A known address with a word glued behind it: `…/en_USData`.
+    fn glued(&self, address: &str) -> Option<(String, String)> {
+        if self.addresses.len() > 2_000 {
+            return None;
+        }
+        let known = self
+            .addresses
+            .keys()
+            .filter(|known| known.len() < address.len() && known.len() > 12 && address.starts_with(known.as_str()));
+        let known = known.max_by_key(|known| known.len())?;
+        let rest = &address[known.len()..];
+        let word = rest.len() >= 3
+            && rest.starts_with(|c: char| c.is_ascii_uppercase())
+            && rest.chars().all(char::is_alphabetic);
+        word.then(|| (known.clone(), rest.to_owned()))
+    }
+
+    /// `Name:` is the component's name, the company's, or the title, whichever is not said otherwise.
+    fn names(&mut self, out: &mut ImportedEntry) {
+        let Some((line, name)) = self.joined(Label::Name) else { return };
+        let label = self.entry.fields.iter().find(|field| field.label == Label::Name);
+        let bare = label.is_some_and(|field| {
+            matches!(
+                super::labels::normal(&field.label_text).as_str(),
+                "name" | "名称" | "название" | "nombre" | "nom" | "имя" | "third party" | "product" | "产品名称"
+            )
+        });
+        let company = looks_like_company(&name);
+        if out.third_party.is_none() && bare && company {
+            out.third_party = Some(name);
+        } else if out.name.is_none() {
+            out.name = Some(name);
+        } else if out.name.as_deref().map(str::to_lowercase) != Some(name.to_lowercase()) {
+            if out.title.is_none() && bare {
+                out.title = Some(name);
+            } else if bare {
+                self.warn(
+                    line,
+                    format!(
+                        "the name {} was not used; the sharing type names {}",
+                        quote(&name),
+                        quote(out.name.as_deref().unwrap_or_default())
+                    ),
+                );
+            } else {
+                let other = out.name.replace(name);
+                self.warn(line, format!("the sharing type gives another name: {}", quote(&other.unwrap_or_default())));
+            }
+        }
+    }
+
+    fn missing(&mut self, out: &ImportedEntry) {
+        let missing: Vec<&str> = [
+            ("title", out.title.is_none()),
+            ("third_party", out.third_party.is_none()),
+            ("sharing_type", out.sharing_type_raw.is_none()),
+            ("shared_data", out.shared_data.is_empty()),
+            ("purpose", out.purpose.is_none()),
+            ("scenario", out.scenario.is_none()),
+            ("method", out.method.is_none()),
+            ("rules_url", out.rules_url.is_none()),
+        ]
+        .into_iter()
+        .filter_map(|(name, missing)| missing.then_some(name))
+        .collect();
+        if !missing.is_empty() {
+            self.warn(self.entry.line, format!("entry {} does not say: {}", name_of(out), missing.join(", ")));
+        }
+    }
+}
+
+fn looks_like_company(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let ends = [
+        "inc",
+        "ltd",
+        "llc",
+        "gmbh",
+        "corp",
+        "co",
+        "ag",
+        "s.a",
+        "sa",
+        "bv",
+        "b.v",
+        "limited",
+        "corporation",
+        "company",
+        "oy",
+        "ab",
+    ];
+    let last = lower.trim_end_matches('.').rsplit([' ', ',']).next().unwrap_or_default().to_owned();
+    ends.contains(&last.as_str()) || ["公司", "有限", "集团", "ооо", "株式会社"].iter().any(|word| lower.contains(word))
+}
+
+/// `-`, `/`, `N/A`, `none`, `无`: the page says that it says nothing.
+fn is_nothing(text: &str) -> bool {
+    let text = text.trim();
+    matches!(
+        text.to_lowercase().as_str(),
+        "" | "-"
+            | "--"
+            | "---"
+            | "–"
+            | "—"
+            | "/"
+            | "\\"
+            | "n/a"
+            | "na"
+            | "null"
+            | "无"
+            | "暂无"
+            | "不涉及"
+            | "none."
+            | "not stated"
+            | "n.a."
+            | "tbd"
+            | "?"
+    )
+}
+
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_VALUE {
+        let mut end = MAX_VALUE;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    text
+}
