@@ -221,6 +221,92 @@ impl Core {
         }
         let heard = self.heard.entry(source).or_default();
         *heard += 1;
-        *heard <= self.shared.config.max_datagrams_per_second
+        // Hubs of this very machine share its addresses.
+        *heard <= self.shared.config.max_datagrams_per_second || self.shared.is_own(source)
+    }
+}
+
+/// Entry for fuzzing: any bytes as datagrams (cut at length bytes) to a core that publishes and browses, with
+/// time passing in between.
+pub fn fuzz_core(bytes: &[u8]) {
+    let mut now = SECOND;
+    let mut core = Core::new(Config::with_seed(1));
+    core.set_interfaces(vec![Interface { index: 1, addresses: vec![[192, 0, 2, 1].into()] }], now);
+    if let Ok(publication) = Publication::new("_a._udp", "b", "b", 1) {
+        let _ = core.publish(publication, now);
+    }
+    let _ = core.browse("_a._udp", now);
+    let mut rest = bytes;
+    while let Some(([time, source, len], tail)) = rest.split_first_chunk() {
+        now += Duration::from_millis(u64::from(*time) * 20);
+        core.handle_timeout(now);
+        let (datagram, tail) = tail.split_at(usize::from(*len).min(tail.len()));
+        let port = if *source < 200 { PORT } else { 40000 };
+        core.handle_datagram(SocketAddr::from(([192, 0, 2, source % 8], port)), 1, datagram, now);
+        rest = tail;
+        while core.poll().is_some() {}
+    }
+    for _ in 0..50 {
+        let Some(next) = core.poll_timeout() else { break };
+        now = now.max(next);
+        core.handle_timeout(now);
+        assert!(core.poll_timeout().is_none_or(|at| at > now), "a timeout that was handled is not due any more");
+        while core.poll().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::{Data, PTR, Question, Record, Section, Writer};
+    use crate::name::Name;
+
+    fn names() -> impl Strategy<Value = Name> {
+        let fixed = ["_a._udp", "b._a._udp", "c._a._udp", "b", "c", "_services._dns-sd._udp"];
+        proptest::sample::select(fixed.map(|text| Name::local(text).unwrap()).to_vec())
+    }
+    fn records() -> impl Strategy<Value = Record> {
+        let data = prop_oneof![
+            names().prop_map(Data::Ptr),
+            (any::<u16>(), names()).prop_map(|(port, target)| Data::Srv { priority: 0, weight: 0, port, target }),
+            any::<[u8; 2]>().prop_map(|[a, b]| Data::Address([192, 0, a % 4, b].into())),
+            proptest::collection::vec(any::<u8>(), 0..20).prop_map(Data::Txt),
+        ];
+        let ttl = proptest::sample::select(vec![0, 1, 120, 4500, u32::MAX]);
+        (names(), any::<bool>(), ttl, data).prop_map(|(name, flush, ttl, data)| Record { name, flush, ttl, data })
+    }
+
+    proptest! {
+        #[test]
+        fn a_core_survives_any_datagrams(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            fuzz_core(&bytes);
+        }
+        #[test]
+        fn a_core_survives_meaningful_datagrams_in_any_order(
+            datagrams in proptest::collection::vec(
+                (any::<[u8; 2]>(), any::<bool>(), proptest::collection::vec((names(), any::<u16>(), any::<bool>()), 0..3),
+                 proptest::collection::vec((1usize..4, records()), 0..4)), 0..12)
+        ) {
+            let mut stream = Vec::new();
+            for (head, response, questions, mut records) in datagrams {
+                let mut writer = Writer::new(0, response, 255);
+                for (name, kind, unicast) in questions {
+                    let kind = if kind % 2 == 0 { PTR } else { 255 };
+                    writer.question(&Question { name, kind, unicast });
+                }
+                records.sort_by_key(|(section, _)| *section);
+                for (section, record) in &records {
+                    let section = [Section::Answer, Section::Authority, Section::Additional][section - 1];
+                    writer.record(section, record);
+                }
+                let bytes = writer.finish();
+                stream.extend(head);
+                stream.push(bytes.len() as u8);
+                stream.extend(bytes);
+            }
+            fuzz_core(&stream);
+        }
     }
 }

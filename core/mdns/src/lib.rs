@@ -50,5 +50,5 @@ pub use api::{
     Config, Event, FoundAddress, GROUP_V4, GROUP_V6, Interface, MAX_DATAGRAM, Output, PORT, Publication, PublicationId,
     ServiceInstance, Transmit, WishError,
 };
-pub use core::Core;
+pub use core::{Core, fuzz_core};
 pub use message::fuzz;

@@ -277,7 +277,8 @@ impl Querier {
     /// A crowd is fine, a flood from one source is not: at the limit the source that fills most gives way.
     fn make_room(&mut self, shared: &mut Shared, source: IpAddr) -> bool {
         let from_source = self.sources.get(&source).copied().unwrap_or(0);
-        if from_source >= shared.config.max_per_source {
+        // Hubs of this very machine share its addresses and are no crowd from outside.
+        if from_source >= shared.config.max_per_source && !shared.is_own(source) {
             return false;
         }
         if self.instances.len() < shared.config.max_instances {
@@ -554,11 +555,11 @@ impl Querier {
                     && it.interface == interface
                     && it.srv.is_some()
                     && it.ptr.asked == 0
-                    && (now - it.ptr.heard) * 2 < it.ptr.ttl
+                    && now.saturating_sub(it.ptr.heard) * 2 < it.ptr.ttl
             });
             known.sort_by(|a, b| a.label.cmp(&b.label));
             for instance in known {
-                let left = (instance.ptr.ends() - now).as_secs() as u32;
+                let left = instance.ptr.ends().saturating_sub(now).as_secs() as u32;
                 let data = Data::Ptr(instance.name.clone());
                 let record = Record { name: service.name.clone(), flush: false, ttl: left, data };
                 if !writer.record(Section::Answer, &record) {

@@ -242,6 +242,18 @@ fn two_hubs_on_one_machine_find_each_other() {
 }
 
 #[test]
+fn many_hubs_on_one_machine_are_no_flood() {
+    let mut net = Net::new();
+    let nodes: Vec<_> = (0..80).map(|_| net.add(&[(0, 1, &["127.0.0.1"])])).collect();
+    net.browse(nodes[0]);
+    for node in &nodes {
+        net.publish(*node, &format!("n{node}"), 1);
+    }
+    net.run(seconds(4));
+    assert_eq!(net.names(nodes[0]).len(), 79);
+}
+
+#[test]
 fn a_goodbye_is_heard_and_a_new_name_follows() {
     let mut net = Net::new();
     let (a, b) = (net.device(), net.device());
@@ -387,11 +399,11 @@ fn two_hundred_devices_at_once_are_all_found_with_bounded_traffic() {
     for node in &nodes {
         net.publish(*node, &format!("device{node}"), 1);
     }
-    for node in &nodes[..20] {
+    for node in &nodes[..4] {
         net.browse(*node);
     }
     net.run(seconds(8));
-    for node in &nodes[..20] {
+    for node in &nodes[..4] {
         assert_eq!(net.names(*node).len(), 199);
     }
     // Probes and announcements are five each; each record is multicast once a second at most.
@@ -495,10 +507,10 @@ fn a_flood_from_one_source_leaves_room_for_others() {
         bytes.extend(target);
         bytes
     };
-    for index in 0..20_000u32 {
+    for index in 0..6_000u32 {
         // 192.0.9.9 alone at first, later from everywhere.
         let from =
-            if index < 10_000 { "192.0.9.9:5353".into() } else { format!("10.{}.{}.1:5353", index % 7, index % 200) };
+            if index < 3_000 { "192.0.9.9:5353".into() } else { format!("10.{}.{}.1:5353", index % 7, index % 200) };
         net.inject(a, &from, &record(index));
         if index % 500 == 0 {
             net.run(seconds(1));
