@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     pub status: watch::Sender<LinkStatus>,
     questions: Mutex<HashMap<CallId, oneshot::Sender<Result<Outputs, CallError>>>>,
     outbox: OnceLock<Outbox>,
+    /// A device is described and told in one go, so that an old description never follows its end.
+    telling: tokio::sync::Mutex<()>,
     events: broadcast::Sender<LinkEvent>,
     next: AtomicU64,
     started: Instant,
@@ -120,6 +122,7 @@ impl Inner {
             status: watch::Sender::new(LinkStatus::default()),
             questions: Mutex::default(),
             outbox: OnceLock::new(),
+            telling: tokio::sync::Mutex::new(()),
             events: broadcast::channel(512).0,
             next: AtomicU64::new(1),
             started: Instant::now(),
@@ -230,6 +233,7 @@ impl Inner {
         let inner = self.clone();
         let id = id.clone();
         tokio::spawn(async move {
+            let _telling = inner.telling.lock().await;
             if let Some((device, shown)) = inner.describe(&id) {
                 inner.tell(FromBridge::Seen { device }, None).await;
                 inner.event(LinkEvent::Device(shown));
@@ -238,6 +242,7 @@ impl Inner {
     }
 
     pub(crate) async fn tell_gone(&self, id: &DeviceId) {
+        let _telling = self.telling.lock().await;
         self.tell(FromBridge::Gone { device: id.clone() }, None).await;
         self.event(LinkEvent::Gone(id.clone()));
     }

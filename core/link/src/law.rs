@@ -41,9 +41,6 @@ impl Label {
     pub(crate) fn connection() -> Self {
         Self(Personal::of(connection_fields(), []))
     }
-    pub(crate) fn relay() -> Self {
-        Self(Personal::of(connection_fields(), []))
-    }
 }
 
 /// Why nothing may leave.

@@ -22,7 +22,7 @@ use crate::carrier::Carrier;
 use crate::discovery::{beacon, driver, record::Announced};
 use crate::endpoint::{open_link, port_of, shake_hands};
 use crate::inner::{Inner, at_port, lock, near_id};
-use crate::law::{Denied, Label, Law, PAIRING, RELAY};
+use crate::law::{Denied, Law, PAIRING, RELAY};
 use crate::pairing::Whom;
 use crate::serve;
 
@@ -421,13 +421,12 @@ async fn keep_relay(inner: Arc<Inner>) {
             endpoint.remove_relay(&url).await;
         }
         *lock(&inner.relay) = None;
-        drop(Label::relay());
         lease.close();
     }
 }
 
 /// The URL and `host:port`.
-fn relay_host(text: &str) -> Option<(RelayUrl, String)> {
+pub(crate) fn relay_host(text: &str) -> Option<(RelayUrl, String)> {
     let url: RelayUrl = text.parse().ok()?;
     let port = url.port_or_known_default()?;
     let host = format!("{}:{port}", url.host_str()?);

@@ -27,7 +27,11 @@ const IDLE_AFTER: Duration = Duration::from_secs(300);
 /// Discovery's word counts for this long.
 const SEEN_FOR: Duration = Duration::from_secs(180);
 const TICK: Duration = Duration::from_secs(10);
-const HEAD_EVERY: Duration = Duration::from_secs(600);
+const HEAD_EVERY: Duration = Duration::from_secs(3600);
+/// How often the ledger is told of what keeps a connection alive.
+const ACCOUNT_EVERY: Duration = Duration::from_secs(900);
+/// A connection that ends sooner was turned away: no hurry to dial again.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Without a reason to hurry a peer that is away is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 const ADDRESSES: usize = 8;
@@ -227,6 +231,9 @@ impl Peer {
                 live.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
                 self.account(&lease, &live);
             }
+            for other in lock(&self.all).drain(..).filter_map(|live| live.upgrade()) {
+                other.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
+            }
             lease.close();
             *lock(&self.lease) = None;
             inner.endpoint_wanted.notify_one();
@@ -243,8 +250,8 @@ impl Peer {
         let mut live_now = self.live.subscribe();
         loop {
             if let Some(live) = self.now() {
-                failures = 0;
-                self.attend(inner, lease, &live).await;
+                let lasted = self.attend(inner, lease, &live).await;
+                failures = if lasted > SETTLED { 0 } else { failures.saturating_add(1) };
                 inner.tell_device(&self.id);
                 continue;
             }
@@ -273,9 +280,10 @@ impl Peer {
         }
     }
 
-    /// Stays with one connection until it closes.
-    async fn attend(self: &Arc<Self>, inner: &Arc<Inner>, lease: &DatagramLease, live: &Arc<Live>) {
+    /// Stays with one connection until it closes; how long it stood.
+    async fn attend(self: &Arc<Self>, inner: &Arc<Inner>, lease: &DatagramLease, live: &Arc<Live>) -> Duration {
         let mut head_due = Instant::now() + HEAD_EVERY;
+        let mut account_due = Instant::now() + ACCOUNT_EVERY;
         let mut reach = self.reach();
         let mut replaced = self.live.subscribe();
         let same = |now: &Option<Arc<Live>>| now.as_ref().is_some_and(|now| Arc::ptr_eq(now, live));
@@ -291,14 +299,17 @@ impl Peer {
                     }
                     tracing::debug!(peer = %self.id, %reason, "connection closed");
                     self.live.send_if_modified(|now| if same(now) { *now = None; true } else { false });
-                    return;
+                    return live.since.elapsed();
                 }
                 _ = replaced.wait_for(|now| !same(now)) => {
                     self.account(lease, live);
-                    return;
+                    return live.since.elapsed();
                 }
                 () = tokio::time::sleep(TICK) => {
-                    self.account(lease, live);
+                    if Instant::now() >= account_due {
+                        account_due = Instant::now() + ACCOUNT_EVERY;
+                        self.account(lease, live);
+                    }
                     self.heard();
                     if self.reach() != reach {
                         reach = self.reach();

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -235,8 +236,9 @@ impl Bulk {
             TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER)),
             TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER)),
         }
+        let socket = stream.get_ref().0.as_fd().try_clone_to_owned().ok();
         let (reader, writer) = tokio::io::split(stream);
-        self.stream(of, reader, writer, Carrier::Tls, path, key, Some(token))
+        self.stream(of, reader, writer, Carrier::Tls, path, key, Some((token, socket)))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -248,16 +250,24 @@ impl Bulk {
         carrier: Carrier,
         path: &PathSnapshot,
         key: Option<PathKey>,
-        token: Option<Token>,
+        tls: Option<(Token, Option<OwnedFd>)>,
     ) -> ByteStream {
         let meter = Meter::new(&of.cut);
         if key.is_some() {
             lock(&self.last).insert(*of.connection.remote_id().as_bytes(), carrier);
         }
         let done = CancellationToken::new();
-        if let Some(token) = token {
+        let token = tls.as_ref().map(|(token, _)| *token);
+        if let Some((token, socket)) = tls {
             lock(&self.live).insert(token, meter.clone());
             tokio::spawn(watch(of.connection.clone(), meter.clone(), token, done.clone()));
+            let (cut, done) = (meter.cut.clone(), done.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = done.cancelled() => {}
+                    () = cut.cancelled() => hang_up(socket),
+                }
+            });
         }
         let (bulk, ended, guard) = (self.clone(), meter.clone(), of.guard);
         let (reader, writer) = metered(reader, writer, &meter, move || {
@@ -290,6 +300,13 @@ impl Bulk {
 
 /// How much one write hands to TLS at once.
 const TLS_BUFFER: usize = 256 * 1024;
+
+/// Closes the connection under a stream whose holder may not look at it for a while.
+fn hang_up(socket: Option<OwnedFd>) {
+    if let Some(socket) = socket {
+        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    }
+}
 
 /// Asks the other end, when our writes wait, whether it waits too; then nothing is on its way any more.
 async fn watch(connection: Connection, meter: Arc<Meter>, token: Token, done: CancellationToken) {

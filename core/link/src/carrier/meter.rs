@@ -3,6 +3,7 @@
 //! The goodput counts as a measurement of the carrier only if the carrier was the bottleneck: at least
 //! half of the stream's time was spent inside it or waiting for it. A slow disk says nothing of the network.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,15 +30,6 @@ pub(crate) struct Meter {
     pub(crate) cut: CancellationToken,
     why: AtomicU8,
     timed_out: AtomicBool,
-}
-
-/// Why a stream was cut from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// The owner withdrew consent, or the peer was forgotten.
-    Withdrawn,
-    /// No progress although both ends wait.
-    Stalled,
 }
 
 impl Meter {
@@ -163,8 +155,6 @@ impl<T> Half<T> {
         outcome
     }
 }
-
-use std::future::Future;
 
 impl<R: AsyncRead + Unpin> AsyncRead for MeteredReader<R> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

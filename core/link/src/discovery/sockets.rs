@@ -17,6 +17,7 @@ pub(crate) const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x
 /// A socket that speaks mDNS on one interface.
 pub(crate) struct Multicast {
     pub socket: UdpSocket,
+    #[cfg_attr(not(test), allow(dead_code))]
     pub group: SocketAddr,
 }
 

@@ -122,7 +122,7 @@ impl Home {
             services: vec![catalogue::files()],
             relay: None,
             state: folder.to_owned(),
-            network: Network::Loopback,
+            network: if std::env::var_os("ACCORD_TEST_ALL").is_some() { Network::All } else { Network::Loopback },
         };
         let (link, bridge) =
             Link::with_carrier(options, identity.clone(), peers.clone(), gate.bind("link"), Arc::new(Heads), only)
@@ -189,12 +189,12 @@ impl Home {
     pub fn echo(&self, to: &DeviceId, text: &str) -> Result<Outputs, CallError> {
         let inputs = Inputs::from([("text".to_owned(), Data::Text(text.into()))]);
         let verb = Verb::Act { action: "echo".into(), inputs };
-        self.run(self.registry.call(to, Target::new("files"), verb, Duration::from_secs(20)))
+        self.run(async { self.registry.call(to, Target::new("files"), verb, Duration::from_secs(20)).await })
     }
     pub fn stream(&self, to: &DeviceId, what: &str, size: u64) -> Result<ByteStream, CallError> {
         let inputs =
             Inputs::from([("what".to_owned(), Data::Text(what.into())), ("size".to_owned(), Data::Int(size as i64))]);
-        self.run(self.registry.open_stream(to, Target::new("files"), inputs, StreamClass::Bulk))
+        self.run(async { self.registry.open_stream(to, Target::new("files"), inputs, StreamClass::Bulk).await })
     }
     /// Sends `size` bytes to `to` and waits for the acknowledgement; MiB per second.
     pub fn push(&self, to: &DeviceId, size: u64) -> (f64, String) {
