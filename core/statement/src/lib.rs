@@ -31,6 +31,7 @@ pub use document::Document;
 pub use entry::{Entry, EntryText, Field, Means, Method, Publisher, Recipient, SharingType, Statement};
 pub use fingerprint::Fingerprint;
 pub use import::{DataItem, ImportedEntry, ImportedStatement, fuzz_import, import};
+pub use lint::{Finding, Level, Lint, lint};
 pub use own::{OwnError, Part};
 
 /// A documented `statement.toml`, as a feature would keep it.

@@ -28,6 +28,8 @@ pub(crate) struct RawEntry {
     pub title: Option<String>,
     pub line: usize,
     pub fields: Vec<RawField>,
+    /// The title is the one of the entry before.
+    pub inherited: bool,
     /// The page visibly ends inside this entry.
     pub cut: bool,
 }
@@ -109,8 +111,15 @@ impl Page {
 
     fn record(&mut self, record: Record) -> RawEntry {
         let mut entry = RawEntry { line: record.no, cut: record.cut, ..RawEntry::default() };
+        let listed = record.pairs.iter().any(|(key, _, _)| labels::is_list_key(key));
         for (key, value, line) in record.pairs {
             match labels::key(&key) {
+                Some(Label::Data) if listed && labels::is_category_key(&key) => {
+                    self.notes.push((
+                        line,
+                        format!("`{}` was not used beside the list of data: {}", key_name(&key), quote(&value)),
+                    ));
+                }
                 Some(Label::Title) => entry.title = Some(clean(&value)).filter(|text| !text.is_empty()),
                 Some(label) => entry.fields.push(RawField { label, label_text: key, value, line }),
                 None if value.trim().is_empty() => {}
@@ -152,7 +161,8 @@ impl Page {
             }
             let text = clean(&line.text);
             let entry_title = self.entries.first().and_then(|entry| entry.title.as_deref()) == Some(&text);
-            if entry_title || !title_like(&text) || super::dates::is_date_line(&text) {
+            let dated = super::dates::is_date_line(&text) && !(is_page_title(&text) && line.mark.is_head());
+            if entry_title || !title_like(&text) || dated {
                 continue;
             }
             let better = match &best {

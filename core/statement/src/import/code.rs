@@ -61,11 +61,14 @@ struct Reader {
     too_deep: usize,
     last: Option<(String, usize)>,
     joined: bool,
+    /// `const name =` outside of all brackets.
+    assigned: Option<String>,
     source: Source,
 }
 
 pub(crate) fn read(text: &str, first_line: usize) -> Source {
-    let mut reader = Reader { stack: Vec::new(), too_deep: 0, last: None, joined: false, source: Source::default() };
+    let mut reader =
+        Reader { stack: Vec::new(), too_deep: 0, last: None, joined: false, assigned: None, source: Source::default() };
     let mut line = first_line;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -91,6 +94,12 @@ pub(crate) fn read(text: &str, first_line: usize) -> Source {
             }
             ',' | ';' => {
                 reader.settle();
+                1
+            }
+            '=' => {
+                if reader.stack.is_empty() {
+                    reader.assigned = reader.last.take().map(|(name, _)| name);
+                }
                 1
             }
             '+' => {
@@ -186,7 +195,10 @@ impl Reader {
 
     fn settle(&mut self) {
         self.joined = false;
-        if let Some((text, _)) = self.last.take() {
+        if let Some((text, line)) = self.last.take() {
+            if let Some(name) = self.assigned.take().filter(|_| self.stack.is_empty()) {
+                self.note(&name, &text, line);
+            }
             self.attach(Value::Text(text));
         } else if let Some(frame) = self.stack.last_mut() {
             frame.key = None;
@@ -242,12 +254,17 @@ impl Reader {
 
     fn note_meta(&mut self, frame: &Frame) {
         for (key, value, line) in &frame.pairs {
-            let Value::Text(text) = value else { continue };
-            let titled = ["title", "doctitle", "documenttitle", "pagetitle"].contains(&key.to_lowercase().as_str());
-            let dated = matches!(labels::key(key), Some(Label::Version | Label::Date));
-            if (titled || dated) && self.source.meta.len() < 32 {
-                self.source.meta.push((key.clone(), text.clone(), *line));
+            if let Value::Text(text) = value {
+                self.note(key, text, *line);
             }
+        }
+    }
+
+    fn note(&mut self, key: &str, text: &str, line: usize) {
+        let titled = ["title", "doctitle", "documenttitle", "pagetitle"].contains(&key.to_lowercase().as_str());
+        let dated = matches!(labels::key(key), Some(Label::Version | Label::Date));
+        if (titled || dated) && self.source.meta.len() < 32 {
+            self.source.meta.push((key.to_owned(), text.to_owned(), line));
         }
     }
 }

@@ -31,6 +31,10 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
     }
     raw.retain(|entry| entry.cut || entry.fields.iter().any(|field| !clean(&field.value).is_empty()));
     let addresses = addresses(&raw);
+    unglue(&mut raw, &addresses);
+    for entry in raw.iter().filter(|entry| entry.inherited) {
+        warnings.line(entry.line, "the entry has no title of its own; it stands under the title before".to_owned());
+    }
     let last = raw.len().saturating_sub(1);
     let cut_label = raw.last().is_some_and(|entry| entry.cut || ends_early(&raw, entry, source, &addresses));
     let mut entries: Vec<ImportedEntry> = Vec::with_capacity(raw.len());
@@ -123,6 +127,23 @@ fn version(
         (None, None) => None,
     };
     (version, date.map(|date| date.to_string()))
+}
+
+/// A title that is glued behind the link of the entry before goes where it belongs.
+fn unglue(raw: &mut [RawEntry], addresses: &HashMap<String, usize>) {
+    for at in 1..raw.len() {
+        if raw[at].title.is_some() && !raw[at].inherited {
+            continue;
+        }
+        let Some(field) = raw[at - 1].fields.iter_mut().rev().find(|field| field.label == Label::Rules) else {
+            continue;
+        };
+        let Some((address, behind)) = address_in(&field.value) else { continue };
+        let Some((known, rest)) = glued(addresses, &address) else { continue };
+        field.value = known;
+        raw[at].title = Some(format!("{rest} {behind}").trim().to_owned());
+        raw[at].inherited = false;
+    }
 }
 
 /// Every whole address on the page with how often it stands there.
@@ -482,7 +503,7 @@ impl Reading<'_, '_> {
                     }
                     continue;
                 };
-                if let Some((known, rest)) = self.glued(&address) {
+                if let Some((known, rest)) = glued(self.addresses, &address) {
                     behind = format!("{rest} {behind}").trim().to_owned();
                     address = known;
                 }
@@ -498,23 +519,6 @@ impl Reading<'_, '_> {
                 }
             }
         }
-    }
-
-    /// A known address with a word glued behind it: `…/en_USData`.
-    fn glued(&self, address: &str) -> Option<(String, String)> {
-        if self.addresses.len() > 2_000 {
-            return None;
-        }
-        let known = self
-            .addresses
-            .keys()
-            .filter(|known| known.len() < address.len() && known.len() > 12 && address.starts_with(known.as_str()));
-        let known = known.max_by_key(|known| known.len())?;
-        let rest = &address[known.len()..];
-        let word = rest.len() >= 3
-            && rest.starts_with(|c: char| c.is_ascii_uppercase())
-            && rest.chars().all(char::is_alphabetic);
-        word.then(|| (known.clone(), rest.to_owned()))
     }
 
     /// `Name:` is the component's name, the company's, or the title, whichever is not said otherwise.
@@ -569,6 +573,21 @@ impl Reading<'_, '_> {
             self.warn(self.entry.line, format!("entry {} does not say: {}", name_of(out), missing.join(", ")));
         }
     }
+}
+
+/// A known address with a word glued behind it: `…/en_USData`.
+fn glued(addresses: &HashMap<String, usize>, address: &str) -> Option<(String, String)> {
+    if addresses.len() > 500 {
+        return None;
+    }
+    let known = addresses
+        .keys()
+        .filter(|known| known.len() < address.len() && known.len() > 12 && address.starts_with(known.as_str()));
+    let known = known.max_by_key(|known| known.len())?;
+    let rest = &address[known.len()..];
+    let word =
+        rest.len() >= 3 && rest.starts_with(|c: char| c.is_ascii_uppercase()) && rest.chars().all(char::is_alphabetic);
+    word.then(|| (known.clone(), rest.to_owned()))
 }
 
 fn looks_like_company(text: &str) -> bool {

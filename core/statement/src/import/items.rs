@@ -641,7 +641,7 @@ fn share_suffix(atoms: &mut [Atom]) {
 /// `device ID, name, and type`: the bare words take over what the item before them is about.
 fn inherit(atoms: &mut [Atom]) {
     for at in 1..atoms.len() {
-        if atoms[at].joint == Joint::Start || !is_generic(&atoms[at].text) {
+        if atoms[at].joint == Joint::Start || !is_generic(&atoms[at].text) || atoms[at].text.ends_with("地址") {
             continue;
         }
         if let Some(found) = modifier(&atoms[at - 1].text)

@@ -346,6 +346,27 @@ pub(crate) fn key(key: &str) -> Option<Label> {
     }
 }
 
+/// `dataItems`: the data one by one.
+pub(crate) fn is_list_key(key: &str) -> bool {
+    ["dataitems", "data_items", "shareddata", "shared_data", "datalist", "fields"]
+        .contains(&key.to_lowercase().as_str())
+}
+
+/// `personalType`, `shared_data_raw`: the same data as a category or a sentence.
+pub(crate) fn is_category_key(key: &str) -> bool {
+    [
+        "personaltype",
+        "personal_type",
+        "personaltypes",
+        "datatype",
+        "data_type",
+        "shared_data_raw",
+        "category",
+        "datacategory",
+    ]
+    .contains(&key.to_lowercase().as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

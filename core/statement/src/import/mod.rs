@@ -128,6 +128,7 @@ pub fn fuzz_import(bytes: &[u8]) {
     let read = import(bytes);
     assert!(read.entries.len() <= MAX_ENTRIES && read.warnings.len() <= MAX_WARNINGS + 1);
     let _ = crate::diff::diff_imported(&read, &read);
+    let _ = crate::lint::lint_imported(&read);
 }
 
 /// Warnings with the line they are about, in the order of lines, bounded.

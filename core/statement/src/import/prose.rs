@@ -104,7 +104,12 @@ fn entry(section: &Section) -> Option<RawEntry> {
 }
 
 fn put(entry: &mut RawEntry, label: Label, value: &str, line: usize) {
-    let value = value.trim().trim_end_matches(['.', ',', '。', '，', ';']).trim();
+    let company = ["Ltd.", "Inc.", "Co.", "Corp.", "Ltd", "Inc"].iter().find(|end| value.trim().ends_with(**end));
+    let value = if company.is_some() {
+        value.trim()
+    } else {
+        value.trim().trim_end_matches(['.', ',', '。', '，', ';']).trim()
+    };
     if value.is_empty() {
         return;
     }
@@ -217,7 +222,7 @@ fn sentence_into(sentence: &str, entry: &mut RawEntry, line: usize, listing: boo
     let mut who = !ours && !passive;
     for (index, (_, from, kind)) in cuts.iter().enumerate() {
         let end = cuts.get(index + 1).map_or(sentence.len(), |next| next.0);
-        let part = sentence[*from..end.max(*from)].trim().trim_end_matches([',', '.', ':', '：']).trim();
+        let part = sentence[*from..end.max(*from)].trim().trim_end_matches([',', ':', '：']).trim();
         let named = part.starts_with(|c: char| c.is_uppercase());
         match kind {
             Cue::Data if listing && (part.contains("following") || part.is_empty()) => {}
