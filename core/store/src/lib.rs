@@ -165,16 +165,25 @@ impl Db {
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default(), rollbacks }) })
     }
 
-    /// Moves what was committed from the write-ahead log into the file and empties the log, so that
-    /// what was deleted is on the disk no more (deleted rows are overwritten).
+    /// Rewrites the whole file and empties its write-ahead log, so that of what was deleted no trace is
+    /// left in either (overwriting alone misses copies that the tree of pages moved). Writers wait
+    /// meanwhile: about a second per 100 MB.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be written.
+    /// [`StoreError`] when it cannot be written, or the log stays in use.
     pub fn settle(&self) -> Result<(), StoreError> {
         let settle = || {
             let connection = Connection::open(&self.inner.path)?;
             connection.busy_timeout(Duration::from_secs(5))?;
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            connection.execute_batch("VACUUM")?;
+            for _ in 0..50 {
+                let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+                if !busy {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
         };
         settle().map_err(|error| StoreError::from_sql(&self.inner.path, error))
     }
@@ -292,7 +301,7 @@ impl From<rusqlite::Error> for Prepare {
 
 fn prepare(path: &Path, migrations: &[&str], durability: Durability) -> Result<Connection, Prepare> {
     let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(30))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let level = match durability {
         Durability::Normal => "NORMAL",
