@@ -1,5 +1,6 @@
 //! Several cores on simulated networks: datagrams take a millisecond, come back to who sent them, and can
 //! be lost or counted.
+#![allow(clippy::unwrap_used, reason = "test helpers")]
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
