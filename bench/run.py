@@ -377,8 +377,8 @@ class Wormhole(Tool):
 
     def prepare(self):
         twist = RIVALS / "twist"
-        self.daemon(self.beta, twist, "wormhole-mailbox", "--port", "tcp:4000")
-        self.daemon(self.beta, twist, "transitrelay", "--port", "tcp:4001")
+        self.daemon(self.beta, twist, "wormhole-mailbox", "--port", "tcp:4000", cwd=self.folder)
+        self.daemon(self.beta, twist, "transitrelay", "--port", "tcp:4001", cwd=self.folder)
 
     def copy(self, source, target):
         common = [RIVALS / "wormhole", "--relay-url", f"ws://{self.to}:4000/v1", "--transit-helper", f"tcp:{self.to}:4001"]
