@@ -477,6 +477,10 @@ impl Inner {
     fn go_on(self: &Arc<Self>) {
         let open: Vec<Saved> = {
             let book = self.book();
+            for (id, live) in book.iter().filter(|(_, live)| live.saved.transfer.state == State::Done) {
+                // Killed between remembering and tidying.
+                let _ = discard(&live.saved.inbox, id.as_str());
+            }
             let open = book.values().filter(|live| !live.saved.transfer.state.is_over());
             open.map(|live| live.saved.clone()).collect()
         };

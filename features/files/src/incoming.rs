@@ -19,7 +19,7 @@ use crate::book::{Live, Saved};
 use crate::engine::receive::{self, Intake, ReceiveEnd};
 use crate::engine::store::Store;
 use crate::engine::unpack::{Received, Unpacker, check_space};
-use crate::engine::{IDLE, STALL};
+use crate::engine::{IDLE, STALL, Sink};
 use crate::files::{Inner, new_transfer, remove_partial};
 use crate::outgoing::fields;
 use crate::outlet::{Gated, OpenError, Way};
@@ -358,7 +358,7 @@ impl Incoming {
         };
         if session.is_cancelled() && !cancel.is_cancelled() && !matches!(end, ReceiveEnd::Received(_)) {
             // A newer connection goes on, or the hub ends.
-            let _ = sink.close(Err("taken over".to_owned())).await;
+            let _ = sink.record_end(Err("taken over".to_owned())).await;
             return;
         }
         self.over(id, end, sink, intake_or_reader, &inbox).await;
@@ -400,45 +400,47 @@ impl Incoming {
 
     async fn over(&self, id: &TransferId, end: ReceiveEnd, mut sink: Gated, reader: Option<Reader>, inbox: &Path) {
         let message = in_words(&end);
-        let (record, keep) = match end {
+        let goes_on = match &end {
+            ReceiveEnd::Failed(reason, _) => matches!(reason, FailReason::NoSpace { .. } | FailReason::Disk),
+            ReceiveEnd::Stopped(reason) => *reason == StopReason::Withdrawn,
+            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) | ReceiveEnd::Broken(_) => true,
+            ReceiveEnd::Received(_) | ReceiveEnd::Cancelled => false,
+        };
+        if let ReceiveEnd::Received(received) = &end {
+            // Remembered before anything is tidied and before the sender is told.
+            self.inner.received(id, received).await;
+        }
+        if !goes_on {
+            remove_partial(inbox.to_owned(), id.clone()).await;
+        }
+        let (state, record) = match end {
             ReceiveEnd::Received(received) => {
-                self.inner.received(id, &received).await;
                 if let Some(mut reader) = reader {
                     receive::acknowledge(&mut sink, &self.pool, &mut reader, &received).await;
                 }
                 self.record(id, &received).await;
-                (Ok(()), false)
+                (None, Ok(()))
             }
             ReceiveEnd::Failed(reason, _) => {
                 if reader.is_none() {
                     let _ = receive::answer(&mut sink, &self.pool, &Back::Failed(reason)).await;
+                    let _ = sink.flush().await;
                 }
-                self.inner.end(id, State::Failed, Some(message.clone())).await;
-                (Err(message), matches!(reason, FailReason::NoSpace { .. } | FailReason::Disk))
+                (Some(State::Failed), Err(message.clone()))
             }
-            ReceiveEnd::Stopped(reason) => {
-                let state = if reason == StopReason::Cancelled { State::Cancelled } else { State::Failed };
-                self.inner.end(id, state, Some(message.clone())).await;
-                (Ok(()), reason == StopReason::Withdrawn)
-            }
-            ReceiveEnd::Cancelled => {
-                self.inner.end(id, State::Cancelled, Some(message.clone())).await;
-                (Ok(()), false)
-            }
-            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) => {
-                self.inner.end(id, State::Failed, Some(message.clone())).await;
-                (Err(message), true)
-            }
+            ReceiveEnd::Stopped(StopReason::Cancelled) | ReceiveEnd::Cancelled => (Some(State::Cancelled), Ok(())),
+            ReceiveEnd::Stopped(_) => (Some(State::Failed), Ok(())),
+            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) => (Some(State::Failed), Err(message.clone())),
             ReceiveEnd::Broken(_) => {
                 self.away(id, &message).await;
-                (Err(message), true)
+                (None, Err(message.clone()))
             }
         };
-        if let Err(error) = sink.close(record).await {
-            tracing::warn!(%error, "the end of a transfer could not be recorded");
+        if let Some(state) = state {
+            self.inner.end(id, state, Some(message)).await;
         }
-        if !keep {
-            remove_partial(inbox.to_owned(), id.clone()).await;
+        if let Err(error) = sink.record_end(record).await {
+            tracing::warn!(%error, "the end of a transfer could not be recorded");
         }
     }
 
@@ -479,7 +481,7 @@ impl Incoming {
         self.open().await;
         let Some(mut sink) = self.sink().take() else { return };
         receive::last_word(&mut sink, &self.pool, &mut intake.into_reader(), &word).await;
-        let _ = sink.close(Ok(())).await;
+        let _ = sink.record_end(Ok(())).await;
     }
 }
 

@@ -243,7 +243,7 @@ async fn attempt(inner: &Arc<Inner>, id: &TransferId, way: &Way, cancel: &Cancel
         SendEnd::Done { .. } => Ok(()),
         other => Err(in_words(other)),
     };
-    if let Err(error) = sink.close(record).await {
+    if let Err(error) = sink.record_end(record).await {
         tracing::error!(%error, "the end of a transfer could not be recorded");
     }
     outcome(inner, id, end)

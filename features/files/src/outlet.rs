@@ -81,7 +81,7 @@ pub(crate) struct Gated {
 
 impl Gated {
     /// Records that it ended well, or why not.
-    pub async fn close(self, outcome: Result<(), String>) -> Result<(), SendError> {
+    pub async fn record_end(self, outcome: Result<(), String>) -> Result<(), SendError> {
         match outcome {
             Ok(()) => self.outflow.finish().await.map(drop),
             Err(why) => {

@@ -157,6 +157,8 @@ fn a_killed_side_goes_on_where_it_was() {
     home.link.mend();
     a.until(&out, State::Done);
     assert_eq!(std::fs::read(b.inbox().join("big")).unwrap(), std::fs::read(file).unwrap());
+    b.until(&b.first(), State::Done);
+    std::thread::sleep(Duration::from_millis(300));
     let names: Vec<_> = std::fs::read_dir(b.inbox()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["big"]);
 }
@@ -239,4 +241,46 @@ fn a_device_cannot_flood_the_owner_with_offers() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(b.files.list().len(), 4);
+}
+
+#[test]
+fn a_receiver_without_room_says_how_much_is_needed_and_goes_on_once_there_is() {
+    let home = Home::new();
+    let small = home.dir.path().join("b/inbox");
+    std::fs::create_dir_all(&small).unwrap();
+    if !memory_disk(&small, "size=30m") {
+        eprintln!("skipped: no right to mount a small disk here");
+        return;
+    }
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    let (first, second) = (home.file("first", 6 << 20), home.file("second", 20 << 20));
+    let out = send(&a, Items::Paths(vec![first.clone(), second]));
+    let failed = a.until(&out, State::Failed);
+    let message = failed.message.unwrap();
+    assert!(message.contains("26.0 MiB needed") && message.contains("free"), "{message}");
+    assert!(b.until(&b.first(), State::Failed).message.unwrap().contains("the disk is full"));
+    assert!(memory_disk(&small, "remount,size=90m"));
+    a.run(a.files.retry(&out)).unwrap();
+    a.until(&out, State::Done);
+    assert_eq!(std::fs::read(small.join("first")).unwrap(), std::fs::read(first).unwrap());
+    // A disk that fills up while a stream of unknown length comes.
+    assert!(memory_disk(&small, "remount,size=34m"));
+    let endless = Items::Stream { name: "endless".into(), reader: Box::new(tokio::io::repeat(1)) };
+    let out = send(&a, endless);
+    let failed = a.until(&out, State::Failed);
+    assert!(failed.message.unwrap().contains("disk is full"));
+    drop((a, b));
+    assert!(umount(&small));
+}
+
+#[allow(clippy::disallowed_methods, reason = "mounts a small disk for the test; nothing leaves")]
+fn memory_disk(at: &std::path::Path, options: &str) -> bool {
+    let mut mount = std::process::Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).status().is_ok_and(|status| status.success())
+}
+
+#[allow(clippy::disallowed_methods, reason = "as above")]
+fn umount(at: &std::path::Path) -> bool {
+    std::process::Command::new("umount").arg("-l").arg(at).status().is_ok_and(|status| status.success())
 }
