@@ -26,7 +26,7 @@ export function tokenFromAddress(): string | null {
 }
 
 /** A pasted link, or the bare token. */
-const tokenIn = (text: string) => /(?:setup|token)=([A-Za-z0-9_-]+)/.exec(text)?.[1] ?? text.trim();
+export const tokenIn = (text: string) => /(?:setup|token)=([A-Za-z0-9_-]+)/.exec(text)?.[1] ?? text.trim();
 
 export function SignInPage() {
   const error = useHub((hub) => hub.signInError);

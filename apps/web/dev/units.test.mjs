@@ -1,0 +1,58 @@
+// The UI's small pure parts. Loaded through Vite, which knows TypeScript.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createServer } from "vite";
+
+let vite;
+let format;
+let unlike;
+let safeLink;
+let tokenIn;
+before(async () => {
+  globalThis.location ??= { hash: "" };
+  vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false }, appType: "custom", logLevel: "error" });
+  format = await vite.ssrLoadModule("/src/format.ts");
+  ({ unlike } = await vite.ssrLoadModule("/src/actions.ts"));
+  ({ safeLink } = await vite.ssrLoadModule("/src/parts/notice.tsx"));
+  ({ tokenIn } = await vite.ssrLoadModule("/src/pages/signin.tsx"));
+});
+after(() => vite?.close());
+
+test("sizes and times read as people say them", () => {
+  assert.equal(format.bytes(0), "0 B");
+  assert.equal(format.bytes(1023), "1023 B");
+  assert.equal(format.bytes(1024), "1.00 KiB");
+  assert.equal(format.bytes(6.2e9), "5.77 GiB");
+  assert.equal(format.duration(61), "1 min 1 s");
+  assert.equal(format.duration(7260), "2 h 1 min");
+  assert.equal(format.span("PT2H"), "2 hours");
+  assert.equal(format.span("P1M"), "1 month");
+  assert.equal(format.span("PT1M"), "1 minute");
+  assert.equal(format.span("until-deleted"), "until it is deleted");
+  assert.equal(format.span("as long as it takes"), "as long as it takes");
+  assert.equal(format.sentence("sent by multicast"), "Sent by multicast.");
+});
+
+test("characters that hide or reorder are made visible, letters of any script stay", () => {
+  assert.equal(format.visible("holiday\u202egpj.exe"), "holiday\ufffdgpj.exe");
+  assert.equal(format.visible("a\u0000b\u200bc"), "a\ufffdb\ufffdc");
+  assert.equal(format.visible("تذكرة הטלפון 日本 👩‍👩‍👧"), "تذكرة הטלפון 日本 👩‍👩‍👧");
+});
+
+test("files that share a path are kept apart", () => {
+  const file = {};
+  const paths = unlike(["a.txt", "/a.txt", "a.txt", "d.x/noending", "d.x/noending", ".hidden", ".hidden"].map((path) => ({ path, file })));
+  assert.deepEqual(paths.map((one) => one.path), ["a.txt", "a (2).txt", "a (3).txt", "d.x/noending", "d.x/noending (2)", ".hidden", ".hidden (2)"]);
+});
+
+test("only web addresses become links", () => {
+  assert.equal(safeLink("https://example.org/a"), "https://example.org/a");
+  for (const bad of ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", " javascript:alert(1)", "nothing"]) {
+    assert.equal(safeLink(bad), undefined, bad);
+  }
+});
+
+test("a pasted link and a bare token sign in alike", () => {
+  assert.equal(tokenIn(" abc-DEF_123 "), "abc-DEF_123");
+  assert.equal(tokenIn("http://127.0.0.1:8420/#setup=abc-DEF_123"), "abc-DEF_123");
+});
