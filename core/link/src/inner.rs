@@ -465,9 +465,10 @@ pub(crate) async fn machine_addresses(network: Network) -> Vec<IpAddr> {
         IpAddr::V4(ip) => !ip.is_link_local() || network == Network::Loopback,
         IpAddr::V6(ip) => !ip.is_unicast_link_local(),
     };
+    let only_loopback = found.iter().all(|interface| interface.loopback);
     let mut all: Vec<IpAddr> = found
         .iter()
-        .filter(|interface| network == Network::Loopback || !interface.loopback)
+        .filter(|interface| only_loopback || !interface.loopback)
         .flat_map(|interface| interface.addresses().collect::<Vec<_>>())
         .filter(usable)
         .collect();
