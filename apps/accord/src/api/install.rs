@@ -42,5 +42,6 @@ pub async fn authority(State(hub): State<Arc<Hub>>) -> Response {
 }
 
 fn absent() -> Response {
-    (StatusCode::NOT_FOUND, "This hub needs no certificate of its own: it is open on this computer only.").into_response()
+    (StatusCode::NOT_FOUND, "This hub needs no certificate of its own: it is open on this computer only.")
+        .into_response()
 }

@@ -344,14 +344,6 @@ pub struct Accept {
     pub always: bool,
 }
 
-/// `POST /inbox/{id}/refuse`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Refuse {
-    /// For the sender to read.
-    pub reason: Option<String>,
-}
-
 /// `GET /entries` → `{ "entries": [Entry] }`: the statement joined with the owner's decisions and what was shared.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Entries {

@@ -54,7 +54,9 @@ impl Hub {
             api::Trust::Seen => 2,
             api::Trust::Blocked => 3,
         };
-        devices.sort_by_cached_key(|device| (rank(device), !device.favourite, device.name.to_lowercase(), device.id.clone()));
+        devices.sort_by_cached_key(|device| {
+            (rank(device), !device.favourite, device.name.to_lowercase(), device.id.clone())
+        });
         devices
     }
 
@@ -218,8 +220,13 @@ impl Hub {
     }
 
     pub fn pairing(&self, id: &str) -> Answer<api::Pairing> {
-        let info = self.link.pairing(&PairingId(id.to_owned())).ok_or(LinkError::NoPairing)?;
-        Ok(self.pairing_view(&info))
+        self.pairing_now(&PairingId(id.to_owned()))
+    }
+
+    fn pairing_now(&self, id: &PairingId) -> Answer<api::Pairing> {
+        let pairings = self.link.pairings();
+        let info = pairings.iter().find(|pairing| pairing.id == *id).ok_or(LinkError::NoPairing)?;
+        Ok(self.pairing_view(info))
     }
 
     pub fn pairing_view(&self, info: &PairingInfo) -> api::Pairing {
@@ -262,21 +269,20 @@ impl Hub {
                 }
                 let name = self.device_name(device.as_str()).unwrap_or_else(|| device.to_string());
                 self.may_pair(format!("Pair with {name}"))?;
-                self.link.pair(&device).await?
+                self.link.pair_device(&device).await?
             }
             (None, Some(ticket), None) => {
                 self.may_pair("Pair by ticket".to_owned())?;
-                self.link.pair_with_ticket(ticket.trim()).await?
+                self.link.pair_ticket(ticket.trim()).await?
             }
             (None, None, Some(address)) => {
                 let address = socket_address(&address)?;
                 self.may_pair(format!("Pair with the device at {address}"))?;
-                self.link.pair_with_address(address).await?
+                self.link.pair_address(address).await?
             }
             _ => return Err(Failure::bad_request("Give one of `device`, `ticket` and `address`.")),
         };
-        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
-        Ok(self.pairing_view(&info))
+        self.pairing_now(&id)
     }
 
     /// Pairing shows this device to one nearby, which the owner agrees to first.
@@ -290,16 +296,14 @@ impl Hub {
     /// The owner says that the codes match. Once both said so, that is consent to connect: [`Hub::paired`].
     pub async fn confirm_pairing(&self, id: &str, code: Option<String>) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
-        self.link.confirm(&id, code.as_deref().map(str::trim)).await?;
-        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
-        Ok(self.pairing_view(&info))
+        self.link.confirm_pairing(&id, code.map(|code| code.trim().to_owned())).await?;
+        self.pairing_now(&id)
     }
 
     pub async fn reject_pairing(&self, id: &str) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
-        self.link.reject(&id).await?;
-        let info = self.link.pairing(&id).ok_or(LinkError::NoPairing)?;
-        Ok(self.pairing_view(&info))
+        self.link.reject_pairing(&id).await?;
+        self.pairing_now(&id)
     }
 
     /// The pairing is done: the owner confirmed it, which is consent to connect with that device.
@@ -340,7 +344,7 @@ impl Hub {
             Ok(())
         })
         .await?;
-        self.link.forget(device).await?;
+        self.link.forget(device).await;
         Ok(())
     }
 }

@@ -4,12 +4,17 @@
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{OwnError, Publisher, Statement};
 
-/// What each feature and bridge shares.
-const PARTS: [&str; 2] = [accord_link::STATEMENT, accord_files::STATEMENT];
+/// What each feature and bridge shares; the link's part names the owner's relay.
+fn parts(relay: Option<&str>) -> [String; 2] {
+    [accord_link::statement_for(relay), accord_files::STATEMENT.to_owned()]
+}
 
 /// What does not work without an entry.
 const EFFECTS: [(&str, &str); 6] = [
-    ("link/discovery", "This device neither finds others on the network nor is found; pair by ticket or address instead."),
+    (
+        "link/discovery",
+        "This device neither finds others on the network nor is found; pair by ticket or address instead.",
+    ),
     ("link/pairing", "No device can be paired with this one."),
     ("link/connection", "Paired devices cannot reach this one, nor this one them."),
     ("link/relay", "Paired devices reach each other only on the same network."),
@@ -18,9 +23,10 @@ const EFFECTS: [(&str, &str); 6] = [
 ];
 
 /// Accord's own statement, of all parts.
-pub fn statement() -> Result<Statement, OwnError> {
-    let publisher = Publisher { url: None, contact: None, ..Publisher::named("Accord") };
-    Statement::join("accord", "What Accord shares", publisher, env!("CARGO_PKG_VERSION"), &PARTS)
+pub fn statement(relay: Option<&str>) -> Result<Statement, OwnError> {
+    let parts = parts(relay);
+    let parts = parts.each_ref().map(String::as_str);
+    Statement::join("accord", "What Accord shares", Publisher::named("Accord"), env!("CARGO_PKG_VERSION"), &parts)
 }
 
 pub fn effect(entry: &EntryKey) -> &'static str {

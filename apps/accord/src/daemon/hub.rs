@@ -92,13 +92,14 @@ impl Signer for DeviceSigner {
 
 impl Hub {
     /// Opens everything under the state folder. Nothing is sent yet.
-    pub async fn open(options: &UpOptions, stop: CancellationToken) -> Result<Arc<Self>> {
+    pub fn open(options: &UpOptions, stop: CancellationToken) -> Result<Arc<Self>> {
         let state = options.state.clone();
         let config = state.load_config()?;
         let data = state.data();
         let identity = Arc::new(Identity::load_or_create(data).context("this device's keys cannot be used")?);
         let peers = Arc::new(Peers::open(data).context("the list of paired devices cannot be used")?);
-        let statement = house::statement().context("the statement of this build is not sound")?;
+        let statement =
+            house::statement(config.relay.as_deref()).context("the statement of this build is not sound")?;
         let gate = Gate::open(data, statement, Arc::new(DeviceSigner(identity.clone())))
             .context("consents and ledger cannot be opened")?;
         let registry = Registry::new();
@@ -113,20 +114,18 @@ impl Hub {
                 state: data.to_owned(),
                 network: if options.loopback { Network::Loopback } else { Network::All },
             },
-            gate.bind("link"),
             identity.clone(),
             peers.clone(),
+            gate.bind("link"),
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
-        let files = Files::open(files, gate.bind("files"), registry.clone())
-            .await
+        let files = Files::new(gate.bind("files"), registry.clone(), files)
             .context("what was sent and received before cannot be opened")?;
-        let is_running = |id: &str| {
-            id.parse().ok().and_then(|id| files.get(&id)).is_some_and(|transfer| !transfer.state.is_over())
-        };
+        let is_running =
+            |id: &str| id.parse().ok().and_then(|id| files.get(&id)).is_some_and(|transfer| !transfer.state.is_over());
         let uploads = Uploads::open(data, is_running).context("the spool for uploads cannot be opened")?;
         let hub = Self {
             config: RwLock::new(config),
@@ -145,7 +144,7 @@ impl Hub {
             stop,
             started: Instant::now(),
             web: OnceLock::new(),
-            bridge: Mutex::new(Some(bridge)),
+            bridge: Mutex::new(Some(Box::new(bridge))),
             state,
         };
         hub.registry.set_own(own);
@@ -237,20 +236,25 @@ impl Hub {
             return Err(Failure::bad_request("A relay is an address like https://relay.example."));
         }
         let before = self.config();
+        let statement = house::statement(settings.relay.as_deref())
+            .map_err(|error| Failure::bad_request(format!("This relay cannot be declared: {error}")))?;
         let config = Config {
             name: Some(name.to_owned()),
             kind: Some(settings.kind),
             inbox: (inbox != self.state.default_inbox()).then_some(inbox),
             notify: settings.notify,
             relay: settings.relay.clone(),
-            ..before
+            ..before.clone()
         };
         self.state.save_config(&config).map_err(|error| Failure::internal("The settings could not be saved", error))?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        if before.relay != settings.relay {
+            self.gate.adopt(statement)?;
+        }
         // The owner's word now goes before the command line's of the start.
         *self.given.0.lock().unwrap_or_else(PoisonError::into_inner) = (None, None);
         let own = house::own_device(&self.name(), self.kind());
-        self.link.set_own(&own.name, own.kind);
+        self.link.set_own(own.name.clone(), own.kind, own.services.clone());
         self.link.set_relay(settings.relay.clone());
         self.files.set_inbox(self.inbox_folder());
         self.registry.set_own(own);

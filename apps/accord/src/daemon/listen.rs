@@ -26,12 +26,6 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const FINISH_WITHIN: Duration = Duration::from_secs(3);
 
-/// What connections arrive on. Implemented for the listeners that the outlet hands out.
-pub trait Listen: Send + 'static {
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, Door)>> + Send;
-}
-
 /// Everything that serves connections of one hub.
 #[derive(Clone)]
 pub struct Serving {
@@ -41,15 +35,21 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Accepts on `listener` until the hub stops.
-    pub fn on<L: Listen>(&self, mut listener: L, tls: Option<Arc<Tls>>) {
+    /// Takes what `accept` gives until the hub stops. A closure, because listeners are the outlet's to make
+    /// and name.
+    pub fn on<F, A, T>(&self, accept: F, tls: Option<Arc<Tls>>)
+    where
+        F: Fn() -> A + Send + 'static,
+        A: Future<Output = io::Result<(T, Door)>> + Send,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let serving = self.clone();
         self.tracker.spawn(async move {
             let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
             loop {
                 let Ok(place) = free.clone().acquire_owned().await else { return };
                 let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
+                    accepted = accept() => accepted,
                     () = serving.stop.cancelled() => return,
                 };
                 let (io, door) = match accepted {

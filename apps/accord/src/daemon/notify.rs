@@ -90,7 +90,8 @@ async fn send(connection: &zbus::Connection, note: &Note, replaces: u32) -> zbus
     let actions: [&str; 0] = [];
     // The specification allows markup in the body: names from outside must not be any.
     let body = note.body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let message = ("Accord", replaces, "network-transmit-receive", note.title.as_str(), body, &actions[..], hints, -1i32);
+    let message =
+        ("Accord", replaces, "network-transmit-receive", note.title.as_str(), body, &actions[..], hints, -1i32);
     connection
         .call_method(
             Some("org.freedesktop.Notifications"),

@@ -15,9 +15,8 @@ const LANGUAGE: &str = "en";
 impl Hub {
     pub fn statement_as(&self, format: &str, language: &str) -> Answer<(&'static str, String)> {
         let statement = self.gate.statement();
-        house::render(&statement, format, language).ok_or_else(|| {
-            Failure::bad_request("The statement is there as `json`, `md`, `html` and `jsonld`.")
-        })
+        house::render(&statement, format, language)
+            .ok_or_else(|| Failure::bad_request("The statement is there as `json`, `md`, `html` and `jsonld`."))
     }
 
     pub fn entries(&self) -> Answer<api::Entries> {

@@ -90,9 +90,8 @@ impl Prompts {
 
 impl Inner {
     fn sweep(&mut self, now: Timestamp) -> Vec<String> {
-        let old = |open: &Asked| {
-            Duration::try_from(now.duration_since(open.asked)).unwrap_or_default() > FORGOTTEN_AFTER
-        };
+        let old =
+            |open: &Asked| Duration::try_from(now.duration_since(open.asked)).unwrap_or_default() > FORGOTTEN_AFTER;
         let gone = self.asked.values().filter(|open| old(open)).map(|open| open.id.clone()).collect();
         self.asked.retain(|_, open| !old(open));
         gone

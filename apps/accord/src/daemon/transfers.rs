@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use accord_consent::{Choice, RecipientId, Refusal, To};
+use accord_consent::RecipientId;
 use accord_files::{AcceptPolicy, Direction, FilesError, Items, Kind, SendRequest, State, Transfer, TransferId};
 use accord_identity::{AutoAccept, Peers};
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
@@ -119,11 +119,8 @@ impl Hub {
             Items::Text(_) | Items::Url(_) => FieldSet::one(FieldCode::TextContent),
             _ => FieldSet::from_iter([FieldCode::FileName, FieldCode::FileContent, FieldCode::FileMeta]),
         };
-        let because = format!(
-            "{} to {}",
-            what(&items),
-            self.device_name(device.as_str()).unwrap_or_else(|| device.to_string())
-        );
+        let because =
+            format!("{} to {}", what(&items), self.device_name(device.as_str()).unwrap_or_else(|| device.to_string()));
         let entry = EntryKey::new(SEND).map_err(|error| Failure::internal("No such entry", error))?;
         if let Err(refusal) = self.gate.check(&entry, &to, fields) {
             return Err(self.not_let_out(refusal, &to, because));
@@ -184,46 +181,34 @@ impl Hub {
         }
     }
 
-    /// The owner takes what is offered, which is consent to answer the sender: this time, or always.
-    pub async fn accept_offer(self: &Arc<Self>, id: &str, always: bool) -> Answer<api::Transfer> {
-        let id = self.offer(id)?;
-        self.agree_to_answer(&id, always).await?;
-        self.files.accept(&id, always).await?;
-        self.view_of(&id)
-    }
-
-    pub async fn refuse_offer(self: &Arc<Self>, id: &str, reason: Option<String>) -> Answer<api::Transfer> {
-        let id = self.offer(id)?;
-        if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-            return Err(Failure::bad_request("A reason has at most 500 characters."));
+    /// The owner takes what is offered. Taking it answers the sender, which needs consent of its own.
+    pub fn accept_offer(&self, id: &str, always: bool) -> Answer<api::Transfer> {
+        let offer = self.offer(id)?;
+        match self.files.accept(&offer.id, always) {
+            Ok(()) => self.view_of(&offer.id),
+            Err(FilesError::NotConsented(refusal)) => {
+                let name = self.device_name(offer.device.as_str()).unwrap_or_else(|| offer.device.to_string());
+                let to = RecipientId::device(&offer.device);
+                Err(self.not_let_out(refusal, &to, format!("Take what {name} sends, and tell it so")))
+            }
+            Err(error) => Err(error.into()),
         }
-        self.files.refuse(&id, reason).await?;
-        self.view_of(&id)
     }
 
-    fn offer(&self, id: &str) -> Answer<TransferId> {
+    pub fn refuse_offer(&self, id: &str) -> Answer<api::Transfer> {
+        let offer = self.offer(id)?;
+        self.files.refuse(&offer.id)?;
+        self.view_of(&offer.id)
+    }
+
+    fn offer(&self, id: &str) -> Answer<Transfer> {
         let id: TransferId = id.parse()?;
-        match self.files.get(&id) {
-            Some(transfer) if transfer.direction == Direction::In => Ok(id),
-            _ => Err(Failure::not_found("There is no such offer; it was answered, withdrawn or forgotten.")),
-        }
-    }
-
-    async fn agree_to_answer(self: &Arc<Self>, id: &TransferId, always: bool) -> Answer<()> {
-        let Some(transfer) = self.files.get(id) else { return Ok(()) };
-        let to = RecipientId::device(&transfer.device);
-        let entry = EntryKey::new(RECEIVE).map_err(|error| Failure::internal("No such entry", error))?;
-        let choice = if always { Choice::Always } else { Choice::Once };
-        match self.gate.check(&entry, &to, FieldSet::one(FieldCode::TransferState)) {
-            Ok(()) if !always => Ok(()),
-            Err(refusal @ Refusal::Refused(_)) => Err(Failure::refused(refusal.to_string())),
-            _ => self.blocking(move |hub| hub.decide_as(entry, To::One(to), choice, None, "web")).await.map(drop),
-        }
+        let offer = self.files.get(&id).filter(|transfer| transfer.direction == Direction::In);
+        offer.ok_or_else(|| Failure::not_found("There is no such offer; it was answered, withdrawn or forgotten."))
     }
 }
 
 const SEND: &str = "files/send";
-const RECEIVE: &str = "files/receive";
 
 fn is_waiting(transfer: &Transfer) -> bool {
     transfer.direction == Direction::In && matches!(transfer.state, State::Offered | State::WaitingForConsent)

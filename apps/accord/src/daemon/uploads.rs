@@ -109,7 +109,8 @@ impl Uploads {
         }
         let io = |source| UploadError::Io { name: "spool".to_owned(), source };
         let entries = fs::read_dir(self.dir.join(id)).map_err(io)?;
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(io)?;
+        let mut paths: Vec<PathBuf> =
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(io)?;
         paths.sort();
         Ok(paths)
     }
@@ -168,7 +169,8 @@ impl Uploads {
             private(parent).map_err(io)?;
         }
         let mode = if look.executable { 0o700 } else { 0o600 };
-        let file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target).await.map_err(io)?;
+        let file =
+            tokio::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target).await.map_err(io)?;
         let stored = self.store(file, body, look, &io).await;
         if stored.is_err() {
             let _ = tokio::fs::remove_file(&target).await;

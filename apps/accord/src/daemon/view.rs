@@ -134,7 +134,6 @@ pub fn head(head: &accord_consent::Head) -> api::LedgerHead {
     api::LedgerHead { size: head.size, root: head.root.to_string(), signed: head.signed }
 }
 
-
 pub fn witness(witness: &ledger::Witness) -> api::LedgerHead {
     api::LedgerHead { size: witness.size, root: witness.root.to_string(), signed: Some(witness.time) }
 }

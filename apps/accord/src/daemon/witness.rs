@@ -1,6 +1,7 @@
 //! Ledger heads that go to paired devices and come from them.
 
 use accord_consent::{Ledger, LedgerError};
+use accord_identity::StatementKey;
 use accord_link::Witness;
 use accord_model::DeviceId;
 
@@ -18,10 +19,11 @@ impl Witness for Heads {
         }
     }
 
-    fn witness(&self, peer: &DeviceId, statement_key: &[u8; 32], head: &str) -> Result<(), String> {
+    fn witness(&self, peer: &DeviceId, statement_key: &StatementKey, head: &str) -> Result<(), String> {
+        let key = statement_key.ed25519().ok_or("its statement key is of a kind that this hub cannot check")?;
         // A proof does not travel yet: a shrunken or contradicting head shows, a change of older history
         // shows when the peer takes back what we kept.
-        match self.0.witness(peer, statement_key, head, None) {
+        match self.0.witness(peer, key, head, None) {
             Err(error @ (LedgerError::Rewritten { .. } | LedgerError::Note(_))) => Err(error.to_string()),
             Err(error) => {
                 tracing::error!(%error, "a paired device's head could not be kept");

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use accord_model::Timestamp;
+use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::header::{self, HeaderMap};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 
 use crate::api::auth::{SETUP_LIFETIME, SignInError};
 use crate::api::error::{Answer, Failure};

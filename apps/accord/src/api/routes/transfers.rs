@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 
 use crate::api::error::Answer;
 use crate::api::extract::{Body, Id, Wanted};
-use crate::api::types::{Accept, ApiError, Inbox, Refuse, StartTransfer, Transfer, Transfers};
+use crate::api::types::{Accept, ApiError, Inbox, StartTransfer, Transfer, Transfers};
 use crate::daemon::hub::Hub;
 
 /// All transfers, newest first
@@ -64,12 +64,12 @@ pub async fn inbox(State(hub): State<Arc<Hub>>) -> Json<Inbox> {
 #[utoipa::path(post, path = "/inbox/{id}/accept", tag = "transfers", params(("id" = String, Path)), request_body = Accept,
     responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
 pub async fn accept(State(hub): State<Arc<Hub>>, Id(id): Id, Body(wanted): Body<Accept>) -> Answer<Json<Transfer>> {
-    Ok(Json(hub.accept_offer(&id, wanted.always).await?))
+    Ok(Json(hub.blocking(move |hub| hub.accept_offer(&id, wanted.always)).await?))
 }
 
 /// Refuse what is offered
-#[utoipa::path(post, path = "/inbox/{id}/refuse", tag = "transfers", params(("id" = String, Path)), request_body = Refuse,
+#[utoipa::path(post, path = "/inbox/{id}/refuse", tag = "transfers", params(("id" = String, Path)),
     responses((status = 200, body = Transfer), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
-pub async fn refuse(State(hub): State<Arc<Hub>>, Id(id): Id, Body(wanted): Body<Refuse>) -> Answer<Json<Transfer>> {
-    Ok(Json(hub.refuse_offer(&id, wanted.reason).await?))
+pub async fn refuse(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Transfer>> {
+    Ok(Json(hub.blocking(move |hub| hub.refuse_offer(&id)).await?))
 }

@@ -24,7 +24,9 @@ impl From<UploadError> for Failure {
             UploadError::TooMany | UploadError::TooManyFiles | UploadError::Exists(_) => Self::conflict(message),
             UploadError::NoSpace(_) => Self::no_space(message),
             UploadError::BadPath(_) | UploadError::Stalled | UploadError::Broken(_) => Self::bad_request(message),
-            UploadError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Self::no_space(message),
+            UploadError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Self::no_space(message)
+            }
             UploadError::Io { .. } => Self::internal("The upload failed", message),
         }
     }
