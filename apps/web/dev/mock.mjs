@@ -84,7 +84,7 @@ function status() {
     version: "0.1.0", name: hub.settings.name, kind: hub.settings.kind, device: "own-1", state_dir: "/home/ada/.local/share/accord", http: `http://127.0.0.1:${PORT}`,
     discovery: hub.discovery, uptime_s: Math.floor((Date.now() - started) / 1000) + 7260, ledger: head(), prompts: hub.prompts.length,
     offers: hub.transfers.filter((one) => one.direction === "in" && one.state === "offered").length,
-    off: hub.discovery === "on" ? [] : [{ entry: "link/discovery", title: "Discovering devices", effect: "Other devices are not found by themselves.", turn_on: "accord consent grant link/discovery" }],
+    off: hub.discovery === "on" ? [] : [{ entry: "link/discovery", title: "Discovering devices", effect: "Other devices are not found by themselves.", turn_on: "accord consent grant link/discovery" }, { entry: "link/pairing", title: "Pairing with a device", effect: "Devices nearby cannot ask to be paired with this one.", turn_on: "accord consent grant link/pairing" }, { entry: "link/relay", title: "Reaching devices through your relay", effect: "Devices are reached only where a direct path exists.", turn_on: "accord consent grant link/relay" }],
     first_run: hub.consents.length === 0,
   };
 }

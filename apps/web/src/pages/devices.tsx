@@ -37,7 +37,7 @@ export function DevicesPage() {
   const blocked = by("blocked");
   return (
     <>
-      <PageHead title="Devices"><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
+      <PageHead title="Devices" lead={status.first_run && "Welcome. Accord has shared nothing so far. Whatever it would share, it asks you first, here."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
       {own && <OwnCard device={own} />}
       <section aria-labelledby="paired">
@@ -58,6 +58,7 @@ export function DevicesPage() {
           <Empty icon="radar" title="No other device found yet">Start Accord on a second computer in this network, and look for devices there too. Where devices cannot find each other, use a ticket.</Empty>
         )}
       </section>
+      <OffList open={paired.length === 0} />
       {blocked.length > 0 && (
         <details className="fold">
           <summary><Icon name="right" />Blocked <span className="count">{blocked.length}</span></summary>
@@ -132,6 +133,26 @@ export function DeviceCard({ device }: { device: Device }) {
         </div>
       </article>
     </DropTarget>
+  );
+}
+
+/** What is off because it was refused or never asked, and the way to turn it on. */
+function OffList({ open }: { open: boolean }) {
+  const off = useHub((hub) => hub.status?.off);
+  const others = (off ?? []).filter((one) => one.entry !== DISCOVERY);
+  if (others.length === 0) return null;
+  return (
+    <details className="fold" open={open} data-testid="off">
+      <summary><Icon name="right" />Off until you agree <span className="count">{others.length}</span></summary>
+      <ul className="card plain off-card">
+        {others.map((one) => (
+          <li key={one.entry} className="row">
+            <div className="row-text"><div className="row-label"><Name>{one.title}</Name></div><div className="hint" dir="auto">{one.effect}</div></div>
+            <a className="button" href={to("privacy", one.entry)} aria-label={`Decide about ${one.title}`}>Decide</a>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

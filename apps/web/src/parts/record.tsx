@@ -66,7 +66,7 @@ export function RecordDialog({ seq }: { seq: number }) {
     get<LedgerRecord>(`/ledger/${seq}`).then(setRecord, (failed: Error) => setError(failed.message));
   };
   useEffect(read, [seq]);
-  const row = (label: string, value: ReactNode) => value !== null && value !== undefined && value !== "" && <div key={label}><dt>{label}</dt><dd>{value}</dd></div>;
+  const row = (label: string, value: ReactNode) => value !== null && value !== undefined && value !== false && value !== "" && <div key={label}><dt>{label}</dt><dd>{value}</dd></div>;
   return (
     <Dialog title={record ? `${kindOf(record.kind).word}, record ${record.seq}` : `Record ${seq}`} wide testid="record-dialog">
       {error ? <Trouble message={error} retry={read} /> : !record ? <div className="skeleton record-skeleton" /> : (
