@@ -14,10 +14,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 ACCORD = os.environ.get("ACCORD", str(TARGET / "debug" / "accord"))
 
-# What two paired computers need to see each other and to share files.
-DISCOVERY = ("link/discovery",)
-
-
 class Hub:
     def __init__(self, machine, name, kind="computer", folder=None, http="127.0.0.1:0"):
         self.machine, self.name, self.kind, self.http = machine, name, kind, http
@@ -101,6 +97,10 @@ class Hub:
     def seen_unpaired(self):
         return [device for device in self.devices() if device["trust"] == "seen"]
 
+    def open_for_pairing(self):
+        seen = [device for device in self.seen_unpaired() if not all(at.endswith(":0") for at in device["addresses"])]
+        return seen[0] if seen else None
+
     def transfers(self):
         return self.json("transfers")["transfers"]
 
@@ -110,14 +110,12 @@ class Hub:
     def inbox_folder(self):
         return pathlib.Path(self.json("inbox")["folder"])
 
-    @property
-    def address(self):
-        return None
-
 
 def pair(first, second, address=None):
     """Pairs two hubs by code: one asks, the other confirms; both see the same six digits."""
-    target = address or until(lambda: (first.seen_unpaired() or [None])[0], 20, f"{first.name} sees someone")["id"]
+    for hub in (first, second):
+        hub.grant("link/pairing")
+    target = address or until(first.open_for_pairing, 20, f"{first.name} sees someone to pair with")["id"]
     incoming = second.popen("pair", "--incoming", "--accept")
     first.accord("pair", target, "--accept", timeout=90)
     out, err = incoming.communicate(timeout=90)
