@@ -1,5 +1,7 @@
 //! Two and three links on loopback: pairing, calls, streams, restarts, strangers.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod common;
 
 use std::time::{Duration, Instant};
