@@ -1,64 +1,52 @@
-// The API's types, as /api/v1/openapi.json describes them.
+// The API's types for the UI: generated from /api/v1/openapi.json (`npm run types`), sharpened where the
+// document says only `string` or `object`, and as the hub answers: what is absent is `null`, never missing.
+import type { components } from "./gen";
 
-export type DeviceKind =
-  | "computer" | "laptop" | "phone" | "tablet" | "tv" | "speaker" | "watch" | "car" | "light" | "plug" | "sensor"
-  | "lock" | "climate" | "cover" | "vacuum" | "camera" | "hub" | "other";
-export const DEVICE_KINDS: DeviceKind[] = [
+type Schemas = components["schemas"];
+/** The hub writes every field; an absent value is `null`. */
+type Answer<T> = { [K in keyof T]-?: undefined extends T[K] ? Exclude<T[K], undefined> | null : T[K] };
+type Of<K extends keyof Schemas> = Answer<Schemas[K]>;
+
+export const DEVICE_KINDS = [
   "computer", "laptop", "phone", "tablet", "tv", "speaker", "watch", "car", "light", "plug", "sensor",
   "lock", "climate", "cover", "vacuum", "camera", "hub", "other",
-];
+] as const;
+export type DeviceKind = (typeof DEVICE_KINDS)[number];
 export type Reach = "local" | "relayed" | "cloud" | "offline";
-export type Trust = "own" | "paired" | "seen" | "blocked";
-export type Decided = "on" | "off" | "undecided";
+export type Trust = Schemas["Trust"];
+export type Choice = Schemas["Choice"];
+export type ConsentState = Schemas["ConsentState"];
+export type TransferState = Schemas["TransferState"];
 
-export interface LedgerHead { size: number; root: string; signed: string | null }
+export type LedgerHead = Of<"LedgerHead">;
+export type Status = Omit<Of<"Status">, "ledger"> & { kind: DeviceKind; ledger: LedgerHead };
+export type Path = Of<"Path">;
+export type Device = Omit<Of<"Device">, "services" | "path"> & { kind: DeviceKind; reach: Reach; path: Path | null; services: Service[] };
+export type DeviceChange = Schemas["DeviceChange"];
+export type Field = Of<"Field">;
+export type PairedDevice = Of<"PairedDevice"> & { kind: DeviceKind };
+export type Pairing = Of<"Pairing"> & { kind: DeviceKind | null };
+export interface Pairings { paired: PairedDevice[]; running: Pairing[] }
+export type StartPairing = Schemas["StartPairing"];
+export type Ticket = Of<"Ticket">;
+export type TransferItem = Of<"TransferItem">;
+export type Transfer = Omit<Of<"Transfer">, "items"> & { items: TransferItem[] };
+export type StartTransfer = Schemas["StartTransfer"];
+export type Inbox = Omit<Of<"Inbox">, "offers" | "received"> & { offers: Transfer[]; received: Transfer[] };
+export type Consent = Of<"Consent">;
+export type LedgerRecord = Of<"Record">;
+export type Entry = Omit<Of<"Entry">, "consents" | "lately" | "fields"> & { fields: Field[]; consents: Consent[]; lately: LedgerRecord[] };
+export type Entries = Omit<Of<"Entries">, "entries"> & { entries: Entry[] };
+export type Decide = Schemas["Decide"];
+export type AnswerPrompt = Schemas["AnswerPrompt"];
+export type Prompt = Omit<Of<"Prompt">, "entry"> & { entry: Entry };
+export type LedgerPage = Omit<Of<"LedgerPage">, "records" | "head"> & { head: LedgerHead; records: LedgerRecord[] };
+export type Verification = Of<"Verification">;
+export type Settings = Of<"Settings"> & { kind: DeviceKind };
+export type Session = Of<"Session">;
+export type ApiError = Omit<Of<"ApiError">, "prompt"> & { prompt: Prompt | null };
 
-export interface Status {
-  version: string;
-  name: string;
-  kind: DeviceKind;
-  device: string;
-  state_dir: string;
-  http: string | null;
-  discovery: Decided;
-  uptime_s: number;
-  ledger: LedgerHead;
-  prompts: number;
-  offers: number;
-  off: OffFeature[];
-  first_run: boolean;
-}
-
-export interface OffFeature { entry: string; title: string; effect: string; turn_on: string }
-
-export interface Path { carrier: string; address: string; relayed: boolean; rtt_ms: number | null }
-
-export interface Device {
-  id: string;
-  name: string;
-  kind: DeviceKind;
-  maker: string | null;
-  model: string | null;
-  room: string | null;
-  favourite: boolean;
-  trust: Trust;
-  reach: Reach;
-  addresses: string[];
-  path: Path | null;
-  bridge: string;
-  first_seen: string | null;
-  last_seen: string | null;
-  auto_accept: boolean;
-  services: Service[];
-}
-
-export interface DeviceChange {
-  name?: string;
-  room?: string;
-  favourite?: boolean;
-  blocked?: boolean;
-  auto_accept?: boolean;
-}
+// The device model (core/model), which the document leaves open.
 
 export type Format = "bool" | "int" | "float" | "text" | "enum" | "bytes";
 export type Effect = "safe" | "physical" | "security" | "destructive";
@@ -92,150 +80,3 @@ export interface Service {
   events: ServiceEvent[];
   values?: Record<string, Value>;
 }
-
-export interface PairedDevice {
-  device: string;
-  name: string;
-  kind: DeviceKind;
-  since: string;
-  until: string | null;
-  fingerprint: string;
-  witness_of: LedgerHead | null;
-  witnessed_by: LedgerHead | null;
-}
-export interface Pairing {
-  id: string;
-  direction: "in" | "out";
-  method: "code" | "ticket";
-  state: "connecting" | "compare" | "waiting" | "done" | "failed";
-  device: string | null;
-  name: string | null;
-  kind: DeviceKind | null;
-  code: string | null;
-  shares: Field[];
-  error: string | null;
-  deadline: string;
-}
-export interface Pairings { paired: PairedDevice[]; running: Pairing[] }
-export interface StartPairing { device?: string; ticket?: string; address?: string }
-export interface Ticket { pairing: string; ticket: string; qr_svg: string; expires: string }
-
-export type TransferState =
-  | "connecting" | "offered" | "running" | "paused" | "done" | "failed" | "refused" | "cancelled";
-export interface TransferItem { name: string; size: number | null; folder: boolean }
-export interface Transfer {
-  id: string;
-  direction: "in" | "out";
-  device: string;
-  device_name: string;
-  kind: "files" | "text" | "url";
-  state: TransferState;
-  items: TransferItem[];
-  files_total: number;
-  files_done: number;
-  bytes_total: number;
-  bytes_done: number;
-  rate: number | null;
-  remaining_s: number | null;
-  carrier: string | null;
-  created: string;
-  finished: string | null;
-  text: string | null;
-  saved_to: string | null;
-  message: string | null;
-  skipped: string[];
-  deadline: string | null;
-}
-export interface StartTransfer { device: string; text?: string; url?: string; upload?: string }
-export interface Inbox { folder: string; offers: Transfer[]; received: Transfer[] }
-
-export interface Field { code: string; label: string; required: boolean; sensitive: boolean }
-export type Choice = "always" | "once" | "until" | "never";
-export type ConsentState = "given" | "refused" | "used" | "expired" | "withdrawn" | "lapsed";
-export interface Consent {
-  id: string;
-  entry: string;
-  entry_title: string;
-  to: string;
-  to_name: string;
-  choice: Choice;
-  state: ConsentState;
-  fields: string[];
-  decided: string;
-  until: string | null;
-  withdrawn: string | null;
-  difference: string | null;
-}
-export interface Entry {
-  key: string;
-  title: string;
-  recipient: string;
-  recipient_name: string;
-  means: string;
-  fields: Field[];
-  purpose: string;
-  scenario: string;
-  method: string;
-  transport: string;
-  hosts: string[];
-  storage: string;
-  retention: string;
-  rules_url: string | null;
-  fingerprint: string;
-  consents: Consent[];
-  lately: LedgerRecord[];
-}
-export interface Entries {
-  statement: { title: string; version: string; publisher: string };
-  entries: Entry[];
-}
-export interface Decide {
-  entry: string;
-  to?: string;
-  choice: Choice;
-  until?: string;
-  fields?: string[];
-  surface?: string;
-}
-export interface AnswerPrompt { choice: Choice; until?: string; fields?: string[]; surface?: string }
-export interface Prompt {
-  id: string;
-  entry: Entry;
-  to: string;
-  to_name: string;
-  because: string;
-  difference: string | null;
-  asked: string;
-}
-
-export interface LedgerRecord {
-  seq: number;
-  time: string;
-  kind: string;
-  entry: string | null;
-  recipient: string | null;
-  recipient_name: string | null;
-  fields: string[];
-  address: string | null;
-  bytes: number | null;
-  wire_bytes: number | null;
-  digest: string | null;
-  refers: number | null;
-  scenario: string | null;
-  message: string | null;
-  details: string[];
-  hash: string;
-}
-export interface LedgerPage { head: LedgerHead; records: LedgerRecord[]; next: number | null }
-export interface Verification {
-  ok: boolean;
-  records: number;
-  checkpoints: number;
-  witnesses: number;
-  root: string;
-  problems: string[];
-}
-
-export interface Settings { name: string; kind: DeviceKind; inbox: string; notify: boolean; relay: string | null }
-export interface Session { id: string; agent: string; created: string; last_used: string; current: boolean }
-export interface ApiError { error: string; message: string; prompt: Prompt | null }
