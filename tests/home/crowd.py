@@ -32,6 +32,9 @@ for port in ports:
 
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as crowd:
     crowd.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect((to, 9))
+        crowd.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(route.getsockname()[0]))
     crowd.bind(("", 0))
     service = name("_accord", "_udp", "local")
     for index in range(200):

@@ -150,11 +150,11 @@ class DiskTest(Home):
     def test_a_full_disk_is_said_clearly_and_the_rest_goes_on(self):
         small = self.beta.folder / "small"
         small.mkdir()
-        sh("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small)
+        sh("mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", small)
         self.addCleanup(sh, "umount", "-l", small, check=False)
         self.befriend()
         self.beta.accord("settings", "set", "inbox", small)
-        source = make(self.alpha.folder / "film.bin", 32 * MIB, 6)
+        source = make(self.alpha.folder / "film.bin", 128 * MIB, 6)
         done = self.alpha.accord("send", "beta", source, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr.lower(), "space|full|room")
@@ -182,9 +182,9 @@ class StrangerTest(Home):
         for hub in (self.alpha, self.beta):
             hub.start()
             hub.grant("link/discovery")
-        until(self.alpha.seen_unpaired, 20, "alpha sees beta")
-        until(self.beta.seen_unpaired, 20, "beta sees alpha")
-        both = [hub.popen("pair", hub.seen_unpaired()[0]["id"], "--accept") for hub in (self.alpha, self.beta)]
+            hub.grant("link/pairing")
+        seen = [until(hub.open_for_pairing, 20, f"{hub.name} sees the other") for hub in (self.alpha, self.beta)]
+        both = [hub.popen("pair", device["id"], "--accept") for hub, device in zip((self.alpha, self.beta), seen)]
         for process in both:
             process.communicate(timeout=90)
         for hub, other in ((self.alpha, self.beta), (self.beta, self.alpha)):
