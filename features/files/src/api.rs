@@ -256,6 +256,7 @@ impl FilesConfig {
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every event is the large one")]
 pub enum FilesEvent {
     /// A transfer is new or changed; at most ten times a second for progress.
     Changed(Transfer),

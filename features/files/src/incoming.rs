@@ -19,7 +19,7 @@ use crate::book::{Live, Saved};
 use crate::engine::receive::{self, Intake, ReceiveEnd};
 use crate::engine::store::Store;
 use crate::engine::unpack::{Received, Unpacker, check_space};
-use crate::engine::{IDLE, STALL, Sink};
+use crate::engine::{IDLE, Sink};
 use crate::files::{Inner, new_transfer, remove_partial};
 use crate::outgoing::fields;
 use crate::outlet::{Gated, OpenError, Way};
@@ -349,7 +349,8 @@ impl Incoming {
                         self.inner.set(id, State::Running, None);
                         let _telling = self.inner.tell_progress(id);
                         let unpacker = Unpacker::new(store, intake.decoder(), &self.offer, progress);
-                        let either = either(cancel.clone(), session.clone());
+                        let either = either(cancel, session.clone());
+                        let _released = either.clone().drop_guard();
                         let (end, reader) = receive::run(intake, &mut sink, &self.pool, unpacker, &either, turn).await;
                         (end, Some(reader))
                     }
@@ -485,16 +486,14 @@ impl Incoming {
     }
 }
 
-/// Cancelled with either.
-fn either(one: CancellationToken, other: CancellationToken) -> CancellationToken {
+/// Cancelled with either. Cancel it in the end, to release what watches.
+fn either(one: &CancellationToken, other: CancellationToken) -> CancellationToken {
     let both = one.child_token();
     let out = both.clone();
     tokio::spawn(async move {
         tokio::select! {
             () = other.cancelled() => both.cancel(),
             () = both.cancelled() => {}
-            // No connection works longer than this without either.
-            () = tokio::time::sleep(STALL * 20_000) => {}
         }
     });
     out

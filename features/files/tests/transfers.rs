@@ -1,5 +1,7 @@
 //! Transfers between two hubs with gate, ledger and state folders of their own.
 
+#![allow(clippy::unwrap_used, clippy::type_complexity, reason = "a test")]
+
 mod hubs;
 
 use std::sync::atomic::Ordering::SeqCst;
