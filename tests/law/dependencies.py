@@ -20,7 +20,8 @@ SOCKETS = {
     "quinn": set(),
     "socket2": {"accord-consent", "accord-link"},
     "tokio-rustls": {"accord-link", "accord-consent", "accord"},
-    "zbus": {"accord-consent"},
+    # The hub speaks to the desktop over the connection that the outlet makes.
+    "zbus": {"accord-consent", "accord"},
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},
