@@ -2,8 +2,13 @@
 //!
 //! - [`entry`]: the words: [`Statement`], [`Entry`], [`Recipient`], [`Field`]
 //! - [`own`]: reads our `statement.toml` parts and joins them
+//! - [`document`]: reads whatever statement a file holds
+//! - [`mod@import`]: reads other publishers' pages
 //! - [`mod@fingerprint`]: what a consent binds to, apart from the wording
 //! - [`compare`]: whether a newer entry shares more, less or is only reworded
+//! - [`mod@diff`]: two versions of a statement, ours or a publisher's
+//! - [`mod@lint`]: what a statement leaves open
+//! - [`render`]: terminal, Markdown, HTML, JSON, JSON-LD
 //!
 //! ```
 //! use accord_statement::{Publisher, Statement};
@@ -23,6 +28,7 @@ pub mod fingerprint;
 pub mod import;
 pub mod lint;
 pub mod own;
+pub mod render;
 pub mod wording;
 
 pub use compare::{Change, Comparison, compare};

@@ -342,6 +342,7 @@ mod tests {
             ["name=Lebo SDK", "purpose=cast", "dataItems=TV name\nid (OAID)", "thirdParty=Lebo", "url=https://a.b"]
         );
         assert_eq!(source.records[0].no, 4);
-        assert_eq!(source.meta[0].1, "v1");
+        let meta: Vec<_> = source.meta.iter().map(|(key, value, _)| format!("{key}={value}")).collect();
+        assert_eq!(meta, ["title=x", "version=v1"]);
     }
 }

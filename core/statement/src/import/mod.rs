@@ -16,11 +16,13 @@
 //! assert_eq!(read.entries[0].shared_data[1].item, "TV type");
 //! ```
 
+mod address;
 mod assemble;
 mod block;
 mod code;
 mod dates;
 mod decode;
+mod fields;
 mod finish;
 mod html;
 mod items;
@@ -31,6 +33,7 @@ mod share;
 mod suggest;
 mod table;
 mod text;
+mod words;
 
 use serde::{Deserialize, Serialize};
 

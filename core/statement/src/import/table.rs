@@ -32,7 +32,7 @@ pub(crate) fn tokens(table: Table, out: &mut Vec<Token>, notes: &mut Vec<(usize,
             if row.cells.iter().filter(|cell| !clean(cell).is_empty()).count() == 1 || wide == 1 {
                 // A table for layout: its cells are lines.
                 for cell in &row.cells {
-                    super::assemble::tokens_of(Line { text: cell.clone(), ..line(row, Mark::Plain) }, out);
+                    super::fields::tokens_of(Line { text: cell.clone(), ..line(row, Mark::Plain) }, out);
                 }
             } else {
                 notes.push((

@@ -1,0 +1,171 @@
+//! What holds for every statement and every page.
+
+use accord_model::{EntryKey, FieldCode};
+use accord_statement::{Change, Document, Entry, EntryText, Field, compare, diff, fuzz_import, import, lint, render};
+use proptest::prelude::*;
+
+fn example() -> Entry {
+    match Document::read("example", accord_statement::EXAMPLE.as_bytes()).unwrap() {
+        Document::Own(statement) => statement.entries[0].clone(),
+        Document::Imported(_) => panic!("the example is ours"),
+    }
+}
+
+fn words() -> impl Strategy<Value = Vec<String>> {
+    proptest::collection::btree_set(prop_oneof!["a.b", "c.d", "e", "f.g-h"], 1..4)
+        .prop_map(|set| set.into_iter().collect())
+}
+
+prop_compose! {
+    fn entry()(
+        codes in proptest::collection::btree_map(0..FieldCode::ALL.len(), any::<bool>(), 1..8),
+        purpose in words(),
+        scenario in words(),
+        transport in prop_oneof!["none", "lan", "relay", "hosts"],
+        hosts in proptest::collection::btree_set(prop_oneof!["a.example:443", "*.b.example", "c.d.b.example:1"], 0..3),
+        retention in prop_oneof!["none", "session", "P1D", "P30D", "until-deleted", "not stated"],
+        storage in prop_oneof!["none", "there", "not stated"],
+        unbounded in any::<bool>(),
+        acquire in prop_oneof!["in-process", "user-picks", "api"],
+        title in "[a-z]{1,8}",
+    ) -> Entry {
+        let mut entry = example();
+        entry.key = EntryKey::new("x/y").unwrap();
+        entry.fields = codes.into_iter().map(|(at, required)| Field { code: FieldCode::ALL[at], required, derived_from: vec![] }).collect();
+        entry.purpose = purpose;
+        entry.scenario = scenario;
+        entry.method.transport = transport;
+        entry.method.acquire = acquire;
+        entry.hosts = hosts.into_iter().collect();
+        entry.retention = retention;
+        entry.storage = storage;
+        entry.unbounded = unbounded;
+        entry.text = [("en".to_owned(), EntryText { title, ..EntryText::default() })].into();
+        entry
+    }
+}
+
+proptest! {
+    #[test]
+    fn wording_and_order_leave_the_fingerprint_alone(entry in entry(), text in ".{0,40}", url in proptest::option::of("https://[a-z]{1,9}\\.example/")) {
+        let mut other = entry.clone();
+        other.text.entry("de".to_owned()).or_default().title = text.clone();
+        other.text.get_mut("en").unwrap().purpose = text.clone();
+        other.recipient.name = text;
+        other.rules_url = url;
+        other.fields.reverse();
+        other.purpose.reverse();
+        other.scenario.reverse();
+        other.hosts.reverse();
+        prop_assert_eq!(entry.fingerprint(), other.fingerprint());
+        prop_assert!(matches!(compare(&entry, &other).change, Change::Unchanged | Change::Editorial));
+    }
+
+    #[test]
+    fn what_differs_in_the_fingerprint_widens_or_narrows(old in entry(), new in entry()) {
+        let there = compare(&old, &new);
+        let same = old.fingerprint() == new.fingerprint();
+        prop_assert_eq!(same, matches!(there.change, Change::Unchanged | Change::Editorial), "{:?}", there);
+        // What only narrows on the way there must widen on the way back, and the reverse of nothing is nothing.
+        let back = compare(&new, &old);
+        if there.change == Change::Narrowed && old.method.acquire == new.method.acquire && old.storage == new.storage
+            && there.narrowed.iter().all(|text| !text.contains("another way")) {
+            prop_assert_eq!(back.change, Change::Widened, "{:?} {:?}", there, back);
+        }
+    }
+
+    #[test]
+    fn every_single_widening_is_seen(entry in entry(), at in 0..FieldCode::ALL.len()) {
+        let code = FieldCode::ALL[at];
+        let mut wider: Vec<Entry> = Vec::new();
+        if !entry.field_set().contains(code) {
+            let mut more = entry.clone();
+            more.fields.push(Field { code, required: false, derived_from: vec![] });
+            wider.push(more);
+        }
+        let mut other = entry.clone();
+        other.recipient.id = "someone-else".into();
+        wider.push(other);
+        let mut other = entry.clone();
+        other.purpose.push("z.z".into());
+        wider.push(other);
+        let mut other = entry.clone();
+        other.hosts.push("elsewhere.example:443".into());
+        wider.push(other);
+        if let Some(field) = entry.fields.iter().position(|field| !field.required) {
+            let mut other = entry.clone();
+            other.fields[field].required = true;
+            wider.push(other);
+        }
+        for other in wider {
+            prop_assert_ne!(entry.fingerprint(), other.fingerprint());
+            let found = compare(&entry, &other);
+            prop_assert_eq!(found.change, Change::Widened);
+            prop_assert!(found.difference().is_some());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fuzz_import(&bytes);
+    }
+
+    #[test]
+    fn any_page_of_page_like_pieces_is_read_and_shown(pieces in proptest::collection::vec(prop_oneof![
+        Just("Third party name: "), Just("Sharing type: SDK ("), Just("Shared data"), Just("：设备ID、名称和类型（"), Just(")"), Just("\n"), Just("\n\n"),
+        Just("• "), Just("| a | b |"), Just("<table><tr><td rowspan=9>"), Just("</td>"), Just("<li><b>"), Just("{name:'"), Just("',purpose:["), Just("and "), Just(", "),
+        Just("https://a.b/c"), Just("# "), Just("**"), Just("1. "), Just("&#x41;"), Just("等"), Just("\u{a0}"), Just("20250508"), Just("Title"), Just("<a href=\""), Just("ẞİ"), Just("；"),
+        Just(" of "), Just("/"), Just("\t"), Just("Purpose"), Just("We share x with Y through Z."), Just("[x]("), Just("```"), Just("—"), Just(" - ")
+    ], 0..60)) {
+        let page = pieces.concat();
+        fuzz_import(page.as_bytes());
+        let document = Document::Imported(import(page.as_bytes()));
+        let _ = (render::html(&document, "en"), render::markdown(&document, "en"), render::json_ld(&document), lint(&document));
+        let text = render::terminal(&document, "en", &render::Terminal { width: 50, colour: false });
+        prop_assert!(!text.contains('\u{1b}'));
+        let again = diff(&document, &document);
+        prop_assert!(again.entries.iter().all(|entry| !entry.consent_needed_again), "{:?}", again);
+    }
+
+    #[test]
+    fn a_cut_page_says_so(at in 1900usize..8000) {
+        let seed = include_bytes!("pages/seed.txt");
+        let at = at.min(seed.len());
+        let whole = import(seed);
+        let cut = import(&seed[..at]);
+        let lines = std::str::from_utf8(&seed[..at]).unwrap_or_default().matches("Third party name:").count();
+        prop_assert!(cut.entries.len() >= lines.saturating_sub(1), "{} of {}", cut.entries.len(), lines);
+        let sure = cut.entries.len().saturating_sub(1);
+        for (a, b) in cut.entries[..sure].iter().zip(&whole.entries) {
+            prop_assert_eq!(a, b);
+        }
+        if let Some(last) = cut.entries.last().filter(|last| last.complete) {
+            // Only an address cut at a place where it still looks whole may go unseen.
+            let url = last.rules_url.clone().unwrap_or_default();
+            let full = &whole.entries[sure];
+            prop_assert!(full.rules_url.as_deref().unwrap_or_default().starts_with(&url) && !url.is_empty(), "{:?}", last);
+        }
+    }
+}
+
+#[test]
+fn long_pages_are_read_in_time() {
+    let hard = [
+        "a\n".repeat(400_000),
+        "Purpose: a\n".repeat(100_000),
+        "x (".repeat(200_000),
+        format!("Shared data: {}", "and ".repeat(150_000)),
+        format!("Third party name: a\n{}", "b\n".repeat(300_000)),
+        "<b".repeat(300_000),
+        "<a href=\"".repeat(100_000),
+        "[{a:".repeat(150_000),
+        "| a | b | c |\n".repeat(50_000),
+        " a: b: c:".repeat(80_000),
+        "Third party name: a; Purpose: b; ".repeat(20_000),
+    ];
+    for page in hard {
+        let start = std::time::Instant::now();
+        fuzz_import(page.as_bytes());
+        assert!(start.elapsed().as_secs() < 60, "{:?} for {}", start.elapsed(), &page[..20]);
+    }
+}
