@@ -122,8 +122,22 @@ pub fn describe(entry: &Entry) -> Vec<String> {
     line("why    ", &entry.purpose);
     line("when   ", &entry.scenario);
     line("how    ", &entry.method);
-    line("kept   ", &entry.retention);
+    line("kept   ", &kept(&entry.retention));
     lines
+}
+
+/// A retention as people say it: `PT2H`, `P30D`, `until-deleted`, `session`, `none`.
+pub fn kept(retention: &str) -> String {
+    let words = match retention {
+        "none" => "not at all",
+        "until-deleted" => "until it is deleted there",
+        "session" => "as long as it is connected",
+        _ => match retention.parse::<jiff::Span>() {
+            Ok(span) => return format!("{span:#}"),
+            Err(_) => retention,
+        },
+    };
+    words.to_owned()
 }
 
 pub fn fields(fields: &[Field]) -> String {
@@ -147,13 +161,11 @@ pub fn grant_command(context: &Context, entry: &str, to: &str) -> String {
     format!("accord{state} consent grant {}{to}", quote(entry))
 }
 
-fn quote(word: &str) -> String {
+/// A word as it is typed into a shell; escaped for the screen.
+pub fn quote(word: &str) -> String {
+    let word = for_screen(word, 200);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ async fn decide(context: &Context, desk: &Desk, decision: Decide) -> Result<()> 
     if screen.json {
         return screen.document(&consent);
     }
-    let to = name(&consent.to_name);
+    let to = if consent.to == "any" { name(&entry.recipient_name).to_lowercase() } else { name(&consent.to_name) };
     screen.say(match consent.choice {
         Choice::Never => format!("Refused: {} for {to}.", name(&consent.entry)),
         Choice::Always => format!("Agreed: {} for {to}, until you withdraw it.", name(&consent.entry)),

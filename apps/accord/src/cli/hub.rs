@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use accord_consent::outlet::OutletError;
+use accord_consent::outlet::local::unix_connect;
 use accord_model::text::for_screen;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
@@ -32,8 +34,8 @@ pub enum HubError {
     /// The hub answered and said no.
     #[error("{}", for_screen(&.0.message, 2000))]
     Said(Box<ApiError>),
-    #[error("the hub for {hub} cannot be reached: {source}")]
-    Unreachable { hub: String, source: std::io::Error },
+    #[error("the hub for {hub} cannot be reached: {why}")]
+    Unreachable { hub: String, why: String },
     #[error("the hub stopped while it was asked for {what}")]
     Broken { what: String, source: hyper::Error },
     #[error("the hub did not answer {what} within {} s", PATIENCE.as_secs())]
@@ -166,19 +168,19 @@ impl Hub {
         sender.send_request(request).await.map_err(|source| HubError::Broken { what, source })
     }
 
-    /// The one place where the command line opens a socket.
     async fn connect(&self) -> Result<UnixStream, HubError> {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
-        let connect = async {
-            let address = self.state.socket_address()?;
-            UnixStream::connect(address.path()).await
+        let absent = |error: &std::io::Error| matches!(error.kind(), NotFound | ConnectionRefused);
+        let unreachable = |why: String| HubError::Unreachable { hub: self.state.label(), why };
+        let address = match self.state.socket_address() {
+            Ok(address) => address,
+            Err(error) if absent(&error) => return Err(HubError::NotRunning(self.state.label())),
+            Err(error) => return Err(unreachable(error.to_string())),
         };
-        match connect.await {
+        match unix_connect(address.path()).await {
             Ok(stream) => Ok(stream),
-            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => {
-                Err(HubError::NotRunning(self.state.label()))
-            }
-            Err(source) => Err(HubError::Unreachable { hub: self.state.label(), source }),
+            Err(OutletError::Io { cause, .. }) if absent(&cause) => Err(HubError::NotRunning(self.state.label())),
+            Err(error) => Err(unreachable(error.to_string())),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! `accord ledger`: what was decided, sent and refused; and proof that nobody changed it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use accord_model::text::for_screen;
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
 use super::desk::{Desk, Wanted};
-use super::screen::{Cell, Style, count, moment, name, size};
-use crate::api::types::Record;
+use super::screen::{Cell, Style, count, moment, size};
+use crate::api::types::{Record, Verification};
 
 #[derive(clap::Args)]
 pub struct Ledger {
@@ -41,7 +42,14 @@ enum Action {
     /// Everything about one record.
     Show { seq: u64 },
     /// Hash every record again; check signatures and what other devices witnessed.
-    Verify,
+    Verify {
+        /// A copy of a `ledger.db` instead of this hub's ledger.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// With --file: the statement key (64 hex digits) that must have signed it.
+        #[arg(long, value_name = "HEX", requires = "file", value_parser = key)]
+        key: Option<[u8; 32]>,
+    },
     /// Every record as one line of JSON, oldest first.
     Export {
         /// Into this file instead of standard output.
@@ -54,6 +62,9 @@ enum Action {
 const ALL: usize = 100_000;
 
 pub async fn run(args: Ledger, context: &Context) -> Result<()> {
+    if let Action::Verify { file: Some(file), key } = &args.action {
+        return verify_file(context, file, key.as_ref());
+    }
     let desk = Desk::open(context).await?;
     match args.action {
         Action::List { search, kind, entry, to, before, limit } => {
@@ -68,7 +79,7 @@ pub async fn run(args: Ledger, context: &Context) -> Result<()> {
             show(context, &record);
             Ok(())
         }
-        Action::Verify => verify(context, &desk).await,
+        Action::Verify { .. } => judge(context, &desk.verify().await?),
         Action::Export { output } => export(context, &desk, output).await,
     }
 }
@@ -145,11 +156,30 @@ fn show(context: &Context, record: &Record) {
     line("hash", &record.hash);
 }
 
-async fn verify(context: &Context, desk: &Desk) -> Result<()> {
-    let report = desk.verify().await?;
+/// Needs neither hub nor keys, only the file.
+fn verify_file(context: &Context, file: &Path, key: Option<&[u8; 32]>) -> Result<()> {
+    std::fs::metadata(file).with_context(|| format!("cannot read {}", for_screen(&file.to_string_lossy(), 300)))?;
+    let report = accord_consent::ledger::verify(file, key)?;
+    let report = Verification {
+        ok: report.ok(),
+        records: report.records,
+        checkpoints: report.checkpoints,
+        witnesses: report.witnesses,
+        root: report.root.to_string(),
+        problems: report.problems.iter().map(ToString::to_string).collect(),
+    };
+    judge(context, &report)
+}
+
+fn key(text: &str) -> Result<[u8; 32], String> {
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| "a statement key has 64 hex digits".to_owned())
+}
+
+fn judge(context: &Context, report: &Verification) -> Result<()> {
     let screen = &context.screen;
     if screen.json {
-        screen.document(&report)?;
+        screen.document(report)?;
     } else if report.ok {
         screen.say(format!(
             "{}: {} verified, {}, {}.",
@@ -158,7 +188,7 @@ async fn verify(context: &Context, desk: &Desk) -> Result<()> {
             count(report.checkpoints, "signed checkpoint", "signed checkpoints"),
             count(report.witnesses, "witness", "witnesses")
         ));
-        screen.say(format!("Root {}", name(&report.root)));
+        screen.say(format!("Root {}", for_screen(&report.root, 64)));
     }
     if !report.ok {
         let problems: Vec<String> = report.problems.iter().map(|problem| for_screen(problem, 300)).collect();
@@ -168,11 +198,12 @@ async fn verify(context: &Context, desk: &Desk) -> Result<()> {
 }
 
 async fn export(context: &Context, desk: &Desk, output: Option<PathBuf>) -> Result<()> {
-    let Some(path) = output else { return desk.export(&mut tokio::io::stdout()).await };
-    let file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await;
-    let mut file = file.with_context(|| format!("cannot write {}", for_screen(&path.to_string_lossy(), 300)))?;
+    let Some(path) = output else { return desk.export(&mut std::io::BufWriter::new(std::io::stdout())).await };
+    let shown = for_screen(&path.to_string_lossy(), 300);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let mut file = std::io::BufWriter::new(file.with_context(|| format!("cannot write {shown}"))?);
     desk.export(&mut file).await?;
-    file.sync_all().await?;
-    context.screen.note(format!("Written to {}", for_screen(&path.to_string_lossy(), 300)));
+    file.get_ref().sync_all().with_context(|| format!("cannot write {shown}"))?;
+    context.screen.note(format!("Written to {shown}"));
     Ok(())
 }

@@ -159,7 +159,7 @@ pub async fn open(args: Open, context: &Context) -> Result<()> {
         return context.screen.document(&serde_json::json!({ "url": link }));
     }
     context.screen.say(&link);
-    if !args.print && !crate::demo::browse(&link) {
+    if !args.print && !crate::demo::browse(&link).await {
         context
             .screen
             .note("No browser could be started here; open the link yourself. It works once, for ten minutes.");
@@ -169,11 +169,8 @@ pub async fn open(args: Open, context: &Context) -> Result<()> {
 
 /// A link to the web UI that signs in once.
 pub async fn setup_link(hub: &super::hub::Hub) -> Result<String> {
-    let answer: serde_json::Value = hub.post("/session/link", &serde_json::json!({})).await?;
-    match answer.get("url").and_then(|url| url.as_str()) {
-        Some(url) => Ok(url.to_owned()),
-        None => anyhow::bail!("the hub serves no web UI; start it with `accord up --http 127.0.0.1:0`"),
-    }
+    let link: crate::api::types::SetupLink = hub.post("/session/token", &serde_json::json!({})).await?;
+    Ok(link.url)
 }
 
 pub async fn openapi(context: &Context) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod look;
 mod pair;
 pub mod screen;
 mod send;
+mod statement;
 mod transfers;
 
 use std::net::SocketAddr;
@@ -59,6 +60,8 @@ enum Command {
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
     Inbox(transfers::Inbox),
+    /// What is shared with whom and why: ours, and other publishers'.
+    Statement(statement::Statement),
     /// What you agreed to and refused; decide and withdraw.
     Consent(consent::Consent),
     /// What was decided, sent and refused; verify and export it.
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
+        Command::Statement(args) => statement::run(args, &context),
         Command::Consent(args) => consent::run(args, &context).await,
         Command::Ledger(args) => ledger::run(args, &context).await,
         Command::Settings(args) => look::settings(args, &context).await,

@@ -62,6 +62,8 @@ pub async fn run(args: Pair, context: &Context) -> Result<()> {
     }
     let until = Instant::now() + Duration::from_secs(args.wait);
     let owner = if args.accept || args.code.is_some() { Owner::Deliberate } else { Owner::AtTerminalForGood };
+    // What we call the device, until it says its own name.
+    let mut known = None;
     let pairing = if args.incoming {
         incoming(context, until).await?
     } else if args.ticket {
@@ -71,10 +73,11 @@ pub async fn run(args: Pair, context: &Context) -> Result<()> {
         show_ticket(context, &ticket)?;
         context.hub.get(&format!("/pairings/{}", escape(&ticket.pairing))).await?
     } else {
-        let start = start(context, args.device.as_deref().unwrap_or_default()).await?;
+        let start;
+        (start, known) = begin(context, args.device.as_deref().unwrap_or_default()).await?;
         with_consent(context, owner, async || context.hub.post("/pairings", &start).await).await?
     };
-    let follow = follow(context, pairing.id.clone(), &args, owner, until);
+    let follow = follow(context, pairing.id.clone(), known, &args, owner, until);
     let done = tokio::select! {
         done = follow => done,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("Pairing stopped")),
@@ -92,16 +95,19 @@ pub async fn run(args: Pair, context: &Context) -> Result<()> {
     }
 }
 
-async fn start(context: &Context, whom: &str) -> Result<StartPairing> {
+async fn begin(context: &Context, whom: &str) -> Result<(StartPairing, Option<String>)> {
     let mut start = StartPairing::default();
+    let mut known = None;
     if whom.starts_with("accord:") {
         start.ticket = Some(whom.to_owned());
     } else if whom.parse::<SocketAddr>().is_ok() {
         start.address = Some(whom.to_owned());
     } else {
-        start.device = Some(find(context, whom).await?.id);
+        let device = find(context, whom).await?;
+        known = Some(device.name).filter(|name| !name.is_empty());
+        start.device = Some(device.id);
     }
-    Ok(start)
+    Ok((start, known))
 }
 
 /// The newest pairing that another device began.
@@ -129,12 +135,20 @@ async fn incoming(context: &Context, until: Instant) -> Result<Pairing> {
     }
 }
 
-async fn follow(context: &Context, id: String, args: &Pair, owner: Owner, until: Instant) -> Result<Pairing> {
+async fn follow(
+    context: &Context,
+    id: String,
+    known: Option<String>,
+    args: &Pair,
+    owner: Owner,
+    until: Instant,
+) -> Result<Pairing> {
     let path = format!("/pairings/{}", escape(&id));
     let mut shown = false;
     let mut told_to_wait = false;
     loop {
-        let pairing: Pairing = context.hub.get(&path).await?;
+        let mut pairing: Pairing = context.hub.get(&path).await?;
+        pairing.name = pairing.name.or_else(|| known.clone());
         match pairing.state {
             PairingState::Done => return Ok(pairing),
             PairingState::Failed => bail!(
@@ -280,7 +294,7 @@ pub async fn pairings(args: Pairings, context: &Context) -> Result<()> {
             if !list.paired.iter().any(|paired| paired.device == id) {
                 bail!("{} is not paired", name(&device));
             }
-            context.hub.tell(Method::DELETE, &format!("/pairings/{}", escape(&id)), None::<&()>).await?;
+            context.hub.tell(Method::DELETE, &format!("/pairings/paired/{}", escape(&id)), None::<&()>).await?;
             if context.screen.json {
                 return context.screen.document(&serde_json::json!({ "removed": id }));
             }

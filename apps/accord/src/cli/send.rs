@@ -11,12 +11,14 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::sleep;
 
-use super::agree::{Owner, grant_command, with_consent};
+use super::agree::{Owner, grant_command, quote, with_consent};
 use super::devices::find;
 use super::hub::escape;
 use super::screen::{count, name, size};
 use super::{Context, Usage};
-use crate::api::types::{ConsentState, Consents, Device, StartTransfer, Transfer, TransferKind, TransferState, Upload};
+use crate::api::types::{
+    ConsentState, Consents, Device, StartTransfer, Transfer, TransferKind, TransferState, Trust, Upload,
+};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false).args(["paths", "text", "url"]))]
@@ -50,6 +52,10 @@ const MAX_TEXT: usize = 1 << 20;
 pub async fn run(args: Send, context: &Context) -> Result<()> {
     let start = check(&args)?;
     let device = find(context, &args.device).await?;
+    if device.bridge == "link" && device.trust != Trust::Paired {
+        let shown = name(&device.name);
+        bail!("{shown} is not paired with this machine; run `accord pair {}` first", quote(&device.name));
+    }
     let mut start = StartTransfer { device: device.id.clone(), ..start };
     if args.paths == ["-"] {
         need_consent(context, &device).await?;

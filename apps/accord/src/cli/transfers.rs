@@ -89,7 +89,7 @@ async fn clear(context: &Context, list: &List, id: Option<String>) -> Result<()>
 pub async fn inbox(args: Inbox, context: &Context) -> Result<()> {
     let inbox: Box = context.hub.get("/inbox").await?;
     let screen = &context.screen;
-    let id = match args.action.unwrap_or(InboxAction::List) {
+    let (id, accepted) = match args.action.unwrap_or(InboxAction::List) {
         InboxAction::List if screen.json => return screen.document(&inbox),
         InboxAction::List => {
             for offer in &inbox.offers {
@@ -104,15 +104,21 @@ pub async fn inbox(args: Inbox, context: &Context) -> Result<()> {
         InboxAction::Accept { id, always } => {
             let offer = one(&inbox.offers, id.as_deref())?;
             act(context, &format!("/inbox/{}/accept", escape(&offer.id)), &Accept { always }).await?;
-            offer.id.clone()
+            (offer.id.clone(), Some(what(offer)))
         }
         InboxAction::Refuse { id } => {
             let offer = one(&inbox.offers, id.as_deref())?;
             act(context, &format!("/inbox/{}/refuse", escape(&offer.id)), &serde_json::json!({})).await?;
-            offer.id.clone()
+            (offer.id.clone(), None)
         }
     };
-    answer(context, &id).await
+    match accepted {
+        Some(what) if !screen.json => {
+            screen.say(format!("Accepted: {what}; it goes to {}", for_screen(&inbox.folder, 300)));
+            Ok(())
+        }
+        _ => answer(context, &id).await,
+    }
 }
 
 async fn act(context: &Context, path: &str, body: &impl serde::Serialize) -> Result<()> {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use accord_consent::outlet::{command, own_program};
 use accord_model::DeviceKind;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::types::Status;
@@ -20,6 +21,7 @@ use crate::state::{StateDir, private_dir};
 /// A hub on a busy machine may need a while for its first keys and databases.
 const UP_WITHIN: Duration = Duration::from_secs(40);
 const END_WITHIN: Duration = Duration::from_secs(6);
+const BROWSER_WITHIN: Duration = Duration::from_secs(4);
 
 /// The folder of the home and the hubs that run in it.
 pub struct House {
@@ -60,8 +62,10 @@ impl House {
         let state = self.folder(folder);
         private_dir(&state)?;
         let log = open_log(&self.log(folder))?;
-        let program = std::env::current_exe().context("cannot find the program itself")?;
-        let mut command = command(&program);
+        let mut command = own_program()?;
+        if let Some(level) = std::env::var_os("ACCORD_LOG") {
+            command.env("ACCORD_LOG", level);
+        }
         command.arg("--state").arg(&state).args(["up", "--no-open", "--loopback"]);
         command.arg("--http").arg(http.map_or("127.0.0.1:0".to_owned(), |address| address.to_string()));
         command.arg("--with-parent").arg(std::process::id().to_string());
@@ -71,7 +75,7 @@ impl House {
         if let Some(kind) = kind {
             command.arg("--kind").arg(kind.as_str());
         }
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("cannot start the hub `{folder}`"))?;
         self.hubs.push(Running { folder: folder.to_owned(), child });
         self.hub(folder)
@@ -146,11 +150,6 @@ fn last_words(log: &Path) -> String {
     format!("its last words, from {}:\n  {}", log.display(), last)
 }
 
-/// The one place of the demo home that makes child processes.
-fn command(program: &Path) -> Command {
-    Command::new(program)
-}
-
 /// Makes this process end when the one that started it is gone.
 pub fn end_with_parent(parent: i32) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM)).context("cannot ask to end with the parent process")?;
@@ -162,18 +161,20 @@ pub fn end_with_parent(parent: i32) -> Result<()> {
 }
 
 /// Opens a link in the person's browser; false when there is none.
-pub fn browse(link: &str) -> bool {
+pub async fn browse(link: &str) -> bool {
     if !["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     {
         return false;
     }
-    let mut command = command(Path::new("xdg-open"));
-    command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut command) = command("xdg-open") else { return false };
+    // A browser that it starts in the foreground stays when we end.
+    command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
     match command.spawn() {
-        Ok(mut child) => {
-            tokio::spawn(async move { child.wait().await });
-            true
-        }
+        Ok(mut child) => match timeout(BROWSER_WITHIN, child.wait()).await {
+            Ok(Ok(status)) => status.success(),
+            Ok(Err(_)) => false,
+            Err(_) => true,
+        },
         Err(_) => false,
     }
 }

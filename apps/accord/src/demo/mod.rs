@@ -87,7 +87,7 @@ async fn live(house: &mut House, args: &Demo, context: &Context) -> Result<()> {
     }
     screen.say(tour(&house.folder("this"), screen.paint(Style::Bold, "Two minutes:")));
     let link = &rows[0].1;
-    if !args.no_open && !browse(link) {
+    if !args.no_open && !browse(link).await {
         screen.say(format!("Open this in a browser: {link}"));
     }
     house.until_one_ends().await

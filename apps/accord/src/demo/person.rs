@@ -126,10 +126,15 @@ impl Person {
     /// Walks over and looks at the other screen.
     async fn sees_the_same(&self, pairing: &Pairing) -> bool {
         let Some(code) = &pairing.code else { return true };
-        match self.main.get::<Pairings>("/pairings").await {
-            Ok(there) => there.running.iter().any(|other| other.code.as_ref() == Some(code)),
-            Err(_) => false,
-        }
+        let there = match self.main.get::<Pairings>("/pairings").await {
+            Ok(there) => there.running,
+            Err(_) => return false,
+        };
+        // A screen whose owner has agreed already shows no code any more.
+        let agreed = |other: &Pairing| {
+            other.direction == Direction::Out && other.state == PairingState::Waiting && other.code.is_none()
+        };
+        there.iter().any(|other| other.code.as_ref() == Some(code) || agreed(other))
     }
 
     /// What happens right after pairing with someone new.

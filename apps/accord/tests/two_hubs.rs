@@ -1,0 +1,161 @@
+//! Two real hubs on one machine: they see each other, pair, send, refuse and remember, all through the
+//! command line.
+
+mod common;
+
+use common::{Person, Running, text, until};
+use serde_json::Value;
+
+const AGREED: [&str; 3] = ["link/discovery", "link/pairing", "link/connection"];
+
+fn seen(person: &Person, trust: &str) -> Option<Value> {
+    let devices = person.json(&["devices"]);
+    devices["devices"].as_array().unwrap().iter().find(|device| device["trust"] == trust).cloned()
+}
+
+/// Two hubs that see each other.
+fn neighbours() -> (Person, Running, Person, Running) {
+    let (alma, ben) = (Person::new(), Person::new());
+    let alma_hub = alma.up("Alma", "laptop");
+    let ben_hub = ben.up("Ben", "phone");
+    for person in [&alma, &ben] {
+        for entry in AGREED {
+            person.accord(&["consent", "grant", entry]).ok();
+        }
+    }
+    for person in [&alma, &ben] {
+        until("they see each other", || seen(person, "seen"));
+    }
+    (alma, alma_hub, ben, ben_hub)
+}
+
+/// Pairs by code; both sides compare it as a script can.
+fn pair(alma: &Person, ben: &Person) {
+    let device = seen(alma, "seen").unwrap()["id"].as_str().unwrap().to_owned();
+    let asking = alma.spawn(&["pair", &device, "--accept", "--wait", "60"]);
+    let code = until("Ben's screen shows a code", || {
+        ben.json(&["pairings"])["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
+    });
+    ben.accord(&["pair", "--incoming", "--code", &code, "--wait", "60"]).ok();
+    let asked = asking.end().ok();
+    assert!(asked.out.contains(&code), "both show {code}: {}", asked.out);
+    for person in [alma, ben] {
+        until("both are paired", || seen(person, "paired"));
+    }
+}
+
+#[test]
+fn two_hubs_pair_send_refuse_and_write_it_down() {
+    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
+    pair(&alma, &ben);
+    let pairings = alma.json(&["pairings"]);
+    assert_eq!(pairings["paired"][0]["name"], "Ben");
+
+    // Nothing leaves before Alma agreed; the message says how, and the command works as printed.
+    let file = text(&alma.file("letter.txt", "dear Ben"));
+    let refused = alma.accord(&["send", "Ben", &file]).fails(1, "consent grant files/send --to");
+    let command = refused.err.lines().find_map(|line| line.split("accord --state ").nth(1)).unwrap().to_owned();
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    alma.accord(&words).ok();
+    ben.accord(&["consent", "grant", "files/receive"]).ok();
+
+    // Accepted.
+    let sending = alma.spawn(&["send", "Ben", &file, "--json"]);
+    until("the offer arrives", || ben.json(&["inbox"])["offers"].as_array()?.first().cloned());
+    ben.accord(&["inbox", "accept"]).ok();
+    let sent = sending.end().json();
+    assert_eq!((&sent["state"], &sent["bytes_done"]), (&"done".into(), &8.into()));
+    let folder = ben.json(&["inbox"])["folder"].as_str().unwrap().to_owned();
+    let received = std::path::Path::new(&folder).join("letter.txt");
+    until("the file lies in the inbox", || received.exists().then_some(()));
+    assert_eq!(std::fs::read_to_string(&received).unwrap(), "dear Ben");
+
+    // Refused.
+    let sending = alma.spawn(&["send", "Ben", "--text", "once more"]);
+    until("the offer arrives", || ben.json(&["inbox"])["offers"].as_array()?.first().cloned());
+    ben.accord(&["inbox", "refuse"]).ok();
+    sending.end().fails(1, "refused");
+
+    // From standard input, taken without asking.
+    let alma_at_ben = seen(&ben, "paired").unwrap()["id"].as_str().unwrap().to_owned();
+    ben.accord(&["devices", "set", &alma_at_ben, "--auto-accept", "true"]).ok();
+    alma.accord_with_input(&["send", "Ben", "-", "--name", "notes.txt"], b"from a pipe").ok();
+    let notes = std::path::Path::new(&folder).join("notes.txt");
+    until("the notes lie in the inbox", || notes.exists().then_some(()));
+    assert_eq!(std::fs::read(&notes).unwrap(), b"from a pipe");
+
+    // Withdrawn.
+    alma.accord(&["consent", "withdraw", "files/send", "--to", "Ben"]).ok();
+    alma.accord(&["send", "Ben", &file]).fails(1, "consent grant files/send");
+
+    // Written down, and whole, on both sides.
+    let records = alma.json(&["ledger", "list", "--entry", "files/send"])["records"].clone();
+    let kinds: Vec<&str> = records.as_array().unwrap().iter().map(|record| record["kind"].as_str().unwrap()).collect();
+    for kind in ["decision", "intent", "sent"] {
+        assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
+    }
+    for person in [&alma, &ben] {
+        assert_eq!(person.json(&["ledger", "verify"])["ok"], true);
+    }
+}
+
+#[test]
+fn a_wrong_code_pairs_nobody() {
+    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
+    let device = seen(&alma, "seen").unwrap()["id"].as_str().unwrap().to_owned();
+    let asking = alma.spawn(&["pair", &device, "--accept", "--wait", "30"]);
+    let code = until("Ben's screen shows a code", || {
+        ben.json(&["pairings"])["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
+    });
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    let answer = ben.accord(&["pair", "--incoming", "--code", wrong, "--wait", "30"]);
+    assert_eq!(answer.status, 1, "{} {}", answer.out, answer.err);
+    assert_eq!(asking.end().status, 1);
+    for person in [&alma, &ben] {
+        assert!(person.json(&["pairings"])["paired"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_ticket_pairs_without_a_code() {
+    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
+    let (showing, ticket) = ben.show_ticket();
+    alma.accord(&["pair", &ticket, "--accept", "--wait", "60"]).ok();
+    showing.end().ok();
+    until("both are paired", || seen(&alma, "paired").and(seen(&ben, "paired")));
+    let again = alma.accord(&["pair", &ticket, "--accept", "--wait", "20"]);
+    assert_eq!(again.status, 1, "a ticket works once: {}", again.out);
+}
+
+#[test]
+fn a_state_folder_has_one_hub() {
+    let person = Person::new();
+    let _hub = person.up("Only", "computer");
+    person.accord(&["up", "--no-open", "--loopback"]).fails(1, "already running");
+}
+
+#[test]
+fn a_new_hub_has_agreed_to_nothing_and_says_so() {
+    let person = Person::new();
+    let _hub = person.up("New", "computer");
+    let status = person.json(&["status"]);
+    assert_eq!((&status["discovery"], &status["first_run"]), (&"undecided".into(), &true.into()));
+    assert_eq!(status["name"], "New");
+    let consents = person.json(&["consent", "list"]);
+    assert_eq!(consents["consents"], serde_json::json!([]));
+    let list = person.accord(&["consent", "list"]).ok().out;
+    assert!(list.contains("files/send") && list.contains("not decided"), "{list}");
+    person.accord(&["consent", "grant", "no/entry"]).fails(1, "no/entry");
+    person.accord(&["consent", "withdraw", "files/send"]).fails(1, "Nothing to withdraw");
+
+    person.accord(&["consent", "refuse", "link/discovery"]).ok();
+    assert_eq!(person.json(&["status"])["discovery"], "off");
+    person.accord(&["consent", "withdraw", "link/discovery"]).ok();
+    assert_eq!(person.json(&["status"])["discovery"], "undecided");
+
+    person.accord(&["settings", "set", "name", "Newer"]).ok();
+    assert_eq!(person.accord(&["settings", "get", "name"]).ok().out, "Newer\n");
+    assert!(person.json(&["openapi"])["paths"].as_object().unwrap().len() > 20);
+    let link = person.accord(&["open", "--print"]).ok().out;
+    assert!(link.starts_with("http://127.0.0.1:"), "{link}");
+}
