@@ -2,7 +2,7 @@
 // it in context and goes on by itself once it is given.
 import { CallFailed, del, id, patch, post, putFile } from "./api/client";
 import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
-import { hub, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
+import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
 
 /** Runs `action`; when it needs a decision, asks the owner, then runs it again. */
@@ -108,7 +108,7 @@ export async function changeDevice(device: Device, change: DeviceChange, words?:
 export function pair(how: StartPairing) {
   return attempt(async () => {
     const pairing = await consenting(() => post<Pairing>("/pairings", how));
-    set({ pairings: upsert(hub().pairings, pairing) });
+    set({ pairings: know(hub().pairings, pairing) });
     openDialog({ kind: "pairing", id: pairing.id, again: how });
   });
 }
@@ -123,7 +123,7 @@ export async function unpair(device: Device) {
 
 const start = async (what: StartTransfer) => {
   const transfer = await consenting(() => post<Transfer>("/transfers", what));
-  set({ transfers: upsert(hub().transfers, transfer) });
+  set({ transfers: know(hub().transfers, transfer) });
 };
 
 export function sendText(device: Device, text: string, url: boolean) {

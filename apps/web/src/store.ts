@@ -70,6 +70,8 @@ export function upsert<T extends { id: string }>(list: T[], item: T): T[] {
   next[at] = item;
   return next;
 }
+/** `list` with `item`, unless it is known: an event may have told something newer than an answer. */
+export const know = <T extends { id: string }>(list: T[], item: T): T[] => (list.some((other) => other.id === item.id) ? list : [item, ...list]);
 export const without = <T extends { id: string }>(list: T[], gone: string) => list.filter((item) => item.id !== gone);
 
 /** Who waits until a prompt is answered, here or elsewhere. */
@@ -86,7 +88,16 @@ export function promptGone(prompt: string) {
 /** Told of each transfer's change, to announce ends. */
 export const transferWatch: { changed?: (before: Transfer | undefined, now: Transfer) => void } = {};
 
+/** What events changed while a list was being read: there the events are newer than the list. */
+let touched = new Set<string>();
+const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
+  const kept = now.filter((item) => touched.has(item.id));
+  return [...kept.filter((item) => !read.some((other) => other.id === item.id)), ...read.map((item) => kept.find((other) => other.id === item.id) ?? item)]
+    .filter((item) => !touched.has(item.id) || now.some((other) => other.id === item.id));
+};
+
 export async function readAll() {
+  touched = new Set();
   const [status, devices, pairings, transfers, inbox, prompts, settings] = await Promise.all([
     get<Status>("/status"),
     get<{ devices: Device[] }>("/devices"),
@@ -98,11 +109,11 @@ export async function readAll() {
   ]);
   const known = new Map<string, Transfer>();
   for (const transfer of [...inbox.received, ...inbox.offers, ...transfers.transfers]) known.set(transfer.id, transfer);
-  const all = [...known.values()].sort((a, b) => b.created.localeCompare(a.created));
+  const all = newer([...known.values()], state.transfers).sort((a, b) => b.created.localeCompare(a.created));
   const still = new Set(prompts.prompts.map((prompt) => prompt.id));
   for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
   set({
-    phase: "ready", status, devices: devices.devices, paired: pairings.paired, pairings: pairings.running,
+    phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
     transfers: all, inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
@@ -118,7 +129,7 @@ export async function readEntries() {
 
 export async function readPairings() {
   const { paired, running } = await get<Pairings>("/pairings");
-  set({ paired, pairings: running });
+  set({ paired, pairings: newer(running, state.pairings) });
 }
 
 /** True when the answer was that this browser is not signed in; the sign-in page is shown then. */
@@ -160,7 +171,10 @@ export function connect() {
   stream = source;
   const on = <T>(name: string, handle: (data: T) => void) =>
     source.addEventListener(name, (event) => {
-      if (stream === source) handle(JSON.parse((event as MessageEvent<string>).data) as T);
+      if (stream !== source) return;
+      const data = JSON.parse((event as MessageEvent<string>).data) as T & { id?: string };
+      if (data.id) touched.add(data.id);
+      handle(data);
     });
 
   on<Status>("hello", (status) => {

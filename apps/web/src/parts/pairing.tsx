@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { attempt, consenting, copy, pair } from "../actions";
 import { id, post } from "../api/client";
 import type { Pairing, StartPairing, Ticket } from "../api/types";
-import { hub, readAll, set, upsert, useHub } from "../store";
+import { readAll, useHub } from "../store";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments, useCountdown } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
@@ -14,8 +14,7 @@ const spoken = (code: string) => code.split("").join(" ");
 async function answer(pairing: Pairing, yes: boolean, code?: string) {
   await attempt(async () => {
     const path = `/pairings/${id(pairing.id)}/${yes ? "confirm" : "reject"}`;
-    const now = await post<Pairing | undefined>(path, code ? { code } : {});
-    if (now?.id) set({ pairings: upsert(hub().pairings, now) });
+    await post(path, code ? { code } : {});
   });
 }
 
