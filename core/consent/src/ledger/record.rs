@@ -237,15 +237,36 @@ impl Draft {
     /// Serialises, salts and hashes; all that can be done before the place is known.
     pub fn prepare(mut self) -> Prepared {
         let details = self.details.take().map(|details| {
-            let body = serde_json::to_vec(&details).expect("details are plain data");
-            let mut salt = [0; 16];
-            getrandom::fill(&mut salt).expect("the system gives random bytes");
+            let body = json(&details);
+            let salt = fresh_salt();
             self.public.details_hash = Some(details_hash(&salt, &body));
             Side { salt, body, recipient: details.recipient }
         });
-        let leaf = serde_json::to_vec(&self.public).expect("a record is plain data");
+        let leaf = json(&self.public);
         Prepared { hash: leaf_hash(&leaf), leaf, public: self.public, details }
     }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    serde_json::to_writer(&mut text, value).expect("a record is plain data");
+    text
+}
+
+/// Random bytes that no other record has. Fetched from the system many at a time.
+fn fresh_salt() -> [u8; 16] {
+    use std::cell::RefCell;
+    thread_local! {
+        static POOL: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    POOL.with_borrow_mut(|pool| {
+        pool.pop().unwrap_or_else(|| {
+            let mut fetched = [[0; 16]; 32];
+            getrandom::fill(fetched.as_flattened_mut()).expect("the system gives random bytes");
+            pool.extend_from_slice(&fetched[1..]);
+            fetched[0]
+        })
+    })
 }
 
 /// A record ready to be inserted.
