@@ -1,5 +1,6 @@
 //! The example bridge against a lamp on loopback: silent without consent, found and switched with it, silent
 //! again after withdrawal, and all of it in the ledger.
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the lamp itself, played by the test")]
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Calls, streams, values and failures between features and bridges, with a bridge that lives in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail here")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
