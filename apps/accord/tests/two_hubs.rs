@@ -3,65 +3,95 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use common::{Person, Running, text, until};
 use serde_json::Value;
 
 const AGREED: [&str; 3] = ["link/discovery", "link/pairing", "link/connection"];
 
-fn seen(person: &Person, trust: &str) -> Option<Value> {
-    let devices = person.json(&["devices"]);
-    devices["devices"].as_array().unwrap().iter().find(|device| device["trust"] == trust).cloned()
+/// A person with a running hub. Names are unique: hubs of other tests are on the same loopback.
+struct Home {
+    person: Person,
+    name: String,
+    _hub: Running,
+}
+
+impl std::ops::Deref for Home {
+    type Target = Person;
+    fn deref(&self) -> &Person {
+        &self.person
+    }
+}
+
+impl Home {
+    fn new(name: &str, kind: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("{name} {}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let person = Person::new();
+        let hub = person.up(&name, kind);
+        Self { person, name, _hub: hub }
+    }
+
+    /// The other one in this one's list.
+    fn sees(&self, other: &Home, trust: &str) -> Option<Value> {
+        let devices = self.json(&["devices"]);
+        let mut devices = devices["devices"].as_array().unwrap().iter();
+        devices.find(|device| device["name"] == other.name.as_str() && device["trust"] == trust).cloned()
+    }
+
+    fn code_shown(&self) -> String {
+        until("the screen shows a code", || {
+            let pairings = self.json(&["pairings"]);
+            pairings["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
+        })
+    }
+
+    fn offer(&self) -> Value {
+        until("the offer arrives", || self.json(&["inbox"])["offers"].as_array()?.first().cloned())
+    }
 }
 
 /// Two hubs that see each other.
-fn neighbours() -> (Person, Running, Person, Running) {
-    let (alma, ben) = (Person::new(), Person::new());
-    let alma_hub = alma.up("Alma", "laptop");
-    let ben_hub = ben.up("Ben", "phone");
-    for person in [&alma, &ben] {
+fn neighbours() -> (Home, Home) {
+    let (alma, ben) = (Home::new("Alma", "laptop"), Home::new("Ben", "phone"));
+    for home in [&alma, &ben] {
         for entry in AGREED {
-            person.accord(&["consent", "grant", entry]).ok();
+            home.accord(&["consent", "grant", entry]).ok();
         }
     }
-    for person in [&alma, &ben] {
-        until("they see each other", || seen(person, "seen"));
-    }
-    (alma, alma_hub, ben, ben_hub)
+    until("they see each other", || alma.sees(&ben, "seen").and(ben.sees(&alma, "seen")));
+    (alma, ben)
 }
 
 /// Pairs by code; both sides compare it as a script can.
-fn pair(alma: &Person, ben: &Person) {
-    let device = seen(alma, "seen").unwrap()["id"].as_str().unwrap().to_owned();
-    let asking = alma.spawn(&["pair", &device, "--accept", "--wait", "60"]);
-    let code = until("Ben's screen shows a code", || {
-        ben.json(&["pairings"])["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
-    });
+fn pair(alma: &Home, ben: &Home) {
+    let asking = alma.spawn(&["pair", &ben.name, "--accept", "--wait", "60"]);
+    let code = ben.code_shown();
     ben.accord(&["pair", "--incoming", "--code", &code, "--wait", "60"]).ok();
     let asked = asking.end().ok();
     assert!(asked.out.contains(&code), "both show {code}: {}", asked.out);
-    for person in [alma, ben] {
-        until("both are paired", || seen(person, "paired"));
-    }
+    until("both are paired", || alma.sees(ben, "paired").and(ben.sees(alma, "paired")));
 }
 
 #[test]
 fn two_hubs_pair_send_refuse_and_write_it_down() {
-    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
+    let (alma, ben) = neighbours();
     pair(&alma, &ben);
     let pairings = alma.json(&["pairings"]);
-    assert_eq!(pairings["paired"][0]["name"], "Ben");
+    assert_eq!(pairings["paired"][0]["name"], ben.name.as_str());
 
     // Nothing leaves before Alma agreed; the message says how, and the command works as printed.
     let file = text(&alma.file("letter.txt", "dear Ben"));
-    let refused = alma.accord(&["send", "Ben", &file]).fails(1, "consent grant files/send --to");
+    let refused = alma.accord(&["send", &ben.name, &file]).fails(1, "consent grant files/send --to");
     let command = refused.err.lines().find_map(|line| line.split("accord --state ").nth(1)).unwrap().to_owned();
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
     alma.accord(&words).ok();
     ben.accord(&["consent", "grant", "files/receive"]).ok();
 
     // Accepted.
-    let sending = alma.spawn(&["send", "Ben", &file, "--json"]);
-    until("the offer arrives", || ben.json(&["inbox"])["offers"].as_array()?.first().cloned());
+    let sending = alma.spawn(&["send", &ben.name, &file, "--json"]);
+    ben.offer();
     ben.accord(&["inbox", "accept"]).ok();
     let sent = sending.end().json();
     assert_eq!((&sent["state"], &sent["bytes_done"]), (&"done".into(), &8.into()));
@@ -71,22 +101,25 @@ fn two_hubs_pair_send_refuse_and_write_it_down() {
     assert_eq!(std::fs::read_to_string(&received).unwrap(), "dear Ben");
 
     // Refused.
-    let sending = alma.spawn(&["send", "Ben", "--text", "once more"]);
-    until("the offer arrives", || ben.json(&["inbox"])["offers"].as_array()?.first().cloned());
+    let sending = alma.spawn(&["send", &ben.name, "--text", "once more"]);
+    ben.offer();
     ben.accord(&["inbox", "refuse"]).ok();
     sending.end().fails(1, "refused");
 
     // From standard input, taken without asking.
-    let alma_at_ben = seen(&ben, "paired").unwrap()["id"].as_str().unwrap().to_owned();
-    ben.accord(&["devices", "set", &alma_at_ben, "--auto-accept", "true"]).ok();
-    alma.accord_with_input(&["send", "Ben", "-", "--name", "notes.txt"], b"from a pipe").ok();
+    ben.accord(&["devices", "set", &alma.name, "--auto-accept", "true"]).ok();
+    alma.accord_with_input(&["send", &ben.name, "-", "--name", "notes.txt"], b"from a pipe").ok();
     let notes = std::path::Path::new(&folder).join("notes.txt");
     until("the notes lie in the inbox", || notes.exists().then_some(()));
     assert_eq!(std::fs::read(&notes).unwrap(), b"from a pipe");
 
+    // A stranger gets nothing, at once.
+    let stranger = Home::new("Eve", "tablet");
+    alma.accord(&["send", &stranger.name, &file]).fails(1, "No device is called");
+
     // Withdrawn.
-    alma.accord(&["consent", "withdraw", "files/send", "--to", "Ben"]).ok();
-    alma.accord(&["send", "Ben", &file]).fails(1, "consent grant files/send");
+    alma.accord(&["consent", "withdraw", "files/send", "--to", &ben.name]).ok();
+    alma.accord(&["send", &ben.name, &file]).fails(1, "consent grant files/send");
 
     // Written down, and whole, on both sides.
     let records = alma.json(&["ledger", "list", "--entry", "files/send"])["records"].clone();
@@ -94,35 +127,32 @@ fn two_hubs_pair_send_refuse_and_write_it_down() {
     for kind in ["decision", "intent", "sent"] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }
-    for person in [&alma, &ben] {
-        assert_eq!(person.json(&["ledger", "verify"])["ok"], true);
+    for home in [&alma, &ben] {
+        assert_eq!(home.json(&["ledger", "verify"])["ok"], true);
     }
 }
 
 #[test]
 fn a_wrong_code_pairs_nobody() {
-    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
-    let device = seen(&alma, "seen").unwrap()["id"].as_str().unwrap().to_owned();
-    let asking = alma.spawn(&["pair", &device, "--accept", "--wait", "30"]);
-    let code = until("Ben's screen shows a code", || {
-        ben.json(&["pairings"])["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
-    });
+    let (alma, ben) = neighbours();
+    let asking = alma.spawn(&["pair", &ben.name, "--accept", "--wait", "30"]);
+    let code = ben.code_shown();
     let wrong = if code == "000000" { "000001" } else { "000000" };
     let answer = ben.accord(&["pair", "--incoming", "--code", wrong, "--wait", "30"]);
     assert_eq!(answer.status, 1, "{} {}", answer.out, answer.err);
     assert_eq!(asking.end().status, 1);
-    for person in [&alma, &ben] {
-        assert!(person.json(&["pairings"])["paired"].as_array().unwrap().is_empty());
+    for home in [&alma, &ben] {
+        assert!(home.json(&["pairings"])["paired"].as_array().unwrap().is_empty());
     }
 }
 
 #[test]
 fn a_ticket_pairs_without_a_code() {
-    let (alma, _alma_hub, ben, _ben_hub) = neighbours();
+    let (alma, ben) = neighbours();
     let (showing, ticket) = ben.show_ticket();
     alma.accord(&["pair", &ticket, "--accept", "--wait", "60"]).ok();
     showing.end().ok();
-    until("both are paired", || seen(&alma, "paired").and(seen(&ben, "paired")));
+    until("both are paired", || alma.sees(&ben, "paired").and(ben.sees(&alma, "paired")));
     let again = alma.accord(&["pair", &ticket, "--accept", "--wait", "20"]);
     assert_eq!(again.status, 1, "a ticket works once: {}", again.out);
 }

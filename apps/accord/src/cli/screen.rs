@@ -90,6 +90,16 @@ impl Screen {
         Ok(())
     }
 
+    /// Whether standard output gets colours.
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Columns to fill, comfortable to read.
+    pub fn width(&self) -> usize {
+        terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0)).clamp(40, 110)
+    }
+
     pub fn paint(&self, style: Style, text: &str) -> String {
         if self.color && style != Style::Plain { format!("{}{text}\x1b[0m", style.code()) } else { text.to_owned() }
     }

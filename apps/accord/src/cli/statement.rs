@@ -5,12 +5,12 @@ use std::io::Read;
 use std::path::Path;
 
 use accord_model::text::for_screen;
+use accord_statement::Document;
 use accord_statement::import::MAX_BYTES;
-use accord_statement::lint::{self, Level};
-use accord_statement::{Change, DiffEntry, Document};
+use accord_statement::render::{self, Terminal};
 use anyhow::{Context as _, Result, bail};
 
-use super::screen::{Cell, Style, count, size};
+use super::screen::size;
 use super::{Context, Usage};
 use crate::daemon::house;
 
@@ -24,6 +24,8 @@ pub struct Statement {
 enum Action {
     /// What Accord shares: with whom, why, when and how.
     Show {
+        /// Another statement or page; Accord's own without it.
+        file: Option<String>,
         #[arg(long, value_enum, default_value_t)]
         format: Format,
         /// Language of the wording.
@@ -62,67 +64,24 @@ enum Format {
 
 pub fn run(args: Statement, context: &Context) -> Result<()> {
     match args.action {
-        Action::Show { format, language } => show(context, format, &language),
+        Action::Show { file, format, language } => show(context, file.as_deref(), format, &language),
         Action::Import { file } => import(context, &file),
         Action::Diff { old, new } => diff(context, &old, &new),
         Action::Lint { file } => lint(context, file.as_deref()),
     }
 }
 
-fn show(context: &Context, format: Format, language: &str) -> Result<()> {
-    let statement = own(context)?;
+fn show(context: &Context, file: Option<&str>, format: Format, language: &str) -> Result<()> {
+    let document = document_or_own(context, file)?;
     let format = if context.screen.json && format == Format::Terminal { Format::Json } else { format };
-    let name = match format {
-        Format::Terminal => {
-            terminal(context, &statement, language);
-            return Ok(());
-        }
-        Format::Markdown => "md",
-        Format::Html => "html",
-        Format::Json => "json",
-        Format::Jsonld => "jsonld",
-    };
-    let (_, text) = house::render(&statement, name, language).context("this build has no such format")?;
-    context.screen.say(text.trim_end());
-    Ok(())
-}
-
-/// Accord's own statement, as this hub keeps to it.
-fn own(context: &Context) -> Result<accord_statement::Statement> {
-    let config = context.state.load_config()?;
-    house::statement(config.relay.as_deref()).context("the statement of this build is not sound")
-}
-
-fn terminal(context: &Context, statement: &accord_statement::Statement, language: &str) {
-    let screen = &context.screen;
-    screen.say(screen.paint(Style::Bold, &format!("{}, version {}", statement.title, statement.version)));
-    for entry in &statement.entries {
-        screen.say("");
-        screen.say(format!(
-            "{}  {}",
-            screen.paint(Style::Bold, entry.title(language)),
-            screen.paint(Style::Dim, entry.key.as_str())
-        ));
-        let text = entry.text_in(language).cloned().unwrap_or_default();
-        let line = |head: &str, text: &str| {
-            if !text.is_empty() {
-                screen.say(format!("  {head:<7}{}", for_screen(text, 2000)));
-            }
-        };
-        let fields: Vec<String> = entry
-            .fields
-            .iter()
-            .map(|field| format!("{}{}", field.code.label(), if field.required { "" } else { " (optional)" }))
-            .collect();
-        line("who", &entry.recipient.name);
-        line("what", &fields.join(", "));
-        line("why", &text.purpose);
-        line("when", &text.scenario);
-        line("how", &text.method);
-        line("hosts", &entry.hosts.join(", "));
-        line("kept", &super::agree::kept(&entry.retention));
-        line("rules", entry.rules_url.as_deref().unwrap_or_default());
+    match format {
+        Format::Terminal => context.screen.write(render::terminal(&document, language, &terminal(context))),
+        Format::Markdown => context.screen.write(render::markdown(&document, language)),
+        Format::Html => context.screen.write(render::html(&document, language)),
+        Format::Json => context.screen.document(&render::json(&document))?,
+        Format::Jsonld => context.screen.document(&render::json_ld(&document))?,
     }
+    Ok(())
 }
 
 fn import(context: &Context, file: &str) -> Result<()> {
@@ -131,36 +90,14 @@ fn import(context: &Context, file: &str) -> Result<()> {
     if screen.json {
         return screen.document(&read);
     }
-    let or = |text: &Option<String>| text.as_deref().map_or("not stated".to_owned(), |text| for_screen(text, 300));
-    screen.say(screen.paint(Style::Bold, &or(&read.title)));
-    screen.say(format!("version {}, {}, language {}", or(&read.version), or(&read.version_date), or(&read.language)));
-    for entry in &read.entries {
-        screen.say("");
-        let cut = if entry.complete { "" } else { "  (cut)" };
-        screen.say(format!("{}{cut}", screen.paint(Style::Bold, &or(&entry.title))));
-        let kind = entry.sharing_type.map_or("not stated", accord_statement::SharingType::label);
-        screen.say(format!("  who    {}", or(&entry.third_party)));
-        screen.say(format!("  means  {} ({kind})", or(&entry.name)));
-        let data: Vec<String> = entry
-            .shared_data
-            .iter()
-            .map(|data| match &data.detail {
-                Some(detail) => for_screen(&format!("{} ({detail})", data.item), 200),
-                None => for_screen(&data.item, 200),
-            })
-            .collect();
-        screen.say(format!("  what   {}", if data.is_empty() { "not stated".to_owned() } else { data.join(", ") }));
-        screen.say(format!("  why    {}", or(&entry.purpose)));
-        screen.say(format!("  when   {}", or(&entry.scenario)));
-        screen.say(format!("  how    {}", or(&entry.method)));
-        screen.say(format!("  rules  {}", or(&entry.rules_url)));
-    }
     for warning in &read.warnings {
-        screen.note(format!("{} {}", screen.paint(Style::Warn, "not sure:"), for_screen(warning, 300)));
+        screen.note(format!("not sure: {}", for_screen(warning, 300)));
     }
     if read.entries.is_empty() {
         bail!("No entry could be read in {}", for_screen(file, 200));
     }
+    let language = read.language.clone().unwrap_or_default();
+    screen.write(render::terminal(&Document::Imported(read), &language, &terminal(context)));
     Ok(())
 }
 
@@ -169,75 +106,34 @@ fn diff(context: &Context, old: &str, new: &str) -> Result<()> {
         return Err(Usage("only one of the two can be standard input".into()).into());
     }
     let diff = accord_statement::diff(&document(old)?, &document(new)?);
-    let screen = &context.screen;
-    if screen.json {
-        return screen.document(&diff);
+    if context.screen.json {
+        return context.screen.document(&diff);
     }
-    screen.table(&["CHANGE", "WHO", "MEANS", "DIFFERENCE"], diff.entries.iter().map(row).collect());
-    let again = diff.entries.iter().filter(|entry| entry.consent_needed_again).count();
-    screen.say(match again {
-        0 => "No consent lapses.".to_owned(),
-        1 => "One consent lapses and is asked for again.".to_owned(),
-        many => format!("{many} consents lapse and are asked for again."),
-    });
+    context.screen.write(render::diff_text(&diff, &terminal(context)));
     Ok(())
-}
-
-fn row(entry: &DiffEntry) -> Vec<Cell> {
-    let style = match entry.change {
-        Change::Widened | Change::Added => Style::Warn,
-        Change::Narrowed | Change::Removed => Style::Good,
-        Change::Unchanged => Style::Dim,
-        Change::Editorial => Style::Plain,
-    };
-    let mut difference: Vec<String> = entry.data_added.iter().map(|item| format!("+{item}")).collect();
-    difference.extend(entry.data_removed.iter().map(|item| format!("-{item}")));
-    if difference.is_empty() {
-        difference.extend(entry.changed_fields.iter().map(|field| (*field).to_owned()));
-    }
-    vec![
-        Cell::styled(entry.change.as_str(), style),
-        Cell::new(entry.key.0.as_deref().unwrap_or("not stated")),
-        Cell::new(entry.key.1.as_deref().unwrap_or("not stated")),
-        Cell::new(difference.join(", ")),
-    ]
 }
 
 fn lint(context: &Context, file: Option<&str>) -> Result<()> {
-    let found = match file {
-        None => lint::lint_own(&own(context)?),
-        Some(file) => lint::lint(&document(file)?),
-    };
-    let screen = &context.screen;
-    if screen.json {
-        return screen.document(&found);
+    let found = accord_statement::lint(&document_or_own(context, file)?);
+    if context.screen.json {
+        return context.screen.document(&found);
     }
-    for finding in &found.findings {
-        let style = match finding.level {
-            Level::Error => Style::Bad,
-            Level::Warning => Style::Warn,
-            Level::Info => Style::Dim,
-        };
-        let place = match (&finding.entry, finding.field) {
-            (Some(entry), Some(field)) => format!("{entry}, {field}: "),
-            (Some(entry), None) => format!("{entry}: "),
-            (None, Some(field)) => format!("{field}: "),
-            (None, None) => String::new(),
-        };
-        let text = for_screen(&format!("{place}{}", finding.message), 600);
-        screen.say(format!(
-            "{} {text} [{}]",
-            screen.paint(style, &format!("{:<7}", finding.level.as_str())),
-            finding.rule
-        ));
-    }
-    let counts = [
-        count(found.errors as u64, "error", "errors"),
-        count(found.warnings as u64, "warning", "warnings"),
-        count(found.infos as u64, "remark", "remarks"),
-    ];
-    screen.say(counts.join(", "));
+    context.screen.write(render::lint_text(&found, &terminal(context)));
     Ok(())
+}
+
+fn terminal(context: &Context) -> Terminal {
+    Terminal { width: context.screen.width(), colour: context.screen.color() }
+}
+
+/// Accord's own statement, as this hub keeps to it, when no file is named.
+fn document_or_own(context: &Context, file: Option<&str>) -> Result<Document> {
+    if let Some(file) = file {
+        return document(file);
+    }
+    let config = context.state.load_config()?;
+    let own = house::statement(config.relay.as_deref()).context("the statement of this build is not sound")?;
+    Ok(Document::Own(own))
 }
 
 /// Our own statement or a publisher's page, known by its content.
