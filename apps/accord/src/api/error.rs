@@ -85,10 +85,6 @@ impl Failure {
     pub fn code(&self) -> &str {
         &self.body.error
     }
-    #[cfg(test)]
-    pub fn message(&self) -> &str {
-        &self.body.message
-    }
 }
 
 impl std::fmt::Display for Failure {

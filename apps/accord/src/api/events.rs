@@ -45,11 +45,6 @@ impl Events {
         self.anew.notify_waiters();
     }
 
-    /// True when a UI is open, so that nobody needs to be called to it.
-    pub fn has_listeners(&self) -> bool {
-        self.listeners.load(Ordering::Relaxed) > 0
-    }
-
     /// A stream for one listener. `status` is asked for each `hello`; `ended` ends it early.
     pub fn stream<F, Fut>(
         &self,

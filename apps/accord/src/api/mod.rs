@@ -81,11 +81,6 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1)
 }
 
-/// The OpenAPI document, as `/api/v1/openapi.json` serves it.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().into_openapi()
-}
-
 /// Everything that a hub answers, behind the guard.
 pub fn router(hub: Arc<Hub>, guard: guard::Guard) -> Router {
     let (router, document) = api().split_for_parts();

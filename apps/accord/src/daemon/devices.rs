@@ -341,6 +341,7 @@ impl Hub {
                     hub.gate.withdraw(consent.id)?;
                 }
             }
+            hub.notes.forget(&id)?;
             Ok(())
         })
         .await?;

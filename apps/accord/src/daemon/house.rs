@@ -2,7 +2,7 @@
 //! statement. Adding one is adding a line here and a folder there.
 
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
-use accord_statement::{OwnError, Publisher, Statement};
+use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and bridge shares; the link's part names the owner's relay.
 fn parts(relay: Option<&str>) -> [String; 2] {
@@ -46,9 +46,14 @@ pub fn own_device(name: &str, kind: DeviceKind) -> Device {
 pub const OWN: &str = "this";
 
 /// The statement in a format, with its media type; `None` for a format that is not there.
-pub fn render(statement: &Statement, format: &str, _language: &str) -> Option<(&'static str, String)> {
+pub fn render(statement: &Statement, format: &str, language: &str) -> Option<(&'static str, String)> {
+    let document = Document::Own(statement.clone());
+    let pretty = |value: serde_json::Value| serde_json::to_string_pretty(&value).ok();
     Some(match format {
-        "json" => ("application/json", serde_json::to_string_pretty(statement).ok()?),
+        "json" => ("application/json", pretty(render::json(&document))?),
+        "md" => ("text/markdown; charset=utf-8", render::markdown(&document, language)),
+        "html" => ("text/html; charset=utf-8", render::html(&document, language)),
+        "jsonld" => ("application/ld+json", pretty(render::json_ld(&document))?),
         _ => return None,
     })
 }

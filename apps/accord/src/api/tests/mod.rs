@@ -225,6 +225,10 @@ async fn nothing_is_agreed_at_the_first_start_and_status_says_how_to_turn_things
     let id = given.json()["id"].as_str().unwrap().to_owned();
     let gone = home.own(Method::DELETE, &format!("/consents/{id}"), Value::Null).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
+    for format in ["json", "md", "html", "jsonld"] {
+        let statement = home.own(Method::GET, &format!("/statement?format={format}"), Value::Null).await;
+        assert!(statement.text.contains("link/discovery") || statement.text.contains("Being found"), "{format}");
+    }
     let verified = home.own(Method::POST, "/ledger/verify", Value::Null).await.json();
     assert_eq!(verified["ok"], true, "{verified}");
     let page = home.own(Method::GET, "/ledger?kind=decision&limit=1", Value::Null).await.json();
@@ -309,7 +313,7 @@ async fn what_the_configuration_file_refuses_cannot_be_agreed_to() {
 
 #[test]
 fn the_document_lists_every_call_once() {
-    let document = serde_json::to_value(super::openapi()).unwrap();
+    let document = serde_json::to_value(super::api().into_openapi()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     for path in [
         "/status",
