@@ -32,6 +32,8 @@ pub(crate) struct RawEntry {
     pub fields: Vec<RawField>,
     /// The title is the one of the entry before.
     pub inherited: bool,
+    /// A row or column of a table: an empty cell is no cut.
+    pub tabular: bool,
     /// The page visibly ends inside this entry.
     pub cut: bool,
 }
@@ -214,6 +216,9 @@ pub(crate) fn title_like(text: &str) -> bool {
     let ends = text.ends_with(['.', '。', ';', '；', '!', '！', ',', '，', '、']) && !company;
     (1..=120).contains(&chars) && words <= 16 && !ends && !text.contains("://") && text.chars().any(char::is_alphabetic)
 }
+
+/// The most lines in front of the first entry that are searched for a version or a date.
+const MAX_HEAD: usize = 200;
 
 /// The most labelled values that one entry takes.
 const MAX_FIELDS: usize = 100;
@@ -417,11 +422,8 @@ impl<'a> Walk<'a> {
                 ..RawEntry::default()
             };
             if entry.title.is_none() && continued && before.is_some() {
-                page.notes.push((
-                    field.raw.line,
-                    "the entry has no title of its own; it stands under the title before".to_owned(),
-                ));
                 entry.title = before;
+                entry.inherited = true;
             }
             self.current = Some(entry);
         } else {
@@ -435,7 +437,9 @@ impl<'a> Walk<'a> {
 
     fn line(&mut self, at: usize, line: &Line, page: &mut Page) {
         if page.entries.is_empty() && self.current.is_none() {
-            page.head.push((line.no, clean(&line.text)));
+            if page.head.len() < MAX_HEAD {
+                page.head.push((line.no, clean(&line.text)));
+            }
         }
         if self.current.is_none() || line.mark.is_head() || !self.pending.is_empty() || !self.goes_on(at, line) {
             self.pending.push(line.clone());
@@ -521,7 +525,12 @@ impl<'a> Walk<'a> {
             let text = clean(&line.text);
             let titled = page.entries.iter().filter(|entry| entry.title.is_some()).count() * 2 > page.entries.len();
             let sober = !text.contains(['©', '@']) && text.split_whitespace().count() <= 10;
-            if titled && title_like(&text) && sober && (line.blank_before || line.mark.is_head()) {
+            if titled
+                && title_like(&text)
+                && sober
+                && line.mark != Mark::Bullet
+                && (line.blank_before || line.mark.is_head())
+            {
                 page.notes.push((line.no, format!("the page ends after the title {}", quote(&text))));
                 page.entries.push(RawEntry { title: Some(text), line: line.no, cut: true, ..RawEntry::default() });
                 self.pending.clear();
@@ -536,7 +545,7 @@ impl<'a> Walk<'a> {
     fn cut_label(&mut self, page: &mut Page) {
         let Some(Token::Text(line)) = self.tokens.last() else { return };
         let part = labels::normal(&line.text);
-        if part.chars().count() < 2 {
+        if part.is_empty() {
             return;
         }
         let used = self.tokens.iter().any(|token| match token {

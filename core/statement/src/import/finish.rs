@@ -1,7 +1,7 @@
 //! Reads the values of the entries: items, types, links, versions; says what is missing, cut, doubled or
 //! open-ended.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     DataItem, ImportedEntry, ImportedStatement, MAX_ENTRIES, Warnings,
@@ -17,6 +17,9 @@ use crate::wording;
 
 /// The longest single value, in bytes; the rest is cut with a warning.
 const MAX_VALUE: usize = 64 * 1024;
+
+/// The most items that one entry takes.
+const MAX_ITEMS: usize = 1_000;
 
 pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> ImportedStatement {
     for (line, note) in page.notes {
@@ -41,7 +44,7 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
     let mut entries: Vec<ImportedEntry> = Vec::with_capacity(raw.len());
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (at, entry) in raw.iter().enumerate() {
-        let mut read = Reading { entry, addresses: &addresses, warnings: &mut warnings }.read();
+        let mut read = Reading { entry, addresses: &addresses, warnings: &mut warnings, items: HashSet::new() }.read();
         read.complete = !((at == last && cut_label) || entry.cut);
         if !read.complete {
             warnings.line(entry.line, format!("the page ends before entry {} does", name_of(&read)));
@@ -160,14 +163,14 @@ fn ends_early(raw: &[RawEntry], last: &RawEntry, source: &str, addresses: &HashM
     }
     let place = |label: Label| order.get(&label).map(|(count, sum)| sum * 100 / count);
     let here = own.iter().filter_map(|label| place(*label)).max().unwrap_or(0);
-    let same_line = last.fields.iter().all(|field| field.line == last.line) && last.fields.len() > 1;
+
     let lacking = order.iter().any(|(label, (count, _))| {
         *label != Label::Other
             && count * 2 >= others.len()
             && !own.contains(label)
             && place(*label).is_some_and(|place| place > here)
     });
-    (lacking && !same_line) || value_is_cut(field, source, addresses)
+    (lacking && !last.tabular) || value_is_cut(field, source, addresses)
 }
 
 fn kind(field: &RawField) -> Label {
@@ -230,6 +233,7 @@ struct Reading<'a, 'w> {
     entry: &'a RawEntry,
     addresses: &'a HashMap<String, usize>,
     warnings: &'w mut Warnings,
+    items: HashSet<(String, Option<String>)>,
 }
 
 impl Reading<'_, '_> {
@@ -401,9 +405,9 @@ impl Reading<'_, '_> {
     }
 
     fn item(&mut self, item: DataItem, line: usize, out: &mut ImportedEntry) {
-        let same =
-            |other: &DataItem| other.item.to_lowercase() == item.item.to_lowercase() && other.detail == item.detail;
-        if out.shared_data.iter().any(same) {
+        if out.shared_data.len() >= MAX_ITEMS {
+            self.warn(line, format!("item {} and what follows it are too many", quote(&item.item)));
+        } else if !self.items.insert((item.item.to_lowercase(), item.detail.clone())) {
             self.warn(line, format!("item {} is listed twice", quote(&item.item)));
         } else {
             out.shared_data.push(item);

@@ -39,6 +39,8 @@ struct Reader {
     text: String,
     line: usize,
     text_line: usize,
+    /// The running line holds more than spaces.
+    has_text: bool,
     blank: bool,
     depth: usize,
     item: bool,
@@ -48,6 +50,9 @@ struct Reader {
     tables: Vec<Open>,
     links: Vec<(String, usize)>,
 }
+
+/// The widest table that is read.
+const MAX_COLUMNS: usize = 100;
 
 #[derive(Default)]
 struct Open {
@@ -179,7 +184,8 @@ impl Reader {
                 Some(cell) => cell.0.push_str(&text.replace('\n', " ")),
                 None => {
                     if visible {
-                        if clean(&self.text).is_empty() {
+                        if !self.has_text {
+                            self.has_text = true;
                             self.text_line =
                                 self.line + raw[..raw.len() - raw.trim_start().len()].matches('\n').count();
                             self.weak_text = false;
@@ -203,7 +209,7 @@ impl Reader {
     /// Ends the running line.
     fn flush(&mut self, blank_after: bool) {
         let text = std::mem::take(&mut self.text);
-        if !clean(&text).is_empty() {
+        if std::mem::take(&mut self.has_text) {
             let mut mark = match self.heading {
                 Some(level) => Mark::Heading(level),
                 None if self.item => Mark::Bullet,
@@ -281,7 +287,7 @@ impl Reader {
             | "/header" | "footer" | "/footer" | "main" | "/main" | "body" | "/body" | "dl" | "/dl" | "blockquote"
             | "/blockquote" | "details" | "/details" | "fieldset" | "/fieldset" | "nav" | "/nav" | "pre" | "/pre"
             | "form" | "/form" | "aside" | "/aside" | "figure" | "/figure" => {
-                if self.item && clean(&self.text).is_empty() {
+                if self.item && !self.has_text {
                     return;
                 }
                 self.flush(name != "div" && name != "/div" || self.text.is_empty());
@@ -298,6 +304,7 @@ impl Reader {
                 self.soft(SOFT)
             }
             "a" => {
+                self.close_link();
                 let at = self
                     .tables
                     .last()
@@ -369,8 +376,12 @@ impl Reader {
         let (Some((text, rows, columns)), Some(row)) = (table.cell.take(), table.row.as_mut()) else { return };
         let text = text.trim().to_owned();
         fill(row, &mut table.spans);
-        for _ in 0..columns {
+        for copy in 0..columns {
             let column = row.cells.len();
+            if column >= MAX_COLUMNS {
+                break;
+            }
+            let text = if copy == 0 || text.len() <= 200 { text.clone() } else { String::new() };
             row.cells.push(text.clone());
             if table.spans.len() <= column {
                 table.spans.resize(column + 1, (0, String::new()));
@@ -378,6 +389,7 @@ impl Reader {
             table.spans[column] = (rows - 1, text.clone());
         }
         self.text.clear();
+        self.has_text = false;
     }
 
     fn close_row(&mut self) {

@@ -35,7 +35,10 @@ pub(crate) fn normal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before_cjk = false;
     let mut space = false;
-    for c in clean(text).nfkc().flat_map(char::to_lowercase) {
+    let clean = clean(text);
+    let plain = clean.is_ascii();
+    let folded: Box<dyn Iterator<Item = char>> = if plain { Box::new(clean.chars()) } else { Box::new(clean.nfkc()) };
+    for c in folded.flat_map(char::to_lowercase) {
         let c = match c {
             '_' | '-' | '\u{2010}'..='\u{2015}' | '’' | '\'' => ' ',
             '*' | '`' | '"' | '“' | '”' | '?' | ':' | '：' | '【' | '】' | '[' | ']' => continue,
@@ -141,7 +144,7 @@ pub(crate) fn exact(normal: &str) -> Option<Label> {
     index.get(normal).copied().or_else(|| {
         // "Shared data (types)" and "Purpose of use (why)": what the brackets add does not matter.
         let outside = normal.split('(').next().unwrap_or_default().trim();
-        (outside.len() < normal.len()).then(|| index.get(outside).copied()).flatten()
+        (outside.len() < normal.len() && normal.ends_with(')')).then(|| index.get(outside).copied()).flatten()
     })
 }
 

@@ -156,7 +156,11 @@ fn exact_type(lower: &str) -> Option<SharingType> {
     let text = text.strip_prefix("the ").unwrap_or(&text).trim();
     let squeezed: String =
         if text.chars().any(is_cjk) { text.chars().filter(|c| !c.is_whitespace()).collect() } else { text.to_owned() };
-    TYPES.iter().find(|(_, words)| words.split('|').any(|word| word == squeezed)).map(|(kind, _)| *kind)
+    static INDEX: std::sync::OnceLock<std::collections::HashMap<&str, SharingType>> = std::sync::OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        TYPES.iter().flat_map(|(kind, words)| words.split('|').map(move |word| (word, *kind))).collect()
+    });
+    index.get(squeezed.as_str()).copied()
 }
 
 /// The type that a longer text certainly names.

@@ -9,7 +9,11 @@ use super::{
 
 pub(crate) fn tokens(table: Table, out: &mut Vec<Token>, notes: &mut Vec<(usize, String)>) {
     let rows = table.rows;
-    if let Some((at, columns)) = header(&rows) {
+    let mut beside_values: Vec<Label> = rows.iter().filter_map(first_label).collect();
+    beside_values.sort();
+    beside_values.dedup();
+    let across = |columns: &[Option<Label>]| columns.iter().flatten().collect::<std::collections::BTreeSet<_>>().len();
+    if let Some((at, columns)) = header(&rows).filter(|(_, columns)| across(columns) >= beside_values.len()) {
         for row in &rows[..at] {
             out.push(Token::Text(line(row, Mark::Plain)));
         }
@@ -130,7 +134,7 @@ fn by_row(
         if row.cells.iter().all(|cell| clean(cell).is_empty()) {
             continue;
         }
-        let mut entry = RawEntry { line: row.no, cut: row.cut, ..RawEntry::default() };
+        let mut entry = RawEntry { line: row.no, cut: row.cut, tabular: true, ..RawEntry::default() };
         for (at, cell) in row.cells.iter().enumerate() {
             let known = columns.get(at).copied().flatten();
             match known {
@@ -159,7 +163,8 @@ fn by_row(
 
 fn by_column(rows: &[Row], out: &mut Vec<Token>, notes: &mut Vec<(usize, String)>) {
     let wide = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-    let mut entries: Vec<RawEntry> = (1..wide).map(|_| RawEntry { line: rows[0].no, ..RawEntry::default() }).collect();
+    let mut entries: Vec<RawEntry> =
+        (1..wide).map(|_| RawEntry { line: rows[0].no, tabular: true, ..RawEntry::default() }).collect();
     for (index, row) in rows.iter().enumerate() {
         let found = first_label(row);
         for (at, cell) in row.cells.iter().enumerate().skip(1) {

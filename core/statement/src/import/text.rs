@@ -10,6 +10,8 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut blank = true;
     let mut at = 0;
+    // Lines that were already found to be no table.
+    let mut plain_until = 0;
     while at < lines.len() {
         let raw = lines[at];
         let no = at + 1;
@@ -28,11 +30,16 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
             at += 1;
             continue;
         }
-        if let Some((table, used)) = table(&lines[at..], no) {
-            blocks.push(Block::Table(table));
-            at += used;
-            blank = true;
-            continue;
+        if at >= plain_until {
+            match table(&lines[at..], no) {
+                (Some(table), used) => {
+                    blocks.push(Block::Table(table));
+                    at += used;
+                    blank = true;
+                    continue;
+                }
+                (None, used) => plain_until = at + used,
+            }
         }
         let underline = lines.get(at + 1).map(|next| next.trim()).unwrap_or_default();
         let setext =
@@ -196,7 +203,7 @@ pub(crate) fn inline(text: &str) -> String {
                 }
             }
             '<' => {
-                if let Some(end) = rest.find('>').filter(|end| *end < 300) {
+                if let Some(end) = rest.char_indices().take(300).find(|(_, c)| *c == '>').map(|(end, _)| end) {
                     let tag = &rest[1..end];
                     if tag.starts_with("http") {
                         out.push_str(tag);
@@ -248,7 +255,8 @@ fn inline_plain(text: &str) -> String {
 }
 
 fn markdown_link(text: &str) -> Option<(&str, &str, &str)> {
-    let close = text.find("](").filter(|at| *at < 400)?;
+    let near = text.char_indices().nth(400).map_or(text.len(), |(at, _)| at);
+    let close = text[..near].find("](")?;
     if text[1..close].contains(['[', '\n']) {
         return None;
     }
@@ -271,7 +279,7 @@ fn markdown_link(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// A pipe table, or rows of tab- or comma-separated cells under known labels.
-fn table(lines: &[&str], no: usize) -> Option<(Table, usize)> {
+fn table(lines: &[&str], no: usize) -> (Option<Table>, usize) {
     let first = lines[0].trim();
     if first.contains('|') && !first.contains("||") && first.matches('|').count() >= 2 {
         return pipes(lines, no);
@@ -281,21 +289,22 @@ fn table(lines: &[&str], no: usize) -> Option<(Table, usize)> {
             let cells = cells(first, separator);
             let known = cells.iter().filter(|cell| labels::exact(&labels::normal(cell)).is_some()).count();
             if known >= 3 && known * 2 >= cells.len() && !first.contains([':', '：']) {
-                return Some(separated(lines, no, separator));
+                let (table, used) = separated(lines, no, separator);
+                return (Some(table), used);
             }
         }
     }
-    None
+    (None, 1)
 }
 
-fn pipes(lines: &[&str], no: usize) -> Option<(Table, usize)> {
+fn pipes(lines: &[&str], no: usize) -> (Option<Table>, usize) {
     let mut rows: Vec<Row> = Vec::new();
     let mut used = 0;
-    let (mut ruled, mut grid) = (false, false);
+    let mut ruled = false;
     for (index, raw) in lines.iter().enumerate() {
         let line = raw.trim();
         if line.starts_with('+') && is_rule(line) {
-            grid = true;
+            ruled |= index > 0;
         } else if !line.contains('|') {
             break;
         } else if line.chars().all(|c| "|-: \t".contains(c)) && line.contains("--") {
@@ -317,8 +326,8 @@ fn pipes(lines: &[&str], no: usize) -> Option<(Table, usize)> {
             .filter(|row| row.cells.first().is_some_and(|cell| labels::exact(&labels::normal(cell)).is_some()))
             .count()
             >= 2;
-    let _ = grid;
-    (ruled || labelled || (rows.len() >= 2 && lines[0].trim().starts_with('|'))).then_some((Table { rows }, used))
+    let found = ruled || labelled || (rows.len() >= 2 && lines[0].trim().starts_with('|'));
+    (found.then_some(Table { rows }), used.max(1))
 }
 
 fn split_pipes(text: &str) -> impl Iterator<Item = String> {
