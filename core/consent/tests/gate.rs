@@ -1,4 +1,4 @@
-//! Each check of the gate. `tests/mutate-gate.sh` removes them one by one and expects this to fail.
+//! Each check of the gate. `tests/law/mutate-gate` removes them one by one and expects this to fail.
 
 mod common;
 
