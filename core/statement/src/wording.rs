@@ -65,6 +65,8 @@ const ENGLISH: &[&str] = &[
 ];
 const CHINESE: &[&str] = &[
     "包括但不限于",
+    "（如",
+    "(如",
     "等等",
     "例如",
     "比如",

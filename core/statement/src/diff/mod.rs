@@ -10,7 +10,7 @@
 
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use accord_model::FieldCode;
 use serde::Serialize;
@@ -182,6 +182,9 @@ fn imported(entry: &ImportedEntry, change: Change) -> DiffEntry {
     DiffEntry { key: (entry.third_party.clone(), entry.name.clone()), title: entry.title.clone(), ..blank(change) }
 }
 
+/// The most entries of one recipient and name that are told apart by their data.
+const MAX_GROUP: usize = 200;
+
 /// For each new entry the old one that it continues.
 fn pairs(old: &[ImportedEntry], new: &[ImportedEntry]) -> Vec<Option<usize>> {
     let place = |entry: &ImportedEntry| {
@@ -200,18 +203,19 @@ fn pairs(old: &[ImportedEntry], new: &[ImportedEntry]) -> Vec<Option<usize>> {
     for (place, news) in wanting {
         let Some(olds) = groups.get(&place) else { continue };
         let nameless = place.1.is_empty();
+        let items_of = |list: &[ImportedEntry], at: &[usize]| -> Vec<(usize, HashSet<String>)> {
+            at.iter().take(MAX_GROUP).map(|at| (*at, items(&list[*at]))).collect()
+        };
+        let (old_items, new_items) = (items_of(old, olds), items_of(new, &news));
         let mut scores: Vec<(usize, usize, usize)> = Vec::new();
-        for &b in news.iter().take(200) {
-            for &a in olds.iter().take(200) {
-                let score = likeness(&old[a], &new[b]);
+        for (b, after) in &new_items {
+            for (a, before) in &old_items {
+                let score = likeness(&old[*a], before, &new[*b], after);
+                let titled = || old[*a].title.as_deref().map(key) == new[*b].title.as_deref().map(key);
+                let lone = olds.len() == 1 && news.len() == 1 && titled();
                 // Without a name, the recipient alone says too little.
-                if !nameless
-                    || score >= 300
-                    || (news.len() == 1
-                        && olds.len() == 1
-                        && old[a].title.as_deref().map(key) == new[b].title.as_deref().map(key))
-                {
-                    scores.push((score, a, b));
+                if !nameless || score >= 300 || lone || old[*a] == new[*b] {
+                    scores.push((score, *a, *b));
                 }
             }
         }
@@ -227,14 +231,14 @@ fn pairs(old: &[ImportedEntry], new: &[ImportedEntry]) -> Vec<Option<usize>> {
     pairs
 }
 
+fn items(entry: &ImportedEntry) -> HashSet<String> {
+    entry.shared_data.iter().take(300).map(|item| key(&item.item)).collect()
+}
+
 /// How alike two entries are, of 1300.
-fn likeness(old: &ImportedEntry, new: &ImportedEntry) -> usize {
-    let set = |entry: &ImportedEntry| {
-        entry.shared_data.iter().take(300).map(|item| key(&item.item)).collect::<std::collections::HashSet<_>>()
-    };
-    let (a, b) = (set(old), set(new));
-    let all = a.union(&b).count();
-    let data = if all == 0 { 0 } else { a.intersection(&b).count() * 1000 / all };
+fn likeness(old: &ImportedEntry, a: &HashSet<String>, new: &ImportedEntry, b: &HashSet<String>) -> usize {
+    let all = a.union(b).count();
+    let data = if all == 0 { 0 } else { a.intersection(b).count() * 1000 / all };
     let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a.as_deref().map(key) == b.as_deref().map(key);
     data + 150 * usize::from(same(&old.title, &new.title))
         + 100 * usize::from(same(&old.purpose, &new.purpose))

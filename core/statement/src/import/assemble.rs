@@ -165,7 +165,7 @@ impl Page {
             }
             let text = clean(&line.text);
             let entry_title = self.entries.first().and_then(|entry| entry.title.as_deref()) == Some(&text);
-            let dated = super::dates::is_date_line(&text) && !(is_page_title(&text) && line.mark.is_head());
+            let dated = super::dates::is_date_line(&text) && !is_page_title(&text);
             if entry_title || !title_like(&text) || dated {
                 continue;
             }

@@ -78,8 +78,11 @@ pub(crate) fn code(item: &DataItem) -> Option<FieldCode> {
     let name = super::labels::normal(&item.item);
     let detail = item.detail.as_deref().map(super::labels::normal).unwrap_or_default();
     let both = format!("{name} {detail}");
-    let find =
-        |text: &str| KNOWN.iter().find(|(_, words)| words.split('|').any(|word| word == text)).map(|(code, _)| *code);
+    static INDEX: std::sync::OnceLock<std::collections::HashMap<&str, FieldCode>> = std::sync::OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        KNOWN.iter().flat_map(|(code, words)| words.split('|').map(move |word| (word, *code))).collect()
+    });
+    let find = |text: &str| index.get(text).copied();
     find(&both).or_else(|| find(&name))
 }
 
