@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -24,6 +25,7 @@ export function launch() {
 export async function open(browser, { url, token }, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, serviceWorkers: "block", acceptDownloads: true, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(WAIT);
+  if (env.ACCORD_DIST) await context.route((at) => !at.pathname.startsWith("/api/"), fromFolder);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));
@@ -31,6 +33,14 @@ export async function open(browser, { url, token }, options = {}) {
   await page.goto(`${url}/#setup=${token}`);
   await page.getByRole("heading", { level: 1, name: "Devices" }).waitFor();
   return { context, page, complaints, url };
+}
+
+/** With ACCORD_DIST: that build of the UI instead of the one in the program, to work on it. */
+async function fromFolder(route) {
+  const { pathname } = new URL(route.request().url());
+  const response = await route.fetch();
+  const path = join(env.ACCORD_DIST, pathname === "/" ? "index.html" : pathname);
+  await route.fulfill({ status: 200, headers: { "content-security-policy": response.headers()["content-security-policy"] ?? "" }, path });
 }
 
 export async function go(page, hash) {

@@ -55,8 +55,11 @@ try {
     const hub = await startMock();
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
-    const peer = await start("peer", "Kitchen tablet", "tablet");
+    // Other hubs may run on this machine: a name of our own.
+    const name = `Kitchen tablet ${process.pid}`;
+    const peer = await start("peer", name, "tablet");
     const hub = await start("hub", "Desk", "computer");
+    env.ACCORD_PEER_NAME = name;
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_PEER_URL: peer.url, ACCORD_PEER_TOKEN: peer.token });
   }
   code = await new Promise((resolve) => {

@@ -22,7 +22,8 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
   const left = useCountdown(pairing.deadline);
   const [typing, setTyping] = useState(false);
   const [typed, setTyped] = useState("");
-  const name = pairing.name ?? "the other device";
+  const known = useHub((state) => state.devices.find((one) => one.id === pairing.device)?.name);
+  const name = pairing.name ?? known ?? "the other device";
   useEffect(() => {
     if (pairing.state === "done") announce(`Paired with ${name}.`);
     if (pairing.state === "failed") announce(`Pairing failed. ${pairing.error ?? ""}`);

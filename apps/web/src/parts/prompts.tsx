@@ -18,17 +18,25 @@ export function Sheets() {
   const asked = useOverlay((all) => all.shownPrompt);
   const dialog = useOverlay((all) => all.dialog);
   const [closed, setClosed] = useState<string[]>([]);
+  const [followed, setFollowed] = useState<string | null>(null);
 
+  // One that was shown goes on being shown to its end; old ones that are over are not brought up.
   const incoming = pairings.find(
-    (one) => one.direction === "in" && one.state !== "done" && !closed.includes(one.id) && !(dialog?.kind === "pairing" && dialog.id === one.id)
+    (one) => one.direction === "in" && (one.state !== "done" || followed === one.id) && !closed.includes(one.id) && !(dialog?.kind === "pairing" && dialog.id === one.id)
       && (one.state !== "failed" || one.name !== null) && Date.parse(one.deadline) > Date.now() - 60_000,
   );
   const open = prompts.filter((prompt) => !hidden.includes(prompt.id));
   const first = open.find((prompt) => prompt.id === asked) ?? open[0];
   const put = prompts.length - open.length;
 
+  useEffect(() => {
+    if (incoming && incoming.state !== "done") setFollowed(incoming.id);
+  }, [incoming]);
+
+  // What the owner's own action asks comes before what others ask.
+  if (first && first.id === asked) return <PromptSheet key={first.id} prompt={first} more={open.length - 1} takeFocus />;
   if (incoming) return <PairingSheet key={incoming.id} pairing={incoming} onClose={() => setClosed([...closed, incoming.id])} />;
-  if (first) return <PromptSheet key={first.id} prompt={first} more={open.length - 1} takeFocus={first.id === asked} />;
+  if (first) return <PromptSheet key={first.id} prompt={first} more={open.length - 1} takeFocus={false} />;
   if (put > 0) {
     return (
       <section aria-label="Decisions">
