@@ -13,13 +13,14 @@ use accord_model::DeviceKind;
 use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use self::house::House;
 pub use self::house::{browse, end_with_parent};
 use self::person::{Habit, Person};
 use crate::cli::screen::Style;
 use crate::cli::{Context, look::setup_link};
-use crate::state::private_dir;
+use crate::state::{StateDir, private_dir};
 
 #[derive(clap::Args)]
 pub struct Demo {
@@ -43,11 +44,13 @@ const HOME: [(&str, &str, DeviceKind, Habit); 4] = [
 ];
 
 const MARKER: &str = "demo-home";
+const FREE_WITHIN: Duration = Duration::from_secs(12);
 
 pub async fn run(args: Demo, context: Context) -> Result<()> {
+    log();
     let screen = context.screen;
     let home = place(&context)?;
-    prepare(&home, args.keep)?;
+    prepare(&home, args.keep).await?;
     // Before the first child: from here on a signal must end them all.
     let mut stop = Stop::new()?;
     let mut house = House::new(home);
@@ -58,6 +61,13 @@ pub async fn run(args: Demo, context: Context) -> Result<()> {
     screen.note("Stopping the demo home…");
     house.stop().await;
     result
+}
+
+/// What the persons do is said only when asked for.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ACCORD_LOG").unwrap_or_default();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
 }
 
 /// Starts everything, tells the person, and stays until a hub is gone.
@@ -127,7 +137,7 @@ fn place(context: &Context) -> Result<PathBuf> {
 }
 
 /// A fresh home, unless the last one is kept. Only folders that we made are ever emptied.
-fn prepare(home: &Path, keep: bool) -> Result<()> {
+async fn prepare(home: &Path, keep: bool) -> Result<()> {
     private_dir(home)?;
     let marker = home.join(MARKER);
     let mut entries = fs::read_dir(home).with_context(|| format!("cannot read {}", home.display()))?;
@@ -137,6 +147,7 @@ fn prepare(home: &Path, keep: bool) -> Result<()> {
     }
     if !keep && !empty {
         for folder in std::iter::once("this").chain(HOME.iter().map(|(folder, ..)| *folder)) {
+            wait_until_free(&home.join(folder)).await?;
             match fs::remove_dir_all(home.join(folder)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error)
@@ -148,6 +159,22 @@ fn prepare(home: &Path, keep: bool) -> Result<()> {
     }
     fs::write(&marker, "The demo home of Accord. `accord demo` starts it afresh.\n")
         .with_context(|| format!("cannot write {}", marker.display()))
+}
+
+/// The hubs of a home that was killed may still be on their way out.
+async fn wait_until_free(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let state = StateDir::resolve(Some(folder))?;
+    let until = Instant::now() + FREE_WITHIN;
+    loop {
+        match state.lock() {
+            Ok(_free) => return Ok(()),
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
 }
 
 /// Ctrl-C, a terminal that closes, or a polite end.
@@ -165,8 +192,6 @@ impl Stop {
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-        // The prompt stays on a line of its own.
-        tokio::time::sleep(Duration::ZERO).await;
     }
 }
 
@@ -174,21 +199,21 @@ impl Stop {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_demo_home_never_empties_a_folder_of_others() {
+    #[tokio::test]
+    async fn the_demo_home_never_empties_a_folder_of_others() {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("photos");
         fs::create_dir(&taken).unwrap();
         fs::write(taken.join("this"), "precious").unwrap();
-        assert!(prepare(&taken, false).is_err());
+        assert!(prepare(&taken, false).await.is_err());
         assert!(taken.join("this").exists());
 
         let home = dir.path().join("home");
-        prepare(&home, false).unwrap();
+        prepare(&home, false).await.unwrap();
         fs::create_dir(home.join("phone")).unwrap();
-        prepare(&home, true).unwrap();
+        prepare(&home, true).await.unwrap();
         assert!(home.join("phone").exists(), "kept");
-        prepare(&home, false).unwrap();
+        prepare(&home, false).await.unwrap();
         assert!(!home.join("phone").exists(), "fresh");
     }
 }

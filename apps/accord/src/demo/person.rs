@@ -68,8 +68,23 @@ impl Person {
         for entry in AGREED {
             self.agree(entry, None).await?;
         }
+        while let Some(event) = events.next().await? {
+            match event {
+                Event::Hello(_) => self.look().await?,
+                Event::Pairing(pairing) => self.on_pairing(&pairing).await?,
+                Event::Transfer(transfer) => self.on_transfer(&transfer),
+                Event::Prompt(prompt) => self.agree(&prompt.entry.key, Some(&prompt.to)).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// At first, and when something may have been missed.
+    async fn look(&mut self) -> Result<(), HubError> {
         let pairings: Pairings = self.hub.get("/pairings").await?;
-        for paired in &pairings.paired {
+        let new = |device: &str| pairings.running.iter().any(|pairing| pairing.device.as_deref() == Some(device));
+        for paired in pairings.paired.iter().filter(|paired| !new(&paired.device)) {
             // Paired on an earlier day: greeted then.
             self.greeted.insert(paired.device.clone());
         }
@@ -77,17 +92,7 @@ impl Person {
             self.on_pairing(pairing).await?;
         }
         let inbox: Inbox = self.hub.get("/inbox").await?;
-        for offer in &inbox.offers {
-            self.on_transfer(offer).await?;
-        }
-        while let Some(event) = events.next().await? {
-            match event {
-                Event::Pairing(pairing) => self.on_pairing(&pairing).await?,
-                Event::Transfer(transfer) => self.on_transfer(&transfer).await?,
-                Event::Prompt(prompt) => self.agree(&prompt.entry.key, Some(&prompt.to)).await?,
-                _ => {}
-            }
-        }
+        inbox.offers.iter().for_each(|offer| self.on_transfer(offer));
         Ok(())
     }
 
@@ -106,14 +111,13 @@ impl Person {
     async fn on_pairing(&mut self, pairing: &Pairing) -> Result<(), HubError> {
         match pairing.state {
             PairingState::Compare if pairing.direction == Direction::In && self.answered.insert(pairing.id.clone()) => {
-                sleep(Duration::from_secs(2)).await;
-                let path = format!("/pairings/{}", escape(&pairing.id));
-                if self.sees_the_same(pairing).await {
-                    let confirm = ConfirmPairing::default();
-                    harmless(self.hub.tell(Method::POST, &format!("{path}/confirm"), Some(&confirm)).await)
-                } else {
-                    harmless(self.hub.tell(Method::POST, &format!("{path}/reject"), Some(&json!({}))).await)
-                }
+                let (hub, main, pairing) = (self.hub.clone(), self.main.clone(), pairing.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = compare(&hub, &main, &pairing).await {
+                        tracing::debug!(%error, "the pairing was over before it was answered");
+                    }
+                });
+                Ok(())
             }
             PairingState::Done => match &pairing.device {
                 Some(device) if self.greeted.insert(device.clone()) => self.greet(device).await,
@@ -123,23 +127,8 @@ impl Person {
         }
     }
 
-    /// Walks over and looks at the other screen.
-    async fn sees_the_same(&self, pairing: &Pairing) -> bool {
-        let Some(code) = &pairing.code else { return true };
-        let there = match self.main.get::<Pairings>("/pairings").await {
-            Ok(there) => there.running,
-            Err(_) => return false,
-        };
-        // A screen whose owner has agreed already shows no code any more.
-        let agreed = |other: &Pairing| {
-            other.direction == Direction::Out && other.state == PairingState::Waiting && other.code.is_none()
-        };
-        there.iter().any(|other| other.code.as_ref() == Some(code) || agreed(other))
-    }
-
     /// What happens right after pairing with someone new.
     async fn greet(&self, device: &str) -> Result<(), HubError> {
-        self.agree("link/connection", Some(device)).await?;
         match self.habit {
             Habit::TakesAll => {
                 let change = DeviceChange { auto_accept: Some(true), ..DeviceChange::default() };
@@ -159,10 +148,10 @@ impl Person {
         }
     }
 
-    async fn on_transfer(&mut self, transfer: &Transfer) -> Result<(), HubError> {
+    fn on_transfer(&mut self, transfer: &Transfer) {
         let waits = transfer.direction == Direction::In && transfer.state == TransferState::Offered;
         if !waits || !self.answered.insert(transfer.id.clone()) {
-            return Ok(());
+            return;
         }
         let path = format!("/inbox/{}", escape(&transfer.id));
         let (pause, accept) = match self.habit {
@@ -185,8 +174,29 @@ impl Person {
                 tracing::debug!(%error, "the offer was gone before it was answered");
             }
         });
-        Ok(())
     }
+}
+
+/// Takes the other device in hand, looks at both screens, and answers.
+async fn compare(hub: &Hub, main: &Hub, pairing: &Pairing) -> Result<(), HubError> {
+    sleep(Duration::from_secs(2)).await;
+    let path = format!("/pairings/{}", escape(&pairing.id));
+    if show_the_same(main, pairing).await? {
+        let confirm = ConfirmPairing::default();
+        hub.tell(Method::POST, &format!("{path}/confirm"), Some(&confirm)).await
+    } else {
+        hub.tell(Method::POST, &format!("{path}/reject"), Some(&json!({}))).await
+    }
+}
+
+async fn show_the_same(main: &Hub, pairing: &Pairing) -> Result<bool, HubError> {
+    let Some(code) = &pairing.code else { return Ok(true) };
+    let there: Pairings = main.get("/pairings").await?;
+    // A screen whose owner has agreed already shows no code any more.
+    let agreed = |other: &Pairing| {
+        other.direction == Direction::Out && other.state == PairingState::Waiting && other.code.is_none()
+    };
+    Ok(there.running.iter().any(|other| other.code.as_ref() == Some(code) || agreed(other)))
 }
 
 async fn refuse(hub: &Hub, path: &str) -> Result<(), HubError> {
