@@ -29,6 +29,7 @@ try {
   const { page } = await open(browser, link, { viewport: { width: 1200, height: 800 }, deviceScaleFactor: 2, colorScheme: "light" });
   const shoot = async (name, theme = "light") => {
     await page.evaluate((wanted) => void (document.documentElement.dataset.theme = wanted), theme);
+    await page.evaluate(() => scrollTo(0, 0));
     await page.waitForTimeout(600);
     await page.screenshot({ path: join(out, `${name}.png`) });
   };

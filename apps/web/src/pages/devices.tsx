@@ -37,7 +37,7 @@ export function DevicesPage() {
   const blocked = by("blocked");
   return (
     <>
-      <PageHead title="Devices" lead={status.first_run && "Welcome. Accord has shared nothing so far. Whatever it would share, it asks you first, here."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
+      <PageHead title="Devices" lead={status.first_run && "Welcome. Nothing has been shared so far, and nothing will be before you are asked."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
       {own && <OwnCard device={own} />}
       <section aria-labelledby="paired">

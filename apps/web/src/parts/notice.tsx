@@ -17,7 +17,7 @@ export function Fields(props: { entry: Entry; chosen: string[] | null; onChange?
   const all = entry.fields.map((field) => field.code);
   return (
     <ul className="fields">
-      {entry.fields.map((field) => {
+      {[...entry.fields].sort((a, b) => Number(b.required) - Number(a.required)).map((field) => {
         const mark = field.sensitive ? <span className="sensitive">sensitive</span> : null;
         if (field.required || !onChange) {
           const off = !field.required && !taken(field.code);

@@ -42,7 +42,7 @@ export function RecordLine({ record }: { record: LedgerRecord }) {
         <span className="record-main">
           <span className="record-words">
             <strong>{kind.word}</strong>
-            {record.recipient_name && <> {record.kind === "received" ? "from" : "to"} <Name>{record.recipient_name}</Name></>}
+            {record.recipient_name && <> {record.kind === "received" ? "from" : /decision|notice/.test(record.kind) ? "about" : "to"} <Name>{record.recipient_name}</Name></>}
             {record.entry && <span className="hint"> · {title(record.entry)}</span>}
           </span>
           <span className="hint record-fields">{record.message ?? (record.fields.map(field).join(", ") || record.scenario || "")}</span>
