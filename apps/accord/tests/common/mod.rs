@@ -66,14 +66,20 @@ impl Person {
         self.path("state")
     }
     fn command(&self) -> Command {
+        self.command_at(&self.state())
+    }
+    fn command_at(&self, state: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_accord"));
-        command.arg("--state").arg(self.state()).env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
+        command.arg("--state").arg(state).env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TZ", "UTC");
         command
     }
     /// `accord --state … words`, to its end.
     pub fn accord(&self, words: &[&str]) -> Answer {
         Answer::new(self.command().args(words).output().unwrap())
+    }
+    pub fn accord_at(&self, state: &Path, words: &[&str]) -> Answer {
+        Answer::new(self.command_at(state).args(words).output().unwrap())
     }
     pub fn accord_with_input(&self, words: &[&str], input: &[u8]) -> Answer {
         let mut child = self.spawn_with(words, Stdio::piped());
@@ -86,9 +92,21 @@ impl Person {
     pub fn spawn(&self, words: &[&str]) -> Background {
         Background(Some(self.spawn_with(words, Stdio::null())))
     }
+    /// Runs beside the test; what it says goes to a file.
+    pub fn spawn_quietly(&self, words: &[&str]) -> Running {
+        let log = self.path("log");
+        let out = File::create(&log).unwrap();
+        let child = self.command().args(words).stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
+        Running { child, log }
+    }
     /// Shows a ticket and goes on waiting for someone to use it.
     pub fn show_ticket(&self) -> (Background, String) {
-        let mut child = self.spawn_with(&["pair", "--ticket", "--accept", "--wait", "60"], Stdio::null());
+        self.show_ticket_at(&self.state())
+    }
+    pub fn show_ticket_at(&self, state: &Path) -> (Background, String) {
+        let mut command = self.command_at(state);
+        command.args(["pair", "--ticket", "--accept", "--wait", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let ticket = lines.find_map(|line| {
             let line = line.unwrap();
