@@ -18,17 +18,23 @@ fn main() -> io::Result<()> {
         collect(&dist, &mut files)?;
     }
     files.sort();
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let copies = out.join("ui");
+    fs::create_dir_all(&copies)?;
     let mut table = String::from(
         "/// Name, a tag that changes with the content, and the content.\nstatic FILES: &[(&str, &str, &[u8])] = &[\n",
     );
     for file in &files {
         let name = file.strip_prefix(&dist).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let full = fs::canonicalize(file)?;
-        let tag = fnv(&fs::read(&full)?);
+        // A copy, because the UI may be built anew while the compiler runs.
+        let bytes = fs::read(file)?;
+        let tag = fnv(&bytes);
+        let full = copies.join(format!("{tag:016x}"));
+        fs::write(&full, &bytes)?;
         let _ = writeln!(table, "    ({name:?}, \"{tag:016x}\", include_bytes!({:?})),", full.to_string_lossy());
     }
     table.push_str("];\n");
-    fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("ui.rs"), table)
+    fs::write(out.join("ui.rs"), table)
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -349,10 +349,16 @@ impl Incoming {
                         self.inner.set(id, State::Running, None);
                         let _telling = self.inner.tell_progress(id);
                         let unpacker = Unpacker::new(store, intake.decoder(), &self.offer, progress);
-                        let either = either(cancel, session.clone());
-                        let _released = either.clone().drop_guard();
-                        let (end, reader) = receive::run(intake, &mut sink, &self.pool, unpacker, &either, turn).await;
-                        (end, Some(reader))
+                        // Not a cancel: to the sender a session that ends is a broken link, after which it goes on.
+                        let ended = tokio::select! {
+                            biased;
+                            ended = receive::run(intake, &mut sink, &self.pool, unpacker, cancel, turn) => Some(ended),
+                            () = session.cancelled() => None,
+                        };
+                        match ended {
+                            Some((end, reader)) => (end, Some(reader)),
+                            None => (ReceiveEnd::Broken("the session ended".to_owned()), None),
+                        }
                     }
                 }
             }
@@ -484,19 +490,6 @@ impl Incoming {
         receive::last_word(&mut sink, &self.pool, &mut intake.into_reader(), &word).await;
         let _ = sink.record_end(Ok(())).await;
     }
-}
-
-/// Cancelled with either. Cancel it in the end, to release what watches.
-fn either(one: &CancellationToken, other: CancellationToken) -> CancellationToken {
-    let both = one.child_token();
-    let out = both.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = other.cancelled() => both.cancel(),
-            () = both.cancelled() => {}
-        }
-    });
-    out
 }
 
 fn in_words(end: &ReceiveEnd) -> String {

@@ -81,6 +81,11 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", v1)
 }
 
+/// What `/api/v1/openapi.json` says; needs no hub.
+pub fn document() -> utoipa::openapi::OpenApi {
+    api().split_for_parts().1
+}
+
 /// Everything that a hub answers, behind the guard.
 pub fn router(hub: Arc<Hub>, guard: guard::Guard) -> Router {
     let (router, document) = api().split_for_parts();

@@ -2,7 +2,7 @@
 //! owner noted.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use accord_consent::{Choice, ConsentState, RecipientId, To, ledger::Witness};
 use accord_identity::AutoAccept;
@@ -294,8 +294,14 @@ impl Hub {
     }
 
     /// The owner says that the codes match. Once both said so, that is consent to connect: [`Hub::paired`].
-    pub async fn confirm_pairing(&self, id: &str, code: Option<String>) -> Answer<api::Pairing> {
+    pub async fn confirm_pairing(&self, id: &str, code: Option<String>, surface: &'static str) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
+        {
+            let running = self.link.pairings();
+            let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+            confirmed.retain(|known, _| running.iter().any(|pairing| pairing.id == *known));
+            confirmed.insert(id.clone(), surface);
+        }
         self.link.confirm_pairing(&id, code.map(|code| code.trim().to_owned())).await?;
         self.pairing_now(&id)
     }
@@ -306,13 +312,13 @@ impl Hub {
         self.pairing_now(&id)
     }
 
-    /// The pairing is done: the owner confirmed it, which is consent to connect with that device.
-    pub fn paired(&self, device: &DeviceId) {
+    /// The pairing is done. That our owner confirmed it is consent to connect with that device, which the
+    /// pairing showed; a pairing that nobody confirmed here is none.
+    pub fn paired(&self, pairing: &PairingId, device: &DeviceId) {
+        let surface = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(pairing);
+        let (Some(surface), Ok(entry)) = (surface, EntryKey::new(CONNECTION)) else { return };
         let to = To::One(RecipientId::device(device));
-        let agreed = EntryKey::new(CONNECTION)
-            .map_err(|error| Failure::internal("No such entry", error))
-            .and_then(|entry| self.decide_as(entry, to, Choice::Always, None, "web"));
-        if let Err(failure) = agreed {
+        if let Err(failure) = self.decide_as(entry, to, Choice::Always, None, surface) {
             tracing::warn!(%device, %failure, "paired, but not connected");
         }
     }

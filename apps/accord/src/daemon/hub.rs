@@ -1,17 +1,19 @@
 //! One running hub: everything that the API, the link and the features meet in.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use accord_consent::{Choice, ConsentState, Gate, Signer, To};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
-use accord_link::{Link, LinkOptions, Network};
+use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_model::DeviceKind;
 use accord_registry::{Bridge, Registry};
 use anyhow::{Context, Result};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::notes::Notes;
@@ -25,6 +27,8 @@ use crate::api::error::{Answer, Failure};
 use crate::api::events::Events;
 use crate::api::types as api;
 use crate::state::{Config, StateDir, UpOptions};
+
+const BRIDGES_WITHIN: Duration = Duration::from_secs(3);
 
 /// Shared by all handlers and tasks.
 pub struct Hub {
@@ -41,13 +45,15 @@ pub struct Hub {
     pub auth: Arc<Auth>,
     pub events: Events,
     pub prompts: Prompts,
+    /// Pairings that our owner confirmed, and where.
+    pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
     pub notes: Notes,
     pub uploads: Uploads,
     pub stop: CancellationToken,
     started: Instant,
     web: OnceLock<Web>,
-    /// The link's bridge, until it is started.
-    bridge: Mutex<Option<Box<dyn Bridge>>>,
+    /// The bridges, until they are started, and then their tasks.
+    bridges: Mutex<(Vec<Box<dyn Bridge>>, Vec<JoinHandle<()>>)>,
 }
 
 /// Name and kind from the command line.
@@ -139,12 +145,13 @@ impl Hub {
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
             prompts: Prompts::default(),
+            confirmed: Mutex::default(),
             notes: Notes::open(data)?,
             uploads,
             stop,
             started: Instant::now(),
             web: OnceLock::new(),
-            bridge: Mutex::new(Some(Box::new(bridge))),
+            bridges: Mutex::new((vec![Box::new(bridge)], Vec::new())),
             state,
         };
         hub.registry.set_own(own);
@@ -154,15 +161,21 @@ impl Hub {
 
     /// Lets the bridges run. What they may do, the gate says.
     pub fn begin(&self) {
-        if let Some(bridge) = self.bridge.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.registry.add_bridge(bridge);
-        }
+        let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
+        let (waiting, running) = &mut *bridges;
+        running.extend(waiting.drain(..).map(|bridge| self.registry.add_bridge(bridge)));
     }
 
-    /// Running transfers keep their place, then the bridges close.
+    /// The bridges close first: what runs then breaks off as on a cut link, keeps its place on both sides
+    /// and goes on later. A transfer that is ended before its stream would tell the other side that the
+    /// owner stopped it.
     pub async fn end(&self) {
-        self.files.stop().await;
         self.registry.stop().await;
+        let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).1);
+        if tokio::time::timeout(BRIDGES_WITHIN, futures_util::future::join_all(running)).await.is_err() {
+            tracing::warn!("a bridge did not close in time");
+        }
+        self.files.stop().await;
         let ledger = self.gate.ledger().clone();
         match tokio::task::spawn_blocking(move || ledger.checkpoint()).await {
             Ok(Ok(_)) => {}

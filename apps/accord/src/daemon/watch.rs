@@ -114,7 +114,7 @@ fn on_link(hub: &Arc<Hub>, notifier: &Notifier, event: LinkEvent) {
         }
         LinkEvent::Pairing(pairing) => {
             if let PairingStep::Done(device) = &pairing.step {
-                hub.paired(device);
+                hub.paired(&pairing.id, device);
                 tell_device(hub, device);
             }
             let view = hub.pairing_view(&pairing);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use crate::api::error::Answer;
 use crate::api::extract::{Body, Id, Wanted};
+use crate::api::guard::Caller;
 use crate::api::types::{
     AddDevice, ApiError, ConfirmPairing, Device, DeviceChange, Devices, Pairing, Pairings, StartPairing, Ticket,
 };
@@ -71,10 +72,12 @@ pub async fn pairing(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Pai
     responses((status = 200, body = Pairing), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
 pub async fn confirm(
     State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
     Body(wanted): Body<ConfirmPairing>,
 ) -> Answer<Json<Pairing>> {
-    Ok(Json(hub.confirm_pairing(&id, wanted.code).await?))
+    let surface = if caller == Caller::Owner { "cli" } else { "web" };
+    Ok(Json(hub.confirm_pairing(&id, wanted.code, surface).await?))
 }
 
 /// Do not let this device in
