@@ -238,7 +238,7 @@ fn items(entry: &ImportedEntry) -> HashSet<String> {
 /// How alike two entries are, of 1300.
 fn likeness(old: &ImportedEntry, a: &HashSet<String>, new: &ImportedEntry, b: &HashSet<String>) -> usize {
     let all = a.union(b).count();
-    let data = if all == 0 { 0 } else { a.intersection(b).count() * 1000 / all };
+    let data = (a.intersection(b).count() * 1000).checked_div(all).unwrap_or(0);
     let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a.as_deref().map(key) == b.as_deref().map(key);
     data + 150 * usize::from(same(&old.title, &new.title))
         + 100 * usize::from(same(&old.purpose, &new.purpose))

@@ -51,6 +51,8 @@ pub(crate) struct Field {
     pub raw: RawField,
     pub indent: usize,
     pub mark: Mark,
+    /// The line that holds nothing but the label, without a colon.
+    pub bare: Option<Line>,
 }
 
 #[derive(Debug, Clone)]
@@ -141,6 +143,7 @@ impl Page {
                 Block::Table(found) => table::tokens(found, &mut tokens, &mut self.notes),
             }
         }
+        unlabel(&mut tokens);
         let walk = Walk::new(&tokens);
         walk.run(self);
         if self.entries.is_empty() {
@@ -183,6 +186,22 @@ impl Page {
 
 fn key_name(key: &str) -> String {
     accord_model::text::for_screen(key, 60)
+}
+
+/// On a page whose labels have colons, a line without one that reads like a label is a part of a value.
+fn unlabel(tokens: &mut [Token]) {
+    let fields = tokens.iter().filter(|token| matches!(token, Token::Field(_))).count();
+    let bare = tokens.iter().filter(|token| matches!(token, Token::Field(field) if field.bare.is_some())).count();
+    if bare * 4 > fields {
+        return;
+    }
+    for token in tokens {
+        if let Token::Field(Field { bare: Some(line), .. }) = token
+            && !line.mark.is_head()
+        {
+            *token = Token::Text(line.clone());
+        }
+    }
 }
 
 /// Words that a page's own title has and an entry's has not.
@@ -370,6 +389,7 @@ impl<'a> Walk<'a> {
             return false;
         }
         self.current.is_none()
+            || Some(label) == self.opening
             || self.filled(label)
             || self.repeats(at, field)
             || self.last_label().is_some_and(|last| self.rank(label) < self.rank(last) && last != Label::Other)
@@ -390,7 +410,12 @@ impl<'a> Walk<'a> {
             self.last = Some((field.indent, field.mark));
             return;
         }
-        let head = self.pending.iter().rposition(|line| line.mark.is_head());
+        let head = self.pending.iter().rposition(|line| line.mark.is_head()).filter(|at| {
+            // The page's own heading gives way to a plain title below it.
+            let first = page.entries.is_empty() && self.pending[*at].mark == Mark::Heading(1);
+            let plain = |line: &Line| title_like(&clean(&line.text)) && !super::dates::is_date_line(&clean(&line.text));
+            !(first && self.pending[at + 1..].iter().any(plain))
+        });
         let begins = self.begins(at, field);
         let title = head.or_else(|| {
             if begins { self.pending.iter().rposition(|line| title_like(clean(&line.text).as_str())) } else { None }
@@ -436,10 +461,8 @@ impl<'a> Walk<'a> {
     }
 
     fn line(&mut self, at: usize, line: &Line, page: &mut Page) {
-        if page.entries.is_empty() && self.current.is_none() {
-            if page.head.len() < MAX_HEAD {
-                page.head.push((line.no, clean(&line.text)));
-            }
+        if page.entries.is_empty() && self.current.is_none() && page.head.len() < MAX_HEAD {
+            page.head.push((line.no, clean(&line.text)));
         }
         if self.current.is_none() || line.mark.is_head() || !self.pending.is_empty() || !self.goes_on(at, line) {
             self.pending.push(line.clone());

@@ -8,6 +8,7 @@ use super::{
 
 /// A line as fields, or as it is.
 pub(crate) fn tokens_of(line: Line, out: &mut Vec<Token>) {
+    let line = with_label_above(line, out);
     for (index, part) in line.text.split('\n').enumerate() {
         if clean(part).is_empty() {
             continue;
@@ -25,11 +26,29 @@ pub(crate) fn tokens_of(line: Line, out: &mut Vec<Token>) {
     }
 }
 
+/// A label that was broken over two lines is put together again.
+fn with_label_above(line: Line, out: &mut Vec<Token>) -> Line {
+    let Some(Token::Text(above)) = out.last() else { return line };
+    if above.no + 1 != line.no || line.blank_before || line.mark != Mark::Plain || above.text.len() > 80 {
+        return line;
+    }
+    let Some((left, _)) = line.text.split_once([':', '：']).filter(|(left, _)| left.len() <= 60) else { return line };
+    let whole = format!("{} {left}", above.text);
+    if labels::exact(&labels::normal(&whole)).is_none() {
+        return line;
+    }
+    let (text, mark, indent, blank_before) =
+        (format!("{} {}", above.text, line.text), above.mark, above.indent, above.blank_before);
+    out.pop();
+    Line { text, mark, indent, blank_before, ..line }
+}
+
 fn fields_of(line: &Line) -> Option<(Option<String>, Vec<Field>)> {
     let field = |label, label_text: &str, value: &str| Field {
         raw: RawField { label, label_text: clean(label_text), value: trim_value(value).to_owned(), line: line.no },
         indent: line.indent,
         mark: line.mark,
+        bare: None,
     };
     let spots = label_spots(&line.text);
     if let Some((label, end, start)) = split_label(&line.text) {
@@ -40,13 +59,18 @@ fn fields_of(line: &Line) -> Option<(Option<String>, Vec<Field>)> {
             current = (label, &line.text[from..label_end], colon_end);
         }
         fields.push(field(current.0, current.1, &line.text[current.2..]));
+        if end == line.text.len() && fields.len() == 1 {
+            fields[0].bare = Some(line.clone());
+        }
         return Some((None, fields));
     }
     if spots.len() < 2 {
         return None;
     }
-    let lead =
-        clean(trim_joint(&line.text[..spots[0].0])).trim_end_matches([':', '：', '-', '–', '—']).trim().to_owned();
+    let lead = clean(trim_joint(&line.text[..spots[0].0]))
+        .trim_end_matches([':', '：', '-', '–', '—', '.', '。'])
+        .trim()
+        .to_owned();
     let mut fields = Vec::new();
     for (index, (from, colon_end, label, label_end)) in spots.iter().enumerate() {
         let end = spots.get(index + 1).map_or(line.text.len(), |next| next.0);
@@ -103,7 +127,9 @@ pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
         before = c;
     }
     let normal = labels::normal(text);
-    if let Some(label) = labels::exact(&normal) {
+    // Without a colon these are as often values.
+    let value = ["sdk", "product", "item", "module", "use", "sdk/app name"].contains(&normal.as_str());
+    if let Some(label) = labels::exact(&normal).filter(|_| !value) {
         return Some((label, text.len(), text.len()));
     }
     glued_label(text)

@@ -136,7 +136,7 @@ fn version(
 /// True when the last entry lacks what the others have behind its last label, or its last value is cut.
 fn ends_early(raw: &[RawEntry], last: &RawEntry, source: &str, addresses: &HashMap<String, usize>) -> bool {
     let present = |entry: &RawEntry| -> BTreeSet<Label> {
-        entry.fields.iter().filter(|field| !clean(&field.value).is_empty()).map(|field| kind(field)).collect()
+        entry.fields.iter().filter(|field| !clean(&field.value).is_empty()).map(kind).collect()
     };
     let own = present(last);
     let Some(field) = last.fields.last() else { return true };
@@ -323,7 +323,8 @@ impl Reading<'_, '_> {
                 values.push((field, text.clone(), share::says(&text)));
             }
         }
-        let (mut kind, mut method): (Option<(usize, String)>, Option<(usize, String)>) = (None, None);
+        type Slot = Option<(usize, String)>;
+        let (mut kind, mut method): (Slot, Slot) = (None, None);
         let mut later = Vec::new();
         for (field, text, says) in values {
             match says {

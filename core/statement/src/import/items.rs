@@ -140,9 +140,9 @@ fn atoms(raw: &str) -> (Vec<Atom>, bool) {
             inner.clear();
             rule = false;
             s.cut(Joint::Start, false);
-        } else if matches!(c, ';' | '；' | '\n' | '•' | '●' | '。') {
-            s.cut(Joint::Start, false);
-        } else if matches!(c, ':' | '：') && !s.text.trim().is_empty() && !rest[used..].starts_with("//") {
+        } else if matches!(c, ';' | '；' | '\n' | '•' | '●' | '。')
+            || (matches!(c, ':' | '：') && !s.text.trim().is_empty() && !rest[used..].starts_with("//"))
+        {
             s.cut(Joint::Start, false);
         } else if matches!(c, ',' | '，' | '、' | '､') {
             if c == ',' && before.is_ascii_digit() && next.is_ascii_digit() {
@@ -213,9 +213,10 @@ fn splits_slash(raw: &str, at: usize, before: char, next: char) -> bool {
     let right =
         raw[at + 1..roof].split(|c: char| c.is_whitespace() || ",;、，；)）".contains(c)).next().unwrap_or_default();
     let word = format!("{}/{}", left.to_lowercase(), right.to_lowercase());
-    !SLASHED.contains(&word.as_str())
-        && !(left.contains("://") || left.contains('.') && right.contains('/'))
-        && !(before.is_ascii_digit() && next.is_ascii_digit())
+    let known = SLASHED.contains(&word.as_str());
+    let address = left.contains("://") || (left.contains('.') && right.contains('/'));
+    let numbers = before.is_ascii_digit() && next.is_ascii_digit();
+    !(known || address || numbers)
 }
 
 /// Length of `2.` or `3、` in front of an item.

@@ -144,12 +144,16 @@ pub(crate) fn exact(normal: &str) -> Option<Label> {
     index.get(normal).copied().or_else(|| {
         // "Shared data (types)" and "Purpose of use (why)": what the brackets add does not matter.
         let outside = normal.split('(').next().unwrap_or_default().trim();
-        (outside.len() < normal.len() && normal.ends_with(')')).then(|| index.get(outside).copied()).flatten()
+        let long = outside.contains(' ') || outside.chars().filter(|c| is_cjk(*c)).count() >= 4;
+        (long && normal.ends_with(')')).then(|| index.get(outside).copied()).flatten()
     })
 }
 
 /// A guess by key words. Only for texts that stand before a colon or on top of a column.
 pub(crate) fn guess(normal: &str, has_value: bool) -> Option<Label> {
+    if normal.contains([';', '。', ',', '，']) || normal.contains(". ") {
+        return None;
+    }
     let words: Vec<&str> = normal.split([' ', '/']).collect();
     if normal.chars().count() > 70 || words.len() > 9 {
         return None;

@@ -212,7 +212,7 @@ fn sentence_into(sentence: &str, entry: &mut RawEntry, line: usize, listing: boo
         }
     }
     cuts.sort_by_key(|(start, end, _)| (*start, usize::MAX - *end));
-    cuts.dedup_by(|b, a| b.0 < a.1 && b.0 != a.0 || b.0 == a.0);
+    cuts.dedup_by(|b, a| b.0 < a.1 || b.0 == a.0);
     let ours = verb.starts_with("we ") || before.is_empty() || before.eq_ignore_ascii_case("we");
     if passive {
         put(entry, Label::Data, before, line);

@@ -196,7 +196,7 @@ fn beside(row: Row, out: &mut Vec<Token>) {
         Some(label) => {
             let value = row.cells[1..].iter().find(|cell| !cell.is_empty()).cloned().unwrap_or_default();
             let raw = RawField { label, label_text: clean(&row.cells[0]), value, line: row.no };
-            out.push(Token::Field(Field { raw, indent: 0, mark: Mark::Plain }));
+            out.push(Token::Field(Field { raw, indent: 0, mark: Mark::Plain, bare: None }));
         }
         None => out.push(Token::Text(line(&row, Mark::Strong))),
     }

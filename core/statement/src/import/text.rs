@@ -235,12 +235,10 @@ pub(crate) fn inline(text: &str) -> String {
                 rest = &rest[1..];
                 continue;
             }
-            '*' => {
-                // Emphasis of single words; a lone asterisk stays.
-                if rest[1..].contains('*') || out.ends_with(|c: char| !c.is_whitespace()) {
-                    rest = &rest[1..];
-                    continue;
-                }
+            // Emphasis of single words; a lone asterisk stays.
+            '*' if rest[1..].contains('*') || out.ends_with(|c: char| !c.is_whitespace()) => {
+                rest = &rest[1..];
+                continue;
             }
             _ => {}
         }
