@@ -275,6 +275,8 @@ fn download_dir(text: &str, home: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use accord_consent::outlet::local;
+
     use super::*;
 
     #[test]
@@ -299,16 +301,16 @@ mod tests {
         let _again = state.lock().unwrap();
     }
 
-    #[test]
-    fn a_socket_works_in_a_folder_deeper_than_an_address_is_long() {
+    #[tokio::test]
+    async fn a_socket_works_in_a_folder_deeper_than_an_address_is_long() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::resolve(Some(&dir.path().join("x".repeat(120)))).unwrap();
         state.prepare().unwrap();
         let address = state.socket_address().unwrap();
-        let _listener = std::os::unix::net::UnixListener::bind(address.path()).unwrap();
+        let _listener = local::unix_listener(address.path()).await.unwrap();
         drop(address);
         let address = state.socket_address().unwrap();
-        std::os::unix::net::UnixStream::connect(address.path()).unwrap();
+        local::unix_connect(address.path()).await.unwrap();
         assert!(state.socket().exists());
     }
 

@@ -185,7 +185,6 @@ fn a_new_hub_has_agreed_to_nothing_and_says_so() {
 
     person.accord(&["settings", "set", "name", "Newer"]).ok();
     assert_eq!(person.accord(&["settings", "get", "name"]).ok().out, "Newer\n");
-    assert!(person.json(&["openapi"])["paths"].as_object().unwrap().len() > 20);
     let link = person.accord(&["open", "--print"]).ok().out;
     assert!(link.starts_with("http://127.0.0.1:"), "{link}");
 }

@@ -158,7 +158,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Ledger(args) => ledger::run(args, &context).await,
         Command::Settings(args) => look::settings(args, &context).await,
         Command::Open(args) => look::open(args, &context).await,
-        Command::Openapi => look::openapi(&context).await,
+        Command::Openapi => look::openapi(&context),
         Command::Completions(args) => {
             completions::run(&args, &<Cli as clap::CommandFactory>::command());
             Ok(())
