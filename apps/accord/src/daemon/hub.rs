@@ -52,8 +52,13 @@ pub struct Hub {
     pub stop: CancellationToken,
     started: Instant,
     web: OnceLock<Web>,
-    /// The bridges, until they are started, and then their tasks.
-    bridges: Mutex<(Vec<Box<dyn Bridge>>, Vec<JoinHandle<()>>)>,
+    bridges: Mutex<Bridges>,
+}
+
+/// The bridges, until they are started, and then their tasks.
+struct Bridges {
+    waiting: Vec<Box<dyn Bridge>>,
+    running: Vec<JoinHandle<()>>,
 }
 
 /// Name and kind from the command line.
@@ -151,7 +156,7 @@ impl Hub {
             stop,
             started: Instant::now(),
             web: OnceLock::new(),
-            bridges: Mutex::new((vec![Box::new(bridge)], Vec::new())),
+            bridges: Mutex::new(Bridges { waiting: vec![Box::new(bridge)], running: Vec::new() }),
             state,
         };
         hub.registry.set_own(own);
@@ -162,7 +167,7 @@ impl Hub {
     /// Lets the bridges run. What they may do, the gate says.
     pub fn begin(&self) {
         let mut bridges = self.bridges.lock().unwrap_or_else(PoisonError::into_inner);
-        let (waiting, running) = &mut *bridges;
+        let Bridges { waiting, running } = &mut *bridges;
         running.extend(waiting.drain(..).map(|bridge| self.registry.add_bridge(bridge)));
     }
 
@@ -171,7 +176,7 @@ impl Hub {
     /// owner stopped it.
     pub async fn end(&self) {
         self.registry.stop().await;
-        let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).1);
+        let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).running);
         if tokio::time::timeout(BRIDGES_WITHIN, futures_util::future::join_all(running)).await.is_err() {
             tracing::warn!("a bridge did not close in time");
         }

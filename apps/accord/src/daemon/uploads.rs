@@ -104,7 +104,7 @@ impl Uploads {
 
     /// The top-level paths of an upload, to send them.
     pub fn contents(&self, id: &str) -> Result<Vec<PathBuf>, UploadError> {
-        if !self.lock().get(id).is_some_and(|spool| spool.transfer.is_none()) {
+        if self.lock().get(id).is_none_or(|spool| spool.transfer.is_some()) {
             return Err(UploadError::Unknown);
         }
         let io = |source| UploadError::Io { name: "spool".to_owned(), source };
@@ -140,7 +140,7 @@ impl Uploads {
     /// Gives an upload up. One that is being sent stays until the transfer is over.
     pub fn discard(&self, id: &str) -> Result<(), UploadError> {
         let mut open = self.lock();
-        if !open.get(id).is_some_and(|spool| spool.transfer.is_none()) {
+        if open.get(id).is_none_or(|spool| spool.transfer.is_some()) {
             return Err(UploadError::Unknown);
         }
         open.remove(id);
