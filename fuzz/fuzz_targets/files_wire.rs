@@ -1,7 +1,7 @@
 //! Frames of transfers, in both directions and in any portions.
 #![no_main]
 
-use accord_files::wire::{Back, Decoder, Forward};
+use accord_ports::files::wire::{Back, Decoder, Forward};
 use serde::de::DeserializeOwned;
 
 fn read<M: DeserializeOwned>(bytes: &[u8]) {

@@ -19,7 +19,7 @@ pub mod name;
 mod outgoing;
 mod outlet;
 pub mod scan;
-pub mod wire;
+pub use accord_ports::files::wire;
 
 pub use api::{
     AcceptPolicy, AskAlways, Direction, FilesConfig, FilesError, FilesEvent, Item, Items, Kind, MAX_TEXT, SendRequest,

@@ -327,7 +327,7 @@ pub enum Piece<'a, M> {
 /// Cuts a stream of bytes, in whatever portions they come, into messages and content.
 ///
 /// ```
-/// use accord_files::wire::{message, Decoder, Forward, Piece};
+/// use accord_ports::files::wire::{message, Decoder, Forward, Piece};
 /// let bytes = message(&Forward::Finish);
 /// let (mut first, mut rest) = bytes.split_at(3);
 /// let mut decoder = Decoder::<Forward>::default();
