@@ -84,6 +84,12 @@ impl DatagramLease {
         Ok(sent)
     }
 
+    /// What a caller is told once the consent ended.
+    pub(crate) fn withdrawn(&self) -> SendError {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.running.as_ref().map_or_else(closed, Running::withdrawn)
+    }
+
     /// Cancelled once the consent ends.
     pub fn cancelled(&self) -> CancellationToken {
         self.stopped.clone()

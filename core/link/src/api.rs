@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use accord_consent::outlet::interfaces::Network;
 use accord_identity::StatementKey;
 use accord_model::{DeviceId, DeviceKind, EntryKey, Reach, Service, Timestamp};
 
@@ -21,16 +22,6 @@ pub struct LinkOptions {
     pub state: PathBuf,
     /// Which interfaces are used.
     pub network: Network,
-}
-
-/// Which interfaces are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Network {
-    /// Every interface that is up.
-    #[default]
-    All,
-    /// Only this machine; for tests and the demo home.
-    Loopback,
 }
 
 /// Keeps each other's ledger heads. The application implements it over its ledger.

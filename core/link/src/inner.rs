@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{LinkDevice, LinkEvent, LinkOptions, LinkStatus, Network, PairingId, PathNow, Witness};
 use crate::carrier::Carrier;
 use crate::carrier::bulk::Bulk;
-use crate::discovery::interfaces;
 use crate::discovery::record::Announced;
 use crate::endpoint::{Allowed, path_of};
 use crate::law::Law;
@@ -28,6 +27,7 @@ use crate::memory::Memory;
 use crate::pairing::Run;
 use crate::peer::Peer;
 use crate::serve;
+use accord_consent::outlet::interfaces;
 
 /// Most devices that are near and not paired.
 const NEAR: usize = 512;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accord_consent::BoundGate;
+use accord_consent::outlet::interfaces::Changes;
 use accord_identity::ticket::Ticket;
 use accord_identity::{Identity, Peers, pairing::Method};
 use accord_model::{CallError, CallId, DeviceId, DeviceKind, FromBridge, Service, Timestamp, ToBridge};
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
-use iroh::{Endpoint, RelayUrl, Watcher};
+use iroh::{Endpoint, RelayUrl};
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -444,8 +445,7 @@ async fn watch_network(inner: Arc<Inner>) {
             () = inner.stop.cancelled() => return,
             open = link.wait_for(Option::is_some) => if open.is_err() { return },
         }
-        let Ok(monitor) = netwatch::netmon::Monitor::new().await else { return };
-        let mut state = monitor.interface_state();
+        let mut changes = Changes::watch(inner.network);
         loop {
             tokio::select! {
                 () = inner.stop.cancelled() => return,
@@ -455,10 +455,7 @@ async fn watch_network(inner: Arc<Inner>) {
                     }
                     break;
                 }
-                changed = state.updated() => {
-                    if changed.is_err() {
-                        return;
-                    }
+                _ = changes.next() => {
                     tracing::debug!("the network changed");
                     for peer in lock(&inner.people).values() {
                         peer.nudge.notify_one();

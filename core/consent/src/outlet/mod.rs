@@ -4,7 +4,9 @@
 //! `clippy.toml` bans the calls that are made here everywhere else.
 
 mod command;
+pub mod interfaces;
 pub mod local;
+mod near;
 mod serve;
 mod tcp;
 mod udp;
@@ -12,6 +14,7 @@ mod udp;
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use command::{command, own_program};
+pub use near::{Met, Near, NearListener};
 pub use serve::{Served, ServedStream, serve};
 pub use tcp::{Dialed, dial_host, dial_tcp};
 pub use udp::{DatagramOutlet, udp};

@@ -113,30 +113,7 @@ impl ServedStream {
     /// # Errors
     /// [`SendError`], also when the listener's lifetime is over.
     pub async fn put<T: AsRef<[u8]>>(&mut self, value: &Personal<T>) -> Result<(), SendError> {
-        let cancelled = self.lease.cancelled();
-        let mut at = 0;
-        while at < value.len() {
-            // gate-check: served-lifetime
-            if Instant::now() >= self.ends {
-                return Err(OutletError::Deadline { what: "the listener's time".to_owned() }.into());
-            }
-            let rest = |bytes: &[u8]| self.writer.try_write(&bytes[at..]);
-            match self.lease.send_with(value, self.peer, rest) {
-                Ok(0) => return Err(SendError::Io(std::io::ErrorKind::WriteZero.into())),
-                Ok(taken) => at += taken,
-                Err(SendError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    tokio::select! {
-                        () = cancelled.cancelled() => {}
-                        ready = tokio::time::timeout(CONNECT_WITHIN, self.writer.writable()) => match ready {
-                            Ok(ready) => ready?,
-                            Err(_) => return Err(OutletError::Deadline { what: self.peer.to_string() }.into()),
-                        },
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        put(&self.lease, &self.writer, self.peer, value, Some(self.ends)).await
     }
 
     /// Writes framing that holds nothing personal (status lines, lengths).
@@ -156,4 +133,37 @@ impl AsyncRead for ServedStream {
     ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.reader).poll_read(context, buffer)
     }
+}
+
+/// Writes all of a sealed value to a socket under a lease, until `ends`.
+pub(super) async fn put<T: AsRef<[u8]>>(
+    lease: &DatagramLease,
+    writer: &OwnedWriteHalf,
+    peer: SocketAddr,
+    value: &Personal<T>,
+    ends: Option<Instant>,
+) -> Result<(), SendError> {
+    let cancelled = lease.cancelled();
+    let mut at = 0;
+    while at < value.len() {
+        // gate-check: served-lifetime
+        if ends.is_some_and(|ends| Instant::now() >= ends) {
+            return Err(OutletError::Deadline { what: "the listener's time".to_owned() }.into());
+        }
+        match lease.send_with(value, peer, |bytes| writer.try_write(&bytes[at..])) {
+            Ok(0) => return Err(SendError::Io(std::io::ErrorKind::WriteZero.into())),
+            Ok(taken) => at += taken,
+            Err(SendError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                tokio::select! {
+                    () = cancelled.cancelled() => {}
+                    ready = tokio::time::timeout(CONNECT_WITHIN, writer.writable()) => match ready {
+                        Ok(ready) => ready?,
+                        Err(_) => return Err(OutletError::Deadline { what: peer.to_string() }.into()),
+                    },
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -48,6 +48,11 @@ fn bound(address: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 impl DatagramOutlet {
+    /// Under the lease of a [`super::Near`].
+    pub(super) fn near(socket: UdpSocket, lease: DatagramLease) -> Self {
+        Self { socket, lease, only: None }
+    }
+
     /// Sends one datagram; waits while the socket's buffer is full.
     ///
     /// # Errors
@@ -118,7 +123,7 @@ impl DatagramOutlet {
 }
 
 /// True for addresses that do not leave the networks this machine is in.
-fn is_near(address: IpAddr) -> bool {
+pub(super) fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             v4.is_multicast() || v4.is_broadcast() || v4.is_private() || v4.is_link_local() || v4.is_loopback()

@@ -9,18 +9,17 @@ use accord_consent::{DatagramLease, Personal, RecipientId, SendError};
 use accord_identity::announce;
 use accord_mdns::{Config, Core, Event, Output, Publication, PublicationId, ServiceInstance};
 use accord_model::{FieldCode, FieldSet, Timestamp};
-use iroh::Watcher;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::interfaces::{self, Interface};
 use super::record::{Announced, SERVICE};
 use super::sockets;
 use crate::api::Network;
 use crate::endpoint::port_of;
 use crate::inner::{Inner, at_port, lock};
 use crate::law::{DISCOVERY, discovery_fields};
+use accord_consent::outlet::interfaces::{self, Changes, Interface};
 
 /// Datagrams that may wait; more are dropped, as on a full socket buffer.
 const QUEUE: usize = 512;
@@ -105,8 +104,7 @@ impl Session {
         let stop = self.inner.stop.clone();
         let mut people = self.inner.people_changed.subscribe();
         let (mut pair, mut link) = (self.inner.pair.subscribe(), self.inner.link.subscribe());
-        let monitor = netwatch::netmon::Monitor::new().await.ok();
-        let mut state = monitor.as_ref().map(|monitor| monitor.interface_state());
+        let mut changes = Changes::watch(self.inner.network);
         self.take_interfaces(interfaces::list(self.inner.network).await).await;
         if let Err(error) = self.core.browse(SERVICE, self.inner.now()) {
             tracing::error!(%error, "discovery cannot look for devices");
@@ -139,8 +137,8 @@ impl Session {
                 _ = people.changed() => self.publish(),
                 _ = pair.changed() => self.publish(),
                 _ = link.changed() => self.publish(),
-                Some(state) = next_state(&mut state) => {
-                    self.take_interfaces(interfaces::from_state(&state, self.inner.network)).await;
+                interfaces = changes.next() => {
+                    self.take_interfaces(interfaces).await;
                     self.hurry();
                 }
             }
@@ -333,14 +331,5 @@ async fn read(socket: Arc<UdpSocket>, interface: u32, to: mpsc::Sender<Heard>) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-    }
-}
-
-async fn next_state<W: Watcher<Value = netwatch::interfaces::State>>(
-    watcher: &mut Option<W>,
-) -> Option<netwatch::interfaces::State> {
-    match watcher {
-        Some(watcher) => watcher.updated().await.ok(),
-        None => std::future::pending().await,
     }
 }

@@ -4,7 +4,6 @@
 
 pub(crate) mod beacon;
 pub(crate) mod driver;
-pub mod interfaces;
 pub mod probe;
 pub mod record;
 pub(crate) mod sockets;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::interfaces::Interface;
+use accord_consent::outlet::interfaces::Interface;
 
 pub(crate) const PORT: u16 = 5353;
 pub(crate) const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_sockets_on_one_machine_hear_each_other() {
-        let interfaces = super::super::interfaces::list(Network::Loopback).await;
+        let interfaces = accord_consent::outlet::interfaces::list(Network::Loopback).await;
         let (ours, theirs) = (open(&interfaces[0]), open(&interfaces[0]));
         assert!(!ours.is_empty());
         let marker = format!("accord test {}", std::process::id());

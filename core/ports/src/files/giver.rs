@@ -4,8 +4,8 @@ use accord_registry::ByteStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::wire::{
-    self, Back, Decoder, Entry, Forward, HEADER, Key, Kind, MAX_CONTENT, Offer, Piece, Preview,
-    StopReason, Time, VERSION, What,
+    self, Back, Decoder, Entry, Forward, HEADER, Key, Kind, MAX_CONTENT, Offer, Piece, Preview, StopReason, Time,
+    VERSION, What,
 };
 use super::{IDLE, PortError, STALL};
 
@@ -34,7 +34,14 @@ impl Giver {
     /// On the bridge's end of a stream.
     pub fn new(stream: ByteStream) -> Self {
         let ByteStream { reader, writer, .. } = stream;
-        Self { reader, writer, decoder: Decoder::default(), buffer: vec![0; 16 * 1024], have: 0..0, hasher: blake3::Hasher::new() }
+        Self {
+            reader,
+            writer,
+            decoder: Decoder::default(),
+            buffer: vec![0; 16 * 1024],
+            have: 0..0,
+            hasher: blake3::Hasher::new(),
+        }
     }
 
     /// An offer of files without a preview. `transfer` is random.

@@ -1,10 +1,25 @@
-//! The network interfaces that are up, with their indexes and addresses.
+//! The network interfaces that are up, with their indexes and addresses, and when that changes. Looking sends nothing.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the system is asked through a socket that sends nothing"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use n0_watcher::Watcher;
 use netwatch::interfaces::{IpNet, State};
+use tokio::sync::mpsc;
 
-use crate::api::Network;
+/// Which interfaces are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Network {
+    /// Every interface that is up.
+    #[default]
+    All,
+    /// Only this machine; for tests and the demo home.
+    Loopback,
+}
 
 /// Most interfaces that are used; a machine with thousands of virtual ones must not open thousands of sockets.
 const MOST: usize = 32;
@@ -36,8 +51,50 @@ pub async fn list(network: Network) -> Vec<Interface> {
     from_state(&State::new().await, network)
 }
 
-/// As [`list`], from a state that was read already.
-pub fn from_state(state: &State, network: Network) -> Vec<Interface> {
+/// Tells when interfaces or addresses change.
+pub struct Changes {
+    states: mpsc::Receiver<Vec<Interface>>,
+    watch: tokio::task::AbortHandle,
+}
+
+impl Changes {
+    /// Begins to watch. Where the system cannot tell, nothing ever changes.
+    pub fn watch(network: Network) -> Self {
+        let (to, states) = mpsc::channel(1);
+        let watch = tokio::spawn(async move {
+            let monitor = match netwatch::netmon::Monitor::new().await {
+                Ok(monitor) => monitor,
+                Err(error) => {
+                    tracing::warn!(%error, "changes of the network are not noticed");
+                    return to.closed().await;
+                }
+            };
+            let mut state = monitor.interface_state();
+            while let Ok(state) = state.updated().await {
+                if to.send(from_state(&state, network)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { states, watch: watch.abort_handle() }
+    }
+
+    /// Waits for the next change; the interfaces then. May be dropped at any time.
+    pub async fn next(&mut self) -> Vec<Interface> {
+        match self.states.recv().await {
+            Some(interfaces) => interfaces,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+fn from_state(state: &State, network: Network) -> Vec<Interface> {
     let mut found: Vec<Interface> = state.interfaces.values().filter_map(describe).collect();
     found.retain(|interface| network == Network::All || interface.loopback);
     found.sort_by_key(|interface| interface.index);
