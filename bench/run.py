@@ -21,14 +21,10 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "home"))
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-RIVALS = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "accord" / "rivals" / "bin"
-os.environ["PATH"] = f"{RIVALS}:{os.environ['PATH']}"
-os.environ.setdefault("ACCORD", str(TARGET / "accord"))
+sys.path.insert(0, str(ROOT / "bench"))
 
-import hub as hubs  # noqa: E402
-import net  # noqa: E402
+import tools  # noqa: E402  (finds the tests' machines, too)
+from tools import TARGET, net  # noqa: E402
 
 MIB = 1 << 20
 
@@ -56,6 +52,7 @@ def rows(full):
 class Bench:
     def __init__(self, options):
         self.options = options
+        self.absent = {}
         base = options.scratch or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="accord-bench-", dir=base))
 
@@ -93,33 +90,24 @@ class Bench:
         try:
             for row in chosen:
                 results.append(self.measure(row))
-            idle = self.idle() if not self.options.rows else None
+            more = {} if self.options.rows else {
+                "idle": self.idle(), "law": self.law(), "round_trip": self.round_trip()}
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
-        return results, idle
+        return {"rows": results, "absent": self.absent, **more}
 
     def measure(self, row):
         print(f"\n{row.title}", flush=True)
         source = self.source(row)
         amount = row.size or row.files * 4096 / MIB
         with self.network(row) as network:
-            tools = []
-            for kind in TOOLS:
-                if self.options.tools and kind.name not in self.options.tools:
-                    continue
-                if not kind.fits(row):
-                    continue
-                tool = kind(self, network, row)
-                try:
-                    tool.prepare()
-                    tools.append(tool)
-                except Exception as error:  # a rival that does not start here is named, not hidden
-                    print(f"  {kind.name}: cannot run here: {str(error).splitlines()[-1][:160]}", flush=True)
-                    tool.close()
-            seconds = {tool.name: [] for tool in tools}
+            ready = [tool for kind in tools.ALL if (tool := self.start(kind, network, row))]
+            seconds = {tool.name: [] for tool in ready}
             cpu = {}
-            for _ in range(self.options.runs):
-                for tool in tools:
+            for turn in range(self.options.runs):
+                for tool in ready:
+                    if turn >= tool.runs_at_most:
+                        continue
                     target = self.scratch / "to"
                     shutil.rmtree(target, ignore_errors=True)
                     target.mkdir()
@@ -131,11 +119,11 @@ class Bench:
                         seconds[tool.name].append(took)
                     except Exception as error:
                         print(f"  {tool.name}: failed: {str(error)[-300:]}", flush=True)
-            for tool in tools:
+            for tool in ready:
                 tool.close()
         shutil.rmtree(self.scratch / "to", ignore_errors=True)
         result = {"row": row.key, "title": row.title, "mib": amount, "small": bool(row.files), "tools": {}}
-        for tool in tools:
+        for tool in ready:
             runs = seconds[tool.name]
             if not runs:
                 continue
@@ -150,11 +138,49 @@ class Bench:
                   flush=True)
         return result
 
+    def start(self, kind, network, row):
+        """A tool, ready to copy. One that cannot run here is named, not hidden."""
+        if self.options.tools and kind.name not in self.options.tools or not kind.fits(row):
+            return None
+        why = kind.missing()
+        if not why:
+            tool = kind(self, network, row)
+            try:
+                tool.prepare()
+                return tool
+            except Exception as error:
+                why = (str(error).splitlines() or [repr(error)])[-1][:160]
+                tool.close()
+        print(f"  {kind.name}: cannot run here: {why}", flush=True)
+        self.absent[kind.name] = why
+        return None
+
+    def law(self):
+        """What the gate costs, from the criterion bench, in nanoseconds."""
+        print("\nWhat the law costs", flush=True)
+        words = ["cargo", "bench", "--locked", "--quiet", "-p", "accord-consent", "--features", "volatile", "--bench", "gate"]
+        subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = {}
+        for name, folder in (("permit_ns", "permit"), ("send_64_ns", "64 bytes, permit to sent, ledger in memory")):
+            kept = TARGET.parent / "criterion" / folder / "new" / "estimates.json"
+            found[name] = round(json.loads(kept.read_text())["median"]["point_estimate"])
+            print(f"  {folder}: {found[name]} ns", flush=True)
+        return found
+
+    def round_trip(self):
+        """64 bytes there and back between two hubs over the link, beside bare TCP and TLS, in microseconds."""
+        print("\nMessages of 64 bytes there and back, loopback", flush=True)
+        done = subprocess.run([TARGET / "round-trip"], check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout)
+        for name, figure in found.items():
+            print(f"  {name}: p50 {figure['p50_us']} us, p99 {figure['p99_us']} us", flush=True)
+        return found
+
     def idle(self):
         """Memory and wake-ups of a hub that sees another and has nothing to do."""
         print("\nIdle hub, discovery on, one paired device, 30 s", flush=True)
         with net.Network("alpha", "beta") as network:
-            tool = Accord(self, network, Row("idle", "", "fast", size=1))
+            tool = tools.Accord(self, network, Row("idle", "", "fast", size=1))
             try:
                 tool.prepare()
                 time.sleep(5)
@@ -185,249 +211,14 @@ def rss(pid):
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def cpu_of(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Tool:
-    """One way to copy from alpha to beta. `copy` returns seconds."""
-
-    name = ""
-    encrypted = True
-
-    @classmethod
-    def fits(cls, row):
-        return True
-
-    def __init__(self, bench, network, row):
-        self.bench, self.network, self.row = bench, network, row
-        self.alpha, self.beta = network["alpha"], network["beta"]
-        self.to = network.address["beta"]
-        self.daemons = []
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=self.name.replace(' ', '-') + '-', dir=bench.scratch))
-
-    def prepare(self):
-        pass
-
-    def daemon(self, machine, *words, ready=None, **more):
-        process = machine.popen(*words, stdout=subprocess.PIPE if ready else subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, text=True, **more)
-        self.daemons.append(process)
-        if ready:
-            while ready not in process.stdout.readline():
-                if process.poll() is not None:
-                    raise RuntimeError(f"{words[0]} ended")
-        else:
-            time.sleep(0.5)
-            if process.poll() is not None:
-                raise RuntimeError(f"{words[0]} ended")
-        return process
-
-    def timed(self, *words, **more):
-        began = time.monotonic()
-        done = self.alpha.run(*words, check=False, timeout=600, **more)
-        took = time.monotonic() - began
-        if done.returncode != 0:
-            raise RuntimeError(f"{words[0]}: {done.stdout[-300:]}{done.stderr[-500:]}")
-        return took
-
-    def cpu_seconds(self):
-        return 0.0
-
-    def check(self, source, target):
-        got = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-        want = source.stat().st_size if source.is_file() else sum(path.stat().st_size for path in source.iterdir())
-        if got != want:
-            raise RuntimeError(f"{got} of {want} bytes arrived")
-
-    def close(self):
-        for process in self.daemons:
-            process.kill()
-            process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class Accord(Tool):
-    name = "accord"
-
-    def prepare(self):
-        self.sender = hubs.Hub(self.alpha, "alpha", folder=self.folder)
-        self.receiver = hubs.Hub(self.beta, "beta", folder=self.folder)
-        for hub in (self.sender, self.receiver):
-            hub.start()
-            hub.grant("link/discovery")
-        if self.row.link == "bad":
-            address = net.until(lambda: self.receiver.try_json("status"), 5, "status")
-            _ = address
-        hubs.pair(self.sender, self.receiver)
-        self.sender.grant("files/send", "beta")
-        self.receiver.grant("files/receive", "alpha")
-        device = self.receiver.sees(self.sender)["id"]
-        self.receiver.accord("devices", "set", device, "--auto-accept", "true")
-
-    def copy(self, source, target):
-        shutil.rmtree(self.receiver.inbox_folder(), ignore_errors=True)
-        return self.timed(hubs.ACCORD, "--state", self.sender.state, "send", "--quiet", "beta", source)
-
-    def check(self, source, target):
-        inbox = self.receiver.inbox_folder()
-        super().check(source, inbox / source.name if source.is_dir() else inbox)
-
-    def cpu_seconds(self):
-        return cpu_of(self.sender.process.pid) + cpu_of(self.receiver.process.pid)
-
-    def close(self):
-        for hub in (getattr(self, "sender", None), getattr(self, "receiver", None)):
-            if hub:
-                hub.close()
-        super().close()
-
-
-class Iperf(Tool):
-    name = "iperf3"
-    encrypted = False
-
-    @classmethod
-    def fits(cls, row):
-        return bool(row.size)
-
-    def prepare(self):
-        self.daemon(self.beta, "iperf3", "-s")
-
-    def copy(self, source, target):
-        return self.timed("iperf3", "-c", self.to, "-n", f"{self.row.size}M")
-
-    def check(self, source, target):
-        pass
-
-
-class TlsCopy(Tool):
-    """A bare TLS copy of the same file: what encryption alone costs."""
-
-    name = "tls"
-
-    @classmethod
-    def fits(cls, row):
-        return bool(row.size)
-
-    def copy(self, source, target):
-        program = TARGET / "tls-copy"
-        self.daemon(self.beta, program, "receive", "--listen", f"{self.to}:9000", target / source.name, ready="ready")
-        return self.timed(program, "send", "--to", f"{self.to}:9000", source)
-
-
-class Rsync(Tool):
-    name = "rsync"
-    encrypted = False
-
-    def prepare(self):
-        config = self.folder / "rsyncd.conf"
-        config.write_text(f"use chroot = no\nuid = root\ngid = root\nport = 8730\n[to]\npath = {self.bench.scratch}/to\n"
-                          "read only = no\n")
-        self.daemon(self.beta, "rsync", "--daemon", "--no-detach", f"--config={config}")
-
-    def copy(self, source, target):
-        return self.timed("rsync", "-a", "-W", source, f"rsync://{self.to}:8730/to/")
-
-
-class Scp(Tool):
-    name = "scp"
-    port = "2222"
-
-    def prepare(self):
-        key = self.folder / "key"
-        net.sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
-        net.sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / "host")
-        shutil.copy(f"{key}.pub", self.folder / "authorized")
-        os.makedirs("/run/sshd", exist_ok=True)
-        config = self.folder / "sshd_config"
-        config.write_text(f"Port {self.port}\nHostKey {self.folder}/host\nAuthorizedKeysFile {self.folder}/authorized\n"
-                          f"PermitRootLogin yes\nStrictModes no\nUsePAM no\nPidFile {self.folder}/pid\n"
-                          "Subsystem sftp internal-sftp\n")
-        self.daemon(self.beta, "/usr/sbin/sshd", "-D", "-f", config)
-
-    def copy(self, source, target):
-        return self.timed("scp", "-q", "-r", "-P", self.port, "-i", self.folder / "key", "-c", "aes128-gcm@openssh.com", "-o",
-                          "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", source,
-                          f"{self.to}:{target}/")
-
-
-class TarSsh(Scp):
-    name = "tar over ssh"
-    port = "2223"
-
-    @classmethod
-    def fits(cls, row):
-        return bool(row.files)
-
-    def copy(self, source, target):
-        line = (f"tar -C '{source.parent}' -cf - '{source.name}' | ssh -q -p {self.port} -i '{self.folder}/key' "
-                "-c aes128-gcm@openssh.com -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
-                f"{self.to} tar -C '{target}' -xf -")
-        return self.timed("sh", "-c", line)
-
-
-class Wormhole(Tool):
-    name = "magic-wormhole"
-
-    @classmethod
-    def fits(cls, row):
-        return (RIVALS / "wormhole").exists()
-
-    def prepare(self):
-        twist = RIVALS / "twist"
-        self.daemon(self.beta, twist, "wormhole-mailbox", "--port", "tcp:4000", cwd=self.folder)
-        self.daemon(self.beta, twist, "transitrelay", "--port", "tcp:4001", cwd=self.folder)
-
-    def copy(self, source, target):
-        common = [RIVALS / "wormhole", "--relay-url", f"ws://{self.to}:4000/v1", "--transit-helper", f"tcp:{self.to}:4001"]
-        receiver = self.beta.popen(*common, "receive", "--accept-file", "--hide-progress", "7-bench-run", cwd=target,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            took = self.timed(*common, "send", "--hide-progress", "--code", "7-bench-run", source)
-            receiver.wait(60)
-            return took
-        finally:
-            receiver.kill()
-
-
-class Sendme(Tool):
-    """Measured when `sendme` is on the PATH (cargo install sendme)."""
-
-    name = "sendme"
-
-    @classmethod
-    def fits(cls, row):
-        return shutil.which("sendme") is not None
-
-    def copy(self, source, target):
-        sender = self.alpha.popen("sendme", "send", "--relay", "disabled", "--no-progress", "--ticket-type", "addresses",
-                                  source, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=self.folder)
-        try:
-            began = time.monotonic()
-            ticket = None
-            while ticket is None:
-                for word in sender.stdout.readline().split():
-                    ticket = word if word.startswith("blob") and len(word) > 40 else ticket
-            self.beta.run("sendme", "receive", "--relay", "disabled", "--no-progress", ticket, cwd=target, timeout=600)
-            return time.monotonic() - began
-        finally:
-            sender.kill()
-            sender.wait()
-
-
-TOOLS = [Accord, Iperf, TlsCopy, Rsync, Scp, TarSsh, Wormhole, Sendme]
-
-
-def table(results, idle):
+def table(found):
     """The README's tables, as Markdown."""
-    lines = []
+    results, lines = found["rows"], []
     for small, unit in ((False, "MiB/s, more is better"), (True, "seconds, less is better")):
         chosen = [result for result in results if result["small"] == small]
         if not chosen:
             continue
-        names = [kind.name for kind in TOOLS if any(kind.name in result["tools"] for result in chosen)]
+        names = [kind.name for kind in tools.ALL if any(kind.name in result["tools"] for result in chosen)]
         plain = {name for result in chosen for name, figure in result["tools"].items() if not figure["encrypted"]}
         lines.append(f"| {unit} | " + " | ".join(name + (" *" if name in plain else "") for name in names) + " |")
         lines.append("|---|" + "---:|" * len(names))
@@ -440,11 +231,21 @@ def table(results, idle):
             lines.append(f"| {result['title']} | " + " | ".join(cells) + " |")
         lines.append("")
     runs = max((figure["runs"] for result in results for figure in result["tools"].values()), default=0)
-    lines.append(f"Median of {runs} runs each, tools in turn, files on tmpfs, whole commands timed. \\* not encrypted. "
-                 "iperf3 moves bytes from memory; `tls` is a bare TLS 1.3 copy of the file that checks and names nothing.")
-    if idle:
-        lines.append(f"An idle hub with one paired device: {idle['rss_mib']} MiB resident, "
-                     f"{idle['wakeups_per_s']} wake-ups a second.")
+    once = [kind.name for kind in tools.ALL if kind.runs_at_most == 1]
+    lines.append(f"Median of {runs} runs each (one of {', '.join(once)}), tools in turn, files on tmpfs, whole commands "
+                 "timed. \\* not encrypted. iperf3 moves bytes from memory; `tls` is a bare TLS 1.3 copy of the file "
+                 "that checks and names nothing.")
+    if found["absent"]:
+        lines.append("Could not run: " + "; ".join(f"{name} ({why})" for name, why in found["absent"].items()) + ".")
+    if "idle" in found:
+        idle, law, trip = found["idle"], found["law"], found["round_trip"]
+        lines += ["", "| | |", "|---|---:|",
+                  f"| Idle hub with one paired device, memory | {idle['rss_mib']} MiB |",
+                  f"| Idle hub with one paired device, wake-ups | {idle['wakeups_per_s']} a second |",
+                  f"| A permit | {law['permit_ns'] / 1000:.2f} µs |",
+                  f"| The whole send path for 64 bytes, without the disk | {law['send_64_ns'] / 1000:.1f} µs |"]
+        lines += [f"| 64 bytes there and back, {name} | p50 {figure['p50_us']} µs, p99 {figure['p99_us']} µs |"
+                  for name, figure in trip.items()]
     return "\n".join(lines)
 
 
@@ -458,10 +259,10 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="also write all figures to this file")
     parser.add_argument("--write-readme", action="store_true")
     options = parser.parse_args()
-    results, idle = Bench(options).run()
+    found = Bench(options).run()
     if options.json:
-        options.json.write_text(json.dumps({"rows": results, "idle": idle}, indent=1))
-    text = table(results, idle)
+        options.json.write_text(json.dumps(found, indent=1))
+    text = table(found)
     print("\n" + text)
     if options.write_readme:
         readme = ROOT / "README.md"

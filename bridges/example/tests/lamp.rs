@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
+use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To};
 use accord_example_bridge::{ExampleBridge, STATEMENT};
-use accord_model::{Data, DeviceId, EntryKey, Target, WriteState};
-use accord_registry::{Registry, RegistryEvent};
+use accord_model::{Data, DeviceId, EntryKey, FieldCode, Target, WriteState};
+use accord_registry::{Ask, Registry, RegistryEvent};
 use accord_statement::{Publisher, Statement};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -70,7 +70,9 @@ async fn a_lamp_is_found_switched_and_let_go_as_the_owner_decides() {
     }
 
     let target = Target::new("light");
-    registry.write(&id, target.clone(), "on", Data::Bool(true), SOON).await.unwrap();
+    let control = registry.port(&gate.bind("example"), entry.clone(), "on.control");
+    let on = |on| Envelope::new().data("value", &Personal::new(FieldCode::CommandName, Data::Bool(on)));
+    control.call(&id, target.clone(), Ask::write("on"), on(true), SOON).await.unwrap();
     let confirmed = async {
         while registry.write_state(&id, &target, "on") != Some(WriteState::Confirmed) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -79,8 +81,13 @@ async fn a_lamp_is_found_switched_and_let_go_as_the_owner_decides() {
     tokio::time::timeout(SOON, confirmed).await.expect("the lamp confirms");
 
     gate.withdraw((entry, to)).unwrap();
-    let refused = registry.write(&id, target, "on", Data::Bool(false), Duration::from_millis(500)).await;
+    let refused = control.call(&id, target, Ask::write("on"), on(false), Duration::from_millis(500)).await;
     assert!(refused.is_err(), "a withdrawn lamp is not spoken to");
-    let records = gate.ledger().list(&Default::default()).unwrap();
-    assert!(records.iter().any(|record| record.public.bytes == Some(9)), "`set on 1` is in the ledger");
+    let recorded = async {
+        let kept = || gate.ledger().list(&Default::default()).unwrap();
+        while !kept().iter().any(|record| record.public.bytes == Some(9)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, recorded).await.expect("`set on 1` is in the ledger");
 }

@@ -1,12 +1,12 @@
 //! Small messages: values go in sealed, come out as bytes under a permit.
 
-use accord_model::FieldSet;
+use accord_model::{Data, FieldSet, Inputs};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Personal, SendError,
+    Personal, RecipientId, SendError,
     permit::{Running, Sent},
 };
 
@@ -43,6 +43,10 @@ impl Envelope {
     pub fn value<T: Serialize>(self, name: &str, value: &Personal<T>) -> Self {
         let json = serde_json::to_value(value.open()).unwrap_or(Value::Null);
         self.put(name, value.fields(), json)
+    }
+    /// An input of a call, by name.
+    pub fn data(self, name: &str, value: &Personal<Data>) -> Self {
+        self.value(name, value)
     }
     /// With something that says nothing of anyone: a version, a request number.
     pub fn plain(self, name: &str, value: impl Into<Value>) -> Self {
@@ -90,6 +94,26 @@ impl Outgoing {
         }
         Ok(&self.bytes)
     }
+    /// The same, as the inputs of a call or the outputs of an answer.
+    ///
+    /// # Errors
+    /// [`SendError::Withdrawn`]; [`SendError::Io`] for an envelope that was sealed raw.
+    pub fn inputs(&self) -> Result<Inputs, SendError> {
+        serde_json::from_slice(self.bytes()?).map_err(|error| SendError::Io(std::io::Error::other(error)))
+    }
+    /// Who it is for.
+    pub fn recipient(&self) -> &RecipientId {
+        self.running.recipient()
+    }
+    /// All of it was handed on.
+    ///
+    /// # Errors
+    /// As [`Outgoing::confirm`].
+    pub async fn confirm_all(self) -> Result<Sent, SendError> {
+        let bytes = self.bytes.len() as u64;
+        self.confirm(bytes).await
+    }
+
     /// It left; so many bytes on the wire.
     ///
     /// # Errors

@@ -195,6 +195,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub fn recipient(&self) -> &RecipientId {
+        &self.to
+    }
+
     pub fn withdrawn(&self) -> SendError {
         SendError::Withdrawn(self.entry.clone())
     }

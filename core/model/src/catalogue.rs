@@ -29,41 +29,194 @@ pub fn files() -> Service {
     )
 }
 
-/// Shares what was copied.
+/// What was copied: shown to the device with `set`, told by it with `changed`. `content` is text, `image` a PNG.
 pub fn clipboard() -> Service {
-    let content = || text("content").sensitive(FieldCode::ClipboardContent);
+    let content = || {
+        vec![
+            text("content").sensitive(FieldCode::ClipboardContent),
+            Property::state("image", Format::Bytes).sensitive(FieldCode::ClipboardContent),
+            Property::state("copied", Format::Int).unit(Unit::Second),
+        ]
+    };
     service(
         "clipboard",
         vec![],
-        vec![action("set", Effect::Safe, vec![content()])],
-        vec![event("changed", vec![content()], Some(FieldCode::ClipboardContent))],
+        vec![action("set", Effect::Safe, content())],
+        vec![event("changed", content(), Some(FieldCode::ClipboardContent))],
     )
 }
 
-/// Shows notifications and tells of its own.
+/// Shows notifications (`show`, the same `id` again changes one), and tells of its own (`posted`, `removed`), which can be
+/// dismissed, answered and acted on. `icon` is a PNG, `actions` are labels, `reply` says whether text can be answered.
 pub fn notifications() -> Service {
-    let body = || vec![text("title"), text("body").sensitive(FieldCode::NotificationContent)];
+    let notification = || {
+        let content = |property: Property| property.sensitive(FieldCode::NotificationContent);
+        vec![
+            text("id"),
+            text("app").sensitive(FieldCode::NotificationApp),
+            content(text("title")),
+            content(text("body")),
+            content(Property::state("icon", Format::Bytes)),
+            content(Property::state("actions", Format::Texts)),
+            Property::state("reply", Format::Bool),
+            Property::state("silent", Format::Bool),
+        ]
+    };
+    let of = |more: &[&str]| [&["id"], more].concat().into_iter().map(text).collect();
     service(
         "notifications",
         vec![],
-        vec![action("show", Effect::Safe, body()), action("dismiss", Effect::Safe, vec![text("id")])],
-        vec![event("posted", body(), Some(FieldCode::NotificationContent)), event("removed", vec![text("id")], None)],
+        vec![
+            action("show", Effect::Safe, notification()),
+            action("dismiss", Effect::Safe, of(&[])),
+            action("reply", Effect::Physical, of(&["text"])),
+            action("act", Effect::Physical, of(&["action"])),
+        ],
+        vec![
+            event("posted", notification(), Some(FieldCode::NotificationContent)),
+            event("removed", of(&[]), None),
+            event("replied", of(&["text"]), Some(FieldCode::NotificationContent)),
+            event("acted", of(&["action"]), None),
+        ],
     )
 }
 
-/// Plays media and is controlled.
+/// One player of media, named by its label. Matter's MediaPlayback and AudioOutput clusters.
 pub fn media() -> Service {
+    let playing = |property: Property| property.sensitive(FieldCode::MediaNowPlaying);
     service(
         "media",
         vec![
             Property::state("playing", Format::Bool),
-            text("title").sensitive(FieldCode::MediaNowPlaying),
+            playing(text("title")),
+            playing(text("artist")),
+            playing(text("album")),
+            playing(Property::state("artwork", Format::Bytes)),
+            Property::state("length", Format::Float).unit(Unit::Second),
             Property::state("position", Format::Float).unit(Unit::Second).writable(),
             Property::state("volume", Format::Int).unit(Unit::Percent).range(0.0, 100.0, 1.0).writable(),
+            Property::state("shuffle", Format::Bool).writable(),
+            text("loop").writable(),
         ],
-        ["play", "pause", "next", "previous", "stop"].map(|id| action(id, Effect::Physical, vec![])).to_vec(),
+        ["play", "pause", "play-pause", "next", "previous", "stop"].map(|id| action(id, Effect::Physical, vec![])).to_vec(),
         vec![],
     )
+}
+
+/// One loudspeaker or other output of sound, named by its label.
+pub fn volume() -> Service {
+    service(
+        "volume",
+        vec![
+            Property::state("level", Format::Int).unit(Unit::Percent).range(0.0, 100.0, 1.0).writable(),
+            Property::state("muted", Format::Bool).writable(),
+            Property::state("default", Format::Bool).writable(),
+        ],
+        vec![],
+        vec![],
+    )
+}
+
+/// One command that the device's owner allows to be run from afar, named by its label.
+pub fn command() -> Service {
+    service("command", vec![], vec![action("run", Effect::Security, vec![])], vec![])
+}
+
+/// Telephone calls of the device: `ringing`, `talking`, `missed`; a ringing phone can be muted.
+pub fn calls() -> Service {
+    let who = || {
+        ["number", "name"].map(|id| text(id).sensitive(FieldCode::NotificationContent)).to_vec()
+    };
+    service(
+        "calls",
+        vec![],
+        vec![action("mute", Effect::Physical, vec![])],
+        ["ringing", "talking", "missed", "ended"].map(|id| event(id, who(), Some(FieldCode::NotificationContent))).to_vec(),
+    )
+}
+
+/// Short messages of a phone, as JSON texts: `conversations`, one `conversation`, `send`.
+pub fn messages() -> Service {
+    let content = |id: &str| text(id).sensitive(FieldCode::TextContent);
+    service(
+        "messages",
+        vec![],
+        vec![
+            action("conversations", Effect::Safe, vec![]),
+            action("conversation", Effect::Safe, vec![Property::state("thread", Format::Int)]),
+            action("send", Effect::Physical, vec![Property::state("to", Format::Texts), content("text")]),
+        ],
+        vec![],
+    )
+}
+
+/// The address book of a phone: `list` answers vCards.
+pub fn contacts() -> Service {
+    service("contacts", vec![], vec![action("list", Effect::Safe, vec![])], vec![])
+}
+
+/// Pointer and keyboard of the device, moved from afar.
+pub fn input() -> Service {
+    let number = |id: &str| Property::state(id, Format::Float);
+    service(
+        "input",
+        vec![],
+        vec![
+            action("move", Effect::Physical, vec![number("dx"), number("dy")]),
+            action("scroll", Effect::Physical, vec![number("dx"), number("dy")]),
+            action("click", Effect::Physical, vec![text("button")]),
+            action("key", Effect::Physical, vec![text("key"), Property::state("modifiers", Format::Texts)]),
+            action("type", Effect::Physical, vec![text("text").sensitive(FieldCode::TextContent)]),
+            action("point", Effect::Safe, vec![number("dx"), number("dy")]),
+        ],
+        vec![],
+    )
+}
+
+/// The mobile network of a phone: its kind and 0 to 4 bars.
+pub fn signal() -> Service {
+    service(
+        "signal",
+        vec![text("network"), Property::state("bars", Format::Int).range(0.0, 4.0, 1.0)],
+        vec![],
+        vec![],
+    )
+}
+
+/// Pairing in the way of a foreign protocol, for devices that are not hubs. `verification` is to be compared on both
+/// screens; `asked` says that the other device wants to pair.
+pub fn pairing() -> Service {
+    let verification = || vec![text("verification"), Property::state("seconds", Format::Int).unit(Unit::Second)];
+    service(
+        "pairing",
+        vec![Property::state("paired", Format::Bool), text("verification")],
+        ["request", "accept", "reject", "unpair"].map(|id| action(id, Effect::Security, vec![])).to_vec(),
+        vec![
+            event("asked", verification(), None),
+            event("requested", verification(), None),
+            event("paired", vec![], None),
+            event("failed", vec![text("message")], None),
+        ],
+    )
+}
+
+/// Shows what services of this machine say (its battery, players, volumes, commands): `show` with `service`, `instance`,
+/// `label`, and the values by property id; `gone` when the instance is no more.
+pub fn mirror() -> Service {
+    let which = || vec![text("service"), Property::state("instance", Format::Int)];
+    let show = [which(), vec![text("label")]].concat();
+    service(
+        "mirror",
+        vec![],
+        vec![action("show", Effect::Safe, show), action("gone", Effect::Safe, which())],
+        vec![],
+    )
+}
+
+/// Says a short text to whoever is in front of the device, to try the way.
+pub fn ping() -> Service {
+    let said = || vec![text("text").sensitive(FieldCode::TextContent)];
+    service("ping", vec![], vec![action("ping", Effect::Safe, said())], vec![event("pinged", said(), None)])
 }
 
 /// How full the battery is. Matter's PowerSource cluster.
@@ -76,6 +229,7 @@ pub fn battery() -> Service {
                 .range(0.0, 100.0, 1.0)
                 .sensitive(FieldCode::BatteryLevel),
             Property::state("charging", Format::Bool),
+            Property::state("low", Format::Bool),
         ],
         vec![],
         vec![],

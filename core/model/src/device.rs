@@ -269,6 +269,7 @@ pub enum Format {
     Int,
     Float,
     Text,
+    Texts,
     Enum,
     Bytes,
 }

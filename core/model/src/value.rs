@@ -17,8 +17,74 @@ pub enum Data {
     Float(f64),
     /// Text.
     Text(String),
+    /// Several texts in order.
+    Texts(Vec<String>),
     /// Bytes; shown as an array of numbers in JSON.
     Bytes(Vec<u8>),
+}
+
+impl Data {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+    /// The texts, if it is a list of them.
+    pub fn as_texts(&self) -> Option<&[String]> {
+        match self {
+            Self::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+    /// Yes or no, if it is that.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(bool) => Some(*bool),
+            _ => None,
+        }
+    }
+    /// The number, whole or not, if it is one.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            Self::Int(int) => Some(*int as f64),
+            Self::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+    /// The whole number, if it is one.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Self::Int(int) => Some(*int),
+            _ => None,
+        }
+    }
+    /// The bytes, if it is bytes. An empty list counts as none.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Texts(texts) if texts.is_empty() => Some(&[]),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! from {
+    ($($kind:ty => $name:ident),*) => {
+        $(impl From<$kind> for Data {
+            fn from(value: $kind) -> Self {
+                Self::$name(value)
+            }
+        })*
+    };
+}
+from!(bool => Bool, i64 => Int, f64 => Float, String => Text, Vec<String> => Texts, Vec<u8> => Bytes);
+
+impl From<&str> for Data {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
 }
 
 /// Where a value came from.

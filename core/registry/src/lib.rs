@@ -6,9 +6,11 @@
 //! outbox of plain messages. Neither knows the other.
 #![deny(missing_docs)]
 
+mod ask;
 mod bridge;
 mod pending;
 mod registry;
 
+pub use ask::{Answer, Ask, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
 pub use registry::{Known, Registry, RegistryEvent, ServiceHandler};

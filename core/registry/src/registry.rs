@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use accord_consent::{Outgoing, RecipientId, SendError};
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId, Target,
-    Timestamp, ToBridge, Value, Verb, Write, WriteState,
+    CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId, Target, Timestamp,
+    ToBridge, Value, Verb, Write, WriteState,
 };
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
+use crate::ask::{Answer, Ask};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
 use crate::pending::Pending;
 
@@ -28,7 +30,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 #[async_trait]
 pub trait ServiceHandler: Send + Sync + 'static {
     /// A device asks something.
-    async fn asked(&self, from: DeviceId, target: Target, verb: Verb) -> Result<Outputs, CallError>;
+    async fn asked(&self, from: DeviceId, target: Target, verb: Verb) -> Result<Answer, CallError>;
     /// A device opens a byte stream.
     async fn stream(&self, from: DeviceId, target: Target, inputs: Inputs, stream: ByteStream);
 }
@@ -155,7 +157,8 @@ impl Registry {
         }
     }
 
-    /// Asks a service of a device and waits for the answer.
+    /// Asks a device for something, and closes the record of what was said: what the bridge could not pass on was not
+    /// sent. A write is pending until the device reports it: see [`Registry::write_state`].
     ///
     /// # Errors
     /// [`CallError::Unreachable`] when nobody speaks for the device, [`CallError::Deadline`] when no answer
@@ -164,10 +167,48 @@ impl Registry {
         &self,
         device: &DeviceId,
         target: Target,
-        verb: Verb,
+        ask: Ask,
+        message: Outgoing,
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
+        let outcome = self.pass_on(device, target, ask, &message, deadline).await;
+        let recorded = match &outcome {
+            Err(
+                error @ (CallError::Unreachable(_)
+                | CallError::Unsupported(_)
+                | CallError::NotConsented(_)
+                | CallError::BadInput(_)),
+            ) => {
+                message.fail(error).await;
+                Ok(())
+            }
+            _ => message.confirm_all().await.map(drop),
+        };
+        recorded.map_err(not_let_out)?;
+        outcome
+    }
+
+    async fn pass_on(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        ask: Ask,
+        message: &Outgoing,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        if *message.recipient() != RecipientId::device(device) {
+            return Err(CallError::BadInput("the message is for another device".into()));
+        }
         let (bridge, door) = self.door(device)?;
+        let verb = ask.with(message.inputs().map_err(not_let_out)?)?;
+        let written = match &verb {
+            Verb::Write { property, data } => {
+                let key = (device.clone(), target.clone(), property.clone());
+                write(&self.0.writes).insert(key.clone(), Write::new(data.clone(), Timestamp::now()));
+                Some(key)
+            }
+            _ => None,
+        };
         let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
         let answer = self.0.calls.wait_for(call, &bridge);
         let asked = async {
@@ -175,32 +216,15 @@ impl Registry {
             door.send((message, None)).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         };
-        match tokio::time::timeout(deadline, asked).await {
+        let outcome = match tokio::time::timeout(deadline, asked).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.0.calls.forget(call);
                 let _ = door.try_send((ToBridge::Cancel { call }, None));
                 Err(CallError::Deadline(deadline.as_secs()))
             }
-        }
-    }
-
-    /// Writes a property. The write is pending until the device reports it: see [`Registry::write_state`].
-    ///
-    /// # Errors
-    /// As [`Registry::call`].
-    pub async fn write(
-        &self,
-        device: &DeviceId,
-        target: Target,
-        property: &str,
-        data: Data,
-        deadline: Duration,
-    ) -> Result<Outputs, CallError> {
-        let key = (device.clone(), target.clone(), property.to_owned());
-        write(&self.0.writes).insert(key.clone(), Write::new(data.clone(), Timestamp::now()));
-        let outcome = self.call(device, target, Verb::Write { property: property.to_owned(), data }, deadline).await;
-        if outcome.is_err() {
+        };
+        if let (Err(_), Some(key)) = (&outcome, written) {
             write(&self.0.writes).remove(&key);
         }
         outcome
@@ -314,9 +338,9 @@ impl Inner {
             let outcome = match (handler, asked.try_acquire_owned()) {
                 (None, _) => Err(CallError::Unsupported(target.service)),
                 (_, Err(_)) => Err(CallError::Refused("too many questions at once; try again".into())),
-                (Some(handler), Ok(_permit)) => handler.asked(device, target, verb).await,
+                (Some(handler), Ok(_permit)) => handler.asked(device.clone(), target, verb).await,
             };
-            let _ = door.send((ToBridge::Answer { call, outcome }, None)).await;
+            answer(&door, call, &device, outcome).await;
         });
     }
 
@@ -393,6 +417,28 @@ impl Inner {
             let _ = self.events.send(RegistryEvent::Failed(bridge.to_owned(), message));
         }
     }
+}
+
+/// Hands an answer over, and closes its record.
+async fn answer(door: &Door, call: CallId, device: &DeviceId, outcome: Result<Answer, CallError>) {
+    let (outcome, message) = match outcome {
+        Err(error) => (Err(error), None),
+        Ok(Answer::Done) => (Ok(Outputs::new()), None),
+        Ok(Answer::Sealed(message)) if *message.recipient() != RecipientId::device(device) => {
+            (Err(CallError::Device("the answer was for another device".into())), None)
+        }
+        Ok(Answer::Sealed(message)) => (message.inputs().map_err(not_let_out), Some(message)),
+    };
+    let sent = door.send((ToBridge::Answer { call, outcome }, None)).await;
+    let Some(message) = message else { return };
+    match sent {
+        Ok(()) => drop(message.confirm_all().await),
+        Err(_) => message.fail(gone()).await,
+    }
+}
+
+fn not_let_out(error: SendError) -> CallError {
+    CallError::NotConsented(error.to_string())
 }
 
 fn gone() -> CallError {

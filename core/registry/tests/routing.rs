@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accord_consent::{Choice, Decision, Destination, Envelope, Gate, Personal, RecipientId, Record, RecordKind, To};
 use accord_model::{
-    CallError, Data, Device, DeviceId, DeviceKind, FromBridge, Inputs, Outputs, Reach, Source, StreamClass, Target,
-    Timestamp, ToBridge, Value, Verb, WriteState, catalogue,
+    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, FromBridge, Inputs, Outputs, Reach,
+    Source, StreamClass, Target, Timestamp, ToBridge, Value, Verb, WriteState, catalogue,
 };
-use accord_registry::{Bridge, BridgeSide, ByteStream, PathInfo, Registry, RegistryEvent, ServiceHandler};
+use accord_registry::{
+    Answer, Ask, Bridge, BridgeSide, ByteStream, PathInfo, Port, Registry, RegistryEvent, ServiceHandler,
+};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -79,60 +82,113 @@ impl Bridge for Lamp {
     }
 }
 
-struct Clock;
+struct Clock(Port);
 
 #[async_trait]
 impl ServiceHandler for Clock {
-    async fn asked(&self, from: DeviceId, _: Target, _: Verb) -> Result<Outputs, CallError> {
-        Ok(Outputs::from([("asker".to_owned(), Data::Text(from.to_string()))]))
+    async fn asked(&self, from: DeviceId, _: Target, _: Verb) -> Result<Answer, CallError> {
+        let asker = Personal::plain(Data::Text(from.to_string()));
+        self.0.answer(&from, Envelope::new().data("asker", &asker)).await
     }
     async fn stream(&self, _: DeviceId, _: Target, _: Inputs, _: ByteStream) {}
 }
 
-async fn home() -> Registry {
+/// A registry with the lamp, and a feature that may speak with it.
+struct Home {
+    registry: Registry,
+    gate: Gate,
+    port: Port,
+    _dir: tempfile::TempDir,
+}
+
+impl Home {
+    async fn act(&self, device: &DeviceId, action: &str) -> Result<Outputs, CallError> {
+        self.port.call(device, Target::new("light"), Ask::act(action), Envelope::new(), SOON).await
+    }
+    fn agree(&self, device: &DeviceId) {
+        let entry = entry();
+        let shown = self.gate.notice(&entry, "en").unwrap().shown("test");
+        let to = To::One(RecipientId::device(device));
+        self.gate.decide(Decision::new(entry, to, Choice::Always, shown)).unwrap();
+    }
+    fn last(&self) -> Record {
+        self.gate.ledger().list(&Default::default()).unwrap().remove(0)
+    }
+}
+
+fn entry() -> EntryKey {
+    EntryKey::new("example/hello").unwrap()
+}
+
+async fn home() -> Home {
     let registry = Registry::new();
     let mut events = registry.events();
     registry.add_bridge(Box::new(Lamp));
     assert!(matches!(events.recv().await.unwrap(), RegistryEvent::Seen(known) if known.bridge == "memory"));
-    registry
-}
-
-fn act(action: &str) -> Verb {
-    Verb::Act { action: action.into(), inputs: Inputs::new() }
+    let dir = tempfile::tempdir().unwrap();
+    let (statement, signer) = accord_consent::example::parts();
+    let gate = Gate::open(dir.path(), statement, signer).unwrap();
+    let port = registry.port(&gate.bind("example"), entry(), "on.request");
+    let home = Home { registry, gate, port, _dir: dir };
+    home.agree(&lamp());
+    home
 }
 
 const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_call_reaches_the_bridge_and_its_answer_comes_back() {
-    let registry = home().await;
-    assert_eq!(registry.call(&lamp(), Target::new("light"), act("toggle"), SOON).await, Ok(Outputs::new()));
+async fn a_call_reaches_the_bridge_its_answer_comes_back_and_both_are_written_down() {
+    let home = home().await;
+    let greeting = Personal::new(FieldCode::DeviceName, Data::from("Kitchen"));
+    let envelope = || Envelope::new().data("name", &greeting);
+    let target = Target::new("light");
+    assert_eq!(home.port.call(&lamp(), target.clone(), Ask::act("toggle"), envelope(), SOON).await, Ok(Outputs::new()));
+    let sent = home.last();
+    assert_eq!(sent.public.kind, RecordKind::Sent);
+    assert_eq!(sent.public.fields, FieldSet::one(FieldCode::DeviceName));
+    assert_eq!(sent.public.bytes, Some(r#"{"name":"Kitchen"}"#.len() as u64));
+
     let stranger = DeviceId::new("nobody").unwrap();
-    let refused = registry.call(&stranger, Target::new("light"), act("toggle"), SOON).await;
-    assert!(matches!(refused, Err(CallError::Unreachable(_))));
+    assert!(matches!(home.act(&stranger, "toggle").await, Err(CallError::NotConsented(_))));
+    home.agree(&stranger);
+    assert!(matches!(home.act(&stranger, "toggle").await, Err(CallError::Unreachable(_))));
+    assert_eq!(home.last().public.kind, RecordKind::Error, "what nobody carried was not sent");
+}
+
+#[tokio::test]
+async fn a_message_for_one_device_does_not_go_to_another() {
+    let home = home().await;
+    let other = DeviceId::new("other").unwrap();
+    home.agree(&other);
+    let permit =
+        home.gate.bind("example").permit(&entry(), &RecipientId::device(&other), FieldSet::EMPTY, "on.request");
+    let message = permit.unwrap().seal(Envelope::new(), Destination::device(&other, "")).await.unwrap();
+    let outcome = home.registry.call(&lamp(), Target::new("light"), Ask::act("toggle"), message, SOON).await;
+    assert!(matches!(outcome, Err(CallError::BadInput(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bridge_that_never_answers_meets_the_deadline() {
-    let registry = home().await;
-    assert_eq!(registry.call(&lamp(), Target::new("light"), act("hang"), SOON).await, Err(CallError::Deadline(5)));
+    let home = home().await;
+    assert_eq!(home.act(&lamp(), "hang").await, Err(CallError::Deadline(5)));
 }
 
 #[tokio::test]
 async fn a_write_is_pending_until_the_device_reports_it() {
-    let registry = home().await;
-    let mut events = registry.events();
+    let home = home().await;
+    let mut events = home.registry.events();
     let target = Target::new("light");
-    registry.write(&lamp(), target.clone(), "on", Data::Bool(true), SOON).await.unwrap();
+    let on = Envelope::new().data("value", &Personal::plain(Data::Bool(true)));
+    home.port.call(&lamp(), target.clone(), Ask::write("on"), on, SOON).await.unwrap();
     while !matches!(events.recv().await.unwrap(), RegistryEvent::Values(..)) {}
-    assert_eq!(registry.write_state(&lamp(), &target, "on"), Some(WriteState::Confirmed));
-    let device = registry.device(&lamp()).unwrap().device;
+    assert_eq!(home.registry.write_state(&lamp(), &target, "on"), Some(WriteState::Confirmed));
+    let device = home.registry.device(&lamp()).unwrap().device;
     assert_eq!(device.service("light").unwrap().values["on"].data, Data::Bool(true));
 }
 
 #[tokio::test]
 async fn a_stream_carries_bytes_both_ways() {
-    let registry = home().await;
+    let registry = home().await.registry;
     let mut stream =
         registry.open_stream(&lamp(), Target::new("light"), Inputs::new(), StreamClass::Bulk).await.unwrap();
     stream.writer.write_all(b"hello").await.unwrap();
@@ -143,19 +199,20 @@ async fn a_stream_carries_bytes_both_ways() {
 
 #[tokio::test]
 async fn a_question_from_a_device_is_answered_by_our_service() {
-    let registry = home().await;
-    let unsupported = registry.call(&lamp(), Target::new("light"), act("ask-us"), SOON).await;
+    let home = home().await;
+    let unsupported = home.act(&lamp(), "ask-us").await;
     assert_eq!(unsupported, Err(CallError::Unsupported("clock".into())));
-    registry.serve("clock", Arc::new(Clock));
-    let answer = registry.call(&lamp(), Target::new("light"), act("ask-us"), SOON).await.unwrap();
+    home.registry.serve("clock", Arc::new(Clock(home.port.clone())));
+    let answer = home.act(&lamp(), "ask-us").await.unwrap();
     assert_eq!(answer["asker"], Data::Text("lamp".into()));
 }
 
 #[tokio::test]
 async fn a_bridge_that_fails_leaves_its_devices_offline_and_says_why() {
-    let registry = home().await;
+    let home = home().await;
+    let registry = home.registry.clone();
     let mut events = registry.events();
-    let lost = registry.call(&lamp(), Target::new("light"), act("crash"), SOON).await;
+    let lost = home.act(&lamp(), "crash").await;
     assert!(matches!(lost, Err(CallError::Unreachable(_))));
     let mut said = None;
     while said.is_none() {
@@ -169,7 +226,8 @@ async fn a_bridge_that_fails_leaves_its_devices_offline_and_says_why() {
 
 #[tokio::test]
 async fn a_bridge_cannot_speak_for_anothers_device() {
-    let registry = home().await;
+    let home = home().await;
+    let registry = &home.registry;
     struct Thief;
     #[async_trait]
     impl Bridge for Thief {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use accord_consent::{Received as Recorded, RecipientId, ledger::Item as LedgerItem};
-use accord_model::{CallError, DeviceId, Inputs, Outputs, Target, Timestamp, Verb, text::for_screen};
-use accord_registry::{ByteStream, PathInfo, ServiceHandler};
+use accord_model::{CallError, DeviceId, Inputs, Target, Timestamp, Verb, text::for_screen};
+use accord_registry::{Answer, ByteStream, PathInfo, ServiceHandler};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -38,7 +38,7 @@ pub(crate) struct Handler(pub Weak<Inner>);
 
 #[async_trait]
 impl ServiceHandler for Handler {
-    async fn asked(&self, _: DeviceId, _: Target, _: Verb) -> Result<Outputs, CallError> {
+    async fn asked(&self, _: DeviceId, _: Target, _: Verb) -> Result<Answer, CallError> {
         Err(CallError::Unsupported("files come on a stream".to_owned()))
     }
 

@@ -1,16 +1,34 @@
-//! The house's two lists: the features and the bridges of this program, with their parts of the
-//! statement. Adding one is adding a line here and a folder there.
+//! The house's lists: the bridges of this program, and what bridges and features share. Adding one is adding a line here
+//! and a folder there.
 
+use std::path::Path;
+
+use accord_consent::Gate;
+use accord_link::Network;
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
+use accord_registry::Bridge;
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
-/// What each feature and bridge shares; the link's part names the owner's relay.
-fn parts(relay: Option<&str>) -> [String; 2] {
-    [accord_link::statement_for(relay), accord_files::STATEMENT.to_owned()]
+/// What each feature and each bridge beside the link shares.
+const PARTS: &[&str] = &[accord_files::STATEMENT];
+
+/// What a bridge is made with.
+pub struct Site<'a> {
+    pub gate: &'a Gate,
+    /// Folder for what bridges remember; each uses one of its own in it.
+    pub data: &'a Path,
+    pub network: Network,
+    /// This machine, as other devices are told of it.
+    pub own: &'a Device,
+}
+
+/// The bridges beside the link. Those that have no consent wait for it, and send nothing.
+pub fn bridges(_site: &Site<'_>) -> Vec<Box<dyn Bridge>> {
+    Vec::new()
 }
 
 /// What does not work without an entry.
-const EFFECTS: [(&str, &str); 6] = [
+const EFFECTS: &[(&str, &str)] = &[
     (
         "link/discovery",
         "This device neither finds others on the network nor is found; pair by ticket or address instead.",
@@ -24,8 +42,8 @@ const EFFECTS: [(&str, &str); 6] = [
 
 /// Accord's own statement, of all parts.
 pub fn statement(relay: Option<&str>) -> Result<Statement, OwnError> {
-    let parts = parts(relay);
-    let parts = parts.each_ref().map(String::as_str);
+    let link = accord_link::statement_for(relay);
+    let parts: Vec<&str> = std::iter::once(link.as_str()).chain(PARTS.iter().copied()).collect();
     Statement::join("accord", "What Accord shares", Publisher::named("Accord"), env!("CARGO_PKG_VERSION"), &parts)
 }
 

@@ -116,6 +116,7 @@ impl Hub {
         let registry = Registry::new();
         let given = Given(Mutex::new((options.name.clone(), options.kind)));
         let own = house::own_device(&given.name(&config), given.kind(&config));
+        let network = if options.loopback { Network::Loopback } else { Network::All };
         let (link, bridge) = Link::new(
             LinkOptions {
                 name: own.name.clone(),
@@ -123,7 +124,7 @@ impl Hub {
                 services: own.services.clone(),
                 relay: config.relay.clone(),
                 state: data.to_owned(),
-                network: if options.loopback { Network::Loopback } else { Network::All },
+                network,
             },
             identity.clone(),
             peers.clone(),
@@ -131,6 +132,8 @@ impl Hub {
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
+        let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        bridges.extend(house::bridges(&house::Site { gate: &gate, data, network, own: &own }));
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)
@@ -156,7 +159,7 @@ impl Hub {
             stop,
             started: Instant::now(),
             web: OnceLock::new(),
-            bridges: Mutex::new(Bridges { waiting: vec![Box::new(bridge)], running: Vec::new() }),
+            bridges: Mutex::new(Bridges { waiting: bridges, running: Vec::new() }),
             state,
         };
         hub.registry.set_own(own);

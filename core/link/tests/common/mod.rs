@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
+use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To};
 use accord_identity::{Identity, Peers, StatementKey};
 use accord_link::{
     Link, LinkDevice, LinkOptions, Network, PairingId, PairingInfo, PairingStep, STATEMENT, Witness, carrier::Carrier,
@@ -14,7 +14,7 @@ use accord_link::{
 use accord_model::{
     CallError, Data, DeviceId, DeviceKind, EntryKey, Inputs, Outputs, Reach, StreamClass, Target, Verb, catalogue,
 };
-use accord_registry::{ByteStream, Registry, ServiceHandler};
+use accord_registry::{Answer, Ask, ByteStream, Port, Registry, ServiceHandler};
 use accord_statement::{Publisher, Statement};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,15 +42,15 @@ impl Witness for Heads {
 
 /// Service `files`: `act echo` answers its inputs; a stream named `sink` is counted and acknowledged,
 /// `source` sends as many bytes as asked, `hold` is kept open.
-pub struct Echo;
+pub struct Echo(Port);
 #[async_trait]
 impl ServiceHandler for Echo {
-    async fn asked(&self, _: DeviceId, _: Target, verb: Verb) -> Result<Outputs, CallError> {
+    async fn asked(&self, from: DeviceId, _: Target, verb: Verb) -> Result<Answer, CallError> {
         match verb {
-            Verb::Act { action, inputs } if action == "echo" => Ok(inputs),
+            Verb::Act { action, inputs } if action == "echo" => self.0.answer(&from, said(inputs)).await,
             Verb::Act { .. } => {
                 tokio::time::sleep(Duration::from_secs(60)).await;
-                Ok(Outputs::new())
+                Ok(Answer::Done)
             }
             _ => Err(CallError::Unsupported("only acts".into())),
         }
@@ -93,10 +93,17 @@ impl ServiceHandler for Echo {
     }
 }
 
+fn said(inputs: Inputs) -> Envelope {
+    inputs.into_iter().fold(Envelope::new(), |all, (name, data)| all.data(&name, &Personal::plain(data)))
+}
+
+const USE: &str = "example/hello";
+
 pub struct Home {
     pub runtime: Option<tokio::runtime::Runtime>,
     pub link: Link,
     pub registry: Registry,
+    pub port: Port,
     pub gate: Option<Gate>,
     pub peers: Arc<Peers>,
     pub identity: Arc<Identity>,
@@ -114,7 +121,9 @@ impl Home {
         let identity = Arc::new(Identity::load_or_create(folder).unwrap());
         let peers = Arc::new(Peers::open(folder).unwrap());
         let publisher = Publisher::named("Accord");
-        let statement = Statement::join("accord", "Accord", publisher, "1", &[STATEMENT]).unwrap();
+        let statement =
+            Statement::join("accord", "Accord", publisher, "1", &[STATEMENT, accord_consent::example::STATEMENT])
+                .unwrap();
         let gate = Gate::open(folder, statement, Arc::new(StatementSigner(identity.clone()))).unwrap();
         let options = LinkOptions {
             name: name.into(),
@@ -128,10 +137,11 @@ impl Home {
             Link::with_carrier(options, identity.clone(), peers.clone(), gate.bind("link"), Arc::new(Heads), only)
                 .unwrap();
         let registry = Registry::new();
-        registry.serve("files", Arc::new(Echo));
+        let port = registry.port(&gate.bind("example"), EntryKey::new(USE).unwrap(), "on.request");
+        registry.serve("files", Arc::new(Echo(port.clone())));
         registry.add_bridge(Box::new(bridge));
         drop(_inside);
-        Self { runtime: Some(runtime), link, registry, gate: Some(gate), peers, identity }
+        Self { runtime: Some(runtime), link, registry, port, gate: Some(gate), peers, identity }
     }
 
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -188,8 +198,8 @@ impl Home {
     }
     pub fn echo(&self, to: &DeviceId, text: &str) -> Result<Outputs, CallError> {
         let inputs = Inputs::from([("text".to_owned(), Data::Text(text.into()))]);
-        let verb = Verb::Act { action: "echo".into(), inputs };
-        self.run(async { self.registry.call(to, Target::new("files"), verb, Duration::from_secs(20)).await })
+        let within = Duration::from_secs(20);
+        self.run(async { self.port.call(to, Target::new("files"), Ask::act("echo"), said(inputs), within).await })
     }
     pub fn stream(&self, to: &DeviceId, what: &str, size: u64) -> Result<ByteStream, CallError> {
         let inputs =
@@ -258,8 +268,10 @@ pub fn paired(a: &Home, b: &Home) -> (DeviceId, DeviceId) {
     a.run(a.link.confirm_pairing(&out, None)).unwrap();
     b.run(b.link.confirm_pairing(&inward.id, None)).unwrap();
     let (b_at_a, a_at_b) = (a.done(&out), b.done(&inward.id));
-    a.grant("link/connection", &RecipientId::device(&b_at_a));
-    b.grant("link/connection", &RecipientId::device(&a_at_b));
+    for entry in ["link/connection", USE] {
+        a.grant(entry, &RecipientId::device(&b_at_a));
+        b.grant(entry, &RecipientId::device(&a_at_b));
+    }
     connected(a, &b_at_a);
     connected(b, &a_at_b);
     (b_at_a, a_at_b)

@@ -1,0 +1,113 @@
+//! How a feature asks a device for something: under one of its entries, with what it says sealed until then.
+
+use std::time::Duration;
+
+use accord_consent::{BoundGate, Destination, Envelope, Outgoing, RecipientId, Refusal};
+use accord_model::{CallError, DeviceId, EntryKey, FieldSet, Inputs, Outputs, Target, Verb};
+
+use crate::Registry;
+
+/// What is wanted of a service. The inputs travel in the message beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Read properties; all when empty.
+    Read(Vec<String>),
+    /// Write a property: the message's input `value`.
+    Write(String),
+    /// Do something with the message's inputs.
+    Act(String),
+}
+
+impl Ask {
+    /// An action.
+    pub fn act(action: &str) -> Self {
+        Self::Act(action.to_owned())
+    }
+
+    /// A write of the message's input `value`.
+    pub fn write(property: &str) -> Self {
+        Self::Write(property.to_owned())
+    }
+
+    pub(crate) fn with(self, mut inputs: Inputs) -> Result<Verb, CallError> {
+        Ok(match self {
+            Self::Read(properties) => Verb::Read { properties },
+            Self::Act(action) => Verb::Act { action, inputs },
+            Self::Write(property) => match inputs.remove("value") {
+                Some(data) => Verb::Write { property, data },
+                None => return Err(CallError::BadInput("a write needs `value`".into())),
+            },
+        })
+    }
+}
+
+/// What a service of this machine answers to a device that asks.
+pub enum Answer {
+    /// Done; nothing more to say.
+    Done,
+    /// This, sealed for the device that asked.
+    Sealed(Box<Outgoing>),
+}
+
+/// One entry of a feature as a way to ask devices. Cheap to clone.
+#[derive(Clone)]
+pub struct Port {
+    registry: Registry,
+    gate: BoundGate,
+    entry: EntryKey,
+    scenario: &'static str,
+}
+
+impl Registry {
+    /// A way to ask devices under one entry of the feature that `gate` is bound to.
+    pub fn port(&self, gate: &BoundGate, entry: EntryKey, scenario: &'static str) -> Port {
+        Port { registry: self.clone(), gate: gate.clone(), entry, scenario }
+    }
+}
+
+impl Port {
+    /// Whether the owner agreed that `device` gets these. Writes nothing down, and asks nobody.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn check(&self, device: &DeviceId, fields: FieldSet) -> Result<(), Refusal> {
+        self.gate.check(&self.entry, &RecipientId::device(device), fields)
+    }
+
+    /// Asks `device`. Without the owner's consent nothing is said, and the owner is asked.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::NotConsented`] without consent.
+    pub async fn call(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        ask: Ask,
+        envelope: Envelope,
+        within: Duration,
+    ) -> Result<Outputs, CallError> {
+        let message = self.seal(device, envelope).await?;
+        self.registry.call(device, target, ask, message, within).await
+    }
+
+    /// Seals an answer to `device`.
+    ///
+    /// # Errors
+    /// [`CallError::NotConsented`].
+    pub async fn answer(&self, device: &DeviceId, envelope: Envelope) -> Result<Answer, CallError> {
+        self.seal(device, envelope).await.map(|message| Answer::Sealed(Box::new(message)))
+    }
+
+    async fn seal(&self, device: &DeviceId, envelope: Envelope) -> Result<Outgoing, CallError> {
+        let to = RecipientId::device(device);
+        let permit = self
+            .gate
+            .permit(&self.entry, &to, envelope.fields(), self.scenario)
+            .map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
+        let through = self.registry.device(device).map(|known| format!("bridge:{}", known.bridge)).unwrap_or_default();
+        permit
+            .seal(envelope, Destination::new(to, through))
+            .await
+            .map_err(|error| CallError::NotConsented(error.to_string()))
+    }
+}
