@@ -54,7 +54,7 @@ function PairingSheet({ pairing, onClose }: { pairing: Pairing; onClose: () => v
   const label = useId();
   useEffect(() => announce(`${pairing.name ?? "A device"} wants to pair. Compare the codes.`), [pairing.name]);
   return (
-    <section className="sheet" role="dialog" aria-labelledby={label} data-testid="pairing-sheet">
+    <section className="sheet" role="dialog" aria-labelledby={label} tabIndex={-1} data-testid="pairing-sheet">
       <header>
         <h2 id={label}>Pairing with <Name>{pairing.name ?? "a device"}</Name></h2>
         <button className="icon-button" aria-label="Close" onClick={onClose}><Icon name="close" /></button>

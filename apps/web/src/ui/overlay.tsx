@@ -64,7 +64,12 @@ export function toast(text: string, more: { tone?: "bad"; undo?: () => void; act
   const id = toastCount;
   change({ toasts: [...overlay.toasts.filter((other) => other.text !== text).slice(-2), { id, text, ...more }] });
   announce(text);
-  setTimeout(() => dropToast(id), more.undo || more.tone === "bad" ? 10_000 : 5_000);
+  const drop = () => {
+    // Not while someone reads or reaches for it.
+    if (document.querySelector(".toasts:is(:hover, :focus-within)")) setTimeout(drop, 2_000);
+    else dropToast(id);
+  };
+  setTimeout(drop, more.undo || more.tone === "bad" ? 10_000 : 5_000);
 }
 const dropToast = (id: number) => change({ toasts: overlay.toasts.filter((one) => one.id !== id) });
 
@@ -132,6 +137,7 @@ export function Dialog(props: {
         role={props.role ?? "dialog"}
         aria-modal="true"
         aria-labelledby={label}
+        aria-describedby={props.role === "alertdialog" ? `${label}-body` : undefined}
         tabIndex={-1}
         data-testid={props.testid}
         onKeyDown={(event) => {
@@ -145,7 +151,7 @@ export function Dialog(props: {
           <h2 id={label}>{props.title}</h2>
           <button className="icon-button" aria-label="Close" onClick={close}><Icon name="close" /></button>
         </header>
-        <div className="dialog-body">{props.children}</div>
+        <div id={`${label}-body`} className="dialog-body">{props.children}</div>
         {props.actions && <footer>{props.actions}</footer>}
       </div>
     </div>
