@@ -83,6 +83,7 @@ function Shell() {
     main.current?.focus({ preventScroll: true });
   }, [address]);
   useShortcuts();
+  useKeptPlace();
 
   return (
     <>
@@ -236,6 +237,30 @@ function HelpDialog() {
       <Switch on={on} label="Use these keys" hint="Off for speech input, or when they get in the way." onChange={change} />
     </Dialog>
   );
+}
+
+/** When the focused element goes (an offer was answered, a row cleared), the focus stays with what held it. */
+function useKeptPlace() {
+  useEffect(() => {
+    let held: HTMLElement[] = [];
+    const focused = (event: FocusEvent) => {
+      held = [];
+      for (let at = event.target as HTMLElement | null; at && at !== document.body; at = at.parentElement) held.push(at);
+    };
+    const observer = new MutationObserver(() => {
+      if (document.activeElement !== document.body || held[0]?.isConnected !== false) return;
+      const left = held.find((one) => one.isConnected) ?? document.getElementById("main");
+      held = [];
+      if (left && left.tabIndex < 0) left.tabIndex = -1;
+      left?.focus({ preventScroll: true });
+    });
+    addEventListener("focusin", focused);
+    observer.observe(document.body, { childList: true, subtree: true });
+    return () => {
+      removeEventListener("focusin", focused);
+      observer.disconnect();
+    };
+  }, []);
 }
 
 function useShortcuts() {

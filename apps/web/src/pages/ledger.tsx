@@ -120,7 +120,7 @@ function VerifyCard({ size, signed, root }: { size: number | null; signed: strin
         <span className={`kind ${result ? (result.ok ? "good" : "bad") : ""}`}><Icon name={result ? (result.ok ? "check" : "warning") : "ledger"} /></span>
         <div className="verify-text">
           <h2 className="card-title tabular">{size === null ? "…" : plural(size, "record")}</h2>
-          <p className="meta">{signed ? <>Checkpoint signed <Ago time={signed} /></> : "No checkpoint yet"}{root && <> · <code>{root.slice(0, 12)}</code></>}</p>
+          <p className="meta">{signed ? <>Checkpoint signed <Ago time={signed} /></> : size === null ? "" : "No checkpoint yet"}{root && <> · <code>{root.slice(0, 12)}</code></>}</p>
         </div>
         <div className="page-actions">
           <a className="button" href={`${BASE}/ledger/export`} download="ledger.ndjson"><Icon name="download" /><span>Export</span></a>
@@ -129,7 +129,11 @@ function VerifyCard({ size, signed, root }: { size: number | null; signed: strin
       </div>
       {result && (
         <div className={`verdict ${result.ok ? "good" : "bad"}`} data-testid="verdict">
-          <p><strong>{result.ok ? "Whole and unchanged." : "Something is wrong."}</strong> {plural(result.records, "record")} and {plural(result.checkpoints, "checkpoint")} were checked{result.witnesses > 0 && `, and ${plural(result.witnesses, "paired device")} ${result.witnesses === 1 ? "vouches" : "vouch"} for it`}.</p>
+          <p>
+            <strong>{result.ok ? "Whole and unchanged." : "Something is wrong."}</strong> {plural(result.records, "record")} and {plural(result.checkpoints, "checkpoint")} were checked
+            {result.ok && result.witnesses > 0 && `, and ${plural(result.witnesses, "paired device")} ${result.witnesses === 1 ? "vouches" : "vouch"} for it`}.
+            {!result.ok && " Export it now and keep the file, before more is written."}
+          </p>
           {result.problems.length > 0 && <ul>{result.problems.map((problem, at) => <li key={at}><bdi>{problem}</bdi></li>)}</ul>}
         </div>
       )}

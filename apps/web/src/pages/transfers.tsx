@@ -65,7 +65,7 @@ function SendTo() {
   const paired = devices.filter(takesFiles).sort((a, b) => Number(b.favourite) - Number(a.favourite) || a.name.localeCompare(b.name));
   return (
     <section aria-labelledby="send-to">
-      <h2 id="send-to" className="section-head">Send <span className="hint">Drop files on a device, or choose it.</span></h2>
+      <h2 id="send-to" className="section-head">Send {paired.length > 0 && <span className="hint">Drop files on a device, or choose it.</span>}</h2>
       {paired.length === 0 ? (
         <p className="hint">No device is paired yet. <a href={to("devices")}>Pair one</a>, then drop files on it here.</p>
       ) : (

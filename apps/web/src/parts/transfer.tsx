@@ -1,7 +1,7 @@
 // One transfer, live; and offers from others, which wait for the owner.
 import { answerOffer, cancelTransfer, clearTransfer, copy, retryTransfer } from "../actions";
 import type { Transfer, TransferState } from "../api/types";
-import { bytes, duration, plural, rate, roughly } from "../format";
+import { bytes, duration, plural, rate, roughly, visible } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
 import { Ago, Button, Name, Progress, useCountdown } from "../ui/bits";
@@ -20,7 +20,7 @@ export function summary(one: Transfer): string {
   if (one.kind === "text") return "Text";
   if (one.kind === "url") return "Link";
   const first = one.items[0];
-  if (one.files_total <= 1 && first) return first.name;
+  if (one.files_total <= 1 && first) return visible(first.name);
   return plural(one.files_total, "file");
 }
 
@@ -47,7 +47,7 @@ function Offer({ offer }: { offer: Transfer }) {
           <p className="meta tabular">{[offer.bytes_total > 0 && bytes(offer.bytes_total), offer.deadline && left > 0 && `refused in ${roughly(left)} if you do not answer`].filter(Boolean).join(" · ")}</p>
         </div>
       </div>
-      {offer.kind === "files" ? <Items transfer={offer} /> : offer.text && <p className="message" dir="auto">{offer.text}</p>}
+      {offer.kind === "files" ? <Items transfer={offer} /> : offer.text && <p className="message" tabIndex={offer.text.length > 400 ? 0 : undefined} dir="auto">{offer.text}</p>}
       <div className="even">
         <Button onClick={() => answerOffer(offer, "refuse")} testid="refuse">Refuse</Button>
         <Button onClick={() => answerOffer(offer, "always")} testid="accept-always">Accept always</Button>
@@ -100,14 +100,14 @@ export function TransferRow({ transfer: one }: { transfer: Transfer }) {
           </>
         )}
         {one.message && <p className={bad ? "bad-text" : "hint"} dir="auto">{one.message}</p>}
-        {one.text && one.kind === "text" && <p className="message" dir="auto">{one.text}</p>}
+        {one.text && one.kind === "text" && <p className="message" tabIndex={one.text.length > 400 ? 0 : undefined} dir="auto">{one.text}</p>}
         {one.text && one.kind === "url" && (
           <p className="message" dir="auto">{link ? <a href={link} target="_blank" rel="noreferrer noopener">{one.text}</a> : one.text}</p>
         )}
         {one.saved_to && <p className="saved"><code><bdi>{one.saved_to}</bdi></code></p>}
         {one.skipped.length > 0 && (
           <details className="fold small"><summary><Icon name="right" />{plural(one.skipped.length, "item")} not transferred</summary>
-            <ul className="skipped">{one.skipped.slice(0, 200).map((item, at) => <li key={at}><Name>{item}</Name></li>)}</ul>
+            <ul className="skipped" tabIndex={0}>{one.skipped.slice(0, 200).map((item, at) => <li key={at}><Name>{item}</Name></li>)}</ul>
           </details>
         )}
       </div>

@@ -192,7 +192,7 @@ function Clipboard({ device, service, able }: CardProps) {
         <form className="stack" onSubmit={(event) => { event.preventDefault(); void act(device, service, set, { content: draft }, "It is on the clipboard there.").then((done) => done && setDraft("")); }}>
           <Field label="Text for its clipboard">{(field) => <textarea id={field} rows={2} dir="auto" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
           <div className="card-end">
-            <Button tone="plain" onClick={() => attempt(async () => setDraft(await navigator.clipboard.readText()))}>Paste mine</Button>
+            <Button tone="plain" onClick={() => attempt(async () => setDraft(await navigator.clipboard.readText()))} label="Paste what this browser copied">Paste</Button>
             <Button type="submit" disabled={!able || !draft}>Put it there</Button>
           </div>
         </form>

@@ -27,8 +27,8 @@ export async function act(device: Device, service: Service, { id, effect }: Acti
   if (effect === "security" || effect === "destructive") {
     const name = words(id);
     const yes = await confirm({
-      title: `${name}: ${device.name}?`,
-      body: <p>{title(service)} on <Name>{device.name}</Name>. {effect === "security" ? "This opens or unlocks something." : "This cannot be undone."}</p>,
+      title: `${name} (${title(service)})?`,
+      body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens or unlocks something, so you are asked each time." : "It cannot be undone."}</p>,
       yes: name,
     });
     if (!yes) return false;

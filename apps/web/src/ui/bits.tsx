@@ -66,7 +66,7 @@ export function Button(props: {
       className={`button ${props.tone ?? ""}`}
       disabled={props.disabled}
       aria-disabled={busy || undefined}
-      aria-label={props.label}
+      aria-label={props.label && visible(props.label)}
       data-autofocus={props.autoFocus || undefined}
       data-testid={props.testid}
       onClick={async (event) => {

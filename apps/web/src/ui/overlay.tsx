@@ -2,6 +2,7 @@
 // the page behind inert; the sheet of consent prompts stays usable beside them.
 import { type ReactNode, useEffect, useId, useRef, useSyncExternalStore } from "react";
 import type { Device, StartPairing } from "../api/types";
+import { visible } from "../format";
 import { Icon } from "./icons";
 
 export type DialogState =
@@ -55,13 +56,14 @@ export const showAllPrompts = () => change({ promptsHidden: [] });
 /** Says something to screen readers only, once and politely. */
 export function announce(text: string) {
   change({ said: "" });
-  setTimeout(() => change({ said: text }), 60);
+  setTimeout(() => change({ said: visible(text) }), 60);
 }
 
 let toastCount = 0;
 export function toast(text: string, more: { tone?: "bad"; undo?: () => void; action?: string } = {}) {
   toastCount += 1;
   const id = toastCount;
+  text = visible(text);
   change({ toasts: [...overlay.toasts.filter((other) => other.text !== text).slice(-2), { id, text, ...more }] });
   announce(text);
   const drop = () => {
