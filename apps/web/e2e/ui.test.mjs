@@ -6,7 +6,7 @@ import { readFileSync, rmSync, mkdtempSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { accessible, agreeing, decide, device, drop, go, hub, launch, mock, newest, open, peer, WAIT } from "./lib.mjs";
+import { accessible, agreeing, decide, device, drop, fresh, go, hub, launch, mock, newest, open, peer, WAIT } from "./lib.mjs";
 
 const skip = hub.url ? false : "no hub: set ACCORD_URL and ACCORD_TOKEN, or run e2e/run";
 const together = peer || mock ? skip : "no second hub";
@@ -37,7 +37,7 @@ const pages = () => [ours, theirs].filter(Boolean).map((side) => side.page);
 test("the setup token is gone from the address bar, and works only once", { skip }, async () => {
   assert.ok(!ours.page.url().includes(hub.token));
   if (mock) return;
-  const context = await browser.newContext({ serviceWorkers: "block" });
+  const context = await fresh(browser);
   const page = await context.newPage();
   await page.goto(`${hub.url}/#setup=${hub.token}`);
   await page.getByRole("heading", { name: "Sign in to Accord" }).waitFor();

@@ -93,7 +93,7 @@ function PromptSheet({ prompt, more, takeFocus }: { prompt: Prompt; more: number
         <h2 id={label} dir="auto">{prompt.because}</h2>
         <button className="icon-button" aria-label="Not now" onClick={later}><Icon name="close" /></button>
       </header>
-      <div className="sheet-body">
+      <div className="sheet-body" role="group" aria-labelledby={label} tabIndex={0}>
         <p className="hint">Nothing has been shared yet. May this be shared?</p>
         {prompt.difference && (
           <p className="difference"><Icon name="warning" /><span><strong>New since you last agreed:</strong> <bdi>{prompt.difference}</bdi></span></p>
