@@ -1,64 +1,116 @@
-// Takes pictures of every page from the mock hub, in both themes and widths, to look at them.
-// Usage: node dev/look.mjs OUT_DIR [NAME…]
+// Takes pictures of every page and state from the mock hub, in both themes and widths, to look at them; says
+// what axe finds in each, and what is wider than the window (at 320 px too).
+// Usage: node dev/look.mjs OUT_DIR [NAME…]   WIDTHS=1280 and SCHEMES=light take fewer.
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { readFileSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const [out = "/tmp/accord-look", ...only] = process.argv.slice(2);
-const PORT = 8433;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const list = (name, or) => (process.env[name] ?? or).split(",");
 mkdirSync(out, { recursive: true });
+let port = 8433;
 const start = (env) => new Promise((resolve) => {
-  const child = spawn(process.execPath, ["dev/mock.mjs", String(PORT)], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  port += 1;
+  const child = spawn(process.execPath, ["dev/mock.mjs", String(port)], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
   child.stdout.once("data", () => resolve(child));
 });
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"] });
 const button = (page, name) => page.getByRole("button", { name });
-const open = (page, hash) => page.evaluate((to) => void (location.hash = to), hash);
+const open = async (page, hash) => {
+  await page.evaluate((to) => void (location.hash = to), hash);
+  await page.waitForTimeout(200);
+};
 const lever = (page, name, body = {}) => page.evaluate(([path, data]) => fetch(`/api/v1/mock/${path}`, { method: "POST", headers: { "x-accord": "1", "content-type": "application/json" }, body: JSON.stringify(data) }), [name, body]);
+const hard = { MOCK_HARD: "1" };
+const empty = { MOCK_EMPTY: "1", MOCK_QUIET: "1" };
+/** Name: [what to do, the mock's environment]. */
 const shots = {
-  devices: async () => {},
-  first: async (page) => { await page.waitForTimeout(300); },
-  device: (page) => open(page, "#/devices/link-phone"),
-  tv: (page) => open(page, "#/devices/link-tv"),
-  transfers: (page) => open(page, "#/transfers"),
-  privacy: async (page) => { await open(page, "#/privacy"); await page.locator("[data-entry='files/send'] button").first().click(); },
-  decisions: (page) => open(page, "#/privacy/decisions"),
-  ledger: async (page) => { await open(page, "#/privacy/ledger"); await page.getByTestId("verify").click(); await page.waitForTimeout(400); },
-  record: async (page) => { await open(page, "#/privacy/ledger"); await page.getByTestId("record").nth(3).click(); await page.waitForTimeout(300); },
-  settings: (page) => open(page, "#/settings"),
-  prompt: async (page) => { await lever(page, "prompt"); },
-  pairing: async (page) => { await lever(page, "pairing"); await page.waitForTimeout(900); },
-  add: async (page) => { await button(page, "Add a device").click(); await button(page, "Make a ticket").click(); await page.locator(".qr").waitFor(); },
-  send: async (page) => { await page.getByTestId("send-button").first().click(); },
-  menu: async (page) => { await button(page, "More for Mira’s phone").click(); },
-  confirm: async (page) => { await button(page, "More for Work laptop").click(); await page.getByRole("menuitem", { name: "Unpair…" }).click(); },
-  toast: async (page) => { await button(page, "More for Work laptop").click(); await page.getByRole("menuitemcheckbox", { name: "Accept without asking" }).click(); },
-  gone: async (page, mock) => { mock.kill(); await page.getByTestId("gone").waitFor(); },
-  help: (page) => page.keyboard.press("?"),
+  devices: [async () => {}],
+  first: [async (page) => { await page.getByTestId("ask-discovery").waitFor(); }, { ...empty, MOCK_DISCOVERY: "undecided" }],
+  alone: [async () => {}, empty],
+  longnames: [async () => {}, hard],
+  device: [(page) => open(page, "#/devices/link-phone"), { MOCK_QUIET: "1" }],
+  reply: [async (page) => { await open(page, "#/devices/link-phone"); await button(page, "Reply to Noa").click(); }, { MOCK_QUIET: "1" }],
+  lamp: [(page) => open(page, "#/devices/example-lamp"), { MOCK_QUIET: "1" }],
+  unconfirmed: [async (page) => { await open(page, "#/devices/example-lamp"); await page.getByRole("slider", { name: "Color temperature" }).press("End"); await page.waitForTimeout(5600); }, { MOCK_QUIET: "1" }],
+  drain: [async (page) => { await open(page, "#/devices/example-lamp"); await button(page, "Drain").click(); }, { MOCK_QUIET: "1" }],
+  tv: [(page) => open(page, "#/devices/link-tv"), { MOCK_QUIET: "1" }],
+  tablet: [(page) => open(page, "#/devices/link-tablet"), { MOCK_QUIET: "1" }],
+  own: [(page) => open(page, "#/devices/own-1"), { MOCK_QUIET: "1" }],
+  nodevice: [(page) => open(page, "#/devices/nobody"), { MOCK_QUIET: "1" }],
+  longdevice: [(page) => open(page, "#/devices/link-phone"), hard],
+  transfers: [(page) => open(page, "#/transfers")],
+  notransfers: [(page) => open(page, "#/transfers"), empty],
+  longtransfers: [(page) => open(page, "#/transfers"), hard],
+  privacy: [async (page) => { await open(page, "#/privacy"); await page.locator("[data-entry='files/send'] button").first().click(); }],
+  decisions: [(page) => open(page, "#/privacy/decisions")],
+  nodecisions: [(page) => open(page, "#/privacy/decisions"), empty],
+  ledger: [async (page) => { await open(page, "#/privacy/ledger"); await page.getByTestId("verify").click(); await page.getByTestId("verdict").waitFor(); }],
+  noledger: [(page) => open(page, "#/privacy/ledger"), empty],
+  damaged: [async (page) => { await lever(page, "verify"); await open(page, "#/privacy/ledger"); await page.getByTestId("verify").click(); await page.getByTestId("verdict").waitFor(); }],
+  nofit: [async (page) => { await open(page, "#/privacy/ledger"); await page.getByRole("searchbox").fill("nothing like it"); await page.waitForTimeout(500); }],
+  unreadable: [async (page) => { await lever(page, "broken"); await open(page, "#/privacy/ledger"); await page.getByRole("alert").waitFor(); }],
+  record: [async (page) => { await open(page, "#/privacy/ledger"); await page.getByTestId("record").nth(3).click(); await page.waitForTimeout(300); }],
+  settings: [(page) => open(page, "#/settings")],
+  prompt: [(page) => lever(page, "prompt")],
+  lapsed: [(page) => lever(page, "lapsed")],
+  longprompt: [(page) => lever(page, "prompt", { to: "device:link-phone", entry: "link/pairing", because: "Pair with Мирин телефон aus dem Arbeitszimmer im zweiten Stock Donaudampfschifffahrtsgesellschaft" }), { ...hard, MOCK_QUIET: "1" }],
+  pairing: [async (page) => { await lever(page, "pairing"); await page.waitForTimeout(900); }],
+  add: [async (page) => { await button(page, "Add a device").click(); await button(page, "Make a ticket").click(); await page.locator(".qr").waitFor(); }],
+  address: [async (page) => { await button(page, "Add a device").click(); await button(page, "By address").click(); }],
+  send: [async (page) => { await page.getByTestId("send-button").first().click(); }],
+  sendtext: [async (page) => { await page.getByTestId("send-button").first().click(); await page.getByRole("button", { name: "Text", exact: true }).click(); }],
+  menu: [async (page) => { await button(page, "More for Mira’s phone").click(); }],
+  confirm: [async (page) => { await button(page, "More for Work laptop").click(); await page.getByRole("menuitem", { name: "Unpair…" }).click(); }],
+  toast: [async (page) => { await button(page, "More for Work laptop").click(); await page.getByRole("menuitemcheckbox", { name: "Accept without asking" }).click(); }],
+  gone: [async (page, mock) => { mock.kill(); await page.getByTestId("gone").waitFor(); }],
+  help: [(page) => page.keyboard.press("?")],
   signin: null,
 };
-for (const [name, act] of Object.entries(shots)) {
+const FULL = /^(devices|first|alone|long|device|lamp|tv|own|tablet|privacy|decisions|settings|transfers|ledger)/;
+
+async function judge(page, name) {
+  const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const cut = () => page.evaluate(() => [...document.querySelectorAll("button, a, input, .card, .dialog *")].filter((one) => { const box = one.getBoundingClientRect(); return box.width > 0 && (box.right > innerWidth + 1 || box.left < -1) && !one.closest(".tabs, .skip, .hidden-visually"); }).slice(0, 3).map((one) => one.className || one.tagName));
+  for (const width of page.viewportSize().width < 500 ? [390, 320] : [page.viewportSize().width]) {
+    await page.setViewportSize({ width, height: page.viewportSize().height });
+    await page.waitForTimeout(60);
+    const [by, out] = [await wide(), await cut()];
+    if (by > 0 || out.length) console.log(`${name}: ${by} px too wide at ${width}; outside: ${out.join(", ")}`);
+  }
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  for (const one of violations) console.log(`${name}: axe ${one.id}: ${one.help}\n    ${one.nodes.slice(0, 3).map((node) => `${node.target.join(" ")} ${node.failureSummary?.split("\n")[1] ?? ""}`).join("\n    ")}`);
+}
+
+for (const [name, shot] of Object.entries(shots)) {
   if (only.length && !only.includes(name)) continue;
-  for (const [width, height] of [[1280, 900], [390, 844]]) {
-    for (const scheme of ["light", "dark"]) {
-      const mock = await start({ MOCK_DISCOVERY: name === "first" ? "undecided" : "on", MOCK_QUIET: name === "first" ? "1" : "" });
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, deviceScaleFactor: 1, serviceWorkers: "block" });
+  const [act, env] = shot ?? [];
+  for (const width of list("WIDTHS", "1280,390").map(Number)) {
+    for (const scheme of list("SCHEMES", "light,dark")) {
+      const mock = await start({ MOCK_DISCOVERY: "on", ...env });
+      const phone = width < 500;
+      const context = await browser.newContext({ viewport: { width, height: phone ? 844 : 900 }, isMobile: phone, hasTouch: phone, colorScheme: scheme, reducedMotion: "reduce", serviceWorkers: "block" });
       const page = await context.newPage();
-      page.on("console", (message) => ["error", "warning"].includes(message.type()) && !/ERR_|401|409|Service Worker/.test(message.text()) && console.log(name, message.text()));
-      page.on("pageerror", (error) => console.log(name, error.message));
-      await page.goto(`http://127.0.0.1:${PORT}/${act ? "#setup=demo-token" : ""}`);
+      page.setDefaultTimeout(5000);
+      const at = `${name}-${width}-${scheme}`;
+      page.on("console", (message) => ["error", "warning"].includes(message.type()) && !/ERR_|401|409|500|Service Worker/.test(message.text()) && console.log(at, message.text()));
+      page.on("pageerror", (error) => console.log(at, error.message));
+      await page.goto(`http://127.0.0.1:${port}/${act ? "#setup=demo-token" : ""}`);
       try {
         await page.getByRole("heading", { level: 1 }).first().waitFor();
         if (act) {
-          await page.getByTestId("device").first().waitFor();
+          await page.locator(".own").waitFor();
           await act(page, mock);
         }
-        await page.waitForTimeout(500);
-        const full = ["devices", "first", "device", "privacy", "settings", "transfers", "ledger"].includes(name);
-        await page.screenshot({ path: `${out}/${name}-${width}-${scheme}.png`, fullPage: full });
+        await page.waitForTimeout(400);
+        await page.screenshot({ path: `${out}/${at}.png`, fullPage: FULL.test(name) });
+        await judge(page, at);
       } catch (error) {
-        console.log(name, width, scheme, String(error).slice(0, 400));
-        await page.screenshot({ path: `${out}/${name}-${width}-${scheme}-failed.png` });
+        console.log(at, String(error).slice(0, 400));
+        await page.screenshot({ path: `${out}/${at}-failed.png` });
       }
       await context.close();
       mock.kill();

@@ -4,6 +4,7 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
+import { answerCall, aquarium, battery, clipboard, commands, files, information, lamp, notifications, player, ringer, screenLock, volume } from "./mock-services.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -14,6 +15,9 @@ const CSP =
   "worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png", ".webmanifest": "application/manifest+json" };
 
+// MOCK_QUIET=1: nothing runs; MOCK_EMPTY=1: a first start, no device; MOCK_HARD=1: names that are too long.
+const EMPTY = process.env.MOCK_EMPTY === "1";
+const HARD = process.env.MOCK_HARD === "1";
 const started = Date.now();
 const at = (secondsAgo = 0) => new Date(Date.now() - secondsAgo * 1000).toISOString();
 const soon = (seconds) => at(-seconds);
@@ -29,15 +33,6 @@ const hex = (seed, length = 64) => {
   return out.slice(0, length);
 };
 
-const property = (id, format, more = {}) => ({ id, format, read: true, write: false, notify: true, role: "primary", ...more });
-const action = (id, effect = "safe") => ({ id, inputs: [], outputs: [], effect });
-const service = (id, properties = [], actions = [], values = {}, more = {}) => ({ id, instance: 0, properties, actions, events: [], values, ...more });
-const value = (data, age = 20, fresh = 600, source = "pushed") => ({ data, seen: at(age), source, fresh_for_s: fresh });
-const files = () => service("files", [], [action("send")]);
-const battery = (percent, charging) => service("battery", [property("percent", "int", { unit: "percent" }), property("charging", "bool")], [], { percent: value(percent), charging: value(charging) });
-const media = () => service("media", [property("playing", "bool"), property("title", "text"), property("volume", "int", { unit: "percent" })], ["play", "pause", "next"].map((one) => action(one, "physical")), { playing: value(true, 4000, 600), title: value("Nils Frahm – Says", 4000, 600), volume: value(35, 12, 600, "assumed") });
-const information = (os) => service("information", [property("software", "text", { role: "diagnostic" }), property("os", "text", { role: "diagnostic" })], [], { software: value("accord 0.1.0", 40, 86400), os: value(os, 40, 86400) });
-
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
   bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, services: [files(), information("Debian 13")], ...more,
@@ -47,11 +42,12 @@ const hub = {
   settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
   devices: [
     device("own-1", "Ada’s desk", "computer", "own", { maker: "Framework", model: "Desktop", services: [files(), information("Debian 13")] }),
-    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), { ...service("notifications"), events: [{ id: "posted", arguments: [] }] }, service("clipboard"), service("ringer", [], [action("ring", "physical")]), information("Android 16")] }),
-    device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(41, false), information("Fedora 43")] }),
-    device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), media()] }),
+    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), commands(), information("Android 16")] }),
+    device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(12, false, 2400), information("Fedora 43")] }),
+    device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), player(0, null, "Nils Frahm – Says", null, 10, 0, true, 4000)] }),
     device("link-tablet", "Kitchen tablet", "tablet", "seen", { services: [files()], addresses: ["192.168.1.44:4433", "[fd00::44]:4433"] }),
     device("link-rtl", "הטלפון של נועה", "phone", "seen", { services: [files()] }),
+    device("example-lamp", "Hall lamp", "light", "paired", { maker: "Example", bridge: "example", services: [lamp(), aquarium()] }),
     device("link-bad", "Neighbour’s box", "other", "blocked", { services: [] }),
   ],
   paired: [
@@ -60,6 +56,17 @@ const hub = {
   pairings: [], transfers: [], prompts: [], uploads: new Map(), ledger: [], consents: [], sessions: [],
   discovery: process.env.MOCK_DISCOVERY ?? "undecided",
 };
+
+if (EMPTY) {
+  hub.devices = hub.devices.slice(0, 1);
+  hub.paired = [];
+}
+if (HARD) {
+  const long = "Мирин телефон aus dem Arbeitszimmer im zweiten Stock (alt, bitte nicht verwenden) Donaudampfschifffahrtsgesellschaft";
+  for (const [n, one] of hub.devices.entries()) if (n !== 2) Object.assign(one, { name: `${long} ${n}`.slice(0, 120), room: "Room with a name that nobody would ever use", maker: "Manufacturer of Things Incorporated" });
+  hub.settings.name = hub.devices[0].name;
+  for (const pair of hub.paired) pair.name = hub.devices.find((one) => one.id === pair.device).name;
+}
 
 const field = (code, label, required = true, sensitive = false) => ({ code, label, required, sensitive });
 const base = { means: "Accord link, part of Accord", method: "Taken from this device by Accord itself.", hosts: [], storage: "On the receiving device.", retention: "As long as the devices are paired.", rules_url: null };
@@ -179,13 +186,15 @@ function past() {
   change(transfer({ state: "failed", finished: at(9000), created: at(9300), device: "link-tv", device_name: "Living room TV", items: [{ name: "holiday‮gpj.exe", size: 2.1e9, folder: false }], bytes_total: 2.1e9, bytes_done: 1.2e9, message: "Living room TV has no space left. Free some there, then retry.", skipped: ["sockets/app.sock: not a file", "link-to-root: points outside the folder"] }), {});
   hub.transfers.sort((a, b) => b.created.localeCompare(a.created));
 }
-past();
+if (!EMPTY) past();
 if (!QUIET) {
   const big = transfer({ device: "link-laptop", device_name: "Work laptop", items: [{ name: "Pictures 2026", size: null, folder: true }], files_total: 1840, bytes_total: 6.2e9, bytes_done: 1.1e9 });
   change(big, {});
   run(big, 112e6);
+  change(transfer({ state: "paused", device: "link-tv", device_name: nameOf("device:link-tv"), items: [{ name: "Film.mkv", size: 4.4e9, folder: false }], bytes_total: 4.4e9, bytes_done: 3.1e9 }), {});
   offer();
 }
+if (HARD) for (const one of hub.transfers) Object.assign(one, { device_name: nameOf(`device:${one.device}`), items: one.items.map((item) => ({ ...item, name: `${"a-file-name-without-a-space_".repeat(6)}${item.name}` })), saved_to: one.saved_to && `/home/ada/Accord/${"deep/".repeat(30)}${one.items[0]?.name}` });
 function offer() {
   change(transfer({ direction: "in", state: "offered", items: [{ name: "Concert.mp4", size: 48e6, folder: false }, { name: "Tickets", size: null, folder: true }, { name: "تذكرة.pdf", size: 120e3, folder: false }], files_total: 14, bytes_total: 61e6, deadline: soon(180) }), {});
 }
@@ -246,9 +255,19 @@ const missing = (what = "There is no such thing.") => [404, { error: "not-found"
 async function api(method, path, query, body, raw) {
   const [first, second, third, fourth] = path;
   const route = `${method} ${first}`;
+  if (hub.broken && ["ledger", "entries"].includes(first)) return [500, { error: "internal", message: "The database is locked by another program. Close it, then try again.", prompt: null }];
   if (route === "GET status") return [200, status()];
   if (route === "GET devices") return [200, { devices: hub.devices }];
-  if (route === "POST devices") return [502, { error: "unreachable", message: `Nobody answers at ${body.address}. Is Accord running there?`, prompt: null }];
+  if (route === "POST devices" && !second) return [502, { error: "unreachable", message: `Nobody answers at ${body.address}. Is Accord running there?`, prompt: null }];
+  if (route === "POST devices" && third === "call") {
+    const one = find(hub.devices, second);
+    if (!one) return missing();
+    if (one.reach === "offline") return [502, { error: "unreachable", message: `${one.name} cannot be reached.`, prompt: null }];
+    const [code, answer] = answerCall(one, body);
+    // Devices say later what became of it; the lamp's colour never does.
+    setTimeout(() => tell("device", one), 300);
+    return [code, answer];
+  }
   if (route === "PATCH devices") {
     const one = find(hub.devices, second);
     if (!one) return missing();
@@ -347,6 +366,7 @@ async function api(method, path, query, body, raw) {
     return [200, decide({ entry: one.entry.key, to: one.to, ...answer })];
   }
   if (first === "ledger") {
+    if (second === "verify" && hub.damaged) return [200, { ok: false, records: hub.ledger.length, checkpoints: 3, witnesses: 1, root: head().root, problems: ["record 117: its hash does not fit the tree that was signed on 24 November", "Work laptop holds another head for 250 records"] }];
     if (second === "verify") return [200, { ok: true, records: hub.ledger.length, checkpoints: 3, witnesses: 2, root: head().root, problems: [] }];
     if (second === "export") return [200, hub.ledger];
     if (second) return hub.ledger[second] ? [200, hub.ledger[second]] : missing("There is no such record.");
@@ -371,6 +391,14 @@ async function api(method, path, query, body, raw) {
   if (first === "mock") {
     if (second === "offer") offer();
     if (second === "pairing") startPairing({ device: "link-tablet" }, "in");
+    if (second === "lapsed") {
+      const given = hub.consents.find((one) => one.entry === "files/send" && one.state === "lapsed");
+      needs("files/send", given.to, `Send 1 file to ${given.to_name}`);
+      hub.prompts[0].difference = given.difference;
+      tell("prompt", hub.prompts[0]);
+    }
+    if (second === "broken") hub.broken = true;
+    if (second === "verify") hub.damaged = true;
     if (second === "prompt") needs(body.entry ?? "files/send", body.to ?? "device:link-laptop", body.because ?? "Send 3 files to Work laptop");
     if (second === "gone") for (const response of listeners) response.destroy();
     return [204];

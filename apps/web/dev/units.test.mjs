@@ -25,6 +25,9 @@ test("sizes and times read as people say them", () => {
   assert.equal(format.bytes(6.2e9), "5.77 GiB");
   assert.equal(format.duration(61), "1 min 1 s");
   assert.equal(format.duration(7260), "2 h 1 min");
+  assert.equal(format.roughly(179), "3 min");
+  assert.equal(format.roughly(42), "42 s");
+  assert.equal(format.clock(3725), "1:02:05");
   assert.equal(format.span("PT2H"), "2 hours");
   assert.equal(format.span("P1M"), "1 month");
   assert.equal(format.span("PT1M"), "1 minute");
@@ -55,4 +58,28 @@ test("only web addresses become links", () => {
 test("a pasted link and a bare token sign in alike", () => {
   assert.equal(tokenIn(" abc-DEF_123 "), "abc-DEF_123");
   assert.equal(tokenIn("http://127.0.0.1:8420/#setup=abc-DEF_123"), "abc-DEF_123");
+});
+
+test("a service's rows are read only where they are rows", async () => {
+  const { rows } = await vite.ssrLoadModule("/src/services/model.ts");
+  const service = (list) => ({ id: "commands", instance: 0, properties: [], actions: [], events: [], values: { list: { data: list, seen: "2026-01-01T00:00:00Z", source: "pushed", fresh_for_s: 60 } } });
+  assert.deepEqual(rows(service('[{"id":"1","name":"Lights out"},{"name":"no id"},null,7]')), [{ id: "1", name: "Lights out" }]);
+  for (const bad of ["{", "7", '{"id":"1"}', 12, true]) assert.deepEqual(rows(service(bad)), [], String(bad));
+  assert.equal(rows(service(JSON.stringify(Array.from({ length: 5000 }, (_, id) => ({ id: String(id) }))))).length, 200);
+});
+
+test("services of one kind share a card only where that is meant, files first, unknown ones last", async () => {
+  const { grouped } = await vite.ssrLoadModule("/src/services/model.ts");
+  const service = (id, instance = 0) => ({ id, instance, properties: [], actions: [], events: [] });
+  const groups = grouped([service("aquarium"), service("light", 1), service("light"), service("media", 1), service("files"), service("media")]);
+  assert.deepEqual(groups.map((group) => group.map((one) => `${one.id}${one.instance}`)), [["files0"], ["media1", "media0"], ["light1"], ["light0"], ["aquarium0"]]);
+});
+
+test("an old battery level is no news on a small card", async () => {
+  const { glance } = await vite.ssrLoadModule("/src/services/model.ts");
+  const value = (data) => ({ data, seen: "2026-01-01T00:00:00Z", source: "pushed", fresh_for_s: 60 });
+  const battery = { id: "battery", instance: 0, properties: [], actions: [], events: [], values: { percent: value(82), charging: value(true) } };
+  const seen = Date.parse("2026-01-01T00:00:00Z");
+  assert.equal(glance(battery, seen + 1000), "82 %, charging");
+  assert.equal(glance(battery, seen + 61_000), "Battery");
 });

@@ -21,11 +21,17 @@ export function launch() {
   });
 }
 
-/** A signed-in browser on one hub, and what its console complained of. */
-export async function open(browser, { url, token }, options = {}) {
+/** A fresh browser that is signed in nowhere. */
+export async function fresh(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, serviceWorkers: "block", acceptDownloads: true, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(WAIT);
   if (env.ACCORD_DIST) await context.route((at) => !at.pathname.startsWith("/api/"), fromFolder);
+  return context;
+}
+
+/** A signed-in browser on one hub, and what its console complained of. */
+export async function open(browser, { url, token }, options = {}) {
+  const context = await fresh(browser, options);
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(error.message));

@@ -6,7 +6,7 @@ import { readFileSync, rmSync, mkdtempSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { accessible, agreeing, decide, device, drop, go, hub, launch, mock, newest, open, peer, WAIT } from "./lib.mjs";
+import { accessible, agreeing, decide, device, drop, fresh, go, hub, launch, mock, newest, open, peer, WAIT } from "./lib.mjs";
 
 const skip = hub.url ? false : "no hub: set ACCORD_URL and ACCORD_TOKEN, or run e2e/run";
 const together = peer || mock ? skip : "no second hub";
@@ -37,7 +37,7 @@ const pages = () => [ours, theirs].filter(Boolean).map((side) => side.page);
 test("the setup token is gone from the address bar, and works only once", { skip }, async () => {
   assert.ok(!ours.page.url().includes(hub.token));
   if (mock) return;
-  const context = await browser.newContext({ serviceWorkers: "block" });
+  const context = await fresh(browser);
   const page = await context.newPage();
   await page.goto(`${hub.url}/#setup=${hub.token}`);
   await page.getByRole("heading", { name: "Sign in to Accord" }).waitFor();
@@ -258,6 +258,29 @@ test("a device's page and settings work, and unpairing asks first", { skip: toge
   await accessible(page, "a question");
   await question.getByRole("button", { name: "Cancel" }).click();
   await question.waitFor({ state: "detached" });
+});
+
+test("a device's services are cards with controls, driven by the model alone", { skip: mock ? skip : "only the mock hub has such devices" }, async () => {
+  const { page } = ours;
+  const card = (id) => page.locator(`[data-service="${id}"]`);
+  await go(page, "#/devices/link-phone");
+  await card("battery").getByText("82 %").waitFor();
+  await card("media").getByRole("button", { name: "Pause, Podcasts" }).press("Enter");
+  await card("media").getByRole("button", { name: "Play, Podcasts" }).waitFor();
+  const level = card("volume").getByRole("slider", { name: "Calls" });
+  await level.press("ArrowRight");
+  await page.waitForFunction(() => document.querySelector('[data-service="volume"]').textContent.includes("36 %"));
+  await card("notifications").getByRole("button", { name: "Reply to Noa" }).press("Enter");
+  await page.keyboard.type("On my way");
+  await page.keyboard.press("Enter");
+  await card("notifications").getByText("Are you bringing the tickets?").waitFor({ state: "detached" });
+  assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "BODY", "the focus was lost");
+  await accessible(page, "a device with many services");
+  await go(page, "#/devices/example-lamp");
+  await card("aquarium").getByRole("button", { name: "Drain" }).click();
+  await page.getByTestId("confirm").getByRole("button", { name: "Cancel" }).click();
+  await card("aquarium").getByRole("combobox", { name: "Mode" }).selectOption("Night");
+  await accessible(page, "a service that no card knows");
 });
 
 test("nothing broke the content security policy, and no script failed", { skip }, () => {

@@ -2,10 +2,12 @@
 import { useEffect, useRef, useState } from "react";
 import { changeDevice } from "./actions";
 import type { Device } from "./api/types";
+import { visible } from "./format";
+import { keep, kept } from "./kept";
 import { go, to, useRoute } from "./router";
 import { connect, reconnect, set, transferWatch, useHub } from "./store";
 import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
-import { Button, Field, useCountdown } from "./ui/bits";
+import { Button, Field, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
 import { AddDialog, PairingDialog } from "./parts/pairing";
 import { Sheets } from "./parts/prompts";
@@ -63,13 +65,15 @@ function Shell() {
   const dialog = useOverlay((all) => all.dialog);
   const main = useRef<HTMLElement>(null);
   const layers = useRef<HTMLDivElement>(null);
+  const live = useHub((hub) => hub.live);
   const page = PAGES.find((one) => one.id === route[0]) ?? PAGES[0]!;
+  const shown = useHub((hub) => (route[0] === "devices" && route[1] ? hub.devices.find((one) => one.id === route[1])?.name : undefined)) ?? page.title;
   const address = route.join("/");
   const first = useRef(true);
 
   useEffect(() => {
-    document.title = `${offers ? `(${offers}) ` : ""}${page.title} · Accord`;
-  }, [page, offers]);
+    document.title = `${offers ? `(${offers}) ` : ""}${visible(shown)} · Accord`;
+  }, [shown, offers]);
   useEffect(() => {
     if (first.current) {
       first.current = false;
@@ -79,10 +83,11 @@ function Shell() {
     main.current?.focus({ preventScroll: true });
   }, [address]);
   useShortcuts();
+  useKeptPlace();
 
   return (
     <>
-      <div id="app" inert={dialog !== null}>
+      <div id="app" className={live ? "" : "gone"} inert={dialog !== null}>
         <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to the page</a>
         <nav className="side" aria-label="Main">
           <a className="brand" href={to("devices")}><Mark /><span>Accord</span></a>
@@ -210,7 +215,14 @@ function RenameDialog({ device }: { device: Device }) {
   );
 }
 
+const keysOn = () => kept("keys") !== "off";
+
 function HelpDialog() {
+  const [on, setOn] = useState(keysOn);
+  const change = (wanted: boolean) => {
+    keep("keys", wanted ? null : "off");
+    setOn(wanted);
+  };
   return (
     <Dialog title="Keyboard" testid="help">
       <dl className="keys">
@@ -218,11 +230,37 @@ function HelpDialog() {
         <div><dt><kbd>g</kbd> <kbd>l</kbd></dt><dd>Ledger</dd></div>
         <div><dt><kbd>a</kbd></dt><dd>Add a device</dd></div>
         <div><dt><kbd>/</kbd></dt><dd>Search the ledger</dd></div>
+        <div><dt><kbd>w</kbd></dt><dd>To what waits for you</dd></div>
         <div><dt><kbd>Esc</kbd></dt><dd>Close, not now</dd></div>
         <div><dt><kbd>?</kbd></dt><dd>This list</dd></div>
       </dl>
+      <Switch on={on} label="Use these keys" hint="Off for speech input, or when they get in the way." onChange={change} />
     </Dialog>
   );
+}
+
+/** When the focused element goes (an offer was answered, a row cleared), the focus stays with what held it. */
+function useKeptPlace() {
+  useEffect(() => {
+    let held: HTMLElement[] = [];
+    const focused = (event: FocusEvent) => {
+      held = [];
+      for (let at = event.target as HTMLElement | null; at && at !== document.body; at = at.parentElement) held.push(at);
+    };
+    const observer = new MutationObserver(() => {
+      if (document.activeElement !== document.body || held[0]?.isConnected !== false) return;
+      const left = held.find((one) => one.isConnected) ?? document.getElementById("main");
+      held = [];
+      if (left && left.tabIndex < 0) left.tabIndex = -1;
+      left?.focus({ preventScroll: true });
+    });
+    addEventListener("focusin", focused);
+    observer.observe(document.body, { childList: true, subtree: true });
+    return () => {
+      removeEventListener("focusin", focused);
+      observer.disconnect();
+    };
+  }, []);
 }
 
 function useShortcuts() {
@@ -230,7 +268,7 @@ function useShortcuts() {
     let after = 0;
     const pressed = (event: KeyboardEvent) => {
       const at = event.target as HTMLElement;
-      if (event.ctrlKey || event.metaKey || event.altKey || dialogOpen() || at.closest("input,textarea,select,[role=menu]")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || dialogOpen() || !keysOn() || at.closest("input,textarea,select,[role=menu]")) return;
       const going = Date.now() - after < 1200;
       after = 0;
       if (going) {
@@ -239,6 +277,7 @@ function useShortcuts() {
         else if (event.key === "l") go("privacy", "ledger");
       } else if (event.key === "g") after = Date.now();
       else if (event.key === "a") openDialog({ kind: "add" });
+      else if (event.key === "w") document.querySelector<HTMLElement>(".sheet, .prompt-pill, .offer")?.focus();
       else if (event.key === "?") openDialog({ kind: "help" });
       else if (event.key === "/") {
         event.preventDefault();

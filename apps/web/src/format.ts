@@ -22,19 +22,33 @@ export function duration(seconds: number): string {
   return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }
 
+/** Time left, without seconds that run while there are minutes. */
+export const roughly = (seconds: number) => duration(seconds > 60 ? Math.ceil(seconds / 60) * 60 : seconds);
+
 export function ago(time: string, now: number): string {
   const s = (now - Date.parse(time)) / 1000;
-  if (s < 10) return "just now";
-  if (s < 60) return "less than a minute ago";
+  if (s < 60) return "just now";
   if (s < 3600) return plural(Math.floor(s / 60), "minute") + " ago";
   if (s < 86400) return plural(Math.floor(s / 3600), "hour") + " ago";
   if (s < 86400 * 14) return plural(Math.floor(s / 86400), "day") + " ago";
   return date(time);
 }
 export const date = (time: string) => new Date(time).toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
+/** `Today`, `Yesterday`, or the date. */
+export function dayName(time: string): string {
+  const start = new Date().setHours(0, 0, 0, 0);
+  const days = Math.round((start - new Date(time).setHours(0, 0, 0, 0)) / 86_400_000);
+  return days === 0 ? "Today" : days === 1 ? "Yesterday" : date(time);
+}
+export const hour = (time: string) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 export const moment = (time: string) =>
   new Date(time).toLocaleString(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
-export const clock = (time: string) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+/** Seconds as a player shows them: `3:05`. */
+export const clock = (seconds: number) => {
+  const s = Math.max(0, Math.floor(seconds));
+  const rest = `${s % 60}`.padStart(2, "0");
+  return s < 3600 ? `${Math.floor(s / 60)}:${rest}` : `${Math.floor(s / 3600)}:${`${Math.floor((s % 3600) / 60)}`.padStart(2, "0")}:${rest}`;
+};
 
 export const plural = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 /** `link/device-discovery` → `Device discovery`. */

@@ -1,5 +1,5 @@
 // Calls to the hub. Every failure is a `CallFailed` that says what happened.
-import type { ApiError, Prompt } from "./types";
+import type { ApiError, Data, Device, Prompt, Service, Verb } from "./types";
 
 export const BASE = "/api/v1";
 const DEADLINE_MS = 20_000;
@@ -48,6 +48,10 @@ export const put = <T = void>(path: string, body: unknown) => call<T>("PUT", pat
 export const patch = <T = void>(path: string, body: unknown) => call<T>("PATCH", path, body);
 export const del = <T = void>(path: string) => call<T>("DELETE", path);
 export const id = encodeURIComponent;
+
+/** Asks one service of a device to read, write or do something; answers what it gives back. */
+export const callService = (device: Device, { id: service, instance }: Service, verb: Verb) =>
+  post<Record<string, Data> | undefined>(`/devices/${id(device.id)}/call`, { service, instance, verb });
 
 /** Streams one file into an upload, telling how far it is. */
 export function putFile(

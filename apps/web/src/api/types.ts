@@ -65,8 +65,10 @@ export interface Property {
 }
 export interface Action { id: string; inputs: Property[]; outputs: Property[]; effect: Effect }
 export interface ServiceEvent { id: string; arguments: Property[]; sensitive?: string }
+/** A bool, a number, a text, or bytes. */
+export type Data = boolean | number | string | number[];
 export interface Value {
-  data: boolean | number | string | number[];
+  data: Data;
   seen: string;
   source: "pushed" | "polled" | "assumed";
   fresh_for_s: number;
@@ -80,3 +82,9 @@ export interface Service {
   events: ServiceEvent[];
   values?: Record<string, Value>;
 }
+
+/** What is wanted of a service (core/model's `Verb`). */
+export type Verb =
+  | { verb: "read"; properties: string[] }
+  | { verb: "write"; property: string; data: Data }
+  | { verb: "act"; action: string; inputs: Record<string, Data> };

@@ -2,16 +2,17 @@
 import { useEffect, useState } from "react";
 import { decideEntry, pair } from "../actions";
 import type { Device, Entry } from "../api/types";
-import { kindName, plural, words } from "../format";
+import { plural } from "../format";
 import { to } from "../router";
 import { readEntries, useHub } from "../store";
 import { openDialog } from "../ui/overlay";
-import { Button, Empty, Name, PageHead, Progress, Skeleton } from "../ui/bits";
+import { Button, Empty, Name, PageHead, Progress, Skeleton, useNow } from "../ui/bits";
 import { Icon, KindIcon, serviceIcon } from "../ui/icons";
-import { DeviceMenu, ReachLine } from "../parts/device-bits";
+import { describe, DeviceMenu, ReachLine } from "../parts/device-bits";
 import { Notice } from "../parts/notice";
 import { DropTarget } from "../parts/send";
 import { Offers } from "../parts/transfer";
+import { glance, takesFiles } from "../services/model";
 
 const DISCOVERY = "link/discovery";
 
@@ -40,14 +41,14 @@ export function DevicesPage() {
       <PageHead title="Devices" lead={status.first_run && "Welcome. Nothing has been shared so far, and nothing will be before you are asked."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
       {own && <OwnCard device={own} />}
-      <section aria-labelledby="paired">
+      {(paired.length > 0 || status.discovery !== "undecided") && <section aria-labelledby="paired">
         <h2 id="paired" className="section-head">Paired <span className="count">{paired.length || ""}</span></h2>
         {paired.length > 0 ? (
           <div className="grid">{paired.map((device) => <DeviceCard key={device.id} device={device} />)}</div>
         ) : (
           <Empty icon="devices" title="No device is paired yet">Pair with a device below, or add one with a ticket. Paired devices can send to each other.</Empty>
         )}
-      </section>
+      </section>}
       <section aria-labelledby="nearby">
         <h2 id="nearby" className="section-head">Nearby <span className="count">{seen.length || ""}</span>
           {status.discovery === "on" && <span className="looking"><span className="pulse" aria-hidden="true" />Looking</span>}
@@ -75,17 +76,12 @@ function OwnCard({ device }: { device: Device }) {
       <span className="kind"><KindIcon kind={device.kind} /></span>
       <div className="own-text">
         <h2 className="card-title"><a href={to("devices", device.id)}><Name>{device.name}</Name></a></h2>
-        <p className="meta">This machine · {describe(device)}</p>
+        <p className="meta" dir="auto">{describe(device)}</p>
       </div>
       <ReachLine device={device} />
       <DeviceMenu device={device} />
     </section>
   );
-}
-
-export function describe(device: Device): string {
-  const made = [device.maker, device.model].filter(Boolean).join(" ");
-  return [kindName[device.kind] ?? "Device", made, device.room].filter(Boolean).join(" · ");
 }
 
 export function DeviceCard({ device }: { device: Device }) {
@@ -96,7 +92,8 @@ export function DeviceCard({ device }: { device: Device }) {
   const total = active.reduce((sum, one) => sum + one.bytes_total, 0) + mine.reduce((sum, one) => sum + one.bytes, 0);
   const done = active.reduce((sum, one) => sum + one.bytes_done, 0) + mine.reduce((sum, one) => sum + one.bytesDone, 0);
   const abilities = device.services.filter((service) => service.id !== "information");
-  const shown = abilities.slice(0, 5);
+  const shown = abilities.slice(0, abilities.length > 5 ? 4 : 5);
+  const now = useNow();
   return (
     <DropTarget device={device}>
       <article className="card device" data-testid="device" data-device={device.id} aria-label={device.name}>
@@ -114,12 +111,12 @@ export function DeviceCard({ device }: { device: Device }) {
         <ReachLine device={device} />
         <ul className="chips" aria-label="Abilities">
           {shown.map((service) => (
-            <li key={`${service.id}-${service.instance}`} className="chip"><Icon name={serviceIcon[service.id] ?? "other"} />{service.label ?? words(service.id)}</li>
+            <li key={`${service.id}-${service.instance}`} className="chip"><Icon name={serviceIcon[service.id] ?? "other"} /><span><Name>{glance(service, now)}</Name></span></li>
           ))}
-          {abilities.length > shown.length && <li className="chip">+{abilities.length - shown.length}</li>}
+          {abilities.length > shown.length && <li className="chip">+{abilities.length - shown.length}<span className="hidden-visually"> more</span></li>}
         </ul>
         <div className="device-end">
-          {device.trust === "paired" && <Button icon="send" onClick={() => openDialog({ kind: "send", device })} label={`Send to ${device.name}`} testid="send-button">Send</Button>}
+          {takesFiles(device) && <Button icon="send" onClick={() => openDialog({ kind: "send", device })} label={`Send to ${device.name}`} testid="send-button">Send</Button>}
           {device.trust === "seen" && <Button icon="key" onClick={() => pair({ device: device.id })} label={`Pair with ${device.name}`} testid="pair-button">Pair</Button>}
           {device.trust === "blocked" && <span className="hint">Blocked</span>}
           {active.length + mine.length > 0 ? (

@@ -75,7 +75,7 @@ function current(entry: Entry): Consent[] {
 }
 
 const stateWords: Record<ConsentState, string> = {
-  given: "Allowed", refused: "Refused", used: "Was allowed once", expired: "Ran out", withdrawn: "Withdrawn", lapsed: "Lapsed: it shares more now",
+  given: "Allowed", refused: "Refused", used: "Was allowed once", expired: "Ran out", withdrawn: "Withdrawn", lapsed: "Lapsed",
 };
 
 function standing(entry: Entry): { word: string; tone: string } {
@@ -90,9 +90,14 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
   const [open, setOpen] = useState(wanted);
   const card = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (!wanted) return;
+    if (!wanted) return undefined;
     setOpen(true);
-    card.current?.scrollIntoView({ block: "start" });
+    // After the shell, which goes to the top of a new page.
+    const frame = requestAnimationFrame(() => {
+      card.current?.scrollIntoView({ block: "start" });
+      card.current?.querySelector("button")?.focus({ preventScroll: true });
+    });
+    return () => cancelAnimationFrame(frame);
   }, [wanted]);
   const now = current(entry);
   const given = now.find((one) => one.state === "given");
@@ -129,6 +134,7 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
                     </>}
                   </span>
                 </div>
+                {consent?.difference && <p className="difference"><Icon name="warning" /><bdi>{consent.difference}</bdi></p>}
                 <Choices
                   label={`Share with ${consent?.to_name ?? entry.recipient_name}`}
                   value={consent?.state === "given" || consent?.state === "refused" ? consent.choice : null}
@@ -138,7 +144,6 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
                       `${entry.title}: ${choiceWords[choice]}.`)
                   }
                 />
-                {consent?.difference && <p className="difference"><Icon name="warning" /><bdi>{consent.difference}</bdi></p>}
                 {consent?.state === "given" && <Button onClick={() => withdraw(consent)} testid="withdraw">Withdraw</Button>}
               </div>
             ))}
@@ -157,18 +162,29 @@ function EntryCard({ entry, open: wanted }: { entry: Entry; open: boolean }) {
 function Decisions({ entries }: { entries: Entry[] }) {
   const all = entries.flatMap((entry) => entry.consents).sort((a, b) => b.decided.localeCompare(a.decided));
   const recipients = new Map(entries.map((entry) => [entry.key, entry.recipient_name]));
-  if (all.length === 0) return <Empty icon="privacy" title="You have not decided anything yet">No decision is a no: nothing is shared.</Empty>;
-  return (
+  if (all.length === 0) return <Empty icon="privacy" title="You have not decided anything yet">No decision is a no: nothing is shared. You are asked when something first needs it, or decide ahead under <a href={to("privacy")}>What is shared</a>.</Empty>;
+  const live = all.filter((one) => one.state === "given" || one.state === "refused" || one.state === "lapsed");
+  const over = all.filter((one) => !live.includes(one));
+  const list = (consents: Consent[]) => (
     <ul className="stack plain">
-      {all.map((consent) => (
-        <li key={consent.id} className="card row decision" data-state={consent.state}>
+      {consents.map((consent) => (
+        <li key={consent.id} className="card decision" data-state={consent.state}>
           <div className="row-text">
-            <div className="row-label"><Name>{consent.to === "any" ? (recipients.get(consent.entry) ?? consent.to_name) : consent.to_name}</Name> · <a href={to("privacy", consent.entry)}>{consent.entry_title}</a></div>
-            <div className="hint">{choiceWords[consent.choice]} · {stateWords[consent.state]}{consent.until && ` · until ${date(consent.until)}`} · <Ago time={consent.decided} /></div>
+            <div className="row-label"><a href={to("privacy", consent.entry)}>{consent.entry_title}</a></div>
+            <div className="hint"><Name>{consent.to === "any" ? (recipients.get(consent.entry) ?? consent.to_name) : consent.to_name}</Name> · {choiceWords[consent.choice]}{consent.until && ` (${date(consent.until)})`} · decided <Ago time={consent.decided} /></div>
           </div>
-          {consent.state === "given" && <Button onClick={() => withdraw(consent)}>Withdraw</Button>}
+          <span className={`pill ${consent.state === "given" ? "good" : consent.state === "lapsed" ? "warn" : ""}`}>{stateWords[consent.state]}</span>
+          {consent.state === "given" && <Button label={`Withdraw: ${consent.entry_title}`} onClick={() => withdraw(consent)}>Withdraw</Button>}
+          {consent.state === "lapsed" && <a className="button" aria-label={`Decide again: ${consent.entry_title}`} href={to("privacy", consent.entry)}>Decide again</a>}
+          {consent.state === "lapsed" && consent.difference && <p className="difference"><Icon name="warning" /><bdi>{consent.difference}</bdi></p>}
         </li>
       ))}
     </ul>
+  );
+  return (
+    <>
+      {live.length > 0 && <section aria-label="Decisions in force">{list(live)}</section>}
+      {over.length > 0 && <details className="fold" open={live.length === 0}><summary><Icon name="right" />Over <span className="count">{over.length}</span></summary>{list(over)}</details>}
+    </>
   );
 }

@@ -1,11 +1,11 @@
 // Settings: what this machine is called, where things land, how it looks, who is signed in.
 import { useEffect, useState } from "react";
-import { attempt } from "../actions";
+import { attempt, copy } from "../actions";
 import { call, del, get, id, put } from "../api/client";
 import { DEVICE_KINDS, type Session, type Settings } from "../api/types";
 import { duration, kindName } from "../format";
+import { keep } from "../kept";
 import { set, signedOut, useHub } from "../store";
-import { copy } from "../actions";
 import { toast } from "../ui/overlay";
 import { Ago, Button, Field, Name, PageHead, Segments, Skeleton, Switch } from "../ui/bits";
 
@@ -17,12 +17,7 @@ const theme = (): Theme => {
 function setTheme(wanted: Theme) {
   if (wanted === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = wanted;
-  try {
-    if (wanted === "system") localStorage.removeItem("accord.theme");
-    else localStorage.setItem("accord.theme", wanted);
-  } catch {
-    // Storage is blocked: it lasts until the page is closed.
-  }
+  keep("theme", wanted === "system" ? null : wanted);
 }
 
 export function SettingsPage() {
@@ -147,7 +142,7 @@ function Sessions() {
               <div className="row-label">{session.current ? "This browser" : <Name>{shortAgent(session.agent)}</Name>}</div>
               <div className="hint">{session.current && <><Name>{shortAgent(session.agent)}</Name> · </>}since <Ago time={session.created} />, last used <Ago time={session.last_used} /></div>
             </div>
-            {session.current ? <Button label="Sign out this browser" onClick={signOut}>Sign out</Button> : <Button onClick={() => attempt(async () => { await del(`/sessions/${id(session.id)}`); await read(); })}>Sign out</Button>}
+            {session.current ? <Button label="Sign out this browser" onClick={signOut}>Sign out</Button> : <Button label={`Sign out ${shortAgent(session.agent)}`} onClick={() => attempt(async () => { await del(`/sessions/${id(session.id)}`); await read(); })}>Sign out</Button>}
           </li>
         ))}
       </ul>

@@ -24,6 +24,7 @@ export function Choices(props: {
   const [busy, setBusy] = useState(false);
   const words: Record<Choice, string> = { always: "Always", once: "This time", until: "Until…", never: "Never", ...props.words };
   const choose = async (choice: Choice, until?: string) => {
+    if (busy) return;
     setBusy(true);
     await props.onChoose(choice, until);
     setBusy(false);
@@ -39,7 +40,8 @@ export function Choices(props: {
             className="segment"
             aria-pressed={props.value === undefined ? undefined : props.value === choice}
             aria-expanded={choice === "until" ? asking : undefined}
-            disabled={props.disabled || busy}
+            disabled={props.disabled}
+            aria-disabled={busy || undefined}
             onClick={() => (choice === "until" ? setAsking(!asking) : void choose(choice))}
           >
             {words[choice]}

@@ -1,26 +1,25 @@
 // What a device's card and page share: how it is reached, and what can be done with it.
 import { changeDevice, pair, unpair } from "../actions";
 import type { Device, Trust } from "../api/types";
-import { plural } from "../format";
+import { kindName, visible } from "../format";
 import { confirm, openDialog } from "../ui/overlay";
 import { Ago, Menu, type MenuItem, Name } from "../ui/bits";
 
 export const trustName: Record<Trust, string> = { own: "This machine", paired: "Paired", seen: "Not paired", blocked: "Blocked" };
-const carrierName: Record<string, string> = { quic: "QUIC", tls: "TLS" };
-const reachName = { local: "On this network", relayed: "Through your relay", cloud: "Through its maker’s servers", offline: "Not reachable" };
+export const reachName = { local: "On this network", relayed: "Through your relay", cloud: "Through its maker’s servers", offline: "Not reachable" };
+
+export function describe(device: Device): string {
+  const made = [device.maker, device.model].filter(Boolean).join(" ");
+  return [device.trust === "own" ? "This machine" : null, kindName[device.kind] ?? "Device", made, device.room].filter(Boolean).map((part) => visible(part!)).join(" · ");
+}
 
 export function ReachLine({ device }: { device: Device }) {
   if (device.trust === "own") return <p className="reach on"><span className="dot" />Running</p>;
   const on = device.reach !== "offline";
-  const parts = [reachName[device.reach]];
-  if (device.path) {
-    parts.push(carrierName[device.path.carrier] ?? device.path.carrier);
-    if (device.path.rtt_ms !== null) parts.push(`${device.path.rtt_ms < 10 ? device.path.rtt_ms.toFixed(1) : Math.round(device.path.rtt_ms)} ms`);
-  }
   return (
     <p className={`reach ${on ? "on" : ""}`}>
       <span className="dot" />
-      <span>{parts.join(" · ")}{!on && device.last_seen && <> · seen <Ago time={device.last_seen} /></>}</span>
+      <span>{reachName[device.reach]}{!on && device.last_seen && <> · seen <Ago time={device.last_seen} /></>}</span>
     </p>
   );
 }
@@ -62,5 +61,3 @@ export function DeviceMenu({ device }: { device: Device }) {
   else if (device.trust !== "own") items.push({ label: "Block…", icon: "off", danger: true, run: () => askBlock(device) });
   return <Menu label={`More for ${device.name}`} items={items} />;
 }
-
-export const waitsFor = (count: number) => plural(count, "offer");

@@ -7,7 +7,7 @@ import { readAll, useHub } from "../store";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments, useCountdown } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
-import { duration, kindName } from "../format";
+import { kindName, roughly } from "../format";
 
 const spoken = (code: string) => code.split("").join(" ");
 
@@ -107,7 +107,7 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
       {pairing.shares.length > 0 && (
         <p className="hint center">Once paired, <Name>{name}</Name> learns this machine’s {pairing.shares.map((field) => field.label).join(", ")}.</p>
       )}
-      <p className="hint center tabular">{left > 0 ? `Ends by itself in ${duration(left)}` : "Ending…"}</p>
+      <p className="hint center tabular">{left > 0 ? `Ends by itself in ${roughly(left)}` : "Ending…"}</p>
     </div>
   );
 }
@@ -166,7 +166,7 @@ function ShowTicket() {
   return (
     <div className="way center">
       <img className="qr" alt="The ticket as a QR code" src={`data:image/svg+xml;charset=utf-8,${encodeURIComponent(ticket.qr_svg)}`} width={220} height={220} />
-      <p className="hint tabular">{left > 0 ? `Works once, for another ${duration(left)}` : "This ticket has expired."}</p>
+      <p className="hint tabular">{left > 0 ? `Works once, for another ${roughly(left)}` : "This ticket has expired."}</p>
       <div className="ticket"><code>{ticket.ticket}</code></div>
       <div className="pair-buttons">
         <Button icon="copy" onClick={() => copy(ticket.ticket, "Ticket")}>Copy</Button>

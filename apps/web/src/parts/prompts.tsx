@@ -54,7 +54,7 @@ function PairingSheet({ pairing, onClose }: { pairing: Pairing; onClose: () => v
   const label = useId();
   useEffect(() => announce(`${pairing.name ?? "A device"} wants to pair. Compare the codes.`), [pairing.name]);
   return (
-    <section className="sheet" role="dialog" aria-labelledby={label} data-testid="pairing-sheet">
+    <section className="sheet" role="dialog" aria-labelledby={label} tabIndex={-1} data-testid="pairing-sheet">
       <header>
         <h2 id={label}>Pairing with <Name>{pairing.name ?? "a device"}</Name></h2>
         <button className="icon-button" aria-label="Close" onClick={onClose}><Icon name="close" /></button>
@@ -93,7 +93,7 @@ function PromptSheet({ prompt, more, takeFocus }: { prompt: Prompt; more: number
         <h2 id={label} dir="auto">{prompt.because}</h2>
         <button className="icon-button" aria-label="Not now" onClick={later}><Icon name="close" /></button>
       </header>
-      <div className="sheet-body">
+      <div className="sheet-body" role="group" aria-labelledby={label} tabIndex={0}>
         <p className="hint">Nothing has been shared yet. May this be shared?</p>
         {prompt.difference && (
           <p className="difference"><Icon name="warning" /><span><strong>New since you last agreed:</strong> <bdi>{prompt.difference}</bdi></span></p>

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState, type ReactNode } from "react";
 import { get } from "../api/client";
 import type { LedgerRecord } from "../api/types";
-import { bytes, moment, words } from "../format";
+import { bytes, hour, moment, visible, words } from "../format";
 import { useHub } from "../store";
 import { openDialog, Dialog } from "../ui/overlay";
 import { Ago, Button, Name, Trouble } from "../ui/bits";
@@ -32,24 +32,25 @@ function useLabels() {
   }, [entries]);
 }
 
-export function RecordLine({ record }: { record: LedgerRecord }) {
+/** `timed`: the day is said elsewhere, so the time of day is enough. */
+export function RecordLine({ record, timed }: { record: LedgerRecord; timed?: boolean }) {
   const { field, title } = useLabels();
   const kind = kindOf(record.kind);
+  const details = [record.entry && title(record.entry), record.message ?? (record.fields.map(field).join(", ") || record.scenario)].filter(Boolean).join(" · ");
   return (
     <li>
       <button className="record" data-testid="record" data-kind={record.kind} onClick={() => openDialog({ kind: "record", seq: record.seq })}>
         <span className={`record-icon ${kind.tone ?? ""}`}><Icon name={kind.icon} /></span>
         <span className="record-main">
-          <span className="record-words">
+          <span>
             <strong>{kind.word}</strong>
             {record.recipient_name && <> {record.kind === "received" ? "from" : /decision|notice/.test(record.kind) ? "about" : "to"} <Name>{record.recipient_name}</Name></>}
-            {record.entry && <span className="hint"> · {title(record.entry)}</span>}
           </span>
-          <span className="hint record-fields">{record.message ?? (record.fields.map(field).join(", ") || record.scenario || "")}</span>
+          <span className="hint record-fields"><bdi>{visible(details)}</bdi></span>
         </span>
         <span className="record-end tabular">
           {record.bytes !== null && <span>{bytes(record.bytes)}</span>}
-          <span className="hint"><Ago time={record.time} /></span>
+          <span className="hint">{timed ? <time dateTime={record.time} title={moment(record.time)}>{hour(record.time)}</time> : <Ago time={record.time} />}</span>
         </span>
         <span className="record-seq tabular">#{record.seq}</span>
       </button>

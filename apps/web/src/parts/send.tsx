@@ -1,10 +1,11 @@
 // Sending: files, a folder, text or a link; from a dialog, or by dropping onto a device.
-import { type DragEvent, type ReactNode, useRef, useState } from "react";
+import { type DragEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import { attempt, sendFiles, sendText } from "../actions";
 import type { Device } from "../api/types";
 import { closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments } from "../ui/bits";
 import { Icon } from "../ui/icons";
+import { takesFiles } from "../services/model";
 import { fromDrop, fromInput, hasFiles, hasText } from "./drop";
 
 const isLink = (text: string) => /^https?:\/\/\S+$/i.test(text.trim());
@@ -13,7 +14,7 @@ const isLink = (text: string) => /^https?:\/\/\S+$/i.test(text.trim());
 export function DropTarget({ device, children, className = "" }: { device: Device; children: ReactNode; className?: string }) {
   const [over, setOver] = useState(false);
   const depth = useRef(0);
-  const able = device.trust === "paired";
+  const able = takesFiles(device);
   const take = (event: DragEvent) => able && (hasFiles(event.dataTransfer) || hasText(event.dataTransfer));
   return (
     <div
@@ -62,10 +63,18 @@ export function SendDialog({ device }: { device: Device }) {
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
   const chosen = (list: FileList | null) => {
-    const all = fromInput(list);
     closeDialog();
-    void sendFiles(device, all);
+    void sendFiles(device, fromInput(list));
   };
+  useEffect(() => {
+    const pasted = ({ clipboardData }: ClipboardEvent) => {
+      if (!clipboardData?.files.length) return;
+      closeDialog();
+      void sendFiles(device, fromInput(clipboardData.files));
+    };
+    addEventListener("paste", pasted);
+    return () => removeEventListener("paste", pasted);
+  }, [device]);
   return (
     <Dialog title={<>Send to <Name>{device.name}</Name></>} testid="send">
       <Segments
@@ -77,7 +86,7 @@ export function SendDialog({ device }: { device: Device }) {
       {what === "files" ? (
         <DropTarget device={device} className="drop-zone">
           <span className="empty-icon"><Icon name="upload" /></span>
-          <p>Drop files or folders here</p>
+          <p>Drop files or folders here, or paste</p>
           <div className="pair-buttons">
             <Button icon="file" onClick={() => files.current?.click()}>Choose files</Button>
             <Button icon="folder" onClick={() => folder.current?.click()}>Choose a folder</Button>

@@ -1,7 +1,7 @@
 // One transfer, live; and offers from others, which wait for the owner.
 import { answerOffer, cancelTransfer, clearTransfer, copy, retryTransfer } from "../actions";
 import type { Transfer, TransferState } from "../api/types";
-import { bytes, duration, plural, rate } from "../format";
+import { bytes, duration, plural, rate, roughly, visible } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
 import { Ago, Button, Name, Progress, useCountdown } from "../ui/bits";
@@ -12,7 +12,7 @@ export const isOffer = (one: Transfer) => one.direction === "in" && one.state ==
 export const isActive = (one: Transfer) => ["connecting", "offered", "running", "paused"].includes(one.state) && !isOffer(one);
 
 const stateWords: Record<TransferState, string> = {
-  connecting: "Reaching the device", offered: "Waiting for an answer", running: "Running", paused: "Paused: goes on when the device is back",
+  connecting: "Reaching the device", offered: "Waiting for an answer", running: "Running", paused: "Paused until the device is back",
   done: "Done", failed: "Failed", refused: "Refused", cancelled: "Cancelled",
 };
 
@@ -20,7 +20,7 @@ export function summary(one: Transfer): string {
   if (one.kind === "text") return "Text";
   if (one.kind === "url") return "Link";
   const first = one.items[0];
-  if (one.files_total <= 1 && first) return first.name;
+  if (one.files_total <= 1 && first) return visible(first.name);
   return plural(one.files_total, "file");
 }
 
@@ -39,15 +39,15 @@ function Offer({ offer }: { offer: Transfer }) {
   const left = useCountdown(offer.deadline);
   const what = offer.kind === "text" ? "a text" : offer.kind === "url" ? "a link" : plural(offer.files_total, "file");
   return (
-    <article className="card offer" data-testid="offer" data-transfer={offer.id}>
+    <article className="card offer" tabIndex={-1} aria-label={`${offer.device_name} wants to send ${what}`} data-testid="offer" data-transfer={offer.id}>
       <div className="ask-head">
         <span className="kind"><Icon name="inbox" /></span>
         <div>
           <h2 className="card-title"><Name>{offer.device_name}</Name> wants to send {what}</h2>
-          <p className="meta tabular">{offer.bytes_total > 0 && bytes(offer.bytes_total)}{offer.deadline && left > 0 && <> · refused by itself in {duration(left)}</>}</p>
+          <p className="meta tabular">{[offer.bytes_total > 0 && bytes(offer.bytes_total), offer.deadline && left > 0 && `refused in ${roughly(left)} if you do not answer`].filter(Boolean).join(" · ")}</p>
         </div>
       </div>
-      {offer.kind === "files" ? <Items transfer={offer} /> : offer.text && <p className="message" dir="auto">{offer.text}</p>}
+      {offer.kind === "files" ? <Items transfer={offer} /> : offer.text && <p className="message" tabIndex={offer.text.length > 400 ? 0 : undefined} dir="auto">{offer.text}</p>}
       <div className="even">
         <Button onClick={() => answerOffer(offer, "refuse")} testid="refuse">Refuse</Button>
         <Button onClick={() => answerOffer(offer, "always")} testid="accept-always">Accept always</Button>
@@ -72,57 +72,52 @@ function Items({ transfer }: { transfer: Transfer }) {
 
 export function TransferRow({ transfer: one }: { transfer: Transfer }) {
   const link = one.kind === "url" && one.text ? safeLink(one.text) : undefined;
+  const active = isActive(one);
   const bad = one.state === "failed" || one.state === "refused";
+  const name = summary(one);
   return (
-    <article className={`card transfer ${one.state}`} data-testid="transfer" data-transfer={one.id} data-state={one.state}>
+    <article className={`card transfer ${one.state}`} aria-label={name} data-testid="transfer" data-transfer={one.id} data-state={one.state}>
       <span className={`kind small ${bad ? "bad" : one.state === "done" ? "good" : ""}`}>
         <Icon name={one.state === "done" ? "check" : bad ? "warning" : one.kind === "text" ? "text" : one.kind === "url" ? "link" : one.direction === "in" ? "download" : "upload"} />
       </span>
       <div className="transfer-main">
-        <h3 className="card-title"><Name>{summary(one)}</Name></h3>
-        <p className="meta">{one.direction === "in" ? "from" : "to"} <a href={to("devices", one.device)}><Name>{one.device_name}</Name></a> · <Ago time={one.finished ?? one.created} /></p>
-        {isActive(one) ? (
+        <h3 className="card-title"><Name>{name}</Name></h3>
+        <p className="meta tabular">
+          {!active && <span className={bad ? "bad-text" : one.state === "done" ? "hidden-visually" : ""}>{stateWords[one.state]} · </span>}
+          {one.direction === "in" ? "From" : "To"} <a href={to("devices", one.device)}><Name>{one.device_name}</Name></a>
+          {!active && one.kind === "files" && (one.state === "done" ? <> · {bytes(one.bytes_total)}</> : one.bytes_done > 0 && <> · {bytes(one.bytes_done)} of {bytes(one.bytes_total)}</>)}
+          {" · "}<Ago time={one.finished ?? one.created} />
+        </p>
+        {active && (
           <>
-            <Progress label={`${summary(one)}, ${one.direction === "in" ? "from" : "to"} ${one.device_name}`} done={one.bytes_done} total={one.bytes_total} />
+            <Progress label={`${name}, ${one.direction === "in" ? "from" : "to"} ${one.device_name}`} done={one.bytes_done} total={one.bytes_total} />
             <p className="numbers tabular">
+              <span>{one.state === "running" ? (one.rate !== null ? rate(one.rate) : "Starting…") : stateWords[one.state]}</span>
+              {one.state === "running" && one.remaining_s !== null && <span>{duration(one.remaining_s)} left</span>}
               <span>{bytes(one.bytes_done)} of {bytes(one.bytes_total)}</span>
               {one.files_total > 1 && <span>{one.files_done.toLocaleString()} of {plural(one.files_total, "file")}</span>}
-              <span>{one.state === "running" ? (one.rate !== null ? rate(one.rate) : "…") : stateWords[one.state]}</span>
-              {one.state === "running" && one.remaining_s !== null && <span>{duration(one.remaining_s)} left</span>}
-              {one.carrier && <span className="carrier">{one.carrier.toUpperCase()}</span>}
             </p>
           </>
-        ) : (
-          <p className="numbers tabular">
-            <span className={bad ? "bad-text" : ""}>{stateWords[one.state]}</span>
-            {one.kind === "files" && <span>{one.files_total > 1 && `${one.files_done.toLocaleString()} of ${plural(one.files_total, "file")}, `}{bytes(one.state === "done" ? one.bytes_total : one.bytes_done)}</span>}
-          </p>
         )}
         {one.message && <p className={bad ? "bad-text" : "hint"} dir="auto">{one.message}</p>}
-        {one.text && one.kind === "text" && <p className="message" dir="auto">{one.text}</p>}
+        {one.text && one.kind === "text" && <p className="message" tabIndex={one.text.length > 400 ? 0 : undefined} dir="auto">{one.text}</p>}
         {one.text && one.kind === "url" && (
           <p className="message" dir="auto">{link ? <a href={link} target="_blank" rel="noreferrer noopener">{one.text}</a> : one.text}</p>
         )}
-        {one.saved_to && <p className="saved"><Icon name="folder" /><code><bdi>{one.saved_to}</bdi></code></p>}
+        {one.saved_to && <p className="saved"><code><bdi>{one.saved_to}</bdi></code></p>}
         {one.skipped.length > 0 && (
           <details className="fold small"><summary><Icon name="right" />{plural(one.skipped.length, "item")} not transferred</summary>
-            <ul className="skipped">{one.skipped.slice(0, 200).map((item, at) => <li key={at}><Name>{item}</Name></li>)}</ul>
+            <ul className="skipped" tabIndex={0}>{one.skipped.slice(0, 200).map((item, at) => <li key={at}><Name>{item}</Name></li>)}</ul>
           </details>
         )}
       </div>
       <div className="transfer-actions">
-        {one.text && <Button icon="copy" tone="plain" onClick={() => copy(one.text ?? "", one.kind === "url" ? "Link" : "Text")}>Copy</Button>}
-        {one.saved_to && <Button icon="copy" tone="plain" label={`Copy the path of ${summary(one)}`} onClick={() => copy(one.saved_to ?? "", "Path")}>Path</Button>}
-        {isActive(one) && <Button onClick={() => cancelTransfer(one)} testid="cancel" label={`Cancel ${summary(one)}`}>Cancel</Button>}
-        {(one.state === "failed" || one.state === "refused" || one.state === "cancelled") && (
-          <>
-            {one.direction === "out" && <Button icon="retry" onClick={() => retryTransfer(one)} testid="retry">Retry</Button>}
-          </>
-        )}
-        {!isActive(one) && (
-          <button className="icon-button" aria-label={`Clear ${summary(one)} from this list`} onClick={() => clearTransfer(one)}><Icon name="close" /></button>
-        )}
+        {one.text && <Button icon="copy" tone="plain" label={`Copy the ${one.kind === "url" ? "link" : "text"}`} onClick={() => copy(one.text ?? "", one.kind === "url" ? "Link" : "Text")}>Copy</Button>}
+        {one.saved_to && <Button icon="copy" tone="plain" label={`Copy path of ${name}`} onClick={() => copy(one.saved_to ?? "", "Path")}>Copy path</Button>}
+        {active && <Button onClick={() => cancelTransfer(one)} testid="cancel" label={`Cancel ${name}`}>Cancel</Button>}
+        {!active && one.state !== "done" && one.direction === "out" && <Button icon="retry" onClick={() => retryTransfer(one)} testid="retry" label={`Retry ${name}`}>Retry</Button>}
       </div>
+      {!active && <button className="icon-button transfer-clear" aria-label={`Clear ${name} from this list`} onClick={() => clearTransfer(one)}><Icon name="close" /></button>}
     </article>
   );
 }

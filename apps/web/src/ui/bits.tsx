@@ -1,16 +1,23 @@
 // Small parts that every page uses.
-import { type ReactNode, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
+import { type ReactNode, useCallback, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
 import { ago, visible } from "../format";
 import { Icon, type IconName } from "./icons";
 
-let minute = Date.now();
-const minuteListeners = new Set<() => void>();
-setInterval(() => {
-  minute = Date.now();
-  for (const listener of minuteListeners) listener();
-}, 15_000);
-const useNow = () =>
-  useSyncExternalStore((listener) => (minuteListeners.add(listener), () => minuteListeners.delete(listener)), () => minute);
+const tickers = new Map<number, Set<() => void>>();
+function onTick(step: number, tick: () => void) {
+  const all = tickers.get(step) ?? new Set<() => void>();
+  if (!tickers.has(step)) {
+    tickers.set(step, all);
+    setInterval(() => all.forEach((one) => one()), step);
+  }
+  all.add(tick);
+  return () => void all.delete(tick);
+}
+/** The time now, told anew every `step` milliseconds. */
+export function useNow(step = 15_000): number {
+  const subscribe = useCallback((tick: () => void) => onTick(step, tick), [step]);
+  return useSyncExternalStore(subscribe, () => Math.floor(Date.now() / step) * step);
+}
 
 /** A time as its age, the exact time on hover. */
 export function Ago({ time }: { time: string }) {
@@ -59,7 +66,7 @@ export function Button(props: {
       className={`button ${props.tone ?? ""}`}
       disabled={props.disabled}
       aria-disabled={busy || undefined}
-      aria-label={props.label}
+      aria-label={props.label && visible(props.label)}
       data-autofocus={props.autoFocus || undefined}
       data-testid={props.testid}
       onClick={async (event) => {
@@ -238,11 +245,9 @@ export function Progress({ label, done, total, quiet }: { label: string; done: n
 export function PageHead({ title, children, lead }: { title: ReactNode; lead?: ReactNode; children?: ReactNode }) {
   return (
     <header className="page-head">
-      <div>
-        <h1>{title}</h1>
-        {lead && <p className="lead">{lead}</p>}
-      </div>
+      <h1>{title}</h1>
       {children && <div className="page-actions">{children}</div>}
+      {lead && <p className="lead">{lead}</p>}
     </header>
   );
 }

@@ -54,6 +54,15 @@ const PATHS = {
   battery: "M4 8h13A1.5 1.5 0 0 1 18.5 9.5v5A1.5 1.5 0 0 1 17 16H4a1.5 1.5 0 0 1-1.5-1.5v-5A1.5 1.5 0 0 1 4 8ZM21.5 11v2",
   bell: "M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 1.5h-15zM10 20.5h4",
   media: "M7 4.5 19 12 7 19.5z",
+  note: "M9 17.5a2.5 2.5 0 1 1-2.5-2.5A2.5 2.5 0 0 1 9 17.5ZM19.5 15.5A2.5 2.5 0 1 1 17 13a2.5 2.5 0 0 1 2.5 2.5ZM9 17.5V6.5L19.5 4v11.5",
+  pause: "M7.5 5.5h2.5v13H7.5zM14 5.5h2.5v13H14z",
+  next: "M6 5.5 15 12l-9 6.5zM18 5.5v13",
+  previous: "M18 5.5 9 12l9 6.5zM6 5.5v13",
+  stop: "M7 7h10v10H7z",
+  volume: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5ZM15.5 9a4.5 4.5 0 0 1 0 6M18 6.5a8.5 8.5 0 0 1 0 11",
+  mute: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5ZM16 9.5l5 5M21 9.5l-5 5",
+  reply: "M9.5 6 4 11.5 9.5 17M4 11.5h9a7 7 0 0 1 7 7",
+  run: "m5 6.5 5.5 5.5L5 17.5M12.5 18H19",
   info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 11v5.5M12 7.5h.01",
 } as const;
 
@@ -69,8 +78,10 @@ export function Icon({ name, filled }: { name: IconName; filled?: boolean }) {
 
 export const KindIcon = ({ kind }: { kind: DeviceKind }) => <Icon name={kind in PATHS ? kind : "other"} />;
 
+/** Icons of the standard services. */
 export const serviceIcon: Record<string, IconName> = {
-  files: "file", clipboard: "copy", notifications: "bell", media: "media", battery: "battery", ringer: "bell",
+  files: "file", clipboard: "copy", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
+  volume: "volume", commands: "run",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
 };
 

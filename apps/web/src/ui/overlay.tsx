@@ -2,6 +2,7 @@
 // the page behind inert; the sheet of consent prompts stays usable beside them.
 import { type ReactNode, useEffect, useId, useRef, useSyncExternalStore } from "react";
 import type { Device, StartPairing } from "../api/types";
+import { visible } from "../format";
 import { Icon } from "./icons";
 
 export type DialogState =
@@ -55,16 +56,22 @@ export const showAllPrompts = () => change({ promptsHidden: [] });
 /** Says something to screen readers only, once and politely. */
 export function announce(text: string) {
   change({ said: "" });
-  setTimeout(() => change({ said: text }), 60);
+  setTimeout(() => change({ said: visible(text) }), 60);
 }
 
 let toastCount = 0;
 export function toast(text: string, more: { tone?: "bad"; undo?: () => void; action?: string } = {}) {
   toastCount += 1;
   const id = toastCount;
+  text = visible(text);
   change({ toasts: [...overlay.toasts.filter((other) => other.text !== text).slice(-2), { id, text, ...more }] });
   announce(text);
-  setTimeout(() => dropToast(id), more.undo || more.tone === "bad" ? 10_000 : 5_000);
+  const drop = () => {
+    // Not while someone reads or reaches for it.
+    if (document.querySelector(".toasts:is(:hover, :focus-within)")) setTimeout(drop, 2_000);
+    else dropToast(id);
+  };
+  setTimeout(drop, more.undo || more.tone === "bad" ? 10_000 : 5_000);
 }
 const dropToast = (id: number) => change({ toasts: overlay.toasts.filter((one) => one.id !== id) });
 
@@ -132,6 +139,7 @@ export function Dialog(props: {
         role={props.role ?? "dialog"}
         aria-modal="true"
         aria-labelledby={label}
+        aria-describedby={props.role === "alertdialog" ? `${label}-body` : undefined}
         tabIndex={-1}
         data-testid={props.testid}
         onKeyDown={(event) => {
@@ -145,7 +153,7 @@ export function Dialog(props: {
           <h2 id={label}>{props.title}</h2>
           <button className="icon-button" aria-label="Close" onClick={close}><Icon name="close" /></button>
         </header>
-        <div className="dialog-body">{props.children}</div>
+        <div id={`${label}-body`} className="dialog-body">{props.children}</div>
         {props.actions && <footer>{props.actions}</footer>}
       </div>
     </div>

@@ -1,0 +1,280 @@
+// A card per standard service, made from what the service says it has; any other service gets the general
+// one. A new bridge needs nothing here as long as it speaks the catalogue's words (core/model/src/catalogue.rs).
+import { type ReactNode, useRef, useState } from "react";
+import { attempt, copy } from "../actions";
+import type { Device } from "../api/types";
+import { clock, words } from "../format";
+import { openDialog } from "../ui/overlay";
+import { Ago, Button, Field, Name, Progress, useNow } from "../ui/bits";
+import { Icon, serviceIcon } from "../ui/icons";
+import { DropTarget } from "../parts/send";
+import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, useWanted, write } from "./control";
+import { action, cell, flag, grouped, isStale, number, obeys, property, rows, text, title, writable } from "./model";
+
+/** Everything the device offers, a card each. */
+export function Services({ device }: { device: Device }) {
+  const able = obeys(device) && device.reach !== "offline";
+  const services = device.services.filter((service) => service.id !== "information");
+  return (
+    <div className="services">
+      {grouped(services).map((group) => {
+        const first = group[0]!;
+        const Card = cards[first.id] ?? General;
+        const name = group.length > 1 ? words(first.id) : title(first);
+        return (
+          <section key={`${first.id}-${first.instance}`} className={`card service ${WIDE.includes(first.id) ? "wide" : ""}`} aria-label={name} data-service={first.id}>
+            <h2 className="card-title"><Icon name={serviceIcon[first.id] ?? "other"} /><Name>{name}</Name></h2>
+            {group.map((service) => <Card key={service.instance} device={device} service={service} able={able} />)}
+          </section>
+        );
+      })}
+    </div>
+  );
+}
+
+const WIDE = ["files", "media", "notifications"];
+const cards: Record<string, (props: CardProps) => ReactNode> = {
+  files: Files, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
+  "screen-lock": ScreenLock, volume: Volume, commands: Commands,
+};
+
+const NotYet = () => <p className="hint">It has not said anything yet.</p>;
+
+function Files({ device }: CardProps) {
+  if (device.trust === "own") return <p className="hint">Paired devices can send files, folders, text and links to this machine. You are asked first.</p>;
+  if (device.trust !== "paired") return <p className="hint">It takes files, folders, text and links. Pair with it first.</p>;
+  return (
+    <DropTarget device={device} className="drop-zone slim">
+      <p>Drop files here, or</p>
+      <Button icon="send" onClick={() => openDialog({ kind: "send", device })}>Send something</Button>
+    </DropTarget>
+  );
+}
+
+function Battery({ service }: CardProps) {
+  const percent = number(service, "percent");
+  const value = service.values?.percent;
+  if (percent === undefined || !value) return <NotYet />;
+  const low = percent <= 15 && !flag(service, "charging");
+  return (
+    <div className={`battery ${low ? "low" : ""}`}>
+      <p className="big tabular">{Math.round(percent)} % <span className="hint">{flag(service, "charging") ? "charging" : low ? "low" : ""}</span></p>
+      <Progress quiet label="Battery" done={percent} total={100} />
+      <Age value={value} />
+    </div>
+  );
+}
+
+function Player({ device, service, able }: CardProps) {
+  const { now: playing, late, ask } = useWanted(flag(service, "playing"));
+  const track = text(service, "title");
+  const said = service.values?.playing ?? service.values?.title;
+  const on = title(service);
+  const tell = (id: string, icon: "previous" | "next" | "stop") => {
+    const of = action(service, id);
+    return of && <button className="icon-button" disabled={!able} aria-label={`${words(id)}, ${on}`} onClick={() => act(device, service, of)}><Icon name={icon} filled /></button>;
+  };
+  const toggle = action(service, playing ? "pause" : "play");
+  const volume = property(service, "volume");
+  return (
+    <div className="player" role="group" aria-label={on}>
+      <span className="kind"><Icon name="note" /></span>
+      <div className="player-what">
+        <p className="row-label">{track ? <Name>{track}</Name> : "Nothing is playing"}</p>
+        <p className="meta">
+          {playing !== undefined && <>{playing ? "Playing" : "Paused"} </>}{late ? <span className="age stale">not confirmed</span> : said && <Age value={said} />}
+          {[text(service, "artist"), service.label].map((one) => one && <span key={one}> · <Name>{one}</Name></span>)}
+        </p>
+      </div>
+      <div className="player-buttons">
+        {tell("previous", "previous")}
+        {toggle && (
+          <button className="icon-button round" disabled={!able} aria-label={`${playing ? "Pause" : "Play"}, ${on}`} onClick={() => ask(!playing, () => act(device, service, toggle))}>
+            <Icon name={playing ? "pause" : "media"} filled />
+          </button>
+        )}
+        {tell("next", "next")}
+        {tell("stop", "stop")}
+      </div>
+      <Position device={device} service={service} able={able} playing={playing === true} />
+      {volume && <div className="player-line sink"><Icon name="volume" /><PropertyRow quiet device={device} service={service} able={able} of={volume} label={`Volume, ${on}`} /></div>}
+    </div>
+  );
+}
+
+/** Where the player is now: what it said last, and the time since while it plays. */
+function Position({ device, service, able, playing }: CardProps & { playing: boolean }) {
+  const now = useNow(1000);
+  const said = number(service, "position");
+  const value = service.values?.position;
+  const { now: at, ask } = useWanted(said);
+  const length = number(service, "duration") ?? property(service, "position")?.range?.max;
+  if (at === undefined || !value || isStale(value, now)) return null;
+  const moved = playing && at === said ? Math.max(0, (now - Date.parse(value.seen)) / 1000) : 0;
+  const here = length ? Math.min(length, at + moved) : at + moved;
+  const of = writable(service, "position");
+  if (!length || !of) return <p className="hint tabular player-line">{clock(here)}{length && ` of ${clock(length)}`}</p>;
+  return (
+    <div className="player-line">
+      <Slider quiet label={`Position, ${title(service)}`} now={here} min={0} max={length} step={1} say={(where) => `${clock(where)} of ${clock(length)}`} disabled={!able}
+        onSet={(to) => ask(to, () => write(device, service, "position", to))} />
+    </div>
+  );
+}
+
+function Notifications({ device, service, able }: CardProps) {
+  const list = useRef<HTMLUListElement>(null);
+  const all = rows(service);
+  const [replying, setReplying] = useState<string | null>(null);
+  const dismiss = action(service, "dismiss");
+  const reply = action(service, "reply");
+  const show = action(service, "show");
+  const drop = async (id: string, at: number) => {
+    if (!dismiss || !(await act(device, service, dismiss, { id }, "Dismissed."))) return;
+    const buttons = list.current?.querySelectorAll<HTMLElement>("[data-dismiss]");
+    (buttons?.[at + 1] ?? buttons?.[at - 1])?.focus();
+  };
+  return (
+    <>
+      {all.length === 0 && <p className="hint">No notification there{property(service, "list") ? "." : ", or it does not tell."}</p>}
+      <ul ref={list} className="notifications">
+        {all.map((row, at) => {
+          const id = cell(row, "id");
+          const name = cell(row, "title") || cell(row, "app") || "notification";
+          return (
+            <li key={id}>
+              <div className="notification-text">
+                <p className="meta"><Name>{cell(row, "app")}</Name>{cell(row, "time") && <> · <Ago time={cell(row, "time")} /></>}</p>
+                {cell(row, "title") && <p className="row-label"><Name>{cell(row, "title")}</Name></p>}
+                {cell(row, "body") && <p dir="auto" className="notification-body"><Name>{cell(row, "body")}</Name></p>}
+                {reply && row.reply === true && (replying === id ? (
+                  <Reply name={name} able={able} onCancel={() => setReplying(null)}
+                    onSend={async (text) => { if (await act(device, service, reply, { id, text }, "Reply sent.")) setReplying(null); }} />
+                ) : (
+                  <Button tone="plain" icon="reply" disabled={!able} label={`Reply to ${name}`} onClick={() => setReplying(id)}>Reply</Button>
+                ))}
+              </div>
+              {dismiss && <button data-dismiss className="icon-button" disabled={!able} aria-label={`Dismiss ${name}`} onClick={() => drop(id, at)}><Icon name="close" /></button>}
+            </li>
+          );
+        })}
+      </ul>
+      {show && able && <details className="fold small"><summary><Icon name="right" />Show a message there</summary><ActionForm device={device} service={service} able={able} of={show} label="Show it" /></details>}
+    </>
+  );
+}
+
+function Reply({ name, able, onSend, onCancel }: { name: string; able: boolean; onSend: (text: string) => Promise<unknown>; onCancel: () => void }) {
+  const [draft, setDraft] = useState("");
+  return (
+    <form className="reply" onSubmit={(event) => { event.preventDefault(); void onSend(draft); }} onKeyDown={(event) => event.key === "Escape" && onCancel()}>
+      <input autoFocus aria-label={`Reply to ${name}`} dir="auto" autoComplete="off" required value={draft} onChange={(event) => setDraft(event.target.value)} />
+      <Button type="submit" icon="send" disabled={!able || !draft.trim()}>Send</Button>
+      <Button tone="plain" onClick={onCancel}>Cancel</Button>
+    </form>
+  );
+}
+
+function Clipboard({ device, service, able }: CardProps) {
+  const [draft, setDraft] = useState("");
+  const content = text(service, "content");
+  const set = action(service, "set");
+  if (content === undefined && !set) return <NotYet />;
+  return (
+    <>
+      {content !== undefined && (
+        <div className="stack">
+          <p className="message" dir="auto"><Name>{content}</Name></p>
+          <div className="card-end">{service.values?.content && <Age value={service.values.content} />}<Button icon="copy" onClick={() => copy(content, "It was")}>Copy here</Button></div>
+        </div>
+      )}
+      {set && (
+        <form className="stack" onSubmit={(event) => { event.preventDefault(); void act(device, service, set, { content: draft }, "It is on the clipboard there.").then((done) => done && setDraft("")); }}>
+          <Field label="Text for its clipboard">{(field) => <textarea id={field} rows={2} dir="auto" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
+          <div className="card-end">
+            <Button tone="plain" onClick={() => attempt(async () => setDraft(await navigator.clipboard.readText()))} label="Paste what this browser copied">Paste</Button>
+            <Button type="submit" disabled={!able || !draft}>Put it there</Button>
+          </div>
+        </form>
+      )}
+    </>
+  );
+}
+
+function Ringer({ device, service, able }: CardProps) {
+  const ring = action(service, "ring");
+  const stop = action(service, "stop");
+  return (
+    <>
+      <p className="hint">Lets it make a noise, so that you find it.</p>
+      <div className="card-end">
+        {stop && <ActionButton device={device} service={service} able={able} of={stop} label="Stop" />}
+        {ring && <ActionButton device={device} service={service} able={able} of={ring} icon="bell" label="Ring" done={`${device.name} was asked to ring.`} />}
+      </div>
+    </>
+  );
+}
+
+function ScreenLock({ device, service, able }: CardProps) {
+  const locked = flag(service, "locked");
+  const lock = action(service, "lock");
+  return (
+    <>
+      {locked === undefined ? <NotYet /> : <p>{locked ? "Locked" : "Unlocked"} {service.values?.locked && <Age value={service.values.locked} />}</p>}
+      {lock && <div className="card-end"><ActionButton device={device} service={service} able={able && locked !== true} of={lock} icon="lock" label="Lock" done={`${device.name} was asked to lock.`} /></div>}
+    </>
+  );
+}
+
+function Volume({ device, service, able }: CardProps) {
+  const level = property(service, "level");
+  const { now: muted, ask } = useWanted(flag(service, "muted"));
+  const name = service.label ?? "Volume";
+  return (
+    <div className="sink">
+      {writable(service, "muted") ? (
+        <button className="icon-button" aria-pressed={muted === true} aria-label={`Mute ${name}`} disabled={!able} onClick={() => ask(!muted, () => write(device, service, "muted", !muted))}>
+          <Icon name={muted ? "mute" : "volume"} />
+        </button>
+      ) : <Icon name="volume" />}
+      {level && <PropertyRow device={device} service={service} able={able} of={level} label={name} />}
+    </div>
+  );
+}
+
+function Commands({ device, service, able }: CardProps) {
+  const run = action(service, "run");
+  const all = rows(service);
+  if (all.length === 0) return <p className="hint">No command is offered. Its owner chooses which ones are.</p>;
+  return (
+    <ul className="stack plain">
+      {all.map((row) => {
+        const name = cell(row, "name") || cell(row, "id");
+        return (
+          <li key={cell(row, "id")} className="row">
+            <span className="row-text"><span className="row-label"><Name>{name}</Name></span></span>
+            {run && <Button icon="run" label={`Run ${name}`} disabled={!able} onClick={() => act(device, service, run, { id: cell(row, "id") }, `${name} was started.`)}>Run</Button>}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+/** Any service, from its description alone. */
+function General({ device, service, able }: CardProps) {
+  const main = service.properties.filter((one) => one.role === "primary");
+  const more = service.properties.filter((one) => one.role !== "primary");
+  const actions = service.actions.filter((one) => one.id !== "toggle" || !writable(service, "on"));
+  const plain = actions.filter((one) => one.inputs.length === 0);
+  const props = { device, service, able };
+  return (
+    <>
+      {main.map((one) => <PropertyRow key={one.id} {...props} of={one} />)}
+      {actions.filter((one) => one.inputs.length > 0).map((one) => <ActionForm key={one.id} {...props} of={one} />)}
+      {plain.length > 0 && <div className="card-end">{plain.map((one) => <ActionButton key={one.id} {...props} of={one} label={words(one.id)} />)}</div>}
+      {more.length > 0 && <details className="fold small"><summary><Icon name="right" />Details</summary>{more.map((one) => <PropertyRow key={one.id} {...props} of={one} />)}</details>}
+      {main.length + more.length + actions.length === 0 && <p className="hint">{service.events.length > 0 ? `It tells when something happens: ${service.events.map((one) => words(one.id).toLowerCase()).join(", ")}.` : "It offers this, and says nothing more."}</p>}
+    </>
+  );
+}

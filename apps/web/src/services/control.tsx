@@ -1,0 +1,167 @@
+// What every card is made of: values with their age, and controls that say when nobody confirmed them.
+import { type ReactNode, useEffect, useId, useState } from "react";
+import { attempt, consenting } from "../actions";
+import { callService } from "../api/client";
+import type { Action, Data, Device, Property, Service, Value } from "../api/types";
+import { unitSign, visible, words } from "../format";
+import { announce, confirm } from "../ui/overlay";
+import { Ago, Button, Field, Name, Switch, useNow } from "../ui/bits";
+import type { IconName } from "../ui/icons";
+import { isStale, shown, title } from "./model";
+
+export interface CardProps { device: Device; service: Service; able: boolean }
+
+/** How old a value is, and whether it is only believed; `quiet`: only when that is worth knowing. */
+export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
+  const stale = isStale(value, useNow());
+  if (quiet && !stale && value.source !== "assumed") return null;
+  return (
+    <span className={`age ${stale ? "stale" : ""}`}>
+      {value.source === "assumed" ? "not confirmed, " : stale ? "last known " : ""}<Ago time={value.seen} />
+    </span>
+  );
+}
+
+/** Tells a service to do something. What opens, unlocks or loses something is asked each time. */
+export async function act(device: Device, service: Service, { id, effect }: Action, inputs: Record<string, Data> = {}, done?: string) {
+  if (effect === "security" || effect === "destructive") {
+    const name = words(id);
+    const yes = await confirm({
+      title: `${name} (${title(service)})?`,
+      body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens or unlocks something, so you are asked each time." : "It cannot be undone."}</p>,
+      yes: name,
+    });
+    if (!yes) return false;
+  }
+  return attempt(async () => {
+    await consenting(() => callService(device, service, { verb: "act", action: id, inputs }));
+    announce(done ?? `${words(id)}: done.`);
+  });
+}
+
+/** Sets a property. */
+export const write = (device: Device, service: Service, property: string, data: Data) =>
+  attempt(() => consenting(() => callService(device, service, { verb: "write", property, data })));
+
+const CONFIRM_MS = 5_000;
+/** What was asked for, shown until the device says so itself; after five seconds it counts as not confirmed. */
+export function useWanted<T extends Data>(current: T | undefined) {
+  const [wanted, setWanted] = useState<{ data: T; late: boolean } | null>(null);
+  useEffect(() => {
+    if (!wanted) return undefined;
+    if (wanted.data === current) setWanted(null);
+    if (wanted.late) return undefined;
+    const timer = setTimeout(() => setWanted({ ...wanted, late: true }), CONFIRM_MS);
+    return () => clearTimeout(timer);
+  }, [wanted, current]);
+  const ask = async (data: T, run: () => Promise<boolean>) => {
+    setWanted({ data, late: false });
+    if (!(await run())) setWanted(null);
+  };
+  return { now: wanted && !wanted.late ? wanted.data : current, late: wanted?.late === true, ask };
+}
+
+export function ActionButton({ device, service, of, able, label, icon, done }: CardProps & { of: Action; label: string; icon?: IconName; done?: string }) {
+  return <Button {...(icon ? { icon } : {})} disabled={!able} onClick={() => act(device, service, of, {}, done)}>{label}</Button>;
+}
+
+/** Fields for what an action takes, and a button that does it. */
+export function ActionForm({ device, service, of, able, label }: CardProps & { of: Action; label?: string }) {
+  const [inputs, setInputs] = useState<Record<string, string>>({});
+  const typed = (input: Property): Data => {
+    const raw = inputs[input.id] ?? "";
+    return input.format === "bool" ? raw === "true" : input.format === "text" ? raw : Number(raw || (input.values?.[0]?.[0] ?? 0));
+  };
+  return (
+    <form
+      className="action-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void act(device, service, of, Object.fromEntries(of.inputs.map((input) => [input.id, typed(input)]))).then((done) => done && setInputs({}));
+      }}
+    >
+      {of.inputs.map((input) => (
+        <Field key={input.id} label={words(input.id)}>
+          {(field) => <Input id={field} of={input} value={inputs[input.id] ?? ""} onChange={(text) => setInputs({ ...inputs, [input.id]: text })} />}
+        </Field>
+      ))}
+      <Button type="submit" disabled={!able}>{label ?? words(of.id)}</Button>
+    </form>
+  );
+}
+
+function Input({ id, of, value, onChange }: { id: string; of: Property; value: string; onChange: (text: string) => void }) {
+  const change = (event: { target: { value: string } }) => onChange(event.target.value);
+  if (of.format === "enum" || of.format === "bool") {
+    const options = of.format === "enum" ? (of.values ?? []).map(([number, name]) => [String(number), name] as const) : ([["false", "No"], ["true", "Yes"]] as const);
+    return <select id={id} value={value} onChange={change}>{options.map(([key, name]) => <option key={key} value={key}>{words(name)}</option>)}</select>;
+  }
+  if (of.format === "text") return <input id={id} dir="auto" autoComplete="off" required value={value} onChange={change} />;
+  return <input id={id} type="number" required step={of.range?.step || "any"} min={of.range?.min} max={of.range?.max} value={value} onChange={change} />;
+}
+
+/** A number within limits: shown while it is dragged, written when it is let go. */
+export function Slider(props: { label: string; now: number | undefined; min: number; max: number; step: number; say: (value: number) => string; disabled: boolean; onSet: (value: number) => unknown; quiet?: boolean }) {
+  const id = useId();
+  const [held, setHeld] = useState<number | null>(null);
+  const at = held ?? props.now;
+  const release = () => {
+    if (held !== null && held !== props.now) props.onSet(held);
+    setHeld(null);
+  };
+  return (
+    <div className={`slider ${props.quiet ? "quiet" : ""}`}>
+      <label htmlFor={id}>{props.label}</label>
+      <input
+        id={id} type="range" min={props.min} max={props.max} step={props.step || "any"} value={at ?? props.min} disabled={props.disabled}
+        aria-valuetext={at === undefined ? "not said yet" : props.say(at)}
+        onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onKeyUp={release} onBlur={release}
+      />
+      <output htmlFor={id} className="hint tabular">{at === undefined ? "–" : props.say(at)}</output>
+    </div>
+  );
+}
+
+/** One property: a control where it can be written, else its value. */
+export function PropertyRow({ device, service, of, able, label = words(of.id), quiet }: CardProps & { of: Property; label?: string; quiet?: boolean }) {
+  const value = service.values?.[of.id];
+  const { now, late, ask } = useWanted(value?.data);
+  const set = (data: Data) => ask(data, () => write(device, service, of.id, data));
+  if (!of.write || of.format === "bytes") {
+    return (
+      <div className="property">
+        <span className="hint"><Name>{label}</Name></span>
+        <span>{value ? <><bdi>{visible(shown(of, value))}</bdi> <Age value={value} /></> : <span className="hint">not said yet</span>}</span>
+      </div>
+    );
+  }
+  const age = late ? <span className="age stale">not confirmed</span> : value ? <Age value={value} quiet /> : <span className="age">not said yet</span>;
+  if (of.format === "bool") return <Switch on={now === true} label={<Name>{label}</Name>} hint={age} disabled={!able} onChange={set} />;
+  if (of.range && of.format !== "enum") {
+    const { min, max, step } = of.range;
+    return (
+      <div className="slider-row">
+        <Slider label={label} quiet={quiet === true} now={typeof now === "number" ? now : undefined} min={min} max={max} step={step} say={(at) => `${Math.round(at * 100) / 100} ${unitSign(of.unit)}`.trim()} disabled={!able} onSet={set} />
+        {age}
+      </div>
+    );
+  }
+  return <TextProperty of={of} label={label} value={now} age={age} able={able} onSet={set} />;
+}
+
+function TextProperty({ of, label, value, age, able, onSet }: { of: Property; label: string; value: Data | undefined; age: ReactNode; able: boolean; onSet: (data: Data) => unknown }) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const known = value === undefined ? "" : String(value);
+  const set = (text: string) => {
+    setDraft(null);
+    void onSet(of.format === "text" ? text : Number(text));
+  };
+  return (
+    <form className="action-form" onSubmit={(event) => { event.preventDefault(); if (draft !== null) set(draft); }}>
+      <Field label={label} hint={age}>
+        {(field) => <Input id={field} of={of} value={draft ?? known} onChange={of.format === "enum" ? set : setDraft} />}
+      </Field>
+      {of.format !== "enum" && <Button type="submit" disabled={!able || draft === null || draft === known}>Set</Button>}
+    </form>
+  );
+}

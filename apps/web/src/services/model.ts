@@ -1,0 +1,75 @@
+// The device model as the cards read it: a service's values, what it can be told, and how old its word is.
+import type { Action, Data, Device, Property, Service, Value } from "../api/types";
+import { bytes, unitSign, words } from "../format";
+
+/** A service's value, when it is of the wanted type. */
+export function value<T extends Data>(service: Service, id: string, type: "boolean" | "number" | "string"): T | undefined {
+  const data = service.values?.[id]?.data;
+  return typeof data === type ? (data as T) : undefined;
+}
+export const text = (service: Service, id: string) => value<string>(service, id, "string");
+export const number = (service: Service, id: string) => value<number>(service, id, "number");
+export const flag = (service: Service, id: string) => value<boolean>(service, id, "boolean");
+
+export const action = (service: Service, id: string): Action | undefined => service.actions.find((one) => one.id === id);
+export const property = (service: Service, id: string): Property | undefined => service.properties.find((one) => one.id === id);
+export const writable = (service: Service, id: string): Property | undefined => {
+  const found = property(service, id);
+  return found?.write ? found : undefined;
+};
+
+/** Only a device that may be spoken to can be controlled: this machine, and paired ones. */
+export const obeys = (device: Device) => device.trust === "own" || device.trust === "paired";
+
+/** Whether things can be sent to it; a hub that was not heard yet has no services, and takes them later. */
+export const takesFiles = (device: Device) => device.trust === "paired" && (device.bridge === "link" || device.services.some((one) => one.id === "files"));
+
+export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
+
+export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);
+const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About" };
+
+/** A value as people read it. */
+export function shown(of: Property, { data }: Value): string {
+  if (typeof data === "boolean") return data ? "Yes" : "No";
+  if (Array.isArray(data)) return bytes(data.length);
+  if (of.format === "enum") return of.values?.find(([at]) => at === data)?.[1] ?? String(data);
+  if (of.unit === "byte" && typeof data === "number") return bytes(data);
+  const plain = typeof data === "number" ? data.toLocaleString(undefined, { maximumFractionDigits: 2 }) : data;
+  return of.unit ? `${plain} ${unitSign(of.unit)}` : plain;
+}
+
+const MOST_ROWS = 200;
+/** Rows of a service that holds several things (notifications, commands): JSON in its text property `list`. */
+export function rows(service: Service): Record<string, unknown>[] {
+  try {
+    const list: unknown = JSON.parse(text(service, "list") ?? "[]");
+    return Array.isArray(list) ? list.filter((row) => typeof row?.id === "string").slice(0, MOST_ROWS) : [];
+  } catch {
+    return [];
+  }
+}
+export const cell = (row: Record<string, unknown>, name: string): string => (typeof row[name] === "string" ? row[name] : "");
+
+/** Services in the order of the page, those of one kind together: players and sounds share a card. */
+export function grouped(services: Service[]): Service[][] {
+  const groups = new Map<string, Service[]>();
+  for (const service of services) {
+    const key = SHARED.includes(service.id) ? service.id : `${service.id}/${service.instance}`;
+    groups.set(key, [...(groups.get(key) ?? []), service]);
+  }
+  const place = (group: Service[]) => (ORDER.indexOf(group[0]!.id) + 1 || ORDER.length + 1);
+  return [...groups.values()].sort((a, b) => place(a) - place(b));
+}
+const SHARED = ["media", "volume"];
+const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "commands", "volume", "ringer"];
+
+/** The one thing worth saying of a service on a small card: its name, or its state. */
+export function glance(service: Service, now: number): string {
+  const percent = number(service, "percent");
+  const fresh = (id: string) => service.values?.[id] && !isStale(service.values[id], now);
+  if (service.id === "battery" && percent !== undefined && fresh("percent")) return `${Math.round(percent)} %${flag(service, "charging") ? ", charging" : ""}`;
+  if (service.id === "media" && flag(service, "playing") && fresh("playing")) return text(service, "title") || title(service);
+  if (flag(service, "on") !== undefined && fresh("on")) return `${title(service)} ${flag(service, "on") ? "on" : "off"}`;
+  return title(service);
+}
