@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use super::{
     block::{Block, Line, Mark, Record, clean},
     code,
-    fields::tokens_of,
+    fields::{is_address, looks_labelled, tokens_of},
     html,
     labels::{self, Label},
     prose, quote, table, text,
+    titles::{is_page_title, page_title, title_like},
 };
 
 /// A page as labelled texts; the values are not read yet.
@@ -118,8 +119,10 @@ impl Page {
     fn record(&mut self, record: Record) -> RawEntry {
         let mut entry = RawEntry { line: record.no, cut: record.cut, ..RawEntry::default() };
         let listed = record.pairs.iter().any(|(key, _, _)| labels::is_list_key(key));
+        let worded = record.pairs.iter().any(|(key, value, _)| key == "sharing_type_raw" && !value.is_empty());
         for (key, value, line) in record.pairs {
             match labels::key(&key) {
+                Some(Label::Type) if worded && key == "sharing_type" => {}
                 Some(Label::Data) if listed && labels::is_category_key(&key) => {
                     self.notes.push((
                         line,
@@ -144,43 +147,13 @@ impl Page {
             }
         }
         unlabel(&mut tokens);
+        label_links(&mut tokens);
         let walk = Walk::new(&tokens);
         walk.run(self);
         if self.entries.is_empty() {
             prose::read(&tokens, self);
         }
-        self.page_title(&tokens);
-    }
-
-    /// The first line of the page that reads like a title and is not an entry's.
-    fn page_title(&mut self, tokens: &[Token]) {
-        let first_entry = self.entries.first().map_or(usize::MAX, |entry| entry.line);
-        let stated = self.facts.iter().find(|fact| fact.label == Label::DocTitle);
-        if let Some(fact) = stated {
-            self.title = Some(clean(&fact.value));
-            return;
-        }
-        let mut best: Option<(&Line, String)> = None;
-        for token in tokens {
-            let Token::Text(line) = token else { continue };
-            if line.no >= first_entry && !(line.mark == Mark::Heading(1) && best.is_none() && line.no == first_entry) {
-                break;
-            }
-            let text = clean(&line.text);
-            let entry_title = self.entries.first().and_then(|entry| entry.title.as_deref()) == Some(&text);
-            let dated = super::dates::is_date_line(&text) && !is_page_title(&text);
-            if entry_title || !title_like(&text) || dated {
-                continue;
-            }
-            let better = match &best {
-                None => true,
-                Some((before, _)) => line.mark.is_head() && !before.mark.is_head(),
-            };
-            if better {
-                best = Some((line, text));
-            }
-        }
-        self.title = best.map(|(_, text)| text);
+        self.title = page_title(&tokens, self);
     }
 }
 
@@ -204,36 +177,21 @@ fn unlabel(tokens: &mut [Token]) {
     }
 }
 
-/// Words that a page's own title has and an entry's has not.
-pub(crate) fn is_page_title(text: &str) -> bool {
-    let text = text.to_lowercase();
-    [
-        "statement",
-        "policy",
-        "sharing list",
-        "list of third",
-        "third party list",
-        "声明",
-        "清单",
-        "目录",
-        "政策",
-        "erklärung",
-        "déclaration",
-        "declaración",
-        "заявлен",
-        "политик",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-}
-
-/// Short, and no sentence.
-pub(crate) fn title_like(text: &str) -> bool {
-    let chars = text.chars().count();
-    let words = text.split_whitespace().count();
-    let company = ["Inc.", "Ltd.", "Co.", "Corp.", "LLC."].iter().any(|end| text.ends_with(end)) && words <= 8;
-    let ends = text.ends_with(['.', '。', ';', '；', '!', '！', ',', '，', '、']) && !company;
-    (1..=120).contains(&chars) && words <= 16 && !ends && !text.contains("://") && text.chars().any(char::is_alphabetic)
+/// An address behind a label that nobody knows, inside an entry, links the rules.
+fn label_links(tokens: &mut [Token]) {
+    for at in 1..tokens.len() {
+        let Token::Field(above) = &tokens[at - 1] else { continue };
+        let Token::Text(line) = &tokens[at] else { continue };
+        let taken = !belongs(above.raw.label) || matches!(above.raw.label, Label::Rules | Label::Site);
+        let Some((left, right)) = line.text.split_once([':', '：']).filter(|_| !taken) else { continue };
+        let value = clean(right);
+        if !looks_labelled(&line.text) || !is_address(&value) {
+            continue;
+        }
+        let raw =
+            RawField { label: Label::Rules, label_text: clean(left), value: right.trim().to_owned(), line: line.no };
+        tokens[at] = Token::Field(Field { raw, indent: line.indent, mark: line.mark, bare: None });
+    }
 }
 
 /// The most lines in front of the first entry that are searched for a version or a date.
@@ -241,6 +199,21 @@ const MAX_HEAD: usize = 200;
 
 /// The most labelled values that one entry takes.
 const MAX_FIELDS: usize = 100;
+
+/// Nobody wraps lines to fewer characters.
+const NARROW: usize = 40;
+
+/// A longer line may have been wrapped by hand.
+const SHORT: usize = 30;
+
+/// True for a line that may go on with the line above it.
+fn goes_under(line: &Line) -> bool {
+    !line.blank_before && line.mark == Mark::Plain && !line.text.contains("://")
+}
+
+fn length(field: &RawField) -> usize {
+    field.label_text.chars().count() + ": ".len() + field.value.chars().count()
+}
 
 /// One walk over the tokens of a page.
 struct Walk<'a> {
@@ -251,6 +224,10 @@ struct Walk<'a> {
     opening: Option<Label>,
     current: Option<RawEntry>,
     last: Option<(usize, Mark)>,
+    /// Characters in the last line of the running value, and in the longest line that could be wrapped. A
+    /// line of data with room for the next line's first word was not wrapped: it is an item of its own.
+    last_length: usize,
+    width: usize,
     pending: Vec<Line>,
 }
 
@@ -300,12 +277,18 @@ impl<'a> Walk<'a> {
         }
         let most = opens.iter().map(|(_, count)| *count).max().unwrap_or(0);
         let opening = opens.iter().find(|(_, count)| *count == most).map(|(label, _)| *label);
+        let wrapped = tokens.windows(2).filter_map(|pair| match pair {
+            [Token::Field(above), Token::Text(below)] if goes_under(below) => Some(length(&above.raw)),
+            [Token::Text(above), Token::Text(below)] if goes_under(below) => Some(above.text.chars().count()),
+            _ => None,
+        });
+        let width = wrapped.max().unwrap_or(0).max(NARROW);
         let mut next = vec![tokens.len(); tokens.len()];
         for at in (0..tokens.len()).rev() {
             let below = next.get(at + 1).copied().unwrap_or(tokens.len());
             next[at] = if matches!(tokens[at], Token::Text(_)) { below } else { at };
         }
-        Self { tokens, next, rank, opening, current: None, last: None, pending: Vec::new() }
+        Self { tokens, next, rank, opening, current: None, last: None, last_length: 0, width, pending: Vec::new() }
     }
 
     fn run(mut self, page: &mut Page) {
@@ -395,6 +378,14 @@ impl<'a> Walk<'a> {
             || self.last_label().is_some_and(|last| self.rank(label) < self.rank(last) && last != Label::Other)
     }
 
+    /// The line above the entry that is its title; a label that nobody knows with its value is none.
+    fn title(&self) -> Option<usize> {
+        let labelled = |line: &Line| looks_labelled(&clean(&line.text));
+        let fits = |line: &&Line| title_like(&clean(&line.text));
+        let plain = self.pending.iter().rposition(|line| fits(&line) && !labelled(line));
+        plain.or_else(|| self.pending.iter().rposition(|line| fits(&line) && !line.mark.is_item()))
+    }
+
     fn field(&mut self, at: usize, field: &Field, page: &mut Page) {
         if !belongs(field.raw.label) {
             page.facts.push(field.raw.clone());
@@ -417,9 +408,7 @@ impl<'a> Walk<'a> {
             !(first && self.pending[at + 1..].iter().any(plain))
         });
         let begins = self.begins(at, field);
-        let title = head.or_else(|| {
-            if begins { self.pending.iter().rposition(|line| title_like(clean(&line.text).as_str())) } else { None }
-        });
+        let title = head.or_else(|| if begins { self.title() } else { None });
         let new = match title {
             Some(_) => true,
             None if !self.pending.is_empty() && begins => true,
@@ -455,6 +444,7 @@ impl<'a> Walk<'a> {
             self.drop_pending(page, Some("the line was not read"));
         }
         self.last = Some((field.indent, field.mark));
+        self.last_length = length(&field.raw);
         if let Some(current) = &mut self.current {
             current.fields.push(field.raw.clone());
         }
@@ -472,9 +462,13 @@ impl<'a> Walk<'a> {
             self.pending.push(line.clone());
             return;
         };
+        let word = line.text.split(' ').next().unwrap_or_default().chars().count();
+        let room = self.last_length < SHORT && self.last_length + word + 5 <= self.width;
+        let listed = field.label == Label::Data && room && ends_item(&field.value);
+        self.last_length = line.text.chars().count();
         let joint = if field.value.is_empty() {
             ""
-        } else if line.mark.is_item() {
+        } else if line.mark.is_item() || listed {
             "\n"
         } else if wrapped_url(field, line) {
             ""
@@ -500,6 +494,9 @@ impl<'a> Walk<'a> {
         if field.value.is_empty() {
             let fits = field.label != Label::Rules || looks_url;
             return !title_next || (fits && !line.blank_before) || (field.label == Label::Rules && looks_url);
+        }
+        if line.indent <= indent && line.mark == mark && looks_labelled(&text) {
+            return false;
         }
         if line.mark.is_item() {
             if field.label == Label::Rules && !looks_url {
@@ -530,9 +527,10 @@ impl<'a> Walk<'a> {
     }
 
     fn drop_pending(&mut self, page: &mut Page, why: Option<&str>) {
+        let front = page.entries.is_empty() && self.current.is_none();
         for line in self.pending.drain(..) {
             let text = clean(&line.text);
-            let head = line.mark.is_head() || page.entries.is_empty() && title_like(&text);
+            let head = line.mark.is_head() || (front && title_like(&text) && !looks_labelled(&text));
             if let Some(why) = why.filter(|_| !head && !super::dates::is_date_line(&text)) {
                 page.notes.push((line.no, format!("{why}: {}", quote(&text))));
             }
@@ -578,7 +576,7 @@ impl<'a> Walk<'a> {
             }
             _ => false,
         });
-        if !used {
+        if !used && !(line.mark.is_item() && labels::begins(&part)) {
             return;
         }
         page.notes.push((line.no, format!("the page ends in the middle of a label: {}", quote(&line.text))));
@@ -602,6 +600,14 @@ impl<'a> Walk<'a> {
             current.cut = true;
         }
     }
+}
+
+/// True when a line of data may end here without going on in the next.
+fn ends_item(value: &str) -> bool {
+    let balanced = value.matches(['(', '（']).count() == value.matches([')', '）']).count();
+    balanced
+        && !value.ends_with([',', '，', '、', '/', '-', '&', ':', '：'])
+        && ![" and", " or", " of", " the"].iter().any(|word| value.ends_with(word))
 }
 
 /// A long address that was broken over two lines.

@@ -20,6 +20,8 @@ mod address;
 mod assemble;
 mod block;
 mod code;
+mod columns;
+mod cut;
 mod dates;
 mod decode;
 mod fields;
@@ -33,6 +35,7 @@ mod share;
 mod suggest;
 mod table;
 mod text;
+mod titles;
 mod words;
 
 use serde::{Deserialize, Serialize};
