@@ -1,14 +1,17 @@
-//! Compares two pages (`review A B`) or checks one (`review A`), as JSON.
+//! Checks one publisher's page, or compares two, and writes the findings as JSON:
+//! `cargo run -p accord-statement --example review -- old.html new.html`
+
+use std::io::Write;
+
+use accord_statement::{diff::diff_imported, import, lint::lint_imported};
+
 fn main() -> std::io::Result<()> {
-    let pages: Vec<_> = std::env::args_os().skip(1).map(std::fs::read).collect::<Result<_, _>>()?;
-    let text = match pages.as_slice() {
-        [a, b] => serde_json::to_string(&accord_statement::diff::diff_imported(
-            &accord_statement::import(a),
-            &accord_statement::import(b),
-        ))?,
-        [a] => serde_json::to_string(&accord_statement::lint::lint_imported(&accord_statement::import(a)))?,
-        _ => String::new(),
-    };
-    println!("{text}");
-    Ok(())
+    let pages: Vec<Vec<u8>> = std::env::args_os().skip(1).map(std::fs::read).collect::<Result<_, _>>()?;
+    let mut out = std::io::stdout().lock();
+    match pages.as_slice() {
+        [page] => serde_json::to_writer(&mut out, &lint_imported(&import(page)))?,
+        [old, new] => serde_json::to_writer(&mut out, &diff_imported(&import(old), &import(new)))?,
+        _ => return Err(std::io::Error::other("name one page to check, or two to compare")),
+    }
+    out.write_all(b"\n")
 }

@@ -28,7 +28,12 @@ pub(crate) fn tokens_of(line: Line, out: &mut Vec<Token>) {
 
 /// A label that was broken over two lines is put together again.
 fn with_label_above(line: Line, out: &mut Vec<Token>) -> Line {
-    let Some(Token::Text(above)) = out.last() else { return line };
+    let above = match out.last() {
+        Some(Token::Text(above)) => above,
+        // The first half is a label by itself.
+        Some(Token::Field(Field { bare: Some(above), .. })) => above,
+        _ => return line,
+    };
     if above.no + 1 != line.no || line.blank_before || line.mark != Mark::Plain || above.text.len() > 80 {
         return line;
     }
@@ -134,6 +139,11 @@ pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
                     return Some((label, at, next + arrow));
                 }
             }
+            '?' | '？' => {
+                if let Some(label) = labels::exact(&labels::normal(left)) {
+                    return Some((label, at, next));
+                }
+            }
             super::block::LINK => return None,
             _ => {}
         }
@@ -142,7 +152,7 @@ pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
     let normal = labels::normal(text);
     // Without a colon these are as often values.
     let value = ["sdk", "product", "item", "module", "use", "sdk/app name"].contains(&normal.as_str());
-    if let Some(label) = labels::exact(&normal).filter(|_| !value) {
+    if let Some(label) = labels::exact(&normal).filter(|label| !value && *label != Label::DocTitle) {
         return Some((label, text.len(), text.len()));
     }
     glued_label(text)

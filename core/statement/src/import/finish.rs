@@ -35,6 +35,7 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
         raw.truncate(MAX_ENTRIES);
     }
     raw.retain(|entry| entry.cut || entry.fields.iter().any(|field| !clean(&field.value).is_empty()));
+    drop_strays(&mut raw, &mut warnings);
     let addresses = addresses(&raw);
     unglue(&mut raw, &addresses);
     for entry in raw.iter().filter(|entry| entry.inherited) {
@@ -65,6 +66,29 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
     ImportedStatement { title: page.title, version, version_date, language, warnings: warnings.into_list(), entries }
 }
 
+/// A lone label between entries, or in a sentence above them, is no entry.
+fn drop_strays(raw: &mut Vec<RawEntry>, warnings: &mut Warnings) {
+    let kinds = |entry: &RawEntry| {
+        let mut kinds: Vec<Label> =
+            entry.fields.iter().map(|field| field.label).filter(|label| *label != Label::Other).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds.len()
+    };
+    let usual = raw.iter().map(kinds).max().unwrap_or(0);
+    let last = raw.last().map(|entry| entry.line);
+    raw.retain(|entry| {
+        let untitled = entry.title.is_none() || entry.inherited;
+        let stray =
+            usual >= 3 && kinds(entry) < 2 && untitled && !entry.cut && !entry.tabular && Some(entry.line) != last;
+        for field in entry.fields.iter().filter(|_| stray) {
+            let text = format!("{}: {}", field.label_text, field.value);
+            warnings.line(field.line, format!("the line was not read: {}", quote(&text)));
+        }
+        !stray
+    });
+}
+
 fn name_of(entry: &ImportedEntry) -> String {
     quote(
         entry.title.as_deref().or(entry.name.as_deref()).or(entry.third_party.as_deref()).unwrap_or("without a title"),
@@ -79,6 +103,9 @@ fn version(
     warnings: &mut Warnings,
 ) -> (Option<String>, Option<String>) {
     let stated = facts.iter().find(|fact| fact.label == Label::Version && !clean(&fact.value).is_empty());
+    if let Some(fact) = stated.filter(|fact| clean(&fact.value).chars().count() > 80) {
+        warnings.line(fact.line, format!("the text behind the version was not read: {}", quote(&fact.value)));
+    }
     let short = |text: &&str| text.chars().count() <= 160;
     let lines = title.into_iter().chain(head.iter().map(|(_, text)| text.as_str())).filter(short);
     let version = match stated {
@@ -145,9 +172,9 @@ impl Reading<'_, '_> {
         let mut out = ImportedEntry { title: self.entry.title.clone(), ..ImportedEntry::default() };
         self.sharing(&mut out);
         self.data(&mut out);
-        out.third_party = self.plain(Label::ThirdParty, "third party");
-        out.purpose = self.plain(Label::Purpose, "purpose");
-        out.scenario = self.plain(Label::Scenario, "scenario");
+        out.third_party = self.plain(Label::ThirdParty);
+        out.purpose = self.plain(Label::Purpose);
+        out.scenario = self.plain(Label::Scenario);
         if let Some((line, both)) = self.joined(Label::PurposeScenario) {
             if out.purpose.is_none() || out.scenario.is_none() {
                 self.warn(line, "purpose and scenario stand under one label; both were taken from it".to_owned());
@@ -208,7 +235,7 @@ impl Reading<'_, '_> {
         (!texts.is_empty()).then(|| (line, texts.join("; ")))
     }
 
-    fn plain(&mut self, label: Label, _what: &str) -> Option<String> {
+    fn plain(&mut self, label: Label) -> Option<String> {
         self.joined(label).map(|(_, text)| text)
     }
 

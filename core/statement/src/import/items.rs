@@ -144,10 +144,7 @@ fn atoms(raw: &str) -> (Vec<Atom>, bool) {
             rule = false;
             s.cut(Joint::Start, false);
         } else if matches!(c, ';' | '；' | '\n' | '•' | '●' | '。')
-            || (matches!(c, ':' | '：')
-                && !s.text.trim().is_empty()
-                && !rest[used..].starts_with("//")
-                && !(before.is_ascii_digit() && next.is_ascii_digit()))
+            || parts_colon(c, before, &rest[used..]) && !s.text.trim().is_empty()
         {
             s.cut(Joint::Start, false);
         } else if matches!(c, ',' | '，' | '、' | '､') {
@@ -193,6 +190,12 @@ fn starts<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
         .iter()
         .copied()
         .find(|word| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// A colon between a thing and its parts; not in an address or a time.
+fn parts_colon(c: char, before: char, rest: &str) -> bool {
+    let time = before.is_ascii_digit() && rest.starts_with(|next: char| next.is_ascii_digit());
+    matches!(c, ':' | '：') && !rest.starts_with("//") && !time
 }
 
 /// `和`, `及`, `与`, `或` between two words, not inside one.

@@ -56,9 +56,26 @@ pub(crate) fn normal(text: &str) -> String {
         before_cjk = cjk;
         out.push(c);
     }
-    let out = out.replace("3rd ", "third ");
+    let out = simplified(&out.replace("3rd ", "third "));
     let trimmed = out.trim_matches(|c: char| c.is_ascii_punctuation() && c != '(' && c != ')').trim();
     trimmed.strip_suffix("(s)").unwrap_or(trimmed).to_owned()
+}
+
+/// Traditional characters and words of the labels and types, as the dictionaries have them.
+pub(crate) fn simplified(text: &str) -> String {
+    const FROM: &str =
+        "稱類資訊數據場處規則隱個連結應種鏈權圍內裝務目標機關聯獲傳輸採術欄實現時間發佈效說聲單開軟體嵌雲後臺";
+    const TO: &str =
+        "称类资讯数据场处规则隐个连结应种链权围内装务目标机关联获传输采术栏实现时间发布效说声单开软体嵌云后台";
+    if !text.chars().any(is_cjk) {
+        return text.to_owned();
+    }
+    let single: String = text
+        .chars()
+        .map(|c| FROM.chars().zip(TO.chars()).find(|(from, _)| *from == c).map_or(c, |(_, to)| to))
+        .collect();
+    let words = [("资讯", "信息"), ("资料", "数据"), ("连结", "链接"), ("程式", "程序"), ("软体", "软件")];
+    words.iter().fold(single, |text, (from, to)| text.replace(from, to))
 }
 
 pub(crate) fn is_cjk(c: char) -> bool {
@@ -162,7 +179,7 @@ pub(crate) fn begins(normal: &str) -> bool {
 
 /// A guess by key words. Only for texts that stand before a colon or on top of a column.
 pub(crate) fn guess(normal: &str, has_value: bool) -> Option<Label> {
-    if normal.contains([';', '。', ',', '，']) || normal.contains(". ") {
+    if normal.contains([';', '。', ',', '，', '•', '·', '●', '|']) || normal.contains(". ") {
         return None;
     }
     let words: Vec<&str> = normal.split([' ', '/']).collect();

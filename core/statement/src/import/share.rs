@@ -1,7 +1,10 @@
 //! How data are shared: the type of the component, its name, and the method; pages use the labels of
 //! these three for one another.
 
-use super::{block::clean, labels::is_cjk};
+use super::{
+    block::clean,
+    labels::{is_cjk, simplified},
+};
 use crate::SharingType;
 
 /// What a value of a sharing label says.
@@ -52,7 +55,7 @@ const METHOD: &[&str] = &[
 /// Whether a value names a type or a method.
 pub(crate) fn says(value: &str) -> Says {
     let (outside, inside) = brackets(value);
-    let lower = outside.to_lowercase();
+    let lower = simplified(&outside.to_lowercase());
     let method = METHOD.iter().any(|word| lower.contains(word));
     if method && !starts_with_type_word(&lower) {
         return Says::Method;
@@ -75,7 +78,7 @@ fn starts_with_type_word(lower: &str) -> bool {
 pub(crate) fn type_and_name(value: &str) -> (Option<SharingType>, Option<String>) {
     let text = clean(value);
     let (outside, inside) = brackets(&text);
-    let lower = outside.to_lowercase();
+    let lower = simplified(&outside.to_lowercase());
     if let Some(kind) = exact_type(&lower) {
         return (Some(kind), inside.filter(|name| !name.is_empty()));
     }

@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn a_link_keeps_its_address_beside_its_text() {
         let text = inline("**Rules**: [policy](https://a.b/c_(d))");
-        assert_eq!(clean(&text), "Rules : policy");
+        assert_eq!(clean(&text), "Rules: policy");
         assert_eq!(super::super::block::links(&text).collect::<Vec<_>>(), ["https://a.b/c_(d)"]);
     }
 }

@@ -9,8 +9,18 @@ use super::{
 
 /// The page's own title: stated, or the first line that reads like one and is not an entry's.
 pub(crate) fn page_title(tokens: &[Token], page: &mut Page) -> Option<String> {
-    if let Some(fact) = page.facts.iter().find(|fact| fact.label == Label::DocTitle) {
-        return Some(clean(&fact.value));
+    let named = page.facts.iter().filter(|fact| fact.label == Label::DocTitle).map(|fact| clean(&fact.value));
+    if let Some(title) = named.into_iter().find(|title| !title.is_empty()) {
+        return Some(title);
+    }
+    // The page's heading stands over all entries; where none has another title, it is none of theirs.
+    let first = page.entries.first().and_then(|entry| entry.title.clone());
+    let heading = tokens.iter().any(
+        |token| matches!(token, Token::Text(line) if line.mark == Mark::Heading(1) && Some(clean(&line.text)) == first),
+    );
+    if heading && page.entries.len() > 1 && page.entries.iter().skip(1).all(|entry| entry.inherited) {
+        page.entries.iter_mut().for_each(|entry| (entry.title, entry.inherited) = (None, false));
+        return first;
     }
     // A title with nothing below it is not an entry's.
     let alone = page.entries.len() > 1 && page.entries[0].fields.is_empty() && !page.entries[0].cut;

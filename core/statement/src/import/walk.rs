@@ -279,7 +279,8 @@ impl<'a> Walk<'a> {
         };
         let word = line.text.split(' ').next().unwrap_or_default().chars().count();
         let room = self.last_length < SHORT && self.last_length + word + 5 <= self.width;
-        let listed = field.label == Label::Data && room && parted_by_lines(&field.value);
+        let joined = ["and ", "or ", "& "].iter().any(|word| line.text.starts_with(word));
+        let listed = field.label == Label::Data && room && !joined && parted_by_lines(&field.value);
         self.last_length = line.text.chars().count();
         let joint = if field.value.is_empty() {
             ""
@@ -391,7 +392,8 @@ impl<'a> Walk<'a> {
             }
             _ => false,
         });
-        if !used && !(line.mark.is_item() && labels::begins(&part)) {
+        let listed = line.mark.is_item() && labels::begins(&part);
+        if !used && !listed {
             return;
         }
         page.notes.push((line.no, format!("the page ends in the middle of a label: {}", quote(&line.text))));
@@ -419,11 +421,13 @@ impl<'a> Walk<'a> {
 
 /// True when the lines of a value may be its items: nothing else parts them, and none goes on.
 fn parted_by_lines(value: &str) -> bool {
-    let balanced = value.matches(['(', '（']).count() == value.matches([')', '）']).count();
-    balanced
-        && !value.contains([',', '，', '、', ';', '；'])
-        && !value.ends_with(['/', '-', '&', ':', '：'])
-        && ![" and", " or", " of", " the"].iter().any(|word| value.ends_with(word))
+    let last = value.rsplit('\n').next().unwrap_or_default();
+    let balanced = || last.matches(['(', '（']).count() == last.matches([')', '）']).count();
+    last.len() < 1000
+        && balanced()
+        && !last.contains([',', '，', '、', ';', '；'])
+        && !last.ends_with(['/', '-', '&', ':', '：'])
+        && ![" and", " or", " of", " the"].iter().any(|word| last.ends_with(word))
 }
 
 /// A long address that was broken over two lines.
