@@ -5,7 +5,11 @@ mod joins;
 
 use serde::Serialize;
 
-use crate::{Document, Entry, ImportedEntry, ImportedStatement, Statement, entry::NOT_STATED, wording::open_ended};
+use crate::{
+    Document, Entry, ImportedEntry, ImportedStatement, Statement,
+    entry::NOT_STATED,
+    wording::{open_ended, vague},
+};
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -148,6 +152,15 @@ fn own_entry(index: usize, entry: &Entry, report: &mut Report) {
                     name(),
                     Some(field),
                     format!("the text in `{language}` is open-ended (“{found}”); say exactly what is meant"),
+                );
+            }
+            if let Some(found) = vague(words) {
+                report.add(
+                    Level::Warning,
+                    "vague",
+                    name(),
+                    Some(field),
+                    format!("the text in `{language}` is vague (“{found}”); say exactly what is meant"),
                 );
             }
             if words.trim().is_empty() {
@@ -316,9 +329,21 @@ fn imported_entry(index: usize, entry: &ImportedEntry, report: &mut Report) {
             report.add(level, rule, name(), Some(field), format!("open-ended wording (“{found}”): it bounds nothing"));
         }
     }
+    let texts = [
+        ("third_party", &entry.third_party, "names nobody"),
+        ("shared_data", &entry.shared_data_raw, "does not say which"),
+        ("purpose", &entry.purpose, "does not say what for"),
+        ("scenario", &entry.scenario, "does not say when"),
+        ("method", &entry.method, "does not say how"),
+    ];
+    for (field, text, what) in texts {
+        if let Some(found) = text.as_deref().and_then(vague) {
+            report.add(Level::Warning, "vague", name(), Some(field), format!("vague wording (“{found}”): it {what}"));
+        }
+    }
     for item in &entry.shared_data {
         let lower = item.item.to_lowercase();
-        let vague = [
+        let bare = [
             "information",
             "info",
             "data",
@@ -333,7 +358,7 @@ fn imported_entry(index: usize, entry: &ImportedEntry, report: &mut Report) {
             "网络信息",
         ];
         if item.detail.is_none()
-            && (vague.contains(&lower.as_str())
+            && (bare.contains(&lower.as_str())
                 || ["information", " info", " data", " parameters", "信息"].iter().any(|end| lower.ends_with(end)))
         {
             report.add(
@@ -396,6 +421,16 @@ mod tests {
         assert!(has("unbounded", "such as"));
         assert!(has("not-stated", "retention"));
         assert!(has("sensitive-not-at-use", "notifications"));
+    }
+
+    #[test]
+    fn words_that_bound_nothing_are_found_in_every_field() {
+        let page = "A\n\nThird party name: our partners\nSharing type: SDK (A SDK)\nShared data: certain device data\n\
+                    Purpose: improving your experience\nScenario: from time to time\nSharing method: SDK transfer as appropriate\n";
+        let found = lint_imported(&crate::import(page.as_bytes()));
+        for field in ["third_party", "shared_data", "purpose", "scenario", "method"] {
+            assert!(found.findings.iter().any(|f| f.rule == "vague" && f.field == Some(field)), "{field} {found:#?}");
+        }
     }
 
     #[test]

@@ -153,7 +153,9 @@ proptest! {
 /// Eight times the page may take about eight times the time: nothing grows with the square.
 #[test]
 fn long_pages_take_time_by_their_length() {
-    let hard: [fn(usize) -> String; 16] = [
+    let hard: [fn(usize) -> String; 18] = [
+        |n| format!("A\nThird party name: a\nShared data: b\n{}", "word\n".repeat(n / 4)),
+        |n| format!("Third party name: A, {}", "Type: x, ".repeat(n / 8)),
         |n| "a\n".repeat(n),
         |n| "Purpose: a\n".repeat(n / 4),
         |n| "x (".repeat(n),

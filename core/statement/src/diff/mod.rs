@@ -5,8 +5,8 @@
 //! share these, the most similar data decide. A title is never a key.
 //!
 //! A publisher's wording is read with caution: a new part in a list of purposes widens; a part that has
-//! nothing in common with the old text widens; other rewording is editorial and names the field, so that
-//! a person looks at it.
+//! nothing in common with the old text widens; what is no longer said bounds nothing and widens; other
+//! rewording is editorial and names the field, so that a person looks at it.
 
 mod words;
 
@@ -332,7 +332,9 @@ fn data(old: &ImportedEntry, new: &ImportedEntry, tally: &mut Tally) -> (Vec<Str
     if !added.is_empty() {
         tally.note("shared_data", Wording::Widened, format!("also shares {}", added.join(", ")));
     }
-    if !removed.is_empty() {
+    if new.shared_data.is_empty() && !removed.is_empty() {
+        tally.note("shared_data", Wording::Widened, unstated("shared_data", &removed.join(", ")));
+    } else if !removed.is_empty() {
         tally.note("shared_data", Wording::Narrowed, format!("no longer shares {}", removed.join(", ")));
     }
     let open = |entry: &ImportedEntry| entry.shared_data_raw.as_deref().and_then(open_ended).map(str::to_owned);
@@ -349,8 +351,7 @@ fn data(old: &ImportedEntry, new: &ImportedEntry, tally: &mut Tally) -> (Vec<Str
 fn sharing(old: &ImportedEntry, new: &ImportedEntry, tally: &mut Tally) {
     let word = |kind: Option<crate::SharingType>| kind.map_or("not known", crate::SharingType::label);
     if old.sharing_type != new.sharing_type {
-        let known = old.sharing_type.is_some() && new.sharing_type.is_some();
-        let change = if known { Wording::Widened } else { Wording::Reworded };
+        let change = if old.sharing_type.is_some() { Wording::Widened } else { Wording::Reworded };
         tally.note(
             "sharing_type",
             change,
@@ -368,18 +369,20 @@ fn text(field: &'static str, old: &Option<String>, new: &Option<String>, tally: 
             }
             tally.note(field, change, format!("{field}: “{b}” (was: “{a}”)"));
         }
-        (Some(a), None) if field == "purpose" => {
-            tally.note(field, Wording::Widened, format!("{field} is no longer stated (was: “{a}”)"));
-        }
-        (Some(a), None) => tally.note(field, Wording::Reworded, format!("{field} is no longer stated (was: “{a}”)")),
+        (Some(a), None) => tally.note(field, Wording::Widened, unstated(field, a)),
         (None, Some(b)) => tally.note(field, Wording::Reworded, format!("{field} is now stated: “{b}”")),
         (None, None) => {}
     }
 }
 
+/// What bounded an entry and is not said any more bounds nothing.
+fn unstated(field: &str, old: &str) -> String {
+    format!("{field} is no longer stated (was: “{old}”)")
+}
+
 fn method(old: &ImportedEntry, new: &ImportedEntry, tally: &mut Tally) {
     let (Some(a), Some(b)) = (&old.method, &new.method) else {
-        return plain("method", &old.method, &new.method, tally);
+        return text("method", &old.method, &new.method, tally);
     };
     let change = match words::compare(a, b) {
         Wording::Same => Wording::Same,

@@ -37,10 +37,16 @@ fn whatever_reaches_further_asks_again() {
         (("name and type", "name and type, etc."), "shared_data"),
         (("connecting to devices", "connecting to devices, and advertising"), "purpose"),
         (("discovering and connecting to devices", "statistics"), "purpose"),
+        (("discovering and connecting to devices", "discovering users"), "purpose"),
+        (("connecting to devices", "counting visits"), "purpose"),
         (("when discovering nearby devices", "when discovering nearby devices and when the screen is on"), "scenario"),
         (("SDK local acquisition", "Backend API transfer"), "method"),
         (("SDK local acquisition", "SDK native transfer"), "method"),
         (("SDK (IDM SDK)", "app (IDM SDK)"), "sharing_type"),
+        (("SDK (IDM SDK)", "plugin (IDM SDK)"), "sharing_type"),
+        (("• Shared data: device ID (OAID), IP address, TV name and type\n\n", ""), "shared_data"),
+        (("• Usage scenario: when discovering nearby devices\n\n", ""), "scenario"),
+        (("• Sharing method: SDK local acquisition\n\n", ""), "method"),
     ] {
         let found = after(&[change]);
         assert_eq!(found.change, Change::Widened, "{change:?} {found:?}");
@@ -56,6 +62,12 @@ fn less_is_narrowed_and_rewording_is_flagged() {
     assert_eq!(
         (found.change, found.changed_fields.as_slice()),
         (Change::Editorial, ["purpose"].as_slice()),
+        "{found:?}"
+    );
+    let found = after(&[("when discovering nearby devices", "while discovering devices nearby")]);
+    assert_eq!(
+        (found.change, found.changed_fields.as_slice()),
+        (Change::Editorial, ["scenario"].as_slice()),
         "{found:?}"
     );
     let found = after(&[("/all/en_US", "/new/en_US")]);

@@ -24,7 +24,8 @@ pub(super) fn party_key(text: &str) -> String {
     key(text).replace("limited", "ltd").replace("incorporated", "inc").replace("company", "co")
 }
 
-fn words(text: &str) -> Vec<String> {
+/// The words as they are said: case, spaces and punctuation left out.
+fn spoken(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut word = String::new();
     for c in text.nfkc().flat_map(char::to_lowercase) {
@@ -37,6 +38,11 @@ fn words(text: &str) -> Vec<String> {
     if !word.is_empty() {
         out.push(word);
     }
+    out
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut out = spoken(text);
     out.retain(|word| !["the", "a", "an", "your", "s"].contains(&word.as_str()));
     for word in &mut out {
         let plural = word.len() > 3
@@ -56,9 +62,9 @@ fn words(text: &str) -> Vec<String> {
 
 const SMALL: &[&str] = &[
     "for", "to", "of", "in", "on", "at", "by", "and", "or", "with", "when", "while", "during", "is", "are", "be", "in",
-    "order", "so", "that", "used", "use", "using", "you", "we", "it", "which", "this", "these", "our", "their", "und",
-    "der", "die", "das", "zum", "zur", "le", "la", "les", "de", "des", "du", "pour", "et", "el", "los", "y", "para",
-    "и", "для",
+    "order", "so", "that", "used", "use", "using", "you", "we", "it", "which", "this", "these", "them", "they", "our",
+    "their", "und", "der", "die", "das", "zum", "zur", "le", "la", "les", "de", "des", "du", "pour", "et", "el", "los",
+    "y", "para", "и", "для",
 ];
 
 const ALIKE: &[&str] = &[
@@ -77,6 +83,12 @@ const ALIKE: &[&str] = &[
     "televi tv",
     "car vehicl",
     "insert embed add",
+];
+
+/// The first of each group above that says what is done.
+const DOING: &[&str] = &[
+    "recogn", "discov", "connec", "transf", "displa", "contro", "obtain", "verif", "launch", "differ", "insert",
+    "collec", "proces", "provid", "improv", "analyz",
 ];
 
 /// The stems of the words that carry meaning; a run of Han characters is taken in pairs.
@@ -118,14 +130,20 @@ fn parts(text: &str) -> Vec<BTreeSet<String>> {
         .collect()
 }
 
+/// True when a part is about things that the old text does not name, whatever is done to them.
+fn is_new(part: &BTreeSet<String>, old: &BTreeSet<String>) -> bool {
+    let mut things = part.iter().filter(|stem| !DOING.contains(&stem.as_str())).peekable();
+    things.peek().is_some() && things.all(|thing| !old.contains(thing))
+}
+
 /// Compares a purpose, scenario or method with its older form.
 pub(super) fn compare(old: &str, new: &str) -> Wording {
-    if key(old) == key(new) {
+    if spoken(old) == spoken(new) {
         return Wording::Same;
     }
     let (a, b) = (stems(old), stems(new));
     if a == b {
-        return if sorted(old) == sorted(new) { Wording::Same } else { Wording::Reworded };
+        return Wording::Reworded;
     }
     let wider = b.difference(&a).any(|stem| WIDER.contains(&stem.as_str()))
         || WIDER_CJK.iter().any(|word| new.contains(word) && !old.contains(word));
@@ -138,26 +156,17 @@ pub(super) fn compare(old: &str, new: &str) -> Wording {
         others.iter().any(|other| other == part) || known * 2 >= part.len()
     };
     let kept = before.iter().filter(|part| met(part, &after, &b)).count();
-    let fresh = after.iter().filter(|part| !met(part, &before, &a)).count();
-    let in_common = a.intersection(&b).count();
-    if in_common == 0 {
-        return Wording::Widened;
-    }
-    // A new part beside all the old ones is one more purpose; a changed part is a rewording.
-    if fresh > 0 && (after.len() > before.len() || fresh > before.len() - kept.min(before.len())) {
+    let fresh: Vec<_> = after.iter().filter(|part| !met(part, &before, &a) || is_new(part, &a)).collect();
+    // A new part beside all the old ones is one more purpose; so is one about something else altogether.
+    // A changed part is a rewording.
+    let more = after.len() > before.len() || fresh.len() > before.len() - kept.min(before.len());
+    if a.is_disjoint(&b) || !fresh.is_empty() && (more || fresh.iter().any(|part| is_new(part, &a))) {
         return Wording::Widened;
     }
     if b.is_subset(&a) && after.len() < before.len() {
         return Wording::Narrowed;
     }
     Wording::Reworded
-}
-
-fn sorted(text: &str) -> Vec<String> {
-    let mut words = words(text);
-    words.retain(|word| !SMALL.contains(&word.as_str()));
-    words.sort();
-    words
 }
 
 /// How far a sharing method carries data: 0 unknown, 1 taken on the device, 2 handed over, 3 to servers.

@@ -6,6 +6,7 @@ use super::{
     assemble::RawEntry,
     block::{clean, links},
     labels::{self, Label},
+    titles::title_like,
 };
 
 /// A title that is glued behind the link of the entry before goes where it belongs.
@@ -14,13 +15,19 @@ pub(crate) fn unglue(raw: &mut [RawEntry], addresses: &HashMap<String, usize>) {
         if raw[at].title.is_some() && !raw[at].inherited {
             continue;
         }
+        let line = raw[at].line;
         let Some(field) = raw[at - 1].fields.iter_mut().rev().find(|field| field.label == Label::Rules) else {
             continue;
         };
         let Some((address, behind)) = address_in(&field.value) else { continue };
-        let Some((known, rest)) = glued(addresses, &address) else { continue };
-        field.value = known;
-        raw[at].title = Some(format!("{rest} {behind}").trim().to_owned());
+        let (address, title) = match glued(addresses, &address) {
+            Some((known, rest)) => (known, format!("{rest} {behind}").trim().to_owned()),
+            // Page and entries in one paragraph.
+            None if field.line == line && title_like(&behind) => (address, behind),
+            None => continue,
+        };
+        field.value = address;
+        raw[at].title = Some(title);
         raw[at].inherited = false;
     }
 }
@@ -44,9 +51,10 @@ pub(crate) fn address_in(value: &str) -> Option<(String, String)> {
         return Some((link.trim().to_owned(), String::new()));
     }
     let text = clean(value);
+    let lower = text.to_ascii_lowercase();
     let start = ["https://", "http://", "www."]
         .iter()
-        .filter_map(|scheme| text.find(scheme))
+        .filter_map(|scheme| lower.find(scheme))
         .min()
         .or_else(|| bare_host(&text))?;
     let rest = &text[start..];

@@ -1,15 +1,14 @@
-//! Groups the labelled values of a page into entries: where an entry begins, which line is its title,
-//! which line goes on with the value above it.
-
-use std::collections::HashMap;
+//! A page as labelled values: which reader takes it, and which lines are labels after all or are none.
 
 use super::{
     block::{Block, Line, Mark, Record, clean},
     code,
-    fields::tokens_of,
+    fields::{is_address, looks_labelled, tokens_of},
     html,
     labels::{self, Label},
     prose, quote, table, text,
+    titles::page_title,
+    walk::Walk,
 };
 
 /// A page as labelled texts; the values are not read yet.
@@ -118,8 +117,10 @@ impl Page {
     fn record(&mut self, record: Record) -> RawEntry {
         let mut entry = RawEntry { line: record.no, cut: record.cut, ..RawEntry::default() };
         let listed = record.pairs.iter().any(|(key, _, _)| labels::is_list_key(key));
+        let worded = record.pairs.iter().any(|(key, value, _)| key == "sharing_type_raw" && !value.is_empty());
         for (key, value, line) in record.pairs {
             match labels::key(&key) {
+                Some(Label::Type) if worded && key == "sharing_type" => {}
                 Some(Label::Data) if listed && labels::is_category_key(&key) => {
                     self.notes.push((
                         line,
@@ -144,43 +145,13 @@ impl Page {
             }
         }
         unlabel(&mut tokens);
+        label_links(&mut tokens);
         let walk = Walk::new(&tokens);
         walk.run(self);
         if self.entries.is_empty() {
             prose::read(&tokens, self);
         }
-        self.page_title(&tokens);
-    }
-
-    /// The first line of the page that reads like a title and is not an entry's.
-    fn page_title(&mut self, tokens: &[Token]) {
-        let first_entry = self.entries.first().map_or(usize::MAX, |entry| entry.line);
-        let stated = self.facts.iter().find(|fact| fact.label == Label::DocTitle);
-        if let Some(fact) = stated {
-            self.title = Some(clean(&fact.value));
-            return;
-        }
-        let mut best: Option<(&Line, String)> = None;
-        for token in tokens {
-            let Token::Text(line) = token else { continue };
-            if line.no >= first_entry && !(line.mark == Mark::Heading(1) && best.is_none() && line.no == first_entry) {
-                break;
-            }
-            let text = clean(&line.text);
-            let entry_title = self.entries.first().and_then(|entry| entry.title.as_deref()) == Some(&text);
-            let dated = super::dates::is_date_line(&text) && !is_page_title(&text);
-            if entry_title || !title_like(&text) || dated {
-                continue;
-            }
-            let better = match &best {
-                None => true,
-                Some((before, _)) => line.mark.is_head() && !before.mark.is_head(),
-            };
-            if better {
-                best = Some((line, text));
-            }
-        }
-        self.title = best.map(|(_, text)| text);
+        self.title = page_title(&tokens, self);
     }
 }
 
@@ -204,415 +175,24 @@ fn unlabel(tokens: &mut [Token]) {
     }
 }
 
-/// Words that a page's own title has and an entry's has not.
-pub(crate) fn is_page_title(text: &str) -> bool {
-    let text = text.to_lowercase();
-    [
-        "statement",
-        "policy",
-        "sharing list",
-        "list of third",
-        "third party list",
-        "声明",
-        "清单",
-        "目录",
-        "政策",
-        "erklärung",
-        "déclaration",
-        "declaración",
-        "заявлен",
-        "политик",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-}
-
-/// Short, and no sentence.
-pub(crate) fn title_like(text: &str) -> bool {
-    let chars = text.chars().count();
-    let words = text.split_whitespace().count();
-    let company = ["Inc.", "Ltd.", "Co.", "Corp.", "LLC."].iter().any(|end| text.ends_with(end)) && words <= 8;
-    let ends = text.ends_with(['.', '。', ';', '；', '!', '！', ',', '，', '、']) && !company;
-    (1..=120).contains(&chars) && words <= 16 && !ends && !text.contains("://") && text.chars().any(char::is_alphabetic)
-}
-
-/// The most lines in front of the first entry that are searched for a version or a date.
-const MAX_HEAD: usize = 200;
-
-/// The most labelled values that one entry takes.
-const MAX_FIELDS: usize = 100;
-
-/// One walk over the tokens of a page.
-struct Walk<'a> {
-    tokens: &'a [Token],
-    /// For each token, the next one that is no line.
-    next: Vec<usize>,
-    rank: HashMap<Label, usize>,
-    opening: Option<Label>,
-    current: Option<RawEntry>,
-    last: Option<(usize, Mark)>,
-    pending: Vec<Line>,
-}
-
-/// The type and the method share their labels, so they count as one.
-fn group(label: Label) -> Label {
-    match label {
-        Label::Type | Label::Method | Label::Share => Label::Share,
-        Label::Site => Label::Rules,
-        label => label,
+/// An address behind a label that nobody knows, inside an entry, links the rules.
+fn label_links(tokens: &mut [Token]) {
+    for at in 1..tokens.len() {
+        let Token::Field(above) = &tokens[at - 1] else { continue };
+        let Token::Text(line) = &tokens[at] else { continue };
+        let taken = !belongs(above.raw.label) || matches!(above.raw.label, Label::Rules | Label::Site);
+        let Some((left, right)) = line.text.split_once([':', '：']).filter(|_| !taken) else { continue };
+        let value = clean(right);
+        if !looks_labelled(&line.text) || !is_address(&value) {
+            continue;
+        }
+        let raw =
+            RawField { label: Label::Rules, label_text: clean(left), value: right.trim().to_owned(), line: line.no };
+        tokens[at] = Token::Field(Field { raw, indent: line.indent, mark: line.mark, bare: None });
     }
 }
 
-fn belongs(label: Label) -> bool {
+/// False for what is said of the page, not of an entry.
+pub(crate) fn belongs(label: Label) -> bool {
     !matches!(label, Label::Version | Label::Date | Label::DocTitle)
-}
-
-impl<'a> Walk<'a> {
-    fn new(tokens: &'a [Token]) -> Self {
-        let mut rank = HashMap::new();
-        let mut opens: Vec<(Label, usize)> = Vec::new();
-        let mut titled = true;
-        let mut awaits_value = false;
-        for token in tokens {
-            let field = match token {
-                Token::Field(field) => &field.raw,
-                Token::Text(line) => {
-                    titled = !awaits_value
-                        && (line.mark.is_head() || line.mark != Mark::Bullet && title_like(&clean(&line.text)));
-                    awaits_value = false;
-                    continue;
-                }
-                Token::Entries(_) => continue,
-            };
-            awaits_value = field.value.is_empty();
-            let label = field.label;
-            if !belongs(label) || label == Label::Other {
-                continue;
-            }
-            let next = rank.len();
-            rank.entry(label).or_insert(next);
-            if std::mem::take(&mut titled) {
-                match opens.iter_mut().find(|(open, _)| *open == label) {
-                    Some((_, count)) => *count += 1,
-                    None => opens.push((label, 1)),
-                }
-            }
-        }
-        let most = opens.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        let opening = opens.iter().find(|(_, count)| *count == most).map(|(label, _)| *label);
-        let mut next = vec![tokens.len(); tokens.len()];
-        for at in (0..tokens.len()).rev() {
-            let below = next.get(at + 1).copied().unwrap_or(tokens.len());
-            next[at] = if matches!(tokens[at], Token::Text(_)) { below } else { at };
-        }
-        Self { tokens, next, rank, opening, current: None, last: None, pending: Vec::new() }
-    }
-
-    fn run(mut self, page: &mut Page) {
-        for at in 0..self.tokens.len() {
-            match &self.tokens[at] {
-                Token::Field(field) => self.field(at, field, page),
-                Token::Text(line) => self.line(at, line, page),
-                Token::Entries(entries) => self.entries(entries, page),
-            }
-        }
-        self.end(page);
-    }
-
-    fn entries(&mut self, entries: &[RawEntry], page: &mut Page) {
-        let title = self.pending.iter().rev().find(|line| line.mark.is_head()).or(self.pending.last());
-        let text = title.map(|line| clean(&line.text)).filter(|text| title_like(text) && !is_page_title(text));
-        let only_heading = page.entries.is_empty() && self.current.is_none() && self.pending.len() == 1;
-        let text = text.filter(|_| !only_heading || !matches!(self.pending[0].mark, Mark::Heading(1)));
-        self.close(page);
-        self.drop_pending(page, None);
-        for entry in entries {
-            let mut entry = entry.clone();
-            entry.title = entry.title.or_else(|| text.clone());
-            page.entries.push(entry);
-        }
-    }
-
-    fn filled(&self, label: Label) -> bool {
-        let Some(current) = &self.current else { return false };
-        let label = group(label);
-        let count = current.fields.iter().filter(|field| group(field.label) == label).count();
-        count >= if label == Label::Share { 2 } else { 1 }
-    }
-
-    fn rank(&self, label: Label) -> usize {
-        self.rank.get(&label).copied().unwrap_or(usize::MAX)
-    }
-
-    fn kinds(&self) -> usize {
-        let Some(current) = &self.current else { return 0 };
-        let mut kinds: Vec<Label> = current.fields.iter().map(|field| group(field.label)).collect();
-        kinds.sort();
-        kinds.dedup();
-        kinds.len()
-    }
-
-    fn last_label(&self) -> Option<Label> {
-        self.current.as_ref()?.fields.last().map(|field| field.label)
-    }
-
-    /// True when this field cannot belong to the running entry.
-    fn repeats(&self, at: usize, field: &Field) -> bool {
-        let label = field.raw.label;
-        if label == Label::Other || !belongs(label) || self.current.is_none() {
-            return false;
-        }
-        if !self.filled(label) {
-            return false;
-        }
-        if Some(label) == self.opening {
-            return self.kinds() >= 2;
-        }
-        if self.last_label().map(group) == Some(group(label)) {
-            return false;
-        }
-        match self.tokens.get(at + 1) {
-            Some(Token::Field(next)) => {
-                group(next.raw.label) != group(label)
-                    && belongs(next.raw.label)
-                    && self.filled(next.raw.label)
-                    && Some(next.raw.label) != self.opening
-            }
-            _ => false,
-        }
-    }
-
-    /// True when this field, after a line without a label, is the start of the next entry.
-    fn begins(&self, at: usize, field: &Field) -> bool {
-        let label = field.raw.label;
-        if label == Label::Other || !belongs(label) {
-            return false;
-        }
-        self.current.is_none()
-            || Some(label) == self.opening
-            || self.filled(label)
-            || self.repeats(at, field)
-            || self.last_label().is_some_and(|last| self.rank(label) < self.rank(last) && last != Label::Other)
-    }
-
-    fn field(&mut self, at: usize, field: &Field, page: &mut Page) {
-        if !belongs(field.raw.label) {
-            page.facts.push(field.raw.clone());
-            return;
-        }
-        if field.raw.label == Label::Title {
-            let outer = self.pending.iter().any(|line| line.mark.is_head());
-            self.close(page);
-            let first = page.entries.is_empty();
-            self.drop_pending(page, if first || outer { None } else { Some("the line stands outside of any entry") });
-            let title = Some(clean(&field.raw.value)).filter(|text| !text.is_empty());
-            self.current = Some(RawEntry { title, line: field.raw.line, ..RawEntry::default() });
-            self.last = Some((field.indent, field.mark));
-            return;
-        }
-        let head = self.pending.iter().rposition(|line| line.mark.is_head()).filter(|at| {
-            // The page's own heading gives way to a plain title below it.
-            let first = page.entries.is_empty() && self.pending[*at].mark == Mark::Heading(1);
-            let plain = |line: &Line| title_like(&clean(&line.text)) && !super::dates::is_date_line(&clean(&line.text));
-            !(first && self.pending[at + 1..].iter().any(plain))
-        });
-        let begins = self.begins(at, field);
-        let title = head.or_else(|| {
-            if begins { self.pending.iter().rposition(|line| title_like(clean(&line.text).as_str())) } else { None }
-        });
-        let new = match title {
-            Some(_) => true,
-            None if !self.pending.is_empty() && begins => true,
-            None => {
-                self.current.as_ref().is_none_or(|entry| entry.fields.len() >= MAX_FIELDS) || self.repeats(at, field)
-            }
-        };
-        if new {
-            let before = self.current.as_ref().and_then(|entry| entry.title.clone());
-            let continued = self.current.is_some();
-            let text = title.map(|index| clean(&self.pending.remove(index).text));
-            self.close(page);
-            let intro = page.entries.is_empty();
-            let why = if intro {
-                "the text before the first entry is not part of any entry"
-            } else {
-                "the line was not read"
-            };
-            self.drop_pending(page, Some(why));
-            let text = text.map(|text| text.trim_end_matches([':', '：']).trim().to_owned());
-            let lone = page.entries.is_empty() && text.as_deref().is_some_and(is_page_title);
-            let mut entry = RawEntry {
-                line: field.raw.line,
-                title: text.filter(|text| !lone && !text.is_empty()),
-                ..RawEntry::default()
-            };
-            if entry.title.is_none() && continued && before.is_some() {
-                entry.title = before;
-                entry.inherited = true;
-            }
-            self.current = Some(entry);
-        } else {
-            self.drop_pending(page, Some("the line was not read"));
-        }
-        self.last = Some((field.indent, field.mark));
-        if let Some(current) = &mut self.current {
-            current.fields.push(field.raw.clone());
-        }
-    }
-
-    fn line(&mut self, at: usize, line: &Line, page: &mut Page) {
-        if page.entries.is_empty() && self.current.is_none() && page.head.len() < MAX_HEAD {
-            page.head.push((line.no, clean(&line.text)));
-        }
-        if self.current.is_none() || line.mark.is_head() || !self.pending.is_empty() || !self.goes_on(at, line) {
-            self.pending.push(line.clone());
-            return;
-        }
-        let Some(field) = self.current.as_mut().and_then(|entry| entry.fields.last_mut()) else {
-            self.pending.push(line.clone());
-            return;
-        };
-        let joint = if field.value.is_empty() {
-            ""
-        } else if line.mark.is_item() {
-            "\n"
-        } else if wrapped_url(field, line) {
-            ""
-        } else {
-            " "
-        };
-        field.value.push_str(joint);
-        field.value.push_str(&line.text);
-    }
-
-    /// True when the line belongs to the value above it.
-    fn goes_on(&self, at: usize, line: &Line) -> bool {
-        let Some(field) = self.current.as_ref().and_then(|entry| entry.fields.last()) else { return false };
-        let (indent, mark) = self.last.unwrap_or((0, Mark::Plain));
-        let text = clean(&line.text);
-        let run = self.next[at] - at;
-        let next = match self.tokens.get(at + run) {
-            Some(Token::Field(field)) => Some((at + run, field)),
-            _ => None,
-        };
-        let title_next = run == 1 && title_like(&text) && next.is_some_and(|(at, field)| self.begins(at, field));
-        let looks_url = text.contains("://") || text.starts_with("www.");
-        if field.value.is_empty() {
-            let fits = field.label != Label::Rules || looks_url;
-            return !title_next || (fits && !line.blank_before) || (field.label == Label::Rules && looks_url);
-        }
-        if line.mark.is_item() {
-            if field.label == Label::Rules && !looks_url {
-                return false;
-            }
-            let nested = line.indent > indent || !mark.is_item() || field.value.ends_with([':', '：']);
-            return nested && !(title_next && (line.mark == Mark::Number || line.blank_before));
-        }
-        if title_next || (run > 1 && title_like(&text) && line.blank_before) {
-            return false;
-        }
-        if field.label == Label::Rules {
-            return wrapped_url(field, line);
-        }
-        let open = field.value.len() < 4096
-            && field.value.matches(['(', '（']).count() > field.value.matches([')', '）']).count();
-        (line.indent > indent && mark.is_item())
-            || !line.blank_before
-            || (open && !title_like(&text))
-            || field.value.ends_with([',', '、', '，'])
-    }
-
-    fn close(&mut self, page: &mut Page) {
-        if let Some(entry) = self.current.take() {
-            page.entries.push(entry);
-        }
-        self.last = None;
-    }
-
-    fn drop_pending(&mut self, page: &mut Page, why: Option<&str>) {
-        for line in self.pending.drain(..) {
-            let text = clean(&line.text);
-            let head = line.mark.is_head() || page.entries.is_empty() && title_like(&text);
-            if let Some(why) = why.filter(|_| !head && !super::dates::is_date_line(&text)) {
-                page.notes.push((line.no, format!("{why}: {}", quote(&text))));
-            }
-        }
-    }
-
-    fn end(mut self, page: &mut Page) {
-        self.cut_label(page);
-        let lone = self.pending.last().filter(|_| self.pending.len() == 1).cloned();
-        let started = self.current.is_some() || !page.entries.is_empty();
-        self.close(page);
-        if let Some(line) = lone.filter(|_| started) {
-            let text = clean(&line.text);
-            let titled = page.entries.iter().filter(|entry| entry.title.is_some()).count() * 2 > page.entries.len();
-            let sober = !text.contains(['©', '@']) && text.split_whitespace().count() <= 10;
-            if titled
-                && title_like(&text)
-                && sober
-                && line.mark != Mark::Bullet
-                && (line.blank_before || line.mark.is_head())
-            {
-                page.notes.push((line.no, format!("the page ends after the title {}", quote(&text))));
-                page.entries.push(RawEntry { title: Some(text), line: line.no, cut: true, ..RawEntry::default() });
-                self.pending.clear();
-            }
-        }
-        if started {
-            self.drop_pending(page, Some("the line was not read"));
-        }
-    }
-
-    /// The page ends in the middle of a label.
-    fn cut_label(&mut self, page: &mut Page) {
-        let Some(Token::Text(line)) = self.tokens.last() else { return };
-        let part = labels::normal(&line.text);
-        if part.is_empty() {
-            return;
-        }
-        let used = self.tokens.iter().any(|token| match token {
-            Token::Field(field) => {
-                let whole = labels::normal(&field.raw.label_text);
-                whole.len() > part.len() && whole.starts_with(&part)
-            }
-            _ => false,
-        });
-        if !used {
-            return;
-        }
-        page.notes.push((line.no, format!("the page ends in the middle of a label: {}", quote(&line.text))));
-        if self.pending.last().is_some_and(|last| last.no == line.no) {
-            self.pending.pop();
-            if self.pending.len() == 1 && title_like(&clean(&self.pending[0].text)) {
-                let title = self.pending.pop().map(|line| (clean(&line.text), line.no));
-                self.close(page);
-                if let Some((title, line)) = title {
-                    self.current = Some(RawEntry { title: Some(title), line, ..RawEntry::default() });
-                }
-            }
-        } else if let Some(field) = self.current.as_mut().and_then(|entry| entry.fields.last_mut()) {
-            let cut = field.value.len().saturating_sub(line.text.len());
-            if field.value.is_char_boundary(cut) && field.value[cut..] == line.text {
-                field.value.truncate(cut);
-                field.value.truncate(field.value.trim_end().len());
-            }
-        }
-        if let Some(current) = &mut self.current {
-            current.cut = true;
-        }
-    }
-}
-
-/// A long address that was broken over two lines.
-fn wrapped_url(field: &RawField, line: &Line) -> bool {
-    let text = line.text.trim();
-    let plain = !text.contains(char::is_whitespace) && text.is_ascii();
-    plain
-        && field.label == Label::Rules
-        && field.value.contains("://")
-        && !line.blank_before
-        && (field.value.ends_with(['/', '?', '&', '=', '-', '_', '%'])
-            || text.contains(['/', '=', '&', '?', '%'])
-            || text.ends_with(".html"))
 }

@@ -69,21 +69,23 @@ pub(crate) struct Record {
 /// Text as people read it: no markers, no addresses of links, single spaces.
 pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut space = false;
-    let mut link = false;
+    let (mut space, mut soft, mut link) = (false, false, false);
     for c in text.chars() {
         match c {
             LINK => link = true,
             LINK_END => link = false,
             _ if link => {}
-            SOFT => space = true,
+            SOFT => soft = true,
             c if c.is_whitespace() => space = true,
             c if is_invisible(c) => {}
             c => {
-                if space && !out.is_empty() {
+                // Emphasis alone makes no space inside of brackets or before a stop.
+                let tight =
+                    out.ends_with(['(', '（', '[', '“']) || matches!(c, ')' | '）' | ']' | '”' | ',' | '.' | ';' | ':');
+                if (space || soft && !tight) && !out.is_empty() {
                     out.push(' ');
                 }
-                space = false;
+                (space, soft) = (false, false);
                 out.push(c);
             }
         }

@@ -229,7 +229,16 @@ impl Reader {
             let done = frame.object == object;
             let value = if frame.object {
                 if is_record(&frame, cut) {
-                    self.source.records.push(flatten(frame, cut));
+                    let mut record = flatten(frame, cut);
+                    // `{"Casting": {…}, "Search": {…}}`: the key tells what the entry is about.
+                    let titled = record.pairs.iter().any(|(key, _, _)| labels::key(key) == Some(Label::Title));
+                    let key = self.stack.last().and_then(|above| above.key.clone());
+                    if let Some((key, line)) =
+                        key.filter(|(key, _)| !titled && labels::key(key).is_none() && !is_container(key))
+                    {
+                        record.pairs.push(("title".to_owned(), key, line));
+                    }
+                    self.source.records.push(record);
                     None
                 } else {
                     self.note_meta(&frame);
@@ -281,6 +290,12 @@ fn is_record(frame: &Frame, cut: bool) -> bool {
             || (kinds.len() >= 2 && kinds.contains(&Label::Data))
             || (cut && kinds.len() >= 2)
             || kinds.len() == 3)
+}
+
+/// Keys that say that something is listed, not what.
+fn is_container(key: &str) -> bool {
+    ["entries", "entry", "items", "list", "records", "record", "result", "results", "sharing", "rows", "children"]
+        .contains(&key.to_lowercase().as_str())
 }
 
 fn flatten(frame: Frame, cut: bool) -> Record {

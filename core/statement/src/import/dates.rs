@@ -53,6 +53,38 @@ pub(crate) fn version_token(text: &str) -> Option<&str> {
     })
 }
 
+/// The version that a line names: `v2.1`, or what follows the word.
+pub(crate) fn version_in(text: &str) -> Option<&str> {
+    if let Some(token) = version_token(text).filter(|token| token.starts_with(['v', 'V'])) {
+        return Some(token);
+    }
+    let mut words =
+        text.split(|c: char| c.is_whitespace() || "(（)）,，:：;；".contains(c)).filter(|word| !word.is_empty());
+    words.find(|word| {
+        ["version", "fassung", "versión", "versione", "versão", "版本"].contains(&word.to_lowercase().as_str())
+    })?;
+    let word = words.next()?.trim_end_matches(['.', '。']);
+    word.starts_with(|c: char| c.is_ascii_digit()).then_some(word)
+}
+
+/// The version at the head of a value; a date in words is taken whole.
+pub(crate) fn version_of(value: &str) -> String {
+    let first = value.split([' ', '(', '（', ',', '，', ';']).next().unwrap_or(value).trim_end_matches(['.', '。']);
+    let three = value.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    let worded = find(first, "").is_none() && month_within(&three) && find(&three, "").is_some();
+    if worded { three.trim_end_matches([',', '.', ';', ')']).to_owned() } else { first.to_owned() }
+}
+
+fn month_within(text: &str) -> bool {
+    text.split_whitespace().take(2).any(|word| month(word).is_some())
+}
+
+/// True when a version has eight digits that begin like a year.
+pub(crate) fn looks_dated(version: &str) -> bool {
+    let mut runs = version.split(|c: char| !c.is_ascii_digit());
+    runs.any(|run| run.len() == 8 && (run.starts_with("19") || run.starts_with("20")))
+}
+
 /// The date inside a version: `v20250508`, `2025.05.08`.
 pub(crate) fn of_version(version: &str) -> Option<Date> {
     let digits: String = version.chars().filter(char::is_ascii_digit).collect();
@@ -227,5 +259,16 @@ mod tests {
         assert_eq!(of_version("v20250508"), Some(may));
         assert_eq!(of_version("2.1"), None);
         assert_eq!(version_token("Statement v20250508"), Some("v20250508"));
+        assert_eq!(version_in("Statement (Version 2025.05.08)"), Some("2025.05.08"));
+        assert_eq!(version_in("Version 3.2, effective May 8"), Some("3.2"));
+        assert_eq!(version_in("Conversion 3 of 4"), None);
+        for (value, version) in [
+            ("v20250508 (May 8)", "v20250508"),
+            ("May 8, 2025", "May 8, 2025"),
+            ("2 (8 May 2025)", "2"),
+            ("2.1, 8 May 2025", "2.1"),
+        ] {
+            assert_eq!(version_of(value), version);
+        }
     }
 }

@@ -56,7 +56,7 @@ fn utf8(bytes: &[u8], warnings: &mut Warnings) -> String {
     }
 }
 
-/// One kind of line end and of space, nothing invisible. Joiners go too: they only ever split labels.
+/// One kind of line end, space, letter and digit, nothing invisible. Joiners go too: they only ever split labels.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -70,6 +70,7 @@ fn plain(text: &str) -> String {
             '\u{2028}' | '\u{2029}' | '\u{0085}' | '\u{000C}' | '\u{000B}' => out.push('\n'),
             '\u{00A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => out.push(' '),
             '\u{1D}'..='\u{1F}' => {}
+            'Ａ'..='Ｚ' | 'ａ'..='ｚ' | '０'..='９' => out.extend(char::from_u32(u32::from(c) - 0xFEE0)),
             c if is_invisible(c) => {}
             c => out.push(c),
         }

@@ -28,7 +28,12 @@ pub(crate) fn tokens_of(line: Line, out: &mut Vec<Token>) {
 
 /// A label that was broken over two lines is put together again.
 fn with_label_above(line: Line, out: &mut Vec<Token>) -> Line {
-    let Some(Token::Text(above)) = out.last() else { return line };
+    let above = match out.last() {
+        Some(Token::Text(above)) => above,
+        // The first half is a label by itself.
+        Some(Token::Field(Field { bare: Some(above), .. })) => above,
+        _ => return line,
+    };
     if above.no + 1 != line.no || line.blank_before || line.mark != Mark::Plain || above.text.len() > 80 {
         return line;
     }
@@ -80,7 +85,19 @@ fn fields_of(line: &Line) -> Option<(Option<String>, Vec<Field>)> {
 }
 
 fn trim_value(value: &str) -> &str {
-    value.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '：' | SOFT)).trim()
+    let value = value.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '：' | SOFT)).trim();
+    let value = value.trim_end_matches([';', '；']).trim_end();
+    unquoted(value)
+}
+
+/// A value that stands in quotes as a whole.
+fn unquoted(value: &str) -> &str {
+    [('"', '"'), ('\'', '\''), ('“', '”')]
+        .iter()
+        .find_map(|(open, close)| {
+            value.strip_prefix(*open)?.strip_suffix(*close).filter(|inner| !inner.contains([*open, *close]))
+        })
+        .unwrap_or(value)
 }
 
 fn trim_joint(value: &str) -> &str {
@@ -107,16 +124,22 @@ pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
                     return None;
                 }
                 let normal = labels::normal(left);
-                let empty = clean(&text[next..]).is_empty();
-                let label = labels::exact(&normal).or_else(|| labels::guess(&normal, !empty));
-                return label.map(|label| (label, at, next));
+                let value = clean(&text[next..]);
+                let guess = || labels::guess(&normal, !value.is_empty()).map(|label| of_value(label, &value));
+                return labels::exact(&normal).or_else(guess).map(|label| (label, at, next));
             }
-            SOFT | '\t' | '|' | '=' if !clean(left).is_empty() => {
+            SOFT | '\t' | '|' | '=' if !clean(left).is_empty() && !text[next..].starts_with('>') => {
                 if let Some(label) = labels::exact(&labels::normal(left)).filter(|_| !clean(&text[next..]).is_empty()) {
                     return Some((label, at, next));
                 }
             }
-            '-' | '–' | '—' | '→' if before == ' ' && text[next..].starts_with(' ') => {
+            '-' | '–' | '—' | '→' | '=' if before == ' ' && text[next..].starts_with([' ', '>']) => {
+                let arrow = usize::from(text[next..].starts_with('>'));
+                if let Some(label) = labels::exact(&labels::normal(left)) {
+                    return Some((label, at, next + arrow));
+                }
+            }
+            '?' | '？' => {
                 if let Some(label) = labels::exact(&labels::normal(left)) {
                     return Some((label, at, next));
                 }
@@ -129,10 +152,34 @@ pub(crate) fn split_label(text: &str) -> Option<(Label, usize, usize)> {
     let normal = labels::normal(text);
     // Without a colon these are as often values.
     let value = ["sdk", "product", "item", "module", "use", "sdk/app name"].contains(&normal.as_str());
-    if let Some(label) = labels::exact(&normal).filter(|_| !value) {
+    if let Some(label) = labels::exact(&normal).filter(|label| !value && *label != Label::DocTitle) {
         return Some((label, text.len(), text.len()));
     }
     glued_label(text)
+}
+
+/// A guessed label whose value is nothing but an address links the rules.
+fn of_value(guess: Label, value: &str) -> Label {
+    let linked = matches!(guess, Label::Rules | Label::Site | Label::Other) || !is_address(value);
+    if linked { guess } else { Label::Rules }
+}
+
+/// True for an address and nothing else.
+pub(crate) fn is_address(value: &str) -> bool {
+    (value.starts_with("http://") || value.starts_with("https://") || value.starts_with("www."))
+        && !value.contains(char::is_whitespace)
+}
+
+/// A line that reads like a label and a value, whatever the label.
+pub(crate) fn looks_labelled(text: &str) -> bool {
+    let Some((left, right)) = text.split_once([':', '：']) else { return false };
+    let words = left.split_whitespace().count();
+    (1..=9).contains(&words)
+        && left.chars().count() <= 70
+        && !right.trim().is_empty()
+        && !right.starts_with("//")
+        && !left.contains(['.', ',', ';', '(', '（', '，', '、', '。', '；'])
+        && left.starts_with(|c: char| c.is_alphabetic() && !c.is_lowercase())
 }
 
 /// A long label with its value behind it and nothing between: `第三方个人信息处理规则微信支付`.
@@ -162,7 +209,9 @@ fn glued_label(text: &str) -> Option<(Label, usize, usize)> {
 /// Labels with a colon inside a line: where each begins, where its value begins, what it is, where it ends.
 fn label_spots(text: &str) -> Vec<(usize, usize, Label, usize)> {
     let mut spots: Vec<(usize, usize, Label, usize)> = Vec::new();
-    for (colon, c) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '：')).take(32) {
+    // Single words behind a comma: one or two of them are parts of a value.
+    let mut weak = Vec::new();
+    for (colon, c) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '：')).take(MAX_SPOTS) {
         let value = colon + c.len_utf8();
         if text[value..].starts_with("//") {
             continue;
@@ -193,7 +242,17 @@ fn label_spots(text: &str) -> Vec<(usize, usize, Label, usize)> {
                 best = Some((start, value, label, colon));
             }
         }
-        spots.extend(best);
+        if let Some(spot) = best {
+            let comma = text[..spot.0].trim_end().ends_with([',', '，', '、']);
+            weak.push(comma && !text[spot.0..spot.3].trim().contains(' '));
+            spots.push(spot);
+        }
     }
+    let few = weak.iter().filter(|weak| **weak).count() < 3;
+    let mut weak = weak.into_iter();
+    spots.retain(|_| !(weak.next().unwrap_or_default() && few));
     spots
 }
+
+/// The most labels that one line holds.
+const MAX_SPOTS: usize = 4096;

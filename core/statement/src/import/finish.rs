@@ -1,13 +1,14 @@
 //! Reads the values of the entries: items, types, links, versions; says what is missing, cut, doubled or
 //! open-ended.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     DataItem, ImportedEntry, ImportedStatement, MAX_ENTRIES, Warnings,
     address::{address_in, addresses, glued, unglue},
     assemble::{Page, RawEntry, RawField},
     block::{clean, links},
+    cut,
     dates::{self, Found},
     items,
     labels::Label,
@@ -34,18 +35,19 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
         raw.truncate(MAX_ENTRIES);
     }
     raw.retain(|entry| entry.cut || entry.fields.iter().any(|field| !clean(&field.value).is_empty()));
+    drop_strays(&mut raw, &mut warnings);
     let addresses = addresses(&raw);
     unglue(&mut raw, &addresses);
     for entry in raw.iter().filter(|entry| entry.inherited) {
         warnings.line(entry.line, "the entry has no title of its own; it stands under the title before".to_owned());
     }
     let last = raw.len().saturating_sub(1);
-    let cut_label = raw.last().is_some_and(|entry| entry.cut || ends_early(&raw, entry, source, &addresses));
+    let ends_early = raw.last().is_some_and(|entry| entry.cut || cut::ends_early(&raw, entry, source, &addresses));
     let mut entries: Vec<ImportedEntry> = Vec::with_capacity(raw.len());
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (at, entry) in raw.iter().enumerate() {
         let mut read = Reading { entry, addresses: &addresses, warnings: &mut warnings, items: HashSet::new() }.read();
-        read.complete = !((at == last && cut_label) || entry.cut);
+        read.complete = !((at == last && ends_early) || entry.cut);
         if !read.complete {
             warnings.line(entry.line, format!("the page ends before entry {} does", name_of(&read)));
         }
@@ -64,6 +66,29 @@ pub(crate) fn finish(source: &str, page: Page, mut warnings: Warnings) -> Import
     ImportedStatement { title: page.title, version, version_date, language, warnings: warnings.into_list(), entries }
 }
 
+/// A lone label between entries, or in a sentence above them, is no entry.
+fn drop_strays(raw: &mut Vec<RawEntry>, warnings: &mut Warnings) {
+    let kinds = |entry: &RawEntry| {
+        let mut kinds: Vec<Label> =
+            entry.fields.iter().map(|field| field.label).filter(|label| *label != Label::Other).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds.len()
+    };
+    let usual = raw.iter().map(kinds).max().unwrap_or(0);
+    let last = raw.last().map(|entry| entry.line);
+    raw.retain(|entry| {
+        let untitled = entry.title.is_none() || entry.inherited;
+        let stray =
+            usual >= 3 && kinds(entry) < 2 && untitled && !entry.cut && !entry.tabular && Some(entry.line) != last;
+        for field in entry.fields.iter().filter(|_| stray) {
+            let text = format!("{}: {}", field.label_text, field.value);
+            warnings.line(field.line, format!("the line was not read: {}", quote(&text)));
+        }
+        !stray
+    });
+}
+
 fn name_of(entry: &ImportedEntry) -> String {
     quote(
         entry.title.as_deref().or(entry.name.as_deref()).or(entry.third_party.as_deref()).unwrap_or("without a title"),
@@ -78,24 +103,20 @@ fn version(
     warnings: &mut Warnings,
 ) -> (Option<String>, Option<String>) {
     let stated = facts.iter().find(|fact| fact.label == Label::Version && !clean(&fact.value).is_empty());
-    let mut version = stated.map(|fact| {
-        let text = clean(&fact.value);
-        text.split([' ', '(', '（', ',', '，', ';']).next().unwrap_or(&text).trim_end_matches(['.', '。']).to_owned()
-    });
-    let short = |text: &str| text.chars().count() <= 160;
-    if version.is_none() {
-        let lines = title.into_iter().chain(head.iter().map(|(_, text)| text.as_str())).filter(|text| short(text));
-        let mut lines =
-            lines.filter_map(|text| dates::version_token(text).filter(|token| token.starts_with(['v', 'V'])));
-        version = lines.next().map(str::to_owned);
+    if let Some(fact) = stated.filter(|fact| clean(&fact.value).chars().count() > 80) {
+        warnings.line(fact.line, format!("the text behind the version was not read: {}", quote(&fact.value)));
     }
-    if version.is_none() {
-        let word =
-            head.iter().map(|(_, text)| text).find(|text| short(text) && text.to_lowercase().starts_with("version "));
-        version = word.and_then(|text| text.split_whitespace().nth(1)).map(str::to_owned);
-    }
+    let short = |text: &&str| text.chars().count() <= 160;
+    let lines = title.into_iter().chain(head.iter().map(|(_, text)| text.as_str())).filter(short);
+    let version = match stated {
+        Some(fact) => Some(dates::version_of(&clean(&fact.value))),
+        None => lines.filter_map(dates::version_in).next().map(str::to_owned),
+    };
     let version = version.filter(|version| !version.is_empty());
     let of_version = version.as_deref().and_then(dates::of_version);
+    if let Some(version) = version.as_deref().filter(|version| of_version.is_none() && dates::looks_dated(version)) {
+        warnings.page(format!("the version {} holds no date of the calendar", quote(version)));
+    }
     // An update date goes before the date it takes effect.
     let rank = |label: &str| {
         let label = label.to_lowercase();
@@ -115,7 +136,9 @@ fn version(
             }
         }
     }
-    for (line, text) in head.iter().filter(|(_, text)| short(text) && (dates::is_date_line(text) || text.len() <= 80)) {
+    for (line, text) in
+        head.iter().filter(|(_, text)| short(&text.as_str()) && (dates::is_date_line(text) || text.len() <= 80))
+    {
         if let Some(found) = dates::find(text, language) {
             dated.push((2 + rank(text), *line, found));
         }
@@ -131,102 +154,6 @@ fn version(
         (None, None) => None,
     };
     (version, date.map(|date| date.to_string()))
-}
-
-/// True when the last entry lacks what the others have behind its last label, or its last value is cut.
-fn ends_early(raw: &[RawEntry], last: &RawEntry, source: &str, addresses: &HashMap<String, usize>) -> bool {
-    let present = |entry: &RawEntry| -> BTreeSet<Label> {
-        entry.fields.iter().filter(|field| !clean(&field.value).is_empty()).map(kind).collect()
-    };
-    let own = present(last);
-    let Some(field) = last.fields.last() else { return true };
-    if clean(&field.value).is_empty()
-        && field.line > 0
-        && raw.iter().rev().skip(1).any(|entry| present(entry).contains(&kind(field)))
-    {
-        return true;
-    }
-    let others = &raw[..raw.len() - 1];
-    if others.is_empty() {
-        return !(own.contains(&Label::Data) || own.contains(&Label::Purpose))
-            || value_is_cut(field, source, addresses);
-    }
-    let mut order: HashMap<Label, (usize, usize)> = HashMap::new();
-    for entry in others {
-        let mut met = BTreeSet::new();
-        for (at, field) in entry.fields.iter().enumerate().filter(|(_, field)| !clean(&field.value).is_empty()) {
-            if met.insert(kind(field)) {
-                let slot = order.entry(kind(field)).or_default();
-                *slot = (slot.0 + 1, slot.1 + at);
-            }
-        }
-    }
-    let place = |label: Label| order.get(&label).map(|(count, sum)| sum * 100 / count);
-    let here = own.iter().filter_map(|label| place(*label)).max().unwrap_or(0);
-
-    let lacking = order.iter().any(|(label, (count, _))| {
-        *label != Label::Other
-            && count * 2 >= others.len()
-            && !own.contains(label)
-            && place(*label).is_some_and(|place| place > here)
-    });
-    (lacking && !last.tabular) || value_is_cut(field, source, addresses)
-}
-
-fn kind(field: &RawField) -> Label {
-    match field.label {
-        Label::Type | Label::Method | Label::Share => match share::says(&field.value) {
-            share::Says::Method => Label::Method,
-            share::Says::Type => Label::Type,
-            share::Says::Unclear => field.label,
-        },
-        Label::Site => Label::Rules,
-        Label::PurposeScenario => Label::Purpose,
-        label => label,
-    }
-}
-
-fn value_is_cut(field: &RawField, source: &str, addresses: &HashMap<String, usize>) -> bool {
-    let text = clean(&field.value);
-    let end = source.trim_end();
-    let tail: String = text.chars().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect();
-    if !end.ends_with(tail.as_str()) {
-        return false;
-    }
-    if matches!(field.label, Label::Rules | Label::Site) {
-        let Some((address, _)) = address_in(&field.value) else {
-            return "https://".starts_with(text.as_str()) && !text.is_empty();
-        };
-        let host = address.split("://").nth(1).unwrap_or(&address).split('/').next().unwrap_or_default();
-        let top = host.rsplit('.').next().unwrap_or_default();
-        let whole = host.contains('.') && top.len() >= 2;
-        let longer = addresses.keys().any(|other| {
-            other.len() > address.len()
-                && other.starts_with(&address)
-                && !address.ends_with('/')
-                && other[address.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
-        });
-        let host_cut = addresses.keys().any(|other| {
-            let other = other.split("://").nth(1).unwrap_or(other).split('/').next().unwrap_or_default();
-            other.len() > host.len() && other.starts_with(host)
-        }) && !address.trim_end_matches('/').contains(&format!("{host}/"));
-        let segment =
-            |address: &str| address.trim_end_matches('/').rsplit(['/', '=']).next().unwrap_or_default().to_owned();
-        let own = segment(&address);
-        let mut common: HashMap<String, usize> = HashMap::new();
-        for (other, count) in addresses {
-            *common.entry(segment(other)).or_default() += count;
-        }
-        let segment_cut = common
-            .iter()
-            .any(|(other, count)| *count >= 3 && other.len() > own.len() && !own.is_empty() && other.starts_with(&own));
-        return !whole || longer || host_cut || segment_cut;
-    }
-    let open = text.matches(['(', '（', '[', '【']).count() > text.matches([')', '）', ']', '】']).count();
-    let lower = text.to_lowercase();
-    open || text.ends_with([',', '，', '、', '(', '（', '…', '-'])
-        || text.ends_with("...")
-        || [" and", " or", " of", " the", " to", " with", " in", " for"].iter().any(|word| lower.ends_with(word))
 }
 
 struct Reading<'a, 'w> {
@@ -245,9 +172,9 @@ impl Reading<'_, '_> {
         let mut out = ImportedEntry { title: self.entry.title.clone(), ..ImportedEntry::default() };
         self.sharing(&mut out);
         self.data(&mut out);
-        out.third_party = self.plain(Label::ThirdParty, "third party");
-        out.purpose = self.plain(Label::Purpose, "purpose");
-        out.scenario = self.plain(Label::Scenario, "scenario");
+        out.third_party = self.plain(Label::ThirdParty);
+        out.purpose = self.plain(Label::Purpose);
+        out.scenario = self.plain(Label::Scenario);
         if let Some((line, both)) = self.joined(Label::PurposeScenario) {
             if out.purpose.is_none() || out.scenario.is_none() {
                 self.warn(line, "purpose and scenario stand under one label; both were taken from it".to_owned());
@@ -308,7 +235,7 @@ impl Reading<'_, '_> {
         (!texts.is_empty()).then(|| (line, texts.join("; ")))
     }
 
-    fn plain(&mut self, label: Label, _what: &str) -> Option<String> {
+    fn plain(&mut self, label: Label) -> Option<String> {
         self.joined(label).map(|(_, text)| text)
     }
 
@@ -361,6 +288,9 @@ impl Reading<'_, '_> {
             if found.is_none() {
                 self.warn(line, format!("the sharing type {} is not known", quote(&text)));
             }
+            if share::components(&text) > 1 {
+                self.warn(line, format!("the sharing type names more than one component: {}", quote(&text)));
+            }
             (out.sharing_type, out.name, out.sharing_type_raw) = (found, name, Some(text));
         }
         out.method = method.map(|(_, text)| text);
@@ -374,13 +304,17 @@ impl Reading<'_, '_> {
         let fields: Vec<&RawField> = self.entry.fields.iter().filter(|field| field.label == Label::Data).collect();
         let mut raws: Vec<String> = Vec::new();
         for field in &fields {
-            let lines =
-                field.value.split('\n').map(|line| super::text::marker(line.trim()).map_or(line, |(_, rest)| rest));
+            let list = field.value.contains('\n');
+            let bare = |line| super::text::marker(line).filter(|_| list).map_or(line, |(_, rest)| rest);
+            let lines = field.value.split('\n').map(|line| bare(line.trim()));
             let value = bounded(lines.map(clean).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"));
             if is_nothing(&value) || raws.contains(&value) {
                 continue;
             }
-            let (found, open) = items::items(&value);
+            // `[a, b]` as a whole.
+            let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let listed = inner.filter(|inner| !inner.contains(['[', ']'])).unwrap_or(&value);
+            let (found, open) = items::items(listed);
             if open {
                 self.warn(field.line, "a bracket in the shared data is never closed".to_owned());
             }
@@ -401,7 +335,7 @@ impl Reading<'_, '_> {
         let raw = raws.join("\n");
         let lines: Vec<&str> =
             raw.split('\n').map(|line| line.trim().trim_end_matches([';', ',', '；', '，', '、'])).collect();
-        let raw = if lines.len() > 1 { lines.join(", ") } else { raw };
+        let raw = if lines.len() > 1 { lines.join(", ").replace(":, ", ": ") } else { raw };
         out.shared_data_raw = (!raw.is_empty()).then_some(raw);
     }
 
@@ -543,7 +477,16 @@ fn is_nothing(text: &str) -> bool {
             | "无"
             | "暂无"
             | "不涉及"
+            | "none"
             | "none."
+            | "nothing"
+            | "not applicable"
+            | "keine"
+            | "entfällt"
+            | "aucun"
+            | "aucune"
+            | "ninguno"
+            | "ninguna"
             | "not stated"
             | "n.a."
             | "tbd"

@@ -93,6 +93,15 @@ pub(crate) fn read(source: &str) -> Page {
         let lines = rest[..whole].matches('\n').count();
         rest = &rest[whole..];
         let name = tag_name(tag);
+        if name == "pre" && reader.tables.is_empty() {
+            reader.line += lines;
+            let (body, used) = raw_body(rest, &name);
+            reader.flush(true);
+            reader.preformatted(body);
+            reader.line += rest[..used].matches('\n').count();
+            rest = &rest[used..];
+            continue;
+        }
         if matches!(name.as_str(), "script" | "style" | "template" | "noscript" | "svg" | "title") {
             reader.line += lines;
             let (body, used) = raw_body(rest, &name);
@@ -197,6 +206,21 @@ impl Reader {
             }
         }
         self.line += raw.matches('\n').count();
+    }
+
+    /// Text whose line ends count.
+    fn preformatted(&mut self, body: &str) {
+        let mut text = String::new();
+        for (index, part) in body.split('<').enumerate() {
+            text.push_str(if index == 0 { part } else { part.split_once('>').map_or("", |(_, rest)| rest) });
+        }
+        for mut block in super::text::blocks(&entities(&text)) {
+            match &mut block {
+                Block::Line(line) => line.no += self.line - 1,
+                Block::Table(table) => table.rows.iter_mut().for_each(|row| row.no += self.line - 1),
+            }
+            self.page.blocks.push(block);
+        }
     }
 
     fn soft(&mut self, c: char) {
@@ -504,6 +528,9 @@ fn entity(name: &str) -> Option<String> {
         "times" => "×",
         "colon" => ":",
         "comma" => ",",
+        "semi" => ";",
+        "lpar" => "(",
+        "rpar" => ")",
         "auml" => "ä",
         "ouml" => "ö",
         "uuml" => "ü",

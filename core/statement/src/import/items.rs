@@ -5,7 +5,7 @@
 use super::{
     DataItem,
     labels::is_cjk,
-    words::{ANDS, CJK_ENTITY, CJK_GENERIC, ENTITY, FRONT, GENERIC, RULES, SLASHED, SUCH, WHOLE},
+    words::{ANDS, CJK_ENTITY, CJK_GENERIC, ENTITY, FRONT, GENERIC, OWNERS, RULES, SLASHED, SUCH, WHOLE},
 };
 
 /// The most items that are read of one value.
@@ -60,7 +60,7 @@ struct Splitter {
 impl Splitter {
     fn cut(&mut self, joint: Joint, last: bool) {
         let text = tidy(&self.text);
-        let (text, and) = strip_and(&text);
+        let (text, and) = if self.atoms.is_empty() { (text, false) } else { strip_and(&text) };
         self.text.clear();
         if text.is_empty() && self.detail.is_empty() {
             // ", and": what follows is the last of the list.
@@ -133,6 +133,9 @@ fn atoms(raw: &str) -> (Vec<Atom>, bool) {
         let word_start = before.is_whitespace() || c.is_whitespace();
         if rule && !matches!(c, ';' | '；' | '\n') {
             inner.push(c);
+        } else if numbered_bracket(rest) > 0 {
+            s.cut(Joint::Start, false);
+            step = numbered_bracket(rest);
         } else if is_open(c) {
             depth = 1;
         } else if rule {
@@ -141,7 +144,7 @@ fn atoms(raw: &str) -> (Vec<Atom>, bool) {
             rule = false;
             s.cut(Joint::Start, false);
         } else if matches!(c, ';' | '；' | '\n' | '•' | '●' | '。')
-            || (matches!(c, ':' | '：') && !s.text.trim().is_empty() && !rest[used..].starts_with("//"))
+            || parts_colon(c, before, &rest[used..]) && !s.text.trim().is_empty()
         {
             s.cut(Joint::Start, false);
         } else if matches!(c, ',' | '，' | '、' | '､') {
@@ -151,7 +154,7 @@ fn atoms(raw: &str) -> (Vec<Atom>, bool) {
                 s.cut(Joint::Comma, false);
             }
         } else if c == '/' && splits_slash(raw, raw.len() - rest.len(), before, next) {
-            s.cut(Joint::Comma, false);
+            s.cut(Joint::And, false);
         } else if word_start && c.is_ascii_digit() && numbered(rest) > 0 {
             s.cut(Joint::Start, false);
             step = numbered(rest);
@@ -187,6 +190,12 @@ fn starts<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
         .iter()
         .copied()
         .find(|word| bytes.len() >= word.len() && bytes[..word.len()].eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// A colon between a thing and its parts; not in an address or a time.
+fn parts_colon(c: char, before: char, rest: &str) -> bool {
+    let time = before.is_ascii_digit() && rest.starts_with(|next: char| next.is_ascii_digit());
+    matches!(c, ':' | '：') && !rest.starts_with("//") && !time
 }
 
 /// `和`, `及`, `与`, `或` between two words, not inside one.
@@ -229,6 +238,21 @@ fn numbered(text: &str) -> usize {
     } else {
         0
     }
+}
+
+/// Length of `(2)`, `（二）` or `②` in front of an item.
+fn numbered_bracket(text: &str) -> usize {
+    let mut chars = text.chars();
+    let first = chars.next().unwrap_or(' ');
+    if ('①'..='⑳').contains(&first) || ('⑴'..='⒇').contains(&first) {
+        return first.len_utf8();
+    }
+    let inner: String = chars.take_while(|c| !is_close(*c)).take(3).collect();
+    let number = (1..=2).contains(&inner.chars().count())
+        && inner.chars().all(|c| c.is_ascii_digit() || "一二三四五六七八九十".contains(c));
+    let end = first.len_utf8() + inner.len();
+    let close = text.get(end..).and_then(|rest| rest.chars().next()).unwrap_or(' ');
+    if is_open(first) && number && is_close(close) { end + close.len_utf8() } else { 0 }
 }
 
 /// Without what belongs to the list and not to the item.
@@ -377,20 +401,32 @@ fn merge(atoms: &mut Vec<Atom>) {
     }
 }
 
+/// `type of the TV`: what stands behind the thing, joint included.
+fn owner_of(text: &str) -> Option<&str> {
+    OWNERS.iter().filter_map(|joint| text.find(joint)).min().map(|at| &text[at..])
+}
+
+/// True when an item says whose it is already: `Geräte-ID` of ` des Geräts`.
+fn names(item: &str, owner: &str) -> bool {
+    let item = item.to_lowercase();
+    let mut words = owner.split_whitespace().skip(1).filter(|word| word.chars().count() >= 4).peekable();
+    let said = |word: &str| item.contains(&word.to_lowercase().chars().take(5).collect::<String>());
+    words.peek().is_some() && words.all(said)
+}
+
 /// `A, B, and C of Y`: Y belongs to all when one of them says nothing alone.
 fn share_suffix(atoms: &mut [Atom]) {
     for at in 1..atoms.len() {
         if !atoms[at].last || atoms[at].joint == Joint::Start {
             continue;
         }
-        let Some((_, owner)) = atoms[at].text.split_once(" of ") else { continue };
-        let owner = owner.to_owned();
+        let Some(owner) = owner_of(&atoms[at].text).map(str::to_owned) else { continue };
         let mut from = at;
         while from > 0 && at - from < 30 {
             let joint = atoms[from].joint;
             let before = &atoms[from - 1];
             if joint == Joint::Start
-                || before.text.contains(" of ")
+                || owner_of(&before.text).is_some()
                 || !before.detail.is_empty()
                 || before.text.starts_with("whether")
             {
@@ -399,8 +435,8 @@ fn share_suffix(atoms: &mut [Atom]) {
             from -= 1;
         }
         if atoms[from..at].iter().any(|atom| is_generic(&atom.text)) {
-            for atom in &mut atoms[from..at] {
-                atom.text = format!("{} of {owner}", atom.text);
+            for atom in atoms[from..at].iter_mut().filter(|atom| !names(&atom.text, &owner)) {
+                atom.text.push_str(&owner);
             }
         }
     }
@@ -469,6 +505,14 @@ mod tests {
                 "device ID of wearable devices|screen shape of wearable devices|screen dimensions of wearable devices|name of wearable devices|battery level of wearable devices",
             ),
             ("IP and MAC addresses", "IP addresses|MAC addresses"),
+            ("IP/MAC address, login and logout times", "IP address|MAC address|login times|logout times"),
+            (
+                "(1) device ID; (2) IP address; ③ name and type of the TV",
+                "device ID|IP address|name of the TV|type of the TV",
+            ),
+            ("Geräte-ID, Name und Typ des Geräts", "Geräte-ID|Name des Geräts|Typ des Geräts"),
+            ("nom et type de la TV", "nom de la TV|type de la TV"),
+            ("nombre y tipo del televisor", "nombre del televisor|tipo del televisor"),
             ("device ID, IP address, name", "device ID|IP address|name"),
             ("电视名称和类型", "电视名称|电视类型"),
             ("照片和设备ID、名称、类型", "照片|设备ID|设备名称|设备类型"),

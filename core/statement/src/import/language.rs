@@ -131,14 +131,17 @@ pub(crate) fn language(text: &str, declared: Option<&str>) -> Option<String> {
         ),
     ];
     let mut counts = [0usize; 6];
+    let mut all = 0;
     for word in sample.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {
         let word = word.to_lowercase();
+        all += 1;
         for (count, (_, words)) in counts.iter_mut().zip(SMALL) {
             *count += usize::from(words.contains(&word.as_str()));
         }
     }
     let best = (0..6).rev().max_by_key(|at| counts[*at])?;
-    (counts[best] > 0).then(|| SMALL[best].0.to_owned())
+    // Of a language that is not among these, a few words fit by chance.
+    (counts[best] > 1 && counts[best] * 20 > all).then(|| SMALL[best].0.to_owned())
 }
 
 #[cfg(test)]
@@ -158,5 +161,12 @@ mod tests {
             assert_eq!(language(text, None).as_deref(), Some(tag), "{text}");
         }
         assert_eq!(language("12", None), None);
+        assert_eq!(
+            language(
+                "Oświadczenie o udostępnianiu danych. Cel użycia: wyszukiwanie urządzeń, Metoda udostępniania: lokalne pozyskiwanie danych przez komponent. Zasady przetwarzania",
+                None
+            ),
+            None
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! silently: what could not be read, or reads in two ways, is a warning with its line.
 //!
 //! The way of a page: [`decode`] bytes → [`text`], [`html`] or [`code`] turn it into blocks →
-//! [`assemble`] finds labels ([`labels`]) and groups them into entries → [`finish`] reads the values
+//! [`assemble`] finds labels ([`labels`]), [`walk`] groups them into entries → [`finish`] reads the values
 //! ([`items`], [`share`], [`dates`]).
 //!
 //! ```
@@ -20,6 +20,8 @@ mod address;
 mod assemble;
 mod block;
 mod code;
+mod columns;
+mod cut;
 mod dates;
 mod decode;
 mod fields;
@@ -33,6 +35,8 @@ mod share;
 mod suggest;
 mod table;
 mod text;
+mod titles;
+mod walk;
 mod words;
 
 use serde::{Deserialize, Serialize};

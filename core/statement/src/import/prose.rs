@@ -2,10 +2,11 @@
 //! when …". Only used where a page has no labels; what is taken from a sentence is marked as such.
 
 use super::{
-    assemble::{Page, RawEntry, RawField, Token, title_like},
+    assemble::{Page, RawEntry, RawField, Token},
     block::{Line, clean},
     labels::Label,
     quote,
+    titles::title_like,
 };
 
 struct Section<'a> {
@@ -42,6 +43,10 @@ pub(crate) fn read(tokens: &[Token], page: &mut Page) {
                 page.notes.push((line.no, format!("the line was not read: {}", quote(&line.text))));
             }
         }
+    }
+    // One title over several entries is the page's.
+    if page.entries.iter().skip(1).all(|entry| entry.title.is_none()) && page.entries.len() > 1 {
+        page.entries[0].title = None;
     }
 }
 

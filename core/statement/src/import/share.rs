@@ -1,7 +1,10 @@
 //! How data are shared: the type of the component, its name, and the method; pages use the labels of
 //! these three for one another.
 
-use super::{block::clean, labels::is_cjk};
+use super::{
+    block::clean,
+    labels::{is_cjk, simplified},
+};
 use crate::SharingType;
 
 /// What a value of a sharing label says.
@@ -52,7 +55,7 @@ const METHOD: &[&str] = &[
 /// Whether a value names a type or a method.
 pub(crate) fn says(value: &str) -> Says {
     let (outside, inside) = brackets(value);
-    let lower = outside.to_lowercase();
+    let lower = simplified(&outside.to_lowercase());
     let method = METHOD.iter().any(|word| lower.contains(word));
     if method && !starts_with_type_word(&lower) {
         return Says::Method;
@@ -75,7 +78,7 @@ fn starts_with_type_word(lower: &str) -> bool {
 pub(crate) fn type_and_name(value: &str) -> (Option<SharingType>, Option<String>) {
     let text = clean(value);
     let (outside, inside) = brackets(&text);
-    let lower = outside.to_lowercase();
+    let lower = simplified(&outside.to_lowercase());
     if let Some(kind) = exact_type(&lower) {
         return (Some(kind), inside.filter(|name| !name.is_empty()));
     }
@@ -100,6 +103,12 @@ pub(crate) fn type_and_name(value: &str) -> (Option<SharingType>, Option<String>
         kind.is_some() && inside.is_none() && (lower.ends_with("sdk") || lower.ends_with(" app")) && lower.len() > 4;
     let bare = ["an ", "a ", "the ", "via ", "through ", "by "].iter().any(|word| lower.starts_with(word));
     (kind, inside.or_else(|| (named && !bare).then_some(outside)).filter(|name| !name.is_empty()))
+}
+
+/// How many components a value names: `SDK (A), app (B)` names two.
+pub(crate) fn components(value: &str) -> usize {
+    let (items, _) = super::items::items(value);
+    items.iter().filter(|item| exact_type(&item.item.to_lowercase()).is_some()).count()
 }
 
 /// The text outside of the first top-level brackets, and the text inside.
@@ -131,7 +140,7 @@ fn brackets(value: &str) -> (String, Option<String>) {
 const TYPES: &[(SharingType, &str)] = &[
     (
         SharingType::EmbeddedSdk,
-        "embed sdk|embedded sdk|embedding sdk|embedded|embed|built-in sdk|built in sdk|integrated sdk|in-app sdk|embedded third-party sdk|embedded third party sdk|嵌入sdk|嵌入式sdk|嵌入第三方sdk|内嵌sdk|内嵌第三方sdk|内置sdk|集成sdk|sdk嵌入|嵌入|内嵌|eingebettetes sdk|eingebettete sdk|integriertes sdk|sdk intégré|sdk integre|sdk embarqué|sdk incrusté|sdk integrado|sdk incrustado|sdk embebido|sdk incorporado|sdk incorporato|встроенный sdk|встраиваемый sdk|внедренный sdk|внедрённый sdk|интегрированный sdk|埋め込みsdk|組み込みsdk|임베디드 sdk|내장 sdk",
+        "embed sdk|embedded sdk|embedding sdk|embedded|embed|built-in sdk|built in sdk|integrated sdk|in-app sdk|embedded third-party sdk|embedded third party sdk|嵌入sdk|嵌入式sdk|嵌入第三方sdk|内嵌sdk|内嵌第三方sdk|内置sdk|集成sdk|sdk嵌入|嵌入|内嵌|eingebettetes sdk|eingebettete sdk|integriertes sdk|sdk intégré|sdk integre|sdk embarqué|sdk incrusté|sdk integrado|sdk incrustado|sdk embebido|sdk incorporado|sdk incorporato|встроенный sdk|встраиваемый sdk|внедренный sdk|внедрённый sdk|интегрированный sdk|埋め込みsdk|組み込みsdk|임베디드 sdk|내장 sdk|wbudowany sdk|ingebouwde sdk|ingesloten sdk|gömülü sdk",
     ),
     (
         SharingType::Sdk,
@@ -139,26 +148,29 @@ const TYPES: &[(SharingType, &str)] = &[
     ),
     (
         SharingType::LinkedApp,
-        "linked app|link app|app link|linked application|linked third-party app|app via link|associated app|deep link|deep-linked app|redirected app|third-party link|链接应用|链接app|关联应用|关联app|跳转应用|跳转app|链接跳转|链接|跳转|外部链接|h5|h5链接|第三方链接|verknüpfte app|verlinkte app|verknuepfte app|verbundene app|application liée|application liee|appli liée|application associée|aplicación vinculada|aplicacion vinculada|app vinculada|aplicación enlazada|app enlazada|app collegata|связанное приложение|связанное прил.|приложение по ссылке|リンクアプリ|連携アプリ|연결된 앱|연동 앱",
+        "linked app|link app|app link|linked application|linked third-party app|app via link|associated app|deep link|deep-linked app|redirected app|third-party link|链接应用|链接app|关联应用|关联app|跳转应用|跳转app|链接跳转|链接|跳转|外部链接|h5|h5链接|第三方链接|verknüpfte app|verlinkte app|verknuepfte app|verbundene app|application liée|application liee|appli liée|application associée|aplicación vinculada|aplicacion vinculada|app vinculada|aplicación enlazada|app enlazada|app collegata|связанное приложение|связанное прил.|приложение по ссылке|リンクアプリ|連携アプリ|연결된 앱|연동 앱|aplicativo vinculado|app vinculado|powiązana aplikacja|połączona aplikacja|gekoppelde app|gelinkte app|bağlantılı uygulama",
     ),
     (
         SharingType::App,
-        "app|apps|an app|application|mobile app|mobile application|third-party app|third party app|client|client app|standalone app|应用|app应用|应用程序|第三方应用|第三方app|客户端|独立应用|手机应用|软件|anwendung|appli|l application|aplicación|aplicacion|app móvil|applicazione|aplicativo|приложение|прил.|アプリ|アプリケーション|앱|애플리케이션",
+        "app|apps|an app|application|mobile app|mobile application|third-party app|third party app|client|client app|standalone app|应用|app应用|应用程序|第三方应用|第三方app|客户端|独立应用|手机应用|软件|anwendung|appli|l application|aplicación|aplicacion|app móvil|applicazione|aplicativo|приложение|прил.|アプリ|アプリケーション|앱|애플리케이션|aplikacja|uygulama|aplikasi|ứng dụng",
     ),
     (
         SharingType::Service,
-        "service|services|cloud service|web service|online service|backend service|server|server side|cloud|api|api interface|interface|api service|服务|云服务|后台服务|服务端|接口|api接口|后端接口|在线服务|云端|dienst|clouddienst|cloud-dienst|webdienst|service cloud|service en ligne|servicio|servicio en la nube|servizio|serviço|сервис|служба|услуга|облачный сервис|облачная служба|サービス|クラウドサービス|서비스",
+        "service|services|cloud service|web service|online service|backend service|server|server side|cloud|api|api interface|interface|api service|服务|云服务|后台服务|服务端|接口|api接口|后端接口|在线服务|云端|dienst|clouddienst|cloud-dienst|webdienst|service cloud|service en ligne|servicio|servicio en la nube|servizio|serviço|сервис|служба|услуга|облачный сервис|облачная служба|サービス|クラウドサービス|서비스|usługa|hizmet|layanan|dịch vụ",
     ),
 ];
 
 fn exact_type(lower: &str) -> Option<SharingType> {
-    let text: String = lower.trim().trim_end_matches(['.', '。', ':', '：']).to_owned();
+    let text = lower.trim().trim_end_matches(['.', '。', ':', '：', ';']).replace(['-', '_'], " ");
     let text = text.strip_prefix("the ").unwrap_or(&text).trim();
     let squeezed: String =
         if text.chars().any(is_cjk) { text.chars().filter(|c| !c.is_whitespace()).collect() } else { text.to_owned() };
-    static INDEX: std::sync::OnceLock<std::collections::HashMap<&str, SharingType>> = std::sync::OnceLock::new();
+    static INDEX: std::sync::OnceLock<std::collections::HashMap<String, SharingType>> = std::sync::OnceLock::new();
     let index = INDEX.get_or_init(|| {
-        TYPES.iter().flat_map(|(kind, words)| words.split('|').map(move |word| (word, *kind))).collect()
+        TYPES
+            .iter()
+            .flat_map(|(kind, words)| words.split('|').map(move |word| (word.replace('-', " "), *kind)))
+            .collect()
     });
     index.get(squeezed.as_str()).copied()
 }
@@ -227,9 +239,17 @@ mod tests {
             ("SDK", Some(SharingType::Sdk), None),
             ("App【米家】", Some(SharingType::App), Some("米家")),
             ("carrier pigeon (Bob)", None, Some("Bob")),
+            ("embedded-sdk", Some(SharingType::EmbeddedSdk), None),
+            ("Linked_App (Search (beta))", Some(SharingType::LinkedApp), Some("Search (beta)")),
         ] {
             assert_eq!(type_and_name(text), (kind, name.map(str::to_owned)), "{text}");
         }
+    }
+
+    #[test]
+    fn two_components_under_one_type_are_counted() {
+        assert_eq!(components("SDK (A SDK), app (B)"), 2);
+        assert_eq!(components("SDK (A SDK, B SDK)"), 1);
     }
 
     #[test]

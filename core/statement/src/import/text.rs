@@ -1,8 +1,8 @@
 //! Plain text and Markdown to blocks.
 
 use super::{
-    block::{Block, Line, Mark, Row, SOFT, Table, clean, link},
-    labels,
+    block::{Block, Line, Mark, SOFT, clean, link},
+    columns, labels,
 };
 
 pub(crate) fn blocks(text: &str) -> Vec<Block> {
@@ -31,7 +31,7 @@ pub(crate) fn blocks(text: &str) -> Vec<Block> {
             continue;
         }
         if at >= plain_until {
-            match table(&lines[at..], no) {
+            match columns::table(&lines[at..], no) {
                 (Some(table), used) => {
                     blocks.push(Block::Table(table));
                     at += used;
@@ -67,7 +67,7 @@ fn unquote(text: &str) -> &str {
 }
 
 /// `---`, `***`, `___`, `+---+---+`.
-fn is_rule(text: &str) -> bool {
+pub(crate) fn is_rule(text: &str) -> bool {
     text.len() >= 3
         && (text.chars().all(|c| "-*_=~ ".contains(c))
             || (text.starts_with('+') && text.chars().all(|c| "+-=".contains(c))))
@@ -276,115 +276,6 @@ fn markdown_link(text: &str) -> Option<(&str, &str, &str)> {
     Some((&text[1..close], address, &after[end + 1..]))
 }
 
-/// A pipe table, or rows of tab- or comma-separated cells under known labels.
-fn table(lines: &[&str], no: usize) -> (Option<Table>, usize) {
-    let first = lines[0].trim();
-    if first.contains('|') && !first.contains("||") && first.matches('|').count() >= 2 {
-        return pipes(lines, no);
-    }
-    for separator in ['\t', ',', ';'] {
-        if first.contains(separator) {
-            let cells = cells(first, separator);
-            let known = cells.iter().filter(|cell| labels::exact(&labels::normal(cell)).is_some()).count();
-            if known >= 3 && known * 2 >= cells.len() && !first.contains([':', '：']) {
-                let (table, used) = separated(lines, no, separator);
-                return (Some(table), used);
-            }
-        }
-    }
-    (None, 1)
-}
-
-fn pipes(lines: &[&str], no: usize) -> (Option<Table>, usize) {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut used = 0;
-    let mut ruled = false;
-    for (index, raw) in lines.iter().enumerate() {
-        let line = raw.trim();
-        if line.starts_with('+') && is_rule(line) {
-            ruled |= index > 0;
-        } else if !line.contains('|') {
-            break;
-        } else if line.chars().all(|c| "|-: \t".contains(c)) && line.contains("--") {
-            ruled = true;
-        } else {
-            let inner = line.strip_prefix('|').unwrap_or(line);
-            let closed = inner.ends_with('|') && !inner.ends_with("\\|");
-            let inner = if closed { &inner[..inner.len() - 1] } else { inner };
-            let cells = split_pipes(inner).map(|cell| inline(cell.trim())).collect();
-            let cut = !closed && line.starts_with('|') && index + 1 == lines.len();
-            rows.push(Row { no: no + index, cells, cut });
-        }
-        used = index + 1;
-    }
-    let known = |row: &Row| row.cells.iter().filter(|cell| labels::exact(&labels::normal(cell)).is_some()).count();
-    let labelled = rows.first().is_some_and(|row| known(row) >= 2)
-        || rows
-            .iter()
-            .filter(|row| row.cells.first().is_some_and(|cell| labels::exact(&labels::normal(cell)).is_some()))
-            .count()
-            >= 2;
-    let found = ruled || labelled || (rows.len() >= 2 && lines[0].trim().starts_with('|'));
-    (found.then_some(Table { rows }), used.max(1))
-}
-
-fn split_pipes(text: &str) -> impl Iterator<Item = String> {
-    let mut cells = vec![String::new()];
-    let mut escaped = false;
-    for c in text.chars() {
-        match c {
-            '|' if !escaped => cells.push(String::new()),
-            c => {
-                if escaped && c != '|' {
-                    cells.last_mut().expect("there is always a last cell").push('\\');
-                }
-                if c != '\\' {
-                    cells.last_mut().expect("there is always a last cell").push(c);
-                }
-            }
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    cells.into_iter()
-}
-
-fn separated(lines: &[&str], no: usize, separator: char) -> (Table, usize) {
-    let mut rows = Vec::new();
-    let mut at = 0;
-    while at < lines.len() && lines[at].contains(separator) {
-        let start = at;
-        let mut record = lines[at].to_owned();
-        // A quoted cell may hold line ends.
-        while record.matches('"').count() % 2 == 1 && at + 1 < lines.len() && at - start < 50 {
-            at += 1;
-            record.push('\n');
-            record.push_str(lines[at]);
-        }
-        rows.push(Row { no: no + start, cells: cells(&record, separator), cut: false });
-        at += 1;
-    }
-    (Table { rows }, at)
-}
-
-fn cells(record: &str, separator: char) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = record.chars().peekable();
-    while let Some(c) = chars.next() {
-        let cell = cells.last_mut().expect("there is always a last cell");
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                cell.push('"');
-            }
-            '"' if quoted || cell.trim().is_empty() => quoted = !quoted,
-            c if c == separator && !quoted => cells.push(String::new()),
-            c => cell.push(c),
-        }
-    }
-    cells.iter().map(|cell| cell.trim().to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,7 +303,7 @@ mod tests {
     #[test]
     fn a_link_keeps_its_address_beside_its_text() {
         let text = inline("**Rules**: [policy](https://a.b/c_(d))");
-        assert_eq!(clean(&text), "Rules : policy");
+        assert_eq!(clean(&text), "Rules: policy");
         assert_eq!(super::super::block::links(&text).collect::<Vec<_>>(), ["https://a.b/c_(d)"]);
     }
 }

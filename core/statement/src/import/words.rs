@@ -44,6 +44,10 @@ pub(super) const RULES: &[&str] = &[
     " based on ",
     " hashed from ",
 ];
+pub(super) const OWNERS: &[&str] = &[
+    " of ", " des ", " der ", " von ", " du ", " de la ", " de l'", " de l’", " del ", " de los ", " de las ",
+    " della ", " dei ", " do ", " da ",
+];
 pub(super) const WHOLE: &[&str] = &[
     "terms and conditions",
     "date and time",
@@ -55,7 +59,7 @@ pub(super) const WHOLE: &[&str] = &[
     "start and end",
 ];
 pub(super) const SLASHED: &[&str] =
-    &["tcp/ip", "i/o", "n/a", "w/o", "on/off", "yes/no", "24/7", "and/or", "r/w", "input/output", "km/h"];
+    &["tcp/ip", "i/o", "n/a", "w/o", "on/off", "yes/no", "date/time", "24/7", "and/or", "r/w", "input/output", "km/h"];
 
 pub(super) const GENERIC: &[&str] = &[
     "id",
@@ -106,6 +110,18 @@ pub(super) const GENERIC: &[&str] = &[
     "make",
     "mac",
     "firmware",
+    "typ",
+    "modell",
+    "adresse",
+    "größe",
+    "nom",
+    "modèle",
+    "icône",
+    "nombre",
+    "tipo",
+    "modelo",
+    "nome",
+    "modello",
 ];
 pub(super) const ENTITY: &[&str] = &[
     "device",
@@ -185,6 +201,12 @@ pub(super) const FRONT: &[&str] = &[
     "precise",
     "approximate",
     "coarse",
+    "login",
+    "logout",
+    "sign-in",
+    "sign-out",
+    "home",
+    "work",
 ];
 pub(super) const CJK_GENERIC: &[&str] = &[
     "MAC地址",

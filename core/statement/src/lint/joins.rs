@@ -22,7 +22,10 @@ fn is_identifier(code: FieldCode) -> bool {
     // A derived id differs per entry and recipient: it joins nothing.
     code != FieldCode::ServiceIdDerived
         && (matches!(code.kind(), FieldKind::Identifier | FieldKind::Account)
-            || matches!(code, FieldCode::NetMac | FieldCode::NetBt | FieldCode::HomeDeviceMac | FieldCode::CarMac))
+            || matches!(
+                code,
+                FieldCode::NetMac | FieldCode::NetBt | FieldCode::NetP2p | FieldCode::HomeDeviceMac | FieldCode::CarMac
+            ))
         && !matches!(code, FieldCode::AccountSame | FieldCode::KeyPublic)
 }
 
