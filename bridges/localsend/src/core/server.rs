@@ -251,3 +251,36 @@ fn form_field(body: &[u8], name: &str) -> Option<String> {
     let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
     Some(decode_component(value.trim())).filter(|value| !value.is_empty())
 }
+
+/// For the fuzzer: a connection's bytes in portions of `step`, all requests decided in the peer's favour.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8], step: usize) {
+    use super::http::Patience;
+    use super::http::server::{Connection, Event as Heard, Input as Give, Output as Gives};
+    let now = Instant::now();
+    let me = DeviceInfo::new("fuzz", super::DeviceType::Desktop, super::Fingerprint::of(b"fuzz"));
+    let mut server = Server::new(me, Rules { unverified: true, ..Rules::default() }, now);
+    let mut connection =
+        Connection::new(std::net::SocketAddr::from(([10, 0, 0, 2], 1)), None, Patience::default(), now);
+    let id = ConnectionId(1);
+    for portion in bytes.chunks(step.max(1)) {
+        connection.handle(Give::Bytes(portion), now);
+        loop {
+            match connection.poll_output() {
+                Gives::Event(Heard::Request(request)) => server.handle(Input::Request(id, request), now),
+                Gives::Event(Heard::Piece(piece)) => connection.handle(Give::Stored(piece), now),
+                Gives::Event(Heard::Uploaded(outcome)) => server.handle(Input::Uploaded(id, outcome), now),
+                Gives::Event(_) | Gives::Transmit(_) => {}
+                Gives::Wait(_) => match server.poll_output() {
+                    Output::Respond(_, response) => connection.handle(Give::Respond(response), now),
+                    Output::Receive(_, incoming, _) => connection.handle(Give::Receive(incoming), now),
+                    Output::Event(Event::Receive(receive::Event::Asked(asked))) => {
+                        server.handle(Input::Decide(asked.ask, Decision::Accept), now);
+                    }
+                    Output::Wait(_) => break,
+                    _ => {}
+                },
+            }
+        }
+    }
+}

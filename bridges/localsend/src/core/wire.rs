@@ -171,7 +171,8 @@ impl Wire {
         }
         // A client's first flight holds no certificate, a server's does.
         let mut fields = FieldSet::EMPTY;
-        if !self.shown && !(self.is_client && bytes.get(5) == Some(&1)) {
+        let is_client_hello = self.is_client && bytes.get(5) == Some(&1);
+        if !self.shown && !is_client_hello {
             self.shown = !tls.is_handshaking();
             fields = FieldSet::one(FieldCode::KeyPublic);
         }

@@ -14,6 +14,9 @@ use accord_localsend::core::{ConnectionId, Identity, Peer, Target};
 use accord_model::FieldSet;
 use sha2::{Digest, Sha256};
 
+/// What the receiver's owner decides; nothing: never.
+pub type Owner = Box<dyn FnMut(&Asked) -> Option<Decision>>;
+
 /// How the two speak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Carrier {
@@ -46,7 +49,7 @@ pub struct Sim {
     pub server: Server,
     pub sender: Sender,
     pub trouble: Trouble,
-    pub decide: Box<dyn FnMut(&Asked) -> Option<Decision>>,
+    pub decide: Owner,
     pub pins: VecDeque<String>,
     pub sent: Vec<send::Event>,
     pub received: Vec<receive::Event>,

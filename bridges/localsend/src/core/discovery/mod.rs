@@ -257,7 +257,7 @@ impl Discovery {
             self.say(index);
         }
         if self.announces {
-            for target in self.peers.to_ask(now) {
+            for target in self.peers.due(now) {
                 self.want(target);
             }
         }
@@ -410,6 +410,21 @@ fn same_network(ours: IpAddr, other: IpAddr, prefix: u8) -> bool {
         _ => return false,
     };
     differ >= u32::from(prefix)
+}
+
+/// For the fuzzer: a datagram from a neighbour.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let now = Instant::now();
+    let info = DeviceInfo::new("fuzz", super::DeviceType::Desktop, Fingerprint::of(b"fuzz"));
+    let me = Announcement { info, port: PORT, protocol: Protocol::Https, announce: false };
+    let mut discovery = Discovery::new(me, Limits::default(), now);
+    discovery.handle(Input::Announce, now);
+    for (interface, portion) in bytes.chunks(400).enumerate() {
+        let from = SocketAddr::from(([169, 254, 0, 2], PORT));
+        discovery.handle(Input::Datagram { from, interface: interface as u32, bytes: portion }, now);
+        while let Output::Register(_) | Output::Event(_) | Output::Datagram { .. } = discovery.poll_output() {}
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Peers {
         self.known.values().map(|known| known.asked.unwrap_or(known.heard) + self.ask_after).min()
     }
 
-    pub(super) fn to_ask(&mut self, now: Instant) -> Vec<Target> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Target> {
         let mut targets = Vec::new();
         for known in self.known.values_mut() {
             if known.asked.unwrap_or(known.heard) + self.ask_after <= now {

@@ -474,5 +474,50 @@ fn failure(status: u16, body: &[u8]) -> SendError {
     }
 }
 
+/// For the fuzzer: the same answer, in portions of `step`, to whatever is asked.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8], step: usize) {
+    use super::http::client::{Connection, Event as Heard, Input as Give, Output as Gives};
+    let now = Instant::now();
+    let info = DeviceInfo::new("fuzz", super::DeviceType::Desktop, Fingerprint::of(b"fuzz"));
+    let me = Announcement { info, port: super::PORT, protocol: Protocol::Http, announce: false };
+    let address = std::net::SocketAddr::from(([10, 0, 0, 2], super::PORT));
+    let to = Target { address, protocol: Protocol::Http, fingerprint: None };
+    let files = super::message::RelativePath::parse("a").map(|path| FileOffer::new("a", path, 3));
+    let options = Options { unencrypted: true, ..Options::default() };
+    let mut sender = Sender::new(me, to, files.into_iter().collect(), options, now);
+    loop {
+        let (job, request) = match sender.poll_output() {
+            Output::Wait(_) => return,
+            Output::Event(Event::PinNeeded { .. }) => {
+                sender.handle(Input::Cancel, now);
+                continue;
+            }
+            Output::Ask { job, request, .. } => (job, request),
+            Output::Abort(_) | Output::Event(_) => continue,
+        };
+        let Ok(mut connection) = Connection::new(None, super::http::Patience::default(), now) else { return };
+        connection.handle(Give::Request(request), now);
+        for portion in bytes.chunks(step.max(1)) {
+            connection.handle(Give::Bytes(portion), now);
+        }
+        connection.handle(Give::Eof, now);
+        loop {
+            match connection.poll_output() {
+                Gives::Event(Heard::Response { status, body, .. }) => {
+                    sender.handle(Input::Answer { job, status, body: &body }, now);
+                }
+                Gives::Event(Heard::Closed(why)) => {
+                    sender.handle(Input::Failed(job, why.to_string()), now);
+                    break;
+                }
+                Gives::Event(Heard::Wanted(most)) => connection.handle(Give::Body(vec![0; most]), now),
+                Gives::Event(Heard::Secured(_)) | Gives::Transmit(_) => {}
+                Gives::Wait(_) => break,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

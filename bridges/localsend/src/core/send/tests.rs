@@ -150,3 +150,12 @@ fn cancelling_hangs_up_and_tells_the_receiver() {
     bench.drain();
     assert_eq!(asks(&bench.give(Input::Cancel)), [(2, "/api/localsend/v2/cancel")]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn garbage_never_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), status in 100u16..600, step in 1usize..40) {
+        fuzz(&bytes, step);
+        fuzz(&[format!("HTTP/1.1 {status} X\r\n\r\n").as_bytes(), &bytes].concat(), step);
+        fuzz(b"HTTP/1.1 200 OK\r\n\r\n{\"sessionId\":\"s\",\"files\":{\"a\":\"t\"}}", step);
+    }
+}
