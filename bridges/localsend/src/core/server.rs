@@ -249,8 +249,11 @@ impl Server {
 fn form_field(body: &[u8], name: &str) -> Option<String> {
     let form = std::str::from_utf8(body).ok()?;
     let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    Some(decode_component(value.trim())).filter(|value| !value.is_empty())
+    Some(decode_component(value).trim().to_owned()).filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests;
 
 /// For the fuzzer: a connection's bytes in portions of `step`, all requests decided in the peer's favour.
 #[doc(hidden)]

@@ -96,6 +96,17 @@ fn two_requests_at_once_are_answered_one_after_the_other() {
 }
 
 #[test]
+fn who_sends_on_and_on_without_being_asked_is_cut_off() {
+    let mut bench = Bench::new();
+    bench.bytes(PREPARE);
+    for _ in 0..3 {
+        bench.bytes(vec![b'x'; PIECE]);
+    }
+    let last = bench.events.last();
+    assert!(matches!(last, Some(Event::Closed(Ended::Http(HttpError::TooEager)))), "{last:?}");
+}
+
+#[test]
 fn an_upload_is_let_in_continued_and_handed_on_in_pieces() {
     for framing in [
         "Content-Length: 10\r\n\r\n0123456789",
@@ -185,7 +196,7 @@ fn a_slow_peer_is_not_waited_for_but_a_slow_disk_is() {
     bench.now = at - Duration::from_secs(1);
     bench.bytes("d");
     let Some(Event::Piece(piece)) = bench.events.pop() else { panic!() };
-    bench.give(Input::Stored(piece));
+    assert_eq!(bench.give(Input::Stored(piece)), at);
     bench.wait();
     assert!(
         matches!(
