@@ -29,6 +29,7 @@ mod wire;
 
 pub use certificate::{Fingerprint, Identity, Pin};
 pub use message::{Announcement, DeviceInfo, DeviceType, Protocol};
+pub use secret::Secret;
 pub use wire::{Transmit, WireError};
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

@@ -13,7 +13,7 @@ use super::message::{Announcement, DeviceInfo, FileOffer, MessageError, PrepareU
 use super::receive::{self, AskId, Decision, Incoming, Receiver, Rules, UploadFault};
 use super::route::Route;
 use super::share_by_link::{self, Share, VisitId};
-use super::{ConnectionId, Peer, Target};
+use super::{ConnectionId, Peer, Secret, Target};
 
 /// What goes in.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub enum Output {
         /// Where the sender's own server is.
         at: Target,
         /// Its session.
-        session: String,
+        session: Secret,
     },
     /// Something happened.
     Event(Event),
@@ -70,7 +70,7 @@ pub enum Event {
     /// A device registered: for [`super::discovery`].
     Registered(Announcement, Peer),
     /// Somebody cancelled a transfer that is not received here: for every [`super::send::Sender`].
-    PeerCancelled(Peer, Option<String>),
+    PeerCancelled(Peer, Option<Secret>),
     /// Of the transfer that is received.
     Receive(receive::Event),
     /// A browser asks for what is shared.
@@ -210,7 +210,7 @@ impl Server {
         self.out.push_back(Output::Respond(connection, self.me_answer()));
     }
 
-    fn cancel(&mut self, connection: ConnectionId, peer: Peer, session: Option<String>) {
+    fn cancel(&mut self, connection: ConnectionId, peer: Peer, session: Option<Secret>) {
         if self.receiver.is_for(&peer, session.as_deref()) {
             let input = receive::Input::Cancelled { peer: &peer, session: session.as_deref() };
             self.receiver.handle(input, self.now);

@@ -198,7 +198,7 @@ impl Sim {
             send::Output::Event(event) => {
                 if let send::Event::PinNeeded { .. } = event {
                     let pin = self.pins.pop_front();
-                    let input = pin.map_or(send::Input::Cancel, send::Input::Pin);
+                    let input = pin.map_or(send::Input::Cancel, |pin| send::Input::Pin(pin.into()));
                     self.sender.handle(input, self.now);
                 }
                 self.sent.push(event);

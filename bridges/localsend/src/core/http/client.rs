@@ -2,14 +2,15 @@
 //! they can be sent. An answer that comes early ends the upload; redirects are answers like others.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_model::FieldSet;
 use rustls::ClientConfig;
 
+pub use super::exchange::{Body, Ended};
 use super::head::{ResponseHead, head_of_response, request_head};
-pub use super::server::{Body, Ended};
 use super::{BodyLength, BodyReader, HttpError, Method, PIECE, Patience, far};
 use crate::core::Fingerprint;
 use crate::core::wire::{Transmit, Wire, WireError};
@@ -68,7 +69,7 @@ pub enum Event {
 }
 
 /// What to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// GET or POST.
     pub method: Method,
@@ -86,6 +87,14 @@ pub struct Request {
     pub max_response: usize,
     /// How long the answer may take once the body is sent.
     pub within: Duration,
+}
+
+impl fmt::Debug for Request {
+    /// Without the query, which may hold a PIN or a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next();
+        f.debug_struct("Request").field("path", &path).field("body", &self.body).finish_non_exhaustive()
+    }
 }
 
 /// One connection.

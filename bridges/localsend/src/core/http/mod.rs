@@ -3,6 +3,7 @@
 
 mod body;
 pub mod client;
+mod exchange;
 mod head;
 pub mod server;
 

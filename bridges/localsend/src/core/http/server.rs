@@ -11,12 +11,13 @@ use std::time::Instant;
 use accord_model::FieldSet;
 use rustls::ServerConfig;
 
+pub use super::exchange::{Body, Ended, Request, Response};
 use super::head::{read_request, response_head};
 use super::{BodyLength, BodyReader, HttpError, PIECE, Patience, RequestHead, far};
 use crate::core::message::{MAX_JSON, MAX_SMALL_JSON, reason_json};
 use crate::core::receive::{Incoming, UploadFault};
 use crate::core::route::Route;
-use crate::core::wire::{Transmit, Wire, WireError};
+use crate::core::wire::{Transmit, Wire};
 use crate::core::{Peer, wire};
 
 /// Most bytes that may come before they are wanted: one read of the driver and a head.
@@ -71,84 +72,6 @@ pub enum Event {
     Answered,
     /// The connection is over; close it. Nothing comes after this.
     Closed(Ended),
-}
-
-/// Why a connection is over.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ended {
-    /// Nothing was going on.
-    #[error("the connection was closed")]
-    Quietly,
-    /// The peer hung up in the middle.
-    #[error("the other device hung up")]
-    HungUp,
-    /// The peer took too long.
-    #[error("the other device took too long to {0}")]
-    TooSlow(&'static str),
-    /// It does not speak HTTP as it should.
-    #[error("{0}")]
-    Http(#[from] HttpError),
-    /// Encryption failed.
-    #[error("{0}")]
-    Wire(#[from] WireError),
-    /// We ended it.
-    #[error("the connection was given up here")]
-    Aborted,
-}
-
-/// A request that is complete, but for the body of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Who asks.
-    pub peer: Peer,
-    /// What for.
-    pub route: Route,
-    /// Whether a browser sends it on behalf of a page that is not ours.
-    pub is_foreign: bool,
-    /// The body; empty for uploads.
-    pub body: Vec<u8>,
-    /// How long the body of an upload says it is.
-    pub length: Option<u64>,
-}
-
-/// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
-    /// HTTP status.
-    pub status: u16,
-    /// MIME type.
-    pub content_type: &'static str,
-    /// Further header lines, each with its end.
-    pub headers: String,
-    /// The content.
-    pub body: Body,
-    /// Which kinds of personal data are in it, the streamed ones included.
-    pub fields: FieldSet,
-}
-
-/// Content of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// All of it.
-    Bytes(Vec<u8>),
-    /// So many bytes, asked for with [`Event::Wanted`].
-    Stream(u64),
-}
-
-impl Response {
-    /// Nothing but a status.
-    pub fn status(status: u16) -> Self {
-        let (content_type, body) = ("application/json", Body::Bytes(Vec::new()));
-        Self { status, content_type, headers: String::new(), body, fields: FieldSet::EMPTY }
-    }
-    /// A status and why.
-    pub fn reason(status: u16, why: &str) -> Self {
-        Self { body: Body::Bytes(reason_json(why)), ..Self::status(status) }
-    }
-    /// JSON with personal data of these kinds.
-    pub fn json(json: Vec<u8>, fields: FieldSet) -> Self {
-        Self { body: Body::Bytes(json), fields, ..Self::status(200) }
-    }
 }
 
 /// One connection.

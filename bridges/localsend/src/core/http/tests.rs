@@ -306,7 +306,10 @@ fn answers_of_every_shape_are_read() {
     }
     let moved = answered(b"HTTP/1.1 302 Found\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n", 9);
     assert!(matches!(moved[..], [client::Event::Response { status: 302, .. }, _]), "not followed");
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     for bad in [
+        &format!("{chunked}65\r\n{}\r\n0\r\n\r\n", "x".repeat(101)),
+        &format!("{chunked}1;{}", "x".repeat(MAX_CHUNK_LINE)),
         "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n",
         "nonsense\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!",

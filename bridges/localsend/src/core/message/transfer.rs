@@ -12,7 +12,7 @@ use super::{
     Announcement, DeviceFields, DeviceInfo, DeviceOut, MAX_FILES, MAX_JSON, MAX_TEXT, MessageError, RelativePath,
     check_id, from_json, lenient, to_json,
 };
-use crate::core::secret;
+use crate::core::{Secret, secret};
 
 /// One file on offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +92,9 @@ impl PrepareUpload {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
     /// The session.
-    pub session: String,
+    pub session: Secret,
     /// A token for each file that is wanted, by the file's id.
-    pub tokens: BTreeMap<String, String>,
+    pub tokens: BTreeMap<String, Secret>,
 }
 
 impl Prepared {
@@ -126,7 +126,7 @@ pub struct DownloadOffer {
     /// Who offers.
     pub info: DeviceInfo,
     /// The session.
-    pub session: String,
+    pub session: Secret,
     /// What.
     pub files: Vec<FileOffer>,
 }
@@ -138,7 +138,7 @@ impl DownloadOffer {
     /// [`MessageError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
         let read: PrepareIn = from_json(bytes, MAX_JSON)?;
-        let session = read.session_id.unwrap_or_default();
+        let session = Secret::from(read.session_id.unwrap_or_default());
         check_id(&session)?;
         Ok(Self { info: read.info.info()?, session, files: read.files.checked()? })
     }
@@ -173,8 +173,8 @@ struct PrepareIn {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PreparedWire {
-    session_id: String,
-    files: BTreeMap<String, String>,
+    session_id: Secret,
+    files: BTreeMap<String, Secret>,
 }
 
 #[derive(Deserialize)]

@@ -18,7 +18,7 @@ use accord_model::FieldSet;
 use super::http::far;
 use super::http::server::Response;
 use super::message::{FileOffer, PrepareUpload, Prepared};
-use super::{ConnectionId, Peer, Target};
+use super::{ConnectionId, Peer, Secret, Target};
 use session::{End, Session};
 
 /// Most uploads of one file.
@@ -28,7 +28,7 @@ pub const MAX_ATTEMPTS: u8 = 3;
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// What every sender must know.
-    pub pin: Option<String>,
+    pub pin: Option<Secret>,
     /// Whether devices that cannot prove who they are may ask at all (plain HTTP, and apps before 1.18).
     pub unverified: bool,
     /// How long the owner may think.
@@ -48,7 +48,6 @@ impl Default for Rules {
 pub struct AskId(pub u64);
 
 /// What goes in.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// `prepare-upload`.
     Prepare {
@@ -127,7 +126,7 @@ pub enum Output {
         /// Where the sender's own server is.
         at: Target,
         /// Its session.
-        session: String,
+        session: Secret,
     },
     /// Something happened.
     Event(Event),
@@ -147,7 +146,7 @@ pub enum Event {
         /// The question that led to it.
         ask: AskId,
         /// The session.
-        session: String,
+        session: Secret,
     },
     /// One file is over.
     File {
@@ -314,8 +313,8 @@ impl Receiver {
         if session.is_empty() {
             return self.out.push_back(Output::Respond(connection, Response::status(204)));
         }
-        let prepared = Prepared { session: session.id().to_owned(), tokens: session.tokens() };
-        let started = Event::Started { ask, session: session.id().to_owned() };
+        let prepared = Prepared { session: session.id().into(), tokens: session.tokens() };
+        let started = Event::Started { ask, session: session.id().into() };
         self.out.push_back(Output::Event(started));
         self.out.push_back(Output::Respond(connection, Response::json(prepared.to_json(), FieldSet::EMPTY)));
         self.state = State::Running(Box::new(session));
@@ -382,7 +381,7 @@ impl Receiver {
         match &self.state {
             State::Asking { asked, .. } => self.decide(asked.ask, Decision::Decline),
             State::Running(running) => {
-                let (at, session) = (running.sender(), running.id().to_owned());
+                let (at, session) = (running.sender(), running.id().into());
                 self.out.push_back(Output::TellCancelled { at, session });
                 self.break_off(Finished::Stopped);
             }

@@ -5,9 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
-use crate::core::secret;
+use crate::core::{Secret, secret};
 
 /// Wrong PINs allowed per address.
 pub const MAX_WRONG: u8 = 3;
@@ -18,7 +16,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The PIN, if there is one, and who guessed.
 pub struct PinGuard {
-    pin: Option<Zeroizing<String>>,
+    pin: Option<Secret>,
     wrong: HashMap<IpAddr, (u8, Instant)>,
 }
 
@@ -49,8 +47,8 @@ impl PinVerdict {
 
 impl PinGuard {
     /// With this PIN, or none.
-    pub fn new(pin: Option<String>) -> Self {
-        Self { pin: pin.map(Zeroizing::new), wrong: HashMap::new() }
+    pub fn new(pin: Option<Secret>) -> Self {
+        Self { pin, wrong: HashMap::new() }
     }
 
     /// Looks at the PIN that came from `address`.

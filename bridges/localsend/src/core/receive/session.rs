@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::{AskId, Asked, Incoming, MAX_ATTEMPTS, UploadFault};
 use crate::core::message::FileOffer;
-use crate::core::{ConnectionId, Peer, Target, secret};
+use crate::core::{ConnectionId, Peer, Secret, Target, secret};
 
 #[derive(Debug)]
 pub(super) struct Session {
-    id: String,
+    id: Secret,
     ask: AskId,
     peer: Peer,
     sender: Target,
@@ -22,7 +22,7 @@ pub(super) struct Session {
 
 struct File {
     offer: FileOffer,
-    token: String,
+    token: Secret,
     attempts: u8,
     state: FileState,
 }
@@ -54,11 +54,21 @@ impl Session {
         let is_wanted = |file: &FileOffer| wanted.as_ref().is_none_or(|wanted| wanted.contains(&file.id));
         let file = |offer: FileOffer| {
             let state = FileState::Waiting;
-            (offer.id.clone(), File { offer, token: secret::token(), attempts: 0, state })
+            (offer.id.clone(), File { offer, token: secret::token().into(), attempts: 0, state })
         };
         let files: HashMap<_, _> = request.files.into_iter().filter(is_wanted).map(file).collect();
         let open = files.len();
-        Self { id: secret::token(), ask, peer, sender, files, running: HashMap::new(), open, missing: 0, rests_until }
+        Self {
+            id: secret::token().into(),
+            ask,
+            peer,
+            sender,
+            files,
+            running: HashMap::new(),
+            open,
+            missing: 0,
+            rests_until,
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -73,7 +83,7 @@ impl Session {
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
-    pub(super) fn tokens(&self) -> BTreeMap<String, String> {
+    pub(super) fn tokens(&self) -> BTreeMap<String, Secret> {
         self.files.iter().map(|(id, file)| (id.clone(), file.token.clone())).collect()
     }
     pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionId> {

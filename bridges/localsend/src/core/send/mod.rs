@@ -13,7 +13,7 @@ use accord_model::{FieldCode, FieldSet};
 use super::http::client::{Body, Request};
 use super::http::{Method, encode_component, far};
 use super::message::{DeviceInfo, FileOffer, MAX_FILES, MAX_JSON, MAX_SMALL_JSON, PrepareUpload, Prepared};
-use super::{API, Announcement, Fingerprint, Peer, Protocol, Target};
+use super::{API, Announcement, Fingerprint, Peer, Protocol, Secret, Target};
 
 /// How a transfer is made.
 #[derive(Debug, Clone)]
@@ -47,7 +47,6 @@ impl Default for Options {
 pub struct JobId(pub u64);
 
 /// What goes in.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// The connection of a job is secured by this certificate.
     Secured(JobId, Fingerprint),
@@ -63,7 +62,7 @@ pub enum Input<'a> {
     /// A job has no answer: not reached, hung up, too slow.
     Failed(JobId, String),
     /// The PIN that [`Event::PinNeeded`] asks for.
-    Pin(String),
+    Pin(Secret),
     /// The owner breaks it off.
     Cancel,
     /// Somebody called `cancel` on our server.
@@ -133,7 +132,7 @@ pub struct Sender {
     options: Options,
     to: Target,
     offer: PrepareUpload,
-    pin: Option<String>,
+    pin: Option<Secret>,
     state: State,
     next: u64,
     out: VecDeque<Output>,
@@ -149,9 +148,9 @@ enum State {
     Over,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Uploads {
-    session: String,
+    session: Secret,
     waiting: VecDeque<Upload>,
     running: HashMap<JobId, Upload>,
     sent: usize,
@@ -161,7 +160,7 @@ struct Uploads {
 #[derive(Debug, Clone)]
 struct Upload {
     file: usize,
-    token: String,
+    token: Secret,
     attempts: u8,
 }
 
@@ -306,7 +305,8 @@ impl Sender {
     }
 
     fn begin(&mut self, mut prepared: Prepared) {
-        let mut uploads = Uploads { session: prepared.session, ..Uploads::default() };
+        let (waiting, running) = (VecDeque::new(), HashMap::new());
+        let mut uploads = Uploads { session: prepared.session, waiting, running, sent: 0, failed: 0 };
         for (file, offer) in self.offer.files.iter().enumerate() {
             if let Some(token) = prepared.tokens.remove(&offer.id) {
                 uploads.waiting.push_back(Upload { file, token, attempts: 0 });

@@ -13,7 +13,7 @@ use super::http::server::{Body, Response};
 use super::http::{encode_component, far};
 use super::message::{DeviceInfo, DownloadOffer, FileOffer};
 use super::receive::{PinGuard, PinVerdict};
-use super::{ConnectionId, Peer, secret};
+use super::{ConnectionId, Peer, Secret, secret};
 
 /// Most browsers with a session.
 pub const MAX_SESSIONS: usize = 32;
@@ -27,7 +27,6 @@ const SESSION: Duration = Duration::from_secs(3600);
 pub struct VisitId(pub u64);
 
 /// What goes in.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// `GET /`.
     Page(ConnectionId, &'a Peer),
@@ -87,7 +86,7 @@ pub struct Share {
     needs_pin: bool,
     decide_within: Duration,
     waiting: HashMap<VisitId, Visit>,
-    sessions: HashMap<String, (IpAddr, Instant)>,
+    sessions: HashMap<Secret, (IpAddr, Instant)>,
     next: u64,
     out: VecDeque<Output>,
     now: Instant,
@@ -109,7 +108,7 @@ enum Wants {
 
 impl Share {
     /// Offers these files under this name, to whoever the owner lets in and knows the PIN, if there is one.
-    pub fn new(me: DeviceInfo, files: Vec<FileOffer>, pin: Option<String>, now: Instant) -> Self {
+    pub fn new(me: DeviceInfo, files: Vec<FileOffer>, pin: Option<Secret>, now: Instant) -> Self {
         Self {
             me,
             files,
@@ -159,7 +158,7 @@ impl Share {
 
     fn prepare(&mut self, connection: ConnectionId, peer: &Peer, session: Option<&str>, pin: Option<&str>) {
         if let Some(session) = session.filter(|session| self.is_granted(peer, session)) {
-            let session = session.to_owned();
+            let session = Secret::from(session);
             return self.grant(connection, session, Wants::Json);
         }
         match self.pins.check(peer.address, pin, self.now).refusal() {
@@ -184,12 +183,12 @@ impl Share {
         if !yes {
             return self.refuse(visit.connection, visit.wants, 403, "Declined");
         }
-        let session = secret::token();
+        let session = Secret::from(secret::token());
         self.sessions.insert(session.clone(), (visit.address, self.now + SESSION));
         self.grant(visit.connection, session, visit.wants);
     }
 
-    fn grant(&mut self, connection: ConnectionId, session: String, wants: Wants) {
+    fn grant(&mut self, connection: ConnectionId, session: Secret, wants: Wants) {
         let response = match wants {
             Wants::Json => {
                 let offer = DownloadOffer { info: self.me.clone(), session, files: self.files.clone() };
@@ -217,7 +216,7 @@ impl Share {
     }
 
     fn is_granted(&self, peer: &Peer, session: &str) -> bool {
-        self.sessions.get(session).is_some_and(|(address, _)| *address == peer.address)
+        self.sessions.get(&Secret::from(session)).is_some_and(|(address, _)| *address == peer.address)
     }
 
     fn page(&mut self, connection: ConnectionId, status: u16, verdict: Option<PinVerdict>) {

@@ -17,7 +17,7 @@ impl Bench {
         let me = DeviceInfo::new("<b>Desk</b>", DeviceType::Desktop, Fingerprint::random());
         let file = |id: &str, path: &str| FileOffer::new(id, RelativePath::parse(path).unwrap(), 2048);
         let files = vec![file("1&2", "dir/<script>alert('x')</script>.txt"), file("b", "ü \"q\".txt")];
-        Self { share: Share::new(me, files, pin.map(String::from), now), now }
+        Self { share: Share::new(me, files, pin.map(Secret::from), now), now }
     }
     fn give(&mut self, input: Input<'_>) -> Vec<Output> {
         self.share.handle(input, self.now);
