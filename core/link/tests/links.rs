@@ -10,7 +10,7 @@ use accord_consent::{Choice, RecipientId};
 use accord_link::carrier::Carrier;
 use accord_link::{LinkError, PairingDirection, PairingStep};
 use accord_model::{CallError, Data, FieldCode, FieldSet, Reach};
-use common::{Home, connected, paired, until};
+use common::{Home, agree, connected, paired, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn two() -> (tempfile::TempDir, tempfile::TempDir, Home, Home) {
@@ -76,8 +76,8 @@ fn a_ticket_pairs_when_the_shower_agrees_and_works_once() {
     );
     b.run(b.link.confirm_pairing(&asked.id, None)).unwrap();
     let (b_at_a, a_at_b) = (a.done(&out), b.done(&asked.id));
-    a.grant("link/connection", &RecipientId::device(&b_at_a));
-    b.grant("link/connection", &RecipientId::device(&a_at_b));
+    agree(&a, &b_at_a);
+    agree(&b, &a_at_b);
     connected(&a, &b_at_a);
     a.echo(&b_at_a, "hello").unwrap();
     let again = a.run(a.link.pair_ticket(&shown.ticket)).unwrap();

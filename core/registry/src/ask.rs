@@ -1,11 +1,12 @@
 //! How a feature asks a device for something: under one of its entries, with what it says sealed until then.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use accord_consent::{BoundGate, Destination, Envelope, Outgoing, RecipientId, Refusal};
 use accord_model::{CallError, DeviceId, EntryKey, FieldSet, Inputs, Outputs, Target, Verb};
 
-use crate::Registry;
+use crate::registry::{Inner, Registry};
 
 /// What is wanted of a service. The inputs travel in the message beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +50,11 @@ pub enum Answer {
     Sealed(Box<Outgoing>),
 }
 
-/// One entry of a feature as a way to ask devices. Cheap to clone.
+/// One entry of a feature as a way to ask devices. Cheap to clone; does not keep the registry alive, so that a service's
+/// handler may hold one.
 #[derive(Clone)]
 pub struct Port {
-    registry: Registry,
+    registry: Weak<Inner>,
     gate: BoundGate,
     entry: EntryKey,
     scenario: &'static str,
@@ -61,7 +63,7 @@ pub struct Port {
 impl Registry {
     /// A way to ask devices under one entry of the feature that `gate` is bound to.
     pub fn port(&self, gate: &BoundGate, entry: EntryKey, scenario: &'static str) -> Port {
-        Port { registry: self.clone(), gate: gate.clone(), entry, scenario }
+        Port { registry: self.downgrade(), gate: gate.clone(), entry, scenario }
     }
 }
 
@@ -87,7 +89,10 @@ impl Port {
         within: Duration,
     ) -> Result<Outputs, CallError> {
         let message = self.seal(device, envelope).await?;
-        self.registry.call(device, target, ask, message, within).await
+        match self.registry() {
+            Some(registry) => registry.call(device, target, ask, message, within).await,
+            None => Err(CallError::Unreachable("this hub is ending".into())),
+        }
     }
 
     /// Seals an answer to `device`.
@@ -98,13 +103,18 @@ impl Port {
         self.seal(device, envelope).await.map(|message| Answer::Sealed(Box::new(message)))
     }
 
+    fn registry(&self) -> Option<Registry> {
+        self.registry.upgrade().map(Registry::from)
+    }
+
     async fn seal(&self, device: &DeviceId, envelope: Envelope) -> Result<Outgoing, CallError> {
         let to = RecipientId::device(device);
         let permit = self
             .gate
             .permit(&self.entry, &to, envelope.fields(), self.scenario)
             .map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
-        let through = self.registry.device(device).map(|known| format!("bridge:{}", known.bridge)).unwrap_or_default();
+        let known = self.registry().and_then(|registry| registry.device(device));
+        let through = known.map(|known| format!("bridge:{}", known.bridge)).unwrap_or_default();
         permit
             .seal(envelope, Destination::new(to, through))
             .await

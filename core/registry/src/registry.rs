@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use accord_consent::{Outgoing, RecipientId, SendError};
@@ -62,7 +62,7 @@ pub enum RegistryEvent {
 type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
 type WriteKey = (DeviceId, Target, String);
 
-struct Inner {
+pub(crate) struct Inner {
     devices: RwLock<BTreeMap<DeviceId, Known>>,
     bridges: RwLock<HashMap<String, Door>>,
     handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
@@ -83,7 +83,17 @@ impl Default for Registry {
     }
 }
 
+impl From<Arc<Inner>> for Registry {
+    fn from(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+}
+
 impl Registry {
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
     /// An empty registry.
     pub fn new() -> Self {
         Self(Arc::new(Inner {

@@ -1,31 +1,11 @@
-//! The house's lists: the bridges of this program, and what bridges and features share. Adding one is adding a line here
+//! The house's lists: what bridges and features share, and what does not work without it. Adding one is adding a line here
 //! and a folder there.
 
-use std::path::Path;
-
-use accord_consent::Gate;
-use accord_link::Network;
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
-use accord_registry::Bridge;
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and each bridge beside the link shares.
 const PARTS: &[&str] = &[accord_files::STATEMENT];
-
-/// What a bridge is made with.
-pub struct Site<'a> {
-    pub gate: &'a Gate,
-    /// Folder for what bridges remember; each uses one of its own in it.
-    pub data: &'a Path,
-    pub network: Network,
-    /// This machine, as other devices are told of it.
-    pub own: &'a Device,
-}
-
-/// The bridges beside the link. Those that have no consent wait for it, and send nothing.
-pub fn bridges(_site: &Site<'_>) -> Vec<Box<dyn Bridge>> {
-    Vec::new()
-}
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[

@@ -132,8 +132,7 @@ impl Hub {
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
-        let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
-        bridges.extend(house::bridges(&house::Site { gate: &gate, data, network, own: &own }));
+        let bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)

@@ -268,13 +268,18 @@ pub fn paired(a: &Home, b: &Home) -> (DeviceId, DeviceId) {
     a.run(a.link.confirm_pairing(&out, None)).unwrap();
     b.run(b.link.confirm_pairing(&inward.id, None)).unwrap();
     let (b_at_a, a_at_b) = (a.done(&out), b.done(&inward.id));
-    for entry in ["link/connection", USE] {
-        a.grant(entry, &RecipientId::device(&b_at_a));
-        b.grant(entry, &RecipientId::device(&a_at_b));
-    }
+    agree(a, &b_at_a);
+    agree(b, &a_at_b);
     connected(a, &b_at_a);
     connected(b, &a_at_b);
     (b_at_a, a_at_b)
+}
+
+/// The owner agrees to connect with `peer`, and to what the tests say to it.
+pub fn agree(home: &Home, peer: &DeviceId) {
+    for entry in ["link/connection", USE] {
+        home.grant(entry, &RecipientId::device(peer));
+    }
 }
 
 pub fn connected(home: &Home, peer: &DeviceId) {
