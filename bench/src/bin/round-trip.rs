@@ -119,7 +119,9 @@ impl ServiceHandler for Echo {
     async fn asked(&self, from: DeviceId, _: Target, verb: Verb) -> Result<Answer, CallError> {
         let Verb::Act { mut inputs, .. } = verb else { return Err(CallError::Unsupported("only acts".into())) };
         let text = inputs.remove("text").unwrap_or(Data::Bool(false));
-        self.0.answer(&from, Envelope::new().data("text", &Personal::new(accord_model::FieldCode::DeviceName, text))).await
+        self.0
+            .answer(&from, Envelope::new().data("text", &Personal::new(accord_model::FieldCode::DeviceName, text)))
+            .await
     }
     async fn stream(&self, _: DeviceId, _: Target, _: Inputs, _: ByteStream) {}
 }

@@ -98,7 +98,9 @@ pub fn media() -> Service {
             Property::state("shuffle", Format::Bool).writable(),
             text("loop").writable(),
         ],
-        ["play", "pause", "play-pause", "next", "previous", "stop"].map(|id| action(id, Effect::Physical, vec![])).to_vec(),
+        ["play", "pause", "play-pause", "next", "previous", "stop"]
+            .map(|id| action(id, Effect::Physical, vec![]))
+            .to_vec(),
         vec![],
     )
 }
@@ -124,14 +126,14 @@ pub fn command() -> Service {
 
 /// Telephone calls of the device: `ringing`, `talking`, `missed`; a ringing phone can be muted.
 pub fn calls() -> Service {
-    let who = || {
-        ["number", "name"].map(|id| text(id).sensitive(FieldCode::NotificationContent)).to_vec()
-    };
+    let who = || ["number", "name"].map(|id| text(id).sensitive(FieldCode::NotificationContent)).to_vec();
     service(
         "calls",
         vec![],
         vec![action("mute", Effect::Physical, vec![])],
-        ["ringing", "talking", "missed", "ended"].map(|id| event(id, who(), Some(FieldCode::NotificationContent))).to_vec(),
+        ["ringing", "talking", "missed", "ended"]
+            .map(|id| event(id, who(), Some(FieldCode::NotificationContent)))
+            .to_vec(),
     )
 }
 
@@ -175,12 +177,7 @@ pub fn input() -> Service {
 
 /// The mobile network of a phone: its kind and 0 to 4 bars.
 pub fn signal() -> Service {
-    service(
-        "signal",
-        vec![text("network"), Property::state("bars", Format::Int).range(0.0, 4.0, 1.0)],
-        vec![],
-        vec![],
-    )
+    service("signal", vec![text("network"), Property::state("bars", Format::Int).range(0.0, 4.0, 1.0)], vec![], vec![])
 }
 
 /// Pairing in the way of a foreign protocol, for devices that are not hubs. `verification` is to be compared on both
@@ -205,12 +202,7 @@ pub fn pairing() -> Service {
 pub fn mirror() -> Service {
     let which = || vec![text("service"), Property::state("instance", Format::Int)];
     let show = [which(), vec![text("label")]].concat();
-    service(
-        "mirror",
-        vec![],
-        vec![action("show", Effect::Safe, show), action("gone", Effect::Safe, which())],
-        vec![],
-    )
+    service("mirror", vec![], vec![action("show", Effect::Safe, show), action("gone", Effect::Safe, which())], vec![])
 }
 
 /// Says a short text to whoever is in front of the device, to try the way.

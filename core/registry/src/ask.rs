@@ -42,6 +42,31 @@ impl Ask {
     }
 }
 
+/// What the owner decides about pairing with a device that is no hub. Said to its bridge, which tells the device under
+/// entries of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairStep {
+    /// Ask the device to pair.
+    Request,
+    /// Agree to the device's request.
+    Accept,
+    /// Refuse it.
+    Reject,
+    /// Forget the device.
+    Unpair,
+}
+
+impl PairStep {
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Unpair => "unpair",
+        }
+    }
+}
+
 /// What a service of this machine answers to a device that asks.
 pub enum Answer {
     /// Done; nothing more to say.

@@ -11,6 +11,6 @@ mod bridge;
 mod pending;
 mod registry;
 
-pub use ask::{Answer, Ask, Port};
+pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
 pub use registry::{Known, Registry, RegistryEvent, ServiceHandler};

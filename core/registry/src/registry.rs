@@ -13,7 +13,7 @@ use accord_model::{
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
-use crate::ask::{Answer, Ask};
+use crate::ask::{Answer, Ask, PairStep};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
 use crate::pending::Pending;
 
@@ -209,7 +209,6 @@ impl Registry {
         if *message.recipient() != RecipientId::device(device) {
             return Err(CallError::BadInput("the message is for another device".into()));
         }
-        let (bridge, door) = self.door(device)?;
         let verb = ask.with(message.inputs().map_err(not_let_out)?)?;
         let written = match &verb {
             Verb::Write { property, data } => {
@@ -219,6 +218,30 @@ impl Registry {
             }
             _ => None,
         };
+        let outcome = self.command(device, target, verb, deadline).await;
+        if let (Err(_), Some(key)) = (&outcome, written) {
+            write(&self.0.writes).remove(&key);
+        }
+        outcome
+    }
+
+    /// Tells the bridge of a device that is no hub what the owner decided about pairing with it.
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn pair(&self, device: &DeviceId, step: PairStep, deadline: Duration) -> Result<(), CallError> {
+        let verb = Verb::Act { action: step.action().to_owned(), inputs: Inputs::new() };
+        self.command(device, Target::new("pairing"), verb, deadline).await.map(drop)
+    }
+
+    async fn command(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        verb: Verb,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        let (bridge, door) = self.door(device)?;
         let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
         let answer = self.0.calls.wait_for(call, &bridge);
         let asked = async {
@@ -226,18 +249,14 @@ impl Registry {
             door.send((message, None)).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         };
-        let outcome = match tokio::time::timeout(deadline, asked).await {
+        match tokio::time::timeout(deadline, asked).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.0.calls.forget(call);
                 let _ = door.try_send((ToBridge::Cancel { call }, None));
                 Err(CallError::Deadline(deadline.as_secs()))
             }
-        };
-        if let (Err(_), Some(key)) = (&outcome, written) {
-            write(&self.0.writes).remove(&key);
         }
-        outcome
     }
 
     /// What became of the last write to a property.

@@ -56,9 +56,11 @@ const LOOK: Duration = Duration::from_millis(150);
 
 pub async fn run(args: Pair, context: &Context) -> Result<()> {
     if let Some(code) = &args.code
-        && (code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()))
+        && (!(6..=12).contains(&code.len()) || !code.bytes().all(|b| b.is_ascii_alphanumeric()))
     {
-        return Err(Usage("a code has six digits".into()).into());
+        return Err(
+            Usage("a code has six digits, or eight letters and digits for devices of other makes".into()).into()
+        );
     }
     let until = Instant::now() + Duration::from_secs(args.wait);
     let owner = if args.accept || args.code.is_some() { Owner::Deliberate } else { Owner::AtTerminalForGood };

@@ -13,7 +13,7 @@ use accord_registry::Known;
 
 use super::hub::Hub;
 use super::notes::{Note, NoteError};
-use super::{house, view};
+use super::{foreign, house, view};
 use crate::api::error::{Answer, Failure};
 use crate::api::types as api;
 
@@ -70,7 +70,9 @@ impl Hub {
         let own = device.id.as_str() == house::OWN;
         let seen: Option<LinkDevice> = if own { None } else { self.link.device(&device.id) };
         let note = self.note(&device.id);
-        let paired = self.peers.get(&device.id).is_some() || seen.as_ref().is_some_and(|seen| seen.paired);
+        let paired = self.peers.get(&device.id).is_some()
+            || seen.as_ref().is_some_and(|seen| seen.paired)
+            || foreign::is_paired(device);
         let trust = match () {
             () if own => api::Trust::Own,
             () if note.blocked => api::Trust::Blocked,
@@ -215,16 +217,23 @@ impl Hub {
             witness_of: witness(&peer.device_id, false),
             witnessed_by: witness(&peer.device_id, true),
         });
-        let running = self.link.pairings().iter().map(|pairing| self.pairing_view(pairing)).collect();
-        Ok(api::Pairings { paired: paired.collect(), running })
+        let paired = paired.chain(self.foreign_paired_devices()).collect();
+        let running = self.running_pairings().iter().map(|pairing| self.pairing_view(pairing)).collect();
+        Ok(api::Pairings { paired, running })
     }
 
     pub fn pairing(&self, id: &str) -> Answer<api::Pairing> {
         self.pairing_now(&PairingId(id.to_owned()))
     }
 
+    fn running_pairings(&self) -> Vec<PairingInfo> {
+        let mut running = self.link.pairings();
+        running.extend(self.foreign.pairings());
+        running
+    }
+
     fn pairing_now(&self, id: &PairingId) -> Answer<api::Pairing> {
-        let pairings = self.link.pairings();
+        let pairings = self.running_pairings();
         let info = pairings.iter().find(|pairing| pairing.id == *id).ok_or(LinkError::NoPairing)?;
         Ok(self.pairing_view(info))
     }
@@ -238,7 +247,9 @@ impl Hub {
             PairingStep::Failed(error) => (api::PairingState::Failed, None, Some(for_screen(error, 500)), None),
         };
         let statement = self.gate.statement();
-        let shares = EntryKey::new(CONNECTION).ok().and_then(|key| statement.entry(&key).map(view::fields));
+        let bridge = info.device.as_ref().and_then(|device| self.registry.device(device)).map(|known| known.bridge);
+        let entry = bridge.and_then(|bridge| self.entry_of(&bridge)).or_else(|| EntryKey::new(CONNECTION).ok());
+        let shares = entry.and_then(|key| statement.entry(&key).map(view::fields));
         api::Pairing {
             id: info.id.0.clone(),
             direction: match info.direction {
@@ -266,6 +277,9 @@ impl Hub {
                 let device = self.resolve(&device)?;
                 if device.as_str() == house::OWN {
                     return Err(Failure::bad_request("This is the device itself; choose another one."));
+                }
+                if self.is_foreign(&device) {
+                    return self.start_foreign(&device).await.map(|info| self.pairing_view(&info));
                 }
                 let name = self.device_name(device.as_str()).unwrap_or_else(|| device.to_string());
                 self.may_pair(format!("Pair with {name}"))?;
@@ -296,8 +310,11 @@ impl Hub {
     /// The owner says that the codes match. Once both said so, that is consent to connect: [`Hub::paired`].
     pub async fn confirm_pairing(&self, id: &str, code: Option<String>, surface: &'static str) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
+        if let Some(outcome) = self.confirm_foreign(&id, code.as_deref(), surface).await {
+            return outcome.map(|info| self.pairing_view(&info));
+        }
         {
-            let running = self.link.pairings();
+            let running = self.running_pairings();
             let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
             confirmed.retain(|known, _| running.iter().any(|pairing| pairing.id == *known));
             confirmed.insert(id.clone(), surface);
@@ -308,6 +325,9 @@ impl Hub {
 
     pub async fn reject_pairing(&self, id: &str) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
+        if let Some(info) = self.reject_foreign(&id).await {
+            return Ok(self.pairing_view(&info));
+        }
         self.link.reject_pairing(&id).await?;
         self.pairing_now(&id)
     }
@@ -336,8 +356,13 @@ impl Hub {
 
     /// Forgets a device: its keys, the notes, and everything agreed for it.
     pub async fn unpair(self: &Arc<Self>, device: &DeviceId) -> Answer<()> {
-        if self.peers.get(device).is_none() {
+        let foreign = self.is_foreign(device);
+        if self.peers.get(device).is_none() && !foreign {
             return Err(Failure::not_found(format!("`{device}` is not paired.")));
+        }
+        if foreign {
+            // Told while the consent to speak with it still holds.
+            self.unpair_foreign(device).await?;
         }
         let id = device.clone();
         self.blocking(move |hub| {
@@ -351,7 +376,9 @@ impl Hub {
             Ok(())
         })
         .await?;
-        self.link.forget(device).await;
+        if !foreign {
+            self.link.forget(device).await;
+        }
         Ok(())
     }
 }

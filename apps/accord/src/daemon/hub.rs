@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::foreign::Foreign;
 use super::notes::Notes;
 use super::prompts::Prompts;
 use super::transfers::Trusted;
@@ -48,6 +49,7 @@ pub struct Hub {
     /// Pairings that our owner confirmed, and where.
     pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
     pub notes: Notes,
+    pub(super) foreign: Foreign,
     pub uploads: Uploads,
     pub stop: CancellationToken,
     started: Instant,
@@ -154,6 +156,7 @@ impl Hub {
             prompts: Prompts::default(),
             confirmed: Mutex::default(),
             notes: Notes::open(data)?,
+            foreign: Foreign::default(),
             uploads,
             stop,
             started: Instant::now(),

@@ -2,6 +2,7 @@
 //! ends in order: running transfers keep their place, the ledger is sealed.
 
 mod devices;
+mod foreign;
 pub mod house;
 pub mod hub;
 mod listen;

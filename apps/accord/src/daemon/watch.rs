@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accord_consent::{GateEvent, RecordKind};
 use accord_files::{Direction, FilesEvent, State};
-use accord_link::{LinkEvent, PairingDirection, PairingStep};
+use accord_link::{LinkEvent, PairingDirection, PairingInfo, PairingStep};
 use accord_model::DeviceId;
 use accord_registry::RegistryEvent;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -27,8 +27,8 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
         follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));
     }
     {
-        let hub = hub.clone();
-        follow(hub.clone(), tracker, hub.registry.events(), move |event| on_registry(&hub, &event));
+        let (hub, notifier) = (hub.clone(), notifier.clone());
+        follow(hub.clone(), tracker, hub.registry.events(), move |event| on_registry(&hub, &notifier, &event));
     }
     {
         let (hub, notifier) = (hub.clone(), notifier.clone());
@@ -86,16 +86,37 @@ fn on_gate(hub: &Hub, event: GateEvent) {
     }
 }
 
-fn on_registry(hub: &Hub, event: &RegistryEvent) {
+fn on_registry(hub: &Hub, notifier: &Notifier, event: &RegistryEvent) {
     match event {
         RegistryEvent::Seen(known) => hub.events.tell(Event::Device(hub.device_view(known))),
         RegistryEvent::Gone(id) => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
         RegistryEvent::Values(id, ..) => tell_device(hub, id),
+        RegistryEvent::Event(device, target, event, arguments) if target.service == "pairing" => {
+            if let Some(pairing) = hub.on_foreign(device, event, arguments) {
+                tell_pairing(hub, notifier, &pairing);
+                tell_device(hub, device);
+            }
+        }
         RegistryEvent::Event(..) => {}
         RegistryEvent::Failed(bridge, message) => {
             tracing::error!(bridge, message = accord_model::text::for_screen(message, 500), "a bridge failed");
         }
     }
+}
+
+fn tell_pairing(hub: &Hub, notifier: &Notifier, pairing: &PairingInfo) {
+    let view = hub.pairing_view(pairing);
+    if pairing.direction == PairingDirection::In && matches!(pairing.step, PairingStep::Compare(_)) {
+        notifier.show(Note {
+            about: format!("pairing {}", view.id),
+            title: "A device wants to pair".to_owned(),
+            body: format!(
+                "{} asks to be paired with this one. Compare the codes in Accord.",
+                view.name.as_deref().unwrap_or("A device nearby")
+            ),
+        });
+    }
+    hub.events.tell(Event::Pairing(view));
 }
 
 fn tell_device(hub: &Hub, id: &DeviceId) {
@@ -117,18 +138,7 @@ fn on_link(hub: &Arc<Hub>, notifier: &Notifier, event: LinkEvent) {
                 hub.paired(&pairing.id, device);
                 tell_device(hub, device);
             }
-            let view = hub.pairing_view(&pairing);
-            if pairing.direction == PairingDirection::In && matches!(pairing.step, PairingStep::Compare(_)) {
-                notifier.show(Note {
-                    about: format!("pairing {}", view.id),
-                    title: "A device wants to pair".to_owned(),
-                    body: format!(
-                        "{} asks to be paired with this one. Compare the codes in Accord.",
-                        view.name.as_deref().unwrap_or("A device nearby")
-                    ),
-                });
-            }
-            hub.events.tell(Event::Pairing(view));
+            tell_pairing(hub, notifier, &pairing);
         }
         LinkEvent::Status(_) => hub.events.tell_anew(),
         LinkEvent::WitnessAlarm { device, message } => {

@@ -1,0 +1,280 @@
+//! Pairing with devices that are no hubs: what their bridges say, in the same words as a pairing of hubs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use accord_consent::{Choice, ConsentState, RecipientId, To};
+use accord_link::{PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
+use accord_model::text::for_screen;
+use accord_model::{Data, Device, DeviceId, EntryKey, Outputs, Timestamp};
+use accord_registry::{Known, PairStep};
+
+use super::hub::Hub;
+use crate::api::error::{Answer, Failure};
+use crate::api::types as api;
+
+const WITHIN: Duration = Duration::from_secs(20);
+/// How long a pairing is shown that no bridge ends.
+const LASTS: Duration = Duration::from_secs(120);
+/// How long an ended one is shown.
+const SHOWN: Duration = Duration::from_secs(300);
+const MOST: usize = 64;
+
+/// The pairings of foreign devices, by device: running ones, and those that ended lately.
+#[derive(Default)]
+pub struct Foreign {
+    running: Mutex<BTreeMap<DeviceId, Running>>,
+    next: AtomicU64,
+}
+
+struct Running {
+    info: PairingInfo,
+    /// The device's side is done; our owner's is not.
+    agreed_there: bool,
+}
+
+impl Foreign {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<DeviceId, Running>> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        for one in running.values_mut() {
+            if !is_over(&one.info.step) && one.info.deadline <= now {
+                one.info.step = PairingStep::Failed("nobody answered in time; start again".to_owned());
+            }
+        }
+        running.retain(|_, one| !is_over(&one.info.step) || one.info.deadline + SHOWN > now);
+        running
+    }
+
+    pub fn pairings(&self) -> Vec<PairingInfo> {
+        self.lock().values().map(|one| one.info.clone()).collect()
+    }
+
+    fn of(&self, id: &PairingId) -> Option<PairingInfo> {
+        self.lock().values().find(|one| one.info.id == *id).map(|one| one.info.clone())
+    }
+
+    /// Puts a new pairing in place of an earlier one of that device.
+    fn begin(&self, device: &Device, direction: PairingDirection, step: PairingStep, lasts: Duration) -> PairingInfo {
+        let info = PairingInfo {
+            id: PairingId(format!("foreign-{}", self.next.fetch_add(1, Ordering::Relaxed))),
+            direction,
+            method: PairingMethod::Code,
+            step,
+            device: Some(device.id.clone()),
+            name: Some(device.name.clone()),
+            kind: Some(device.kind),
+            deadline: Timestamp::now() + lasts,
+        };
+        let mut running = self.lock();
+        if running.len() < MOST || running.contains_key(&device.id) {
+            running.insert(device.id.clone(), Running { info: info.clone(), agreed_there: false });
+        }
+        info
+    }
+
+    fn change(&self, device: &DeviceId, change: impl FnOnce(&mut Running)) -> Option<PairingInfo> {
+        let mut running = self.lock();
+        let one = running.get_mut(device)?;
+        change(one);
+        Some(one.info.clone())
+    }
+}
+
+fn is_over(step: &PairingStep) -> bool {
+    matches!(step, PairingStep::Done(_) | PairingStep::Failed(_))
+}
+
+/// Whether a device that is no hub is paired, as its bridge says.
+pub fn is_paired(device: &Device) -> bool {
+    value(device, "paired").and_then(Data::as_bool).unwrap_or(false)
+}
+
+/// What both screens show, to compare once more later.
+pub fn verification(device: &Device) -> Option<String> {
+    Some(for_screen(value(device, "verification")?.as_text()?, 40))
+}
+
+fn value<'a>(device: &'a Device, property: &str) -> Option<&'a Data> {
+    device.service("pairing")?.values.get(property).map(|value| &value.data)
+}
+
+impl Hub {
+    /// Whether pairing with this device is its bridge's affair.
+    pub fn is_foreign(&self, device: &DeviceId) -> bool {
+        self.registry.device(device).is_some_and(|known| known.device.service("pairing").is_some())
+    }
+
+    /// The entry under which a bridge speaks with a device of its own.
+    pub fn entry_of(&self, bridge: &str) -> Option<EntryKey> {
+        let statement = self.gate.statement();
+        let of_bridge =
+            |entry: &&accord_statement::Entry| entry.key.owner() == bridge && entry.recipient.id == "paired-device";
+        statement.entries.iter().find(of_bridge).map(|entry| entry.key.clone())
+    }
+
+    pub async fn start_foreign(&self, device: &DeviceId) -> Answer<PairingInfo> {
+        let known = self.foreign_device(device)?;
+        if is_paired(&known.device) && self.may_speak(&known) {
+            return Err(Failure::conflict(format!("{} is paired already.", for_screen(&known.device.name, 64))));
+        }
+        let info = self.foreign.begin(&known.device, PairingDirection::Out, PairingStep::Connecting, LASTS);
+        if let Err(error) = self.registry.pair(device, PairStep::Request, WITHIN).await {
+            let failed = PairingStep::Failed(error.to_string());
+            self.foreign.change(device, |one| one.info.step = failed);
+            return Err(Failure::unreachable(error.to_string()));
+        }
+        Ok(self.foreign.of(&info.id).unwrap_or(info))
+    }
+
+    /// Our owner compared the codes and agrees. `None`: not a pairing of ours.
+    pub async fn confirm_foreign(
+        &self,
+        id: &PairingId,
+        code: Option<&str>,
+        surface: &'static str,
+    ) -> Option<Answer<PairingInfo>> {
+        let info = self.foreign.of(id)?;
+        let device = info.device?;
+        let shown = match &info.step {
+            PairingStep::Compare(shown) => shown.as_deref(),
+            PairingStep::Waiting | PairingStep::Done(_) => return self.foreign.of(id).map(Ok),
+            _ => return Some(Err(Failure::conflict("That pairing is over; start a new one."))),
+        };
+        if let (Some(shown), Some(code)) = (shown, code)
+            && !shown.eq_ignore_ascii_case(code.trim())
+        {
+            let _ = self.reject_foreign(id).await;
+            return Some(Err(Failure::conflict("The code does not match; nothing was paired.")));
+        }
+        if info.direction == PairingDirection::In
+            && let Err(error) = self.registry.pair(&device, PairStep::Accept, WITHIN).await
+        {
+            self.foreign.change(&device, |one| one.info.step = PairingStep::Failed(error.to_string()));
+            return Some(Err(Failure::unreachable(error.to_string())));
+        }
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), surface);
+        let info = self.foreign.change(&device, |one| {
+            one.info.step = if one.agreed_there { PairingStep::Done(device.clone()) } else { PairingStep::Waiting };
+        })?;
+        if matches!(info.step, PairingStep::Done(_)) {
+            self.foreign_paired(&info, &device);
+        }
+        Some(Ok(info))
+    }
+
+    pub async fn reject_foreign(&self, id: &PairingId) -> Option<PairingInfo> {
+        let info = self.foreign.of(id)?;
+        let device = info.device?;
+        let step = if info.direction == PairingDirection::In { PairStep::Reject } else { PairStep::Unpair };
+        if let Err(error) = self.registry.pair(&device, step, WITHIN).await {
+            tracing::debug!(%device, %error, "the device was not told of the refusal");
+        }
+        let refused = PairingStep::Failed("you refused".to_owned());
+        self.foreign.change(&device, |one| {
+            if !is_over(&one.info.step) {
+                one.info.step = refused;
+            }
+        })
+    }
+
+    pub async fn unpair_foreign(&self, device: &DeviceId) -> Answer<()> {
+        if let Err(error) = self.registry.pair(device, PairStep::Unpair, WITHIN).await {
+            tracing::info!(%device, %error, "forgotten here; the device was not told");
+        }
+        Ok(())
+    }
+
+    /// A bridge says how a pairing goes. The pairing as it is now, when there is one to tell of.
+    pub fn on_foreign(&self, device: &DeviceId, event: &str, arguments: &Outputs) -> Option<PairingInfo> {
+        let known = self.registry.device(device)?;
+        let code = arguments.get("verification").and_then(Data::as_text).map(|code| for_screen(code, 40));
+        let seconds = arguments.get("seconds").and_then(Data::as_number).unwrap_or(30.0).clamp(1.0, 600.0);
+        let lasts = Duration::from_secs_f64(seconds);
+        let compare = PairingStep::Compare(code.clone());
+        match event {
+            "asked" => Some(self.foreign.begin(&known.device, PairingDirection::In, compare, lasts)),
+            "requested" => self.foreign.change(device, |one| {
+                if matches!(one.info.step, PairingStep::Connecting) {
+                    one.info.step = compare;
+                    one.info.deadline = Timestamp::now() + lasts;
+                }
+            }),
+            "paired" => {
+                let info = self.foreign.change(device, |one| {
+                    one.agreed_there = true;
+                    match one.info.step {
+                        PairingStep::Waiting => one.info.step = PairingStep::Done(device.clone()),
+                        PairingStep::Connecting => one.info.step = PairingStep::Compare(None),
+                        _ => {}
+                    }
+                    // Our owner may take a moment longer to look.
+                    one.info.deadline = one.info.deadline.max(Timestamp::now() + LASTS);
+                })?;
+                if matches!(info.step, PairingStep::Done(_)) {
+                    self.foreign_paired(&info, device);
+                }
+                Some(info)
+            }
+            "failed" => {
+                let why = arguments.get("message").and_then(Data::as_text).unwrap_or("the other device refused");
+                let why = for_screen(why, 300);
+                self.foreign.change(device, |one| {
+                    if !is_over(&one.info.step) {
+                        one.info.step = PairingStep::Failed(why);
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Both sides agreed: that is consent to speak with this device, as the pairing showed.
+    fn foreign_paired(&self, info: &PairingInfo, device: &DeviceId) {
+        let surface = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&info.id);
+        let entry = self.registry.device(device).and_then(|known| self.entry_of(&known.bridge));
+        let (Some(surface), Some(entry)) = (surface, entry) else { return };
+        let to = To::One(RecipientId::device(device));
+        if let Err(failure) = self.decide_as(entry, to, Choice::Always, None, surface) {
+            tracing::warn!(%device, %failure, "paired, but nothing is shared with it");
+        }
+    }
+
+    pub fn foreign_paired_devices(&self) -> Vec<api::PairedDevice> {
+        let paired = self.registry.devices().into_iter().filter(|known| is_paired(&known.device));
+        paired
+            .map(|known| api::PairedDevice {
+                device: known.device.id.to_string(),
+                name: self.device_name(known.device.id.as_str()).unwrap_or_default(),
+                kind: known.device.kind,
+                since: known
+                    .device
+                    .service("pairing")
+                    .and_then(|service| service.values.get("paired"))
+                    .map_or(Timestamp::UNIX_EPOCH, |value| value.seen),
+                until: None,
+                fingerprint: verification(&known.device).unwrap_or_default(),
+                witness_of: None,
+                witnessed_by: None,
+            })
+            .collect()
+    }
+
+    fn may_speak(&self, known: &Known) -> bool {
+        let Some(entry) = self.entry_of(&known.bridge) else { return false };
+        let to = To::One(RecipientId::device(&known.device.id));
+        self.gate
+            .consents()
+            .iter()
+            .any(|consent| consent.entry == entry && consent.to == to && consent.state == ConsentState::Given)
+    }
+
+    fn foreign_device(&self, device: &DeviceId) -> Answer<Known> {
+        self.registry
+            .device(device)
+            .filter(|known| known.device.service("pairing").is_some())
+            .ok_or_else(|| Failure::not_found(format!("`{device}` is not near.")))
+    }
+}
