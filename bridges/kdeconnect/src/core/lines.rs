@@ -20,45 +20,54 @@ pub struct Lines {
     buffer: Vec<u8>,
     limit: usize,
     skipping: bool,
+    given: bool,
 }
 
 impl Lines {
     /// With lines of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: Vec::new(), limit, skipping: false }
+        Self { buffer: Vec::new(), limit, skipping: false, given: false }
     }
     /// Changes the limit, also for the line that is under way.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
-    /// Takes bytes in any portions and gives each line that is complete now.
-    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            self.take(&bytes[..end], &mut each);
-            bytes = &bytes[end + 1..];
-            let line = self.buffer.trim_ascii();
-            if !line.is_empty() {
-                each(Line::Whole(line));
+    /// Takes from `bytes` up to the end of the next line and gives that line; `None` when all is taken and
+    /// the line is not complete.
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<Line<'_>> {
+        loop {
+            self.forget_given();
+            if bytes.is_empty() {
+                return None;
             }
-            self.buffer.clear();
-            self.skipping = false;
-            if self.buffer.capacity() > MAX_LINE {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            let fits = self.buffer.len() + part.len() <= self.limit;
+            *bytes = &rest[usize::from(end.is_some())..];
+            if self.skipping || !fits {
+                let first = !self.skipping;
+                self.skipping = end.is_none();
                 self.buffer = Vec::new();
+                if first {
+                    return Some(Line::TooLong);
+                }
+                continue;
+            }
+            self.buffer.extend_from_slice(part);
+            if end.is_some() {
+                self.given = true;
+                if !self.buffer.trim_ascii().is_empty() {
+                    return Some(Line::Whole(self.buffer.trim_ascii()));
+                }
             }
         }
-        self.take(bytes, &mut each);
     }
 
-    fn take(&mut self, bytes: &[u8], each: &mut impl FnMut(Line<'_>)) {
-        if self.skipping {
-            return;
+    fn forget_given(&mut self) {
+        if std::mem::take(&mut self.given) {
+            self.buffer.clear();
+            self.buffer.shrink_to(MAX_LINE);
         }
-        if self.buffer.len() + bytes.len() > self.limit {
-            self.skipping = true;
-            self.buffer = Vec::new();
-            return each(Line::TooLong);
-        }
-        self.buffer.extend_from_slice(bytes);
     }
 }
 
@@ -70,12 +79,13 @@ mod tests {
     fn cut(limit: usize, portions: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
         let (mut lines, mut got) = (Lines::new(limit), Vec::new());
         for portion in portions {
-            lines.feed(portion, |line| {
+            let mut portion = *portion;
+            while let Some(line) = lines.next(&mut portion) {
                 got.push(match line {
                     Line::Whole(line) => Some(line.to_vec()),
                     Line::TooLong => None,
                 });
-            });
+            }
         }
         got
     }

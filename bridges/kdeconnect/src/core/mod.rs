@@ -4,6 +4,7 @@ pub mod id;
 pub mod identity;
 mod json;
 pub mod lines;
+pub mod link;
 pub mod packet;
 pub mod pairing;
 mod rates;

@@ -5,14 +5,16 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use accord_model::{FieldCode, FieldSet};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConnection, Resumption};
+use rustls::client::{ClientConnection, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     AlertDescription, CertificateError as TlsCertificateError, ClientConfig, Connection, DigitallySignedStruct,
     DistinguishedName, Error, OtherError, PeerIncompatible, ServerConfig, ServerConnection, SignatureScheme, version,
@@ -75,8 +77,9 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Tls {
     connection: Connection,
-    shown: bool,
-    hello: bool,
+    /// Set when the next flight holds our certificate.
+    showing: Arc<AtomicBool>,
+    broken: bool,
 }
 
 impl Tls {
@@ -86,18 +89,19 @@ impl Tls {
     /// [`TlsError::Other`] when our own certificate cannot be used.
     pub fn client(own: &OwnCertificate, expect: Expect) -> Result<Self, TlsError> {
         let (provider, verifier) = verifier(expect);
+        let resolver = Arc::new(Resolver::new(own));
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .map_err(read_error)?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(own.resolver());
+            .with_client_cert_resolver(Arc::clone(&resolver) as _);
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
         // An address is never sent as SNI; the name means nothing to the verifier.
         let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
         let connection = ClientConnection::new(Arc::new(config), name).map_err(read_error)?;
-        Ok(Self::new(connection.into(), false))
+        Ok(Self::new(connection.into(), Arc::clone(&resolver.showing)))
     }
     /// As server. The client must show a certificate.
     ///
@@ -105,20 +109,21 @@ impl Tls {
     /// As [`Self::client`].
     pub fn server(own: &OwnCertificate, expect: Expect) -> Result<Self, TlsError> {
         let (provider, verifier) = verifier(expect);
+        let resolver = Arc::new(Resolver::new(own));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .map_err(read_error)?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(own.resolver());
+            .with_cert_resolver(Arc::clone(&resolver) as _);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         let connection = ServerConnection::new(Arc::new(config)).map_err(read_error)?;
-        Ok(Self::new(connection.into(), true))
+        Ok(Self::new(connection.into(), Arc::clone(&resolver.showing)))
     }
 
-    fn new(mut connection: Connection, hello: bool) -> Self {
+    fn new(mut connection: Connection, showing: Arc<AtomicBool>) -> Self {
         connection.set_buffer_limit(None);
-        Self { connection, shown: false, hello }
+        Self { connection, showing, broken: false }
     }
 
     /// Takes bytes from the wire and gives plaintext. True when the peer closed its side properly.
@@ -130,7 +135,10 @@ impl Tls {
         let mut buffer = [0; 16 * 1024];
         while !bytes.is_empty() && !closed {
             let taken = self.connection.read_tls(&mut bytes).map_err(|error| TlsError::Other(error.to_string()))?;
-            let state = self.connection.process_new_packets().map_err(read_error)?;
+            let state = self.connection.process_new_packets().map_err(|error| {
+                self.broken = true;
+                read_error(error)
+            })?;
             closed = state.peer_has_closed() || taken == 0;
             let mut left = state.plaintext_bytes_to_read();
             while left > 0 {
@@ -155,8 +163,7 @@ impl Tls {
     pub fn close(&mut self) {
         self.connection.send_close_notify();
     }
-    /// Bytes for the wire, and what of ours the handshake reveals in them: our certificate, from the first
-    /// flight of a server and the second of a client on.
+    /// Bytes for the wire, and what of ours the handshake reveals in them: our certificate, in one flight.
     pub fn take(&mut self) -> Option<(Vec<u8>, FieldSet)> {
         let mut bytes = Vec::new();
         while self.connection.wants_write() {
@@ -168,12 +175,8 @@ impl Tls {
         if bytes.is_empty() {
             return None;
         }
-        let mut fields = FieldSet::EMPTY;
-        if self.hello && !self.shown {
-            fields = FieldSet::from_iter([FieldCode::KeyPublic, FieldCode::DeviceIdResettable]);
-            self.shown = true;
-        }
-        self.hello = true;
+        let shows = self.showing.swap(false, Ordering::Relaxed) && !self.broken;
+        let fields = if shows { CERTIFICATE } else { FieldSet::EMPTY };
         Some((bytes, fields))
     }
     /// Whether the handshake still runs.
@@ -188,6 +191,38 @@ impl Tls {
         let certificates = self.connection.peer_certificates().unwrap_or_default();
         let first = certificates.first().ok_or(TlsError::NoCertificate)?;
         Ok(PeerCertificate::parse(first)?)
+    }
+}
+
+/// Our certificate says which device we are.
+const CERTIFICATE: FieldSet = FieldSet::one(FieldCode::KeyPublic).union(FieldSet::one(FieldCode::DeviceIdResettable));
+
+/// Gives our certificate and notes that. TLS asks just before it writes the flight that holds it; when the
+/// peer is refused instead, that flight is an alert.
+#[derive(Debug)]
+struct Resolver {
+    certificate: Arc<SingleCertAndKey>,
+    showing: Arc<AtomicBool>,
+}
+
+impl Resolver {
+    fn new(own: &OwnCertificate) -> Self {
+        Self { certificate: own.resolver(), showing: Arc::default() }
+    }
+}
+impl ResolvesClientCert for Resolver {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.showing.store(true, Ordering::Relaxed);
+        ResolvesClientCert::resolve(&*self.certificate, hints, schemes)
+    }
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.showing.store(true, Ordering::Relaxed);
+        ResolvesServerCert::resolve(&*self.certificate, hello)
     }
 }
 
@@ -384,7 +419,6 @@ mod tests {
     use rustls::SupportedProtocolVersion;
     use rustls::pki_types::PrivateKeyDer;
     use rustls::pki_types::pem::PemObject;
-    use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
     /// A certificate of tests/fixtures, held by plain rustls, which stands for the foreign peer.
     struct Foreign {
@@ -445,7 +479,7 @@ mod tests {
 
     /// Runs the handshake and says what we think of it, and what of ours was revealed in which flight.
     fn run(ours: &mut Tls, theirs: Connection) -> (Result<(), TlsError>, Vec<FieldSet>) {
-        let mut theirs = Tls::new(theirs, true);
+        let mut theirs = Tls::new(theirs, Arc::default());
         let mut flights = Vec::new();
         for _ in 0..10 {
             if let Some((bytes, fields)) = ours.take() {
