@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::identity::{DeviceType, Version};
 use super::json::Private;
 use super::packet::{Packet, PayloadInfo, Share, ShareUpdate};
 
@@ -13,6 +14,10 @@ pub const NEXT_WITHIN: Duration = Duration::from_secs(1);
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Most files of a peer that wait for their turn.
 const MAX_WAITING: usize = 64;
+/// Desktops of version 7 lose a file, and all after it, whose payload is through before they have written the
+/// one before it. They say nothing about that, so the next packet waits as long as the payload before took,
+/// within these bounds.
+const SLOW_PAUSE: std::ops::RangeInclusive<Duration> = Duration::from_millis(300)..=Duration::from_secs(20);
 /// Longest file name in bytes, as file systems have it.
 const MAX_FILE_NAME: usize = 255;
 
@@ -25,6 +30,30 @@ pub struct OutFile {
     pub size: u64,
     /// Milliseconds since 1970.
     pub last_modified: Option<i64>,
+}
+
+/// How soon after a payload the next packet may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At once; Android gives up after [`NEXT_WITHIN`].
+    Prompt,
+    /// After a pause: desktops of version 7.
+    Slow,
+}
+
+impl Pace {
+    /// What a peer needs.
+    pub fn of(version: Version, kind: DeviceType) -> Self {
+        match (version, kind) {
+            (Version::V7, DeviceType::Desktop | DeviceType::Laptop) => Self::Slow,
+            _ => Self::Prompt,
+        }
+    }
+    /// How fast a payload may go, in bytes per second. These desktops read without limit into memory, and
+    /// fall to a tenth of their speed once much of it is full.
+    pub fn limit(self) -> Option<u64> {
+        (self == Self::Slow).then_some(64 << 20)
+    }
 }
 
 /// What to do next.
@@ -42,8 +71,8 @@ pub enum Step {
     },
     /// Send this packet; nothing follows it.
     Packet(Packet),
-    /// A payload is on its way.
-    Wait,
+    /// A payload is on its way; or come back at this time.
+    Wait(Option<Instant>),
     /// The batch is through.
     Done,
 }
@@ -61,15 +90,18 @@ impl Step {
 pub struct SendBatch {
     files: Vec<Option<OutFile>>,
     next: usize,
-    running: bool,
+    pace: Pace,
+    running: Option<Instant>,
+    not_before: Option<Instant>,
     /// The totals changed after the peer heard of them.
     changed: bool,
 }
 
 impl SendBatch {
     /// In this order.
-    pub fn new(files: Vec<OutFile>) -> Self {
-        Self { files: files.into_iter().map(Some).collect(), next: 0, running: false, changed: false }
+    pub fn new(files: Vec<OutFile>, pace: Pace) -> Self {
+        let files = files.into_iter().map(Some).collect();
+        Self { files, next: 0, pace, running: None, not_before: None, changed: false }
     }
     /// More files, while it runs.
     pub fn add(&mut self, files: Vec<OutFile>) {
@@ -88,9 +120,12 @@ impl SendBatch {
         (self.next..self.files.len()).find(|index| self.files[*index].is_some())
     }
     /// What to do next. Call it again after each packet and each [`Self::ended`].
-    pub fn step(&mut self) -> Step {
-        if self.running {
-            return Step::Wait;
+    pub fn step(&mut self, now: Instant) -> Step {
+        if self.running.is_some() {
+            return Step::Wait(None);
+        }
+        if self.upcoming().is_some() && self.not_before.is_some_and(|at| now < at) {
+            return Step::Wait(self.not_before);
         }
         if std::mem::take(&mut self.changed) {
             let (number, total) = self.totals();
@@ -113,12 +148,16 @@ impl SendBatch {
             let payload = Some(PayloadInfo { size: Some(0), port: None });
             return Step::Packet(Packet { body: share.into(), payload });
         }
-        self.running = true;
+        self.running = Some(now);
         Step::Payload { index, share, size: file.size }
     }
     /// The running payload ended, well or not.
-    pub fn ended(&mut self) {
-        self.running = false;
+    pub fn ended(&mut self, now: Instant) {
+        let Some(since) = self.running.take() else { return };
+        if self.pace == Pace::Slow {
+            let took = now.saturating_duration_since(since);
+            self.not_before = Some(now + took.clamp(*SLOW_PAUSE.start(), *SLOW_PAUSE.end()));
+        }
     }
 
     fn totals(&self) -> (i64, i64) {
@@ -295,35 +334,55 @@ mod tests {
 
     #[test]
     fn one_payload_at_a_time_and_empty_files_wait_for_nothing() {
-        let mut batch = SendBatch::new(vec![file("/home/me/a", 3), file("empty", 0), file("b", 4)]);
+        let now = Instant::now();
+        let mut batch = SendBatch::new(vec![file("/home/me/a", 3), file("empty", 0), file("b", 4)], Pace::Prompt);
         assert_eq!(batch.upcoming(), Some(0));
-        let first = batch.step();
+        let first = batch.step(now);
         let (packet, payload) = share(&first);
         assert_eq!((packet.filename.as_ref().unwrap().as_str(), payload), ("a", true));
         assert_eq!((packet.number_of_files, packet.total_payload_size), (Some(3), Some(7)));
         let packet = first.packet(1740).unwrap();
         assert_eq!(packet.payload, Some(PayloadInfo { size: Some(3), port: Some(1740) }));
-        assert_eq!((batch.step(), batch.upcoming()), (Step::Wait, Some(1)));
-        batch.ended();
-        let empty = batch.step();
+        assert_eq!((batch.step(now), batch.upcoming()), (Step::Wait(None), Some(1)));
+        batch.ended(now);
+        let empty = batch.step(now);
         assert_eq!(share(&empty).1, false);
-        assert_eq!(share(&batch.step()).0.filename, Some("b".into()));
-        batch.ended();
-        assert_eq!(batch.step(), Step::Done);
+        assert_eq!(share(&batch.step(now)).0.filename, Some("b".into()));
+        batch.ended(now);
+        assert_eq!(batch.step(now), Step::Done);
     }
 
     #[test]
     fn totals_that_change_are_told_before_the_next_file() {
-        let mut batch = SendBatch::new(vec![file("a", 3), file("gone", 9), file("b", 4)]);
-        batch.step();
+        let now = Instant::now();
+        let mut batch = SendBatch::new(vec![file("a", 3), file("gone", 9), file("b", 4)], Pace::Prompt);
+        batch.step(now);
         batch.skip(1);
         batch.add(vec![file("c", 5)]);
-        batch.ended();
+        batch.ended(now);
         let update = ShareUpdate { number_of_files: Some(3), total_payload_size: Some(12) };
-        assert_eq!(batch.step(), Step::Packet(update.into()));
-        assert_eq!(share(&batch.step()).0.filename, Some("b".into()));
-        batch.ended();
-        assert_eq!(share(&batch.step()).0.filename, Some("c".into()));
+        assert_eq!(batch.step(now), Step::Packet(update.into()));
+        assert_eq!(share(&batch.step(now)).0.filename, Some("b".into()));
+        batch.ended(now);
+        assert_eq!(share(&batch.step(now)).0.filename, Some("c".into()));
+    }
+
+    #[test]
+    fn old_desktops_get_time_to_write_a_file_before_the_next_one() {
+        let now = Instant::now();
+        let pace = Pace::of(Version::V7, DeviceType::Desktop);
+        let mut batch = SendBatch::new(vec![file("a", 3), file("b", 4)], pace);
+        batch.step(now);
+        let after = now + Duration::from_secs(2);
+        batch.ended(after);
+        let again = now + Duration::from_secs(4);
+        assert_eq!(batch.step(after), Step::Wait(Some(again)), "as long as it took");
+        assert!(matches!(batch.step(again), Step::Payload { index: 1, .. }));
+        batch.ended(again);
+        assert_eq!(batch.step(again), Step::Done);
+        for prompt in [Pace::of(Version::V7, DeviceType::Phone), Pace::of(Version::V8, DeviceType::Desktop)] {
+            assert_eq!((prompt, prompt.limit()), (Pace::Prompt, None));
+        }
     }
 
     fn offer(name: &str, files: i64) -> Share {

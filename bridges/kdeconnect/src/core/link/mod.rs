@@ -116,6 +116,7 @@ pub enum Input<'a> {
 
 /// What comes out. Ask until [`Output::Wait`].
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one at a time, and consumed at once
 pub enum Output {
     /// Send these bytes.
     Transmit(Transmit),

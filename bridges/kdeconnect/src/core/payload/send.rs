@@ -1,7 +1,7 @@
 //! The sending side of one payload.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use accord_model::FieldSet;
 
@@ -18,6 +18,8 @@ pub struct Sender {
     size: u64,
     sent: u64,
     in_flight: usize,
+    /// Bytes per second, from this time on.
+    limit: Option<(u64, Instant)>,
     until: Instant,
     out: VecDeque<Output>,
 }
@@ -32,7 +34,7 @@ enum Stage {
 }
 
 impl Sender {
-    /// For a connection that was just accepted. `fields` is what the bytes are.
+    /// For a connection that was just accepted. `fields` is what the bytes are; `limit` is in bytes per second.
     ///
     /// # Errors
     /// [`TlsError`] when our own certificate cannot be used.
@@ -41,17 +43,19 @@ impl Sender {
         peer: &PeerCertificate,
         size: u64,
         fields: FieldSet,
+        limit: Option<u64>,
         now: Instant,
     ) -> Result<Self, TlsError> {
         let tls = Tls::server(own, Expect::Exactly(peer.clone()))?;
         let (stage, until) = (Stage::Handshake, now + HANDSHAKE_TIME);
-        Ok(Self { tls, stage, fields, size, sent: 0, in_flight: 0, until, out: VecDeque::new() })
+        let limit = limit.map(|limit| (limit.max(1), now));
+        Ok(Self { tls, stage, fields, size, sent: 0, in_flight: 0, limit, until, out: VecDeque::new() })
     }
 
-    /// How many bytes [`Self::write`] takes now: 0 before [`Event::Ready`], while enough is on its way, and at
-    /// the end.
-    pub fn room(&self) -> usize {
-        if self.stage != Stage::Sending {
+    /// How many bytes [`Self::write`] takes now (ask before waiting): 0 before [`Event::Ready`], while enough is on its way, while
+    /// the limit says so ([`Output::Wait`] then names the time), and at the end.
+    pub fn room(&self, now: Instant) -> usize {
+        if self.stage != Stage::Sending || self.limited_until().is_some_and(|until| now < until) {
             return 0;
         }
         let left = usize::try_from(self.size - self.sent).unwrap_or(usize::MAX);
@@ -60,7 +64,7 @@ impl Sender {
 
     /// Takes the next bytes, at most [`Self::room`]; says how many it took. With the last one it ends.
     pub fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
-        let taken = bytes.len().min(self.room());
+        let taken = bytes.len().min(self.room(now));
         if taken == 0 {
             return 0;
         }
@@ -106,8 +110,17 @@ impl Sender {
                 }
                 output
             }
-            None => Output::Wait((self.stage != Stage::Over).then_some(self.until)),
+            None => {
+                let limited = self.limited_until().filter(|_| self.stage == Stage::Sending);
+                Output::Wait((self.stage != Stage::Over).then_some(limited.map_or(self.until, |at| at.min(self.until))))
+            }
         }
+    }
+
+    /// When the bytes so far are within the limit.
+    fn limited_until(&self) -> Option<Instant> {
+        let (limit, since) = self.limit?;
+        Some(since + Duration::from_secs_f64(self.sent as f64 / limit as f64))
     }
 
     fn bytes(&mut self, bytes: &[u8], now: Instant) {

@@ -16,7 +16,7 @@ fn peer(which: usize) -> PeerCertificate {
     PeerCertificate::parse(CERTIFICATES[which].der()).unwrap()
 }
 fn sender(size: u64, to: usize, now: Instant) -> Sender {
-    Sender::new(&CERTIFICATES[0], &peer(to), size, CONTENT, now).unwrap()
+    Sender::new(&CERTIFICATES[0], &peer(to), size, CONTENT, None, now).unwrap()
 }
 fn receiver(size: Size, now: Instant) -> Receiver {
     Receiver::new(&CERTIFICATES[1], &peer(0), size, now).unwrap()
@@ -54,8 +54,8 @@ fn play(mut a: Sender, mut b: Receiver, data: &[u8], portion: usize, cut: usize,
             Output::Event(Event::Done(sent)) => played.sender = Some(Ok(sent)),
             Output::Event(Event::Failed(error)) => played.sender = Some(Err(error)),
             Output::Event(_) => {}
-            Output::Wait(_) if !rest.is_empty() && a.room() > 0 => rest = &rest[a.write(rest, now)..],
-            Output::Wait(_) if a.room() > 0 => a.end_of_file(),
+            Output::Wait(_) if !rest.is_empty() && a.room(now) > 0 => rest = &rest[a.write(rest, now)..],
+            Output::Wait(_) if a.room(now) > 0 => a.end_of_file(),
             Output::Wait(_) => idle += 1,
         }
         match b.poll_output() {
@@ -96,6 +96,28 @@ fn too_much_and_too_little_are_errors() {
 }
 
 #[test]
+fn a_limit_spreads_the_bytes_over_time() {
+    let start = Instant::now();
+    let mut a = Sender::new(&CERTIFICATES[0], &peer(1), 1 << 20, CONTENT, Some(1 << 18), start).unwrap();
+    let mut b = receiver(Size::Exactly(1 << 20), start);
+    let (mut now, mut written, mut waited) = (start, 0, 0);
+    let took = loop {
+        match a.poll_output() {
+            Output::Transmit(transmit) => b.handle(Input::Bytes(&transmit.bytes), now),
+            Output::Event(Event::Done(_)) => break now - start,
+            Output::Wait(Some(_)) if a.room(now) > 0 => written += a.write(&[0; MAX_IN_FLIGHT], now),
+            Output::Wait(Some(until)) if written > 0 && written < 1 << 20 => (now, waited) = (until, waited + 1),
+            _ => {}
+        }
+        if let Output::Transmit(transmit) = b.poll_output() {
+            a.handle(Input::Bytes(&transmit.bytes), now);
+        }
+    };
+    assert_eq!((written, waited), (1 << 20, 3));
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
 fn nobody_else_gets_or_gives_a_payload() {
     let now = Instant::now();
     let played = play(sender(5, 2, now), receiver(Size::Exactly(5), now), b"hello", 5000, usize::MAX, now);
@@ -119,7 +141,7 @@ fn what_does_not_move_is_given_up_and_a_full_receiver_does_not_wait_for_ever() {
                 b.handle(Input::Bytes(&transmit.bytes[..transmit.bytes.len() - 24]), now);
             }
             Output::Transmit(transmit) => b.handle(Input::Bytes(&transmit.bytes), now),
-            _ if a.room() > 0 => written = a.write(b"hello", now) == 5,
+            _ if a.room(now) > 0 => written = a.write(b"hello", now) == 5,
             _ => {}
         }
         match b.poll_output() {
