@@ -346,7 +346,7 @@ mod tests {
         assert_eq!((batch.step(now), batch.upcoming()), (Step::Wait(None), Some(1)));
         batch.ended(now);
         let empty = batch.step(now);
-        assert_eq!(share(&empty).1, false);
+        assert!(!share(&empty).1);
         assert_eq!(share(&batch.step(now)).0.filename, Some("b".into()));
         batch.ended(now);
         assert_eq!(batch.step(now), Step::Done);

@@ -50,7 +50,9 @@ impl Receiver {
             Input::Bytes(bytes) => self.bytes(bytes, now),
             Input::Closed => self.ended(false),
             Input::Timeout if now >= self.until && self.is_complete() => self.done(),
-            Input::Timeout if now >= self.until => self.fail(PayloadError::Stalled(STALL_TIME)),
+            Input::Timeout if now >= self.until => {
+                self.fail(PayloadError::Stalled(if self.ready { STALL_TIME } else { HANDSHAKE_TIME }))
+            }
             Input::Timeout => {}
             Input::Stop => self.fail(PayloadError::Stopped),
         }

@@ -95,7 +95,8 @@ impl Sender {
             (Input::Closed, Stage::Draining) => self.done(),
             (Input::Timeout, Stage::Draining) if now >= self.until => self.done(),
             (Input::Closed, _) => self.fail(PayloadError::Short { got: self.sent, size: self.size }),
-            (Input::Timeout, _) if now >= self.until => self.fail(PayloadError::Stalled(STALL_TIME)),
+            (Input::Timeout, _) if now >= self.until => self
+                .fail(PayloadError::Stalled(if self.stage != Stage::Handshake { STALL_TIME } else { HANDSHAKE_TIME })),
             (Input::Timeout, _) => {}
             (Input::Bytes(bytes), _) => self.bytes(bytes, now),
         }
