@@ -15,7 +15,6 @@ pub enum Line<'a> {
 }
 
 /// Cuts lines; keeps at most one unfinished line in memory.
-#[derive(Debug)]
 pub struct Lines {
     buffer: Vec<u8>,
     limit: usize,
@@ -68,6 +67,12 @@ impl Lines {
             self.buffer.clear();
             self.buffer.shrink_to(MAX_LINE);
         }
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lines({} of {} bytes)", self.buffer.len(), self.limit)
     }
 }
 

@@ -10,6 +10,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::link::Transmit;
@@ -55,7 +56,7 @@ pub enum Output {
 }
 
 /// What happened.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Event {
     /// The other side proved who it is; a sender may write now.
     Ready,
@@ -65,6 +66,17 @@ pub enum Event {
     Done(u64),
     /// It broke.
     Failed(PayloadError),
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("Ready"),
+            Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::Done(bytes) => write!(f, "Done({bytes})"),
+            Self::Failed(error) => write!(f, "Failed({error:?})"),
+        }
+    }
 }
 
 /// Why a payload broke.
