@@ -1,0 +1,6 @@
+//! Certificates of KDE Connect peers.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    accord_kdeconnect::core::fuzz::certificate(bytes);
+});
