@@ -1,6 +1,7 @@
 //! The engine under the feature: how a transfer is packed, carried, unpacked and stored. It knows neither the gate nor
 //! the registry; what leaves goes through a [`Sink`].
 
+pub mod bounds;
 pub mod journal;
 pub mod pack;
 pub mod place;
