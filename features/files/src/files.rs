@@ -84,6 +84,15 @@ impl Files {
     /// # Errors
     /// [`FilesError`]: nothing to send, a path that cannot be read, or the owner refused to share with this device.
     pub async fn send(&self, request: SendRequest) -> Result<TransferId, FilesError> {
+        let id = TransferId::random();
+        self.send_as(id.clone(), request).await.map(|()| id)
+    }
+
+    /// The same under a new id that the caller knows before, to set something aside for it.
+    ///
+    /// # Errors
+    /// As [`Files::send`].
+    pub async fn send_as(&self, id: TransferId, request: SendRequest) -> Result<(), FilesError> {
         let SendRequest { device, items } = request;
         let (mut kind, mut text, mut paths, mut stream, mut reader) = (Kind::Files, None, Vec::new(), None, None);
         let mut shown = Vec::new();
@@ -121,8 +130,7 @@ impl Files {
             Err(refusal) if outgoing::may_be_asked(&refusal) => {}
             Err(refusal) => return Err(FilesError::NotConsented(refusal)),
         }
-        let wire = random_id();
-        let id = TransferId::of(&wire);
+        let wire = id.bytes().unwrap_or_else(random_id);
         let transfer = new_transfer(id.clone(), Direction::Out, device, kind, State::Connecting);
         let transfer = Transfer { text, items: shown, ..transfer };
         let inbox = PathBuf::new();
@@ -134,8 +142,8 @@ impl Files {
         self.0.book().insert(id.clone(), live);
         self.0.save(&id).await;
         self.0.tell(&id);
-        tokio::spawn(outgoing::run(self.0.clone(), id.clone()));
-        Ok(id)
+        tokio::spawn(outgoing::run(self.0.clone(), id));
+        Ok(())
     }
 
     /// Every transfer that is remembered, newest first.

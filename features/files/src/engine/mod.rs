@@ -124,6 +124,11 @@ impl Progress {
             skipped.lines.push(line);
         }
     }
+    /// The other side knows of more that was left out.
+    pub fn skipped_at_least(&self, count: u64) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count = skipped.count.max(count);
+    }
     /// Forgets what was left out, for a new attempt.
     pub fn clear_skipped(&self) {
         *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = Skipped::default();
