@@ -86,8 +86,13 @@ async fn a_lamp_is_found_switched_and_let_go_as_the_owner_decides() {
     let refused = registry.write(&id, target.clone(), "on", Data::Bool(false), SOON).await;
     let said_no = matches!(refused, Err(CallError::NotConsented(_) | CallError::Unreachable(_)));
     assert!(said_no, "a withdrawn lamp is not spoken to, and the caller is told at once: {refused:?}");
-    let records = gate.ledger().list(&Default::default()).unwrap();
-    assert!(records.iter().any(|record| record.public.bytes == Some(9)), "`set on 1` is in the ledger");
+    let written = async {
+        let is_it = |record: &accord_consent::Record| record.public.bytes == Some(9);
+        while !gate.ledger().list(&Default::default()).unwrap().iter().any(is_it) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, written).await.expect("`set on 1` is in the ledger");
 
     // What was refused is not made up for later.
     let mut events = registry.events();
