@@ -7,6 +7,7 @@ pub mod events;
 mod extract;
 pub mod guard;
 mod install;
+mod neighbours;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(devices::unpair))
         .routes(routes!(transfers::list, transfers::start))
         .routes(routes!(transfers::get, transfers::remove))
+        .routes(routes!(transfers::content))
         .routes(routes!(transfers::cancel))
         .routes(routes!(transfers::retry))
         .routes(routes!(transfers::inbox))

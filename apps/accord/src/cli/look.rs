@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::screen::{Style, ago, count, name, span};
 use super::{Context, Usage};
-use crate::api::types::{Settings as Values, Status, Switch};
+use crate::api::types::{Settings as Values, SetupLink, Status, Switch};
 
 pub async fn status(context: &Context) -> Result<()> {
     let status: Status = context.hub.get("/status").await?;
@@ -151,13 +151,20 @@ pub struct Open {
     /// Only print the link.
     #[arg(long)]
     print: bool,
+    /// For another device, such as a phone: its link, as text and as a QR code.
+    #[arg(long)]
+    for_other: bool,
 }
 
 pub async fn open(args: Open, context: &Context) -> Result<()> {
-    let link = setup_link(&context.hub).await?;
+    let setup = new_link(&context.hub).await?;
     if context.screen.json {
-        return context.screen.document(&serde_json::json!({ "url": link }));
+        return context.screen.document(&setup);
     }
+    if args.for_other {
+        return for_other(context, &setup);
+    }
+    let link = setup.url;
     context.screen.say(&link);
     if !args.print && !crate::demo::browse(&link).await {
         context
@@ -167,10 +174,31 @@ pub async fn open(args: Open, context: &Context) -> Result<()> {
     Ok(())
 }
 
+fn for_other(context: &Context, setup: &SetupLink) -> Result<()> {
+    let Some(first) = setup.others.first() else {
+        bail!(
+            "The hub is open on this computer only; start it with `accord up --http 0.0.0.0:8443` to open it to others"
+        );
+    };
+    if let Some(install) = &setup.install {
+        context.screen.note(format!("First install its certificate there, from {}, and compare:", install.url));
+        context.screen.note(format!("  {}", install.fingerprint));
+    }
+    context.screen.note("Then open this there; it works once, for ten minutes:");
+    for link in &setup.others {
+        context.screen.say(link);
+    }
+    context.screen.note(super::pair::qr(first)?);
+    Ok(())
+}
+
+async fn new_link(hub: &super::hub::Hub) -> Result<SetupLink> {
+    Ok(hub.post("/session/token", &serde_json::json!({})).await?)
+}
+
 /// A link to the web UI that signs in once.
 pub async fn setup_link(hub: &super::hub::Hub) -> Result<String> {
-    let link: crate::api::types::SetupLink = hub.post("/session/token", &serde_json::json!({})).await?;
-    Ok(link.url)
+    Ok(new_link(hub).await?.url)
 }
 
 pub fn openapi(context: &Context) -> Result<()> {
