@@ -204,8 +204,9 @@ impl EntryRules {
         if to_everyone_near {
             return false;
         }
+        let to_hosts = self.entry.method.transport == "hosts" || !self.entry.hosts.is_empty();
         // gate-check: device-not-host
-        if self.entry.method.transport == "hosts" || !self.entry.hosts.is_empty() {
+        if to_hosts {
             return false;
         }
         true

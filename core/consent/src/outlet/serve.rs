@@ -51,8 +51,9 @@ pub async fn serve(
     lifetime: Duration,
 ) -> Result<Served, SendError> {
     let recipient = permit.recipient().clone();
+    let near = recipient.as_host().is_none() && is_near(recipient_addr.to_canonical());
     // gate-check: served-near
-    if recipient.as_host().is_some() || !is_near(recipient_addr.to_canonical()) {
+    if !near {
         let address = SocketAddr::new(recipient_addr, 0);
         return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
     }
