@@ -203,7 +203,8 @@ async fn a_question_that_nobody_waits_for_any_more_is_cancelled() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let verb = Verb::Act { action: "hang".into(), inputs: Inputs::new() };
-    let asked = registry.call(&lamp(), Target::new("light"), verb, Duration::from_secs(60));
+    let lamp = lamp();
+    let asked = registry.call(&lamp, Target::new("light"), verb, Duration::from_secs(60));
     assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the caller gives up");
     let cancelled = async {
         loop {
