@@ -39,7 +39,8 @@ impl<T> Personal<T> {
         self.fields
     }
     /// Makes another sealed value from it. A function pointer, because a closure could carry the
-    /// value out; give further inputs with [`Personal::map_with`] or [`Personal::join`].
+    /// value out; give further inputs with [`Personal::map_with`] or [`Personal::join`]. What no type can
+    /// rule out is a function that puts the value into a `static`.
     pub fn map<U>(self, make: fn(T) -> U) -> Personal<U> {
         Personal { fields: self.fields, value: make(self.value) }
     }
@@ -104,14 +105,14 @@ impl<T> FromIterator<Personal<T>> for Personal<Vec<T>> {
 }
 
 /// Values that carry nothing out, whatever is done with them: numbers, truths, characters, texts of the program.
-pub trait Plain: Copy + sealed::Sealed {}
+pub trait Plain: Copy + private::Sealed {}
 
-mod sealed {
+mod private {
     pub trait Sealed {}
 }
 
 macro_rules! plain {
-    ($($kind:ty)*) => { $(impl sealed::Sealed for $kind {} impl Plain for $kind {})* };
+    ($($kind:ty)*) => { $(impl private::Sealed for $kind {} impl Plain for $kind {})* };
 }
 plain!(bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 &'static str accord_model::FieldCode accord_model::Timestamp std::time::Duration);
 

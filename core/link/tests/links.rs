@@ -1,6 +1,6 @@
 //! Two and three links on loopback: pairing, calls, streams, restarts, strangers.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod common;
 
