@@ -17,6 +17,7 @@ use iroh::{Endpoint, RelayUrl};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::account::Sockets;
 use crate::api::{LinkDevice, LinkEvent, LinkOptions, LinkStatus, Network, PairingId, PathNow, Witness};
 use crate::carrier::Carrier;
 use crate::carrier::bulk::Bulk;
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     pub run: String,
     pub allowed: Allowed,
     pub link: watch::Sender<Option<Endpoint>>,
+    /// What the sockets of `link` sent.
+    pub sockets: Sockets,
     pub endpoint_wanted: Notify,
     pub relay: Mutex<Option<(RelayUrl, DatagramLease)>>,
     pub relay_changed: Notify,
@@ -109,6 +112,7 @@ impl Inner {
             run: data_encoding::HEXLOWER.encode(&run),
             allowed: Allowed::default(),
             link: watch::Sender::new(None),
+            sockets: Sockets::default(),
             endpoint_wanted: Notify::new(),
             relay: Mutex::default(),
             relay_changed: Notify::new(),
@@ -435,7 +439,7 @@ impl Inner {
         if let Some(peer) = self.peer(id)
             && tell
         {
-            serve::say_unpaired(&peer).await;
+            serve::say_unpaired(self, &peer).await;
         }
         if let Err(error) = self.peers.remove(id) {
             tracing::warn!(%error, "a paired device could not be forgotten");

@@ -13,6 +13,7 @@
 // The link is, beside the outlets of `accord-consent`, the one place with sockets.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod account;
 pub mod api;
 pub mod carrier;
 pub mod discovery;
@@ -25,12 +26,13 @@ mod memory;
 mod pairing;
 mod peer;
 mod serve;
+mod standing;
 #[doc(hidden)]
 pub mod wire;
 
 pub use api::{
     LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingDirection, PairingId, PairingInfo,
-    PairingMethod, PairingStep, PathNow, ShownTicket, Witness,
+    PairingMethod, PairingStep, PathNow, ProvenHead, ShownTicket, Witness,
 };
 pub use link::{Link, LinkBridge};
 

@@ -29,6 +29,8 @@ use crate::serve;
 
 const HANDSHAKES: usize = 64;
 const OPERATIONS: usize = 512;
+/// How often the ledger is told of what went through the relay.
+const RELAY_ACCOUNT_EVERY: Duration = Duration::from_secs(900);
 
 /// The link, for the application. Cheap to clone.
 #[derive(Clone)]
@@ -247,7 +249,7 @@ impl Bridge for LinkBridge {
                             let _turn = turn.map_err(|_| busy())?;
                             let peer = inner.peer(&device).ok_or_else(|| unpaired(&device))?;
                             serve::check(&inner, &peer)?;
-                            serve::call(&peer, target, verb).await
+                            serve::call(&inner, &peer, target, verb).await
                         };
                         let outcome = asked.await;
                         inner.tell(FromBridge::Reply { call, outcome }, None).await;
@@ -320,6 +322,7 @@ async fn keep_link(inner: Arc<Inner>) {
                         {
                             inner.memory.set_port(port);
                         }
+                        inner.sockets.begin(&endpoint);
                         tokio::spawn(accept(inner.clone(), endpoint.clone()));
                         inner.link.send_replace(Some(endpoint));
                         inner.set_status(|status| status.connection = true);
@@ -397,8 +400,10 @@ async fn keep_relay(inner: Arc<Inner>) {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::warn!(%error, "the relay stays off");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
+                tokio::select! {
+                    () = inner.stop.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                }
             }
         };
         *lock(&inner.relay) = Some((url.clone(), lease.clone()));
@@ -415,13 +420,20 @@ async fn keep_relay(inner: Arc<Inner>) {
                 () = inner.relay_changed.notified() => break,
                 () = ended.cancelled() => break,
                 _ = link.changed() => {}
+                () = tokio::time::sleep(RELAY_ACCOUNT_EVERY) => {
+                    lease.note_left(&host, inner.sockets.relayed());
+                }
             }
+        }
+        *lock(&inner.relay) = None;
+        for peer in lock(&inner.people).values() {
+            peer.leave_relay(&inner.law);
         }
         let endpoint = inner.link.borrow().clone();
         if let Some(endpoint) = endpoint {
             endpoint.remove_relay(&url).await;
         }
-        *lock(&inner.relay) = None;
+        lease.note_left(&host, inner.sockets.relayed());
         lease.close();
     }
 }

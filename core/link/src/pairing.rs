@@ -411,7 +411,9 @@ impl Inner {
         }));
         let mut agreed = false;
         let record = loop {
-            if let Some(record) = self.perform(id, &mut run, &mut out).await? {
+            let performed = self.perform(id, &mut run, &mut out).await;
+            out.note_wire_bytes(connection.stats().udp_tx.bytes);
+            if let Some(record) = performed? {
                 break record;
             }
             if agreed {
@@ -448,6 +450,7 @@ impl Inner {
         };
         let link_port = self.exchange_ports(&mut out, &mut frames).await;
         let _ = out.shutdown().await;
+        out.note_wire_bytes(connection.stats().udp_tx.bytes);
         let _ = out.finish().await;
         let within = Duration::from_secs(2);
         if initiator {

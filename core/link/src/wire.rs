@@ -1,6 +1,7 @@
 //! What paired devices say to each other. Every exchange is one bidirectional stream of the connection:
 //! an [`Opening`], for some a body, then an answer; for `Stream` raw bytes follow, on this stream or on TLS.
 
+use accord_consent::ledger::Hash;
 use accord_model::{CallError, DeviceKind, Inputs, Outputs, Service, StreamClass, Target, Verb};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,8 @@ const ADDRESSES: usize = 16;
 pub(crate) enum Opening {
     /// What this device is; the [`Record`] follows as a frame of its own, answered by the other's.
     Hello,
-    /// A ledger head; a [`Head`] follows, answered by [`Answer`].
+    /// A ledger head is to be shown. The other hands back what it keeps with a [`Kept`], a [`Head`] that goes on from
+    /// there follows, answered by [`HeadAnswer`].
     Head,
     /// A question to a service; answered by [`Answer`].
     Call { target: Target, verb: Verb, within_s: u64 },
@@ -62,11 +64,30 @@ impl Record {
     }
 }
 
-/// A signed checkpoint of a ledger.
+/// The head of the other's ledger that this side keeps, as the other signed it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub head: Option<String>,
+}
+
+/// A signed checkpoint of a ledger, with the proof that it continues the one in [`Kept`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub head: String,
+    #[serde(default)]
+    pub proof: Vec<Hash>,
 }
+
+/// Whether a head is kept, or what is wrong with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeadAnswer {
+    pub outcome: Result<(), String>,
+}
+
+/// Most hashes in a proof: two for each level of the largest tree.
+pub(crate) const PROOF: usize = 128;
+/// Largest [`Kept`], [`Head`] and [`HeadAnswer`].
+pub(crate) const HEAD: usize = 24 * 1024;
 
 /// The result of a call.
 #[derive(Debug, Serialize, Deserialize)]
@@ -141,6 +162,9 @@ pub fn fuzz(bytes: &[u8]) {
         let _ = crate::frame::decode::<Record>(body).map(Record::bounded);
         let _ = crate::frame::decode::<StreamAnswer>(body);
         let _ = crate::frame::decode::<Answer>(body);
+        let _ = crate::frame::decode::<Kept>(body);
+        let _ = crate::frame::decode::<Head>(body);
+        let _ = crate::frame::decode::<HeadAnswer>(body);
     }
 }
 

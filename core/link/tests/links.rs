@@ -1,6 +1,6 @@
 //! Two and three links on loopback: pairing, calls, streams, restarts, strangers.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod common;
 
@@ -261,4 +261,36 @@ fn devices_that_announce_find_each_other_and_names_stay_at_home_unless_agreed() 
         .withdraw((accord_model::EntryKey::new("link/discovery").unwrap(), accord_consent::To::One(lan)))
         .unwrap();
     until(5, "discovery off", || (!a.link.status().discovery).then_some(()));
+}
+
+#[test]
+fn what_a_connection_sent_is_written_when_the_consent_ends_tcp_and_handshakes_included() {
+    let (_x, _y, a, b) = two();
+    let (b_at_a, _) = paired(&a, &b);
+    let quic = a.device(&b_at_a).path.unwrap().address;
+    assert_eq!(a.push(&b_at_a, 8 << 20).1, "tls");
+    a.decide("link/connection", &RecipientId::device(&b_at_a), Choice::Never, None);
+    let told = until(10, "the last record", || Some(a.told("link/connection")).filter(|told| told.contains_key(&quic)));
+    assert!(told[&quic] > 2000, "handshake and talk: {told:?}");
+    let content = 8 << 20;
+    let tcp: u64 = told.iter().filter(|(address, _)| **address != quic).map(|(_, bytes)| bytes).sum();
+    assert!((content..content + content / 50).contains(&tcp), "{told:?}");
+}
+
+#[test]
+fn an_attempt_to_reach_a_device_that_is_away_is_written_too() {
+    let (_x, _y, a, b) = two();
+    let (b_at_a, _) = paired(&a, &b);
+    let there = a.device(&b_at_a).path.unwrap().address;
+    a.push(&b_at_a, 1 << 20);
+    b.kill();
+    until(40, "its loss", || a.device(&b_at_a).path.is_none().then_some(()));
+    let _silent = std::net::UdpSocket::bind(&there).unwrap();
+    let before = a.told("link/connection").get(&there).copied().unwrap_or(0);
+    assert!(a.echo(&b_at_a, "x").is_err());
+    std::thread::sleep(Duration::from_secs(3));
+    a.decide("link/connection", &RecipientId::device(&b_at_a), Choice::Never, None);
+    until(10, "the last record", || {
+        (a.told("link/connection").get(&there).copied().unwrap_or(0) >= before + 1200).then_some(())
+    });
 }

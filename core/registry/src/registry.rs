@@ -60,6 +60,23 @@ pub enum RegistryEvent {
 }
 
 type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
+
+/// A question on its way. Dropped before the answer came, it tells the bridge that nobody waits any more.
+struct OpenCall<'a> {
+    calls: &'a Pending<CallId, Result<Outputs, CallError>>,
+    door: &'a Door,
+    call: CallId,
+    answered: bool,
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.calls.forget(self.call);
+            let _ = self.door.try_send((ToBridge::Cancel { call: self.call }, None));
+        }
+    }
+}
 type WriteKey = (DeviceId, Target, String);
 
 pub(crate) struct Inner {
@@ -192,7 +209,7 @@ impl Registry {
                 message.fail(error).await;
                 Ok(())
             }
-            _ => message.confirm_all().await.map(drop),
+            _ => message.handed_on().await.map(drop),
         };
         recorded.map_err(not_let_out)?;
         outcome
@@ -244,18 +261,18 @@ impl Registry {
         let (bridge, door) = self.door(device)?;
         let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
         let answer = self.0.calls.wait_for(call, &bridge);
+        let mut open = OpenCall { calls: &self.0.calls, door: &door, call, answered: false };
         let asked = async {
             let message = ToBridge::Call { call, device: device.clone(), target, verb };
             door.send((message, None)).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         };
         match tokio::time::timeout(deadline, asked).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.0.calls.forget(call);
-                let _ = door.try_send((ToBridge::Cancel { call }, None));
-                Err(CallError::Deadline(deadline.as_secs()))
+            Ok(outcome) => {
+                open.answered = true;
+                outcome
             }
+            Err(_) => Err(CallError::Deadline(deadline.as_secs())),
         }
     }
 
@@ -461,7 +478,7 @@ async fn answer(door: &Door, call: CallId, device: &DeviceId, outcome: Result<An
     let sent = door.send((ToBridge::Answer { call, outcome }, None)).await;
     let Some(message) = message else { return };
     match sent {
-        Ok(()) => drop(message.confirm_all().await),
+        Ok(()) => drop(message.handed_on().await),
         Err(_) => message.fail(gone()).await,
     }
 }

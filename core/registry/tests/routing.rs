@@ -74,7 +74,13 @@ impl Bridge for Lamp {
                     let stream_ours = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
                     let _ = side.outbox.send((FromBridge::StreamReady { stream }, Some(stream_ours))).await;
                 }
-                ToBridge::Cancel { .. } => {}
+                ToBridge::Cancel { call } => {
+                    let arguments = Outputs::from([("call".to_owned(), Data::Int(call.0 as i64))]);
+                    let (target, event) = (Target::new("light"), "cancelled".to_owned());
+                    side.tell(FromBridge::Event { device: lamp(), target, event, arguments })
+                        .await
+                        .map_err(|_| "core gone")?;
+                }
                 ToBridge::Stop => return Ok(()),
             }
         }
@@ -244,4 +250,26 @@ async fn a_bridge_cannot_speak_for_anothers_device() {
     registry.add_bridge(Box::new(Thief)).await.unwrap();
     let known = registry.device(&lamp()).unwrap();
     assert_eq!((known.bridge.as_str(), known.device.kind), ("memory", DeviceKind::Light));
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_any_more_is_cancelled() {
+    let registry = Registry::new();
+    let mut events = registry.events();
+    registry.add_bridge(Box::new(Lamp));
+    while registry.device(&lamp()).is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let verb = Verb::Act { action: "hang".into(), inputs: Inputs::new() };
+    let lamp = lamp();
+    let asked = registry.call(&lamp, Target::new("light"), verb, Duration::from_secs(60));
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the caller gives up");
+    let cancelled = async {
+        loop {
+            if let Ok(RegistryEvent::Event(_, _, event, _)) = events.recv().await {
+                return event;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), cancelled).await.unwrap(), "cancelled");
 }

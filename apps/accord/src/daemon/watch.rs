@@ -153,15 +153,17 @@ fn on_link(hub: &Arc<Hub>, notifier: &Notifier, event: LinkEvent) {
             tell_pairing(hub, notifier, &pairing);
         }
         LinkEvent::Status(_) => hub.events.tell_anew(),
-        LinkEvent::WitnessAlarm { device, message } => {
-            tracing::error!(%device, message, "a paired device's ledger does not fit what it showed before");
+        LinkEvent::WitnessAlarm { device, ours, message } => {
+            tracing::error!(%device, ours, message, "a ledger does not go on from the head that was witnessed");
+            let name = hub.device_name(device.as_str()).unwrap_or_default();
             notifier.show(Note {
-                about: format!("witness {device}"),
+                about: format!("witness {device}{}", if ours { " ours" } else { "" }),
                 title: "A ledger was changed".to_owned(),
-                body: format!(
-                    "The ledger of {} does not fit what it showed before: {message}",
-                    hub.device_name(device.as_str()).unwrap_or_default()
-                ),
+                body: if ours {
+                    format!("This device's own ledger does not fit what {name} saw of it: {message}")
+                } else {
+                    format!("The ledger of {name} does not fit what it showed before: {message}")
+                },
                 offer: None,
             });
         }

@@ -39,7 +39,13 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         let optional: FieldSet = [FieldCode::DeviceName, FieldCode::DeviceType].into_iter().collect();
         let granted = inner.law.granted(DISCOVERY, &RecipientId::lan(), discovery_fields(), optional);
-        let Ok(fields) = granted else { continue };
+        let Ok(fields) = granted else {
+            // The entry no longer covers what every announcement holds: until a new decision, or a new statement.
+            tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            }
+        };
         match inner.law.lan_lease(DISCOVERY, fields, "on.network", "224.0.0.251:5353").await {
             Ok(lease) => {
                 inner.set_status(|status| status.discovery = true);
