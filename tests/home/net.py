@@ -4,6 +4,8 @@ Needs root, or a user namespace that makes us root (tests/home/run sees to that)
 namespaces is touched; everything ends with the process that made it.
 """
 
+import concurrent.futures
+import ctypes
 import os
 import signal
 import subprocess
@@ -34,6 +36,18 @@ class Machine:
 
     def popen(self, *words, **more):
         return subprocess.Popen(self.enter + [str(w) for w in words], **more)
+
+    def inside(self, act, *given):
+        """Calls `act` in a thread that is in this machine's network."""
+        def there():
+            with open(f"/proc/{self.holder.pid}/ns/net") as namespace:
+                assert ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000) == 0, "setns failed"
+            return act(*given)
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(there).result()
+
+    def bytes_sent(self, device="eth0"):
+        return int(self.run("cat", f"/sys/class/net/{device}/statistics/tx_bytes").stdout)
 
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)
