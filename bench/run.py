@@ -257,9 +257,6 @@ class Accord(Tool):
         for hub in (self.sender, self.receiver):
             hub.start()
             hub.grant("link/discovery")
-        if self.row.link == "bad":
-            address = net.until(lambda: self.receiver.try_json("status"), 5, "status")
-            _ = address
         hubs.pair(self.sender, self.receiver)
         self.sender.grant("files/send", "beta")
         self.receiver.grant("files/receive", "alpha")
@@ -407,9 +404,11 @@ class Sendme(Tool):
         try:
             began = time.monotonic()
             ticket = None
-            while ticket is None:
-                for word in sender.stdout.readline().split():
-                    ticket = word if word.startswith("blob") and len(word) > 40 else ticket
+            for line in sender.stdout:
+                ticket = next((word for word in line.split() if word.startswith("blob") and len(word) > 40), None)
+                if ticket:
+                    break
+            assert ticket, f"sendme ended with status {sender.wait()} and showed no ticket"
             self.beta.run("sendme", "receive", "--relay", "disabled", "--no-progress", ticket, cwd=target, timeout=600)
             return time.monotonic() - began
         finally:

@@ -6,6 +6,7 @@ namespaces is touched; everything ends with the process that made it.
 
 import concurrent.futures
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -47,7 +48,7 @@ class Machine:
             return thread.submit(there).result()
 
     def bytes_sent(self, device="eth0"):
-        return int(self.run("cat", f"/sys/class/net/{device}/statistics/tx_bytes").stdout)
+        return json.loads(self.run("ip", "-s", "-j", "link", "show", "dev", device).stdout)[0]["stats64"]["tx"]["bytes"]
 
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)
@@ -60,7 +61,7 @@ class Machine:
 class Network:
     """Machines on one wire: a bridge in a namespace of its own when there are more than two."""
 
-    def __init__(self, *names, prefix="10.66.0", ipv6=True):
+    def __init__(self, *names, prefix="10.66.0", ipv4=True):
         self.machines = {name: Machine(name) for name in names}
         self.address = {}
         self.switch = None
@@ -79,10 +80,9 @@ class Network:
                    f"port{index}", "netns", self.switch.holder.pid)
                 self.switch.run("ip", "link", "set", f"port{index}", "master", "br0", "up")
         for index, machine in enumerate(made):
-            if not ipv6:
-                machine.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", check=False)
-            self.address[machine.name] = f"{prefix}.{index + 1}"
-            machine.run("ip", "addr", "add", f"{prefix}.{index + 1}/24", "dev", "eth0")
+            if ipv4:
+                self.address[machine.name] = f"{prefix}.{index + 1}"
+                machine.run("ip", "addr", "add", f"{prefix}.{index + 1}/24", "dev", "eth0")
             machine.run("ip", "link", "set", "eth0", "up")
 
     def __getitem__(self, name):

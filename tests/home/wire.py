@@ -11,7 +11,7 @@ import time
 import urllib.parse
 import zlib
 
-Packet = collections.namedtuple("Packet", "protocol source to source_port port payload")
+Packet = collections.namedtuple("Packet", "protocol source to source_port port payload sequence", defaults=(0,))
 
 # The groups that a hub's discovery joins; every other membership report is the kernel's own.
 GROUPS = {"224.0.0.251", "ff02::fb"}
@@ -78,7 +78,7 @@ def parse(frame):
         payload = body[(body[12] >> 4) * 4:]
         if body[13] & 4 and not payload:  # a reset: nobody listens
             return None
-        return Packet("tcp", source, to, *struct.unpack_from("!HH", body), payload)
+        return Packet("tcp", source, to, *struct.unpack_from("!HH", body), payload, struct.unpack_from("!I", body, 4)[0])
     return Packet(f"ip {protocol}", source, to, 0, 0, body)
 
 
