@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use crate::endpoint::KEYS_FOR_TESTS;
+
 /// Largest certificate a peer may tell us.
 pub const MAX_CERTIFICATE: usize = 2048;
 /// Names one stream.
@@ -74,6 +76,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        if KEYS_FOR_TESTS {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 
@@ -88,6 +93,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_sni = false;
+        if KEYS_FOR_TESTS {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 }
