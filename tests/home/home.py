@@ -46,8 +46,8 @@ class Home(unittest.TestCase):
         for hub in (self.alpha, self.beta):
             hub.grant("link/discovery")
         pair(self.alpha, self.beta)
-        self.alpha.grant("files/send", "beta")
-        self.beta.grant("files/receive", "alpha")
+        self.alpha.grant("files/send", self.beta.name)
+        self.beta.grant("files/receive", self.alpha.name)
         self.beta.accord("devices", "set", self.beta.sees(self.alpha)["id"], "--auto-accept", "true")
 
     def only(self, hub, direction):

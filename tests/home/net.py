@@ -50,6 +50,10 @@ class Machine:
     def bytes_sent(self, device="eth0"):
         return json.loads(self.run("ip", "-s", "-j", "link", "show", "dev", device).stdout)[0]["stats64"]["tx"]["bytes"]
 
+    def addresses(self):
+        links = json.loads(self.run("ip", "-j", "addr").stdout)
+        return {address["local"] for link in links for address in link["addr_info"]}
+
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)
 

@@ -66,10 +66,12 @@ def read_keys(file):
 
 
 class Opened:
-    """`texts`: every plaintext. `sealed`: how many QUIC packets and TLS records there were, and `opened` of them."""
+    """What one side sent, which is not at the addresses `others`. `texts`: every plaintext. `sealed`: how many QUIC
+    packets and TLS records there were, and `opened` of them."""
 
-    def __init__(self, packets, keys):
+    def __init__(self, packets, keys, others):
         self.texts, self.sealed, self.opened = [], collections.Counter(), collections.Counter()
+        self.others = others
         self.quic(packets, keys)
         self.tls(packets, keys)
 
@@ -80,7 +82,7 @@ class Opened:
         for packet in packets:
             data = packet.payload
             short = packet.protocol == "udp" and len(data) > CONNECTION_ID + 21 and data[0] & 0xC0 == 0x40
-            if not short or 5353 in (packet.port, packet.source_port):
+            if not short or packet.source in self.others or 5353 in (packet.port, packet.source_port):
                 continue
             self.sealed["quic"] += 1
             flow = data[1:1 + CONNECTION_ID]
@@ -117,6 +119,8 @@ class Opened:
             if packet.protocol == "tcp":
                 flows[packet.source, packet.source_port, packet.to, packet.port].append(packet)
         for flow, parts in flows.items():
+            if flow[0] in self.others:
+                continue
             back = flows.get(flow[2:] + flow[:2], [])
             ours, theirs = joined(parts), joined(back)
             random, role = (ours[11:43], "CLIENT") if ours[5:6] == b"\1" else (theirs[11:43], "SERVER")

@@ -26,7 +26,9 @@ const PORTS_TRIED: usize = 4;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// In builds for tests, keys go to the file that `SSLKEYLOGFILE` names: a test opens what was captured and
 /// looks for what must not be in it.
-pub(crate) const KEYS_FOR_TESTS: bool = cfg!(debug_assertions);
+pub(crate) fn keys_for_tests() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("SSLKEYLOGFILE").is_some()
+}
 pub(crate) const CLOSE_STRANGER: u32 = 403;
 pub(crate) const CLOSE_WITHDRAWN: u32 = 410;
 pub(crate) const CLOSE_IDLE: u32 = 204;
@@ -83,7 +85,7 @@ fn builder(secret: &[u8; 32], network: Network, port: u16) -> Result<iroh::endpo
         .secret_key(SecretKey::from_bytes(secret))
         .relay_mode(RelayMode::Disabled)
         .portmapper_config(PortmapperConfig::Disabled)
-        .keylog(KEYS_FOR_TESTS)
+        .keylog(keys_for_tests())
         .transport_config(transport)
         .clear_ip_transports()
         .bind_addr(SocketAddr::new(IpAddr::V4(v4), port))

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::endpoint::KEYS_FOR_TESTS;
+use crate::endpoint::keys_for_tests;
 
 /// Largest certificate a peer may tell us.
 pub const MAX_CERTIFICATE: usize = 2048;
@@ -76,7 +76,7 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        if KEYS_FOR_TESTS {
+        if keys_for_tests() {
             config.key_log = Arc::new(rustls::KeyLogFile::new());
         }
         Ok(config)
@@ -93,7 +93,7 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_sni = false;
-        if KEYS_FOR_TESTS {
+        if keys_for_tests() {
             config.key_log = Arc::new(rustls::KeyLogFile::new());
         }
         Ok(config)
