@@ -34,11 +34,14 @@ class Ipv6OnlyTest(Home):
 
 
 class LinkLocalOnlyTest(Home):
-    """Two machines on a cable: no router gives addresses."""
+    """Two machines on a cable: no router gives addresses. They see each other, but cannot connect as long as iroh
+    (1.4.1, socket/transports/ip.rs) drops the scope of the address that a datagram came from. These tests say when
+    it no longer does."""
 
     def wires(self):
         return Network(*self.names, ipv4=False)
 
+    @unittest.expectedFailure
     def test_hubs_meet_pair_and_send_over_link_local_addresses(self):
         self.befriend()
         source = make(self.alpha.folder / "film.bin", 8 * MIB, 2)
@@ -48,6 +51,14 @@ class LinkLocalOnlyTest(Home):
         self.assertTrue(paths and all(path.startswith("[fe80") for path in paths), paths)
         self.intact()
 
+    def test_hubs_see_each_other_over_link_local_addresses(self):
+        for hub in (self.alpha, self.beta):
+            hub.start()
+            hub.grant("link/discovery")
+        seen = until(self.alpha.seen_unpaired, 20, "alpha sees beta")
+        self.assertTrue(all(at.startswith("[fe80") for device in seen for at in device["addresses"]), seen)
+
+    @unittest.expectedFailure
     def test_they_meet_again_after_a_restart(self):
         self.befriend()
         self.beta.stop()
