@@ -3,9 +3,9 @@
 import json
 import time
 
+from home import MIB, Home, make
 from net import until
-from test_capture import Capture, parse
-from test_failures import MIB, Home, make
+from wire import Capture
 
 
 def sent(hub, entry):
@@ -33,10 +33,10 @@ class WireTest(Home):
     def seen(self):
         """Payload bytes of alpha's packets by destination, mDNS and the kernel's own left out."""
         counted = {}
-        for protocol, _, to, port, payload in filter(None, map(parse, self.capture.frames())):
-            if port != 5353:
-                key = f"{to}:{port}" if "." in to else f"[{to}]:{port}"
-                counted[key] = counted.get(key, 0) + len(payload)
+        for packet in self.capture.packets():
+            if packet.port != 5353:
+                key = f"{packet.to}:{packet.port}" if "." in packet.to else f"[{packet.to}]:{packet.port}"
+                counted[key] = counted.get(key, 0) + len(packet.payload)
         return counted
 
     def test_with_a_paired_device_the_capture_equals_the_ledger(self):

@@ -72,6 +72,12 @@ pub use recipient::{BadRecipient, Destination, RecipientId, To};
 pub use sealed::{Personal, Plain};
 pub use watch::ConsentWatch;
 
+/// Entry for fuzzing: any bytes as a stored decision.
+#[doc(hidden)]
+pub fn fuzz_consent(bytes: &[u8]) {
+    consents::fuzz(bytes);
+}
+
 /// Signs the ledger's checkpoints with the device's statement key (Ed25519).
 pub trait Signer: Send + Sync {
     /// The signature over `message`.

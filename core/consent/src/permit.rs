@@ -261,6 +261,9 @@ impl Running {
             addresses: tally.addresses,
             ..Details::default()
         });
+        if self.live.ended() {
+            self.gate.look_at_ends();
+        }
         draft
     }
 

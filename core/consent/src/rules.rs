@@ -51,7 +51,8 @@ impl Live {
         &self.stopped
     }
 
-    fn ended(&self) -> bool {
+    /// True past the end of the consent.
+    pub fn ended(&self) -> bool {
         self.until.is_some_and(|end| Timestamp::now() >= end)
     }
 }

@@ -12,6 +12,7 @@ use iroh::endpoint::{
 };
 use iroh::{Endpoint, RelayMode, RelayUrl, SecretKey, TransportAddr};
 use noq_proto::congestion::Bbr3Config;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::api::{LinkError, Network};
 use crate::{LINK_ALPN, PAIR_ALPN};
@@ -20,7 +21,14 @@ use crate::{LINK_ALPN, PAIR_ALPN};
 /// ("too many gaps in stream buffer"): at most 1,024 chunks of about 1,450 bytes may be out of order.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const STREAMS_PER_PEER: u32 = 128;
+/// How many free ports are tried that another program may take first.
+const PORTS_TRIED: usize = 4;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// In builds for tests, keys go to the file that `SSLKEYLOGFILE` names: a test opens what was captured and
+/// looks for what must not be in it.
+pub(crate) fn keys_for_tests() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("SSLKEYLOGFILE").is_some()
+}
 pub(crate) const CLOSE_STRANGER: u32 = 403;
 pub(crate) const CLOSE_WITHDRAWN: u32 = 410;
 pub(crate) const CLOSE_IDLE: u32 = 204;
@@ -77,6 +85,7 @@ fn builder(secret: &[u8; 32], network: Network, port: u16) -> Result<iroh::endpo
         .secret_key(SecretKey::from_bytes(secret))
         .relay_mode(RelayMode::Disabled)
         .portmapper_config(PortmapperConfig::Disabled)
+        .keylog(keys_for_tests())
         .transport_config(transport)
         .clear_ip_transports()
         .bind_addr(SocketAddr::new(IpAddr::V4(v4), port))
@@ -84,19 +93,29 @@ fn builder(secret: &[u8; 32], network: Network, port: u16) -> Result<iroh::endpo
         .map_err(|error| LinkError::System { what: "preparing the link's sockets".into(), why: error.to_string() })
 }
 
+/// Both families on one port, because an announcement names one: on `port`, else on one that is free.
 async fn bind(
     builder: impl Fn(u16) -> Result<iroh::endpoint::Builder, LinkError>,
     port: u16,
 ) -> Result<Endpoint, LinkError> {
-    if port != 0
-        && let Ok(endpoint) = builder(port)?.bind().await
-    {
-        return Ok(endpoint);
+    let wished = (port != 0).then_some(port);
+    for port in wished.into_iter().chain(std::iter::repeat_with(free_port).take(PORTS_TRIED).flatten()) {
+        if let Ok(endpoint) = builder(port)?.bind().await {
+            return Ok(endpoint);
+        }
     }
     builder(0)?
         .bind()
         .await
         .map_err(|error| LinkError::System { what: "opening the link's sockets".into(), why: error.to_string() })
+}
+
+/// A port that no socket of either family has.
+fn free_port() -> Option<u16> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    socket.set_only_v6(false).ok()?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).ok()?;
+    socket.local_addr().ok()?.as_socket().map(|address| address.port())
 }
 
 /// Opens the endpoint for paired devices, on `port` when it is free.

@@ -318,12 +318,13 @@ impl Inner {
         let Some(id) = near_id(&said.id) else { return };
         let records = self.peers.list();
         let peer = accord_identity::announce::recognise(&records, slot, &said.id, &said.hints).cloned();
-        let addresses: Vec<SocketAddr> = from
+        let mut addresses: Vec<SocketAddr> = from
             .iter()
             .map(|from| at_port(*from, 1))
             .filter(|from| self.may_dial(*from))
             .map(|from| at_port(from, 0))
             .collect();
+        prefer_wide(&mut addresses);
         let changed = {
             let mut near = lock(&self.near);
             if near.len() >= NEAR && !near.contains_key(&said.id) {
@@ -355,6 +356,7 @@ impl Inner {
                     known.addresses.insert(0, *ip);
                 }
             }
+            prefer_wide(&mut known.addresses);
             known.addresses.truncate(NEAR_ADDRESSES);
             is_new || before != (known.said.clone(), known.addresses.clone(), known.peer.clone())
         };
@@ -479,6 +481,15 @@ pub(crate) async fn machine_addresses(network: Network) -> Vec<IpAddr> {
     all.sort_by_key(IpAddr::is_ipv6);
     all.truncate(16);
     all
+}
+
+/// Without IPv6 link-local addresses where there are others: iroh 1.4 forgets the scope of the address that a
+/// datagram came from, and its answer then has no way to go.
+fn prefer_wide(addresses: &mut Vec<SocketAddr>) {
+    let is_wide = |address: &SocketAddr| !matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local());
+    if addresses.iter().any(is_wide) {
+        addresses.retain(is_wide);
+    }
 }
 
 /// The same host and scope at another port.

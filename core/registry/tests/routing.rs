@@ -254,15 +254,10 @@ async fn a_bridge_cannot_speak_for_anothers_device() {
 
 #[tokio::test]
 async fn a_question_that_nobody_waits_for_any_more_is_cancelled() {
-    let registry = Registry::new();
-    let mut events = registry.events();
-    registry.add_bridge(Box::new(Lamp));
-    while registry.device(&lamp()).is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let verb = Verb::Act { action: "hang".into(), inputs: Inputs::new() };
+    let home = home().await;
+    let mut events = home.registry.events();
     let lamp = lamp();
-    let asked = registry.call(&lamp, Target::new("light"), verb, Duration::from_secs(60));
+    let asked = home.port.call(&lamp, Target::new("light"), Ask::act("hang"), Envelope::new(), Duration::from_secs(60));
     assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the caller gives up");
     let cancelled = async {
         loop {

@@ -6,6 +6,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use n0_watcher::Watcher;
 use netwatch::interfaces::{IpNet, State};
@@ -23,6 +24,9 @@ pub enum Network {
 
 /// Most interfaces that are used; a machine with thousands of virtual ones must not open thousands of sockets.
 const MOST: usize = 32;
+/// How often, and how many times, one looks again while an IPv6 address is being checked for duplicates.
+const LOOK_AGAIN: Duration = Duration::from_millis(700);
+const LOOKS: u32 = 8;
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +73,20 @@ impl Changes {
                     return to.closed().await;
                 }
             };
-            let mut state = monitor.interface_state();
-            while let Ok(state) = state.updated().await {
-                if to.send(from_state(&state, network)).await.is_err() {
+            let mut states = monitor.interface_state();
+            let mut looks = LOOKS;
+            loop {
+                // The system does not tell when an IPv6 address has become usable (RFC 4862, 5.4).
+                let unsettled = looks > 0 && State::new().await.interfaces.values().any(is_settling);
+                tokio::select! {
+                    updated = states.updated() => match updated {
+                        Ok(_) => looks = LOOKS,
+                        Err(_) => return,
+                    },
+                    () = tokio::time::sleep(LOOK_AGAIN), if unsettled => looks -= 1,
+                    () = to.closed() => return,
+                }
+                if to.send(from_state(&State::new().await, network)).await.is_err() {
                     return;
                 }
             }
@@ -100,6 +115,12 @@ fn from_state(state: &State, network: Network) -> Vec<Interface> {
     found.sort_by_key(|interface| interface.index);
     found.truncate(MOST);
     found
+}
+
+/// True while an address is being checked for duplicates.
+fn is_settling(interface: &netwatch::interfaces::Interface) -> bool {
+    interface.is_up()
+        && interface.addrs().any(|net| matches!(net, IpNet::V6 { flags, .. } if flags.tentative && !flags.duplicated))
 }
 
 fn describe(interface: &netwatch::interfaces::Interface) -> Option<Interface> {

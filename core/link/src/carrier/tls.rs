@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::account::{Sent, Wire};
+use crate::endpoint::keys_for_tests;
 
 /// Largest certificate a peer may tell us.
 pub const MAX_CERTIFICATE: usize = 2048;
@@ -81,6 +82,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        if keys_for_tests() {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 
@@ -95,6 +99,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_sni = false;
+        if keys_for_tests() {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 }
