@@ -9,6 +9,7 @@
 mod bridge;
 mod pending;
 mod registry;
+mod turns;
 
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
 pub use registry::{Known, Registry, RegistryEvent, ServiceHandler};
