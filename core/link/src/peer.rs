@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::endpoint::{CLOSE_IDLE, CLOSE_SECOND, CLOSE_WITHDRAWN, path_of};
 use crate::inner::Inner;
 use crate::law::{self, Label};
+use crate::serve;
 use crate::wire::Record;
-use crate::{LINK_ALPN, serve};
 
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Connections made within this time of each other were dialled at once by both.
@@ -346,10 +346,11 @@ impl Peer {
         if places.is_empty() {
             return None;
         }
+        let name = inner.link_name(&self.id)?;
         let dialled = async {
             let mut endpoint = inner.link.subscribe();
             let endpoint = endpoint.wait_for(Option::is_some).await.ok()?.clone()?;
-            endpoint.connect(EndpointAddr::from_parts(id, places), LINK_ALPN).await.ok()
+            endpoint.connect(EndpointAddr::from_parts(id, places), &name).await.ok()
         };
         let connection = tokio::time::timeout(DIAL_WITHIN, dialled).await.ok().flatten();
         tracing::debug!(peer = %self.id, connected = connection.is_some(), "dialled");
@@ -378,7 +379,7 @@ impl Peer {
         all.retain(|live| live.strong_count() > 0);
         all.push(Arc::downgrade(&new));
         drop(all);
-        let ours_stays = inner.identity.transport_public() < self.transport;
+        let ours_stays = inner.identity().transport_public() < self.transport;
         let mut other = None;
         let taken = self.live.send_if_modified(|slot| {
             let keep_old = slot.as_ref().is_some_and(|old| {

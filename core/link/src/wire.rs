@@ -1,6 +1,7 @@
 //! What paired devices say to each other. Every exchange is one bidirectional stream of the connection:
 //! an [`Opening`], for some a body, then an answer; for `Stream` raw bytes follow, on this stream or on TLS.
 
+use accord_identity::Handover;
 use accord_model::{CallError, DeviceKind, Inputs, Outputs, Service, StreamClass, Target, Verb};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(crate) enum Opening {
     Progress { token: String },
     /// This device forgot the other; no answer.
     Unpaired,
+    /// This device has a new transport key; a [`Moved`] follows, answered by [`Answer`].
+    Moved,
 }
 
 /// What one side tells of itself. Made from an envelope under a permit, so every part may be missing.
@@ -66,6 +69,26 @@ impl Record {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub head: String,
+}
+
+/// A new transport key, see `accord_identity::Handover`. Made from an envelope under a permit. In base64.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Moved {
+    pub key: String,
+    pub by_statement: String,
+    pub by_transport: String,
+}
+
+impl Moved {
+    pub(crate) fn handover(&self) -> Option<Handover> {
+        let bytes = |text: &str| BASE64.decode(text.as_bytes()).ok();
+        Some(Handover {
+            transport: bytes(&self.key)?.try_into().ok()?,
+            by_statement: bytes(&self.by_statement)?.try_into().ok()?,
+            by_transport: bytes(&self.by_transport)?.try_into().ok()?,
+        })
+    }
 }
 
 /// The result of a call.
@@ -140,6 +163,7 @@ pub fn fuzz(bytes: &[u8]) {
         }
         let _ = crate::frame::decode::<Record>(body).map(Record::bounded);
         let _ = crate::frame::decode::<StreamAnswer>(body);
+        let _ = crate::frame::decode::<Moved>(body).map(|moved| moved.handover());
         let _ = crate::frame::decode::<Answer>(body);
     }
 }
