@@ -18,10 +18,12 @@ use noq_proto::congestion::Bbr3Config;
 
 use crate::PAIR_ALPN;
 use crate::api::{LinkError, Network};
+use crate::memory::random_port;
 
 /// A larger window breaks the receiver's assembler when a burst overflows the UDP socket buffer
 /// ("too many gaps in stream buffer"): at most 1,024 chunks of about 1,450 bytes may be out of order.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+const PORTS_TRIED: usize = 8;
 const STREAMS_PER_PEER: u32 = 128;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const CLOSE_STRANGER: u32 = 403;
@@ -122,14 +124,15 @@ fn builder(secret: &[u8; 32], network: Network, port: u16) -> Result<iroh::endpo
         .map_err(|error| LinkError::System { what: "preparing the link's sockets".into(), why: error.to_string() })
 }
 
+/// Ports are chosen here, not by the system, which would give IPv4 and IPv6 different ones: only one is said.
 async fn bind(
     builder: impl Fn(u16) -> Result<iroh::endpoint::Builder, LinkError>,
-    port: u16,
+    port: Option<u16>,
 ) -> Result<Endpoint, LinkError> {
-    if port != 0
-        && let Ok(endpoint) = builder(port)?.bind().await
-    {
-        return Ok(endpoint);
+    for port in port.into_iter().chain(std::iter::repeat_with(random_port).take(PORTS_TRIED)) {
+        if let Ok(endpoint) = builder(port)?.bind().await {
+            return Ok(endpoint);
+        }
     }
     builder(0)?
         .bind()
@@ -155,12 +158,12 @@ pub(crate) async fn open_link(
             None => made,
         })
     };
-    bind(make, port).await
+    bind(make, Some(port)).await
 }
 
 /// Opens an endpoint for pairing.
 pub(crate) async fn open_pair(secret: &[u8; 32], network: Network) -> Result<Endpoint, LinkError> {
-    bind(|port| Ok(builder(secret, network, port)?.alpns(vec![PAIR_ALPN.to_vec()])), 0).await
+    bind(|port| Ok(builder(secret, network, port)?.alpns(vec![PAIR_ALPN.to_vec()])), None).await
 }
 
 /// Finishes one incoming handshake. Unvalidated addresses prove themselves first when `busy`.

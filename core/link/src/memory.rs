@@ -98,7 +98,8 @@ impl Memory {
     }
 }
 
-fn random_port() -> u16 {
+/// Outside the range that systems hand out by themselves.
+pub(crate) fn random_port() -> u16 {
     let mut bytes = [0; 2];
     let _ = getrandom::fill(&mut bytes);
     20_000 + u16::from_be_bytes(bytes) % 12_000

@@ -1,5 +1,5 @@
 //! Whole links in one process: each with keys, a gate, a registry and a runtime of its own, on loopback.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_types)]
 
 use std::future::Future;
 use std::path::Path;
