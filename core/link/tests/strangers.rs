@@ -25,6 +25,12 @@ fn homes<const N: usize>() -> ([tempfile::TempDir; N], [Home; N]) {
     (folders, homes)
 }
 
+/// Where a connected device's link is on this machine, by IPv4.
+fn link_of(home: &Home, peer: &accord_model::DeviceId) -> SocketAddr {
+    let path: SocketAddr = home.device(peer).path.unwrap().address.parse().unwrap();
+    SocketAddr::from(([127, 0, 0, 1], path.port()))
+}
+
 /// A TLS client that trusts everyone and writes down what keys it is shown.
 #[derive(Debug, Default)]
 struct Curious(Mutex<Vec<Vec<u8>>>);
@@ -95,7 +101,7 @@ async fn keys_shown(address: SocketAddr, name: Option<Vec<u8>>) -> Vec<Vec<u8>> 
 fn a_stranger_never_learns_the_links_key() {
     let (_folders, [a, b]) = homes();
     let (b_at_a, _) = paired(&a, &b);
-    let address: SocketAddr = a.device(&b_at_a).path.unwrap().address.parse().unwrap();
+    let address = link_of(&a, &b_at_a);
     let (secret, listener) = (a.peers.get(&b_at_a).unwrap().pair_key, b.identity.transport_public());
     let now = slot(Timestamp::now());
     let names = [
@@ -122,10 +128,9 @@ fn a_stranger_never_learns_the_links_key() {
 #[test]
 fn what_a_stranger_reads_nearby_holds_no_port_and_no_key_of_the_link() {
     let (_folders, [a, b]) = homes();
-    let address = b.open_for_pairing();
     let (b_at_a, _) = paired(&a, &b);
-    let link: SocketAddr = a.device(&b_at_a).path.unwrap().address.parse().unwrap();
-    let said = b.probe(address);
+    let link = link_of(&a, &b_at_a);
+    let said = b.probe(b.link.status().addresses[0]);
     assert_ne!(said.pairing.unwrap().1, link.port());
     assert_ne!(said.pairing.unwrap().0, b.identity.transport_public());
     let text = said.strings().concat();
@@ -265,7 +270,7 @@ fn a_paired_device_that_speaks_garbage_oversizes_or_stalls_harms_only_itself() {
     let (b_at_a, _) = paired(&a, &b);
     let (c_at_a, a_at_c) = paired(&a, &c);
     let link = b.peers.list()[0].clone();
-    let address: SocketAddr = c.device(&a_at_c).path.unwrap().address.parse().unwrap();
+    let address = link_of(&c, &a_at_c);
     let secret = *b.identity.transport_secret();
     b.kill();
     let name = link_alpn(&link.pair_key, &link.transport_key, slot(Timestamp::now()));
