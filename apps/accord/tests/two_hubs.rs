@@ -120,3 +120,16 @@ fn a_new_hub_has_agreed_to_nothing_and_says_so() {
     let link = person.accord(&["open", "--print"]).ok().out;
     assert!(link.starts_with("http://127.0.0.1:"), "{link}");
 }
+
+#[test]
+fn new_ids_are_told_to_a_paired_hub_that_is_there() {
+    let (alma, ben) = neighbours();
+    pair(&alma, &ben);
+    let is_local = |home: &Home, other: &Home| home.sees(other, "paired").filter(|seen| !seen["path"].is_null());
+    until("they are connected", || is_local(&alma, &ben).and(is_local(&ben, &alma)));
+    let before = alma.sees(&ben, "paired").unwrap()["id"].clone();
+    alma.accord(&["settings", "reset-id"]).fails(2, "--yes");
+    let done = alma.json(&["settings", "reset-id", "--yes"]);
+    assert_eq!((&done["told"][0], done["pair_again"].as_array().unwrap().len()), (&before, 0), "{done}");
+    until("they are connected again", || is_local(&alma, &ben).and(is_local(&ben, &alma)));
+}

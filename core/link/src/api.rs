@@ -173,6 +173,15 @@ pub struct ShownTicket {
     pub expires: Timestamp,
 }
 
+/// What became of the paired devices when this device's ids were reset.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResetDone {
+    /// They were connected, keep the new key and come back by themselves.
+    pub told: Vec<DeviceId>,
+    /// They were away or did not answer: they must be paired again.
+    pub away: Vec<DeviceId>,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LinkEvent {
@@ -228,6 +237,9 @@ pub enum LinkError {
     /// The device does not answer.
     #[error("{0} does not answer; check that it is on and on the same network")]
     NoAnswer(String),
+    /// An address of another network than those this device is in.
+    #[error("{0} is not in a network of this device; show a ticket there and use it here")]
+    NotNear(std::net::IpAddr),
     /// The other side refused or broke off.
     #[error("{0}")]
     Peer(String),

@@ -17,9 +17,9 @@ use crate::account::{self, Counted, Wire};
 use crate::endpoint::{CLOSE_IDLE, CLOSE_SECOND, CLOSE_WITHDRAWN, path_of};
 use crate::inner::Inner;
 use crate::law::{self, Law};
+use crate::serve;
 use crate::standing::Standing;
 use crate::wire::Record;
-use crate::{LINK_ALPN, serve};
 
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Connections made within this time of each other were dialled at once by both.
@@ -372,10 +372,11 @@ impl Peer {
         if places.is_empty() {
             return None;
         }
+        let name = inner.link_name(&self.id)?;
         let dialled = async {
             let mut endpoint = inner.link.subscribe();
             let endpoint = endpoint.wait_for(Option::is_some).await.ok()?.clone()?;
-            endpoint.connect(EndpointAddr::from_parts(id, places), LINK_ALPN).await.ok()
+            endpoint.connect(EndpointAddr::from_parts(id, places), &name).await.ok()
         };
         let connection = tokio::time::timeout(DIAL_WITHIN, dialled).await.ok().flatten();
         tracing::debug!(peer = %self.id, connected = connection.is_some(), "dialled");
@@ -401,7 +402,7 @@ impl Peer {
             used: Mutex::new(now),
             counted: Mutex::default(),
         });
-        let ours_stays = inner.identity.transport_public() < self.transport;
+        let ours_stays = inner.identity().transport_public() < self.transport;
         let mut other = None;
         let show = |slot: &mut Option<Arc<Live>>| {
             let keep_old = slot.as_ref().is_some_and(|old| {

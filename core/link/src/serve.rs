@@ -16,13 +16,14 @@ use crate::frame::{self, FrameError, MAX_FRAME};
 use crate::inner::Inner;
 use crate::law::{CONNECTION, connection_fields};
 use crate::peer::{Live, Peer, refused};
-use crate::wire::{Answer, HEAD, Head, HeadAnswer, Kept, Opening, PROOF, Record, StreamAnswer};
+use crate::reset;
+use crate::wire::{Answer, HEAD, Head, HeadAnswer, Kept, Moved, Opening, PROOF, Record, StreamAnswer};
 
-const WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const WITHIN: Duration = Duration::from_secs(10);
 /// A call may wait for the owner of the other device.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 64;
-const SMALL: usize = 16 * 1024;
+pub(crate) const SMALL: usize = 16 * 1024;
 const RESET_BROKEN_OFF: u32 = 1;
 
 /// Answers everything the peer opens, until the connection closes.
@@ -106,6 +107,10 @@ async fn answer(
         Opening::Unpaired => {
             tracing::info!(peer = %peer.id, "the other device forgot this one");
             inner.forget(&peer.id, false).await;
+        }
+        Opening::Moved => {
+            let moved: Moved = frame::read(&mut recv, SMALL, WITHIN).await?;
+            reset::heard(&inner, peer, moved, send).await?;
         }
     }
     Ok(())
@@ -214,7 +219,8 @@ async fn with_ledger<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(&*witness)).await.ok()
 }
 
-async fn send_sealed(
+/// Sends a message under a permit for the connection. False when nothing was sent.
+pub(crate) async fn send_sealed(
     inner: &Inner,
     peer: &Peer,
     live: &Live,
@@ -355,7 +361,7 @@ pub(crate) fn check(inner: &Inner, peer: &Peer) -> Result<(), CallError> {
     inner.law.watch_connection(&peer.id).state().map_err(|refusal| refused(&refusal))
 }
 
-async fn open(inner: &Inner, live: &Live) -> Result<(SendStream, RecvStream), FrameError> {
+pub(crate) async fn open(inner: &Inner, live: &Live) -> Result<(SendStream, RecvStream), FrameError> {
     may_pass(inner, live)?;
     live.touch();
     let opened = tokio::time::timeout(WITHIN, live.connection.open_bi()).await;

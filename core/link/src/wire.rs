@@ -2,6 +2,7 @@
 //! an [`Opening`], for some a body, then an answer; for `Stream` raw bytes follow, on this stream or on TLS.
 
 use accord_consent::ledger::Hash;
+use accord_identity::Handover;
 use accord_model::{CallError, DeviceKind, Inputs, Outputs, Service, StreamClass, Target, Verb};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub(crate) enum Opening {
     Progress { token: String },
     /// This device forgot the other; no answer.
     Unpaired,
+    /// This device has a new transport key; a [`Moved`] follows, answered by [`Answer`].
+    Moved,
 }
 
 /// What one side tells of itself. Made from an envelope under a permit, so every part may be missing.
@@ -88,6 +91,26 @@ pub(crate) struct HeadAnswer {
 pub(crate) const PROOF: usize = 128;
 /// Largest [`Kept`], [`Head`] and [`HeadAnswer`].
 pub(crate) const HEAD: usize = 24 * 1024;
+
+/// A new transport key, see `accord_identity::Handover`. Made from an envelope under a permit. In base64.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Moved {
+    pub key: String,
+    pub by_statement: String,
+    pub by_transport: String,
+}
+
+impl Moved {
+    pub(crate) fn handover(&self) -> Option<Handover> {
+        let bytes = |text: &str| BASE64.decode(text.as_bytes()).ok();
+        Some(Handover {
+            transport: bytes(&self.key)?.try_into().ok()?,
+            by_statement: bytes(&self.by_statement)?.try_into().ok()?,
+            by_transport: bytes(&self.by_transport)?.try_into().ok()?,
+        })
+    }
+}
 
 /// The result of a call.
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,6 +184,7 @@ pub fn fuzz(bytes: &[u8]) {
         }
         let _ = crate::frame::decode::<Record>(body).map(Record::bounded);
         let _ = crate::frame::decode::<StreamAnswer>(body);
+        let _ = crate::frame::decode::<Moved>(body).map(|moved| moved.handover());
         let _ = crate::frame::decode::<Answer>(body);
         let _ = crate::frame::decode::<Kept>(body);
         let _ = crate::frame::decode::<Head>(body);

@@ -45,6 +45,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(status::settings, status::change_settings))
+        .routes(routes!(status::reset_id))
         .routes(routes!(status::events))
         .routes(routes!(session::sign_in, session::sign_out))
         .routes(routes!(session::setup_link))

@@ -558,6 +558,15 @@ pub struct Settings {
     pub relay: Option<String>,
 }
 
+/// `POST /settings/reset-id`: this device has new ids and a new link key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct IdReset {
+    /// Paired devices that were connected: they know the new key and come back by themselves.
+    pub told: Vec<String>,
+    /// Paired devices that were away: pair with them again.
+    pub pair_again: Vec<String>,
+}
+
 /// `POST /session`: the one-time setup token from the terminal; sets the session cookie.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use super::screen::{Style, ago, count, name, span};
+use super::screen::{Style, ago, can_ask, count, name, span, yes as agrees};
 use super::{Context, Usage};
-use crate::api::types::{Settings as Values, SetupLink, Status, Switch};
+use crate::api::types::{Devices, IdReset, Settings as Values, SetupLink, Status, Switch};
 
 pub async fn status(context: &Context) -> Result<()> {
     let status: Status = context.hub.get("/status").await?;
@@ -77,6 +77,14 @@ enum SettingsAction {
         /// Empty to clear it, where it can be empty.
         value: String,
     },
+    /// Give this device new ids and a new link key, so that nobody can tell that it is the same as before.
+    ///
+    /// Paired devices that are connected now are told and come back by themselves; the others must be paired again.
+    ResetId {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -89,6 +97,9 @@ enum Key {
 }
 
 pub async fn settings(args: Settings, context: &Context) -> Result<()> {
+    if let Some(SettingsAction::ResetId { yes }) = args.action {
+        return reset_id(yes, context).await;
+    }
     let mut values: Values = context.hub.get("/settings").await?;
     match args.action.unwrap_or(SettingsAction::Get { key: None }) {
         SettingsAction::Get { key: None } if context.screen.json => return context.screen.document(&values),
@@ -104,6 +115,7 @@ pub async fn settings(args: Settings, context: &Context) -> Result<()> {
             return context.screen.document(&serde_json::json!({ label: value }));
         }
         SettingsAction::Get { key: Some(key) } => context.screen.say(get(&values, key)),
+        SettingsAction::ResetId { .. } => {}
         SettingsAction::Set { key, value } => {
             set(&mut values, key, value)?;
             let values: Values = context.hub.put("/settings", &values).await?;
@@ -111,6 +123,34 @@ pub async fn settings(args: Settings, context: &Context) -> Result<()> {
                 return context.screen.document(&values);
             }
         }
+    }
+    Ok(())
+}
+
+async fn reset_id(yes: bool, context: &Context) -> Result<()> {
+    if !yes {
+        if !can_ask() {
+            return Err(Usage("paired devices that are away must be paired again; agree with --yes".into()).into());
+        }
+        if !agrees("New ids for this device? Paired devices that are away must be paired again. [y/N]").await? {
+            return Ok(());
+        }
+    }
+    let done: IdReset = context.hub.post("/settings/reset-id", &serde_json::json!({})).await?;
+    if context.screen.json {
+        return context.screen.document(&done);
+    }
+    let known: Devices = context.hub.get("/devices").await?;
+    let named = |id: &String| {
+        let found = known.devices.iter().find(|device| device.id == *id);
+        name(found.map_or(id.as_str(), |device| device.name.as_str()))
+    };
+    context.screen.say("This device has new ids.");
+    for id in &done.told {
+        context.screen.say(format!("{} was told and comes back by itself.", named(id)));
+    }
+    for id in &done.pair_again {
+        context.screen.say(format!("{} was away: pair with it again.", named(id)));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ impl From<LinkError> for Failure {
             LinkError::AlreadyPaired(_) | LinkError::WrongCode => Self::conflict(message),
             LinkError::TooMany(seconds) => Self::too_many(message, seconds),
             LinkError::BadTicket(_) => Self::bad_request(message),
-            LinkError::NoAnswer(_) => Self::unreachable(message),
+            LinkError::NotNear(_) | LinkError::NoAnswer(_) => Self::unreachable(message),
             LinkError::System { .. } => Self::internal("The network cannot be used", message),
             LinkError::Stopped => Self::unavailable(message),
         }

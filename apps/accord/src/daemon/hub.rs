@@ -290,6 +290,13 @@ impl Hub {
         Ok(settings)
     }
 
+    /// Gives this device new ids; what became of the paired devices, by id.
+    pub async fn reset_id(&self) -> Answer<api::IdReset> {
+        let done = self.link.reset_ids().await.map_err(|error| Failure::internal("No new ids were made", error))?;
+        let ids = |ids: Vec<accord_model::DeviceId>| ids.iter().map(ToString::to_string).collect();
+        Ok(api::IdReset { told: ids(done.told), pair_again: ids(done.away) })
+    }
+
     pub fn set_web(&self, web: Web) {
         let _ = self.web.set(web);
     }

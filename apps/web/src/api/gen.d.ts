@@ -470,6 +470,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings/reset-id": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give this device new ids
+         * @description A new link key, new announcement ids, a new port. Paired devices that are connected are told; the others must
+         *     be paired again.
+         */
+        post: operations["reset_id"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/statement": {
         parameters: {
             query?: never;
@@ -845,6 +866,13 @@ export interface components {
             label: string;
             required: boolean;
             sensitive: boolean;
+        };
+        /** @description `POST /settings/reset-id`: this device has new ids and a new link key. */
+        IdReset: {
+            /** @description Paired devices that were away: pair with them again. */
+            pair_again: string[];
+            /** @description Paired devices that were connected: they know the new key and come back by themselves. */
+            told: string[];
         };
         /** @description `GET /inbox` */
         Inbox: {
@@ -2171,6 +2199,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    reset_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdReset"];
                 };
             };
         };

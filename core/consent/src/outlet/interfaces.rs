@@ -39,6 +39,8 @@ pub struct Interface {
     pub v4: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
     /// Its IPv6 addresses that can be used now.
     pub v6: Vec<Ipv6Addr>,
+    /// The networks it is in, each as one of its addresses and the length of the prefix.
+    pub nets: Vec<(IpAddr, u8)>,
     /// This machine only.
     pub loopback: bool,
 }
@@ -48,6 +50,21 @@ impl Interface {
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.v4.iter().map(|(ip, _)| IpAddr::V4(*ip)).chain(self.v6.iter().map(|ip| IpAddr::V6(*ip)))
     }
+
+    /// True for an address that is reached on this interface without a router.
+    pub fn is_on_link(&self, address: IpAddr) -> bool {
+        self.nets.iter().any(|(own, length)| same_prefix(*own, address, *length))
+    }
+}
+
+/// True when both addresses share the first `length` bits. A prefix of no length is no network one is in.
+fn same_prefix(one: IpAddr, other: IpAddr, length: u8) -> bool {
+    let differ = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
+        _ => return false,
+    };
+    length > 0 && differ >> (128 - u32::from(length.min(128))) == 0
 }
 
 /// The interfaces now, ordered by index.
@@ -132,13 +149,20 @@ fn describe(interface: &netwatch::interfaces::Interface) -> Option<Interface> {
         index: index_of(interface.name())?,
         v4: Vec::new(),
         v6: Vec::new(),
+        nets: Vec::new(),
         loopback: false,
     };
     for net in interface.addrs() {
         made.loopback |= net.addr().is_loopback();
         match net {
-            IpNet::V4(net) => made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast()))),
-            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => made.v6.push(net.addr()),
+            IpNet::V4(net) => {
+                made.nets.push((IpAddr::V4(net.addr()), net.prefix_len()));
+                made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast())));
+            }
+            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => {
+                made.nets.push((IpAddr::V6(net.addr()), net.prefix_len()));
+                made.v6.push(net.addr());
+            }
             IpNet::V6 { .. } => {}
         }
     }
@@ -154,6 +178,21 @@ fn index_of(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_on_link_shares_the_prefix_and_nothing_else_does() {
+        let interface = Interface {
+            name: "eth0".into(),
+            index: 1,
+            v4: Vec::new(),
+            v6: Vec::new(),
+            nets: vec![("203.0.113.7".parse().unwrap(), 24), ("2001:db8:1::7".parse().unwrap(), 64)],
+            loopback: false,
+        };
+        let on_link = |text: &str| interface.is_on_link(text.parse().unwrap());
+        assert!(on_link("203.0.113.200") && on_link("2001:db8:1::1234"));
+        assert!(!on_link("203.0.114.1") && !on_link("2001:db8:2::1") && !on_link("::ffff:203.0.113.200"));
+    }
 
     #[tokio::test]
     async fn loopback_is_found_and_can_be_the_only_one() {

@@ -1,5 +1,5 @@
 //! Whole links in one process: each with keys, a gate, a registry and a runtime of its own, on loopback.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_types)]
 
 use std::future::Future;
 use std::path::Path;
@@ -176,6 +176,21 @@ impl Home {
     pub fn open_for_pairing(&self) -> std::net::SocketAddr {
         self.grant("link/pairing", &RecipientId::lan());
         until(10, "open for pairing", || self.link.status().addresses.iter().find(|address| address.is_ipv4()).copied())
+    }
+    /// What a stranger at `address` (where probes are answered) learns of this home.
+    pub fn probe(&self, address: std::net::SocketAddr) -> accord_link::discovery::record::Announced {
+        use accord_link::discovery::probe::{Probe, SIZE};
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        until(10, "an answer to a probe", || {
+            socket.send_to(&Probe::Question { nonce: [7; 8] }.encode(), address).unwrap();
+            let mut buffer = [0; SIZE];
+            let length = socket.recv(&mut buffer).ok()?;
+            match Probe::decode(&buffer[..length])? {
+                Probe::Answer { said, .. } => said.pairing.is_some().then_some(said),
+                Probe::Question { .. } => None,
+            }
+        })
     }
     pub fn pairing(&self, id: &PairingId) -> PairingInfo {
         self.link.pairings().into_iter().find(|info| info.id == *id).unwrap()

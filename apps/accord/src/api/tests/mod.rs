@@ -338,6 +338,7 @@ fn the_document_lists_every_call_once() {
     for path in [
         "/status",
         "/settings",
+        "/settings/reset-id",
         "/events",
         "/session",
         "/session/token",
