@@ -33,6 +33,7 @@ const HANDSHAKES: usize = 64;
 const OPERATIONS: usize = 512;
 /// How often the ledger is told of what went through the relay.
 const RELAY_ACCOUNT_EVERY: Duration = Duration::from_secs(900);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The link, for the application. Cheap to clone.
 #[derive(Clone)]
@@ -389,7 +390,8 @@ async fn keep_link(inner: Arc<Inner>) {
 async fn close_link(inner: &Inner) {
     if let Some(endpoint) = inner.link.send_replace(None) {
         inner.set_status(|status| status.connection = false);
-        endpoint.close().await;
+        // It waits for every peer to hear of it; one that is gone would hold up all others.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, endpoint.close()).await;
     }
 }
 

@@ -21,7 +21,9 @@ use crate::serve::{SMALL, WITHIN, open, send_sealed};
 use crate::wire::{Answer, Moved, Opening};
 
 /// How long the peers have, all together, to keep the new key.
-const TELL_WITHIN: Duration = Duration::from_secs(8);
+const TELL_WITHIN: Duration = Duration::from_secs(5);
+/// How long the other side may take to come back under its new key.
+const MOVES_WITHIN: Duration = Duration::from_secs(2 * TELL_WITHIN.as_secs());
 
 impl Inner {
     /// See the module. The new keys are on disk before anyone is told: what is not saved does not count.
@@ -91,11 +93,12 @@ async fn tell(inner: &Inner, peer: &Peer, live: &Live, handover: &Handover) -> b
     })
 }
 
-/// A peer says that it has a new transport key. It is kept before the answer says so; then the connection
-/// under the old one is of no more use.
+/// A peer says that it has a new transport key. It is kept before the answer says so. The connection under
+/// the old one lasts until the peer, who tells others too, ends it.
 pub(crate) async fn heard(
     inner: &Arc<Inner>,
     peer: &Arc<Peer>,
+    live: &Arc<Live>,
     moved: Moved,
     mut send: SendStream,
 ) -> Result<(), FrameError> {
@@ -115,8 +118,8 @@ pub(crate) async fn heard(
     frame::write(&mut send, &Answer { outcome }, SMALL, WITHIN).await?;
     let _ = send.finish();
     if kept {
-        let _ = tokio::time::timeout(Duration::from_secs(1), send.stopped()).await;
         tracing::info!(peer = %peer.id, "it has new ids; they are kept");
+        let _ = tokio::time::timeout(MOVES_WITHIN, live.connection.closed()).await;
         inner.sync_people();
     }
     Ok(())

@@ -110,7 +110,7 @@ async fn answer(
         }
         Opening::Moved => {
             let moved: Moved = frame::read(&mut recv, SMALL, WITHIN).await?;
-            reset::heard(&inner, peer, moved, send).await?;
+            reset::heard(&inner, peer, live, moved, send).await?;
         }
     }
     Ok(())

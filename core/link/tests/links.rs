@@ -307,7 +307,7 @@ fn after_a_reset_connected_devices_come_back_and_others_must_pair_again() {
     a.kill();
     let a = Home::start(one.path(), "Anna's laptop", None);
     assert_eq!(a.identity.transport_public(), kept.transport_key);
-    until(30, "an answer after a restart", || b.echo(&a_at_b, "again").ok());
+    until(30, "an answer after a restart", || a.echo(&b_at_a, "again").ok());
     let c = Home::start(third.path(), "c", None);
     let lost = c.peers.list()[0].device_id.clone();
     assert!(matches!(c.echo(&lost, "old"), Err(CallError::Unreachable(_))));
