@@ -88,7 +88,7 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
             >
               <Field label="The code on the other screen">
                 {(field) => (
-                  <input id={field} inputMode={pairing.code.length === 6 ? "numeric" : "text"} autoComplete="off" maxLength={16} pattern="[0-9A-Za-z ]{6,16}" required value={typed} onChange={(event) => setTyped(event.target.value)} />
+                  <input id={field} inputMode={pairing.code?.length === 6 ? "numeric" : "text"} autoComplete="off" maxLength={16} pattern="[0-9A-Za-z ]{6,16}" required value={typed} onChange={(event) => setTyped(event.target.value)} />
                 )}
               </Field>
               <Button type="submit">Compare</Button>
