@@ -335,10 +335,12 @@ async fn sealed_bytes_do_not_come_out_after_a_withdrawal() {
     let consent = home.agree();
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
     let mut outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    assert_eq!(outgoing.inputs().unwrap().len(), 1);
     let mut wire = Vec::new();
     outgoing.send(&mut wire, b"18:", WITHIN).await.unwrap();
     assert_eq!(wire, br#"18:{"name":"Kitchen"}"#);
     home.gate.withdraw(consent.id).unwrap();
+    assert!(matches!(outgoing.inputs(), Err(SendError::Withdrawn(_))));
     assert!(matches!(outgoing.send(&mut wire, b"18:", WITHIN).await, Err(SendError::Withdrawn(_))));
     assert_eq!(wire.len(), 21);
 }
