@@ -8,6 +8,7 @@
 
 mod ask;
 mod bridge;
+mod parts;
 mod pending;
 mod registry;
 

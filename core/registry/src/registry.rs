@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use accord_consent::{Outgoing, RecipientId, SendError};
 use accord_model::{
-    CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId, Target, Timestamp,
-    ToBridge, Value, Verb, Write, WriteState,
+    CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, Service, StreamClass, StreamId, Target,
+    Timestamp, ToBridge, Value, Verb, Write, WriteState,
 };
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::ask::{Answer, Ask, PairStep};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
+use crate::parts::Parts;
 use crate::pending::Pending;
 
 /// Messages that may wait in one direction between the core and one bridge.
@@ -23,6 +24,8 @@ const QUEUE: usize = 256;
 const ASKED_AT_ONCE: usize = 64;
 /// Devices one bridge may show; a flood beyond that is dropped.
 const DEVICES_PER_BRIDGE: usize = 4096;
+/// Who speaks for this machine.
+const OWN: &str = "own";
 /// How long a stream may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -63,6 +66,8 @@ type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
 type WriteKey = (DeviceId, Target, String);
 
 pub(crate) struct Inner {
+    /// Taken before `devices`.
+    parts: Mutex<Parts>,
     devices: RwLock<BTreeMap<DeviceId, Known>>,
     bridges: RwLock<HashMap<String, Door>>,
     handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
@@ -97,6 +102,7 @@ impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
+            parts: Mutex::default(),
             devices: RwLock::default(),
             bridges: RwLock::default(),
             handlers: RwLock::default(),
@@ -123,9 +129,30 @@ impl Registry {
         self.0.events.subscribe()
     }
 
-    /// Describes this machine itself.
+    /// Describes this machine itself. What features [offer](Registry::offer) stays.
     pub fn set_own(&self, device: Device) {
-        self.0.see("own", device);
+        let mut parts = self.0.parts();
+        let own = parts.set_own(device);
+        self.0.keep(OWN, own);
+    }
+
+    /// Sets all instances of one service of this machine, with their values; none takes the service away.
+    pub fn offer(&self, service: &str, instances: Vec<Service>) {
+        let mut parts = self.0.parts();
+        if let Some(own) = parts.offer(service, instances) {
+            self.0.keep(OWN, own);
+        }
+    }
+
+    /// A device shows a service of its own beside what its bridge says. False when the device is not known, when its
+    /// bridge speaks of that service itself, or when it shows too much.
+    pub fn show(&self, device: &DeviceId, service: Service) -> bool {
+        self.0.change_shown(device, |parts, device| parts.show(device, service)).unwrap_or(false)
+    }
+
+    /// A device no longer shows these services.
+    pub fn unshow(&self, device: &DeviceId, gone: impl Fn(&Service) -> bool) {
+        self.0.change_shown(device, |parts, device| parts.unshow(device, gone));
     }
 
     /// Answers for one of this machine's own services from now on.
@@ -259,6 +286,20 @@ impl Registry {
         }
     }
 
+    /// Asks one of this machine's own services, as its owner does. Nothing leaves the machine.
+    ///
+    /// # Errors
+    /// What the service answers; [`CallError::Unsupported`] when nobody serves it.
+    pub async fn ask_own(&self, target: Target, verb: Verb, deadline: Duration) -> Result<(), CallError> {
+        let unsupported = || CallError::Unsupported(accord_model::text::for_screen(&target.service, 60));
+        let own = self.0.parts().own_id().cloned().ok_or_else(unsupported)?;
+        let handler = self.0.handler(&target.service).ok_or_else(unsupported)?;
+        match tokio::time::timeout(deadline, handler.asked(own, target, verb)).await {
+            Ok(outcome) => outcome.map(drop),
+            Err(_) => Err(CallError::Deadline(deadline.as_secs())),
+        }
+    }
+
     /// What became of the last write to a property.
     pub fn write_state(&self, device: &DeviceId, target: &Target, property: &str) -> Option<WriteState> {
         let key = (device.clone(), target.clone(), property.to_owned());
@@ -317,6 +358,7 @@ impl Inner {
             }
             FromBridge::Gone { device } => {
                 if self.speaks_for(bridge, &device) {
+                    self.parts().forget(&device);
                     write(&self.devices).remove(&device);
                     let _ = self.events.send(RegistryEvent::Gone(device));
                 }
@@ -338,7 +380,7 @@ impl Inner {
                 self.streams.answer(id, Err(error));
             }
             FromBridge::Asked { call, device, target, verb } => {
-                self.asked(door.clone(), asked.clone(), call, device, target, verb);
+                self.asked(bridge, door.clone(), asked.clone(), call, device, target, verb);
             }
             FromBridge::StreamOpened { stream: _, device, target, inputs } => {
                 if let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) {
@@ -353,8 +395,10 @@ impl Inner {
         read(&self.handlers).get(service).cloned()
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one message, and where its answer goes")]
     fn asked(
         self: &Arc<Self>,
+        bridge: &str,
         door: Door,
         asked: Arc<Semaphore>,
         call: CallId,
@@ -363,8 +407,10 @@ impl Inner {
         verb: Verb,
     ) {
         let handler = self.handler(&target.service);
+        let known = read(&self.devices).get(&device).map(|known| known.bridge == bridge);
         tokio::spawn(async move {
             let outcome = match (handler, asked.try_acquire_owned()) {
+                _ if known == Some(false) => Err(CallError::Refused("that device is not this bridge's".into())),
                 (None, _) => Err(CallError::Unsupported(target.service)),
                 (_, Err(_)) => Err(CallError::Refused("too many questions at once; try again".into())),
                 (Some(handler), Ok(_permit)) => handler.asked(device.clone(), target, verb).await,
@@ -377,7 +423,17 @@ impl Inner {
         read(&self.devices).get(device).is_some_and(|known| known.bridge == bridge)
     }
 
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn see(&self, bridge: &str, device: Device) {
+        let mut parts = self.parts();
+        let whole = parts.whole(device);
+        self.keep(bridge, whole);
+    }
+
+    fn keep(&self, bridge: &str, device: Device) {
         let mut devices = write(&self.devices);
         match devices.get(&device.id) {
             Some(known) if known.bridge != bridge => {
@@ -405,6 +461,20 @@ impl Inner {
         let known = known.clone();
         drop(devices);
         let _ = self.events.send(RegistryEvent::Seen(known));
+    }
+
+    fn change_shown<R>(&self, id: &DeviceId, change: impl FnOnce(&mut Parts, &mut Device) -> R) -> Option<R> {
+        let mut parts = self.parts();
+        let mut devices = write(&self.devices);
+        let known = devices.get_mut(id).filter(|known| known.bridge != OWN)?;
+        let before = known.device.services.clone();
+        let outcome = change(&mut parts, &mut known.device);
+        if known.device.services != before {
+            let known = known.clone();
+            drop(devices);
+            let _ = self.events.send(RegistryEvent::Seen(known));
+        }
+        Some(outcome)
     }
 
     fn values(&self, bridge: &str, id: DeviceId, target: Target, values: BTreeMap<String, Value>) {
