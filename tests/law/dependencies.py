@@ -20,8 +20,8 @@ SOCKETS = {
     "quinn": set(),
     "socket2": {"accord-consent", "accord-link"},
     "tokio-rustls": {"accord-link", "accord-consent", "accord"},
-    # The hub speaks to the desktop over the connection that the outlet makes.
-    "zbus": {"accord-consent", "accord"},
+    # The desktop is spoken to over the connection that the outlet makes.
+    "zbus": {"accord-consent", "accord", "accord-media", "accord-battery"},
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use accord_commands::OwnCommand;
 use accord_model::{DeviceKind, EntryKey};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,9 @@ pub struct Config {
     /// Entries that stay refused whatever was decided elsewhere.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub refuse: BTreeSet<EntryKey>,
+    /// Commands that devices may be allowed to have run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<OwnCommand>,
 }
 
 impl Default for Config {
@@ -217,6 +221,7 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             refuse: BTreeSet::new(),
+            commands: Vec::new(),
         }
     }
 }

@@ -8,6 +8,8 @@
 
 mod ask;
 mod bridge;
+#[doc(hidden)]
+pub mod example;
 mod parts;
 mod pending;
 mod registry;

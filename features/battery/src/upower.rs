@@ -25,10 +25,10 @@ const QUEUE: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
 pub async fn follow(bus: &Connection, now: &watch::Sender<Option<Charge>>) -> zbus::Result<()> {
     let rule = MatchRule::builder()
         .msg_type(zbus::message::Type::Signal)
-        .sender(UPOWER)?
-        .interface(PROPERTIES)?
-        .member("PropertiesChanged")?
-        .path(PATH)?
+        .sender(UPOWER)
+        .interface(PROPERTIES)
+        .member("PropertiesChanged")
+        .path(PATH)
         .build()?;
     let mut signals = MessageStream::for_match_rule(rule, bus, Some(QUEUE)).await?;
     now.send_replace(read(bus).await?);

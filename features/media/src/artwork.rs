@@ -39,6 +39,7 @@ fn path(address: &str) -> Option<PathBuf> {
                 bytes.extend(data_encoding::HEXUPPER.decode(&digits).ok()?);
                 rest = tail;
             }
+            (b'%', _) => return None,
             (b'?' | b'#', _) => break,
             _ => {
                 bytes.push(*first);

@@ -44,9 +44,9 @@ pub enum Tell {
 pub async fn follow(bus: &Connection, changed: Arc<Notify>) -> zbus::Result<()> {
     let signal = || MatchRule::builder().msg_type(zbus::message::Type::Signal);
     let rules = [
-        signal().sender(BUS)?.interface(BUS)?.member("NameOwnerChanged")?.arg0ns(ROOT)?.build()?,
-        signal().interface(PROPERTIES)?.member("PropertiesChanged")?.path(PATH)?.build()?,
-        signal().interface(PLAYER)?.member("Seeked")?.path(PATH)?.build()?,
+        signal().sender(BUS).interface(BUS).member("NameOwnerChanged").arg0ns(ROOT).build()?,
+        signal().interface(PROPERTIES).member("PropertiesChanged").path(PATH).build()?,
+        signal().interface(PLAYER).member("Seeked").path(PATH).build()?,
     ];
     let mut streams = Vec::new();
     for rule in rules {

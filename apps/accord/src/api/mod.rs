@@ -40,7 +40,7 @@ const MAX_BODY: usize = 2 << 20;
 struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
-    use routes::{consents, devices, ledger, session, status, transfers, uploads};
+    use routes::{consents, devices, everyday, ledger, session, status, transfers, uploads};
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(status::settings, status::change_settings))
@@ -51,6 +51,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(session::revoke))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::get, devices::change))
+        .routes(routes!(everyday::call))
+        .routes(routes!(everyday::commands, everyday::change_commands))
+        .routes(routes!(everyday::presence))
         .routes(routes!(devices::pairings, devices::pair))
         .routes(routes!(devices::pairing))
         .routes(routes!(devices::confirm))

@@ -104,6 +104,8 @@ impl Hub {
             first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
             auto_accept: note.auto_accept,
+            remote: note.remote,
+            writes: self.writes(device),
             services: device.services.clone(),
         }
     }
@@ -117,6 +119,7 @@ impl Hub {
                 favourite: peer.favourite,
                 blocked: peer.blocked,
                 auto_accept: peer.auto_accept == AutoAccept::Always,
+                remote: self.notes.get(id).remote,
             },
             None => self.notes.get(id),
         }
@@ -195,6 +198,7 @@ impl Hub {
                 }
             });
             update.map_err(|error| Failure::internal("The change was not kept", error))?;
+            self.notes.change(id, change.remote_only())?;
             self.link.peers_changed();
         }
         let device = self.device(id)?;

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::everyday::Everyday;
 use super::foreign::Foreign;
 use super::notes::Notes;
 use super::prompts::Prompts;
@@ -48,7 +49,8 @@ pub struct Hub {
     pub prompts: Prompts,
     /// Pairings that our owner confirmed, and where.
     pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
-    pub notes: Notes,
+    pub notes: Arc<Notes>,
+    pub(super) everyday: OnceLock<Everyday>,
     pub(super) foreign: Foreign,
     pub uploads: Uploads,
     pub stop: CancellationToken,
@@ -155,7 +157,8 @@ impl Hub {
             events: Events::new(stop.clone()),
             prompts: Prompts::default(),
             confirmed: Mutex::default(),
-            notes: Notes::open(data)?,
+            notes: Arc::new(Notes::open(data)?),
+            everyday: OnceLock::new(),
             foreign: Foreign::default(),
             uploads,
             stop,
@@ -218,6 +221,16 @@ impl Hub {
 
     pub fn config(&self) -> Config {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the configuration file; on disk when this returns.
+    pub(super) fn change_config(&self, change: impl FnOnce(&mut Config)) -> Answer<()> {
+        let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = config.clone();
+        change(&mut changed);
+        self.state.save_config(&changed).map_err(|error| Failure::internal("The change could not be saved", error))?;
+        *config = changed;
+        Ok(())
     }
 
     pub fn name(&self) -> String {

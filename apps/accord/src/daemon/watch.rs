@@ -20,8 +20,9 @@ use crate::api::types::Event;
 const LEDGER_PAUSE: Duration = Duration::from_millis(250);
 
 /// Starts the tasks that follow. They end with the hub.
-pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
+pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     let notifier = Notifier::start(hub.clone(), tracker);
+    super::everyday::start(hub, &notifier, tracker)?;
     {
         let hub = hub.clone();
         follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));
@@ -39,9 +40,10 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
         follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
     }
     tracker.spawn(tell_ledger(hub.clone()));
+    Ok(())
 }
 
-fn follow<T: Clone + Send + 'static>(
+pub(super) fn follow<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
     mut events: Receiver<T>,

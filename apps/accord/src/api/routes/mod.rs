@@ -2,6 +2,7 @@
 
 pub mod consents;
 pub mod devices;
+pub mod everyday;
 pub mod ledger;
 pub mod session;
 pub mod status;
