@@ -122,7 +122,7 @@ fn wave() -> Vec<u8> {
     wave.extend(bytes.to_le_bytes());
     for at in 0..samples {
         let second = f64::from(at) / f64::from(RATE);
-        let tone = if (second * 20.0) as u32 % 2 == 0 { 800.0 } else { 1000.0 };
+        let tone = if ((second * 20.0) as u32).is_multiple_of(2) { 800.0 } else { 1000.0 };
         let loud = if second < 1.4 { 0.6 } else { 0.0 };
         let level = (second * tone * std::f64::consts::TAU).sin() * loud * f64::from(i16::MAX);
         wave.extend((level as i16).to_le_bytes());
