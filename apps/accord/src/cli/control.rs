@@ -62,7 +62,8 @@ pub async fn run(args: Run, context: &Context) -> Result<()> {
         bail!("{} offers no command `{}`; it offers: {offers}", name(&device.name), name(&wanted));
     };
     let question = format!("Run `{}` on {}? [y/N]", name(label(command)), name(&device.name));
-    if !args.yes && !(can_ask() && yes(&question).await?) {
+    let agreed = args.yes || (can_ask() && yes(&question).await?);
+    if !agreed {
         bail!("Nothing was run; `--yes` runs it without asking");
     }
     let answer = act(context, &device, command, "run", Inputs::new(), true).await?;
