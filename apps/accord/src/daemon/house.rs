@@ -5,7 +5,7 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and each bridge beside the link shares.
-const PARTS: &[&str] = &[accord_files::STATEMENT];
+const PARTS: &[&str] = &[accord_files::STATEMENT, accord_localsend::STATEMENT];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -18,6 +18,11 @@ const EFFECTS: &[(&str, &str)] = &[
     ("link/relay", "Paired devices reach each other only on the same network."),
     ("files/send", "Nothing can be sent to other devices."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+    (
+        "localsend/presence",
+        "Phones and computers with LocalSend neither find this device nor are they found; nothing is received from them.",
+    ),
+    ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
 ];
 
 /// Accord's own statement, of all parts.

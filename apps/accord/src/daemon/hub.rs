@@ -10,6 +10,7 @@ use accord_consent::{Choice, ConsentState, Gate, Signer, To};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
 use accord_link::{Link, LinkOptions, Network, PairingId};
+use accord_localsend::LocalSendBridge;
 use accord_model::DeviceKind;
 use accord_registry::{Bridge, Registry};
 use anyhow::{Context, Result};
@@ -134,7 +135,13 @@ impl Hub {
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
-        let bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        let localsend = accord_localsend::Options::new(&own.name, own.kind, data.join("localsend"));
+        let localsend = accord_localsend::Options { network, ..localsend };
+        match LocalSendBridge::new(gate.bind("localsend"), localsend) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("LocalSend is not available: {why}"),
+        }
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)

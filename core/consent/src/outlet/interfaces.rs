@@ -35,6 +35,8 @@ pub struct Interface {
     pub v4: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
     /// Its IPv6 addresses that can be used now.
     pub v6: Vec<Ipv6Addr>,
+    /// All of them, each with the length of its network's prefix.
+    pub networks: Vec<(IpAddr, u8)>,
     /// This machine only.
     pub loopback: bool,
 }
@@ -111,13 +113,21 @@ fn describe(interface: &netwatch::interfaces::Interface) -> Option<Interface> {
         index: index_of(interface.name())?,
         v4: Vec::new(),
         v6: Vec::new(),
+        networks: Vec::new(),
         loopback: false,
     };
     for net in interface.addrs() {
         made.loopback |= net.addr().is_loopback();
+
         match net {
-            IpNet::V4(net) => made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast()))),
-            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => made.v6.push(net.addr()),
+            IpNet::V4(net) => {
+                made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast())));
+                made.networks.push((net.addr().into(), net.prefix_len()));
+            }
+            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => {
+                made.v6.push(net.addr());
+                made.networks.push((net.addr().into(), net.prefix_len()));
+            }
             IpNet::V6 { .. } => {}
         }
     }

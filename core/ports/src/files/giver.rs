@@ -68,7 +68,10 @@ impl Giver {
                     Back::Refused(reason) => return Err(PortError::Refused(reason)),
                     Back::Failed(reason) => return Err(PortError::Failed(reason)),
                     Back::Waiting | Back::Have { .. } | Back::Received { .. } => {}
-                    Back::Again { .. } | Back::Done { .. } => return Err(PortError::Turn("no answer to the offer")),
+                    Back::Unable { message } => return Err(PortError::Unable(message)),
+                    Back::Again { .. } | Back::Done { .. } | Back::List => {
+                        return Err(PortError::Turn("no answer to the offer"));
+                    }
                 },
             }
         }
@@ -171,7 +174,10 @@ impl Giver {
             Back::Waiting | Back::Received { .. } | Back::Again { .. } => Ok(()),
             Back::Failed(reason) => Err(PortError::Failed(*reason)),
             Back::Refused(reason) => Err(PortError::Refused(*reason)),
-            Back::Accepted { .. } | Back::Have { .. } | Back::Done { .. } => Err(PortError::Turn("a second answer")),
+            Back::Unable { message } => Err(PortError::Unable(message.clone())),
+            Back::Accepted { .. } | Back::Have { .. } | Back::Done { .. } | Back::List => {
+                Err(PortError::Turn("a second answer"))
+            }
         }
     }
 

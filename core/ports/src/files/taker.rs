@@ -8,8 +8,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
-use super::wire::{self, Back, Decoder, Entry, FailReason, Forward, Hash, Key, Offer, Piece, RefusedReason};
+use super::wire::{
+    self, Back, Decoder, Entry, FailReason, Forward, Hash, ItemReason, Key, Offer, Piece, RefusedReason,
+};
 use super::{IDLE, PortError, STALL};
+
+/// Items left out that are named; the others are counted.
+const NAMED: usize = 256;
 
 type Writer = Arc<Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
 
@@ -71,6 +76,36 @@ impl Taker {
         }
     }
 
+    /// Every item as it will come, without content; before the answer, and once at most.
+    ///
+    /// # Errors
+    /// [`PortError`]; [`PortError::TooMany`] for more than `most` items.
+    pub async fn list(&mut self, most: usize) -> Result<Vec<Entry>, PortError> {
+        self.say(&Back::List).await?;
+        let mut items = Vec::new();
+        loop {
+            match self.step().await? {
+                Step::Message(Forward::Entry(_)) if items.len() == most => return Err(PortError::TooMany(most)),
+                Step::Message(Forward::Entry(entry)) => items.push(entry),
+                Step::Message(Forward::Listed) => return Ok(items),
+                Step::Message(Forward::Idle | Forward::Totals { .. }) => {}
+                Step::Message(Forward::Stop(reason)) => return Err(PortError::Stopped(reason)),
+                _ => return Err(PortError::Turn("no list")),
+            }
+        }
+    }
+
+    /// Yes, but not these items.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn accept_without(&mut self, left_out: &[Key]) -> Result<(), PortError> {
+        for keys in left_out.chunks(wire::MAX_KEYS) {
+            self.say(&Back::Have { keys: keys.to_vec() }).await?;
+        }
+        self.accept().await
+    }
+
     /// Yes: send everything, from its beginning.
     ///
     /// # Errors
@@ -94,6 +129,24 @@ impl Taker {
     /// [`PortError`].
     pub async fn fail(self, reason: FailReason) -> Result<(), PortError> {
         self.last(&Back::Failed(reason)).await
+    }
+
+    /// The foreign device does not get it; why, for the owner.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn unable(self, message: &str) -> Result<(), PortError> {
+        let message = accord_model::text::for_screen(message, 300);
+        self.last(&Back::Unable { message }).await
+    }
+
+    /// So much was passed on, and these items were not.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn done_without(self, files: u64, bytes: u64, left_out: &[(Key, ItemReason)]) -> Result<(), PortError> {
+        let failed = left_out.iter().take(NAMED).copied().collect();
+        self.last(&Back::Done { files, bytes, failed, failed_count: left_out.len() as u64 }).await
     }
 
     /// Everything was passed on.
@@ -127,6 +180,7 @@ impl Taker {
                     Forward::Idle => continue,
                     Forward::Stop(reason) => return Err(PortError::Stopped(reason)),
                     Forward::Offer(_) => return Err(PortError::Turn("a second offer")),
+                    Forward::Listed => return Err(PortError::Turn("a list that nobody asked for")),
                 },
             });
         }
@@ -154,8 +208,10 @@ impl Taker {
         }
     }
 
-    async fn say(&self, back: &Back) -> Result<(), PortError> {
-        Ok(say(&self.writer, back).await?)
+    /// Borrows nothing, because a taker cannot be shared between threads.
+    fn say(&self, back: &Back) -> impl Future<Output = Result<(), PortError>> + Send + use<> {
+        let (writer, bytes) = (self.writer.clone(), wire::message(back));
+        async move { Ok(write(&writer, &bytes).await?) }
     }
 
     async fn last(self, back: &Back) -> Result<(), PortError> {
@@ -172,11 +228,10 @@ impl Drop for Taker {
     }
 }
 
-async fn say(writer: &Writer, back: &Back) -> std::io::Result<()> {
-    let bytes = wire::message(back);
+async fn write(writer: &Writer, bytes: &[u8]) -> std::io::Result<()> {
     let written = async {
         let mut writer = writer.lock().await;
-        writer.write_all(&bytes).await?;
+        writer.write_all(bytes).await?;
         writer.flush().await
     };
     tokio::time::timeout(STALL, written).await.map_err(|_| std::io::ErrorKind::TimedOut)?
@@ -196,7 +251,7 @@ async fn beat(writer: Writer, told: Arc<Told>) {
         since = tokio::time::Instant::now();
         before = now;
         let back = if accepted { Back::Received { bytes: now.0, files: now.1 } } else { Back::Waiting };
-        if say(&writer, &back).await.is_err() {
+        if write(&writer, &wire::message(&back)).await.is_err() {
             return;
         }
     }
