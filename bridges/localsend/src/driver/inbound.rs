@@ -98,13 +98,15 @@ impl Inbound {
                         biased;
                         () = abort.cancelled() => return Err("given up here".to_owned()),
                         () = cancelled.cancelled() => return Err("you withdrew your consent".to_owned()),
-                        stored = store(upload, &piece) => if let Err(why) = stored {
+                        stored = store(upload, piece) => match stored {
+                            Ok(piece) => self.core.handle(Input::Stored(piece), Instant::now()),
+                            Err(why) => {
                             // The mind has heard of it too, and tells the sender before it ends this.
                             let _ = tokio::time::timeout(ABORT_WITHIN, abort.cancelled()).await;
                             return Err(why);
+                            }
                         },
                     }
-                    self.core.handle(Input::Stored(piece), Instant::now());
                     continue;
                 }
                 Output::Event(Event::Uploaded(outcome)) => {
@@ -164,7 +166,7 @@ impl Inbound {
     }
 }
 
-async fn store(upload: &mut Option<Running>, piece: &[u8]) -> Result<(), String> {
+async fn store(upload: &mut Option<Running>, piece: Vec<u8>) -> Result<Vec<u8>, String> {
     let Some(upload) = upload else { return Err("bytes of no upload".to_owned()) };
     let stored = async {
         let turn = match &mut upload.turn {

@@ -18,12 +18,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// One transfer that the owner let in.
 pub(crate) struct Lane {
     turn: Arc<Mutex<()>>,
-    giver: Mutex<Option<Giver>>,
+    giver: Arc<Mutex<Option<Giver>>>,
     /// Files that may still come.
     open: AtomicUsize,
     finished: AtomicBool,
-    /// A piece is half way in, or was left there.
-    half_way: AtomicBool,
     /// Cancelled when the feature takes no more.
     broken: CancellationToken,
 }
@@ -39,10 +37,9 @@ impl Lane {
     pub(crate) fn new(giver: Giver, files: usize) -> Arc<Self> {
         let lane = Arc::new(Self {
             turn: Arc::default(),
-            giver: Mutex::new(Some(giver)),
+            giver: Arc::new(Mutex::new(Some(giver))),
             open: AtomicUsize::new(files),
             finished: AtomicBool::new(false),
-            half_way: AtomicBool::new(false),
             broken: CancellationToken::new(),
         });
         tokio::spawn(beat(Arc::downgrade(&lane)));
@@ -95,8 +92,7 @@ impl Lane {
     pub(crate) async fn stop(&self, reason: wire::StopReason) {
         self.broken.cancel();
         let giver = self.giver.lock().await.take();
-        // In the middle of a piece no word would be understood.
-        if let Some(giver) = giver.filter(|_| !self.half_way.load(Ordering::Acquire)) {
+        if let Some(giver) = giver {
             giver.stop(reason).await;
         }
     }
@@ -108,17 +104,20 @@ impl Lane {
 }
 
 impl Turn {
-    /// The next bytes.
-    pub(crate) async fn content(&self, bytes: &[u8]) -> Result<(), UploadFault> {
-        let mut giver = self.lane.giver.lock().await;
-        match giver.as_mut() {
-            Some(giver) => {
-                self.lane.half_way.store(true, Ordering::Release);
-                let given = giver.content(bytes).await;
-                self.lane.half_way.store(false, Ordering::Release);
-                given.map_err(|error| self.lane.broke(&error))
+    /// The next bytes; the buffer comes back. In a task of its own, so that a piece is never left half way when this is
+    /// dropped: no later word would be understood.
+    pub(crate) async fn content(&self, piece: Vec<u8>) -> Result<Vec<u8>, UploadFault> {
+        let mut giver = self.lane.giver.clone().lock_owned().await;
+        let given = tokio::spawn(async move {
+            match giver.as_mut() {
+                Some(giver) => giver.content(&piece).await.map(|()| Some(piece)),
+                None => Ok(None),
             }
-            None => Err(gone()),
+        });
+        match given.await {
+            Ok(Ok(piece)) => piece.ok_or_else(gone),
+            Ok(Err(error)) => Err(self.lane.broke(&error)),
+            Err(_) => Err(gone()),
         }
     }
 
@@ -154,9 +153,6 @@ async fn beat(lane: std::sync::Weak<Lane>) {
         let Some(lane) = lane.upgrade() else { return };
         let mut giver = lane.giver.lock().await;
         let Some(giver) = giver.as_mut() else { return };
-        if lane.half_way.load(Ordering::Acquire) {
-            return;
-        }
         if let Err(error) = giver.idle().await {
             lane.broke(&error);
             return;
