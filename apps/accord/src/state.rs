@@ -202,6 +202,26 @@ pub struct Config {
     /// Entries that stay refused whatever was decided elsewhere.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub refuse: BTreeSet<EntryKey>,
+    /// How LocalSend is spoken.
+    #[serde(skip_serializing_if = "LocalSend::is_usual")]
+    pub localsend: LocalSend,
+}
+
+/// `[localsend]` in `config.toml`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LocalSend {
+    /// Devices that cannot prove who they are may offer files: plain HTTP, and apps before version 1.18.
+    pub unverified: bool,
+    /// Devices to ask by address, where multicast does not reach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl LocalSend {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Config {
@@ -217,6 +237,7 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             refuse: BTreeSet::new(),
+            localsend: LocalSend::default(),
         }
     }
 }

@@ -137,7 +137,12 @@ impl Hub {
         .context("the link cannot be made")?;
         let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
         let localsend = accord_localsend::Options::new(&own.name, own.kind, data.join("localsend"));
-        let localsend = accord_localsend::Options { network, ..localsend };
+        let localsend = accord_localsend::Options {
+            network,
+            unverified: config.localsend.unverified,
+            addresses: config.localsend.addresses.clone(),
+            ..localsend
+        };
         match LocalSendBridge::new(gate.bind("localsend"), localsend) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("LocalSend is not available: {why}"),

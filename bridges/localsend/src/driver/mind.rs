@@ -6,30 +6,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target as Port, ToBridge, Verb};
-use accord_ports::files::{Giver, pair, wire::StopReason};
+use accord_ports::files::{pair, wire::StopReason};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
-use super::asking::{self, OwnerSays};
-use super::caller::{Caller, Quiet};
-use super::devices::{Devices, Known, id_of};
+use super::devices::{Devices, Known};
 use super::inbound::{Order, Said, Upload};
-use super::lane::Lane;
 use super::law::{self, Law};
-use super::line::Line;
+use super::offers::Incoming;
 use super::sending::Sending;
 use super::session::{Heard, Registered, Session, Woken};
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::message::{Announcement, DeviceInfo};
-use crate::core::receive::{self, AskId, Asked, Decision, Finished, Rules};
-use crate::core::send::cancel_call;
+use crate::core::receive::{Decision, Rules};
 use crate::core::server::{self, Server};
-use crate::core::{ConnectionId, Identity, Peer, Protocol, Secret, Target};
+use crate::core::{Identity, Peer, Protocol, Secret};
 
-const NAME: &str = "localsend";
+pub(crate) const NAME: &str = "localsend";
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -43,42 +39,30 @@ type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
 type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
-    law: Law,
+    pub law: Law,
     options: Options,
-    identity: Arc<Identity>,
-    devices: Devices,
-    outbox: Outbox,
-    near: Option<Nearby>,
+    pub identity: Arc<Identity>,
+    pub devices: Devices,
+    pub outbox: Outbox,
+    pub near: Option<Nearby>,
     /// Not before this time.
     again: Instant,
     sends: TaskTracker,
     stop: CancellationToken,
     cancels: Vec<mpsc::Sender<(Peer, Option<Secret>)>>,
     pins: HashMap<DeviceId, Secret>,
-    next: u64,
+    pub next: u64,
 }
 
 /// While the owner agrees to be found.
-struct Nearby {
-    session: Session,
-    server: Server,
-    discovery: Discovery,
-    incoming: Option<Incoming>,
+pub(crate) struct Nearby {
+    pub session: Session,
+    pub server: Server,
+    pub discovery: Discovery,
+    pub incoming: Option<Incoming>,
     /// A sender is being told that its transfer is stopped; cancelled once it was.
-    telling: Option<CancellationToken>,
+    pub telling: Option<CancellationToken>,
     wake: Instant,
-}
-
-/// The transfer that a device offers or sends.
-struct Incoming {
-    ask: AskId,
-    device: DeviceId,
-    connection: ConnectionId,
-    files: usize,
-    permit: Option<accord_consent::Permit>,
-    decision: Option<Decision>,
-    lane: Option<Arc<Lane>>,
-    over: CancellationToken,
 }
 
 impl Mind {
@@ -270,7 +254,7 @@ impl Mind {
         }
     }
 
-    async fn pump_discovery(&mut self) {
+    pub(crate) async fn pump_discovery(&mut self) {
         loop {
             let me = self.me_now();
             let Some(near) = &mut self.near else { return };
@@ -336,117 +320,6 @@ impl Mind {
             }
             server::Output::Event(server::Event::VisitWithdrawn(_)) | server::Output::Wait(_) => {}
         }
-    }
-
-    async fn receiving(&mut self, event: receive::Event) {
-        let Some(near) = &mut self.near else { return };
-        match event {
-            receive::Event::Asked(asked) => self.asked(*asked).await,
-            receive::Event::Withdrawn(ask, why) => {
-                tracing::debug!(%why, "an offer has fallen away");
-                if let Some(incoming) = near.incoming.take_if(|incoming| incoming.ask == ask) {
-                    incoming.over.cancel();
-                    if let Some(lane) = incoming.lane {
-                        near.session.spawn(async move { lane.stop(StopReason::Cancelled).await });
-                    }
-                }
-            }
-            receive::Event::Started { .. } => {}
-            receive::Event::File { outcome, .. } => {
-                if let (Err(fault), Some(Incoming { lane: Some(lane), .. })) = (outcome, &near.incoming) {
-                    tracing::info!(%fault, "a file by LocalSend did not arrive");
-                    lane.gave_up();
-                }
-            }
-            receive::Event::Finished { how, .. } => {
-                near.telling = None;
-                let Some(Incoming { lane, over, .. }) = near.incoming.take() else { return };
-                over.cancel();
-                if let Some(lane) = lane {
-                    near.session.spawn(async move {
-                        match how {
-                            Finished::Done { .. } => drop(lane.finish().await),
-                            Finished::CancelledByPeer | Finished::Stopped => lane.stop(StopReason::Cancelled).await,
-                            Finished::Silent => lane.stop(StopReason::Failed).await,
-                        }
-                    });
-                }
-            }
-        }
-    }
-
-    // -- an offer -----------------------------------------------------------------------------------
-
-    async fn asked(&mut self, asked: Asked) {
-        let now = Instant::now();
-        let Asked { ask, connection, peer, verified, request } = asked;
-        let device = id_of(&request.sender.info.fingerprint, verified);
-        if let Some(near) = &mut self.near {
-            near.discovery.handle(discovery::Input::Registered(&request.sender, &peer), now);
-        }
-        self.pump_discovery().await;
-        let guest = self.devices.guest(Known::guest(&request.sender, &peer, verified));
-        self.tell_all(guest).await;
-        let Some(near) = &mut self.near else { return };
-        let permit = match self.law.transfer(&device, law::STATE, "on.receive") {
-            Ok(permit) => Some(permit),
-            Err(refusal) if law::may_be_asked(&refusal) => {
-                let (law, device, heard) = (self.law.clone(), device.clone(), near.session.heard.clone());
-                near.session.spawn(async move {
-                    let permit = law.transfer_once_decided(&device, law::STATE, "on.receive").await;
-                    let _ = heard.send(Heard::Permitted { ask, permit }).await;
-                });
-                None
-            }
-            Err(refusal) => {
-                tracing::info!(%refusal, "an offer by LocalSend is declined");
-                return near.server.handle(server::Input::Decide(ask, Decision::Decline), now);
-            }
-        };
-        let over = CancellationToken::new();
-        let (ours, theirs) = pair(NAME);
-        let text = request.message().map(str::to_owned);
-        let (offer, files) = (asking::offer(&request), request.files.len());
-        let (heard, taken_back) = (near.session.heard.clone(), over.clone());
-        near.session.spawn(async move {
-            let says = asking::ask(Giver::new(theirs), offer, text, taken_back).await;
-            let _ = heard.send(Heard::Answered { ask, says }).await;
-        });
-        let decision = None;
-        near.incoming =
-            Some(Incoming { ask, device: device.clone(), connection, files, permit, decision, lane: None, over });
-        let stream = StreamId(self.next);
-        self.next += 1;
-        let opened = FromBridge::StreamOpened { stream, device, target: Port::new("files"), inputs: BTreeMap::new() };
-        let _ = self.outbox.send((opened, Some(ours))).await;
-    }
-
-    fn tell_cancelled(&mut self, at: Target, session: Secret) {
-        let Some(near) = &mut self.near else { return };
-        let Some(device) = near.incoming.as_ref().map(|incoming| incoming.device.clone()) else { return };
-        // Who did not prove to be the device is told nothing.
-        let Ok(permit) = self.law.transfer(&device, law::STATE, "on.receive") else { return };
-        let (identity, done) = (self.identity.clone(), CancellationToken::new());
-        near.telling = Some(done.clone());
-        near.session.spawn(async move {
-            let _done = done.drop_guard();
-            let told = async {
-                let tls = match at.protocol {
-                    Protocol::Http => None,
-                    Protocol::Https => Some(identity.client_config(at.pin()).map_err(|error| error.to_string())?),
-                };
-                let dialed = accord_consent::outlet::dial_tcp(permit, at.address).await;
-                let line = Line::device(dialed.map_err(|error| error.to_string())?, law::STATE);
-                let mut caller = Caller::new(line, tls)?;
-                let answer = caller.ask(cancel_call(&at, &session), &mut Quiet).await;
-                caller.close(Ok(())).await;
-                answer.map(drop).map_err(|none| format!("{none:?}"))
-            };
-            let told: Result<(), String> = told.await;
-            if let Err(why) = told {
-                tracing::debug!(%why, "a sender was not told that its transfer was stopped");
-            }
-        });
     }
 
     // -- what the house wants -----------------------------------------------------------------------
@@ -555,7 +428,7 @@ impl Mind {
 
     // -- telling ------------------------------------------------------------------------------------
 
-    async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
         for message in messages {
             let _ = self.outbox.send((message, None)).await;
         }
@@ -568,60 +441,6 @@ impl Mind {
     async fn event(&self, device: &DeviceId, event: &str, arguments: Outputs) {
         let (device, target, event) = (device.clone(), Port::new("pairing"), event.to_owned());
         let _ = self.outbox.send((FromBridge::Event { device, target, event, arguments }, None)).await;
-    }
-}
-
-impl Nearby {
-    fn answered(&mut self, ask: AskId, says: OwnerSays, now: Instant) {
-        let Some(incoming) = self.incoming.as_mut().filter(|incoming| incoming.ask == ask) else {
-            // The sender took it back in the same moment.
-            if let OwnerSays::Yes(giver) = says {
-                self.session.spawn(async move { giver.stop(StopReason::Cancelled).await });
-            }
-            return;
-        };
-        incoming.decision = Some(match says {
-            OwnerSays::No => Decision::Decline,
-            OwnerSays::Read => Decision::Shown,
-            OwnerSays::Yes(giver) => {
-                let lane = Lane::new(*giver, incoming.files);
-                let (broken, over, heard) = (lane.broken(), incoming.over.clone(), self.session.heard.clone());
-                incoming.lane = Some(lane);
-                self.session.spawn(async move {
-                    tokio::select! {
-                        () = over.cancelled() => {}
-                        () = broken.cancelled() => drop(heard.send(Heard::Broken(ask)).await),
-                    }
-                });
-                Decision::Accept
-            }
-        });
-        self.go_on(now);
-    }
-
-    /// Answers the sender, once the owner said what, and that it may be answered. A no says nothing of anyone.
-    fn go_on(&mut self, now: Instant) {
-        let Some(incoming) = &mut self.incoming else { return };
-        let Some(decision) = incoming.decision.take() else { return };
-        if decision == Decision::Decline {
-            let ask = incoming.ask;
-            incoming.over.cancel();
-            if let Some(Incoming { lane: Some(lane), .. }) = self.incoming.take() {
-                self.session.spawn(async move { lane.stop(StopReason::Failed).await });
-            }
-            return self.server.handle(server::Input::Decide(ask, Decision::Decline), now);
-        }
-        let Some(permit) = incoming.permit.take() else {
-            incoming.decision = Some(decision);
-            return;
-        };
-        let (ask, connection) = (incoming.ask, incoming.connection);
-        if decision == Decision::Shown {
-            incoming.over.cancel();
-            self.incoming = None;
-        }
-        self.session.order(connection, Order::Bind(permit));
-        self.server.handle(server::Input::Decide(ask, decision), now);
     }
 }
 

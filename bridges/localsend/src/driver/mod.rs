@@ -2,22 +2,25 @@
 //!
 //! | part | what it is |
 //! |---|---|
-//! | [`mind`] | one task that holds every decision: devices, discovery, our server's answers |
+//! | `mind`, `offers` | one task that holds every decision: devices, discovery, our server's answers; what is received |
 //! | `session` | what lives as long as the owner agrees to be found: sockets, connections |
-//! | `inbound`, `lane` | a connection that came in; what it brings, one file after the other, into the feature's stream |
-//! | `caller`, `sending` | a connection that we made; a transfer of a feature, passed on |
+//! | `inbound`, `asking`, `lane` | a connection that came in; what it offers, put to the feature; what it brings, one file after the other |
+//! | `caller`, `sending`, `parcel`, `feed` | a connection that we made; a transfer of a feature, passed on |
 //! | `line`, `law` | under whose permit bytes leave |
 //! | `devices`, `keep` | what is told of devices; certificate and trust on disk |
 
 mod asking;
 mod caller;
 mod devices;
+mod feed;
 mod inbound;
 mod keep;
 mod lane;
 mod law;
 mod line;
 mod mind;
+mod offers;
+mod parcel;
 mod port;
 mod sending;
 mod session;

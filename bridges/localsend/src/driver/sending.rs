@@ -1,22 +1,23 @@
 //! One transfer to a device: what a feature of this machine gives, passed on as LocalSend's requests. One connection
 //! carries everything, because what is given comes once and in order.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::Permit;
 use accord_consent::outlet::dial_tcp;
-use accord_model::{DeviceId, FieldCode, FieldSet, Timestamp};
-use accord_ports::files::wire::{Entry, FailReason, ItemReason, Key, Kind, Offer, RefusedReason, Time, What};
-use accord_ports::files::{Given, PortError, Taker};
+use accord_model::{DeviceId, FieldSet};
+use accord_ports::files::wire::{FailReason, ItemReason, Key, Kind, Offer, RefusedReason};
+use accord_ports::files::{PortError, Taker};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
-use super::caller::{Answer, Caller, NoAnswer, Source};
-use super::law::{self, Law};
+use super::caller::{Answer, Caller, NoAnswer, Quiet, Source};
+use super::feed::{Body, Feed, Run};
+use super::law::Law;
 use super::line::Line;
-use crate::core::message::{Announcement, FileOffer, MAX_FILES, MAX_TEXT, RelativePath};
+use super::parcel::{Parcel, text};
+use crate::core::message::{Announcement, MAX_FILES};
 use crate::core::send::{Event, Input, JobId, Options, Output, SendError, Sender};
 use crate::core::{Identity, Peer, Protocol, Secret, Target};
 
@@ -27,8 +28,6 @@ const AGAIN: Duration = Duration::from_secs(2);
 const LAST_WORD: Duration = Duration::from_secs(5);
 /// How long a receiver that hung up may take to say why.
 const WHY_WITHIN: Duration = Duration::from_secs(1);
-/// Longest text, and one byte more.
-const TEXT: usize = MAX_TEXT + 1;
 
 /// Everything that one transfer needs.
 pub(crate) struct Sending {
@@ -47,7 +46,7 @@ pub(crate) struct Sending {
 }
 
 /// How it ends for the feature.
-enum End {
+pub(crate) enum End {
     /// Passed on: files, bytes, and what was left out.
     Done(u64, u64, Vec<(Key, ItemReason)>),
     Refused,
@@ -121,7 +120,7 @@ impl Sending {
                         // The last word of a transfer that was cancelled here: on a connection of its own.
                         let word = async {
                             let mut caller = self.connect(&target, FieldSet::EMPTY).await.ok()?;
-                            let outcome = caller.ask(request, &mut super::caller::Quiet).await;
+                            let outcome = caller.ask(request, &mut Quiet).await;
                             caller.close(outcome.map(drop).map_err(|_| "not told".to_owned())).await;
                             Some(())
                         };
@@ -311,7 +310,7 @@ async fn close(caller: Option<Caller>, outcome: Result<(), &str>) {
 }
 
 /// The feature's stream does not go on.
-fn feature(error: PortError) -> End {
+pub(crate) fn feature(error: PortError) -> End {
     tracing::debug!(%error, "the feature stopped");
     End::Nobody
 }
@@ -346,290 +345,5 @@ async fn ask(
                 }
             }
         }
-    }
-}
-
-/// What is sent, and how the feature calls it.
-#[derive(Default)]
-struct Parcel {
-    offers: Vec<FileOffer>,
-    /// By place in the offers.
-    keys: Vec<Key>,
-    /// Items that LocalSend does not have.
-    left_out: Vec<(Key, ItemReason)>,
-    text: Option<Vec<u8>>,
-}
-
-impl Parcel {
-    fn add(&mut self, item: Entry) -> Result<(), End> {
-        let Entry { key, path, what } = item;
-        match what {
-            What::Folder { .. } => {}
-            What::Link { .. } => self.left_out.push((key, ItemReason::Foreign)),
-            What::File { size: None, .. } => {
-                let why = "LocalSend needs to know the size before; send it as a file";
-                return Err(End::Unable(why.to_owned()));
-            }
-            What::File { size: Some(size), modified, .. } => match RelativePath::parse(&path) {
-                Ok(path) => {
-                    let mut offer = FileOffer::new(format!("{}", self.offers.len()), path, size);
-                    offer.file_type = file_type(offer.path.file_name()).to_owned();
-                    offer.modified = stamp(modified);
-                    self.offers.push(offer);
-                    self.keys.push(key);
-                }
-                Err(_) => self.left_out.push((key, ItemReason::Path)),
-            },
-        }
-        Ok(())
-    }
-
-    fn fields(&self) -> FieldSet {
-        let names = FieldSet::from_iter([FieldCode::FileName, FieldCode::FileMeta]);
-        let content = match self.text {
-            Some(_) => FieldSet::from_iter([FieldCode::TextContent, FieldCode::FileContent]),
-            None => FieldSet::one(FieldCode::FileContent),
-        };
-        names.union(content).union(law::STATE)
-    }
-}
-
-/// A text is known only once the feature sends it.
-async fn text(taker: &mut Taker) -> Result<Parcel, End> {
-    taker.accept().await.map_err(feature)?;
-    let (mut text, mut name) = (Vec::new(), String::new());
-    loop {
-        match taker.next().await.map_err(feature)? {
-            Given::Entry(entry) => name = entry.path,
-            Given::Content(bytes) if text.len() + bytes.len() < TEXT => text.extend_from_slice(bytes),
-            Given::Content(_) => return Err(End::Unable("the text is too long; send it as a file".to_owned())),
-            Given::Finish => break,
-            Given::Abandon(_) => return Err(End::Nobody),
-            Given::End(_) | Given::Totals(..) => {}
-        }
-    }
-    let words = String::from_utf8_lossy(&text).into_owned();
-    let path = RelativePath::parse(&name).or_else(|_| RelativePath::parse("text.txt"));
-    let path = path.map_err(|fault| End::Unable(fault.to_string()))?;
-    let offers = vec![FileOffer::text("0", path, words.clone())];
-    Ok(Parcel { offers, keys: vec![Key::default()], left_out: Vec::new(), text: Some(words.into_bytes()) })
-}
-
-fn stamp(time: Time) -> Option<String> {
-    let nanos = i32::try_from(time.nanos.min(999_999_999)).ok()?;
-    Timestamp::new(time.seconds, nanos).ok().filter(|_| time != Time::default()).map(|time| time.to_string())
-}
-
-/// By the ending of its name; receivers choose icons and folders by it.
-fn file_type(name: &str) -> &'static str {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    match ending.as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "heic" => "image/heic",
-        "mp4" => "video/mp4",
-        "mov" => "video/quicktime",
-        "mkv" => "video/x-matroska",
-        "mp3" => "audio/mpeg",
-        "flac" => "audio/flac",
-        "pdf" => "application/pdf",
-        "txt" | "md" => "text/plain",
-        "apk" => "application/vnd.android.package-archive",
-        "zip" => "application/zip",
-        _ => "application/octet-stream",
-    }
-}
-
-/// How far it is.
-struct Run {
-    parcel: Parcel,
-    places: HashMap<Key, usize>,
-    accepted: bool,
-    sent: u64,
-    bytes: u64,
-    left_out: HashMap<usize, ItemReason>,
-    last_error: Option<String>,
-    /// Bytes of the running file, and those of them that are still to come.
-    size: u64,
-    left: u64,
-    /// How much of a text was sent.
-    at: usize,
-}
-
-impl Run {
-    fn new(parcel: Parcel) -> Self {
-        let places = parcel.keys.iter().copied().enumerate().map(|(place, key)| (key, place)).collect();
-        let (accepted, sent, bytes, size, left, at) = Default::default();
-        Self { parcel, places, accepted, sent, bytes, left_out: HashMap::new(), last_error: None, size, left, at }
-    }
-
-    /// The keys of what is not wanted.
-    fn accept(&mut self, wanted: &[usize], all: usize) -> Vec<Key> {
-        self.accepted = true;
-        let wanted: std::collections::HashSet<_> = wanted.iter().collect();
-        let unwanted: Vec<usize> = (0..all).filter(|place| !wanted.contains(place)).collect();
-        for place in &unwanted {
-            self.left_out.insert(*place, ItemReason::NotWanted);
-        }
-        unwanted.iter().filter_map(|place| self.parcel.keys.get(*place)).copied().collect()
-    }
-
-    fn leave_out(&mut self, place: usize, reason: ItemReason) {
-        self.left_out.insert(place, reason);
-    }
-
-    /// Goes on to the file at `place`. False: the feature does not give it as it was offered.
-    async fn begin(&mut self, place: usize, offers: &[FileOffer], feed: &mut Feed<'_>) -> Result<bool, End> {
-        let size = offers.get(place).map_or(0, |offer| offer.size);
-        (self.size, self.left, self.at) = (size, size, 0);
-        if self.parcel.text.is_some() {
-            return Ok(true);
-        }
-        loop {
-            match feed.next().await.map_err(feature)? {
-                Some(Told::Entry(key)) if self.places.get(&key) == Some(&place) => return Ok(true),
-                // Files come in the order of the list: this one was passed over.
-                Some(Told::Entry(key)) if self.places.get(&key).is_some_and(|other| *other > place) => {
-                    feed.ahead = Some(Told::Entry(key));
-                    return Ok(false);
-                }
-                Some(Told::Finish) => {
-                    feed.ahead = Some(Told::Finish);
-                    return Ok(false);
-                }
-                Some(Told::Entry(_) | Told::End | Told::Abandon) | None => {}
-            }
-        }
-    }
-
-    async fn finish(&mut self, feed: &mut Feed<'_>) -> End {
-        if !self.accepted && self.parcel.text.is_none() {
-            return End::Unable("the other device wanted nothing of it".to_owned());
-        }
-        if self.parcel.text.is_some() {
-            return match &self.last_error {
-                Some(why) => End::Unable(why.clone()),
-                None => End::Done(1, self.parcel.text.as_ref().map_or(0, Vec::len) as u64, Vec::new()),
-            };
-        }
-        if self.sent == 0
-            && let Some(why) = &self.last_error
-        {
-            return End::Unable(why.clone());
-        }
-        // What is left is folders, links and what was passed over.
-        loop {
-            match feed.next().await {
-                Ok(Some(Told::Finish)) => break,
-                Ok(_) => {}
-                Err(error) => return feature(error),
-            }
-        }
-        let mut left_out = std::mem::take(&mut self.parcel.left_out);
-        left_out
-            .extend(self.left_out.iter().filter_map(|(place, reason)| Some((*self.parcel.keys.get(*place)?, *reason))));
-        End::Done(self.sent, self.bytes, left_out)
-    }
-}
-
-/// What the feature said, without content.
-enum Told {
-    Entry(Key),
-    End,
-    Abandon,
-    Finish,
-}
-
-/// The feature's stream, one word ahead at most.
-struct Feed<'a> {
-    taker: &'a mut Taker,
-    ahead: Option<Told>,
-    /// The feature stopped, or is gone.
-    gone: bool,
-}
-
-impl Feed<'_> {
-    /// The next word; `None` for content that is passed over, and totals.
-    async fn next(&mut self) -> Result<Option<Told>, PortError> {
-        if let Some(told) = self.ahead.take() {
-            return Ok(Some(told));
-        }
-        Ok(match self.taker.next().await? {
-            Given::Entry(entry) if matches!(entry.what, What::File { .. }) => Some(Told::Entry(entry.key)),
-            Given::End(_) => Some(Told::End),
-            Given::Abandon(_) => Some(Told::Abandon),
-            Given::Finish => Some(Told::Finish),
-            Given::Entry(_) | Given::Content(_) | Given::Totals(..) => None,
-        })
-    }
-
-    /// Comes back when the feature stops. Reads one word ahead at most; not while content is to come.
-    async fn interrupt(&mut self) {
-        while self.ahead.is_none() {
-            match self.next().await {
-                Ok(told) => self.ahead = told,
-                Err(_) => {
-                    self.gone = true;
-                    return;
-                }
-            }
-        }
-        std::future::pending().await
-    }
-}
-
-/// The body of one request.
-struct Body<'a, 'b> {
-    feed: &'a mut Feed<'b>,
-    run: &'a mut Run,
-    file: Option<usize>,
-}
-
-impl Source for Body<'_, '_> {
-    async fn next(&mut self, most: usize, body: &mut Vec<u8>) -> bool {
-        if let Some(text) = &self.run.parcel.text {
-            let end = (self.run.at + most).min(text.len());
-            body.extend_from_slice(&text[self.run.at..end]);
-            self.run.at = end;
-            self.run.left = (text.len() - end) as u64;
-            return !body.is_empty();
-        }
-        if self.file.is_none() || self.feed.ahead.is_some() {
-            return false;
-        }
-        loop {
-            match self.feed.taker.next().await {
-                Ok(Given::Content(bytes)) if bytes.len() as u64 <= self.run.left && bytes.len() <= most => {
-                    self.run.left -= bytes.len() as u64;
-                    body.extend_from_slice(bytes);
-                    self.feed.taker.passed_on(self.run.sent, self.run.bytes + self.run.size - self.run.left);
-                    return true;
-                }
-                Ok(Given::Totals(..)) => {}
-                Ok(Given::Entry(entry)) => {
-                    self.feed.ahead = Some(Told::Entry(entry.key));
-                    return false;
-                }
-                Ok(Given::Finish) => {
-                    self.feed.ahead = Some(Told::Finish);
-                    return false;
-                }
-                // Longer or shorter than it was offered, or unreadable.
-                Ok(_) => return false,
-                Err(_) => {
-                    self.feed.gone = true;
-                    return false;
-                }
-            }
-        }
-    }
-
-    async fn interrupt(&mut self) {
-        if self.file.is_some() && self.run.left > 0 {
-            std::future::pending::<()>().await;
-        }
-        self.feed.interrupt().await;
     }
 }
