@@ -5,7 +5,7 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and each bridge beside the link shares.
-const PARTS: &[&str] = &[accord_files::STATEMENT];
+const PARTS: &[&str] = &[accord_files::STATEMENT, accord_kdeconnect::STATEMENT];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -18,6 +18,8 @@ const EFFECTS: &[(&str, &str)] = &[
     ("link/relay", "Paired devices reach each other only on the same network."),
     ("files/send", "Nothing can be sent to other devices."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+    ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
+    ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 
 /// Accord's own statement, of all parts.

@@ -134,7 +134,18 @@ impl Hub {
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
-        let bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        let kdeconnect = accord_kdeconnect::KdeConnectBridge::new(
+            gate.bind("kdeconnect"),
+            accord_kdeconnect::Options {
+                name: own.name.clone(),
+                kind: own.kind,
+                folder: data.join("kdeconnect"),
+                network,
+            },
+        )
+        .map_err(anyhow::Error::msg)
+        .context("the KDE Connect bridge cannot be made")?;
+        let bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge), Box::new(kdeconnect)];
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)

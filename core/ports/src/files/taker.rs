@@ -77,7 +77,7 @@ impl Taker {
     /// [`PortError`].
     pub async fn accept(&mut self) -> Result<(), PortError> {
         self.told.accepted.store(true, Ordering::Release);
-        self.say(&Back::Accepted { partial: Vec::new() }).await
+        Ok(say(&self.writer, &Back::Accepted { partial: Vec::new() }).await?)
     }
 
     /// No.
@@ -154,13 +154,9 @@ impl Taker {
         }
     }
 
-    async fn say(&self, back: &Back) -> Result<(), PortError> {
-        Ok(say(&self.writer, back).await?)
-    }
-
     async fn last(self, back: &Back) -> Result<(), PortError> {
         self.beat.abort();
-        self.say(back).await?;
+        say(&self.writer, back).await?;
         self.writer.lock().await.shutdown().await?;
         Ok(())
     }
