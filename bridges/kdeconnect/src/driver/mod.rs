@@ -15,6 +15,8 @@ mod payload;
 mod peer;
 mod presence;
 mod store;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -78,6 +80,8 @@ pub(crate) enum Happening {
     Where(KdeId, oneshot::Sender<Option<IpAddr>>),
     #[cfg(test)]
     Reach(SocketAddr, Box<crate::core::identity::Identity>),
+    #[cfg(test)]
+    Port(oneshot::Sender<Option<u16>>),
 }
 
 type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
@@ -258,6 +262,7 @@ impl Running {
                     presence.mdns().refresh();
                     self.discovery.announce_soon(Instant::now());
                     self.look = self.look.map(|_| (Instant::now() + *near::LOOK.start(), *near::LOOK.start()));
+                    self.flush_mdns().await;
                 }
             }
             Happening::Datagram { from, bytes } => self.datagram(from, &bytes).await,
@@ -284,6 +289,8 @@ impl Running {
             }
             #[cfg(test)]
             Happening::Reach(to, identity) => self.connect(crate::core::discovery::Connect { to, identity: *identity }),
+            #[cfg(test)]
+            Happening::Port(answer) => drop(answer.send(self.presence.as_ref().map(Presence::port))),
         }
     }
 
