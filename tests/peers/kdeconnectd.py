@@ -85,8 +85,11 @@ class Daemon:
                                           env=self.env(), cwd=self.home, start_new_session=True)
         self.bus = until(lambda: (self.runtime / "bus").exists() and (self.runtime / "bus").read_text().strip(), 10,
                          "a bus for kdeconnectd")
-        until(lambda: self.call("/modules/kdeconnect", "org.kde.kdeconnect.daemon.selfId", check=False), 20,
-              "kdeconnectd answers")
+        # Asking for it by name before it is there would make the bus start a second one.
+        owned = lambda: "true" in (self.run("gdbus", "call", "--session", "--dest", "org.freedesktop.DBus", "--object-path",
+                                            "/org/freedesktop/DBus", "--method", "org.freedesktop.DBus.NameHasOwner",
+                                            "org.kde.kdeconnect", check=False) or "")
+        until(owned, 20, "kdeconnectd is on its bus")
         return self
 
     def kill(self):
