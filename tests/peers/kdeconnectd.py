@@ -30,7 +30,7 @@ from gi.repository import GLib
 dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
 class Server(dbus.service.Object):
     @dbus.service.method('org.freedesktop.Notifications', in_signature='susssasa{sv}i', out_signature='u')
-    def Notify(self, *_):
+    def Notify(self, app, replaces, icon, title, body, actions, hints, timeout):
         return 7
     @dbus.service.method('org.freedesktop.Notifications', out_signature='as')
     def GetCapabilities(self):
@@ -39,7 +39,7 @@ class Server(dbus.service.Object):
     def GetServerInformation(self):
         return 'lab', 'lab', '1', '1.2'
     @dbus.service.method('org.freedesktop.Notifications', in_signature='u')
-    def CloseNotification(self, _):
+    def CloseNotification(self, number):
         pass
 bus = dbus.SessionBus()
 name = dbus.service.BusName('org.freedesktop.Notifications', bus)
@@ -126,8 +126,8 @@ class Daemon:
         return self.call(f"/modules/kdeconnect/devices/{id}", f"org.kde.kdeconnect.device.{method}", *arguments, **more)
 
     def property(self, id, name, interface="org.kde.kdeconnect.device", path=""):
-        return self.call(f"/modules/kdeconnect/devices/{id}{path}", "org.freedesktop.DBus.Properties.Get", interface, name,
-                         check=False) or ""
+        return plain(self.call(f"/modules/kdeconnect/devices/{id}{path}", "org.freedesktop.DBus.Properties.Get", interface, name,
+                               check=False))
 
     def reaches(self, id):
         return "true" in self.property(id, "isReachable")
@@ -152,6 +152,13 @@ class Daemon:
 
     def downloads(self):
         return self.home / "Downloads"
+
+
+def plain(text):
+    """What gdbus printed, with lists of bytes as text."""
+    text = text or ""
+    number = re.findall(r"0x([0-9a-f]{2})", text)
+    return bytes.fromhex("".join(number)).decode(errors="replace") if "[byte 0x" in text else text
 
 
 class Lab:

@@ -142,6 +142,12 @@ impl Giving {
     /// The file has no more bytes: waits until the device has taken all.
     pub async fn end(mut self) -> Result<u64, Failed> {
         self.sender.end_of_file();
+        self.flush().await?;
+        if self.over.is_none()
+            && let Err(error) = self.stream.shutdown().await
+        {
+            tracing::debug!(%error, "a payload's connection was closed already");
+        }
         loop {
             self.flush().await?;
             if let Some(over) = self.over.take() {
