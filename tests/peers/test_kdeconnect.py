@@ -386,7 +386,6 @@ class HubTest(Wire):
         device = self.pair()
         for entry in ("files/send", "files/receive"):
             self.hub.grant(entry, device)
-        self.hub.accord("devices", "set", device, "--auto-accept", "true", check=False)
         source = make(self.hub.folder / "photo.jpg", 3 * MIB, 1)
         self.hub.accord("send", device, source)
         there = self.daemon.downloads() / "photo.jpg"
@@ -394,23 +393,63 @@ class HubTest(Wire):
         self.hub.accord("send", device, "--text", "see you")
         back = make(self.daemon.home / "back.pdf", 2 * MIB, 2)
         self.daemon.cli("-d", self.id, "--share", back)
+        until(self.offered, 15, "the document is offered")
+        self.hub.accord("inbox", "accept")
         until(lambda: (self.hub.inbox_folder() / "back.pdf").exists(), 30, "the document is in the inbox")
         self.assertEqual(digest(self.hub.inbox_folder() / "back.pdf"), digest(back))
         kinds = {(record.get("entry"), record.get("kind")) for record in self.hub.ledger()}
         self.assertIn((CONNECTION, "intent"), kinds)
         self.hub.accord("ledger", "verify")
 
+    def offered(self):
+        return [transfer for transfer in self.hub.transfers() if transfer["state"] == "offered"]
+
+    def running(self):
+        return [transfer for transfer in self.hub.transfers() if transfer["state"] == "running" and transfer["bytes_done"] > 0]
+
+    def test_what_is_cancelled_here_stops_in_both_directions(self):
+        device = self.pair()
+        for entry in ("files/send", "files/receive"):
+            self.hub.grant(entry, device)
+        self.network.shape("80mbit")
+        source = make(self.hub.folder / "long.bin", 80 * MIB, 11)
+        self.hub.accord("send", device, source, "--detach")
+        self.hub.accord("transfers", "cancel", until(self.running, 15, "it is sent")[0]["id"])
+        time.sleep(3)
+        self.assertFalse((self.daemon.downloads() / "long.bin").exists())
+        self.daemon.cli("-d", self.id, "--share", make(self.daemon.home / "in.bin", 80 * MIB, 12))
+        until(self.offered, 15, "the next is offered")
+        self.hub.accord("inbox", "accept")
+        self.hub.accord("transfers", "cancel", until(self.running, 15, "it comes")[0]["id"])
+        time.sleep(1)
+        self.assertFalse((self.hub.inbox_folder() / "in.bin").exists())
+        self.network.unshape()
+        small = make(self.hub.folder / "after.bin", 10_000, 13)
+        self.hub.accord("send", device, small)
+        until(lambda: (self.daemon.downloads() / "after.bin").exists(), 30, "files go on")
+
+    def test_a_consent_that_is_withdrawn_stops_what_runs(self):
+        device = self.pair()
+        self.hub.grant("files/send", device)
+        self.network.shape("80mbit")
+        self.hub.accord("send", device, make(self.hub.folder / "long.bin", 80 * MIB, 14), "--detach")
+        until(self.running, 15, "it is sent")
+        self.hub.accord("consent", "withdraw", CONNECTION, "--to", device)
+        until(lambda: self.phone(reach="offline"), 10, "the link is closed")
+        time.sleep(2)
+        self.assertFalse((self.daemon.downloads() / "long.bin").exists())
+
     def test_an_offer_waits_for_the_owner_and_can_be_refused(self):
         device = self.pair()
         self.hub.grant("files/receive", device)
         back = make(self.daemon.home / "asked.bin", 4 * MIB, 3)
         self.daemon.cli("-d", self.id, "--share", back)
-        until(lambda: [one for one in self.hub.transfers() if one["state"] == "offered"], 15, "the offer waits")
+        until(self.offered, 15, "the offer waits")
         time.sleep(5)
         self.hub.accord("inbox", "accept")
         until(lambda: (self.hub.inbox_folder() / "asked.bin").exists(), 30, "the file is in the inbox")
         self.daemon.cli("-d", self.id, "--share", make(self.daemon.home / "no.bin", 4 * MIB, 4))
-        until(lambda: [one for one in self.hub.transfers() if one["state"] == "offered"], 15, "the next offer waits")
+        until(self.offered, 15, "the next offer waits")
         self.hub.accord("inbox", "refuse")
         time.sleep(1)
         self.assertFalse((self.hub.inbox_folder() / "no.bin").exists())

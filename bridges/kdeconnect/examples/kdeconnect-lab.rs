@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use accord_consent::{Choice, Decision, Gate, Signer, To};
 use accord_kdeconnect::{KdeConnectBridge, Options, STATEMENT};
-use accord_model::{DeviceId, DeviceKind, EntryKey, FromBridge, Inputs, StreamId, Target, ToBridge};
 use accord_model::StreamClass;
+use accord_model::{DeviceId, DeviceKind, EntryKey, FromBridge, Inputs, StreamId, Target, ToBridge};
 use accord_ports::files::{Given, Giver, Taker, wire};
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};

@@ -40,7 +40,8 @@ fn asked(effects: &[Effect]) -> Vec<(&str, u16, String)> {
         Effect::Ask(target, Verb::Write { property, data }) => Some((target.instance, format!("{property}={data:?}"))),
         _ => None,
     };
-    let service = |effect: &Effect| if let Effect::Ask(target, _) = effect { Some(target.service.clone()) } else { None };
+    let service =
+        |effect: &Effect| if let Effect::Ask(target, _) = effect { Some(target.service.clone()) } else { None };
     effects
         .iter()
         .filter_map(|effect| {
@@ -85,11 +86,13 @@ fn what_was_shown_is_answered_and_only_that_can_be_asked_for() {
     assert_eq!(asked(&hear(&mut peer, "runcommand.request", r#"{"key":"4"}"#)), [("command", 4, "run".into())]);
     assert_eq!(hear(&mut peer, "runcommand.request", r#"{"key":"5"}"#), []);
 
-    let media = [("service", text("media")), ("label", text("mpv")), ("playing", true.into()), ("position", 10.0.into())];
+    let media =
+        [("service", text("media")), ("label", text("mpv")), ("playing", true.into()), ("position", 10.0.into())];
     let said = show(&mut peer, &media);
     assert_eq!(said.len(), 2, "the list and the state");
     assert_eq!(show(&mut peer, &media).len(), 1, "the state alone");
-    let effects = hear(&mut peer, "mpris.request", r#"{"player":"mpv","action":"Next","Seek":-2000000,"setVolume":250}"#);
+    let effects =
+        hear(&mut peer, "mpris.request", r#"{"player":"mpv","action":"Next","Seek":-2000000,"setVolume":250}"#);
     let wanted = [
         ("media", 0, "next".to_owned()),
         ("media", 0, "position=Float(8.0)".to_owned()),
@@ -123,7 +126,8 @@ fn what_a_phone_says_becomes_values_and_events() {
     assert_eq!(effects[0], Effect::Described, "a player that was not listed");
     let media = values(effects);
     assert_eq!((&media["length"], media.get("position")), (&Data::Float(60.0), None));
-    let posted = hear(&mut peer, "notification", r#"{"id":"7","title":"A","text":"B","requestReplyId":"r","actions":["Like"]}"#);
+    let posted =
+        hear(&mut peer, "notification", r#"{"id":"7","title":"A","text":"B","requestReplyId":"r","actions":["Like"]}"#);
     let [Effect::Event("notifications", "posted", said)] = &posted[..] else { panic!("{posted:?}") };
     assert_eq!((said["reply"].as_bool(), said["body"].as_text()), (Some(true), Some("B")));
     let act = |action: &str, more: &[(&str, Data)]| {
