@@ -305,6 +305,25 @@ def forge(daemon):
 class TwoOfOursTest(Wire):
     """Version 8 on both sides."""
 
+    def test_two_that_connect_at_once_keep_the_same_link(self):
+        one = self.keep(Lab(self.network["desk"], "desk")).start()
+        two = self.keep(Lab(self.network["phone"], "phone")).start()
+        for lab in (one, two):
+            lab.grant(PRESENCE, "network:lan")
+        seen = lambda word: word.get("type") == "seen"
+        ids = [lab.wait(seen, "the other is found")["device"]["id"] for lab in (one, two)]
+        time.sleep(12)
+        for lab in (one, two):
+            self.assertFalse([word for word in lab.heard if word.get("type") == "gone"])
+        one.ask(ids[0], "pairing", "request")
+        two.event("pairing", "asked")
+        two.ask(ids[1], "pairing", "accept")
+        for lab in (one, two):
+            lab.event("pairing", "paired")
+        time.sleep(12)
+        for lab in (one, two):
+            self.assertFalse([word for word in lab.heard if word.get("type") == "gone"])
+
     def test_two_bridges_find_pair_and_send(self):
         one = self.keep(Lab(self.network["desk"], "desk")).start()
         two = self.keep(Lab(self.network["phone"], "phone")).start()

@@ -14,11 +14,14 @@ use super::{Happening, Line, POLICY, Running, presence};
 use crate::core::KdeId;
 use crate::core::discovery::Connect;
 use crate::core::identity::Shown;
-use crate::core::link::{self as protocol, End, LinkError, LinkNo, Role, Setup};
+use crate::core::link::{self as protocol, End, LinkError, LinkNo, Live, Role, Setup};
 use crate::core::tls::TlsError;
 
 /// A link that was replaced is kept this long: both sides may have connected at once, and each keeps another one.
 const REPLACED: Duration = Duration::from_secs(10);
+
+/// Two links that come up within this time of each other were made at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 impl Running {
     pub(super) fn connect(&mut self, connect: Connect) {
@@ -32,7 +35,7 @@ impl Running {
         let id = identity.id.clone();
         self.connecting.insert(id.clone(), no);
         let (handle, orders) = Handle::new();
-        self.handles.insert(no, Line { handle, id: Some(id), address: to });
+        self.handles.insert(no, Line { handle, id: Some(id), address: to, dialed: true });
         let setup = self.setup(Role::Connected(Box::new(identity)));
         let happened = self.happened.clone();
         self.tasks.spawn(async move {
@@ -57,7 +60,7 @@ impl Running {
             Err(refusal) => return tracing::debug!(%address, %refusal, "a connection is closed"),
         };
         let (handle, orders) = Handle::new();
-        self.handles.insert(no, Line { handle, id: None, address });
+        self.handles.insert(no, Line { handle, id: None, address, dialed: false });
         let setup = self.setup(Role::Accepted);
         self.tasks.spawn(link::run(no, setup, Wire::Near(met), orders, self.happened.clone()));
     }
@@ -101,17 +104,27 @@ impl Running {
         }
         let Some(line) = self.handles.get_mut(&no) else { return };
         line.id = Some(id.clone());
-        let address = presence::plain(line.address);
+        let (address, dialed) = (presence::plain(line.address), line.dialed);
         if !self.peers.contains_key(&id) {
             self.enter(Peer::new(id.clone(), up.identity.name.clone(), up.identity.kind));
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let changed = peer.describe(&up.identity);
         peer.last_address = Some(address);
-        let link = Up { no, address, certificate: up.certificate, version: up.version, secured: false };
-        if let Some(old) = peer.link.replace(link) {
-            tracing::debug!(device = %peer.device, "another link takes over");
-            self.replaced.push((Instant::now() + REPLACED, id.clone(), old));
+        let (version, since) = (up.version, Instant::now());
+        let link = Up { no, address, certificate: up.certificate, version, secured: false, dialed, since };
+        match peer.link.take() {
+            // Both connected at once. Each takes the link of the device with the smaller id, so that both take the same;
+            // who takes the newest instead closes the other, and then the newest is what is left.
+            Some(old) if is_better(self.own.identity().id < id, &old, &link) => {
+                self.links.prefer(&id, live(&old, up.paired));
+                peer.link = Some(old);
+                self.replaced.push((since + REPLACED, id.clone(), link));
+            }
+            old => {
+                peer.link = Some(link);
+                self.replaced.extend(old.map(|old| (since + REPLACED, id.clone(), old)));
+            }
         }
         if up.paired && changed {
             self.remember(&id, up.version);
@@ -158,9 +171,13 @@ impl Running {
         if peer.link.as_ref().is_none_or(|up| up.no != no) {
             return;
         }
-        let older = self.replaced.iter().rposition(|(_, of, _)| *of == id).map(|at| self.replaced.remove(at));
-        peer.link = older.map(|(.., up)| up);
-        if peer.link.is_some() {
+        let other = self.replaced.iter().rposition(|(_, of, _)| *of == id).map(|at| self.replaced.remove(at));
+        peer.link = other.map(|(.., up)| up);
+        if let Some(up) = &peer.link {
+            self.links.prefer(&id, live(up, peer.paired.is_some()));
+            if peer.paired.is_some() {
+                self.secure(&id);
+            }
             return self.see(&id).await;
         }
         tracing::debug!(device = %peer.device, ?end, "the link is down");
@@ -198,4 +215,14 @@ impl Running {
     pub(super) fn order(&self, no: LinkNo, order: Order) -> bool {
         self.handles.get(&no).is_some_and(|line| line.handle.order(order))
     }
+}
+
+/// Whether the older of two links is kept, of which one was made by each side at the same time.
+fn is_better(ours_is_smaller: bool, old: &Up, new: &Up) -> bool {
+    let at_once = new.since.saturating_duration_since(old.since) < AT_ONCE;
+    at_once && old.dialed != new.dialed && old.dialed == ours_is_smaller
+}
+
+fn live(up: &Up, paired: bool) -> Live {
+    Live { no: up.no, address: up.address, certificate: up.certificate.clone(), paired }
 }

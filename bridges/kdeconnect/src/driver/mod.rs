@@ -218,6 +218,7 @@ struct Line {
     handle: Handle,
     id: Option<KdeId>,
     address: SocketAddr,
+    dialed: bool,
 }
 
 impl Running {

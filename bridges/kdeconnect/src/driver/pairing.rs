@@ -18,6 +18,7 @@ impl Running {
         let id = self.ids.get(device).cloned().ok_or_else(not_connected)?;
         let peer = self.peers.get(&id).ok_or_else(not_connected)?;
         let (paired, up) = (peer.paired.is_some(), peer.link.as_ref().map(|up| up.no));
+        let asked = peer.pairing.map(|(no, _)| no).or(up);
         let order = |no: Option<LinkNo>, command| {
             no.filter(|no| self.order(*no, Order::Pair(command))).map(drop).ok_or_else(not_connected)
         };
@@ -25,16 +26,16 @@ impl Running {
             "request" if paired => {
                 // It agreed before; what is missing is the owner's consent to speak with it.
                 let key = peer.verification.clone().unwrap_or_default();
-                self.tell_key(&id, "requested", &key).await;
+                self.tell_key(&id, up, "requested", &key).await;
                 self.tell_event(device, "pairing", "paired", Outputs::new()).await;
                 Ok(())
             }
             "request" => order(up, Command::Request),
-            "accept" => order(up, Command::Accept),
-            "reject" => order(up, Command::Reject),
+            "accept" => order(asked, Command::Accept),
+            "reject" => order(asked, Command::Reject),
             "unpair" => {
                 // Forgotten here whether it can be told or not.
-                let told = order(up, Command::Unpair);
+                let told = order(if paired { up } else { asked }, Command::Unpair);
                 if paired {
                     self.unpaired(&id, up).await;
                     if up.is_none() {
@@ -50,14 +51,14 @@ impl Running {
     /// How a pairing goes, as the link tells.
     pub(super) async fn pairing(&mut self, no: LinkNo, id: &KdeId, event: Event) {
         match event {
-            Event::Requested { key } => self.tell_key(id, "requested", &key).await,
+            Event::Requested { key } => self.tell_key(id, Some(no), "requested", &key).await,
             Event::Asked { key, was_paired } => {
                 if was_paired {
                     self.unpaired(id, Some(no)).await;
                 }
                 let address = self.peers.get(id).and_then(|peer| peer.link.as_ref()).map(|up| up.address);
                 if address.is_none_or(|address| self.asks.ask(address, Instant::now())) {
-                    self.tell_key(id, "asked", &key).await;
+                    self.tell_key(id, Some(no), "asked", &key).await;
                 } else {
                     tracing::info!(device = %id, "a device asks to be paired too often; refused");
                     self.order(no, Order::Pair(Command::Reject));
@@ -83,6 +84,13 @@ impl Running {
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.end_pairing();
         peer.paired = Some(Timestamp::now());
+        // The link on which both agreed is the one that goes on.
+        let here = self.replaced.iter().position(|(_, _, up)| up.no == no).map(|at| self.replaced.remove(at));
+        if let Some((.., up)) = here
+            && let Some(old) = peer.link.replace(up)
+        {
+            self.replaced.push((Instant::now(), id.clone(), old));
+        }
         let Some(version) = peer.link.as_ref().map(|up| up.version) else { return };
         // Other links to it believe that it is not paired, and would say so.
         let others: Vec<LinkNo> = self.lines_of(id).into_iter().filter(|other| *other != no).collect();
@@ -150,10 +158,10 @@ impl Running {
         }
     }
 
-    async fn tell_key(&mut self, id: &KdeId, event: &str, key: &str) {
+    async fn tell_key(&mut self, id: &KdeId, no: Option<LinkNo>, event: &str, key: &str) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.verification = Some(key.to_owned());
-        peer.pairing_until = Some(Instant::now() + ANSWER_TIME);
+        peer.pairing = no.map(|no| (no, Instant::now() + ANSWER_TIME));
         let device = peer.device.clone();
         let values = peer.note(&Target::new("pairing"), [("verification", Data::from(key))]);
         self.tell(FromBridge::Values { device: device.clone(), target: Target::new("pairing"), values }).await;

@@ -33,8 +33,8 @@ pub(crate) struct Peer {
     pub link: Option<Up>,
     /// Where it was last.
     pub last_address: Option<IpAddr>,
-    /// Until when a pairing is under way.
-    pub pairing_until: Option<Instant>,
+    /// Until when a pairing is under way, and on which link.
+    pub pairing: Option<(LinkNo, Instant)>,
     /// Instances of its services by service, in the order they were told: name on the wire, label.
     pub instances: BTreeMap<&'static str, Vec<(String, String)>>,
     pub values: BTreeMap<(String, u16), BTreeMap<String, Value>>,
@@ -61,6 +61,9 @@ pub(crate) struct Up {
     pub version: Version,
     /// Under the consent for this device.
     pub secured: bool,
+    /// We made the connection.
+    pub dialed: bool,
+    pub since: Instant,
 }
 
 impl Peer {
@@ -76,7 +79,7 @@ impl Peer {
             verification: None,
             link: None,
             last_address: None,
-            pairing_until: None,
+            pairing: None,
             instances: BTreeMap::new(),
             values: BTreeMap::new(),
             loudest: BTreeMap::new(),
@@ -103,10 +106,10 @@ impl Peer {
 
     /// Whether somebody is asked to pair just now.
     pub fn is_pairing(&self) -> bool {
-        self.pairing_until.is_some_and(|until| Instant::now() < until)
+        self.pairing.is_some_and(|(_, until)| Instant::now() < until)
     }
     pub fn end_pairing(&mut self) {
-        self.pairing_until = None;
+        self.pairing = None;
     }
 
     pub fn is_busy(&self) -> bool {
