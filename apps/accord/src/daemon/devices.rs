@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use accord_consent::{Choice, ConsentState, RecipientId, To, ledger::Witness};
 use accord_identity::AutoAccept;
@@ -10,6 +11,7 @@ use accord_link::{LinkDevice, LinkError, PairingDirection, PairingId, PairingInf
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
 use accord_registry::Known;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::hub::Hub;
 use super::notes::{Note, NoteError};
@@ -18,6 +20,7 @@ use crate::api::error::{Answer, Failure};
 use crate::api::types as api;
 
 const MAX_ADDRESSES: usize = 8;
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 impl From<NoteError> for Failure {
     fn from(error: NoteError) -> Self {
@@ -168,7 +171,13 @@ impl Hub {
 
     pub async fn add_device(&self, address: &str) -> Answer<api::Device> {
         let address = socket_address(address)?;
+        let mut events = self.registry.events();
         let id = self.link.add_address(address).await?;
+        // The link tells the registry by a message that may still be on its way.
+        let told = async {
+            while self.registry.device(&id).is_none() && !matches!(events.recv().await, Err(RecvError::Closed)) {}
+        };
+        let _ = tokio::time::timeout(TOLD_WITHIN, told).await;
         self.device(&id)
     }
 
