@@ -105,11 +105,11 @@ impl Home {
     pub fn call(&self, method: &str, path: &str, body: &str) -> Value {
         let mut socket = UnixStream::connect(self.state().join("hub.sock")).unwrap();
         let length = body.len();
-        write!(
-            socket,
+        let request = format!(
             "{method} /api/v1{path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
+        );
+        // In one piece: the hub may answer and close before a second one comes.
+        socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
