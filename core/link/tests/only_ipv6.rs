@@ -52,8 +52,8 @@ fn agree(a: &Home, b: &Home, out: &accord_link::PairingId) {
     a.run(a.link.confirm_pairing(out, None)).unwrap();
     b.run(b.link.confirm_pairing(&inward.id, None)).unwrap();
     let (b_at_a, a_at_b) = (a.done(out), b.done(&inward.id));
-    a.grant("link/connection", &RecipientId::device(&b_at_a));
-    b.grant("link/connection", &RecipientId::device(&a_at_b));
+    common::agree(a, &b_at_a);
+    common::agree(b, &a_at_b);
     connected(a, &b_at_a);
     connected(b, &a_at_b);
     let path: SocketAddr = a.device(&b_at_a).path.unwrap().address.parse().unwrap();
