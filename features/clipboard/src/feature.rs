@@ -286,8 +286,14 @@ impl Inner {
         old.into_iter().for_each(|device| self.event(ClipboardEvent::OfferGone(device)));
     }
 
-    /// The clipboard was changed; `first` when this is how it was found.
-    async fn on_change(self: &Arc<Self>, change: Change, first: bool) {
+    /// What is in the clipboard when it begins to be followed: nobody copied it just now.
+    async fn look(&self) {
+        if let Ok(content) = self.read().await {
+            self.lock().memory.found(content.digest());
+        }
+    }
+
+    async fn on_change(self: &Arc<Self>, change: Change) {
         if change == Change::Nothing {
             return;
         }
@@ -302,10 +308,6 @@ impl Inner {
         let (digest, kind) = (content.digest(), content.kind());
         let devices: Vec<DeviceId> = {
             let mut state = self.lock();
-            if first {
-                state.memory.found(digest);
-                return;
-            }
             if !state.memory.changed(digest, kind, Timestamp::now()) {
                 return;
             }
@@ -337,7 +339,9 @@ async fn follow(weak: Weak<Inner>) {
         let mut again = Duration::MAX;
         match watched {
             Some(Ok(mut changes)) => {
-                let mut first = true;
+                if let Some(inner) = weak.upgrade() {
+                    inner.look().await;
+                }
                 loop {
                     let change = tokio::select! {
                         change = changes.recv() => change,
@@ -349,7 +353,7 @@ async fn follow(weak: Weak<Inner>) {
                         break;
                     }
                     match change {
-                        Some(change) => inner.on_change(change, std::mem::take(&mut first)).await,
+                        Some(change) => inner.on_change(change).await,
                         None => {
                             again = AGAIN;
                             break;

@@ -13,8 +13,8 @@ use crate::feature::{Inner, SERVICE, SHARE};
 /// What is shared.
 pub(crate) const FIELDS: FieldSet = FieldSet::one(FieldCode::ClipboardContent);
 
-/// Longest text in a call, in bytes: escaped for JSON it is at most six times as long.
-const TEXT_IN_CALL: usize = 32 << 10;
+/// Longest text in a call, in bytes as JSON has it.
+const TEXT_IN_CALL: usize = 200 << 10;
 /// Largest picture in a call: as numbers in JSON it is four times as long.
 const IMAGE_IN_CALL: usize = 48 << 10;
 
@@ -31,7 +31,10 @@ impl Inner {
         // Before it is there: what comes back may be quick.
         self.lock().memory.sent(device, content.digest(), Timestamp::now());
         let in_call = match content {
-            Content::Text(text) => text.len() <= TEXT_IN_CALL,
+            Content::Text(text) => {
+                text.len() <= TEXT_IN_CALL
+                    && serde_json::to_string(text).is_ok_and(|escaped| escaped.len() <= TEXT_IN_CALL)
+            }
             Content::Image(png) => png.len() <= IMAGE_IN_CALL,
         };
         let outcome = if in_call {

@@ -34,7 +34,7 @@ pub(crate) trait Board: Send + Sync + 'static {
     async fn read(&self) -> Result<Content, ClipboardError>;
     /// Puts something into it.
     async fn write(&self, content: &Content) -> Result<(), ClipboardError>;
-    /// Tells how it is now, and each change, until the receiver is dropped or the session ends.
+    /// Tells each change, and perhaps how it is at first, until the receiver is dropped or the session ends.
     fn watch(&self) -> mpsc::Receiver<Change>;
 }
 
