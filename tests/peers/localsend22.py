@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import socket
+import socketserver
 import ssl
 import struct
 import subprocess
@@ -170,6 +171,10 @@ class Receiver:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+
+            def server_bind(self):
+                socketserver.TCPServer.server_bind(self)  # without asking a resolver for our name
+                self.server_name, self.server_port = self.server_address
 
             def get_request(self):
                 connection, address = super().get_request()

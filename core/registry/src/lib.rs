@@ -10,6 +10,7 @@ mod ask;
 mod bridge;
 mod pending;
 mod registry;
+mod turns;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};

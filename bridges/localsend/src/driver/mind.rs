@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target as Port, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target as Port, ToBridge, Verb};
 use accord_ports::files::{pair, wire::StopReason};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;

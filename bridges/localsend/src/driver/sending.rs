@@ -12,7 +12,7 @@ use accord_ports::files::{PortError, Taker};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
-use super::caller::{Answer, Caller, NoAnswer, Quiet, Source};
+use super::caller::{Answer, Caller, NoAnswer, Quiet};
 use super::feed::{Body, Feed, Run};
 use super::law::Law;
 use super::line::Line;

@@ -225,7 +225,7 @@ impl Session {
         }
         let described = used
             .iter()
-            .map(|interface| discovery::Interface { index: interface.index, addresses: interface.networks.clone() });
+            .map(|interface| discovery::Interface { index: interface.index, addresses: interface.nets.clone() });
         described.collect()
     }
 
