@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accord_consent::{BoundGate, Envelope, Personal, RecipientId};
 use accord_model::{CallError, Data, Device, DeviceId, EntryKey, FieldCode, FieldSet, Reach, Service, Target};
-use accord_registry::{Answer, Ask, Known, Port, Registry, RegistryEvent};
+use accord_registry::{Answer, Ask, Known, Port, Registry, RegistryEvent, WeakRegistry};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -18,10 +18,11 @@ const PAUSE: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_secs(30);
 const MOST_INSTANCES: usize = 64;
 
-/// Tells devices of one service of this machine, under one entry. Everything said carries one label.
+/// Tells devices of one service of this machine, under one entry. Everything said carries one label. Does not keep the
+/// registry alive, so that a service's handler may hold one.
 #[derive(Clone)]
 pub struct Mirror {
-    registry: Registry,
+    registry: WeakRegistry,
     gate: BoundGate,
     entry: EntryKey,
     field: FieldCode,
@@ -34,17 +35,19 @@ impl Mirror {
     /// Under `entry`, which is one of the feature's that `gate` is bound to; all that is told is of the kind `field`.
     pub fn new(registry: &Registry, gate: &BoundGate, entry: EntryKey, field: FieldCode) -> Self {
         let port = registry.port(gate, entry.clone(), "on.change");
-        Self { registry: registry.clone(), gate: gate.clone(), entry, field, port }
+        Self { registry: registry.downgrade(), gate: gate.clone(), entry, field, port }
     }
 
     /// Tells of `services` and of every change, until their sender is gone.
     pub async fn run(self, mut services: watch::Receiver<Vec<Service>>) {
-        let mut events = self.registry.events();
+        let Some(registry) = self.registry.upgrade() else { return };
+        let mut events = registry.events();
         let mut tasks = JoinSet::new();
         let mut running: HashMap<DeviceId, AbortHandle> = HashMap::new();
-        for known in self.registry.devices() {
+        for known in registry.devices() {
             self.consider(&known, &services, &mut tasks, &mut running);
         }
+        drop(registry);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -52,7 +55,8 @@ impl Mirror {
                     Ok(RegistryEvent::Gone(id)) => stop(&mut running, &id),
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => {
-                        let devices = self.registry.devices();
+                        let Some(registry) = self.registry.upgrade() else { return };
+                        let devices = registry.devices();
                         running.retain(|id, task| {
                             let here = devices.iter().any(|known| known.device.id == *id);
                             if !here {

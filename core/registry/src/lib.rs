@@ -16,4 +16,4 @@ mod registry;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
-pub use registry::{Known, Registry, RegistryEvent, ServiceHandler};
+pub use registry::{Known, Registry, RegistryEvent, ServiceHandler, WeakRegistry};

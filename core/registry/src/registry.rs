@@ -88,15 +88,21 @@ impl Default for Registry {
     }
 }
 
-impl From<Arc<Inner>> for Registry {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self(inner)
+/// A registry that is not kept alive by this, for what the registry itself keeps, such as a service's handler.
+#[derive(Clone)]
+pub struct WeakRegistry(Weak<Inner>);
+
+impl WeakRegistry {
+    /// The registry, while it is there.
+    pub fn upgrade(&self) -> Option<Registry> {
+        self.0.upgrade().map(Registry)
     }
 }
 
 impl Registry {
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
+    /// The same without keeping it alive.
+    pub fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry(Arc::downgrade(&self.0))
     }
 
     /// An empty registry.

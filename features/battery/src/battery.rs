@@ -11,6 +11,7 @@ use accord_model::{
     catalogue,
 };
 use accord_ports::mirror::Mirror;
+use accord_ports::tasks::Tasks;
 use accord_registry::{Answer, ByteStream, Registry, RegistryEvent, ServiceHandler};
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
@@ -72,7 +73,7 @@ pub enum Supply {
 /// The battery, followed until this is dropped.
 pub struct Battery {
     alerts: broadcast::Sender<Alert>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Tasks,
 }
 
 impl Battery {
@@ -86,12 +87,11 @@ impl Battery {
         let services = watch::Sender::new(Vec::new());
         registry.serve(SERVICE, Arc::new(Handler { mirror: mirror.clone(), services: services.subscribe() }));
         let alerts = broadcast::channel(EVENTS).0;
-        let tasks = vec![
-            tokio::spawn(mirror.run(services.subscribe())),
-            tokio::spawn(offer(registry.clone(), now.subscribe(), services)),
-            tokio::spawn(follow(supply, now)),
-            tokio::spawn(watch_others(registry.clone(), alerts.clone())),
-        ];
+        let tasks = Tasks::new()
+            .with(mirror.run(services.subscribe()))
+            .with(offer(registry.clone(), now.subscribe(), services))
+            .with(follow(supply, now))
+            .with(watch_others(registry.clone(), alerts.clone()));
         Ok(Self { alerts, tasks })
     }
 
@@ -99,11 +99,10 @@ impl Battery {
     pub fn alerts(&self) -> broadcast::Receiver<Alert> {
         self.alerts.subscribe()
     }
-}
 
-impl Drop for Battery {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    /// Ends what runs. Nothing is shown or watched any more.
+    pub async fn stop(&self) {
+        self.tasks.stop().await;
     }
 }
 

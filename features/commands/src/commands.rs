@@ -6,6 +6,7 @@ use accord_consent::{BoundGate, Envelope, Personal};
 use accord_model::{CallError, Data, DeviceId, EntryKey, FieldCode, FieldSet, IdError, Inputs, Service, Target, Verb};
 use accord_ports::mirror::Mirror;
 use accord_ports::remote::{Grants, Remote};
+use accord_ports::tasks::Tasks;
 use accord_registry::{Answer, ByteStream, Port, Registry, ServiceHandler};
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -32,6 +33,7 @@ pub struct Ran {
 pub struct Commands(Arc<Inner>);
 
 struct Inner {
+    tasks: Tasks,
     registry: Registry,
     port: Port,
     mirror: Mirror,
@@ -50,17 +52,18 @@ impl Commands {
     pub fn new(gate: &BoundGate, registry: &Registry, grants: Arc<dyn Grants>) -> Result<Self, IdError> {
         let entry = EntryKey::new(SHARE)?;
         let mirror = Mirror::new(registry, gate, entry.clone(), FieldCode::CommandName);
+        let services = watch::Sender::new(Vec::new());
         let inner = Arc::new(Inner {
+            tasks: Tasks::new().with(mirror.clone().run(services.subscribe())),
             registry: registry.clone(),
             port: registry.port(gate, entry, "on.request"),
-            mirror: mirror.clone(),
+            mirror,
             grants,
             commands: Mutex::default(),
-            services: watch::Sender::new(Vec::new()),
+            services,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             ran: broadcast::channel(EVENTS).0,
         });
-        tokio::spawn(mirror.run(inner.services.subscribe()));
         registry.serve(SERVICE, Arc::new(Handler(Arc::downgrade(&inner))));
         Ok(Self(inner))
     }
@@ -89,6 +92,11 @@ impl Commands {
     /// What devices have run, from now on.
     pub fn events(&self) -> broadcast::Receiver<Ran> {
         self.0.ran.subscribe()
+    }
+
+    /// Ends what runs. Nothing is offered any more.
+    pub async fn stop(&self) {
+        self.0.tasks.stop().await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use accord_model::text::for_screen;
 use accord_model::{CallError, Data, DeviceId, Inputs, Outputs, Target, Verb};
+use accord_ports::tasks::Tasks;
 use accord_registry::{Answer, ByteStream, Registry, RegistryEvent, ServiceHandler};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -24,7 +25,7 @@ pub struct Pinged {
 /// Serves `ping`, and hears the event of devices that tell by themselves.
 pub struct Pings {
     events: broadcast::Sender<Pinged>,
-    task: tokio::task::JoinHandle<()>,
+    _tasks: Tasks,
 }
 
 impl Pings {
@@ -32,8 +33,8 @@ impl Pings {
     pub fn new(registry: &Registry) -> Self {
         let events = broadcast::channel(EVENTS).0;
         registry.serve(SERVICE, Arc::new(Handler(events.clone())));
-        let task = tokio::spawn(hear(registry.clone(), events.clone()));
-        Self { events, task }
+        let tasks = Tasks::new().with(hear(registry.events(), events.clone()));
+        Self { events, _tasks: tasks }
     }
 
     /// Words that come from now on.
@@ -42,14 +43,7 @@ impl Pings {
     }
 }
 
-impl Drop for Pings {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn hear(registry: Registry, pinged: broadcast::Sender<Pinged>) {
-    let mut events = registry.events();
+async fn hear(mut events: broadcast::Receiver<RegistryEvent>, pinged: broadcast::Sender<Pinged>) {
     loop {
         match events.recv().await {
             Ok(RegistryEvent::Event(by, target, event, said)) if target.service == SERVICE && event == "pinged" => {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use accord_model::{DeviceId, Reach, Timestamp};
-use accord_registry::{Known, Registry, RegistryEvent};
-use tokio::sync::broadcast::error::RecvError;
+use accord_ports::tasks::Tasks;
+use accord_registry::{Known, Registry, RegistryEvent, WeakRegistry};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Whether a device is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,15 +20,15 @@ pub struct Present {
 /// Follows who comes and goes.
 pub struct Presence {
     devices: Arc<Mutex<HashMap<DeviceId, Present>>>,
-    task: tokio::task::JoinHandle<()>,
+    _tasks: Tasks,
 }
 
 impl Presence {
     /// Make it inside a tokio runtime.
     pub fn new(registry: &Registry) -> Self {
         let devices = Arc::new(Mutex::new(HashMap::new()));
-        let task = tokio::spawn(follow(registry.clone(), devices.clone()));
-        Self { devices, task }
+        let tasks = Tasks::new().with(follow(registry.events(), registry.downgrade(), devices.clone()));
+        Self { devices, _tasks: tasks }
     }
 
     /// How it is with one device now.
@@ -40,16 +41,9 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 type Devices = Mutex<HashMap<DeviceId, Present>>;
 
-async fn follow(registry: Registry, devices: Arc<Devices>) {
-    let mut events = registry.events();
+async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, devices: Arc<Devices>) {
     look(&registry, &devices);
     loop {
         match events.recv().await {
@@ -62,7 +56,8 @@ async fn follow(registry: Registry, devices: Arc<Devices>) {
     }
 }
 
-fn look(registry: &Registry, devices: &Devices) {
+fn look(registry: &WeakRegistry, devices: &Devices) {
+    let Some(registry) = registry.upgrade() else { return };
     let known = registry.devices();
     let mut devices = lock(devices);
     devices.retain(|id, _| known.iter().any(|known| known.device.id == *id));

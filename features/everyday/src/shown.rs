@@ -8,9 +8,9 @@ use accord_model::text::for_screen;
 use accord_model::{
     CallError, Data, DeviceId, Inputs, Reach, Service, Source, Target, Timestamp, Value, Verb, catalogue,
 };
-use accord_registry::{Answer, ByteStream, Registry, RegistryEvent, ServiceHandler};
+use accord_registry::{Answer, ByteStream, Registry, RegistryEvent, ServiceHandler, WeakRegistry};
 use async_trait::async_trait;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// A device tells of every change while it is connected.
 const FRESH_FOR_S: u64 = 3600;
@@ -21,16 +21,16 @@ const MAX_BYTES: usize = 128 * 1024;
 /// Takes what devices show, and forgets what is of no use when they are away. Make it inside a tokio runtime; it lasts as long
 /// as the registry.
 pub fn serve(registry: &Registry) {
-    registry.serve("mirror", Arc::new(Handler(registry.clone())));
-    tokio::spawn(forget(registry.clone()));
+    registry.serve("mirror", Arc::new(Handler(registry.downgrade())));
+    tokio::spawn(forget(registry.events(), registry.downgrade()));
 }
 
 /// A device that is away plays nothing and runs nothing; how full its battery was is still worth knowing, with its age.
-async fn forget(registry: Registry) {
-    let mut events = registry.events();
+async fn forget(mut events: Receiver<RegistryEvent>, registry: WeakRegistry) {
     loop {
         match events.recv().await {
             Ok(RegistryEvent::Seen(known)) if known.device.reach == Reach::Offline => {
+                let Some(registry) = registry.upgrade() else { return };
                 registry.unshow(&known.device.id, |service| service.id != "battery");
             }
             Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -87,7 +87,7 @@ fn shown(mut inputs: Inputs, before: Option<&Service>) -> Result<Service, CallEr
     Ok(service)
 }
 
-struct Handler(Registry);
+struct Handler(WeakRegistry);
 
 #[async_trait]
 impl ServiceHandler for Handler {
@@ -95,20 +95,23 @@ impl ServiceHandler for Handler {
         let Verb::Act { action, inputs } = verb else {
             return Err(CallError::Unsupported("a mirror is shown something, nothing else".into()));
         };
+        let Some(registry) = self.0.upgrade() else {
+            return Err(CallError::Unreachable("this hub is ending".into()));
+        };
         match action.as_str() {
             "show" => {
                 let (service, instance) = which(&inputs)?;
-                let device = self.0.device(&from).map(|known| known.device);
+                let device = registry.device(&from).map(|known| known.device);
                 let is_it = |one: &&Service| one.id == service.id && one.instance == instance;
                 let before = device.as_ref().and_then(|device| device.services.iter().find(is_it));
                 let service = shown(inputs, before)?;
-                if !self.0.show(&from, service) {
+                if !registry.show(&from, service) {
                     return Err(CallError::Refused("too much is shown already".into()));
                 }
             }
             "gone" => {
                 let (service, instance) = which(&inputs)?;
-                self.0.unshow(&from, |one| one.id == service.id && one.instance == instance);
+                registry.unshow(&from, |one| one.id == service.id && one.instance == instance);
             }
             other => return Err(CallError::Unsupported(for_screen(other, 40))),
         }

@@ -8,6 +8,7 @@ use accord_consent::{BoundGate, outlet};
 use accord_model::{CallError, Data, DeviceId, EntryKey, FieldCode, IdError, Inputs, Service, Target, Verb};
 use accord_ports::mirror::Mirror;
 use accord_ports::remote::{Grants, Remote};
+use accord_ports::tasks::Tasks;
 use accord_registry::{Answer, ByteStream, Registry, ServiceHandler};
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -37,7 +38,7 @@ pub enum Bus {
 /// This computer's players. They are followed until it is dropped.
 pub struct Media {
     _inner: Arc<Inner>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Tasks,
 }
 
 struct Inner {
@@ -79,17 +80,14 @@ impl Media {
             players: Mutex::default(),
         });
         registry.serve(SERVICE, Arc::new(Handler(Arc::downgrade(&inner))));
-        let tasks = vec![
-            tokio::spawn(mirror.run(inner.services.subscribe())),
-            tokio::spawn(keep_following(Arc::downgrade(&inner), bus)),
-        ];
+        let tasks =
+            Tasks::new().with(mirror.run(inner.services.subscribe())).with(keep_following(Arc::downgrade(&inner), bus));
         Ok(Self { _inner: inner, tasks })
     }
-}
 
-impl Drop for Media {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    /// Ends what runs. Nothing is shown any more.
+    pub async fn stop(&self) {
+        self.tasks.stop().await;
     }
 }
 

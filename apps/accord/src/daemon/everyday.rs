@@ -29,7 +29,7 @@ use crate::api::types as api;
 /// The features, from when the hub runs.
 pub struct Everyday {
     control: Control,
-    _media: Media,
+    media: Media,
     battery: Battery,
     commands: Commands,
     ring: Ring,
@@ -61,6 +61,11 @@ impl Grants for Allowed {
 }
 
 impl Everyday {
+    /// Ends what shows something of this machine, and lets go of the gate.
+    pub async fn stop(&self) {
+        tokio::join!(self.media.stop(), self.battery.stop(), self.commands.stop());
+    }
+
     fn start(hub: &Hub) -> Result<Self> {
         let (gate, registry) = (&hub.gate, &hub.registry);
         let grants = Arc::new(Allowed { peers: hub.peers.clone(), notes: hub.notes.clone() });
@@ -71,7 +76,7 @@ impl Everyday {
         accord_everyday::serve_shown(registry);
         Ok(Self {
             control: Control::new(&gate.bind("control"), registry)?,
-            _media: Media::new(&gate.bind("media"), registry, grants.clone(), Bus::Session)?,
+            media: Media::new(&gate.bind("media"), registry, grants.clone(), Bus::Session)?,
             battery: Battery::new(&gate.bind("battery"), registry, Supply::System)?,
             commands,
             ring: Ring::new(registry, grants, hub.state.data()),

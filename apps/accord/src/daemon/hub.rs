@@ -183,6 +183,9 @@ impl Hub {
     /// and goes on later. A transfer that is ended before its stream would tell the other side that the
     /// owner stopped it.
     pub async fn end(&self) {
+        if let Some(everyday) = self.everyday.get() {
+            everyday.stop().await;
+        }
         self.registry.stop().await;
         let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).running);
         if tokio::time::timeout(BRIDGES_WITHIN, futures_util::future::join_all(running)).await.is_err() {
