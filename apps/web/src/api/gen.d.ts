@@ -4,6 +4,24 @@
  */
 
 export interface paths {
+    "/api/v1/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Commands that devices may be allowed to have run */
+        get: operations["commands"];
+        /** Write the list of commands anew (only at this computer's command line) */
+        put: operations["change_commands"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/consents": {
         parameters: {
             query?: never;
@@ -90,6 +108,23 @@ export interface paths {
         head?: never;
         /** Name, place, prefer, block or trust a device */
         patch: operations["change"];
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell one service of a device to read, set or do something */
+        post: operations["call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/entries": {
@@ -342,6 +377,23 @@ export interface paths {
         put?: never;
         /** Do not let this device in */
         post: operations["reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Paired devices and whether they are here */
+        get: operations["presence"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -652,11 +704,24 @@ export interface components {
         };
         /** @description Every answer that is not 2xx. */
         ApiError: {
-            /** @description `consent-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`. */
+            /** @description `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`. */
             error: string;
             /** @description What happened, to which device or file, what to do. */
             message: string;
             prompt?: components["schemas"]["Prompt"] | null;
+        };
+        /** @description `POST /devices/{id}/call`: answers what the device does, by name. */
+        Call: {
+            /** @description The owner confirmed this very call; for what opens or loses something. */
+            confirmed?: boolean;
+            /**
+             * Format: int32
+             * @description Which one of several alike.
+             */
+            instance?: number;
+            service: string;
+            /** @description `{"verb":"read","properties":[…]}`, `{"verb":"write","property":…,"data":…}` or `{"verb":"act","action":…,"inputs":{…}}`. */
+            verb: Record<string, never>;
         };
         /** @enum {string} */
         Choice: "always" | "once" | "until" | "never";
@@ -724,9 +789,13 @@ export interface components {
             name: string;
             path?: components["schemas"]["Path"] | null;
             reach: string;
+            /** @description What it may do with this machine. */
+            remote: components["schemas"]["RemoteControl"];
             room?: string | null;
             services: Record<string, never>[];
             trust: components["schemas"]["Trust"];
+            /** @description What became of the last writes to its properties. */
+            writes: components["schemas"]["Written"][];
         };
         /** @description `PATCH /devices/{id}`: only what is given changes. */
         DeviceChange: {
@@ -735,6 +804,12 @@ export interface components {
             favourite?: boolean | null;
             /** @description A name of the owner's own; empty to go back to the device's. */
             name?: string | null;
+            /** @description Let it have commands of the owner's list run. */
+            remote_commands?: boolean | null;
+            /** @description Let it control this machine's players. */
+            remote_media?: boolean | null;
+            /** @description Let it ring this machine. */
+            remote_ring?: boolean | null;
             room?: string | null;
         };
         /** @description `GET /devices` → `{ "devices": [Device] }` */
@@ -867,6 +942,16 @@ export interface components {
             /** @description A command that turns it on. */
             turn_on: string;
         };
+        OwnCommand: {
+            /** @description The program and its arguments; no shell reads them. */
+            argv: string[];
+            /** @description What devices see. */
+            name: string;
+        };
+        /** @description `GET|PUT /commands`: the owner's list. */
+        OwnCommands: {
+            commands: components["schemas"]["OwnCommand"][];
+        };
         PairedDevice: {
             device: string;
             /** @description Short form of the other device's statement key, to compare by eye. */
@@ -914,6 +999,23 @@ export interface components {
             relayed: boolean;
             /** Format: double */
             rtt_ms?: number | null;
+        };
+        Presence: {
+            device: string;
+            here: boolean;
+            kind: string;
+            /** Format: date-time */
+            last_seen?: string | null;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Since when it is here.
+             */
+            since?: string | null;
+        };
+        /** @description `GET /presence` */
+        Presences: {
+            devices: components["schemas"]["Presence"][];
         };
         Prompt: {
             /** Format: date-time */
@@ -965,6 +1067,15 @@ export interface components {
              * @description Bytes on the wire where the socket is ours to count.
              */
             wire_bytes?: number | null;
+        };
+        /** @description What a device may do with this machine; nothing until the owner says so. */
+        RemoteControl: {
+            /** @default false */
+            commands: boolean;
+            /** @default false */
+            media: boolean;
+            /** @default false */
+            ring: boolean;
         };
         Session: {
             /** @description What the browser calls itself. */
@@ -1149,6 +1260,15 @@ export interface components {
             /** Format: int64 */
             witnesses: number;
         };
+        /** @description One write to a property. */
+        Written: {
+            /** Format: int32 */
+            instance: number;
+            property: string;
+            service: string;
+            /** @description `pending`, `confirmed` by the device, or `unconfirmed` within five seconds. */
+            state: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1158,6 +1278,64 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    commands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCommands"];
+                };
+            };
+        };
+    };
+    change_commands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnCommands"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCommands"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: never;
@@ -1400,6 +1578,66 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name; `this` for this machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Call"];
+            };
+        };
+        responses: {
+            /** @description What the device answers, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, `confirm-needed`, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1869,6 +2107,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    presence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presences"];
                 };
             };
         };
