@@ -18,7 +18,7 @@ const THIS: &str = "this";
 pub struct Media {
     /// [DEVICE] [list|play|pause|next|previous|stop|volume N|seek S]: without a device, of this machine; `volume` in percent,
     /// `seek` in seconds from the beginning, or +S and -S from where it is.
-    #[arg(value_name = "WORDS", allow_hyphen_values = true)]
+    #[arg(value_name = "WORDS", allow_negative_numbers = true)]
     words: Vec<String>,
     /// Which player, where several run; the one that plays without it.
     #[arg(long)]
