@@ -33,7 +33,7 @@ check: ## Format, lints and the laws of the house; no tests
 bench: ## Measure against the rivals and write the README's table
 	@scripts/need build web bench
 	cargo build --release --locked -p accord -p accord-bench
-	bench/run.py --write-readme $(ARGS)
+	scripts/as-root-of-a-network bench/run.py --write-readme $(ARGS)
 
 fuzz: ## Fuzz every target for SECONDS_EACH (default 60) seconds
 	scripts/fuzz $(or $(SECONDS_EACH),60)
@@ -41,7 +41,7 @@ fuzz: ## Fuzz every target for SECONDS_EACH (default 60) seconds
 pictures: ## Take the README's pictures again, in a real browser
 	@scripts/need build web browser
 	cargo build --release --locked -p accord
-	node apps/web/e2e/pictures.mjs
+	scripts/node apps/web/e2e/pictures.mjs
 
 clean: ## Remove what was built
 	cargo clean; rm -rf apps/web/dist apps/web/node_modules

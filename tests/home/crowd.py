@@ -1,52 +1,71 @@
-"""A bad crowd: random bytes at a host's open ports, then two hundred strangers announcing `_accord._udp` at once.
+"""A bad crowd: random bytes at a host's open ports, then strangers announcing `_accord._udp` all at once."""
 
-Usage: crowd.py ADDRESS PORT…   Bounded: it ends by itself within seconds.
-"""
-
+import contextlib
 import random
+import select
 import socket
 import struct
-import sys
 
-to, ports = sys.argv[1], [int(port) for port in sys.argv[2:]]
-dice = random.Random(3)
+GROUP, PORT = "224.0.0.251", 5353
+LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def garbage(to, ports, seed=3):
+    """Datagrams and connections of random bytes to every port."""
+    dice = random.Random(seed)
+    for port in ports:
+        for size in (0, 1, 17, 1200, 60_000):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                udp.sendto(dice.randbytes(size), (to, port))
+        with contextlib.suppress(OSError), socket.create_connection((to, port), timeout=1) as tcp:
+            tcp.sendall(dice.randbytes(20_000))
 
 
 def name(*labels):
     return b"".join(bytes([len(label)]) + label for label in (text.encode() for text in labels)) + b"\0"
 
 
-def record(owner, kind, ttl, data):
-    return owner + struct.pack("!HHIH", kind, 0x8001, ttl, len(data)) + data
+def record(owner, kind, ttl, data, flush=True):
+    return owner + struct.pack("!HHIH", kind, 0x8001 if flush else 1, ttl, len(data)) + data
 
 
-for port in ports:
-    for size in (0, 1, 17, 1200, 60_000):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.sendto(dice.randbytes(size), (to, port))
-    try:
-        with socket.create_connection((to, port), timeout=1) as tcp:
-            tcp.sendall(dice.randbytes(20_000))
-    except OSError:
-        pass
+def announcement(index, address, ttl):
+    """What a hub announces: a rotating id of 16 letters as instance name and in `i=`, hints, a link's port."""
+    dice = random.Random(index)
+    id_ = "".join(dice.choices(LETTERS, k=16))
+    service, instance, host = (name("_accord", "_udp", "local"), name(id_, "_accord", "_udp", "local"), name(id_, "local"))
+    text = b"".join(bytes([len(entry)]) + entry for entry in (b"v=1", f"i={id_}".encode(), b"h=AQIDBAUGBwg", b"l=4433"))
+    answers = [
+        record(service, 12, ttl, instance, flush=False),
+        record(instance, 33, ttl, struct.pack("!HHH", 0, 0, 4433) + host),
+        record(instance, 16, ttl, text),
+        record(host, 1, ttl, socket.inet_aton(address)),
+    ]
+    return struct.pack("!HHHHHH", 0, 0x8400, 0, len(answers), 0, 0) + b"".join(answers)
 
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as crowd:
-    crowd.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-        route.connect((to, 9))
-        crowd.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(route.getsockname()[0]))
-    crowd.bind(("", 0))
-    service = name("_accord", "_udp", "local")
-    for index in range(200):
-        instance = name(f"stranger{index:03}", "_accord", "_udp", "local")
-        host = name(f"host{index:03}", "local")
-        text = b"".join(bytes([len(entry)]) + entry for entry in (b"v=1", f"id={index:026}".encode(), dice.randbytes(40)))
-        answers = [
-            record(service, 12, 4500, instance),
-            record(instance, 33, 120, struct.pack("!HHH", 0, 0, 1000 + index) + host),
-            record(instance, 16, 4500, text),
-            record(host, 1, 120, socket.inet_aton(f"10.66.0.{index % 250 + 1}")),
-        ]
-        packet = struct.pack("!HHHHHH", 0, 0x8400, 0, len(answers), 0, 0) + b"".join(answers)
-        crowd.sendto(packet, ("224.0.0.251", 5353))
-        crowd.sendto(packet[:dice.randrange(12, len(packet))], ("224.0.0.251", 5353))
+
+@contextlib.contextmanager
+def speakers(addresses):
+    """A multicast DNS socket (RFC 6762 section 11: port 5353, hop limit 255) per address."""
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for address in addresses:
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
+            udp.bind((address, PORT))
+            opened.append(udp)
+        yield opened
+
+
+def announce(addresses, ttl):
+    """Every address announces a device of its own, and a datagram that is cut somewhere."""
+    dice = random.Random(5)
+    with speakers(addresses) as opened:
+        for index, (udp, address) in enumerate(zip(opened, addresses)):
+            packet = announcement(index, address, ttl)
+            udp.sendto(packet, (GROUP, PORT))
+            udp.sendto(packet[:dice.randrange(12, len(packet))], (GROUP, PORT))
+        select.select([], [], [], 0.2)

@@ -1,10 +1,12 @@
 """A real hub on one machine, driven as a person would: through the command line."""
 
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -14,20 +16,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 ACCORD = os.environ.get("ACCORD", str(TARGET / "debug" / "accord"))
 
+
+
 class Hub:
-    def __init__(self, machine, name, kind="computer", folder=None, http="127.0.0.1:0"):
-        self.machine, self.name, self.kind, self.http = machine, name, kind, http
+    def __init__(self, machine, name, kind="computer", folder=None, web="127.0.0.1:0"):
+        self.machine, self.name, self.kind, self.web = machine, name, kind, web
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="accord-home-"))
         self.state = self.folder / name
         self.process = None
 
     # -- running ------------------------------------------------------------------------------------
 
-    def start(self):
-        log = open(self.folder / f"{self.name}.log", "ab")
-        words = [ACCORD, "--state", self.state, "up", "--http", self.http, "--name", self.name, "--kind", self.kind,
+    def start(self, **environment):
+        words = [ACCORD, "--state", self.state, "up", "--http", self.web, "--name", self.name, "--kind", self.kind,
                  "--no-open"]
-        self.process = self.machine.popen(*words, stdout=log, stderr=log, start_new_session=True)
+        with open(self.folder / f"{self.name}.log", "ab") as log:
+            self.process = self.machine.popen(*words, stdout=log, stderr=log, start_new_session=True,
+                                              env={**os.environ, **environment})
         until(lambda: self.alive() and self.try_json("status"), 20, f"{self.name} answers")
         return self
 
@@ -76,6 +81,20 @@ class Hub:
         done = self.accord(*words, "--json", check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def api(self, method, path, body=None):
+        """Asks the hub over its Unix socket, as a script would: (status, answer)."""
+        body = json.dumps(body).encode() if body is not None else b""
+        head = (f"{method} /api/v1{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+                f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hub:
+            hub.settimeout(60)
+            hub.connect(str(self.state / "hub.sock"))
+            hub.sendall(head.encode() + body)
+            answer = http.client.HTTPResponse(hub, method=method)
+            answer.begin()
+            text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
     # -- what people do -----------------------------------------------------------------------------
 
     def grant(self, entry, to=None, *more):
@@ -83,6 +102,14 @@ class Hub:
 
     def refuse(self, entry, to=None):
         self.accord("consent", "refuse", entry, *(["--to", to] if to else []))
+
+    def refuse_everything(self):
+        """A no to every entry, and to every recipient that was decided on by itself."""
+        for entry in self.json("statement", "show")["entries"]:
+            self.refuse(entry["key"])
+        for consent in self.json("consent", "list")["consents"]:
+            if consent["to"] != "any" and consent["state"] != "refused":
+                self.refuse(consent["entry"], consent["to"])
 
     def devices(self):
         return self.json("devices")["devices"]
@@ -106,6 +133,10 @@ class Hub:
 
     def ledger(self):
         return self.json("ledger", "list")["records"]
+
+    def records(self):
+        """Every record of the ledger, oldest first, with all that is in it."""
+        return [json.loads(line)["record"] for line in self.accord("ledger", "export").stdout.splitlines()]
 
     def inbox_folder(self):
         return pathlib.Path(self.json("inbox")["folder"])

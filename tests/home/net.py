@@ -4,6 +4,9 @@ Needs root, or a user namespace that makes us root (tests/home/run sees to that)
 namespaces is touched; everything ends with the process that made it.
 """
 
+import concurrent.futures
+import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -35,6 +38,22 @@ class Machine:
     def popen(self, *words, **more):
         return subprocess.Popen(self.enter + [str(w) for w in words], **more)
 
+    def inside(self, act, *given):
+        """Calls `act` in a thread that is in this machine's network."""
+        def there():
+            with open(f"/proc/{self.holder.pid}/ns/net") as namespace:
+                assert ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0x40000000) == 0, "setns failed"
+            return act(*given)
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(there).result()
+
+    def bytes_sent(self, device="eth0"):
+        return json.loads(self.run("ip", "-s", "-j", "link", "show", "dev", device).stdout)[0]["stats64"]["tx"]["bytes"]
+
+    def addresses(self):
+        links = json.loads(self.run("ip", "-j", "addr").stdout)
+        return {address["local"] for link in links for address in link["addr_info"]}
+
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)
 
@@ -46,7 +65,7 @@ class Machine:
 class Network:
     """Machines on one wire: a bridge in a namespace of its own when there are more than two."""
 
-    def __init__(self, *names, prefix="10.66.0", ipv6=True):
+    def __init__(self, *names, prefix="10.66.0", ipv4=True):
         self.machines = {name: Machine(name) for name in names}
         self.address = {}
         self.switch = None
@@ -65,10 +84,9 @@ class Network:
                    f"port{index}", "netns", self.switch.holder.pid)
                 self.switch.run("ip", "link", "set", f"port{index}", "master", "br0", "up")
         for index, machine in enumerate(made):
-            if not ipv6:
-                machine.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1", check=False)
-            self.address[machine.name] = f"{prefix}.{index + 1}"
-            machine.run("ip", "addr", "add", f"{prefix}.{index + 1}/24", "dev", "eth0")
+            if ipv4:
+                self.address[machine.name] = f"{prefix}.{index + 1}"
+                machine.run("ip", "addr", "add", f"{prefix}.{index + 1}/24", "dev", "eth0")
             machine.run("ip", "link", "set", "eth0", "up")
 
     def __getitem__(self, name):

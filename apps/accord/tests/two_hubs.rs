@@ -3,76 +3,8 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use common::{Person, Running, text, until};
-use serde_json::Value;
-
-const AGREED: [&str; 3] = ["link/discovery", "link/pairing", "link/connection"];
-
-/// A person with a running hub. Names are unique: hubs of other tests are on the same loopback.
-struct Home {
-    person: Person,
-    name: String,
-    _hub: Running,
-}
-
-impl std::ops::Deref for Home {
-    type Target = Person;
-    fn deref(&self) -> &Person {
-        &self.person
-    }
-}
-
-impl Home {
-    fn new(name: &str, kind: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("{name} {}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let person = Person::new();
-        let hub = person.up(&name, kind);
-        Self { person, name, _hub: hub }
-    }
-
-    /// The other one in this one's list.
-    fn sees(&self, other: &Home, trust: &str) -> Option<Value> {
-        let devices = self.json(&["devices"]);
-        let mut devices = devices["devices"].as_array().unwrap().iter();
-        devices.find(|device| device["name"] == other.name.as_str() && device["trust"] == trust).cloned()
-    }
-
-    fn code_shown(&self) -> String {
-        until("the screen shows a code", || {
-            let pairings = self.json(&["pairings"]);
-            pairings["running"].as_array()?.iter().find_map(|p| p["code"].as_str().map(str::to_owned))
-        })
-    }
-
-    fn offer(&self) -> Value {
-        until("the offer arrives", || self.json(&["inbox"])["offers"].as_array()?.first().cloned())
-    }
-}
-
-/// Two hubs that see each other.
-fn neighbours() -> (Home, Home) {
-    let (alma, ben) = (Home::new("Alma", "laptop"), Home::new("Ben", "phone"));
-    for home in [&alma, &ben] {
-        for entry in AGREED {
-            home.accord(&["consent", "grant", entry]).ok();
-        }
-    }
-    until("they see each other", || alma.sees(&ben, "seen").and(ben.sees(&alma, "seen")));
-    (alma, ben)
-}
-
-/// Pairs by code; both sides compare it as a script can.
-fn pair(alma: &Home, ben: &Home) {
-    let asking = alma.spawn(&["pair", &ben.name, "--accept", "--wait", "60"]);
-    let code = ben.code_shown();
-    ben.accord(&["pair", "--incoming", "--code", &code, "--wait", "60"]).ok();
-    let asked = asking.end().ok();
-    assert!(asked.out.contains(&code), "both show {code}: {}", asked.out);
-    until("both are paired", || alma.sees(ben, "paired").and(ben.sees(alma, "paired")));
-}
+use common::homes::{Home, neighbours, pair};
+use common::{Person, text, until};
 
 #[test]
 fn two_hubs_pair_send_refuse_and_write_it_down() {
@@ -226,4 +158,17 @@ fn a_paired_device_is_pinged_and_rung_and_runs_only_what_its_owner_allowed() {
     alma.accord(&["media", &ben.name, "pause"]).fails(1, "shows no player");
     let sent = alma.json(&["ledger", "list", "--entry", "control/command"]).to_string();
     assert!(sent.contains("command.name") && !sent.contains("tea is ready"), "{sent}");
+}
+
+#[test]
+fn new_ids_are_told_to_a_paired_hub_that_is_there() {
+    let (alma, ben) = neighbours();
+    pair(&alma, &ben);
+    let is_local = |home: &Home, other: &Home| home.sees(other, "paired").filter(|seen| !seen["path"].is_null());
+    until("they are connected", || is_local(&alma, &ben).and(is_local(&ben, &alma)));
+    let before = alma.sees(&ben, "paired").unwrap()["id"].clone();
+    alma.accord(&["settings", "reset-id"]).fails(2, "--yes");
+    let done = alma.json(&["settings", "reset-id", "--yes"]);
+    assert_eq!((&done["told"][0], done["pair_again"].as_array().unwrap().len()), (&before, 0), "{done}");
+    until("they are connected again", || is_local(&alma, &ben).and(is_local(&ben, &alma)));
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To, example};
 use accord_identity::{Identity, Peers, StatementKey};
-use accord_link::{Link, LinkOptions, Network, PairingId, PairingStep, Witness};
+use accord_link::{Link, LinkOptions, Network, PairingId, PairingStep, ProvenHead, Witness};
 use accord_model::{CallError, Data, DeviceId, DeviceKind, EntryKey, Inputs, Target, Verb, catalogue};
 use accord_registry::{Answer, Ask, ByteStream, Port, Registry, ServiceHandler};
 use accord_statement::{Publisher, Statement};
@@ -103,10 +103,16 @@ impl Signer for Key {
 struct NoHeads;
 
 impl Witness for NoHeads {
-    fn own_head(&self) -> Option<String> {
+    fn kept(&self, _: &DeviceId) -> Option<String> {
         None
     }
-    fn witness(&self, _: &DeviceId, _: &StatementKey, _: &str) -> Result<(), String> {
+    fn handed_back(&self, _: &DeviceId, _: Option<&str>) -> Result<(), String> {
+        Ok(())
+    }
+    fn own_head(&self, _: Option<&str>) -> Option<ProvenHead> {
+        None
+    }
+    fn witness(&self, _: &DeviceId, _: &StatementKey, _: &ProvenHead) -> Result<(), String> {
         Ok(())
     }
     fn witnessed(&self, _: &DeviceId, _: &str) {}

@@ -17,7 +17,7 @@ use accord_model::{
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::core::{Core, Event, Input, Output};
 
@@ -45,6 +45,15 @@ impl ExampleBridge {
 
 type Outbox = mpsc::Sender<(FromBridge, Option<accord_registry::ByteStream>)>;
 
+/// Switch the lamp. Carried out at once or answered with the reason why not: nothing waits for a lamp that is away, to be
+/// done when nobody expects it any more.
+struct Order {
+    call: CallId,
+    on: bool,
+    /// Closed when the caller no longer waits.
+    wanted: oneshot::Receiver<()>,
+}
+
 #[async_trait]
 impl Bridge for ExampleBridge {
     fn name(&self) -> &str {
@@ -53,6 +62,7 @@ impl Bridge for ExampleBridge {
 
     async fn run(self: Box<Self>, mut side: BridgeSide) -> Result<(), String> {
         let mut lamps = HashMap::new();
+        let mut waiting: HashMap<CallId, oneshot::Sender<()>> = HashMap::new();
         let mut tasks = tokio::task::JoinSet::new();
         for lamp in self.lamps {
             let (commands, inbox) = mpsc::channel(16);
@@ -64,8 +74,13 @@ impl Bridge for ExampleBridge {
                 ToBridge::Call { call, device, target: _, verb } => {
                     let outcome = match (verb, lamps.get(&device)) {
                         (Verb::Write { property, data: Data::Bool(on) }, Some(lamp)) if property == "on" => {
-                            match lamp.try_send((call, on)) {
-                                Ok(()) => continue,
+                            let (waits, wanted) = oneshot::channel();
+                            match lamp.try_send(Order { call, on, wanted }) {
+                                Ok(()) => {
+                                    waiting.retain(|_, waits| !waits.is_closed());
+                                    waiting.insert(call, waits);
+                                    continue;
+                                }
                                 Err(_) => Err(CallError::Unreachable("the lamp has too much to do".into())),
                             }
                         }
@@ -78,7 +93,8 @@ impl Bridge for ExampleBridge {
                     let error = CallError::Unsupported("a lamp takes no stream".into());
                     let _ = side.tell(FromBridge::StreamFailed { stream, error }).await;
                 }
-                ToBridge::Answer { .. } | ToBridge::Cancel { .. } => {}
+                ToBridge::Cancel { call } => drop(waiting.remove(&call)),
+                ToBridge::Answer { .. } => {}
                 ToBridge::Stop => break,
             }
         }
@@ -88,61 +104,102 @@ impl Bridge for ExampleBridge {
 }
 
 /// Stays connected to one lamp while the owner's consent lasts.
-async fn keep(gate: BoundGate, lamp: Lamp, mut commands: mpsc::Receiver<(CallId, bool)>, outbox: Outbox) {
+async fn keep(gate: BoundGate, lamp: Lamp, mut orders: mpsc::Receiver<Order>, outbox: Outbox) {
     let (id, address) = lamp;
     let Ok(entry) = EntryKey::new("example/control") else { return };
     let to = RecipientId::device(&id);
     let fields = FieldSet::from_iter([FieldCode::NetIp, FieldCode::CommandName]);
     loop {
-        gate.watch(&entry, &to).allowed().await;
+        let why = || match gate.check(&entry, &to, fields) {
+            Ok(()) => CallError::Unreachable("the lamp is away".into()),
+            Err(refusal) => CallError::NotConsented(refusal.to_string()),
+        };
+        let mut watch = gate.watch(&entry, &to);
+        meanwhile(watch.allowed(), &mut orders, &outbox, why).await;
         let dialed = match gate.permit(&entry, &to, fields, "on.control") {
-            Ok(permit) => outlet::dial_tcp(permit, address).await.ok(),
+            Ok(permit) => meanwhile(outlet::dial_tcp(permit, address), &mut orders, &outbox, why).await.ok(),
             Err(_) => None,
         };
         if let Some(dialed) = dialed {
-            talk(&id, dialed, &mut commands, &outbox).await;
+            talk(&id, dialed, &mut orders, &outbox).await;
             let _ = outbox.send((FromBridge::Reach { device: id.clone(), reach: Reach::Offline }, None)).await;
         }
-        tokio::time::sleep(AGAIN).await;
+        meanwhile(tokio::time::sleep(AGAIN), &mut orders, &outbox, why).await;
     }
 }
 
+/// Waits, and answers what cannot be done until then.
+async fn meanwhile<T>(
+    what: impl Future<Output = T>,
+    orders: &mut mpsc::Receiver<Order>,
+    outbox: &Outbox,
+    why: impl Fn() -> CallError,
+) -> T {
+    let mut what = std::pin::pin!(what);
+    loop {
+        tokio::select! {
+            // Orders first: what came before it was over is not for afterwards.
+            biased;
+            Some(order) = orders.recv() => reply(outbox, order.call, Err(why())).await,
+            done = &mut what => return done,
+        }
+    }
+}
+
+async fn reply(outbox: &Outbox, call: CallId, outcome: Result<Outputs, CallError>) {
+    let _ = outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+}
+
 /// One connection, from `hello` to its end.
-async fn talk(id: &DeviceId, mut lamp: Dialed, commands: &mut mpsc::Receiver<(CallId, bool)>, outbox: &Outbox) {
+async fn talk(id: &DeviceId, mut lamp: Dialed, orders: &mut mpsc::Receiver<Order>, outbox: &Outbox) {
     let mut core = Core::new(Instant::now());
     let mut buffer = [0; 1024];
+    let mut saying = None;
     let stopped = lamp.outflow.cancelled();
-    loop {
+    let lost = loop {
         let wake = match core.poll_output() {
             Output::Transmit(bytes) => {
                 let line = Personal::new(FieldCode::CommandName, bytes);
                 if lamp.outflow.put(&line).await.is_err() || lamp.outflow.flush().await.is_err() {
-                    break;
+                    break None;
                 }
                 continue;
             }
-            Output::Event(Event::Lost(why)) => return lamp.outflow.fail(why).await,
+            Output::Event(Event::Lost(why)) => break Some(why),
             Output::Event(event) => {
                 let _ = outbox.send((describe(id, event), None)).await;
                 continue;
             }
             Output::Wait(wake) => wake,
         };
+        // Everything is said.
+        if let Some(call) = saying.take() {
+            reply(outbox, call, Ok(Outputs::new())).await;
+        }
         tokio::select! {
+            biased;
+            () = stopped.cancelled() => break None,
             read = lamp.reader.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => break,
+                Ok(0) | Err(_) => break None,
                 Ok(length) => core.handle(Input::Bytes(&buffer[..length]), Instant::now()),
             },
-            command = commands.recv() => {
-                let Some((call, on)) = command else { break };
-                core.handle(Input::Set(on), Instant::now());
-                let _ = outbox.send((FromBridge::Reply { call, outcome: Ok(Outputs::new()) }, None)).await;
+            order = orders.recv() => {
+                let Some(mut order) = order else { break None };
+                if order.wanted.try_recv() != Err(oneshot::error::TryRecvError::Closed) {
+                    core.handle(Input::Set(order.on), Instant::now());
+                    saying = Some(order.call);
+                }
             }
             () = tokio::time::sleep_until(wake.into()) => core.handle(Input::Timeout, Instant::now()),
-            () = stopped.cancelled() => break,
         }
+    };
+    if let Some(call) = saying {
+        reply(outbox, call, Err(CallError::Unreachable("the connection to the lamp ended".into()))).await;
     }
-    let _ = lamp.outflow.finish().await;
+    match lost {
+        Some(why) => lamp.outflow.fail(why).await,
+        None => drop(lamp.outflow.finish().await),
+    }
 }
 
 fn describe(id: &DeviceId, event: Event) -> FromBridge {

@@ -8,6 +8,8 @@ use accord_consent::{Choice, Decision, Destination, Envelope, Gate, Personal, Re
 use accord_model::{EntryKey, FieldCode, FieldSet};
 use criterion::{Criterion, criterion_group, criterion_main};
 
+const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
 fn gate(criterion: &mut Criterion) {
     let (statement, signer) = example::parts();
     let gate = Gate::volatile(statement, signer);
@@ -28,13 +30,13 @@ fn gate(criterion: &mut Criterion) {
         bench.iter(|| bound.permit(&entry, &tablet, black_box(fields), "on.send").map(drop));
     });
 
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let content = Personal::new(FieldCode::DeviceName, vec![b'x'; 64]);
     let send = || async {
         let permit = bound.permit(&entry, &phone, fields, "on.send").expect("a permit");
         let to = Destination::new(phone.clone(), "192.0.2.7:1716");
-        let outgoing = permit.seal(Envelope::raw(&content), to).await.expect("a message");
-        black_box(outgoing.bytes().expect("bytes"));
+        let mut outgoing = permit.seal(Envelope::raw(&content), to).await.expect("a message");
+        outgoing.send(&mut tokio::io::sink(), &[], WITHIN).await.expect("written");
         outgoing.confirm(64).await.expect("a record")
     };
     criterion.bench_function("64 bytes, permit to sent, ledger in memory", |bench| {

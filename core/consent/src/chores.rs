@@ -53,6 +53,12 @@ impl Chores {
         }
     }
 
+    /// The clock may have been set forward over an end.
+    pub fn look_again(&self) {
+        let _held = self.state();
+        self.wake.notify_one();
+    }
+
     pub fn stop(&self) {
         self.state().stopped = true;
         self.wake.notify_one();

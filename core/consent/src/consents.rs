@@ -138,3 +138,15 @@ pub(crate) fn parse(entry: &[u8], to: &[u8], body: &[u8], found: &[u8]) -> Optio
     let consent: Consent = serde_json::from_slice(body).ok()?;
     (consent.entry.as_str().as_bytes() == entry && consent.to.to_string().as_bytes() == to).then_some(consent)
 }
+
+/// The bytes as a whole row, and as a body whose digest is right.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut parts = bytes.splitn(4, |byte| *byte == 0);
+    let [entry, to, found, body] = [(); 4].map(|()| parts.next().unwrap_or_default());
+    let _ = parse(entry, to, body, found);
+    if let Some(consent) = parse(entry, to, body, &digest(entry, to, body)) {
+        let row = Row::of(&consent);
+        let again = parse(row.entry.as_bytes(), row.to.as_bytes(), &row.body, &row.digest);
+        assert_eq!(again.map(|consent| consent.id), Some(consent.id), "what is read can be written and read again");
+    }
+}

@@ -1,9 +1,12 @@
 //! Small messages: values go in sealed, come out as bytes under a permit.
 
+use std::{io, pin::Pin, task::Poll, time::Duration};
+
 use accord_model::{Data, FieldCode, FieldSet, Inputs};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::io::AsyncWrite;
 
 use crate::{
     Personal, RecipientId, SendError,
@@ -76,7 +79,7 @@ impl Envelope {
     }
 }
 
-/// A message that may leave now: its intent is durable. Say what became of it with
+/// A message that may leave now: its intent is durable. [`Outgoing::send`] it and say what became of it with
 /// [`Outgoing::confirm`] or [`Outgoing::fail`]; dropped, it counts as broken off.
 #[must_use]
 pub struct Outgoing {
@@ -88,49 +91,93 @@ impl Outgoing {
     pub(crate) fn new(running: Running, bytes: Vec<u8>) -> Self {
         Self { running, bytes }
     }
-    /// The bytes, to be handed to the wire at once. Not to be kept.
+    /// Length of the message in bytes, for the framing before it.
+    #[allow(clippy::len_without_is_empty, reason = "a message that may leave is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+    /// Writes `framing` and then the message to `to` and flushes it. Every single write asks whether the consent still
+    /// stands, and a withdrawal wakes one that waits: once it returned, nothing more is handed to `to`.
     ///
     /// # Errors
-    /// [`SendError::Withdrawn`] when the consent ended since.
-    pub fn bytes(&self) -> Result<&[u8], SendError> {
-        // gate-check: outgoing-live
-        if !self.running.live.is_on() {
-            return Err(self.running.withdrawn());
-        }
-        Ok(&self.bytes)
+    /// [`SendError::Withdrawn`]; [`SendError::Io`], also when it is not done `within` that time. What was taken before
+    /// is counted.
+    pub async fn send<W: AsyncWrite + Unpin + Send>(
+        &mut self,
+        to: &mut W,
+        framing: &[u8],
+        within: Duration,
+    ) -> Result<(), SendError> {
+        let Self { running, bytes } = self;
+        let stopped = running.live.stopped().clone();
+        let mut at = 0;
+        let outcome = {
+            let writing = std::future::poll_fn(|context| {
+                while at < framing.len() + bytes.len() {
+                    let part = framing.get(at..).filter(|rest| !rest.is_empty());
+                    let part = part.unwrap_or_else(|| &bytes[at - framing.len()..]);
+                    // gate-check: outgoing-live
+                    let step = running.live.run(|| Pin::new(&mut *to).poll_write(context, part));
+                    match step {
+                        None => return Poll::Ready(Err(running.withdrawn())),
+                        Some(Poll::Pending) => return Poll::Pending,
+                        Some(Poll::Ready(Ok(0))) => {
+                            return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
+                        }
+                        Some(Poll::Ready(Ok(taken))) => at += taken,
+                        Some(Poll::Ready(Err(error))) => return Poll::Ready(Err(error.into())),
+                    }
+                }
+                // gate-check: outgoing-flush-live
+                let step = running.live.run(|| Pin::new(&mut *to).poll_flush(context));
+                step.map_or_else(|| Poll::Ready(Err(running.withdrawn())), |step| step.map_err(SendError::from))
+            });
+            tokio::select! {
+                biased;
+                outcome = tokio::time::timeout(within, writing) => {
+                    outcome.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+                }
+                () = stopped.cancelled() => Err(running.withdrawn()),
+            }
+        };
+        running.tally.framing += at.min(framing.len()) as u64;
+        running.tally.bytes += at.saturating_sub(framing.len()) as u64;
+        outcome
     }
-    /// The same, as the inputs of a call or the outputs of an answer.
+    /// The same, as the inputs of a call or the outputs of an answer, to be handed on at once.
     ///
     /// # Errors
     /// [`SendError::Withdrawn`]; [`SendError::Io`] for an envelope that was sealed raw.
     pub fn inputs(&self) -> Result<Inputs, SendError> {
-        serde_json::from_slice(self.bytes()?).map_err(|error| SendError::Io(std::io::Error::other(error)))
+        // gate-check: inputs-live
+        if !self.running.live.is_on() {
+            return Err(self.running.withdrawn());
+        }
+        serde_json::from_slice(&self.bytes).map_err(|error| io::Error::other(error).into())
     }
     /// Who it is for.
     pub fn recipient(&self) -> &RecipientId {
         self.running.recipient()
     }
-    /// All of it was handed on.
+    /// What [`Outgoing::inputs`] gave out was handed on.
     ///
     /// # Errors
     /// As [`Outgoing::confirm`].
-    pub async fn confirm_all(self) -> Result<Sent, SendError> {
-        let bytes = self.bytes.len() as u64;
-        self.confirm(bytes).await
+    pub async fn handed_on(mut self) -> Result<Sent, SendError> {
+        self.running.tally.bytes = self.bytes.len() as u64;
+        self.running.sent().await
     }
 
-    /// It left; so many bytes on the wire.
+    /// What [`Outgoing::send`] wrote left, as so many bytes on the wire.
     ///
     /// # Errors
     /// [`SendError::Ledger`] when that could not be recorded.
     pub async fn confirm(mut self, wire_bytes: u64) -> Result<Sent, SendError> {
-        self.running.tally.bytes = self.bytes.len() as u64;
         self.running.tally.wire = Some(wire_bytes);
         self.running.sent().await
     }
     /// It did not leave, or not wholly.
-    pub async fn fail(mut self, why: impl std::fmt::Display + Send) {
-        self.running.tally.bytes = 0;
+    pub async fn fail(self, why: impl std::fmt::Display + Send) {
         self.running.failed(&why.to_string()).await;
     }
 }

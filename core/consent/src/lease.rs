@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{Personal, SendError, ledger::PerAddress, permit::Running};
+use crate::{Personal, SendError, permit::Running};
 
 /// A permit that lasts until it is dropped, the consent ends, or the statement changes. Every use is
 /// counted exactly, per address; a `sent` record is written at most once a minute and at the end.
@@ -25,8 +25,19 @@ struct Kept {
 }
 
 const TELL_EVERY: Duration = Duration::from_secs(60);
-const MOST_ADDRESSES: usize = 256;
-const OTHERS: &str = "others";
+
+impl Kept {
+    fn count(&mut self, address: String, bytes: u64) {
+        let Some(running) = self.running.as_mut() else { return };
+        running.tally.bytes += bytes;
+        running.tally.count += 1;
+        running.tally.add(address, bytes);
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            running.sent_so_far();
+        }
+    }
+}
 
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -59,29 +70,20 @@ impl DatagramLease {
         // gate-check: lease-live
         let sent = running.live.run(|| send(value.open().as_ref()));
         let sent = sent.ok_or_else(|| running.withdrawn())??;
-        let tally = &mut running.tally;
-        tally.bytes += sent as u64;
-        tally.count += 1;
-        let address = to.to_string();
-        let known = tally.addresses.iter().position(|place| place.address == address || place.address == OTHERS);
-        match known {
-            Some(index) => {
-                tally.addresses[index].count += 1;
-                tally.addresses[index].bytes += sent as u64;
-            }
-            None => {
-                let full = tally.addresses.len() >= MOST_ADDRESSES;
-                let address = if full { OTHERS.to_owned() } else { address };
-                tally.addresses.push(PerAddress { address, count: 1, bytes: sent as u64 });
-            }
-        }
-        if kept.told.elapsed() >= TELL_EVERY {
-            kept.told = Instant::now();
-            if let Some(running) = kept.running.as_mut() {
-                running.sent_so_far();
-            }
-        }
+        kept.count(to.to_string(), sent as u64);
         Ok(sent)
+    }
+
+    /// Counts what left already through a socket that counts for itself (a connection whose transport sends and
+    /// repeats by its own clock). Unlike [`DatagramLease::send_with`] it lets nothing out, so it does not ask whether
+    /// the consent still stands: what left before the end, or to say that it is the end, is written too. `false`
+    /// once the lease is closed.
+    pub fn note_left(&self, to: impl std::fmt::Display, bytes: u64) -> bool {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = kept.running.as_mut() else { return false };
+        running.tally.fields = running.tally.fields.union(running.fields);
+        kept.count(to.to_string(), bytes);
+        true
     }
 
     /// What a caller is told once the consent ended.

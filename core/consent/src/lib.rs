@@ -30,9 +30,10 @@
 //!
 //! let name = Personal::new(FieldCode::DeviceName, "Kitchen".to_owned());
 //! let permit = bound.permit(&entry, &phone, fields, "on.request").unwrap();
-//! let outgoing = permit.seal(Envelope::new().text("name", &name), Destination::new(phone, "192.0.2.7:1")).await.unwrap();
-//! let bytes = outgoing.bytes().unwrap().len();
-//! outgoing.confirm(bytes as u64).await.unwrap();
+//! let mut outgoing = permit.seal(Envelope::new().text("name", &name), Destination::new(phone, "192.0.2.7:1")).await.unwrap();
+//! let mut wire = Vec::new();
+//! outgoing.send(&mut wire, b"", std::time::Duration::from_secs(10)).await.unwrap();
+//! outgoing.confirm(wire.len() as u64).await.unwrap();
 //! assert!(gate.ledger().list(&Default::default()).unwrap().iter().any(|record| record.public.bytes.is_some()));
 //! # });
 //! ```
@@ -68,8 +69,14 @@ pub use notice::Notice;
 pub use outflow::Outflow;
 pub use permit::{Permit, Sent};
 pub use recipient::{BadRecipient, Destination, RecipientId, To};
-pub use sealed::Personal;
+pub use sealed::{Personal, Plain};
 pub use watch::ConsentWatch;
+
+/// Entry for fuzzing: any bytes as a stored decision.
+#[doc(hidden)]
+pub fn fuzz_consent(bytes: &[u8]) {
+    consents::fuzz(bytes);
+}
 
 /// Signs the ledger's checkpoints with the device's statement key (Ed25519).
 pub trait Signer: Send + Sync {

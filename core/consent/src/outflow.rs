@@ -68,14 +68,15 @@ impl<W: AsyncWrite + Unpin + Send> Outflow<W> {
         let live = self.running.live.clone();
         let withdrawn = || self.running.withdrawn();
         let to = &mut self.to;
-        let flushing = std::future::poll_fn(|context| match live.run(|| Pin::new(&mut *to).poll_flush(context)) {
-            None => Poll::Ready(Err(withdrawn())),
-            Some(outcome) => outcome.map_err(SendError::from),
+        let flushing = std::future::poll_fn(|context| {
+            // gate-check: flush-live
+            let step = live.run(|| Pin::new(&mut *to).poll_flush(context));
+            step.map_or_else(|| Poll::Ready(Err(withdrawn())), |step| step.map_err(SendError::from))
         });
         tokio::select! {
             biased;
-            () = &mut self.stopped => Err(withdrawn()),
             outcome = tokio::time::timeout(self.stall, flushing) => outcome.unwrap_or_else(|_| Err(stalled(self.stall))),
+            () = &mut self.stopped => Err(withdrawn()),
         }
     }
 
@@ -150,9 +151,15 @@ impl<W: AsyncWrite + Unpin + Send> Outflow<W> {
         self.running.failed(&why.to_string()).await;
     }
 
-    /// The same disclosure over the connection that was made for it.
+    /// Notes whom making the connection told of it: a resolver, or an address that was dialed.
+    pub(crate) fn note_address(&mut self, address: String) {
+        self.running.tally.add(address, 0);
+    }
+
+    /// The same disclosure over the connection that was made for it, to the address noted last.
     pub(crate) fn over<V: AsyncWrite + Unpin + Send>(self, to: V) -> Outflow<V> {
-        let Self { running, hasher, stopped, stall, timer, .. } = self;
+        let Self { mut running, hasher, stopped, stall, timer, .. } = self;
+        running.tally.dialed = true;
         Outflow { running, to, hasher, stopped, stall, timer }
     }
 

@@ -177,7 +177,30 @@ pub(crate) struct Tally {
     pub digest: Option<String>,
     pub items: Vec<Item>,
     pub addresses: Vec<PerAddress>,
+    /// The last of the addresses is where all of it goes.
+    pub dialed: bool,
 }
+
+impl Tally {
+    /// One more disclosure to this address.
+    pub fn add(&mut self, address: String, bytes: u64) {
+        let known = self.addresses.iter().position(|place| place.address == address || place.address == OTHERS);
+        match known {
+            Some(index) => {
+                self.addresses[index].count += 1;
+                self.addresses[index].bytes += bytes;
+            }
+            None => {
+                let full = self.addresses.len() >= MOST_ADDRESSES;
+                let address = if full { OTHERS.to_owned() } else { address };
+                self.addresses.push(PerAddress { address, count: 1, bytes });
+            }
+        }
+    }
+}
+
+const MOST_ADDRESSES: usize = 256;
+const OTHERS: &str = "others";
 
 /// An intent that is open. Whatever happens to it, one record closes it: `sent`, or `error` if it is
 /// dropped.
@@ -214,7 +237,10 @@ impl Running {
     }
 
     fn draft(&mut self, kind: RecordKind, message: Option<String>) -> Draft {
-        let tally = std::mem::take(&mut self.tally);
+        let mut tally = std::mem::take(&mut self.tally);
+        if let Some(place) = tally.addresses.last_mut().filter(|_| tally.dialed) {
+            place.bytes = tally.bytes + tally.framing;
+        }
         let mut draft = Draft::new(kind);
         draft.public.entry = Some(self.entry.clone());
         draft.public.fingerprint = Some(self.fingerprint.to_string());
@@ -235,6 +261,9 @@ impl Running {
             addresses: tally.addresses,
             ..Details::default()
         });
+        if self.live.ended() {
+            self.gate.look_at_ends();
+        }
         draft
     }
 

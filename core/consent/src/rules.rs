@@ -31,7 +31,11 @@ impl Live {
     /// `act` must not block.
     pub fn run<R>(&self, act: impl FnOnce() -> R) -> Option<R> {
         let on = self.on.read().unwrap_or_else(PoisonError::into_inner);
-        (*on && !self.ended()).then(act)
+        // gate-check: live-ended
+        if self.ended() {
+            return None;
+        }
+        (*on).then(act)
     }
 
     pub fn is_on(&self) -> bool {
@@ -47,7 +51,8 @@ impl Live {
         &self.stopped
     }
 
-    fn ended(&self) -> bool {
+    /// True past the end of the consent.
+    pub fn ended(&self) -> bool {
         self.until.is_some_and(|end| Timestamp::now() >= end)
     }
 }
@@ -185,15 +190,32 @@ impl EntryRules {
 
     /// True when the statement lets this entry go to such a recipient at all.
     pub fn declares(&self, to: &RecipientId) -> bool {
+        // gate-check: transport-none
         if self.entry.method.transport == "none" {
             return false;
         }
+        let to_everyone_near = self.entry.recipient.id == EVERYONE_NEAR;
         if to.is_lan() {
-            return self.entry.recipient.id == "local-network";
+            return to_everyone_near;
         }
-        to.as_host().is_none_or(|host| goes_through(&self.entry, host))
+        if let Some(host) = to.as_host() {
+            return goes_through(&self.entry, host);
+        }
+        // gate-check: device-not-everyone
+        if to_everyone_near {
+            return false;
+        }
+        let to_hosts = self.entry.method.transport == "hosts" || !self.entry.hosts.is_empty();
+        // gate-check: device-not-host
+        if to_hosts {
+            return false;
+        }
+        true
     }
 }
+
+/// The recipient of entries that go to whoever listens on the networks this machine is in.
+const EVERYONE_NEAR: &str = "local-network";
 
 /// True when the entry may go to or through `host` (`name:port`). A relay that the statement does not
 /// name is one that the owner names, in a decision on that host.
@@ -279,12 +301,14 @@ impl Rules {
             return Err(Refusal::FieldsNotGranted { entry: entry.clone(), fields: fields.minus(rules.declared) });
         }
         // A decision on this recipient goes before one on any.
-        let found = match rules.one.get(to) {
-            Some(rule) => Some(rule),
-            None if to.as_host().is_some() && owner_names_hosts(&rules.entry) => None,
-            None if rules.any_in_doubt => return Err(Refusal::Refused(entry.clone())),
-            None => rules.any.as_ref(),
-        };
+        let mut found = rules.one.get(to);
+        if found.is_none() && !(to.as_host().is_some() && owner_names_hosts(&rules.entry)) {
+            // gate-check: any-in-doubt
+            if rules.any_in_doubt {
+                return Err(Refusal::Refused(entry.clone()));
+            }
+            found = rules.any.as_ref();
+        }
         let undecided = || Refusal::Undecided { entry: entry.clone(), notice: rules.notice.clone() };
         let Some(rule) = found else {
             return Err(undecided());
@@ -354,6 +378,13 @@ mod tests {
         };
         rules.add(&entry, &To::One(to.clone()), Arc::new(rule));
         rules.judge(Some("example"), &entry, &to, fields).map(drop)
+    }
+
+    #[test]
+    fn what_runs_stops_at_the_end_even_before_anyone_noticed() {
+        let hour = std::time::Duration::from_secs(3600);
+        assert!(Live::new(Some(Timestamp::now() + hour)).is_on());
+        assert!(!Live::new(Some(Timestamp::now() - hour)).is_on());
     }
 
     #[test]

@@ -39,12 +39,13 @@ impl<T> Personal<T> {
         self.fields
     }
     /// Makes another sealed value from it. A function pointer, because a closure could carry the
-    /// value out; give further inputs with [`Personal::map_with`] or [`Personal::join`].
+    /// value out; give further inputs with [`Personal::map_with`] or [`Personal::join`]. What no type can
+    /// rule out is a function that puts the value into a `static`.
     pub fn map<U>(self, make: fn(T) -> U) -> Personal<U> {
         Personal { fields: self.fields, value: make(self.value) }
     }
-    /// [`Personal::map`] with one further plain input, such as a number.
-    pub fn map_with<C: Copy + 'static, U>(self, with: C, make: fn(T, C) -> U) -> Personal<U> {
+    /// [`Personal::map`] with one further plain input, such as a number: nothing that the value could be hidden in.
+    pub fn map_with<C: Plain, U>(self, with: C, make: fn(T, C) -> U) -> Personal<U> {
         Personal { fields: self.fields, value: make(self.value, with) }
     }
     /// Both together, under both labels.
@@ -102,6 +103,18 @@ impl<T> FromIterator<Personal<T>> for Personal<Vec<T>> {
         all
     }
 }
+
+/// Values that carry nothing out, whatever is done with them: numbers, truths, characters, texts of the program.
+pub trait Plain: Copy + private::Sealed {}
+
+mod private {
+    pub trait Sealed {}
+}
+
+macro_rules! plain {
+    ($($kind:ty)*) => { $(impl private::Sealed for $kind {} impl Plain for $kind {})* };
+}
+plain!(bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 &'static str accord_model::FieldCode accord_model::Timestamp std::time::Duration);
 
 #[cfg(test)]
 mod tests {

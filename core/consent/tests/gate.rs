@@ -2,7 +2,12 @@
 
 mod common;
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use accord_consent::{
     Choice, Decision, Destination, Envelope, GateError, GateEvent, Personal, RecipientId, RecordKind, Refusal,
@@ -11,6 +16,9 @@ use accord_consent::{
 use accord_model::{EntryKey, FieldCode, FieldSet};
 use accord_store::rusqlite::Connection;
 use common::*;
+use outlet::OutletError;
+
+const WITHIN: Duration = Duration::from_secs(5);
 
 fn refusal(home: &Home, fields: FieldSet) -> Refusal {
     home.bound.permit(&hello(), &phone(), fields, "on.test").err().expect("a refusal")
@@ -67,6 +75,24 @@ fn an_entry_goes_only_to_recipients_that_it_declares() {
     assert!(refused(check(&hello(), "host:cloud.example:443")));
     assert!(!refused(check(&cloud(), "host:a.cdn.example:443")));
     assert!(!refused(check(&beacon(), "network:lan")));
+    assert!(refused(check(&cloud(), "device:phone")), "named hosts are no devices");
+    assert!(refused(check(&beacon(), "device:phone")), "everyone near is no one device");
+    let grant = |entry, to| home.grant(&entry, To::One(to), Choice::Always);
+    assert!(matches!(grant(cloud(), phone()), Err(GateError::NotARecipient { .. })));
+    let silent = example::STATEMENT.replacen("transport = \"lan\"", "transport = \"none\"", 1);
+    home.gate.adopt(example::statement("2", &silent)).unwrap();
+    assert!(refused(home.bound.check(&hello(), &phone(), FieldSet::EMPTY)), "it goes nowhere");
+}
+
+#[test]
+fn a_head_that_does_not_prove_that_it_continues_is_not_taken() {
+    let (home, other, peer) = (Home::new(), Home::new(), accord_model::DeviceId::new("phone").unwrap());
+    let keep = |note: &str| home.gate.ledger().witness(&peer, &example::key(7).public(), note, &[]);
+    other.agree();
+    keep(other.gate.ledger().checkpoint().unwrap().unwrap().note()).unwrap();
+    other.agree();
+    let longer = other.gate.ledger().checkpoint().unwrap().unwrap();
+    assert!(matches!(keep(longer.note()), Err(accord_consent::LedgerError::Rewritten { .. })));
 }
 
 #[test]
@@ -151,7 +177,8 @@ async fn once_is_used_up_by_the_first_permit() {
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
     assert!(matches!(home.bound.check(&hello(), &phone(), name_field()), Err(Refusal::Undecided { .. })));
     assert!(matches!(refusal(&home, name_field()), Refusal::Undecided { .. }));
-    let outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    let mut outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    outgoing.send(&mut Vec::new(), b"", WITHIN).await.unwrap();
     outgoing.confirm(9).await.unwrap();
     let home = home.reopen();
     assert_eq!(home.gate.consents()[0].state.as_str(), "used");
@@ -198,6 +225,42 @@ fn a_yes_to_someone_whom_the_entry_does_not_declare_is_not_taken() {
     let home = Home::new();
     let outcome = home.grant(&cloud(), To::One(RecipientId::host("evil.example:443").unwrap()), Choice::Always);
     assert!(matches!(outcome, Err(GateError::NotARecipient { .. })));
+}
+
+#[test]
+fn a_yes_that_is_over_already_is_not_taken() {
+    let home = Home::new();
+    let past = Choice::Until(accord_model::Timestamp::now() - Duration::from_secs(1));
+    assert!(matches!(home.grant(&hello(), To::One(phone()), past), Err(GateError::PastEnd(_))));
+}
+
+#[test]
+fn a_no_that_cannot_be_recorded_is_stored_nevertheless() {
+    let home = Home::new();
+    home.agree();
+    let ledger = Connection::open(home.gate.ledger().path()).unwrap();
+    ledger
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .unwrap();
+    assert!(home.grant(&hello(), To::One(phone()), Choice::Never).is_err());
+    ledger.execute_batch("DROP TRIGGER full").unwrap();
+    drop(ledger);
+    let home = home.reopen();
+    assert!(matches!(refusal(&home, name_field()), Refusal::Refused(_)));
+}
+
+#[test]
+fn a_damaged_decision_casts_doubt_on_those_on_any() {
+    let home = Home::new();
+    home.grant(&hello(), To::Any, Choice::Always).unwrap();
+    home.agree();
+    let Home { dir, gate, bound } = home;
+    drop((gate, bound));
+    let sql =
+        "UPDATE consent SET body = replace(CAST(body AS TEXT), 'given', 'givem') WHERE recipient = 'device:phone'";
+    Connection::open(dir.path().join("consents.db")).unwrap().execute_batch(sql).unwrap();
+    let gate = open(dir.path());
+    assert!(matches!(gate.check(&hello(), &tablet(), name_field()), Err(Refusal::Refused(_))));
 }
 
 #[test]
@@ -271,10 +334,81 @@ async fn sealed_bytes_do_not_come_out_after_a_withdrawal() {
     let home = Home::new();
     let consent = home.agree();
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
-    let outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
-    assert_eq!(outgoing.bytes().unwrap(), br#"{"name":"Kitchen"}"#);
+    let mut outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    let mut wire = Vec::new();
+    outgoing.send(&mut wire, b"18:", WITHIN).await.unwrap();
+    assert_eq!(wire, br#"18:{"name":"Kitchen"}"#);
     home.gate.withdraw(consent.id).unwrap();
-    assert!(matches!(outgoing.bytes(), Err(SendError::Withdrawn(_))));
+    assert!(matches!(outgoing.send(&mut wire, b"18:", WITHIN).await, Err(SendError::Withdrawn(_))));
+    assert_eq!(wire.len(), 21);
+}
+
+/// Takes one byte at a time, and on the way to the next withdraws the consent.
+struct Withdraws<'a> {
+    home: &'a Home,
+    after: usize,
+    wire: Vec<u8>,
+    flushed: bool,
+}
+
+impl tokio::io::AsyncWrite for Withdraws<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        if self.wire.len() == self.after {
+            // The gate waits for this very call to return before it is done.
+            let gate = self.home.gate.clone();
+            std::thread::spawn(move || gate.withdraw((hello(), To::One(phone()))));
+            while self.home.bound.check(&hello(), &phone(), name_field()).is_ok() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.after = usize::MAX;
+            let waker = context.waker().clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                waker.wake();
+            });
+            return Poll::Pending;
+        }
+        self.wire.push(bytes[0]);
+        Poll::Ready(Ok(1))
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.flushed = true;
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_in_the_middle_of_a_message_keeps_the_rest_of_it_back() {
+    let home = Home::new();
+    home.agree();
+    let permit = home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let mut outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    let mut wire = Withdraws { home: &home, after: 5, wire: Vec::new(), flushed: false };
+    assert!(matches!(outgoing.send(&mut wire, b"18:", WITHIN).await, Err(SendError::Withdrawn(_))));
+    assert_eq!((&*wire.wire, wire.flushed), (&br#"18:{""#[..], false));
+    outgoing.fail("withdrawn").await;
+    let error = &home.wait_for(RecordKind::Error, 1)[0];
+    assert_eq!((error.public.bytes, error.public.framing), (Some(2), Some(3)), "what left is counted");
+}
+
+#[tokio::test]
+async fn what_is_buffered_is_not_flushed_after_a_withdrawal() {
+    let home = Home::new();
+    let consent = home.agree();
+    let permit = || home.bound.permit(&hello(), &phone(), name_field(), "").unwrap();
+    let mut empty = permit().seal(Envelope::raw(&Personal::plain(b"")), to_phone()).await.unwrap();
+    let mut wire = tokio::io::BufWriter::new(Vec::new());
+    let mut outflow = permit().open(&mut wire, to_phone()).await.unwrap();
+    outflow.put(&name()).await.unwrap();
+    home.gate.withdraw(consent.id).unwrap();
+    assert!(matches!(outflow.flush().await, Err(SendError::Withdrawn(_))));
+    drop(outflow);
+    assert!(wire.get_ref().is_empty());
+    assert!(matches!(empty.send(&mut wire, b"", WITHIN).await, Err(SendError::Withdrawn(_))));
+    assert!(wire.get_ref().is_empty());
 }
 
 #[tokio::test]
@@ -350,6 +484,87 @@ async fn datagrams_go_only_to_the_permitted_peer_or_near() {
     let one = outlet::udp(permit(&hello(), &phone()), any, Some("127.0.0.1:9".parse().unwrap())).await.unwrap();
     assert!(matches!(one.send(&empty, "127.0.0.2:9".parse().unwrap()).await, Err(SendError::Outlet(_))));
     one.send(&empty, "127.0.0.1:9".parse().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
+    let home = Home::new();
+    home.agree();
+    let wrong = |error: Option<SendError>| matches!(error, Some(SendError::Outlet(OutletError::WrongAddress { .. })));
+    let permit = || home.bound.permit(&hello(), &phone(), FieldSet::EMPTY, "").unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    for far in ["203.0.113.9:9", "[2001:db8::9]:9", "[::ffff:203.0.113.9]:9"] {
+        let far: SocketAddr = far.parse().unwrap();
+        let dialed = tokio::time::timeout(Duration::from_millis(200), outlet::dial_tcp(permit(), far)).await;
+        assert!(wrong(dialed.expect("refused before it is tried").err()), "{far}");
+        assert!(wrong(outlet::udp(permit(), any, Some(far)).await.err()), "{far}");
+        assert!(wrong(outlet::serve(permit(), any, far.ip(), WITHIN).await.err()), "{far}");
+    }
+    assert!(home.records(RecordKind::Intent).is_empty());
+}
+
+#[tokio::test]
+async fn sockets_for_everyone_near_take_no_other_permit_and_reach_nobody_else() {
+    let home = Home::new();
+    home.agree();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let permit = |entry: &EntryKey, to: &RecipientId| home.bound.permit(entry, to, FieldSet::EMPTY, "").unwrap();
+    let other = outlet::Near::open(permit(&hello(), &phone()), "hello").await;
+    assert!(matches!(other.err(), Some(SendError::Outlet(OutletError::WrongAddress { .. }))));
+    let near = outlet::Near::open(permit(&beacon(), &RecipientId::lan()), "beacon").await.unwrap();
+    let far = "203.0.113.9:9".parse().unwrap();
+    let dialed = tokio::time::timeout(Duration::from_millis(200), near.dial(far)).await;
+    let dialed = dialed.expect("refused before it is tried");
+    assert!(matches!(dialed.err(), Some(SendError::Outlet(OutletError::WrongAddress { .. }))));
+
+    let listener = near.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, dialed) = tokio::join!(listener.accept(), near.dial(address));
+    let (accepted, mut dialed) = (accepted.unwrap().unwrap(), dialed.unwrap());
+    dialed.put(&Personal::plain(b"hi")).await.unwrap();
+    // Known by now: what follows goes to it alone.
+    let mut known = accepted.under(permit(&hello(), &phone())).await.unwrap();
+    known.outflow.frame(b"hello").await.unwrap();
+    home.gate.withdraw((beacon(), To::Any)).unwrap();
+    assert!(listener.accept().await.unwrap().is_none());
+    assert!(matches!(dialed.put(&Personal::plain(b"hi")).await, Err(SendError::Withdrawn(_))));
+    drop((listener, dialed, near));
+    let sent = &home.wait_for(RecordKind::Sent, 1)[0];
+    assert_eq!((sent.public.bytes, sent.public.count), (Some(2), Some(2)), "the attempt, and two bytes");
+}
+
+#[tokio::test]
+async fn what_left_before_the_end_is_written_after_it() {
+    let home = Home::new();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let permit = home.bound.permit(&beacon(), &RecipientId::lan(), FieldSet::EMPTY, "").unwrap();
+    let lease = permit.datagrams(Destination::lan("")).await.unwrap();
+    home.gate.withdraw((beacon(), To::Any)).unwrap();
+    assert!(lease.note_left("192.0.2.7:1", 40));
+    lease.close();
+    assert!(!lease.note_left("192.0.2.7:1", 40));
+    assert_eq!(home.wait_for(RecordKind::Sent, 1)[0].public.bytes, Some(40));
+}
+
+#[tokio::test]
+async fn a_host_that_is_dialed_is_recorded_with_its_look_up_and_its_address() {
+    let home = Home::new();
+    let listener = outlet::local::web_listener("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let here = example::STATEMENT.replacen("cloud.example:443", &host, 1);
+    home.gate.adopt(example::statement("2", &here)).unwrap();
+    let to = RecipientId::host(&host).unwrap();
+    home.grant(&cloud(), To::One(to.clone()), Choice::Always).unwrap();
+    let permit = home.bound.permit(&cloud(), &to, FieldSet::EMPTY, "").unwrap();
+    let (_accepted, dialed) = tokio::join!(listener.accept(), outlet::dial_host(permit));
+    let mut dialed = dialed.unwrap();
+    dialed.outflow.frame(b"hello").await.unwrap();
+    dialed.outflow.finish().await.unwrap();
+    let sent = &home.wait_for(RecordKind::Sent, 1)[0];
+    let told = &sent.details.as_ref().unwrap().addresses;
+    assert_eq!(told[0].address, format!("the resolver, asked for {host}"));
+    let last = told.last().unwrap();
+    assert_eq!((last.address.parse::<SocketAddr>().unwrap(), last.bytes), (dialed.address, 5));
 }
 
 #[tokio::test]

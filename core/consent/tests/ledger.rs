@@ -117,7 +117,8 @@ fn a_checkpoint_is_read_back_and_only_its_key_verifies_it() {
 
 async fn send_one(home: &Home) -> u64 {
     let permit = home.bound.permit(&hello(), &phone(), name_field(), "on.test").unwrap();
-    let outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    let mut outgoing = permit.seal(Envelope::new().text("name", &name()), to_phone()).await.unwrap();
+    outgoing.send(&mut Vec::new(), b"", std::time::Duration::from_secs(5)).await.unwrap();
     outgoing.confirm(40).await.unwrap().seq
 }
 
@@ -297,6 +298,42 @@ async fn whatever_is_changed_the_check_names_the_record() {
 }
 
 #[tokio::test]
+async fn a_damaged_record_is_listed_as_such_and_hides_no_other() {
+    let home = full_home().await;
+    let before = home.gate.ledger().list(&Query::default()).unwrap();
+    let other = Connection::open(home.gate.ledger().path()).unwrap();
+    other.execute_batch("UPDATE record SET leaf = x'ff' WHERE seq = 6").unwrap();
+    other.execute_batch("UPDATE details SET body = zeroblob(2000000) WHERE seq = 4").unwrap();
+    let after = home.gate.ledger().list(&Query::default()).unwrap();
+    assert_eq!(after.len(), before.len());
+    let damaged: Vec<u64> = after.iter().filter(|record| record.damaged.is_some()).map(|record| record.seq).collect();
+    assert_eq!(damaged, [6, 4]);
+    let kind = |records: &[accord_consent::Record], seq| records.iter().find(|r| r.seq == seq).unwrap().public.kind;
+    assert_eq!(kind(&after, 6), kind(&before, 6));
+    let mut export = Vec::new();
+    assert_eq!(home.gate.ledger().export(&mut export).unwrap(), before.len() as u64);
+    assert!(matches!(home.gate.ledger().get(6), Err(LedgerError::Record { seq: 6, .. })));
+}
+
+#[tokio::test]
+async fn a_record_with_more_names_than_fit_is_cut_and_can_be_read() {
+    let home = Home::new();
+    home.agree();
+    let fields = accord_model::FieldSet::one(accord_model::FieldCode::FileName);
+    let permit = home.bound.permit(&hello(), &phone(), fields, "").unwrap();
+    let mut outflow = permit.open(Vec::new(), to_phone()).await.unwrap();
+    let long = accord_consent::Personal::new(accord_model::FieldCode::FileName, "\u{1}".repeat(1024));
+    for _ in 0..1024 {
+        outflow.note_item(&long, 1, None);
+    }
+    let seq = outflow.finish().await.unwrap().seq;
+    let record = home.gate.ledger().get(seq).unwrap();
+    let items = record.details.unwrap().items;
+    assert!(!items.is_empty() && items.len() < 1024 && record.public.count == Some(1024), "{}", items.len());
+    assert!(Ledger::verify(home.gate.ledger().path(), Some(&key())).unwrap().ok());
+}
+
+#[tokio::test]
 async fn a_leaf_changed_together_with_its_hashes_does_not_fit_the_signed_head() {
     let home = full_home().await;
     let path = home.gate.ledger().path().to_owned();
@@ -356,14 +393,16 @@ async fn a_device_that_rewrites_its_history_is_found_out() {
     let (keeper, honest) = (Home::new(), full_home().await);
     let peer = DeviceId::new("phone").unwrap();
     let first = honest.gate.ledger().checkpoint().unwrap().unwrap();
-    keeper.gate.ledger().witness(&peer, &key(), first.note(), None).unwrap();
+    keeper.gate.ledger().witness(&peer, &key(), first.note(), &[]).unwrap();
     send_one(&honest).await;
-    let second = honest.gate.ledger().checkpoint().unwrap().unwrap();
-    let size = keeper.gate.ledger().witness_size(&peer).unwrap().unwrap();
-    let proof = honest.gate.ledger().prove_consistency(size, second.size).unwrap();
-    keeper.gate.ledger().witness(&peer, &key(), second.note(), Some(&proof)).unwrap();
+    honest.gate.ledger().checkpoint().unwrap();
+    let kept = keeper.gate.ledger().witness_note(&peer).unwrap().unwrap();
+    honest.gate.ledger().witnessed(&DeviceId::new("keeper").unwrap(), &kept).unwrap();
+    let (second, proof) = honest.gate.ledger().head_since(Some(&kept)).unwrap().unwrap();
+    keeper.gate.ledger().witness(&peer, &key(), second.note(), &proof).unwrap();
+    keeper.gate.ledger().witness(&peer, &key(), second.note(), &[]).expect("the same head once more");
     assert!(
-        matches!(keeper.gate.ledger().witness(&peer, &key(), first.note(), None), Err(LedgerError::Rewritten { .. })),
+        matches!(keeper.gate.ledger().witness(&peer, &key(), first.note(), &[]), Err(LedgerError::Rewritten { .. })),
         "it shrank"
     );
 
@@ -373,9 +412,9 @@ async fn a_device_that_rewrites_its_history_is_found_out() {
     }
     let other = liar.gate.ledger().checkpoint().unwrap().unwrap();
     let proof = liar.gate.ledger().prove_consistency(second.size, other.size).unwrap();
-    let outcome = keeper.gate.ledger().witness(&peer, &key(), other.note(), Some(&proof));
+    let outcome = keeper.gate.ledger().witness(&peer, &key(), other.note(), &proof);
     assert!(matches!(outcome, Err(LedgerError::Rewritten { .. })));
-    assert!(keeper.gate.ledger().witness(&peer, &example::key(9).public(), other.note(), None).is_err(), "another key");
+    assert!(keeper.gate.ledger().witness(&peer, &example::key(9).public(), other.note(), &[]).is_err(), "another key");
 }
 
 #[tokio::test]

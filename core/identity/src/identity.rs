@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crypto::{base32, from_base32, mac, random};
-use crate::key::{Signature, StatementKey};
+use crate::key::{Signature, StatementKey, verify_ed25519};
 use crate::secret_file::{self, FileError, StoredSecret};
 
 const FILE: &str = "keys.json";
@@ -90,7 +90,8 @@ impl Identity {
     pub fn sign(&self, message: &[u8]) -> Signature {
         self.statement.sign(message).to_bytes()
     }
-    /// Proof in a pairing record that the transport key is held here. The only thing it signs besides handshakes.
+    /// Proof that the transport key is held here, in a pairing record or a [`Handover`]: all it signs besides
+    /// handshakes.
     pub(crate) fn sign_transport(&self, message: &[u8]) -> Signature {
         self.transport.sign(message).to_bytes()
     }
@@ -125,6 +126,31 @@ impl Identity {
         new.resets.transport = new.resets.transport.saturating_add(1);
         new.save()?;
         Ok(new)
+    }
+    /// This device with a new transport key and a new install secret: everything that others on a network or
+    /// a paired device's link could know it by. Saved at once. The statement key stays, it is what paired
+    /// devices trust: sign the new transport key with it ([`Self::handover`]) and tell those that are connected.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be saved; everything then stays as it was.
+    pub fn reset(&self) -> Result<Self, FileError> {
+        let mut new = self.copy();
+        new.transport = SigningKey::from_bytes(&Zeroizing::new(random()));
+        new.install = Zeroizing::new(random());
+        new.resets.transport = new.resets.transport.saturating_add(1);
+        new.resets.install = new.resets.install.saturating_add(1);
+        new.save()?;
+        Ok(new)
+    }
+    /// What a paired device is told after [`Self::reset`]: this device, until now known by the transport key
+    /// `old`, is reached by its present one. Both keys that stay sign it.
+    pub fn handover(&self, old: &[u8; 32]) -> Handover {
+        let message = handover_message(old, &self.transport_public());
+        Handover {
+            transport: self.transport_public(),
+            by_statement: self.sign(&message),
+            by_transport: self.sign_transport(&message),
+        }
     }
     /// This device with new ids for one entry, or with a new install secret and so new ids for all; saved.
     ///
@@ -175,6 +201,32 @@ impl Identity {
             .map_err(|error| FileError::Damaged { path: path.clone(), why: error.to_string() })?;
         secret_file::write(path, &bytes)
     }
+}
+
+/// A new transport key in the words of the device that holds it: see [`Identity::handover`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// The new key.
+    pub transport: [u8; 32],
+    /// By the statement key, which stays.
+    pub by_statement: Signature,
+    /// By the new transport key: nobody can hand over to a key they do not hold.
+    pub by_transport: Signature,
+}
+
+impl Handover {
+    /// True when the device with this statement key, known by the transport key `old`, said so and holds
+    /// the new key.
+    pub fn is_from(&self, statement: &StatementKey, old: &[u8; 32]) -> bool {
+        let message = handover_message(old, &self.transport);
+        self.transport != *old
+            && statement.verify(&message, &self.by_statement)
+            && verify_ed25519(&self.transport, &message, &self.by_transport)
+    }
+}
+
+fn handover_message(old: &[u8; 32], new: &[u8; 32]) -> Vec<u8> {
+    [b"accord/transport/handover/v1".as_slice(), old, new].concat()
 }
 
 impl fmt::Debug for Identity {
@@ -299,6 +351,29 @@ mod tests {
         assert_ne!(new.transport_public(), me.transport_public());
         assert_eq!(new.statement_key(), me.statement_key());
         assert_eq!(Identity::load_or_create(dir.path()).unwrap().transport_public(), new.transport_public());
+    }
+
+    #[test]
+    fn after_a_reset_nothing_is_as_before_but_the_statement_key_which_hands_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Identity::load_or_create(dir.path()).unwrap();
+        let new = old.reset().unwrap();
+        assert_ne!(new.transport_public(), old.transport_public());
+        assert_ne!(new.announcement_id(7), old.announcement_id(7));
+        assert_eq!(new.statement_key(), old.statement_key());
+        assert_eq!(Identity::load_or_create(dir.path()).unwrap().transport_public(), new.transport_public());
+        assert_eq!((new.resets().transport, new.resets().install), (1, 1));
+
+        let (key, was) = (old.statement_key(), old.transport_public());
+        let said = new.handover(&was);
+        assert!(said.is_from(&key, &was));
+        assert!(!said.is_from(&Identity::generate().statement_key(), &was), "another device's word");
+        assert!(!said.is_from(&key, &[1; 32]), "for another old key");
+        let mut stolen = said.clone();
+        stolen.transport = Identity::generate().transport_public();
+        stolen.by_statement = old.sign(&handover_message(&was, &stolen.transport));
+        assert!(!stolen.is_from(&key, &was), "a key that is not held");
+        assert!(!old.handover(&was).is_from(&key, &was), "the same key is no new one");
     }
 
     #[test]

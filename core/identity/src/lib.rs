@@ -31,7 +31,7 @@ mod peers;
 mod secret_file;
 pub mod ticket;
 
-pub use identity::{Identity, Resets};
+pub use identity::{Handover, Identity, Resets};
 pub use key::{PairKey, Signature, StatementKey};
 pub use peers::{AutoAccept, PeerRecord, Peers, PeersError};
 pub use secret_file::FileError;

@@ -202,7 +202,7 @@ impl Peers {
         };
         self.update(id, note).map(drop)
     }
-    /// A device that proved its statement key over a standing connection has a new transport key.
+    /// A device has a new transport key, as its [`crate::Handover`] proved. Addresses of before are of no more use.
     ///
     /// # Errors
     /// As [`Self::update`].

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use accord_consent::outlet::interfaces::Network;
+pub use accord_consent::{ledger::Hash, outlet::interfaces::Network};
 use accord_identity::StatementKey;
 use accord_model::{DeviceId, DeviceKind, EntryKey, Reach, Service, Timestamp};
 
@@ -24,15 +24,31 @@ pub struct LinkOptions {
     pub network: Network,
 }
 
-/// Keeps each other's ledger heads. The application implements it over its ledger.
+/// A signed checkpoint, and the proof that it continues the one that was kept before (RFC 9162, 2.1.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenHead {
+    /// The checkpoint, as text.
+    pub head: String,
+    /// Empty when nothing was kept, and when there is no proof to give.
+    pub proof: Vec<Hash>,
+}
+
+/// Keeps each other's ledger heads. The application implements it over its ledger. May block for a disk flush.
 pub trait Witness: Send + Sync + 'static {
-    /// Our newest signed checkpoint, as text. `None`: nothing to show yet.
-    fn own_head(&self) -> Option<String>;
-    /// A paired device showed its head. An error says what is wrong with it (it went back, it forked).
+    /// The head of a paired device's ledger that we keep, to be handed back to it.
+    fn kept(&self, peer: &DeviceId) -> Option<String>;
+    /// A paired device handed back the head of ours that it keeps, or (`kept` absent) keeps none.
     ///
     /// # Errors
-    /// What is wrong, for the owner.
-    fn witness(&self, peer: &DeviceId, statement_key: &StatementKey, head: &str) -> Result<(), String>;
+    /// What is wrong with our own ledger, for the owner: it no longer leads on from that head.
+    fn handed_back(&self, peer: &DeviceId, kept: Option<&str>) -> Result<(), String>;
+    /// Our newest head, proven to continue `kept`. `None`: nothing to show yet.
+    fn own_head(&self, kept: Option<&str>) -> Option<ProvenHead>;
+    /// A paired device showed its head.
+    ///
+    /// # Errors
+    /// What is wrong with its ledger, for the owner: it went back, it forked, it does not prove that it goes on.
+    fn witness(&self, peer: &DeviceId, statement_key: &StatementKey, shown: &ProvenHead) -> Result<(), String>;
     /// A paired device confirms that it keeps our head.
     fn witnessed(&self, peer: &DeviceId, head: &str);
 }
@@ -157,6 +173,15 @@ pub struct ShownTicket {
     pub expires: Timestamp,
 }
 
+/// What became of the paired devices when this device's ids were reset.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResetDone {
+    /// They were connected, keep the new key and come back by themselves.
+    pub told: Vec<DeviceId>,
+    /// They were away or did not answer: they must be paired again.
+    pub away: Vec<DeviceId>,
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LinkEvent {
@@ -168,10 +193,13 @@ pub enum LinkEvent {
     Pairing(PairingInfo),
     /// The link opened or closed sockets.
     Status(LinkStatus),
-    /// A paired device showed a ledger head that does not fit what it showed before.
+    /// A ledger was changed: a paired device's does not go on from the head that we keep of it, or ours does not go on
+    /// from the head that it keeps of ours.
     WitnessAlarm {
         /// Which device.
         device: DeviceId,
+        /// True when it is our own ledger.
+        ours: bool,
         /// What is wrong.
         message: String,
     },
@@ -209,6 +237,9 @@ pub enum LinkError {
     /// The device does not answer.
     #[error("{0} does not answer; check that it is on and on the same network")]
     NoAnswer(String),
+    /// An address of another network than those this device is in.
+    #[error("{0} is not in a network of this device; show a ticket there and use it here")]
+    NotNear(std::net::IpAddr),
     /// The other side refused or broke off.
     #[error("{0}")]
     Peer(String),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use accord_consent::DatagramLease;
-use accord_identity::limiter::Limiter;
+use accord_identity::announce::{self, link_alpn, slots_around};
 use accord_identity::{Identity, PeerRecord, Peers};
 use accord_model::{
     CallError, CallId, Device, DeviceId, DeviceKind, FromBridge, Outputs, Reach, Target, Timestamp, Verb,
@@ -17,6 +17,7 @@ use iroh::{Endpoint, RelayUrl};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::account::Sockets;
 use crate::api::{LinkDevice, LinkEvent, LinkOptions, LinkStatus, Network, PairingId, PathNow, Witness};
 use crate::carrier::Carrier;
 use crate::carrier::bulk::Bulk;
@@ -24,13 +25,16 @@ use crate::discovery::record::Announced;
 use crate::endpoint::{Allowed, path_of};
 use crate::law::Law;
 use crate::memory::Memory;
-use crate::pairing::Run;
+use crate::near::NearNetworks;
 use crate::peer::Peer;
+use crate::runs::{Limits, Run};
 use crate::serve;
 use accord_consent::outlet::interfaces;
 
 /// Most devices that are near and not paired.
 const NEAR: usize = 512;
+/// Most announcements of one paired device.
+const NEAR_PER_PEER: usize = 8;
 const NEAR_ADDRESSES: usize = 8;
 type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
 
@@ -52,7 +56,7 @@ pub(crate) struct Near {
 pub(crate) struct Inner {
     options: RwLock<LinkOptions>,
     pub network: Network,
-    pub identity: Arc<Identity>,
+    identity: RwLock<Arc<Identity>>,
     pub peers: Arc<Peers>,
     pub law: Law,
     pub witness: Arc<dyn Witness>,
@@ -61,7 +65,10 @@ pub(crate) struct Inner {
     /// Random, new in every run.
     pub run: String,
     pub allowed: Allowed,
+    pub near_networks: NearNetworks,
     pub link: watch::Sender<Option<Endpoint>>,
+    /// What the sockets of `link` sent.
+    pub sockets: Sockets,
     pub endpoint_wanted: Notify,
     pub relay: Mutex<Option<(RelayUrl, DatagramLease)>>,
     pub relay_changed: Notify,
@@ -73,7 +80,13 @@ pub(crate) struct Inner {
     /// Where probes are answered.
     pub beacon_port: watch::Sender<Option<u16>>,
     pub pairings: Mutex<BTreeMap<PairingId, Run>>,
-    pub limiter: Mutex<Limiter>,
+    pub limits: Mutex<Limits>,
+    /// Announcement ids of before a reset: still heard for a while, and nobody else's.
+    pub former: Mutex<Vec<String>>,
+    /// One reset at a time.
+    pub resetting: tokio::sync::Mutex<()>,
+    /// The pairing endpoint is made anew.
+    pub renew_pair: Notify,
     pub status: watch::Sender<LinkStatus>,
     questions: Mutex<HashMap<CallId, oneshot::Sender<Result<Outputs, CallError>>>>,
     outbox: OnceLock<Outbox>,
@@ -101,14 +114,16 @@ impl Inner {
             memory: Memory::open(&options.state),
             options: RwLock::new(options),
             network,
-            identity,
+            identity: RwLock::new(identity),
             peers,
             law,
             witness,
             bulk: Bulk::new(only)?,
             run: data_encoding::HEXLOWER.encode(&run),
-            allowed: Allowed::default(),
+            allowed: Allowed::new()?,
+            near_networks: NearNetworks::new(network),
             link: watch::Sender::new(None),
+            sockets: Sockets::default(),
             endpoint_wanted: Notify::new(),
             relay: Mutex::default(),
             relay_changed: Notify::new(),
@@ -118,7 +133,10 @@ impl Inner {
             pair: watch::Sender::new(None),
             beacon_port: watch::Sender::new(None),
             pairings: Mutex::default(),
-            limiter: Mutex::default(),
+            limits: Mutex::default(),
+            former: Mutex::default(),
+            resetting: tokio::sync::Mutex::default(),
+            renew_pair: Notify::new(),
             status: watch::Sender::new(LinkStatus::default()),
             questions: Mutex::default(),
             outbox: OnceLock::new(),
@@ -138,6 +156,20 @@ impl Inner {
     }
     pub(crate) fn offers(&self, service: &str) -> bool {
         self.options.read().unwrap_or_else(PoisonError::into_inner).services.iter().any(|offer| offer.id == service)
+    }
+    /// This device's keys as they are now; a reset replaces them.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    pub(crate) fn set_identity(&self, identity: Arc<Identity>) {
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+    /// Under which name a paired device's link is dialled now.
+    pub(crate) fn link_name(&self, peer: &DeviceId) -> Option<Vec<u8>> {
+        // Whoever dials may have slept: the own names are looked at too.
+        self.endpoint_wanted.notify_one();
+        let peer = self.peers.get(peer)?;
+        Some(link_alpn(&peer.pair_key, &peer.transport_key, announce::slot(Timestamp::now())))
     }
     pub(crate) fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
@@ -307,27 +339,28 @@ impl Inner {
 
     /// Discovery or a probe heard an announcement. `from` are the addresses it came from or names.
     pub(crate) fn heard(self: &Arc<Self>, said: Announced, from: &[SocketAddr], probed: bool) {
-        let slot = accord_identity::announce::slot(Timestamp::now());
-        if [slot, slot.saturating_sub(1), slot + 1].iter().any(|slot| self.identity.announcement_id(*slot) == said.id) {
+        let slot = announce::slot(Timestamp::now());
+        let own = self.identity();
+        if slots_around(slot).iter().any(|slot| own.announcement_id(*slot) == said.id)
+            || lock(&self.former).contains(&said.id)
+        {
             return;
         }
         let Some(id) = near_id(&said.id) else { return };
         let records = self.peers.list();
-        let peer = accord_identity::announce::recognise(&records, slot, &said.id, &said.hints).cloned();
-        let addresses: Vec<SocketAddr> = from
+        let recognised = announce::recognise(&records, slot, &said.id, &said.hints);
+        let link_port = recognised.and_then(|(_, port)| port);
+        let peer = recognised.map(|(peer, _)| peer.clone());
+        let mut addresses: Vec<SocketAddr> = from
             .iter()
             .map(|from| at_port(*from, 1))
             .filter(|from| self.may_dial(*from))
             .map(|from| at_port(from, 0))
             .collect();
-        let changed = {
+        prefer_wide(&mut addresses);
+        let (changed, evicted) = {
             let mut near = lock(&self.near);
-            if near.len() >= NEAR && !near.contains_key(&said.id) {
-                let oldest = near.iter().min_by_key(|(_, near)| near.heard).map(|(id, _)| id.clone());
-                if let Some(oldest) = oldest {
-                    near.remove(&oldest);
-                }
-            }
+            let evicted = if near.contains_key(&said.id) { None } else { make_room(&mut near, peer.as_ref()) };
             let now = Timestamp::now();
             let fresh = || Near {
                 said: said.clone(),
@@ -351,14 +384,20 @@ impl Inner {
                     known.addresses.insert(0, *ip);
                 }
             }
+            prefer_wide(&mut known.addresses);
             known.addresses.truncate(NEAR_ADDRESSES);
-            is_new || before != (known.said.clone(), known.addresses.clone(), known.peer.clone())
+            let changed = is_new || before != (known.said.clone(), known.addresses.clone(), known.peer.clone());
+            (changed, evicted)
         };
+        if let Some(evicted) = evicted.as_deref().and_then(near_id) {
+            let inner = self.clone();
+            tokio::spawn(async move { inner.tell_gone(&evicted).await });
+        }
         match peer.and_then(|peer| self.peer(&peer)) {
             Some(peer) => {
                 let mut news = false;
                 for ip in addresses.iter().rev() {
-                    news |= said.link_port.is_some_and(|port| peer.saw(at_port(*ip, port)));
+                    news |= link_port.is_some_and(|port| peer.saw(at_port(*ip, port)));
                 }
                 if changed {
                     let (inner, near) = (self.clone(), id);
@@ -435,7 +474,7 @@ impl Inner {
         if let Some(peer) = self.peer(id)
             && tell
         {
-            serve::say_unpaired(&peer).await;
+            serve::say_unpaired(self, &peer).await;
         }
         if let Err(error) = self.peers.remove(id) {
             tracing::warn!(%error, "a paired device could not be forgotten");
@@ -458,6 +497,26 @@ impl Inner {
     }
 }
 
+/// Makes room for one more announcement of `peer`, or of someone not paired: the oldest of its like goes,
+/// so that a flood of strangers takes nothing from paired devices. Which one went.
+fn make_room(near: &mut BTreeMap<String, Near>, peer: Option<&DeviceId>) -> Option<String> {
+    let most = if peer.is_some() { NEAR_PER_PEER } else { NEAR };
+    let alike = || near.iter().filter(|(_, near)| near.peer.as_ref() == peer);
+    if alike().count() < most {
+        return None;
+    }
+    let oldest = alike().min_by_key(|(_, near)| near.heard).map(|(id, _)| id.clone())?;
+    near.remove(&oldest);
+    Some(oldest)
+}
+
+/// Sleeps until the announcement slot is over, and a moment more.
+pub(crate) async fn slot_over() {
+    let now = Timestamp::now();
+    let left = Duration::try_from(announce::slot_ends(announce::slot(now)).duration_since(now)).unwrap_or_default();
+    tokio::time::sleep(left + Duration::from_millis(20)).await;
+}
+
 /// This machine's addresses that others can dial, link-local ones left out, best first.
 pub(crate) async fn machine_addresses(network: Network) -> Vec<IpAddr> {
     let found = interfaces::list(network).await;
@@ -477,6 +536,15 @@ pub(crate) async fn machine_addresses(network: Network) -> Vec<IpAddr> {
     all
 }
 
+/// Without IPv6 link-local addresses where there are others: iroh 1.4 forgets the scope of the address that a
+/// datagram came from, and its answer then has no way to go.
+fn prefer_wide(addresses: &mut Vec<SocketAddr>) {
+    let is_wide = |address: &SocketAddr| !matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local());
+    if addresses.iter().any(is_wide) {
+        addresses.retain(is_wide);
+    }
+}
+
 /// The same host and scope at another port.
 pub(crate) fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
@@ -493,7 +561,8 @@ fn describe_near(id: &DeviceId, near: &Near) -> (Device, LinkDevice) {
     let shown_name = if name.is_empty() { format!("Nearby device {}", &near.said.id[..4]) } else { name.clone() };
     let mut device = Device::new(id.clone(), kind, shown_name);
     device.reach = Reach::Local;
-    let port = near.said.pairing.map(|(_, port)| port).or(near.said.link_port).unwrap_or(0);
+    device.passing = true;
+    let port = near.said.pairing.map_or(0, |(_, port)| port);
     let shown = LinkDevice {
         id: id.clone(),
         name,
@@ -511,4 +580,123 @@ fn describe_near(id: &DeviceId, near: &Near) -> (Device, LinkDevice) {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use accord_consent::{Gate, Signer};
+    use accord_identity::{AutoAccept, PairKey, StatementKey};
+    use accord_statement::{Publisher, Statement};
+
+    use super::*;
+
+    struct Keys(Arc<Identity>);
+    impl Signer for Keys {
+        fn sign(&self, message: &[u8]) -> [u8; 64] {
+            self.0.sign(message)
+        }
+        fn public(&self) -> [u8; 32] {
+            self.0.statement_public()
+        }
+    }
+    struct Nobody;
+    impl Witness for Nobody {
+        fn kept(&self, _: &DeviceId) -> Option<String> {
+            None
+        }
+        fn handed_back(&self, _: &DeviceId, _: Option<&str>) -> Result<(), String> {
+            Ok(())
+        }
+        fn own_head(&self, _: Option<&str>) -> Option<crate::ProvenHead> {
+            None
+        }
+        fn witness(&self, _: &DeviceId, _: &StatementKey, _: &crate::ProvenHead) -> Result<(), String> {
+            Ok(())
+        }
+        fn witnessed(&self, _: &DeviceId, _: &str) {}
+    }
+
+    fn alone(folder: &std::path::Path, network: Network) -> (Arc<Inner>, Gate) {
+        let identity = Arc::new(Identity::generate());
+        let statement = Statement::join("accord", "Accord", Publisher::named("x"), "1", &[crate::STATEMENT]).unwrap();
+        let gate = Gate::open(folder, statement, Arc::new(Keys(identity.clone()))).unwrap();
+        let options = LinkOptions {
+            name: "here".into(),
+            kind: DeviceKind::Laptop,
+            services: Vec::new(),
+            relay: None,
+            state: folder.to_owned(),
+            network,
+        };
+        let peers = Arc::new(Peers::open(folder).unwrap());
+        let law = Law::new(gate.bind("link"));
+        (Inner::new(options, identity, peers, law, Arc::new(Nobody), None).unwrap(), gate)
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_announcements_leaves_no_ghosts_and_takes_nothing_from_a_paired_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, _gate) = alone(folder.path(), Network::Loopback);
+        let (outbox, mut told) = mpsc::channel(64);
+        inner.set_outbox(outbox);
+        let shown = tokio::spawn(async move {
+            let mut shown = BTreeSet::new();
+            while let Ok(Some((message, _))) = tokio::time::timeout(Duration::from_secs(2), told.recv()).await {
+                match message {
+                    FromBridge::Seen { device } => drop(shown.insert(device.id)),
+                    FromBridge::Gone { device } => drop(shown.remove(&device)),
+                    _ => {}
+                }
+            }
+            shown
+        });
+        let friend = Identity::generate();
+        let record = PeerRecord {
+            device_id: DeviceId::new("link-friend").unwrap(),
+            statement_key: friend.statement_key(),
+            transport_key: friend.transport_public(),
+            name: "Friend".into(),
+            kind: DeviceKind::Phone,
+            paired_at: Timestamp::now(),
+            until: None,
+            addresses: Vec::new(),
+            alias: None,
+            room: None,
+            favourite: false,
+            blocked: false,
+            auto_accept: AutoAccept::Ask,
+            pair_key: PairKey::random(),
+        };
+        inner.peers.insert(record.clone()).unwrap();
+        let from = [SocketAddr::from(([127, 0, 0, 1], 0))];
+        let slot = announce::slot(Timestamp::now());
+        let said = friend.announcement(slot, std::slice::from_ref(&record), 4711);
+        let silent = |id: String, hints| Announced { id, hints, pairing: None, name: None, kind: None };
+        inner.heard(silent(said.id.clone(), said.hints), &from, false);
+        for index in 0..2 * NEAR {
+            inner.heard(silent(format!("stranger{index:08}"), Vec::new()), &from, false);
+            if index % 16 == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert_eq!(lock(&inner.near).get(&said.id).and_then(|near| near.peer.clone()), Some(record.device_id.clone()));
+        assert_eq!(lock(&inner.near).len(), NEAR + 1);
+        let shown = shown.await.unwrap();
+        let strangers: BTreeSet<_> = shown.into_iter().filter(|id| id.as_str().starts_with("near-")).collect();
+        let here: BTreeSet<_> =
+            lock(&inner.near).keys().filter(|id| **id != said.id).filter_map(|id| near_id(id)).collect();
+        assert_eq!(strangers, here, "what is shown is what is near");
+        inner.stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn an_address_elsewhere_is_not_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, _gate) = alone(folder.path(), Network::All);
+        let far: SocketAddr = "203.0.113.5:47221".parse().unwrap();
+        let asked = crate::discovery::beacon::ask(&inner, far).await;
+        assert_eq!(asked, Err(crate::LinkError::NotNear(far.ip())));
+    }
 }

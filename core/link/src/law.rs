@@ -1,11 +1,10 @@
 //! The link's side of the gate: its entries, the fields each lets out, and labels for what is counted.
 
-use accord_consent::{
-    BoundGate, ConsentWatch, DatagramLease, Destination, Permit, Personal, RecipientId, Refusal, SendError,
-};
+use accord_consent::{BoundGate, ConsentWatch, DatagramLease, Destination, Permit, RecipientId, Refusal, SendError};
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
 
 use crate::api::LinkError;
+use crate::endpoint::PathSnapshot;
 
 pub(crate) const DISCOVERY: &str = "link/discovery";
 pub(crate) const PAIRING: &str = "link/pairing";
@@ -32,15 +31,6 @@ pub(crate) fn pairing_fields() -> FieldSet {
 /// What every connection shows by standing.
 pub(crate) fn connection_fields() -> FieldSet {
     set(&[FieldCode::DeviceId, FieldCode::KeyPublic, FieldCode::NetIp])
-}
-
-/// A value of no content that carries the fields of what is only counted (packets that QUIC sends).
-pub(crate) struct Label(pub Personal<[u8; 0]>);
-
-impl Label {
-    pub(crate) fn connection() -> Self {
-        Self(Personal::of(connection_fields(), []))
-    }
 }
 
 /// Why nothing may leave.
@@ -128,6 +118,22 @@ impl Law {
         Ok(permit.datagrams(Destination::device(peer, "link:quic")).await?)
     }
 
+    /// Where a connection goes, for the ledger. One that goes through a relay needs the consent to that relay beside
+    /// the one to the device: without it nothing is sent, whatever the other side set up.
+    pub(crate) fn way(&self, path: &PathSnapshot) -> Result<String, Refusal> {
+        let relay = match (path.remote, &path.relay) {
+            (Some(remote), _) => return Ok(remote.to_string()),
+            (None, None) => return Ok(String::new()),
+            (None, Some(relay)) => relay,
+        };
+        let refused =
+            || Refusal::HostNotDeclared { entry: entry(RELAY), to: accord_model::text::for_screen(relay, 80) };
+        let (_, host) = crate::link::relay_host(relay).ok_or_else(refused)?;
+        let to = RecipientId::host(&host).map_err(|_| refused())?;
+        self.gate.check(&entry(RELAY), &to, connection_fields())?;
+        Ok(relay.clone())
+    }
+
     /// A lease for the relay that the owner configured.
     pub(crate) async fn relay_lease(&self, host: &str) -> Result<DatagramLease, Denied> {
         let to: RecipientId = RecipientId::host(host).map_err(|_| Refusal::HostNotDeclared {
@@ -136,5 +142,41 @@ impl Law {
         })?;
         let permit = self.permit(RELAY, &to, connection_fields(), "link.relay")?;
         Ok(permit.datagrams(Destination::new(to, host)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use accord_consent::{Choice, Decision, Gate, To, example};
+    use accord_statement::{Publisher, Statement};
+
+    use super::*;
+
+    #[test]
+    fn nothing_goes_through_a_relay_without_the_consent_to_that_relay() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = crate::statement_for(Some("https://relay.example"));
+        let statement = Statement::join("accord", "Accord", Publisher::named("x"), "1", &[&parts]).unwrap();
+        let gate = Gate::open(folder.path(), statement, Arc::clone(&example::key(1))).unwrap();
+        let law = Law::new(gate.bind("link"));
+        let by = |remote: Option<&str>, relay: Option<&str>| PathSnapshot {
+            local: None,
+            remote: remote.map(|remote| remote.parse().unwrap()),
+            relay: relay.map(str::to_owned),
+            rtt: None,
+            sent: 0,
+        };
+        let relayed = by(None, Some("https://relay.example/"));
+        assert_eq!(law.way(&by(Some("192.168.1.7:9"), None)).unwrap(), "192.168.1.7:9");
+        assert!(matches!(law.way(&relayed), Err(Refusal::Undecided { .. })));
+        let to = To::One(RecipientId::host("relay.example:443").unwrap());
+        let shown = gate.notice(&entry(RELAY), "en").unwrap().shown("test");
+        gate.decide(Decision::new(entry(RELAY), to.clone(), Choice::Always, shown)).unwrap();
+        assert_eq!(law.way(&relayed).unwrap(), "https://relay.example/");
+        assert!(law.way(&by(None, Some("https://other.example/"))).is_err(), "another relay is another recipient");
+        gate.withdraw((entry(RELAY), to)).unwrap();
+        assert!(matches!(law.way(&relayed), Err(Refusal::Withdrawn(_))));
     }
 }

@@ -13,24 +13,30 @@
 // The link is, beside the outlets of `accord-consent`, the one place with sockets.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod account;
 pub mod api;
 pub mod carrier;
 pub mod discovery;
 pub(crate) mod endpoint;
 pub mod frame;
+mod greet;
 mod inner;
 mod law;
 mod link;
 mod memory;
+mod near;
 mod pairing;
 mod peer;
+mod reset;
+mod runs;
 mod serve;
+mod standing;
 #[doc(hidden)]
 pub mod wire;
 
 pub use api::{
     LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingDirection, PairingId, PairingInfo,
-    PairingMethod, PairingStep, PathNow, ShownTicket, Witness,
+    PairingMethod, PairingStep, PathNow, ProvenHead, ResetDone, ShownTicket, Witness,
 };
 pub use link::{Link, LinkBridge};
 
@@ -46,8 +52,6 @@ pub fn statement_for(relay: Option<&str>) -> String {
     format!("{before}key = \"link/relay\"{after}")
 }
 
-/// ALPN of the connection between paired devices.
-pub const LINK_ALPN: &[u8] = b"accord/link/1";
 /// ALPN of a pairing between devices that do not know each other.
 pub const PAIR_ALPN: &[u8] = b"accord/pair/1";
 

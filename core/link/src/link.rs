@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Changes;
+use accord_identity::pairing::{Method, Purpose};
 use accord_identity::ticket::Ticket;
-use accord_identity::{Identity, Peers, pairing::Method};
+use accord_identity::{Identity, Peers};
 use accord_model::{CallError, CallId, DeviceId, DeviceKind, FromBridge, Service, Timestamp, ToBridge};
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
@@ -17,18 +18,22 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::api::{
-    LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingId, PairingInfo, ShownTicket, Witness,
+    LinkDevice, LinkError, LinkEvent, LinkOptions, LinkStatus, Network, PairingId, PairingInfo, ResetDone, ShownTicket,
+    Witness,
 };
 use crate::carrier::Carrier;
 use crate::discovery::{beacon, driver, record::Announced};
-use crate::endpoint::{open_link, port_of, shake_hands};
-use crate::inner::{Inner, at_port, lock, near_id};
+use crate::endpoint::{link_alpns, open_link, port_of, shake_hands};
+use crate::inner::{Inner, at_port, lock, near_id, slot_over};
 use crate::law::{Denied, Law, PAIRING, RELAY};
 use crate::pairing::Whom;
 use crate::serve;
 
 const HANDSHAKES: usize = 64;
 const OPERATIONS: usize = 512;
+/// How often the ledger is told of what went through the relay.
+const RELAY_ACCOUNT_EVERY: Duration = Duration::from_secs(900);
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The link, for the application. Cheap to clone.
 #[derive(Clone)]
@@ -132,7 +137,10 @@ impl Link {
     /// [`LinkError::BadTicket`]; else as [`Link::pair_device`].
     pub async fn pair_ticket(&self, text: &str) -> Result<PairingId, LinkError> {
         let ticket = Ticket::parse(text).map_err(|error| LinkError::BadTicket(error.to_string()))?;
-        ticket.check(Timestamp::now()).map_err(|error| LinkError::BadTicket(error.to_string()))?;
+        ticket.check_scanned(Timestamp::now()).map_err(|error| LinkError::BadTicket(error.to_string()))?;
+        if ticket.purpose != Purpose::Peer {
+            return Err(LinkError::BadTicket("it is for another purpose than pairing two devices".into()));
+        }
         self.0.start_pairing(Whom {
             key: ticket.endpoint,
             addresses: ticket.addresses,
@@ -184,6 +192,15 @@ impl Link {
                 tokio::spawn(serve::introduce(self.0.clone(), peer.clone(), live));
             }
         }
+    }
+    /// Gives this device new ids: another link key, other announcement ids, another port. Paired devices that
+    /// are connected now learn the new key over the connection that stands and come back by themselves; the
+    /// others must be paired again.
+    ///
+    /// # Errors
+    /// [`LinkError::System`] when the new keys cannot be saved; then everything stays as it was.
+    pub async fn reset_ids(&self) -> Result<ResetDone, LinkError> {
+        self.0.reset_ids().await
     }
     /// Changes the owner's relay.
     pub fn set_relay(&self, relay: Option<String>) {
@@ -247,7 +264,7 @@ impl Bridge for LinkBridge {
                             let _turn = turn.map_err(|_| busy())?;
                             let peer = inner.peer(&device).ok_or_else(|| unpaired(&device))?;
                             serve::check(&inner, &peer)?;
-                            serve::call(&peer, target, verb).await
+                            serve::call(&inner, &peer, target, verb).await
                         };
                         let outcome = asked.await;
                         inner.tell(FromBridge::Reply { call, outcome }, None).await;
@@ -300,26 +317,55 @@ fn busy() -> CallError {
 }
 
 /// The endpoint for paired devices exists while at least one of them may connect.
+///
+/// It answers to the names that they dial in this slot and to no others, see `endpoint::link_alpns`.
 async fn keep_link(inner: Arc<Inner>) {
+    let mut people = inner.people_changed.subscribe();
+    let mut names = Vec::new();
     loop {
+        let open = inner.link.borrow().is_some();
         tokio::select! {
             () = inner.stop.cancelled() => break,
             () = inner.endpoint_wanted.notified() => {}
+            _ = people.changed() => {}
+            () = slot_over(), if open => {}
         }
-        let open = inner.link.borrow().is_some();
+        let own = inner.identity();
+        let key = own.transport_public();
+        if inner.link.borrow().as_ref().is_some_and(|endpoint| *endpoint.id().as_bytes() != key) {
+            close_link(&inner).await;
+        }
+        let open = inner.link.borrow().clone();
         match (open, inner.allowed.is_empty()) {
-            (false, false) => {
+            (Some(endpoint), false) => {
+                let now = link_alpns(&key, &inner.peers, &inner.allowed);
+                if names != now {
+                    names.clone_from(&now);
+                    endpoint.set_alpns(now);
+                }
+            }
+            (None, false) => {
                 let relay = inner.relay_now();
-                let secret = inner.identity.transport_secret();
-                let opened =
-                    open_link(&secret, inner.network, inner.memory.port(), relay.as_ref(), &inner.allowed).await;
-                match opened {
+                let secret = own.transport_secret();
+                names.clear();
+                let opened = open_link(
+                    &secret,
+                    inner.network,
+                    inner.memory.port(),
+                    relay.as_ref(),
+                    &inner.peers,
+                    &inner.allowed,
+                );
+                match opened.await {
                     Ok(endpoint) => {
+                        // Whoever was allowed meanwhile has a name too.
+                        inner.endpoint_wanted.notify_one();
                         if let Some(port) = port_of(&endpoint)
                             && port != inner.memory.port()
                         {
                             inner.memory.set_port(port);
                         }
+                        inner.sockets.begin(&endpoint);
                         tokio::spawn(accept(inner.clone(), endpoint.clone()));
                         inner.link.send_replace(Some(endpoint));
                         inner.set_status(|status| status.connection = true);
@@ -334,8 +380,8 @@ async fn keep_link(inner: Arc<Inner>) {
                     }
                 }
             }
-            (true, true) => close_link(&inner).await,
-            _ => {}
+            (Some(_), true) => close_link(&inner).await,
+            (None, true) => {}
         }
     }
     close_link(&inner).await;
@@ -344,7 +390,8 @@ async fn keep_link(inner: Arc<Inner>) {
 async fn close_link(inner: &Inner) {
     if let Some(endpoint) = inner.link.send_replace(None) {
         inner.set_status(|status| status.connection = false);
-        endpoint.close().await;
+        // It waits for every peer to hear of it; one that is gone would hold up all others.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, endpoint.close()).await;
     }
 }
 
@@ -397,8 +444,10 @@ async fn keep_relay(inner: Arc<Inner>) {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::warn!(%error, "the relay stays off");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
+                tokio::select! {
+                    () = inner.stop.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                }
             }
         };
         *lock(&inner.relay) = Some((url.clone(), lease.clone()));
@@ -415,13 +464,20 @@ async fn keep_relay(inner: Arc<Inner>) {
                 () = inner.relay_changed.notified() => break,
                 () = ended.cancelled() => break,
                 _ = link.changed() => {}
+                () = tokio::time::sleep(RELAY_ACCOUNT_EVERY) => {
+                    lease.note_left(&host, inner.sockets.relayed());
+                }
             }
+        }
+        *lock(&inner.relay) = None;
+        for peer in lock(&inner.people).values() {
+            peer.leave_relay(&inner.law);
         }
         let endpoint = inner.link.borrow().clone();
         if let Some(endpoint) = endpoint {
             endpoint.remove_relay(&url).await;
         }
-        *lock(&inner.relay) = None;
+        lease.note_left(&host, inner.sockets.relayed());
         lease.close();
     }
 }
@@ -457,6 +513,7 @@ async fn watch_network(inner: Arc<Inner>) {
                 }
                 _ = changes.next() => {
                     tracing::debug!("the network changed");
+                    inner.endpoint_wanted.notify_one();
                     for peer in lock(&inner.people).values() {
                         peer.nudge.notify_one();
                     }

@@ -43,12 +43,20 @@ impl Memory {
         if let Some(port) = kept.port {
             return port;
         }
-        let mut bytes = [0; 2];
-        let _ = getrandom::fill(&mut bytes);
-        let port = 20_000 + u16::from_be_bytes(bytes) % 12_000;
+        let port = random_port();
         kept.port = Some(port);
         self.save(&kept);
         port
+    }
+
+    /// Another port from the next opening on.
+    pub(crate) fn new_port(&self) {
+        self.change(|kept| {
+            let before = kept.port;
+            while kept.port == before {
+                kept.port = Some(random_port());
+            }
+        });
     }
 
     pub(crate) fn set_port(&self, port: u16) {
@@ -90,6 +98,13 @@ impl Memory {
     }
 }
 
+/// Outside the range that systems hand out by themselves.
+pub(crate) fn random_port() -> u16 {
+    let mut bytes = [0; 2];
+    let _ = getrandom::fill(&mut bytes);
+    20_000 + u16::from_be_bytes(bytes) % 12_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +118,8 @@ mod tests {
         memory.set_said(&id, &Record { name: "Laptop".into(), ..Default::default() });
         let again = Memory::open(folder.path());
         assert_eq!((again.port(), again.said(&id).name.as_str()), (port, "Laptop"));
+        again.new_port();
+        assert_ne!(Memory::open(folder.path()).port(), port);
         std::fs::write(folder.path().join(FILE), b"{").unwrap();
         assert_eq!(Memory::open(folder.path()).said(&id), Record::default());
     }

@@ -1,10 +1,11 @@
 //! Runs pairings: the state machine of `accord_identity::pairing` over connections between ephemeral keys.
-//! One at a time, limited, each with a deadline that both screens show. When two owners start at once,
-//! the one whose device has the smaller ephemeral key stays the initiator.
+//! One at a time, limited, each with a deadline that both screens show. Whoever only connects gets nothing:
+//! a run of theirs begins with their hello, has limits of its own, and makes way when the owner starts one.
+//! When two owners start at once, the one whose device has the smaller ephemeral key stays the initiator.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use accord_consent::{Destination, Outflow, Personal, RecipientId};
 use accord_identity::PeerRecord;
@@ -22,40 +23,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::PAIR_ALPN;
-use crate::api::{
-    LinkError, LinkEvent, PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep, ShownTicket,
-};
-use crate::endpoint::{open_pair, path_of, port_of, shake_hands};
+use crate::api::{LinkError, PairingDirection, PairingId, PairingMethod, PairingStep, ShownTicket};
+use crate::endpoint::{open_pair, path_of, port_of};
 use crate::frame;
-use crate::inner::{Inner, lock, machine_addresses};
+use crate::greet::{GREETING, Greeted, turn_away};
+use crate::inner::{Inner, at_port, lock, machine_addresses};
 use crate::law::{Denied, PAIRING, pairing_fields};
+use crate::runs::{Begun, Order, Side};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(8);
-const STEP_WITHIN: Duration = Duration::from_secs(10);
-/// A pairing that ended is listed for this long.
-const LISTED_FOR: Duration = Duration::from_secs(300);
-const LISTED: usize = 32;
+pub(crate) const STEP_WITHIN: Duration = Duration::from_secs(10);
 /// How long the other side's start is awaited after it said that it is busy starting one with us.
 const CROSSING: Duration = Duration::from_secs(4);
 const CLOSE_DONE: u32 = 0;
-
-/// One pairing as it is kept.
-pub(crate) struct Run {
-    pub info: PairingInfo,
-    orders: mpsc::Sender<Order>,
-    /// The other side's ephemeral key, for pairings that cross.
-    with: Option<[u8; 32]>,
-    /// Ends the task without a word: another connection takes over.
-    yield_to_other: CancellationToken,
-    crossed: bool,
-    ended: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Order {
-    Agree(Option<String>),
-    Refuse,
-}
 
 /// Whom to dial.
 pub(crate) struct Whom {
@@ -74,108 +54,23 @@ struct Where {
 }
 
 impl Inner {
-    pub(crate) fn pairings(&self) -> Vec<PairingInfo> {
-        let mut runs = lock(&self.pairings);
-        runs.retain(|_, run| run.ended.is_none_or(|at| at.elapsed() < LISTED_FOR));
-        runs.values().map(|run| run.info.clone()).collect()
-    }
-
-    pub(crate) async fn order_pairing(
-        &self,
-        id: &PairingId,
-        agree: bool,
-        code: Option<String>,
-    ) -> Result<(), LinkError> {
-        let orders = {
-            let runs = lock(&self.pairings);
-            runs.get(id).filter(|run| run.ended.is_none()).map(|run| run.orders.clone())
-        };
-        let orders = orders.ok_or(LinkError::NoPairing)?;
-        let order = if agree { Order::Agree(code) } else { Order::Refuse };
-        orders.try_send(order).map_err(|_| LinkError::NoPairing)
-    }
-
-    fn new_run(
-        &self,
-        direction: PairingDirection,
-        method: PairingMethod,
-        whom: Option<&Whom>,
-    ) -> (PairingId, mpsc::Receiver<Order>, CancellationToken) {
-        let id = PairingId(format!("pair-{}", self.next()));
-        let (orders, inbox) = mpsc::channel(8);
-        let yields = CancellationToken::new();
-        let info = PairingInfo {
-            id: id.clone(),
-            direction,
-            method,
-            step: PairingStep::Connecting,
-            device: whom.and_then(|whom| whom.device.clone()),
-            name: None,
-            kind: None,
-            deadline: Timestamp::now() + pairing::TOTAL_TIME,
-        };
-        let run = Run {
-            info: info.clone(),
-            orders,
-            with: whom.map(|whom| whom.key),
-            yield_to_other: yields.clone(),
-            crossed: false,
-            ended: None,
-        };
-        let mut runs = lock(&self.pairings);
-        while runs.len() >= LISTED {
-            let Some(oldest) = runs.iter().filter(|(_, run)| run.ended.is_some()).min_by_key(|(_, run)| run.ended)
-            else {
-                break;
-            };
-            let oldest = oldest.0.clone();
-            runs.remove(&oldest);
-        }
-        runs.insert(id.clone(), run);
-        drop(runs);
-        self.event(LinkEvent::Pairing(info));
-        (id, inbox, yields)
-    }
-
-    fn step_run(&self, id: &PairingId, change: impl FnOnce(&mut PairingInfo)) {
-        let mut runs = lock(&self.pairings);
-        let Some(run) = runs.get_mut(id).filter(|run| run.ended.is_none()) else { return };
-        change(&mut run.info);
-        if matches!(run.info.step, PairingStep::Done(_) | PairingStep::Failed(_)) {
-            run.ended = Some(Instant::now());
-        }
-        let info = run.info.clone();
-        drop(runs);
-        self.event(LinkEvent::Pairing(info));
-    }
-
-    fn fail_run(&self, id: &PairingId, why: impl std::fmt::Display) {
-        let why = why.to_string();
-        tracing::info!(pairing = id.0, why, "pairing failed");
-        self.step_run(id, |info| info.step = PairingStep::Failed(why));
-    }
-
-    fn begin_limited(&self, name: &str) -> Result<(), Limited> {
-        lock(&self.limiter).begin(name, self.now())
-    }
-    fn end_limited(&self, ended: Ended) {
-        lock(&self.limiter).ended(ended, self.now());
-    }
-
     /// Starts a pairing with someone. Answers at once; what becomes of it comes as events.
     pub(crate) fn start_pairing(self: &Arc<Self>, whom: Whom) -> Result<PairingId, LinkError> {
         let lan = RecipientId::lan();
         self.law.watch(PAIRING, &lan).state().map_err(|refusal| Denied::from(refusal).for_owner(PAIRING))?;
-        self.begin_limited(&whom.name).map_err(limited)?;
+        if let Some(running) = self.begin_own(&whom.name, Some(whom.key)).map_err(limited)? {
+            return Ok(running);
+        }
         let method = method_of(&whom.method);
-        let (id, inbox, yields) = self.new_run(PairingDirection::Out, method, Some(&whom));
+        let begun = self.new_run(PairingDirection::Out, method, Some(whom.key), whom.device.clone());
+        let Begun { id, inbox, yields, .. } = begun;
         let (inner, name) = (self.clone(), id.clone());
         tokio::spawn(async move {
             let run = inner.clone().dial_pairing(name.clone(), whom, inbox);
             tokio::select! {
-                ended = run => inner.end_limited(ended),
+                ended = run => inner.end_limited(Side::Own, ended),
                 () = yields.cancelled() => {}
-                () = inner.stop.cancelled() => inner.end_limited(Ended::Failed),
+                () = inner.stop.cancelled() => inner.end_limited(Side::Own, Ended::Failed),
             }
         });
         Ok(id)
@@ -200,8 +95,9 @@ impl Inner {
             self.fail_run(&id, LinkError::NoAnswer(who));
             return Ended::Failed;
         };
-        let channel = Channel { connection, send, recv, own: *endpoint.id().as_bytes(), initiator: true };
-        match self.clone().converse(&id, channel, whom.method, inbox).await {
+        let own = *endpoint.id().as_bytes();
+        let channel = Channel { connection, send, recv, own, hello: None };
+        match self.clone().converse(&id, channel, whom.method, inbox, CancellationToken::new()).await {
             Ok(()) => Ended::Paired,
             Err(Failure::Refused(Refusal::Busy)) if *endpoint.id().as_bytes() > whom.key => {
                 lock(&self.pairings).get_mut(&id).into_iter().for_each(|run| run.crossed = true);
@@ -216,30 +112,19 @@ impl Inner {
         }
     }
 
-    /// Takes pairings on an endpoint until it closes. With a secret: one ticket's.
+    /// Takes pairings on an endpoint until it closes.
     pub(crate) async fn take_pairings(self: Arc<Self>, endpoint: Endpoint) {
-        let turns = Arc::new(tokio::sync::Semaphore::new(16));
-        while let Some(incoming) = endpoint.accept().await {
-            let Ok(turn) = turns.clone().try_acquire_owned() else {
-                incoming.refuse();
-                continue;
-            };
-            let busy = turns.available_permits() < 8;
-            let (inner, own) = (self.clone(), *endpoint.id().as_bytes());
-            tokio::spawn(async move {
-                if let Some(connection) = shake_hands(incoming, busy).await {
-                    inner.take_pairing(connection, own).await;
-                }
-                drop(turn);
-            });
+        let own = *endpoint.id().as_bytes();
+        let (to, mut greeted) = mpsc::channel(GREETING);
+        let _door = AbortOnDropHandle::new(tokio::spawn(self.clone().greet(endpoint, true, to)));
+        while let Some(greeted) = greeted.recv().await {
+            tokio::spawn(self.clone().take_pairing(greeted, own));
         }
     }
 
-    async fn take_pairing(self: Arc<Self>, connection: Connection, own: [u8; 32]) {
-        let opened = tokio::time::timeout(STEP_WITHIN, connection.accept_bi()).await;
-        let Ok(Ok((mut send, recv))) = opened else { return };
+    async fn take_pairing(self: Arc<Self>, greeted: Greeted, own: [u8; 32]) {
+        let Greeted { connection, mut send, recv, hello, turn } = greeted;
         let them = *connection.remote_id().as_bytes();
-        let who = path_of(&connection).remote.map_or_else(|| "relay".to_owned(), |remote| remote.ip().to_string());
         let crossing = {
             let runs = lock(&self.pairings);
             runs.iter()
@@ -252,43 +137,35 @@ impl Inner {
                 })
                 .map(|(id, run)| (id.clone(), run.yield_to_other.clone()))
         };
-        let (id, inbox) = match crossing {
+        let (side, id, inbox, replaced) = match crossing {
             Some((id, yields)) if own > them => {
                 yields.cancel();
                 let (orders, inbox) = mpsc::channel(8);
                 if let Some(run) = lock(&self.pairings).get_mut(&id) {
                     run.orders = orders;
                 }
-                (id, inbox)
+                (Side::Own, id, inbox, CancellationToken::new())
             }
-            _ => match self.begin_limited(&who) {
-                Ok(()) => {
-                    let (id, inbox, _) = self.new_run(PairingDirection::In, PairingMethod::Code, None);
-                    (id, inbox)
-                }
+            _ => match self.begin_theirs(&turn.from.to_string(), them) {
+                Ok(Begun { id, inbox, replaced, .. }) => (Side::Theirs, id, inbox, replaced),
                 Err(limited) => {
                     let refusal = match limited {
                         Limited::Busy => Refusal::Busy,
                         Limited::Frozen(_) => Refusal::TooMany,
                     };
-                    if let Ok(frame) = frame::wrap(&pairing::refusal_frame(refusal), MAX_FRAME) {
-                        let _ = frame::write_raw(&mut send, &frame, STEP_WITHIN).await;
-                        let _ = send.finish();
-                        let _ = tokio::time::timeout(Duration::from_secs(2), connection.closed()).await;
-                    }
-                    return;
+                    return turn_away(&connection, &mut send, refusal).await;
                 }
             },
         };
-        let channel = Channel { connection, send, recv, own, initiator: false };
-        let ended = match self.clone().converse(&id, channel, Method::Code, inbox).await {
+        let channel = Channel { connection, send, recv, own, hello: Some(hello) };
+        let ended = match self.clone().converse(&id, channel, Method::Code, inbox, replaced).await {
             Ok(()) => Ended::Paired,
             Err(failure) => {
                 self.fail_run(&id, failure);
                 Ended::Failed
             }
         };
-        self.end_limited(ended);
+        self.end_limited(side, ended);
     }
 
     /// Shows a ticket: an endpoint of its own until it is used or has expired.
@@ -300,7 +177,7 @@ impl Inner {
         let addresses: Vec<SocketAddr> =
             machine_addresses(self.network).await.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         let ticket = Ticket::new(*endpoint.id().as_bytes(), &addresses, Purpose::Peer, Timestamp::now());
-        let (id, inbox, _) = self.new_run(PairingDirection::In, PairingMethod::Ticket, None);
+        let Begun { id, inbox, .. } = self.new_run(PairingDirection::In, PairingMethod::Ticket, None, None);
         let shown = ShownTicket { pairing: id.clone(), ticket: ticket.text().to_string(), expires: ticket.expires };
         let inner = self.clone();
         let mut consent = self.law.watch(PAIRING, &lan);
@@ -324,21 +201,14 @@ impl Inner {
         mut inbox: mpsc::Receiver<Order>,
     ) {
         let lifetime = Duration::from_secs(accord_identity::ticket::LIFETIME_SECONDS as u64);
-        let arrived = async {
-            loop {
-                let connection = shake_hands(endpoint.accept().await?, false).await;
-                let Some(connection) = connection else { continue };
-                if let Ok(Ok(streams)) = tokio::time::timeout(STEP_WITHIN, connection.accept_bi()).await {
-                    return Some((connection, streams));
-                }
-            }
-        };
-        tokio::pin!(arrived);
+        let own = *endpoint.id().as_bytes();
+        let (to, mut greeted) = mpsc::channel(1);
+        let _door = AbortOnDropHandle::new(tokio::spawn(self.clone().greet(endpoint, false, to)));
         let deadline = tokio::time::sleep(lifetime);
         tokio::pin!(deadline);
-        let (connection, (mut send, recv)) = loop {
+        let Greeted { connection, mut send, recv, hello, turn: _turn } = loop {
             tokio::select! {
-                arrived = &mut arrived => match arrived {
+                arrived = greeted.recv() => match arrived {
                     Some(arrived) => break arrived,
                     None => return self.fail_run(&id, "the ticket could not be waited for"),
                 },
@@ -348,22 +218,21 @@ impl Inner {
                 },
             }
         };
-        if let Err(limited) = self.begin_limited("ticket") {
-            if let Ok(frame) = frame::wrap(&pairing::refusal_frame(Refusal::Busy), MAX_FRAME) {
-                let _ = frame::write_raw(&mut send, &frame, STEP_WITHIN).await;
-            }
+        // Each ticket by its own name: its secret cannot be guessed, so failures of others do not count.
+        if let Err(limited) = self.begin_own(&id.0, None) {
+            turn_away(&connection, &mut send, Refusal::Busy).await;
             return self.fail_run(&id, limited);
         }
-        let own = *endpoint.id().as_bytes();
-        let channel = Channel { connection, send, recv, own, initiator: false };
-        let ended = match self.clone().converse(&id, channel, Method::Ticket(ticket.secret), inbox).await {
+        let channel = Channel { connection, send, recv, own, hello: Some(hello) };
+        let method = Method::Ticket(ticket.secret);
+        let ended = match self.clone().converse(&id, channel, method, inbox, CancellationToken::new()).await {
             Ok(()) => Ended::Paired,
             Err(failure) => {
                 self.fail_run(&id, failure);
                 Ended::Failed
             }
         };
-        self.end_limited(ended);
+        self.end_limited(Side::Own, ended);
     }
 
     /// One run over an open channel.
@@ -373,8 +242,10 @@ impl Inner {
         channel: Channel,
         method: Method,
         mut orders: mpsc::Receiver<Order>,
+        replaced: CancellationToken,
     ) -> Result<(), Failure> {
-        let Channel { connection, send, mut recv, own, initiator } = channel;
+        let Channel { connection, send, mut recv, own, hello } = channel;
+        let initiator = hello.is_none();
         let mut exporter = [0; 32];
         connection
             .export_keying_material(&mut exporter, EXPORTER_LABEL, b"")
@@ -382,7 +253,7 @@ impl Inner {
         let mine = self.own();
         let scanned = initiator && matches!(method, Method::Ticket(_));
         let setup = Setup {
-            identity: self.identity.clone(),
+            identity: self.identity(),
             name: mine.name,
             kind: mine.kind,
             purpose: Purpose::Peer,
@@ -401,6 +272,9 @@ impl Inner {
         let cancelled = out.cancelled();
         let mut run =
             if initiator { Pairing::initiate(setup, self.now()) } else { Pairing::respond(setup, self.now()) };
+        if let Some(hello) = hello {
+            run.handle(Input::Frame(&hello), self.now());
+        }
         let (frames_in, mut frames) = mpsc::channel(4);
         let _reader = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Some(frame) = read_frame(&mut recv).await {
@@ -411,7 +285,9 @@ impl Inner {
         }));
         let mut agreed = false;
         let record = loop {
-            if let Some(record) = self.perform(id, &mut run, &mut out).await? {
+            let performed = self.perform(id, &mut run, &mut out).await;
+            out.note_wire_bytes(connection.stats().udp_tx.bytes);
+            if let Some(record) = performed? {
                 break record;
             }
             if agreed {
@@ -444,10 +320,17 @@ impl Inner {
                 },
                 () = tokio::time::sleep(left) => run.handle(Input::Timeout, self.now()),
                 () = cancelled.cancelled() => return Err(Failure::Off),
+                () = replaced.cancelled() => {
+                    send_frame(&mut out, pairing::refusal_frame(Refusal::Busy)).await;
+                    let _ = out.shutdown().await;
+                    let _ = tokio::time::timeout(Duration::from_secs(2), connection.closed()).await;
+                    return Err(Failure::Replaced);
+                }
             }
         };
         let link_port = self.exchange_ports(&mut out, &mut frames).await;
         let _ = out.shutdown().await;
+        out.note_wire_bytes(connection.stats().udp_tx.bytes);
         let _ = out.finish().await;
         let within = Duration::from_secs(2);
         if initiator {
@@ -470,16 +353,7 @@ impl Inner {
         while let Some(output) = run.poll() {
             let deadline = run.poll_timeout().map(|until| Timestamp::now() + until.saturating_sub(self.now()));
             match output {
-                Output::Send(bytes) => {
-                    let sent = async {
-                        out.frame(&(bytes.len() as u32).to_be_bytes()).await?;
-                        out.put(&Personal::of(pairing_fields(), bytes)).await?;
-                        out.flush().await
-                    };
-                    if let Ok(Err(error)) = tokio::time::timeout(STEP_WITHIN, sent).await {
-                        tracing::debug!(%error, "a pairing message did not leave");
-                    }
-                }
+                Output::Send(bytes) => send_frame(out, bytes).await,
                 Output::ShowCode { code, peer } => self.step_run(id, |info| {
                     info.step = PairingStep::Compare(Some(code));
                     if let Some(peer) = peer {
@@ -521,7 +395,7 @@ impl Inner {
         link_port: Option<u16>,
     ) -> Result<(), Failure> {
         if let (Some(remote), Some(port)) = (remote, link_port.filter(|port| *port != 0)) {
-            record.addresses = vec![SocketAddr::new(remote.ip(), port)];
+            record.addresses = vec![at_port(remote, port)];
         }
         let inner = self.clone();
         let kept = tokio::task::spawn_blocking(move || inner.peers.insert(record)).await;
@@ -551,7 +425,19 @@ struct Channel {
     send: SendStream,
     recv: RecvStream,
     own: [u8; 32],
-    initiator: bool,
+    /// The other side's first frame; none when this side begins.
+    hello: Option<Vec<u8>>,
+}
+
+async fn send_frame(out: &mut Outflow<SendStream>, bytes: Vec<u8>) {
+    let sent = async {
+        out.frame(&(bytes.len() as u32).to_be_bytes()).await?;
+        out.put(&Personal::of(pairing_fields(), bytes)).await?;
+        out.flush().await
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(STEP_WITHIN, sent).await {
+        tracing::debug!(%error, "a pairing message did not leave");
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -562,6 +448,8 @@ enum Failure {
     Error(PairingError),
     #[error("pairing was switched off")]
     Off,
+    #[error("another pairing was started on this device")]
+    Replaced,
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error("the other device agreed, but it could not be kept: {0}")]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use accord_consent::DatagramLease;
@@ -13,11 +13,13 @@ use iroh::{EndpointAddr, EndpointId, TransportAddr};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::account::{self, Counted, Wire};
 use crate::endpoint::{CLOSE_IDLE, CLOSE_SECOND, CLOSE_WITHDRAWN, path_of};
 use crate::inner::Inner;
-use crate::law::{self, Label};
+use crate::law::{self, Law};
+use crate::serve;
+use crate::standing::Standing;
 use crate::wire::Record;
-use crate::{LINK_ALPN, serve};
 
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
 /// Connections made within this time of each other were dialled at once by both.
@@ -35,6 +37,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 /// Without a reason to hurry a peer that is away is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 const ADDRESSES: usize = 8;
+/// The packets that say that it is over leave within this time after the end.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// One paired device.
 pub(crate) struct Peer {
@@ -48,9 +52,13 @@ pub(crate) struct Peer {
     waiting: AtomicUsize,
     resting: AtomicBool,
     near: Mutex<Near>,
-    lease: Mutex<Option<DatagramLease>>,
     cut: Mutex<CancellationToken>,
-    all: Mutex<Vec<Weak<Live>>>,
+    standing: Standing<DatagramLease, Live>,
+    /// The TCP connections under its streams.
+    pub wire: Arc<Wire>,
+    /// Heads of ledgers are shown and taken one at a time: a proof begins where the last one ended.
+    pub heads_shown: tokio::sync::Mutex<()>,
+    pub heads_taken: tokio::sync::Mutex<()>,
     /// Forgotten or blocked.
     pub gone: CancellationToken,
 }
@@ -71,8 +79,7 @@ pub(crate) struct Live {
     pub run: Mutex<Option<String>>,
     since: Instant,
     used: Mutex<Instant>,
-    /// Path and bytes that the ledger knows of.
-    counted: Mutex<Vec<(u64, u64)>>,
+    counted: Mutex<Counted>,
 }
 
 impl Live {
@@ -99,9 +106,11 @@ impl Peer {
             waiting: AtomicUsize::new(0),
             resting: AtomicBool::new(false),
             near: Mutex::default(),
-            lease: Mutex::default(),
             cut: Mutex::new(CancellationToken::new()),
-            all: Mutex::default(),
+            standing: Standing::new(),
+            wire: Arc::default(),
+            heads_shown: tokio::sync::Mutex::default(),
+            heads_taken: tokio::sync::Mutex::default(),
             gone: CancellationToken::new(),
         })
     }
@@ -215,8 +224,8 @@ impl Peer {
                     }
                 }
             };
-            *lock(&self.lease) = Some(lease.clone());
             *lock(&self.cut) = CancellationToken::new();
+            self.standing.begin(lease.clone());
             inner.allowed.insert(self.transport);
             inner.endpoint_wanted.notify_one();
             tokio::select! {
@@ -227,21 +236,31 @@ impl Peer {
             }
             inner.allowed.remove(&self.transport);
             lock(&self.cut).cancel();
-            if let Some(live) = self.live.send_replace(None) {
+            let ended = self.standing.end();
+            self.live.send_replace(None);
+            for live in &ended {
                 live.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
-                self.account(&lease, &live);
             }
-            for other in lock(&self.all).drain(..).filter_map(|live| live.upgrade()) {
-                other.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
-            }
-            lease.close();
-            *lock(&self.lease) = None;
+            self.account(&inner, &lease, &ended);
+            tokio::spawn(self.clone().last_account(inner.clone(), lease, ended));
             inner.endpoint_wanted.notify_one();
             inner.tell_device(&self.id);
             if stop.is_cancelled() {
                 return;
             }
         }
+    }
+
+    /// The last words of a connection leave a moment after it was closed.
+    async fn last_account(self: Arc<Self>, inner: Arc<Inner>, lease: DatagramLease, ended: Vec<Arc<Live>>) {
+        tokio::select! {
+            () = tokio::time::sleep(LAST_WORDS) => {}
+            () = inner.stop.cancelled() => {}
+        }
+        self.account(&inner, &lease, &ended);
+        let tried: Vec<SocketAddr> = ended.iter().filter_map(|live| path_of(&live.connection).remote).collect();
+        account::attempts(&inner.sockets, &lease, &tried);
+        lease.close();
     }
 
     /// Dials, watches the connection, dials again.
@@ -273,10 +292,14 @@ impl Peer {
                 failures = failures.max(1);
                 continue;
             }
-            match self.dial(inner).await {
+            let tried = self.places(inner);
+            let dialled = self.dial(inner, &tried).await;
+            match dialled {
                 Some(connection) => self.adopt(inner, connection, true),
                 None => failures = failures.saturating_add(1),
             }
+            inner.account_all();
+            account::attempts(&inner.sockets, lease, &tried);
         }
     }
 
@@ -290,7 +313,7 @@ impl Peer {
         loop {
             tokio::select! {
                 reason = live.connection.closed() => {
-                    self.account(lease, live);
+                    self.account(inner, lease, std::slice::from_ref(live));
                     self.heard();
                     let idle = matches!(&reason, iroh::endpoint::ConnectionError::ApplicationClosed(close)
                         if close.error_code == VarInt::from_u32(CLOSE_IDLE));
@@ -301,15 +324,13 @@ impl Peer {
                     self.live.send_if_modified(|now| if same(now) { *now = None; true } else { false });
                     return live.since.elapsed();
                 }
-                _ = replaced.wait_for(|now| !same(now)) => {
-                    self.account(lease, live);
-                    return live.since.elapsed();
-                }
+                _ = replaced.wait_for(|now| !same(now)) => return live.since.elapsed(),
                 () = tokio::time::sleep(TICK) => {
                     if Instant::now() >= account_due {
                         account_due = Instant::now() + ACCOUNT_EVERY;
-                        self.account(lease, live);
+                        self.account(inner, lease, &self.standing.all());
                     }
+                    self.leave_relay(&inner.law);
                     self.heard();
                     if self.reach() != reach {
                         reach = self.reach();
@@ -328,28 +349,34 @@ impl Peer {
         }
     }
 
-    async fn dial(&self, inner: &Arc<Inner>) -> Option<Connection> {
-        let id = EndpointId::from_bytes(&self.transport).ok()?;
+    /// Where the peer may be found, best first.
+    fn places(&self, inner: &Inner) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = self.near_addresses();
         if let Some(record) = inner.peers.get(&self.id) {
             addresses.extend(record.addresses);
         }
         addresses.extend(lock(&self.said).addresses.iter().filter_map(|address| address.parse::<SocketAddr>().ok()));
-        let mut places: Vec<TransportAddr> = Vec::new();
+        let mut places: Vec<SocketAddr> = Vec::new();
         for address in addresses {
-            let place = TransportAddr::Ip(address);
-            if inner.may_dial(address) && !places.contains(&place) && places.len() < 2 * ADDRESSES {
-                places.push(place);
+            if inner.may_dial(address) && !places.contains(&address) && places.len() < 2 * ADDRESSES {
+                places.push(address);
             }
         }
+        places
+    }
+
+    async fn dial(&self, inner: &Arc<Inner>, places: &[SocketAddr]) -> Option<Connection> {
+        let id = EndpointId::from_bytes(&self.transport).ok()?;
+        let mut places: Vec<TransportAddr> = places.iter().copied().map(TransportAddr::Ip).collect();
         places.extend(inner.relay_now().map(TransportAddr::Relay));
         if places.is_empty() {
             return None;
         }
+        let name = inner.link_name(&self.id)?;
         let dialled = async {
             let mut endpoint = inner.link.subscribe();
             let endpoint = endpoint.wait_for(Option::is_some).await.ok()?.clone()?;
-            endpoint.connect(EndpointAddr::from_parts(id, places), LINK_ALPN).await.ok()
+            endpoint.connect(EndpointAddr::from_parts(id, places), &name).await.ok()
         };
         let connection = tokio::time::timeout(DIAL_WITHIN, dialled).await.ok().flatten();
         tracing::debug!(peer = %self.id, connected = connection.is_some(), "dialled");
@@ -360,7 +387,8 @@ impl Peer {
     /// smaller key stays, so that both keep the same; otherwise the newer one, since the other side may
     /// have restarted.
     pub(crate) fn adopt(self: &Arc<Self>, inner: &Arc<Inner>, connection: Connection, dialled: bool) {
-        if lock(&self.lease).is_none() {
+        if let Err(refusal) = inner.law.way(&path_of(&connection)) {
+            tracing::info!(peer = %self.id, %refusal, "a connection through a relay was not taken");
             connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
             return;
         }
@@ -374,13 +402,9 @@ impl Peer {
             used: Mutex::new(now),
             counted: Mutex::default(),
         });
-        let mut all = lock(&self.all);
-        all.retain(|live| live.strong_count() > 0);
-        all.push(Arc::downgrade(&new));
-        drop(all);
-        let ours_stays = inner.identity.transport_public() < self.transport;
+        let ours_stays = inner.identity().transport_public() < self.transport;
         let mut other = None;
-        let taken = self.live.send_if_modified(|slot| {
+        let show = |slot: &mut Option<Arc<Live>>| {
             let keep_old = slot.as_ref().is_some_and(|old| {
                 old.is_open() && old.since.elapsed() < AT_ONCE && old.dialled != dialled && dialled != ours_stays
             });
@@ -390,7 +414,11 @@ impl Peer {
             }
             other = slot.replace(new.clone());
             true
-        });
+        };
+        let Some(taken) = self.standing.adopt(&new, || self.live.send_if_modified(show)) else {
+            new.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
+            return;
+        };
         if let Some(other) = other {
             tokio::spawn(retire(other));
         }
@@ -417,7 +445,7 @@ impl Peer {
     /// A peer that restarted has no use for connections of its earlier run.
     pub(crate) fn close_other_runs(&self, run: &str, live: &Arc<Live>) {
         *lock(&live.run) = Some(run.to_owned());
-        for other in lock(&self.all).iter().filter_map(Weak::upgrade) {
+        for other in self.standing.all() {
             let earlier = lock(&other.run).as_deref().is_some_and(|other| other != run);
             if earlier && other.since < live.since {
                 other.connection.close(VarInt::from_u32(CLOSE_SECOND), b"restarted");
@@ -425,35 +453,44 @@ impl Peer {
         }
     }
 
-    /// Tells the ledger what went to which address since the last time.
-    fn account(&self, lease: &DatagramLease, live: &Live) {
-        let mut counted = lock(&live.counted);
-        let label = Label::connection();
-        for path in live.connection.paths().iter() {
-            let (id, sent) = (path_number(&path), path.stats().udp_tx.bytes);
-            let address = match path.remote_addr() {
-                TransportAddr::Ip(address) => crate::endpoint::canonical(*address),
-                _ => SocketAddr::from(([0, 0, 0, 0], 0)),
-            };
-            let before = match counted.iter_mut().find(|(known, _)| *known == id) {
-                Some((_, before)) => std::mem::replace(before, sent),
-                None => {
-                    counted.push((id, sent));
-                    0
-                }
-            };
-            if sent > before {
-                let _ = lease.send_with(&label.0, address, |_| Ok((sent - before) as usize));
+    /// A connection closed: the ledger is told of its last bytes.
+    pub(crate) fn over(&self, inner: &Inner, live: &Arc<Live>) {
+        if let Some(lease) = self.standing.over(live) {
+            self.account(inner, &lease, std::slice::from_ref(live));
+        }
+    }
+
+    /// Without the consent to the relay no connection goes on through it.
+    pub(crate) fn leave_relay(&self, law: &Law) {
+        for live in self.standing.all() {
+            if law.way(&path_of(&live.connection)).is_err() {
+                live.connection.close(VarInt::from_u32(CLOSE_WITHDRAWN), b"");
             }
+        }
+    }
+
+    /// Tells the ledger what went to which address since the last time.
+    fn account(&self, inner: &Inner, lease: &DatagramLease, lives: &[Arc<Live>]) {
+        for live in lives {
+            account::connection(&inner.sockets, lease, &mut lock(&live.counted), &live.connection);
+        }
+        self.wire.tell(lease);
+    }
+
+    /// As far as the consent stands.
+    fn account_now(&self, inner: &Inner) {
+        if let Some((lease, lives)) = self.standing.now() {
+            self.account(inner, &lease, &lives);
         }
     }
 }
 
-fn path_number(path: &iroh::endpoint::Path<'_>) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    format!("{:?}", path.id()).hash(&mut hasher);
-    hasher.finish()
+impl Inner {
+    /// Tells the ledger what all connections sent since the last time.
+    pub(crate) fn account_all(&self) {
+        let people: Vec<Arc<Peer>> = lock(&self.people).values().cloned().collect();
+        people.iter().for_each(|peer| peer.account_now(self));
+    }
 }
 
 /// Closes a connection that another one replaced, once nothing runs on it.

@@ -9,20 +9,22 @@ use accord_registry::ByteStream;
 use iroh::endpoint::{RecvStream, SendStream, VarInt};
 use tokio::sync::Semaphore;
 
-use crate::api::LinkEvent;
+use crate::api::{LinkEvent, ProvenHead, Witness};
 use crate::carrier::bulk::Of;
 use crate::endpoint::path_of;
 use crate::frame::{self, FrameError, MAX_FRAME};
 use crate::inner::Inner;
 use crate::law::{CONNECTION, connection_fields};
 use crate::peer::{Live, Peer, refused};
-use crate::wire::{Answer, Head, Opening, Record, StreamAnswer};
+use crate::reset;
+use crate::wire::{Answer, HEAD, Head, HeadAnswer, Kept, Moved, Opening, PROOF, Record, StreamAnswer};
 
-const WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const WITHIN: Duration = Duration::from_secs(10);
 /// A call may wait for the owner of the other device.
 pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 64;
-const SMALL: usize = 16 * 1024;
+pub(crate) const SMALL: usize = 16 * 1024;
+const RESET_BROKEN_OFF: u32 = 1;
 
 /// Answers everything the peer opens, until the connection closes.
 pub(crate) async fn serve(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live>) {
@@ -39,6 +41,7 @@ pub(crate) async fn serve(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live>) {
             drop(turn);
         });
     }
+    peer.over(&inner, &live);
 }
 
 async fn answer(
@@ -48,6 +51,7 @@ async fn answer(
     mut send: SendStream,
     mut recv: RecvStream,
 ) -> Result<(), FrameError> {
+    may_pass(&inner, live)?;
     match frame::read::<Opening, _>(&mut recv, MAX_FRAME, WITHIN).await? {
         Opening::Hello => {
             let record: Record = frame::read(&mut recv, MAX_FRAME, WITHIN).await?;
@@ -57,9 +61,13 @@ async fn answer(
             tokio::spawn(show_head(inner, peer.clone(), live.clone()));
         }
         Opening::Head => {
-            let shown: Head = frame::read(&mut recv, SMALL, WITHIN).await?;
-            let outcome = keep_head(&inner, peer, shown.head);
-            frame::write(&mut send, &Answer { outcome }, SMALL, WITHIN).await?;
+            let _turn = peer.heads_taken.lock().await;
+            let id = peer.id.clone();
+            let head = with_ledger(&inner, move |witness| witness.kept(&id)).await.flatten();
+            frame::write(&mut send, &Kept { head }, HEAD, WITHIN).await?;
+            let shown: Head = frame::read(&mut recv, HEAD, WITHIN).await?;
+            let outcome = keep_head(&inner, peer, shown).await;
+            frame::write(&mut send, &HeadAnswer { outcome }, HEAD, WITHIN).await?;
             let _ = send.finish();
         }
         Opening::Call { target, verb, within_s } => {
@@ -100,6 +108,10 @@ async fn answer(
             tracing::info!(peer = %peer.id, "the other device forgot this one");
             inner.forget(&peer.id, false).await;
         }
+        Opening::Moved => {
+            let moved: Moved = frame::read(&mut recv, SMALL, WITHIN).await?;
+            reset::heard(&inner, peer, live, moved, send).await?;
+        }
     }
     Ok(())
 }
@@ -113,7 +125,7 @@ pub(crate) async fn introduce(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live
 }
 
 async fn exchange_records(inner: &Arc<Inner>, peer: &Arc<Peer>, live: &Arc<Live>) -> Result<(), FrameError> {
-    let (mut send, mut recv) = open(live).await?;
+    let (mut send, mut recv) = open(inner, live).await?;
     frame::write(&mut send, &Opening::Hello, SMALL, WITHIN).await?;
     if !tell_record(inner, peer, live, &mut send).await {
         return Ok(());
@@ -146,7 +158,8 @@ async fn tell_record(inner: &Inner, peer: &Peer, live: &Live, send: &mut SendStr
     send_sealed(inner, peer, live, send, envelope, "link.hello").await
 }
 
-/// Shows our newest ledger head, for the peer to keep.
+/// Takes back the head of our ledger that the peer keeps, checks our ledger against it, and shows our newest head with
+/// the proof that it goes on from there, for the peer to keep.
 pub(crate) async fn show_head(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live>) {
     let to = RecipientId::device(&peer.id);
     let fields = FieldSet::one(FieldCode::LedgerHead);
@@ -154,26 +167,60 @@ pub(crate) async fn show_head(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live
     if !granted.is_ok_and(|granted| granted.contains(FieldCode::LedgerHead)) {
         return;
     }
-    let Some(head) = inner.witness.own_head() else { return };
-    let shown = async {
-        let (mut send, mut recv) = open(&live).await?;
-        frame::write(&mut send, &Opening::Head, SMALL, WITHIN).await?;
-        let envelope = Envelope::new().text("head", &Personal::new(FieldCode::LedgerHead, head.clone()));
-        if !send_sealed(&inner, &peer, &live, &mut send, envelope, "link.witness").await {
-            return Ok(false);
-        }
-        let _ = send.finish();
-        let answer: Answer = frame::read(&mut recv, SMALL, WITHIN).await?;
-        Ok::<_, FrameError>(answer.outcome.is_ok())
-    };
-    match shown.await {
-        Ok(true) => inner.witness.witnessed(&peer.id, &head),
-        Ok(false) => {}
-        Err(error) => tracing::debug!(peer = %peer.id, %error, "the ledger's head was not taken"),
+    let _turn = peer.heads_shown.lock().await;
+    if let Err(error) = exchange_heads(&inner, &peer, &live).await {
+        tracing::debug!(peer = %peer.id, %error, "the ledger's head was not taken");
     }
 }
 
-async fn send_sealed(
+async fn exchange_heads(inner: &Arc<Inner>, peer: &Arc<Peer>, live: &Arc<Live>) -> Result<(), FrameError> {
+    let (mut send, mut recv) = open(inner, live).await?;
+    frame::write(&mut send, &Opening::Head, SMALL, WITHIN).await?;
+    let kept: Kept = frame::read(&mut recv, HEAD, WITHIN).await?;
+    let id = peer.id.clone();
+    let checked = with_ledger(inner, move |witness| {
+        let fits = witness.handed_back(&id, kept.head.as_deref());
+        (fits, witness.own_head(kept.head.as_deref()))
+    });
+    let Some((fits, own)) = checked.await else { return Ok(()) };
+    if let Err(message) = fits {
+        inner.event(LinkEvent::WitnessAlarm { device: peer.id.clone(), ours: true, message });
+    }
+    // Shown even so: the peer must be able to tell as well.
+    let Some(own) = own else { return Ok(()) };
+    let head = own.head.clone();
+    let envelope = Envelope::new()
+        .text("head", &Personal::new(FieldCode::LedgerHead, own.head))
+        .value("proof", &Personal::new(FieldCode::LedgerHead, own.proof));
+    if !send_sealed(inner, peer, live, &mut send, envelope, "link.witness").await {
+        return Ok(());
+    }
+    let _ = send.finish();
+    let answer: HeadAnswer = frame::read(&mut recv, HEAD, WITHIN).await?;
+    match answer.outcome {
+        Ok(()) => {
+            let id = peer.id.clone();
+            with_ledger(inner, move |witness| witness.witnessed(&id, &head)).await;
+        }
+        Err(message) => {
+            let message = accord_model::text::for_screen(&message, 500);
+            inner.event(LinkEvent::WitnessAlarm { device: peer.id.clone(), ours: true, message });
+        }
+    }
+    Ok(())
+}
+
+/// Runs on a thread of its own what waits for the disk.
+async fn with_ledger<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    work: impl FnOnce(&dyn Witness) -> T + Send + 'static,
+) -> Option<T> {
+    let witness = inner.witness.clone();
+    tokio::task::spawn_blocking(move || work(&*witness)).await.ok()
+}
+
+/// Sends a message under a permit for the connection. False when nothing was sent.
+pub(crate) async fn send_sealed(
     inner: &Inner,
     peer: &Peer,
     live: &Live,
@@ -182,27 +229,25 @@ async fn send_sealed(
     scenario: &str,
 ) -> bool {
     let to = RecipientId::device(&peer.id);
-    let path = path_of(&live.connection);
-    let address = path.remote.map_or_else(|| path.relay.clone().unwrap_or_default(), |remote| remote.to_string());
+    let Ok(address) = inner.law.way(&path_of(&live.connection)) else { return false };
     let Ok(permit) = inner.law.permit(CONNECTION, &to, envelope.fields(), scenario) else { return false };
-    let outgoing = match permit.seal(envelope, Destination::device(&peer.id, address)).await {
+    let mut outgoing = match permit.seal(envelope, Destination::device(&peer.id, address)).await {
         Ok(outgoing) => outgoing,
         Err(error) => {
             tracing::debug!(peer = %peer.id, %error, "not sent");
             return false;
         }
     };
-    let framed = outgoing.bytes().map_err(|error| error.to_string());
-    let framed = framed.and_then(|bytes| frame::wrap(bytes, MAX_FRAME).map_err(|error| error.to_string()));
-    match framed {
-        Ok(framed) => match frame::write_raw(send, &framed, WITHIN).await {
-            Ok(()) => outgoing.confirm(framed.len() as u64).await.is_ok(),
-            Err(error) => {
-                outgoing.fail(error).await;
-                false
-            }
-        },
+    let length = outgoing.len();
+    if length > MAX_FRAME {
+        outgoing.fail(FrameError::TooLong(length, MAX_FRAME)).await;
+        return false;
+    }
+    match outgoing.send(send, &(length as u32).to_be_bytes(), WITHIN).await {
+        Ok(()) => outgoing.confirm(length as u64 + 4).await.is_ok(),
         Err(error) => {
+            // What the transport still buffers of it does not leave either.
+            let _ = send.reset(VarInt::from_u32(RESET_BROKEN_OFF));
             outgoing.fail(error).await;
             false
         }
@@ -237,22 +282,26 @@ fn heard_record(inner: &Arc<Inner>, peer: &Arc<Peer>, live: &Arc<Live>, record: 
     }
 }
 
-fn keep_head(inner: &Inner, peer: &Peer, head: String) -> Result<Outputs, CallError> {
-    match inner.witness.witness(&peer.id, &peer.statement, &head) {
-        Ok(()) => Ok(Outputs::new()),
-        Err(message) => {
-            inner.event(LinkEvent::WitnessAlarm { device: peer.id.clone(), message: message.clone() });
-            Err(CallError::Device(message))
-        }
+async fn keep_head(inner: &Arc<Inner>, peer: &Peer, shown: Head) -> Result<(), String> {
+    if shown.proof.len() > PROOF {
+        return Err("its proof is longer than any can be".to_owned());
     }
+    let (id, key) = (peer.id.clone(), peer.statement);
+    let shown = ProvenHead { head: shown.head, proof: shown.proof };
+    let kept = with_ledger(inner, move |witness| witness.witness(&id, &key, &shown)).await;
+    let outcome = kept.unwrap_or(Ok(()));
+    if let Err(message) = &outcome {
+        inner.event(LinkEvent::WitnessAlarm { device: peer.id.clone(), ours: false, message: message.clone() });
+    }
+    outcome
 }
 
 /// Asks a service of the peer.
-pub(crate) async fn call(peer: &Arc<Peer>, target: Target, verb: Verb) -> Result<Outputs, CallError> {
+pub(crate) async fn call(inner: &Inner, peer: &Arc<Peer>, target: Target, verb: Verb) -> Result<Outputs, CallError> {
     let live = peer.connection(WITHIN).await?;
     let _guard = live.guard.clone();
     let asked = async {
-        let (send, mut recv) = open(&live).await?;
+        let (send, mut recv) = open(inner, &live).await?;
         let mut send = GivesUp(send, false);
         let opening = Opening::Call { target, verb, within_s: LONGEST_CALL.as_secs() };
         frame::write(&mut send.0, &opening, MAX_FRAME, WITHIN).await?;
@@ -290,15 +339,16 @@ pub(crate) async fn open_stream(
     class: StreamClass,
 ) -> Result<ByteStream, CallError> {
     let live = peer.connection(WITHIN).await?;
+    may_pass(inner, &live).map_err(|error| CallError::NotConsented(error.to_string()))?;
     let stream = inner.bulk.open(of(peer, &live), target, inputs, class).await?;
     inner.tell_device(&peer.id);
     Ok(stream)
 }
 
 /// Tells the peer that it is no longer paired.
-pub(crate) async fn say_unpaired(peer: &Peer) {
+pub(crate) async fn say_unpaired(inner: &Inner, peer: &Peer) {
     if let Some(live) = peer.now()
-        && let Ok((mut send, _recv)) = open(&live).await
+        && let Ok((mut send, _recv)) = open(inner, &live).await
     {
         let _ = frame::write(&mut send, &Opening::Unpaired, SMALL, Duration::from_secs(1)).await;
         let _ = send.finish();
@@ -311,12 +361,19 @@ pub(crate) fn check(inner: &Inner, peer: &Peer) -> Result<(), CallError> {
     inner.law.watch_connection(&peer.id).state().map_err(|refusal| refused(&refusal))
 }
 
-async fn open(live: &Live) -> Result<(SendStream, RecvStream), FrameError> {
+pub(crate) async fn open(inner: &Inner, live: &Live) -> Result<(SendStream, RecvStream), FrameError> {
+    may_pass(inner, live)?;
     live.touch();
     let opened = tokio::time::timeout(WITHIN, live.connection.open_bi()).await;
     opened.map_err(|_| FrameError::Deadline(WITHIN))?.map_err(|error| FrameError::Broken(std::io::Error::other(error)))
 }
 
+/// A connection that came to lead through a relay needs the consent to that relay.
+fn may_pass(inner: &Inner, live: &Live) -> Result<(), FrameError> {
+    let way = inner.law.way(&path_of(&live.connection));
+    way.map(drop).map_err(|refusal| FrameError::Broken(std::io::Error::other(refusal.to_string())))
+}
+
 fn of(peer: &Peer, live: &Live) -> Of {
-    Of { connection: live.connection.clone(), cut: peer.cut(), guard: live.guard.clone() }
+    Of { connection: live.connection.clone(), cut: peer.cut(), guard: live.guard.clone(), wire: peer.wire.clone() }
 }

@@ -1,6 +1,8 @@
 //! What paired devices say to each other. Every exchange is one bidirectional stream of the connection:
 //! an [`Opening`], for some a body, then an answer; for `Stream` raw bytes follow, on this stream or on TLS.
 
+use accord_consent::ledger::Hash;
+use accord_identity::Handover;
 use accord_model::{CallError, DeviceKind, Inputs, Outputs, Service, StreamClass, Target, Verb};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,8 @@ const ADDRESSES: usize = 16;
 pub(crate) enum Opening {
     /// What this device is; the [`Record`] follows as a frame of its own, answered by the other's.
     Hello,
-    /// A ledger head; a [`Head`] follows, answered by [`Answer`].
+    /// A ledger head is to be shown. The other hands back what it keeps with a [`Kept`], a [`Head`] that goes on from
+    /// there follows, answered by [`HeadAnswer`].
     Head,
     /// A question to a service; answered by [`Answer`].
     Call { target: Target, verb: Verb, within_s: u64 },
@@ -30,6 +33,8 @@ pub(crate) enum Opening {
     Progress { token: String },
     /// This device forgot the other; no answer.
     Unpaired,
+    /// This device has a new transport key; a [`Moved`] follows, answered by [`Answer`].
+    Moved,
 }
 
 /// What one side tells of itself. Made from an envelope under a permit, so every part may be missing.
@@ -62,10 +67,49 @@ impl Record {
     }
 }
 
-/// A signed checkpoint of a ledger.
+/// The head of the other's ledger that this side keeps, as the other signed it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub head: Option<String>,
+}
+
+/// A signed checkpoint of a ledger, with the proof that it continues the one in [`Kept`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub head: String,
+    #[serde(default)]
+    pub proof: Vec<Hash>,
+}
+
+/// Whether a head is kept, or what is wrong with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeadAnswer {
+    pub outcome: Result<(), String>,
+}
+
+/// Most hashes in a proof: two for each level of the largest tree.
+pub(crate) const PROOF: usize = 128;
+/// Largest [`Kept`], [`Head`] and [`HeadAnswer`].
+pub(crate) const HEAD: usize = 24 * 1024;
+
+/// A new transport key, see `accord_identity::Handover`. Made from an envelope under a permit. In base64.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Moved {
+    pub key: String,
+    pub by_statement: String,
+    pub by_transport: String,
+}
+
+impl Moved {
+    pub(crate) fn handover(&self) -> Option<Handover> {
+        let bytes = |text: &str| BASE64.decode(text.as_bytes()).ok();
+        Some(Handover {
+            transport: bytes(&self.key)?.try_into().ok()?,
+            by_statement: bytes(&self.by_statement)?.try_into().ok()?,
+            by_transport: bytes(&self.by_transport)?.try_into().ok()?,
+        })
+    }
 }
 
 /// The result of a call.
@@ -140,7 +184,11 @@ pub fn fuzz(bytes: &[u8]) {
         }
         let _ = crate::frame::decode::<Record>(body).map(Record::bounded);
         let _ = crate::frame::decode::<StreamAnswer>(body);
+        let _ = crate::frame::decode::<Moved>(body).map(|moved| moved.handover());
         let _ = crate::frame::decode::<Answer>(body);
+        let _ = crate::frame::decode::<Kept>(body);
+        let _ = crate::frame::decode::<Head>(body);
+        let _ = crate::frame::decode::<HeadAnswer>(body);
     }
 }
 

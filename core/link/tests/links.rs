@@ -1,6 +1,6 @@
 //! Two and three links on loopback: pairing, calls, streams, restarts, strangers.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod common;
 
@@ -180,36 +180,6 @@ fn a_peer_killed_in_mid_stream_is_noticed_and_comes_back_after_its_restart() {
 }
 
 #[test]
-fn a_stranger_gets_no_word_on_the_link() {
-    let (_x, _y, a, b) = two();
-    let (b_at_a, _) = paired(&a, &b);
-    let address = a.device(&b_at_a).path.unwrap().address;
-    let key = iroh::EndpointId::from_bytes(&b.identity.transport_public()).unwrap();
-    let refused = a.run(async {
-        let stranger = iroh::Endpoint::builder(iroh::endpoint::presets::Minimal)
-            .relay_mode(iroh::RelayMode::Disabled)
-            .clear_ip_transports()
-            .bind_addr("127.0.0.1:0")
-            .unwrap()
-            .bind()
-            .await
-            .unwrap();
-        let there = iroh::EndpointAddr::new(key).with_ip_addr(address.parse().unwrap());
-        let connecting = stranger.connect(there, accord_link::LINK_ALPN);
-        let Ok(Ok(connection)) = tokio::time::timeout(Duration::from_secs(5), connecting).await else { return true };
-        let said = async {
-            let (mut send, mut recv) = connection.open_bi().await.ok()?;
-            send.write_all(b"\0\0\0\x10{\"open\":\"hello\"}").await.ok()?;
-            let mut byte = [0; 1];
-            recv.read_exact(&mut byte).await.ok()
-        };
-        tokio::time::timeout(Duration::from_secs(5), said).await.unwrap().is_none()
-    });
-    assert!(refused);
-    a.echo(&b_at_a, "the paired one is still served").unwrap();
-}
-
-#[test]
 fn three_devices_know_only_whom_they_paired_with() {
     let (_x, _y, a, b) = two();
     let third = tempfile::tempdir().unwrap();
@@ -261,4 +231,84 @@ fn devices_that_announce_find_each_other_and_names_stay_at_home_unless_agreed() 
         .withdraw((accord_model::EntryKey::new("link/discovery").unwrap(), accord_consent::To::One(lan)))
         .unwrap();
     until(5, "discovery off", || (!a.link.status().discovery).then_some(()));
+}
+
+#[test]
+fn what_a_connection_sent_is_written_when_the_consent_ends_tcp_and_handshakes_included() {
+    let (_x, _y, a, b) = two();
+    let (b_at_a, _) = paired(&a, &b);
+    let quic = a.device(&b_at_a).path.unwrap().address;
+    assert_eq!(a.push(&b_at_a, 8 << 20).1, "tls");
+    a.decide("link/connection", &RecipientId::device(&b_at_a), Choice::Never, None);
+    let told = until(10, "the last record", || Some(a.told("link/connection")).filter(|told| told.contains_key(&quic)));
+    assert!(told[&quic] > 2000, "handshake and talk: {told:?}");
+    let content = 8 << 20;
+    let tcp: u64 = told.iter().filter(|(address, _)| **address != quic).map(|(_, bytes)| bytes).sum();
+    assert!((content..content + content / 50).contains(&tcp), "{told:?}");
+}
+
+#[test]
+fn an_attempt_to_reach_a_device_that_is_away_is_written_too() {
+    let (_x, _y, a, b) = two();
+    let (b_at_a, _) = paired(&a, &b);
+    let there = a.device(&b_at_a).path.unwrap().address;
+    a.push(&b_at_a, 1 << 20);
+    b.kill();
+    until(40, "its loss", || a.device(&b_at_a).path.is_none().then_some(()));
+    let _silent = std::net::UdpSocket::bind(&there).unwrap();
+    let before = a.told("link/connection").get(&there).copied().unwrap_or(0);
+    assert!(a.echo(&b_at_a, "x").is_err());
+    std::thread::sleep(Duration::from_secs(3));
+    a.decide("link/connection", &RecipientId::device(&b_at_a), Choice::Never, None);
+    until(10, "the last record", || {
+        (a.told("link/connection").get(&there).copied().unwrap_or(0) >= before + 1200).then_some(())
+    });
+}
+
+#[test]
+fn a_ticket_works_between_clocks_that_differ_and_only_for_what_it_is() {
+    let (_x, _y, a, b) = two();
+    b.open_for_pairing();
+    a.open_for_pairing();
+    let shown = b.run(b.link.show_ticket()).unwrap();
+    let (head, expires) = shown.ticket.rsplit_once("&x=").unwrap();
+    let expires: i64 = expires.parse().unwrap();
+    let other = shown.ticket.replace("p=peer", "p=join");
+    assert!(matches!(a.run(a.link.pair_ticket(&other)), Err(LinkError::BadTicket(_))));
+    let (old, late) = (format!("{head}&x={}", expires - 3600), format!("{head}&x={}", expires - 300));
+    assert!(matches!(a.run(a.link.pair_ticket(&old)), Err(LinkError::BadTicket(_))));
+    // As if the clock here were three minutes ahead: the device that shows the ticket decides.
+    let out = a.run(a.link.pair_ticket(&late)).unwrap();
+    b.run(b.link.confirm_pairing(&b.incoming().id, None)).unwrap();
+    a.done(&out);
+}
+
+#[test]
+fn after_a_reset_connected_devices_come_back_and_others_must_pair_again() {
+    let (one, _y, a, b) = two();
+    let third = tempfile::tempdir().unwrap();
+    let c = Home::start(third.path(), "c", None);
+    let (b_at_a, a_at_b) = paired(&a, &b);
+    let (c_at_a, _) = paired(&a, &c);
+    let port = |home: &Home, peer| {
+        home.device(peer).path.and_then(|path| path.address.parse::<std::net::SocketAddr>().ok()).map(|to| to.port())
+    };
+    let before = (a.identity.transport_public(), port(&b, &a_at_b));
+    c.kill();
+    let done = a.run(a.link.reset_ids()).unwrap();
+    assert_eq!((done.told, done.away), (vec![b_at_a.clone()], vec![c_at_a]));
+    let kept = b.peers.get(&a_at_b).unwrap();
+    assert_ne!(kept.transport_key, before.0, "b keeps the new key under the same name");
+    until(30, "an answer over the new key", || a.echo(&b_at_a, "new").ok());
+    until(30, "an answer from the other side", || b.echo(&a_at_b, "new").ok());
+    assert_ne!(accord_identity::Identity::load_or_create(one.path()).unwrap().transport_public(), before.0);
+
+    // The keys are those of the next start, too, and c knows nobody by the old one.
+    a.kill();
+    let a = Home::start(one.path(), "Anna's laptop", None);
+    assert_eq!(a.identity.transport_public(), kept.transport_key);
+    until(30, "an answer after a restart", || a.echo(&b_at_a, "again").ok());
+    let c = Home::start(third.path(), "c", None);
+    let lost = c.peers.list()[0].device_id.clone();
+    assert!(matches!(c.echo(&lost, "old"), Err(CallError::Unreachable(_))));
 }

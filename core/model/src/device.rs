@@ -33,6 +33,10 @@ pub struct Device {
     pub via: Option<DeviceId>,
     /// What it offers.
     pub services: Vec<Service>,
+    /// Merely seen on the network: nobody here paired with it or set it up. Of such devices there may be any
+    /// number, so that they are counted apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 impl Device {
@@ -48,6 +52,7 @@ impl Device {
             reach: Reach::Offline,
             via: None,
             services: Vec::new(),
+            passing: false,
         }
     }
     /// With one more service.

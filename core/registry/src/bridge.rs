@@ -1,11 +1,17 @@
 //! What a bridge is to the core: a task with two bounded queues of messages.
 
 use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use accord_model::{FromBridge, ToBridge};
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+
+use crate::turns::Turn;
 
 /// Speaks one protocol: finds devices and carries calls and streams to them.
 #[async_trait]
@@ -43,6 +49,51 @@ pub struct ByteStream {
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// How it is carried.
     pub path: PathInfo,
+}
+
+impl ByteStream {
+    /// The turn lasts until both directions are dropped.
+    pub(crate) fn holding(self, turn: Turn) -> Self {
+        let turn = Arc::new(turn);
+        Self {
+            reader: Box::new(Held { inner: self.reader, _turn: turn.clone() }),
+            writer: Box::new(Held { inner: self.writer, _turn: turn }),
+            path: self.path,
+        }
+    }
+}
+
+struct Held<T> {
+    inner: T,
+    _turn: Arc<Turn>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Held<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 impl fmt::Debug for ByteStream {

@@ -13,6 +13,7 @@ pub mod example;
 mod parts;
 mod pending;
 mod registry;
+mod turns;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};

@@ -11,21 +11,22 @@ use accord_model::{
     Timestamp, ToBridge, Value, Verb, Write, WriteState,
 };
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
 
 use crate::ask::{Answer, Ask, PairStep};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
 use crate::parts::Parts;
 use crate::pending::Pending;
+use crate::turns::{Turn, Turns};
 
 /// Messages that may wait in one direction between the core and one bridge.
 const QUEUE: usize = 256;
-/// Questions of one bridge that may be worked on at once.
-const ASKED_AT_ONCE: usize = 64;
 /// Devices one bridge may show; a flood beyond that is dropped.
 const DEVICES_PER_BRIDGE: usize = 4096;
 /// Who speaks for this machine.
 const OWN: &str = "own";
+/// Devices one bridge may show that are merely passing; a flood of them takes no place from the others.
+const PASSING_PER_BRIDGE: usize = 1024;
 /// How long a stream may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -63,6 +64,23 @@ pub enum RegistryEvent {
 }
 
 type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
+
+/// A question on its way. Dropped before the answer came, it tells the bridge that nobody waits any more.
+struct OpenCall<'a> {
+    calls: &'a Pending<CallId, Result<Outputs, CallError>>,
+    door: &'a Door,
+    call: CallId,
+    answered: bool,
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.calls.forget(self.call);
+            let _ = self.door.try_send((ToBridge::Cancel { call: self.call }, None));
+        }
+    }
+}
 type WriteKey = (DeviceId, Target, String);
 
 pub(crate) struct Inner {
@@ -173,12 +191,12 @@ impl Registry {
         let (outbox, mut from) = mpsc::channel(QUEUE);
         write(&self.0.bridges).insert(name.clone(), door.clone());
         let weak = Arc::downgrade(&self.0);
-        let asked = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+        let turns = Arc::new(Turns::default());
         tokio::spawn(async move {
             let run = tokio::spawn(bridge.run(BridgeSide { inbox, outbox }));
             while let Some((message, stream)) = from.recv().await {
                 let Some(inner) = weak.upgrade() else { break };
-                inner.handle(&name, &door, &asked, message, stream);
+                inner.handle(&name, &door, &turns, message, stream);
             }
             drop(door);
             let failure = match run.await {
@@ -225,7 +243,7 @@ impl Registry {
                 message.fail(error).await;
                 Ok(())
             }
-            _ => message.confirm_all().await.map(drop),
+            _ => message.handed_on().await.map(drop),
         };
         recorded.map_err(not_let_out)?;
         outcome
@@ -277,18 +295,18 @@ impl Registry {
         let (bridge, door) = self.door(device)?;
         let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
         let answer = self.0.calls.wait_for(call, &bridge);
+        let mut open = OpenCall { calls: &self.0.calls, door: &door, call, answered: false };
         let asked = async {
             let message = ToBridge::Call { call, device: device.clone(), target, verb };
             door.send((message, None)).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         };
         match tokio::time::timeout(deadline, asked).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.0.calls.forget(call);
-                let _ = door.try_send((ToBridge::Cancel { call }, None));
-                Err(CallError::Deadline(deadline.as_secs()))
+            Ok(outcome) => {
+                open.answered = true;
+                outcome
             }
+            Err(_) => Err(CallError::Deadline(deadline.as_secs())),
         }
     }
 
@@ -353,7 +371,7 @@ impl Inner {
         self: &Arc<Self>,
         bridge: &str,
         door: &Door,
-        asked: &Arc<Semaphore>,
+        turns: &Arc<Turns>,
         message: FromBridge,
         stream: Option<ByteStream>,
     ) {
@@ -386,11 +404,17 @@ impl Inner {
                 self.streams.answer(id, Err(error));
             }
             FromBridge::Asked { call, device, target, verb } => {
-                self.asked(bridge, door.clone(), asked.clone(), call, device, target, verb);
+                let turn = turns.question(&device);
+                self.asked(bridge, door.clone(), turn, call, device, target, verb);
             }
             FromBridge::StreamOpened { stream: _, device, target, inputs } => {
-                if let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) {
-                    tokio::spawn(async move { handler.stream(device, target, inputs, stream).await });
+                let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) else { return };
+                match turns.stream(&device) {
+                    Some(turn) => {
+                        let stream = stream.holding(turn);
+                        tokio::spawn(async move { handler.stream(device, target, inputs, stream).await });
+                    }
+                    None => tracing::warn!(bridge, %device, "too many streams of one device; the newest is closed"),
                 }
             }
             FromBridge::Failed { message } => self.bridge_ended(bridge, Some(message)),
@@ -406,7 +430,7 @@ impl Inner {
         self: &Arc<Self>,
         bridge: &str,
         door: Door,
-        asked: Arc<Semaphore>,
+        turn: Option<Turn>,
         call: CallId,
         device: DeviceId,
         target: Target,
@@ -415,11 +439,11 @@ impl Inner {
         let handler = self.handler(&target.service);
         let known = read(&self.devices).get(&device).map(|known| known.bridge == bridge);
         tokio::spawn(async move {
-            let outcome = match (handler, asked.try_acquire_owned()) {
+            let outcome = match (handler, turn) {
                 _ if known == Some(false) => Err(CallError::Refused("that device is not this bridge's".into())),
                 (None, _) => Err(CallError::Unsupported(target.service)),
-                (_, Err(_)) => Err(CallError::Refused("too many questions at once; try again".into())),
-                (Some(handler), Ok(_permit)) => handler.asked(device.clone(), target, verb).await,
+                (_, None) => Err(CallError::Refused("too many questions at once; try again".into())),
+                (Some(handler), Some(_turn)) => handler.asked(device.clone(), target, verb).await,
             };
             answer(&door, call, &device, outcome).await;
         });
@@ -448,11 +472,15 @@ impl Inner {
             }
             Some(known) if known.device == device => return,
             Some(_) => {}
-            None if devices.values().filter(|known| known.bridge == bridge).count() >= DEVICES_PER_BRIDGE => {
-                tracing::warn!(bridge, "too many devices; the newest is dropped");
-                return;
-            }
             None => {}
+        }
+        let alike = |known: &&Known| known.bridge == bridge && known.device.passing == device.passing;
+        let most = if device.passing { PASSING_PER_BRIDGE } else { DEVICES_PER_BRIDGE };
+        // One that is paired now was passing before: it changes places.
+        let stays = devices.get(&device.id).is_some_and(|known| known.device.passing == device.passing);
+        if !stays && devices.values().filter(alike).count() >= most {
+            tracing::warn!(bridge, passing = device.passing, "too many devices; the newest is dropped");
+            return;
         }
         let known = Known { device, bridge: bridge.to_owned() };
         devices.insert(known.device.id.clone(), known.clone());
@@ -537,7 +565,7 @@ async fn answer(door: &Door, call: CallId, device: &DeviceId, outcome: Result<An
     let sent = door.send((ToBridge::Answer { call, outcome }, None)).await;
     let Some(message) = message else { return };
     match sent {
-        Ok(()) => drop(message.confirm_all().await),
+        Ok(()) => drop(message.handed_on().await),
         Err(_) => message.fail(gone()).await,
     }
 }

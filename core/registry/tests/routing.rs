@@ -74,7 +74,13 @@ impl Bridge for Lamp {
                     let stream_ours = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
                     let _ = side.outbox.send((FromBridge::StreamReady { stream }, Some(stream_ours))).await;
                 }
-                ToBridge::Cancel { .. } => {}
+                ToBridge::Cancel { call } => {
+                    let arguments = Outputs::from([("call".to_owned(), Data::Int(call.0 as i64))]);
+                    let (target, event) = (Target::new("light"), "cancelled".to_owned());
+                    side.tell(FromBridge::Event { device: lamp(), target, event, arguments })
+                        .await
+                        .map_err(|_| "core gone")?;
+                }
                 ToBridge::Stop => return Ok(()),
             }
         }
@@ -132,6 +138,25 @@ async fn home() -> Home {
     let home = Home { registry, gate, port, _dir: dir };
     home.agree(&lamp());
     home
+}
+
+/// A bridge that the test speaks through.
+struct Mouth(tokio::sync::oneshot::Sender<BridgeSide>);
+#[async_trait]
+impl Bridge for Mouth {
+    fn name(&self) -> &str {
+        "mouth"
+    }
+    async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
+        self.0.send(side).map_err(|_| "the test is over")?;
+        std::future::pending().await
+    }
+}
+
+async fn mouth(registry: &Registry) -> BridgeSide {
+    let (to, side) = tokio::sync::oneshot::channel();
+    registry.add_bridge(Box::new(Mouth(to)));
+    side.await.unwrap()
 }
 
 const SOON: Duration = Duration::from_secs(5);
@@ -244,4 +269,131 @@ async fn a_bridge_cannot_speak_for_anothers_device() {
     registry.add_bridge(Box::new(Thief)).await.unwrap();
     let known = registry.device(&lamp()).unwrap();
     assert_eq!((known.bridge.as_str(), known.device.kind), ("memory", DeviceKind::Light));
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_any_more_is_cancelled() {
+    let home = home().await;
+    let mut events = home.registry.events();
+    let lamp = lamp();
+    let asked = home.port.call(&lamp, Target::new("light"), Ask::act("hang"), Envelope::new(), Duration::from_secs(60));
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the caller gives up");
+    let cancelled = async {
+        loop {
+            if let Ok(RegistryEvent::Event(_, _, event, _)) = events.recv().await {
+                return event;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), cancelled).await.unwrap(), "cancelled");
+}
+
+#[tokio::test]
+async fn a_flood_of_passing_devices_takes_no_place_from_a_paired_one() {
+    let registry = Registry::new();
+    let side = mouth(&registry).await;
+    let named = |name: String| Device::new(DeviceId::new(name).unwrap(), DeviceKind::Other, "");
+    for index in 0..6000 {
+        let mut device = named(format!("near-{index}"));
+        device.passing = true;
+        side.tell(FromBridge::Seen { device }).await.unwrap();
+    }
+    side.tell(FromBridge::Seen { device: named("paired".into()) }).await.unwrap();
+    let wait = async {
+        while registry.device(&DeviceId::new("paired").unwrap()).is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.expect("the paired device has its place");
+    assert!(registry.devices().len() < 2000, "passing devices are bounded");
+}
+
+/// Says yes to everything.
+struct Done;
+#[async_trait]
+impl ServiceHandler for Done {
+    async fn asked(&self, _: DeviceId, _: Target, _: Verb) -> Result<Answer, CallError> {
+        Ok(Answer::Done)
+    }
+    async fn stream(&self, _: DeviceId, _: Target, _: Inputs, _: ByteStream) {}
+}
+
+/// Keeps every stream, and answers nothing.
+#[derive(Default)]
+struct Keeper(tokio::sync::Mutex<Vec<ByteStream>>);
+#[async_trait]
+impl ServiceHandler for Keeper {
+    async fn asked(&self, _: DeviceId, _: Target, _: Verb) -> Result<Answer, CallError> {
+        std::future::pending().await
+    }
+    async fn stream(&self, _: DeviceId, _: Target, _: Inputs, stream: ByteStream) {
+        self.0.lock().await.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn one_device_cannot_hold_streams_or_questions_that_others_need() {
+    let registry = Registry::new();
+    let keeper = Arc::new(Keeper::default());
+    registry.serve("files", keeper.clone());
+    let mut side = mouth(&registry).await;
+    let (greedy, other) = (DeviceId::new("greedy").unwrap(), DeviceId::new("other").unwrap());
+    let open = |device: &DeviceId, number| {
+        let (ours, theirs) = tokio::io::duplex(64);
+        let (reader, writer) = tokio::io::split(ours);
+        let stream = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path: PathInfo::default() };
+        let (stream_id, target) = (accord_model::StreamId(number), Target::new("files"));
+        let opened =
+            FromBridge::StreamOpened { stream: stream_id, device: device.clone(), target, inputs: Inputs::new() };
+        (opened, Some(stream), theirs)
+    };
+    let mut closed = 0;
+    for number in 0..200 {
+        let (message, stream, mut theirs) = open(&greedy, number);
+        side.outbox.send((message, stream)).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_millis(20), theirs.read_u8()).await;
+        closed += usize::from(read.is_ok());
+    }
+    assert!(closed > 100 && keeper.0.lock().await.len() < 100, "{closed} closed");
+    let before = keeper.0.lock().await.len();
+    let (message, stream, mut theirs) = open(&other, 1000);
+    side.outbox.send((message, stream)).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), theirs.read_u8()).await.is_err(), "others are served");
+    assert_eq!(keeper.0.lock().await.len(), before + 1);
+    // A stream that ended makes room.
+    keeper.0.lock().await.clear();
+    let (message, stream, mut theirs) = open(&greedy, 1001);
+    side.outbox.send((message, stream)).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), theirs.read_u8()).await.is_err());
+
+    for number in 0..100 {
+        let asked = FromBridge::Asked {
+            call: accord_model::CallId(number),
+            device: greedy.clone(),
+            target: Target::new("files"),
+            verb: Verb::Act { action: "wait".into(), inputs: Inputs::new() },
+        };
+        side.tell(asked).await.unwrap();
+    }
+    for _ in 0..50 {
+        let Some((ToBridge::Answer { outcome, .. }, _)) = side.inbox.recv().await else { panic!() };
+        assert!(matches!(outcome, Err(CallError::Refused(_))), "{outcome:?}");
+    }
+    registry.serve("clock", Arc::new(Done));
+    let asked = FromBridge::Asked {
+        call: accord_model::CallId(5000),
+        device: other,
+        target: Target::new("clock"),
+        verb: Verb::Read { properties: vec![] },
+    };
+    side.tell(asked).await.unwrap();
+    let answered = async {
+        loop {
+            let Some((ToBridge::Answer { call, outcome }, _)) = side.inbox.recv().await else { panic!() };
+            if call.0 == 5000 {
+                return outcome;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(SOON, answered).await.unwrap().is_ok(), "others are answered");
 }

@@ -216,8 +216,8 @@ impl Db {
         self.inner.writer.run_blocking(work)
     }
 
-    /// Queues `work` and does not wait; `then` is told on the writer thread what became of it. For what
-    /// is written from a `drop`.
+    /// Queues `work` and does not wait, not even for a place in a full queue; `then` is told on the writer thread what
+    /// became of it. For what is written from a `drop`, to end what was begun with another write.
     pub fn write_later<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -112,3 +112,26 @@ fn a_full_database_answers_everyone_and_keeps_what_it_had() {
     db.write_blocking(note("small")).unwrap();
     assert_eq!(count(&db), 1);
 }
+
+#[test]
+fn what_is_written_later_never_waits_and_nothing_is_lost_while_the_queue_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let db = Db::open(&path, SCHEMA, Options { queue: 1, ..Options::default() }).unwrap();
+    let busy = Connection::open(&path).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = std::time::Instant::now();
+    for index in 0..50 {
+        db.write_later(note(&index.to_string()), |outcome| assert!(outcome.is_ok()));
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
+    let waiting = std::thread::spawn({
+        let db = db.clone();
+        move || db.write_blocking(note("waits for its place"))
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(!waiting.is_finished());
+    busy.execute_batch("COMMIT").unwrap();
+    waiting.join().unwrap().unwrap();
+    assert_eq!(count(&db), 51);
+}

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    task::{Context, Poll, Wake},
     thread,
     time::{Duration, Instant},
 };
@@ -103,7 +104,8 @@ impl Writer {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = mpsc::sync_channel(1);
-        self.queue(work, self.wait_for_place(), move |outcome| drop(tell.send(outcome)))?;
+        let place = if self.is_here() { None } else { block_on(self.places.clone().acquire_owned()).ok() };
+        self.queue(work, place, move |outcome| drop(tell.send(outcome)))?;
         told.recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -116,12 +118,14 @@ impl Writer {
         self.queue_or_log(work, place, then);
     }
 
+    /// Never waits: the callers are destructors, on threads that have other things to do. What they write ends what
+    /// took a place when it began, so there is never more of it than of that.
     pub fn run_later<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) {
-        let place = self.wait_for_place();
+        let place = self.places.clone().try_acquire_owned().ok();
         self.queue_or_log(work, place, then);
     }
 
@@ -143,19 +147,9 @@ impl Writer {
         }
     }
 
-    fn wait_for_place(&self) -> Option<OwnedSemaphorePermit> {
-        let here = thread::current().id();
-        if self.thread.as_ref().is_some_and(|writer| writer.thread().id() == here) {
-            // The writer itself must not wait for the writer.
-            return None;
-        }
-        loop {
-            match self.places.clone().try_acquire_owned() {
-                Ok(place) => return Some(place),
-                Err(_) if self.places.is_closed() => return None,
-                Err(_) => thread::sleep(Duration::from_millis(1)),
-            }
-        }
+    /// The writer itself must not wait for the writer.
+    fn is_here(&self) -> bool {
+        self.thread.as_ref().is_some_and(|writer| writer.thread().id() == thread::current().id())
     }
 
     fn queue<T: Send + 'static>(
@@ -182,6 +176,25 @@ impl Drop for Writer {
             if thread.thread().id() != thread::current().id() {
                 drop(thread.join());
             }
+        }
+    }
+}
+
+/// Waits on this thread, woken and not polled.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
         }
     }
 }

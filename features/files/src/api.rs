@@ -18,6 +18,10 @@ pub use crate::wire::Kind;
 pub struct TransferId(pub(crate) String);
 
 impl TransferId {
+    /// A new one.
+    pub fn random() -> Self {
+        Self::of(&crate::files::random_id())
+    }
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -15,8 +15,9 @@ use tokio::io::AsyncRead;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{State, Transfer, TransferId};
+use crate::api::{Direction, State, Transfer, TransferId};
 use crate::engine::Progress;
+use crate::wire::Offer;
 
 /// What is remembered of a transfer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub(crate) struct Saved {
     /// Outgoing: it ran before. Incoming: the owner said yes.
     #[serde(default)]
     pub accepted: bool,
+    /// Incoming: what the owner was shown, and said yes to.
+    #[serde(default)]
+    pub offer: Option<Offer>,
     /// Incoming: the inbox that it began in.
     #[serde(default)]
     pub inbox: PathBuf,
@@ -73,6 +77,12 @@ impl Live {
             running: false,
             rate: Rate::default(),
         }
+    }
+
+    /// Whether the owner has not answered yet.
+    pub fn is_offer(&self) -> bool {
+        let Saved { transfer, accepted, .. } = &self.saved;
+        transfer.direction == Direction::In && !accepted && !transfer.state.is_over()
     }
 
     /// Brings the progress into what is shown and remembered.

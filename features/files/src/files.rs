@@ -1,5 +1,6 @@
 //! The feature: sends, receives, remembers, tells.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::api::{
     Direction, FilesConfig, FilesError, FilesEvent, Items, Kind, MAX_TEXT, SendRequest, State, Transfer, TransferId,
 };
 use crate::book::{self, Book, Live, Saved};
-use crate::engine::store::{Store, discard, folder};
+use crate::engine::store::{Store, discard, folder, untouched};
 use crate::incoming::Handler;
 use crate::name::safe_name;
 use crate::outgoing;
@@ -24,6 +25,8 @@ use crate::scan;
 pub(crate) const SERVICE: &str = "files";
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(200);
+/// How often is looked for what is to be given up.
+const TIDY: Duration = Duration::from_secs(30);
 const EVENTS: usize = 1024;
 
 /// Sends and receives. Cheap to clone.
@@ -41,6 +44,7 @@ pub(crate) struct Inner {
     book: Mutex<Book>,
     events: broadcast::Sender<FilesEvent>,
     saving: tokio::sync::Mutex<()>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Files {
@@ -63,6 +67,7 @@ impl Files {
             book: Mutex::default(),
             events: broadcast::channel(EVENTS).0,
             saving: tokio::sync::Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
         });
         for saved in remembered {
             let id = saved.transfer.id.clone();
@@ -79,6 +84,15 @@ impl Files {
     /// # Errors
     /// [`FilesError`]: nothing to send, a path that cannot be read, or the owner refused to share with this device.
     pub async fn send(&self, request: SendRequest) -> Result<TransferId, FilesError> {
+        let id = TransferId::random();
+        self.send_as(id.clone(), request).await.map(|()| id)
+    }
+
+    /// The same under a new id that the caller knows before, to set something aside for it.
+    ///
+    /// # Errors
+    /// As [`Files::send`].
+    pub async fn send_as(&self, id: TransferId, request: SendRequest) -> Result<(), FilesError> {
         let SendRequest { device, items } = request;
         let (mut kind, mut text, mut paths, mut stream, mut reader) = (Kind::Files, None, Vec::new(), None, None);
         let mut shown = Vec::new();
@@ -116,20 +130,20 @@ impl Files {
             Err(refusal) if outgoing::may_be_asked(&refusal) => {}
             Err(refusal) => return Err(FilesError::NotConsented(refusal)),
         }
-        let wire = random_id();
-        let id = TransferId::of(&wire);
+        let wire = id.bytes().unwrap_or_else(random_id);
         let transfer = new_transfer(id.clone(), Direction::Out, device, kind, State::Connecting);
         let transfer = Transfer { text, items: shown, ..transfer };
         let inbox = PathBuf::new();
-        let saved = Saved { transfer, wire, paths, stream, accepted: false, inbox, touched: Timestamp::now() };
+        let saved =
+            Saved { transfer, wire, paths, stream, accepted: false, offer: None, inbox, touched: Timestamp::now() };
         let mut live = Live::new(saved);
         live.reader = reader;
         live.running = true;
         self.0.book().insert(id.clone(), live);
         self.0.save(&id).await;
         self.0.tell(&id);
-        tokio::spawn(outgoing::run(self.0.clone(), id.clone()));
-        Ok(id)
+        tokio::spawn(outgoing::run(self.0.clone(), id));
+        Ok(())
     }
 
     /// Every transfer that is remembered, newest first.
@@ -164,20 +178,17 @@ impl Files {
     /// # Errors
     /// [`FilesError`].
     pub async fn cancel(&self, id: &TransferId) -> Result<(), FilesError> {
-        let (running, saved) = {
+        let running = {
             let mut book = self.0.book();
             let live = book.get_mut(id).ok_or_else(|| no_transfer(id))?;
             if live.saved.transfer.state.is_over() {
                 return Err(FilesError::NotNow("over", "cancelled"));
             }
             live.cancel.cancel();
-            (live.running, live.saved.clone())
+            live.running
         };
         if !running {
-            if saved.transfer.direction == Direction::In {
-                remove_partial(saved.inbox, id.clone()).await;
-            }
-            self.0.end(id, State::Cancelled, Some("you cancelled it".to_owned())).await;
+            self.0.give_up(id, State::Cancelled, "you cancelled it").await;
         }
         Ok(())
     }
@@ -254,11 +265,7 @@ impl Files {
             book.remove(id);
             saved
         };
-        book::forget(&self.0.dir, id);
-        if saved.transfer.direction == Direction::In {
-            remove_partial(saved.inbox, id.clone()).await;
-        }
-        let _ = self.0.events.send(FilesEvent::Gone(id.clone()));
+        self.0.forget(saved).await;
         Ok(())
     }
 
@@ -275,30 +282,41 @@ impl Files {
     fn offer(&self, id: &TransferId) -> Result<DeviceId, FilesError> {
         let book = self.0.book();
         let live = book.get(id).ok_or_else(|| no_transfer(id))?;
-        let transfer = &live.saved.transfer;
-        let waits = live.answer.is_some() || (transfer.state == State::Paused && !live.saved.accepted);
-        if transfer.direction == Direction::In && waits {
-            Ok(transfer.device.clone())
+        if live.is_offer() {
+            Ok(live.saved.transfer.device.clone())
         } else {
             Err(FilesError::NotNow("not an offer that waits", "answered"))
         }
     }
 
     fn answer(&self, id: &TransferId, yes: bool) -> Result<(), FilesError> {
-        let mut book = self.0.book();
-        let live = book.get_mut(id).ok_or_else(|| no_transfer(id))?;
-        match live.answer.take() {
-            Some(answer) => {
-                let _ = answer.send(yes);
+        let answer = {
+            let mut book = self.0.book();
+            let live = book.get_mut(id).ok_or_else(|| no_transfer(id))?;
+            if live.answer.is_none() {
+                // The sender is away; it is answered when it comes back.
+                live.saved.accepted = yes;
             }
-            // The sender is away; it is answered when it comes back.
-            None if yes => live.saved.accepted = true,
-            None => {
-                drop(book);
-                let (inner, id) = (self.0.clone(), id.clone());
-                tokio::spawn(async move { inner.end(&id, State::Refused, Some("you refused it".to_owned())).await });
-            }
+            live.answer.take()
+        };
+        if let Some(answer) = answer {
+            let _ = answer.send(yes);
+            return Ok(());
         }
+        if yes {
+            self.0.change(id, |live| {
+                live.saved.transfer.deadline = None;
+                live.saved.transfer.state = State::Paused;
+                live.saved.transfer.message = Some("goes on when the sender is back".to_owned());
+            });
+        }
+        let (inner, id) = (self.0.clone(), id.clone());
+        self.0.runtime.spawn(async move {
+            match yes {
+                true => inner.save(&id).await,
+                false => inner.give_up(&id, State::Refused, "you refused it").await,
+            }
+        });
         Ok(())
     }
 }
@@ -401,7 +419,16 @@ impl Inner {
             transfer.finished = Some(Timestamp::now());
         });
         self.save(id).await;
-        self.limit_history();
+        self.limit_history().await;
+    }
+
+    /// An incoming transfer is over without having come; what came of it goes.
+    pub async fn give_up(&self, id: &TransferId, state: State, why: &str) {
+        self.end(id, state, Some(why.to_owned())).await;
+        let incoming = self.book().get(id).map(|live| live.saved.clone());
+        if let Some(saved) = incoming.filter(|saved| saved.transfer.direction == Direction::In) {
+            remove_partial(saved.inbox, id.clone()).await;
+        }
     }
 
     pub fn tell(&self, id: &TransferId) {
@@ -451,7 +478,7 @@ impl Inner {
         }))
     }
 
-    fn limit_history(&self) {
+    async fn limit_history(&self) {
         let mut gone = Vec::new();
         {
             let mut book = self.book();
@@ -463,13 +490,38 @@ impl Inner {
             over.sort();
             let too_many = over.len().saturating_sub(self.config.history);
             for (_, id) in over.into_iter().take(too_many) {
-                book.remove(&id);
-                gone.push(id);
+                gone.extend(book.remove(&id).map(|live| live.saved));
             }
         }
-        for id in gone {
-            book::forget(&self.dir, &id);
-            let _ = self.events.send(FilesEvent::Gone(id));
+        for saved in gone {
+            self.forget(saved).await;
+        }
+    }
+
+    /// What is left of a transfer that is off the list.
+    async fn forget(&self, saved: Saved) {
+        let id = saved.transfer.id;
+        book::forget(&self.dir, &id);
+        if saved.transfer.direction == Direction::In {
+            remove_partial(saved.inbox, id.clone()).await;
+        }
+        let _ = self.events.send(FilesEvent::Gone(id));
+    }
+
+    /// Removes partial transfers that no sender can go on with any more. Blocking.
+    fn sweep(&self) {
+        let mut inboxes: BTreeSet<PathBuf> = self.book().values().map(|live| live.saved.inbox.clone()).collect();
+        inboxes.insert(self.inbox());
+        for inbox in inboxes {
+            for id in untouched(&inbox, self.config.resume_within) {
+                let open = self
+                    .book()
+                    .values()
+                    .any(|live| live.saved.transfer.id.as_str() == id && !live.saved.transfer.state.is_over());
+                if !open && let Err(error) = discard(&inbox, &id) {
+                    tracing::warn!(%error, "a partial transfer could not be removed");
+                }
+            }
         }
     }
 
@@ -497,7 +549,8 @@ impl Inner {
                     tokio::spawn(outgoing::run(inner, id));
                 }
                 Direction::In => {
-                    self.set(&id, State::Paused, Some("goes on when the sender is back".to_owned()));
+                    let state = if saved.accepted { State::Paused } else { State::Offered };
+                    self.set(&id, state, Some("goes on when the sender is back".to_owned()));
                     tokio::spawn(async move { inner.finish_published(&id, &saved.inbox).await });
                 }
             }
@@ -527,27 +580,30 @@ impl Inner {
     }
 }
 
-/// Now and then: transfers whose other side does not come back are given up.
+/// Now and then: what nobody answered, what does not come back and what is left of it are given up.
 async fn keep_tidy(weak: Weak<Inner>) {
-    let mut tick = tokio::time::interval(Duration::from_secs(600));
+    let mut tick = tokio::time::interval(TIDY);
     loop {
         tick.tick().await;
         let Some(inner) = weak.upgrade() else { return };
-        let limit = inner.config.resume_within;
-        let stale: Vec<Saved> = inner
-            .book()
-            .values()
-            .filter(|live| {
-                let saved = &live.saved;
-                let age = Duration::try_from(Timestamp::now().duration_since(saved.touched)).unwrap_or_default();
-                saved.transfer.direction == Direction::In && saved.transfer.state == State::Paused && age > limit
-            })
-            .map(|live| live.saved.clone())
-            .collect();
-        for saved in stale {
-            let id = saved.transfer.id.clone();
-            remove_partial(saved.inbox, id.clone()).await;
-            inner.end(&id, State::Failed, Some("the sender did not come back".to_owned())).await;
+        let mut over = Vec::new();
+        for (id, live) in inner.book().iter() {
+            let Saved { transfer, touched, .. } = &live.saved;
+            let waits = transfer.direction == Direction::In && !live.running;
+            let unanswered = transfer.deadline.is_some_and(|deadline| deadline < Timestamp::now());
+            if waits && live.is_offer() && unanswered {
+                over.push((id.clone(), State::Refused, "not answered in time"));
+            } else if waits && transfer.state == State::Paused && age(*touched) > inner.config.resume_within {
+                over.push((id.clone(), State::Failed, "the sender did not come back"));
+            }
         }
+        for (id, state, why) in over {
+            inner.give_up(&id, state, why).await;
+        }
+        let _ = tokio::task::spawn_blocking(move || inner.sweep()).await;
     }
+}
+
+fn age(then: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(then)).unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Direction, Item, Kind, MAX_TEXT, State, TransferId};
 use crate::block::Pool;
 use crate::book::{Live, Saved};
+use crate::engine::bounds::Bounds;
 use crate::engine::receive::{self, Intake, ReceiveEnd};
 use crate::engine::store::Store;
 use crate::engine::unpack::{Received, Unpacker, check_space};
@@ -104,7 +105,11 @@ impl Incoming {
             Known::Done(received) => return self.done_before(intake, &received).await,
             Known::Accepted => true,
             Known::New => match self.enter(&id, &cancel, &session) {
-                Ok(()) => false,
+                Ok(None) => false,
+                Ok(Some(given_up)) => {
+                    self.inner.give_up(&given_up, State::Refused, "its sender went away").await;
+                    false
+                }
                 Err(reason) => return self.no(intake, reason).await,
             },
         };
@@ -122,9 +127,7 @@ impl Incoming {
                     _ if cancel.is_cancelled() => (State::Cancelled, "you cancelled it"),
                     _ => (State::Refused, "you refused it"),
                 };
-                self.inner.end(&id, state, Some(why.to_owned())).await;
-                let inbox = self.inner.book().get(&id).map(|live| live.saved.inbox.clone());
-                remove_partial(inbox.unwrap_or_else(|| self.inner.inbox()), id).await;
+                self.inner.give_up(&id, state, why).await;
                 self.no(intake, reason).await;
             }
         }
@@ -160,28 +163,32 @@ impl Incoming {
             }),
             State::Refused if transfer.message.as_deref() == Some("you refused it") => Known::Refused,
             State::Cancelled => Known::Cancelled,
-            _ if live.saved.accepted => Known::Accepted,
+            _ if live.saved.accepted && self.is_agreed(&live.saved) => Known::Accepted,
             _ => Known::New,
         }
     }
 
-    /// Puts the offer on the list.
+    /// Whether this is still what the owner said yes to.
+    fn is_agreed(&self, saved: &Saved) -> bool {
+        saved.offer.as_ref().is_some_and(|agreed| Bounds::of(agreed).cover(&self.offer))
+    }
+
+    /// Puts the offer on the list. `Some`: the device's oldest offer gives its place up, as its sender is away.
     fn enter(
         &self,
         id: &TransferId,
         cancel: &CancellationToken,
         session: &CancellationToken,
-    ) -> Result<(), RefusedReason> {
+    ) -> Result<Option<TransferId>, RefusedReason> {
         let mut book = self.inner.book();
-        let waits = |live: &&Live| {
-            live.saved.transfer.direction == Direction::In
-                && !live.saved.accepted
-                && !live.saved.transfer.state.is_over()
-        };
-        let others: Vec<_> = book.values().filter(waits).filter(|live| live.saved.transfer.id != *id).collect();
-        let of_device = others.iter().filter(|live| live.saved.transfer.device == self.from).count();
-        if others.len() >= OFFERS || of_device >= self.inner.config.offers_per_device {
-            return Err(RefusedReason::Busy);
+        let waits = |live: &&Live| live.is_offer() && live.saved.transfer.id != *id;
+        let others: Vec<_> = book.values().filter(waits).map(|live| (&live.saved.transfer, live.running)).collect();
+        let of_device: Vec<_> = others.iter().filter(|(transfer, _)| transfer.device == self.from).collect();
+        let mut given_up = None;
+        if others.len() >= OFFERS || of_device.len() >= self.inner.config.offers_per_device {
+            let away = of_device.iter().filter(|(_, running)| !running).map(|(transfer, _)| transfer);
+            let oldest = away.min_by_key(|transfer| transfer.created).ok_or(RefusedReason::Busy)?;
+            given_up = Some(oldest.id.clone());
         }
         let mut transfer = new_transfer(id.clone(), Direction::In, self.from.clone(), self.offer.kind, State::Offered);
         transfer.items = self
@@ -199,6 +206,7 @@ impl Incoming {
             paths: Vec::new(),
             stream: None,
             accepted: false,
+            offer: Some(self.offer.clone()),
             inbox: self.inner.inbox(),
             touched: Timestamp::now(),
         };
@@ -210,7 +218,7 @@ impl Incoming {
         live.cancel = cancel.clone();
         live.session = session.clone();
         book.insert(id.clone(), live);
-        Ok(())
+        Ok(given_up)
     }
 
     /// Opens the way back, if the owner agreed to answer this device.
@@ -275,15 +283,17 @@ impl Incoming {
                     Ok(false) => return Some(Err(RefusedReason::Owner)),
                     Err(_) => return None,
                 },
-                end = intake.until_gone() => {
-                    match end {
-                        ReceiveEnd::Stopped(StopReason::Cancelled) => {
-                            self.inner.end(id, State::Cancelled, Some("the sender cancelled it".to_owned())).await;
-                        }
-                        end => self.away(id, &in_words(&end)).await,
+                totals = intake.totals() => match totals {
+                    Ok((files, bytes)) => self.counted(id, files, bytes),
+                    Err(ReceiveEnd::Stopped(StopReason::Cancelled)) => {
+                        self.inner.give_up(id, State::Cancelled, "the sender cancelled it").await;
+                        return None;
                     }
-                    return None;
-                }
+                    Err(end) => {
+                        self.away(id, &in_words(&end)).await;
+                        return None;
+                    }
+                },
                 () = tokio::time::sleep_until(deadline) => return Some(Err(RefusedReason::NoAnswer)),
                 () = self.way.allowed(), if !open => {}
                 _ = tick.tick() => {
@@ -298,13 +308,26 @@ impl Incoming {
         }
     }
 
-    /// The sender is away; it may come back.
+    /// The sender has counted everything meanwhile; the owner is shown that instead. An exact offer stays as it is.
+    fn counted(&mut self, id: &TransferId, files: u64, bytes: u64) {
+        if self.offer.exact {
+            return;
+        }
+        (self.offer.files, self.offer.bytes, self.offer.exact) = (files, bytes, true);
+        self.inner.change(id, |live| {
+            live.progress.total(files, bytes, true);
+            if !live.saved.accepted {
+                live.saved.offer = Some(self.offer.clone());
+            }
+        });
+    }
+
+    /// The sender is away; it may come back. An offer goes on waiting for the owner until its deadline.
     async fn away(&self, id: &TransferId, why: &str) {
         self.inner.change(id, |live| {
             live.running = false;
             live.answer = None;
-            live.saved.transfer.state = State::Paused;
-            live.saved.transfer.deadline = None;
+            live.saved.transfer.state = if live.saved.accepted { State::Paused } else { State::Offered };
             live.saved.transfer.message = Some(format!("{why}; goes on when the sender is back"));
         });
         self.inner.save(id).await;
@@ -348,7 +371,7 @@ impl Incoming {
                         progress.clear_skipped();
                         self.inner.set(id, State::Running, None);
                         let _telling = self.inner.tell_progress(id);
-                        let unpacker = Unpacker::new(store, intake.decoder(), &self.offer, progress);
+                        let unpacker = Unpacker::new(store, intake.decoder(), self.bounds(id), progress);
                         // Not a cancel: to the sender a session that ends is a broken link, after which it goes on.
                         let ended = tokio::select! {
                             biased;
@@ -369,6 +392,15 @@ impl Incoming {
             return;
         }
         self.over(id, end, sink, intake_or_reader, &inbox).await;
+    }
+
+    /// What the owner said yes to, now or before the link broke.
+    fn bounds(&self, id: &TransferId) -> Bounds {
+        if self.inner.config.policy.accepts(&self.from) {
+            return Bounds::unasked(&self.offer);
+        }
+        let agreed = self.inner.book().get(id).and_then(|live| live.saved.offer.clone());
+        Bounds::of(agreed.as_ref().unwrap_or(&self.offer))
     }
 
     async fn turn(
@@ -410,7 +442,7 @@ impl Incoming {
         let goes_on = match &end {
             ReceiveEnd::Failed(reason, _) => matches!(reason, FailReason::NoSpace { .. } | FailReason::Disk),
             ReceiveEnd::Stopped(reason) => *reason == StopReason::Withdrawn,
-            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) | ReceiveEnd::Broken(_) => true,
+            ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) | ReceiveEnd::Broken(_) | ReceiveEnd::More => true,
             ReceiveEnd::Received(_) | ReceiveEnd::Cancelled => false,
         };
         if let ReceiveEnd::Received(received) = &end {
@@ -438,7 +470,10 @@ impl Incoming {
             ReceiveEnd::Stopped(StopReason::Cancelled) | ReceiveEnd::Cancelled => (Some(State::Cancelled), Ok(())),
             ReceiveEnd::Stopped(_) => (Some(State::Failed), Ok(())),
             ReceiveEnd::Withdrawn(_) | ReceiveEnd::Denied(_) => (Some(State::Failed), Err(message.clone())),
-            ReceiveEnd::Broken(_) => {
+            ReceiveEnd::Broken(_) | ReceiveEnd::More => {
+                if matches!(end, ReceiveEnd::More) {
+                    self.ask_again(id);
+                }
                 self.away(id, &message).await;
                 (None, Err(message.clone()))
             }
@@ -449,6 +484,14 @@ impl Incoming {
         if let Err(error) = sink.record_end(record).await {
             tracing::warn!(%error, "the end of a transfer could not be recorded");
         }
+    }
+
+    /// The owner's yes does not cover what comes: the sender's next offer is shown anew.
+    fn ask_again(&self, id: &TransferId) {
+        self.inner.change(id, |live| {
+            live.saved.accepted = false;
+            live.saved.transfer.deadline = Some(Timestamp::now() + self.inner.config.answer_within);
+        });
     }
 
     /// What came in, for the ledger.
@@ -505,6 +548,7 @@ fn in_words(end: &ReceiveEnd) -> String {
         ReceiveEnd::Withdrawn(_) => "consent withdrawn".to_owned(),
         ReceiveEnd::Denied(why) => why.clone(),
         ReceiveEnd::Cancelled => "you cancelled it".to_owned(),
+        ReceiveEnd::More => "it is more than you agreed to".to_owned(),
         ReceiveEnd::Broken(why) => format!("the sender stopped or the link broke ({why})"),
     }
 }

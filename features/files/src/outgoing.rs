@@ -21,7 +21,7 @@ use crate::engine::unpack::{item_reason, size};
 use crate::files::{Inner, SERVICE};
 use crate::outlet::{OpenError, Way};
 use crate::scan::{self, Root, count};
-use crate::wire::{FailReason, Offer, RefusedReason, VERSION};
+use crate::wire::{FailReason, ItemReason, Offer, RefusedReason, VERSION};
 
 /// Longest count before the offer.
 const COUNT: Duration = Duration::from_millis(300);
@@ -252,15 +252,19 @@ async fn attempt(inner: &Arc<Inner>, id: &TransferId, way: &Way, cancel: &Cancel
 fn outcome(inner: &Arc<Inner>, id: &TransferId, end: SendEnd) -> Tried {
     match end {
         SendEnd::Done { files, bytes, failed, failed_count } => {
+            let mut left_out = 0;
             inner.change(id, |live| {
-                for reason in failed.iter().take(20) {
+                // What this side gave up is named already.
+                for reason in failed.iter().filter(|reason| **reason != ItemReason::Abandoned) {
                     live.progress.skip(format!("not taken by the other device: {}", item_reason(*reason)));
                 }
+                live.progress.skipped_at_least(failed_count);
                 live.progress.at(files, bytes);
                 live.progress.total(files, bytes, true);
+                left_out = live.progress.skipped().count;
             });
-            let left_out = failed_count.max(inner.book().get(id).map_or(0, |live| live.progress.skipped().count));
-            Tried::Over(State::Done, (left_out > 0).then(|| format!("done, but {left_out} items were left out")))
+            let items = if left_out == 1 { "1 item was" } else { &format!("{left_out} items were") };
+            Tried::Over(State::Done, (left_out > 0).then(|| format!("done, but {items} left out")))
         }
         SendEnd::Broken(why) => Tried::Broken(why),
         SendEnd::Refused(_) => Tried::Over(State::Refused, Some(in_words(&end))),

@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use accord_consent::{Choice, Query, RecipientId, RecordKind, To};
+use accord_files::wire::{Back, FailReason, Forward};
 use accord_files::{Items, SendRequest, State, TransferId};
 use accord_model::{EntryKey, FieldCode, FieldSet};
-use hubs::{Home, Hub, id};
+use hubs::{Home, Hub, Peer, id, offer};
 
 fn send(hub: &Hub, items: Items) -> TransferId {
     hub.run(hub.files.send(SendRequest { device: id("b"), items })).unwrap()
@@ -246,6 +247,143 @@ fn a_device_cannot_flood_the_owner_with_offers() {
 }
 
 #[test]
+fn a_yes_covers_what_was_offered_and_not_what_comes_under_its_name_later() {
+    let home = Home::new();
+    let (_, b) = home.agreed();
+    let cat = offer(7, "cat.jpg", 10_000, true);
+    let mut peer = b.run(Peer::offers(&home.link, cat.clone()));
+    let incoming = b.until(&b.first(), State::Offered);
+    b.files.accept(&incoming.id, false).unwrap();
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    drop(peer);
+    b.until(&incoming.id, State::Paused);
+    // The same again needs no second yes; another name or much more does.
+    let mut peer = b.run(Peer::offers(&home.link, cat));
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    drop(peer);
+    b.until(&incoming.id, State::Paused);
+    for other in [offer(7, "virus.exe", 10_000, true), offer(7, "cat.jpg", 5 << 30, true)] {
+        let peer = b.run(Peer::offers(&home.link, other.clone()));
+        let asked = b.until_that(&incoming.id, |transfer| {
+            transfer.state == State::Offered
+                && transfer.items[0].name == other.preview[0].name
+                && transfer.bytes_total == other.bytes
+        });
+        assert_eq!(asked.bytes_done, 0);
+        drop(peer);
+    }
+    assert_eq!(b.files.list().len(), 1);
+}
+
+#[test]
+fn what_was_not_offered_is_not_taken() {
+    let home = Home::new();
+    let (_, b) = home.agreed();
+    let mut peer = b.run(Peer::offers(&home.link, offer(7, "cat.jpg", 10_000, true)));
+    let incoming = b.until(&b.first(), State::Offered);
+    b.files.accept(&incoming.id, false).unwrap();
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    let folder = accord_files::wire::What::Folder { modified: Default::default() };
+    let entry = accord_files::wire::Entry { key: [1; 16], path: "virus".into(), what: folder };
+    b.run(peer.say(&Forward::Entry(entry)));
+    assert_eq!(b.run(peer.hear()), Some(Back::Failed(FailReason::TooMuch)));
+    assert!(b.until(&incoming.id, State::Failed).message.unwrap().contains("`virus`"));
+}
+
+#[test]
+fn a_count_that_ends_while_the_owner_is_asked_is_what_the_owner_agrees_to() {
+    let home = Home::new();
+    let (_, b) = home.agreed();
+    let mut peer = b.run(Peer::offers(&home.link, offer(7, "trip", 10_000, false)));
+    let incoming = b.until(&b.first(), State::Offered);
+    assert!(!incoming.exact);
+    b.run(peer.say(&Forward::Totals { files: 1, bytes: 3 << 30 }));
+    let counted = b.until_that(&incoming.id, |transfer| transfer.exact);
+    assert_eq!((counted.state, counted.bytes_total), (State::Offered, 3 << 30));
+}
+
+#[test]
+fn a_count_far_beyond_what_was_shown_asks_the_owner_again() {
+    let home = Home::new();
+    let (_, b) = home.agreed();
+    let mut peer = b.run(Peer::offers(&home.link, offer(7, "trip", 10_000, false)));
+    let incoming = b.until(&b.first(), State::Offered);
+    b.files.accept(&incoming.id, false).unwrap();
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    b.run(peer.say(&Forward::Totals { files: 1, bytes: 3 << 30 }));
+    while b.run(peer.hear()).is_some() {}
+    let again = b.until(&incoming.id, State::Offered);
+    assert!(again.message.unwrap().contains("more than you agreed to"));
+    let mut peer = b.run(Peer::offers(&home.link, offer(7, "trip", 3 << 30, true)));
+    let shown = b.until_that(&incoming.id, |transfer| transfer.message.is_none());
+    assert_eq!((shown.state, shown.bytes_total), (State::Offered, 3 << 30));
+    b.files.refuse(&incoming.id).unwrap();
+    assert!(matches!(b.run(peer.hear()), Some(Back::Refused(_))));
+}
+
+#[test]
+fn an_offer_whose_sender_is_away_can_be_answered_and_keeps_no_other_out() {
+    let home = Home::new();
+    let (_, mut b) = home.agreed();
+    for transfer in 1..=6 {
+        drop(b.run(Peer::offers(&home.link, offer(transfer, "f", 10, true))));
+        let alone = |hub: &Hub| hub.files.list().first().is_some_and(|transfer| transfer.message.is_some());
+        let begun = std::time::Instant::now();
+        while b.files.list().len() < usize::from(transfer) || !alone(&b) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{:#?}", b.files.list());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let waiting: Vec<_> = b.files.list().into_iter().filter(|transfer| transfer.state == State::Offered).collect();
+    assert_eq!(waiting.len(), 4, "the oldest gave their places up: {waiting:#?}");
+    assert!(waiting.iter().all(|offer| offer.deadline.is_some()));
+    b.files.accept(&waiting[0].id, false).unwrap();
+    b.until(&waiting[0].id, State::Paused);
+    let mut peer = b.run(Peer::offers(&home.link, offer(6, "f", 10, true)));
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    // Nobody answers the last one in time.
+    let late = waiting[1].id.clone();
+    let again = b.kill();
+    let path = home.dir.path().join(format!("b/state/transfers/{late}.json"));
+    let mut saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    saved["transfer"]["deadline"] = "2020-01-01T00:00:00Z".into();
+    std::fs::write(&path, saved.to_string()).unwrap();
+    b = again();
+    b.until(&late, State::Refused);
+    b.until(&waiting[2].id, State::Offered);
+}
+
+#[test]
+fn what_is_left_of_transfers_that_cannot_go_on_is_removed_in_time() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    b.policy.0.store(true, SeqCst);
+    home.link.break_after(3_000_000);
+    let out = send(&a, Items::Paths(vec![home.file("big", 8_000_000)]));
+    a.until(&out, State::Paused);
+    let incoming = b.until(&b.first(), State::Paused);
+    let again = b.kill();
+    let partial = home.dir.path().join("b/inbox/.accord-partial");
+    let old = std::time::SystemTime::now() - Duration::from_secs(48 * 3600);
+    for (name, time) in
+        [("forgotten", old), ("another-hubs", std::time::SystemTime::now()), (incoming.id.as_str(), old)]
+    {
+        std::fs::create_dir_all(partial.join(name)).unwrap();
+        let journal = std::fs::OpenOptions::new().append(true).create(true).open(partial.join(name).join("journal"));
+        journal.unwrap().set_modified(time).unwrap();
+    }
+    let _b = again();
+    let begun = std::time::Instant::now();
+    while partial.join("forgotten").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "left for ever");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(partial.join("another-hubs").exists() && partial.join(incoming.id.as_str()).exists());
+    home.link.mend();
+    a.until(&out, State::Done);
+}
+
+#[test]
 fn a_receiver_without_room_says_how_much_is_needed_and_goes_on_once_there_is() {
     let home = Home::new();
     let small = home.dir.path().join("b/inbox");
@@ -272,6 +410,8 @@ fn a_receiver_without_room_says_how_much_is_needed_and_goes_on_once_there_is() {
     let out = send(&a, endless);
     let failed = a.until(&out, State::Failed);
     assert!(failed.message.unwrap().contains("disk is full"));
+    let endless = small.join(".accord-partial").join(b.first().as_str()).join("tree/endless");
+    assert_eq!(std::fs::metadata(endless).map_or(0, |file| file.len()), 0, "the last 16 MiB stay free");
     drop((a, b));
     assert!(umount(&small));
 }

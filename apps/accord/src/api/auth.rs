@@ -111,15 +111,14 @@ impl Auth {
         Ok(token)
     }
 
-    /// Trades a setup token for the value of a session cookie.
+    /// Trades a setup token for the value of a session cookie. However often others guess, a valid one is taken.
     pub fn sign_in(&self, token: &str, from: IpAddr, agent: &str) -> Result<String, SignInError> {
         let now = Instant::now();
         let mut inner = self.lock();
-        inner.tries.check(from, now)?;
         let live = inner.setup.remove(&hash(token)).is_some_and(|until| until > now);
         let secret = random::<32>().ok().filter(|_| live);
         let Some(secret) = secret else {
-            inner.tries.failed(from, now);
+            inner.tries.failed(from, now)?;
             return Err(SignInError::NotValid);
         };
         let secret = BASE64URL_NOPAD.encode(&secret);
@@ -213,25 +212,20 @@ struct Tries {
 }
 
 impl Tries {
-    fn check(&mut self, from: IpAddr, now: Instant) -> Result<(), SignInError> {
-        let started = *self.started.get_or_insert(now);
-        let passed = now.duration_since(started);
+    /// Counts one. Bounded: no more than TRIES_TOGETHER addresses are counted in a window.
+    fn failed(&mut self, from: IpAddr, now: Instant) -> Result<(), SignInError> {
+        let mut passed = now.duration_since(*self.started.get_or_insert(now));
         if passed >= WINDOW {
             *self = Self { started: Some(now), ..Self::default() };
-            return Ok(());
+            passed = Duration::ZERO;
         }
         let here = self.by_address.get(&from).copied().unwrap_or(0);
         if here >= TRIES_PER_ADDRESS || self.together >= TRIES_TOGETHER {
             return Err(SignInError::TooMany((WINDOW - passed).as_secs() + 1));
         }
-        Ok(())
-    }
-
-    // Bounded: no more than TRIES_TOGETHER addresses get in before `check` refuses all.
-    fn failed(&mut self, from: IpAddr, now: Instant) {
-        self.started.get_or_insert(now);
-        *self.by_address.entry(from).or_default() += 1;
+        self.by_address.insert(from, here + 1);
         self.together += 1;
+        Ok(())
     }
 }
 
@@ -277,9 +271,19 @@ mod tests {
             assert_eq!(auth.sign_in("wrong", HERE, ""), Err(SignInError::NotValid));
         }
         assert!(matches!(auth.sign_in("wrong", HERE, ""), Err(SignInError::TooMany(_))));
+    }
+
+    #[test]
+    fn strangers_that_guess_do_not_lock_the_owner_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let auth = Auth::open(dir.path()).unwrap();
+        for host in 0..=TRIES_TOGETHER {
+            let stranger = IpAddr::V4(Ipv4Addr::new(10, 0, 0, u8::try_from(host).unwrap()));
+            let _ = auth.sign_in("wrong", stranger, "");
+        }
+        assert!(matches!(auth.sign_in("wrong", HERE, ""), Err(SignInError::TooMany(_))));
         let token = auth.setup_token().unwrap();
-        let elsewhere = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
-        auth.sign_in(&token, elsewhere, "").unwrap();
+        auth.sign_in(&token, HERE, "").unwrap();
     }
 
     #[test]

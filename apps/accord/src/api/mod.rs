@@ -7,6 +7,7 @@ pub mod events;
 mod extract;
 pub mod guard;
 mod install;
+mod neighbours;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(status::settings, status::change_settings))
+        .routes(routes!(status::reset_id))
         .routes(routes!(status::events))
         .routes(routes!(session::sign_in, session::sign_out))
         .routes(routes!(session::setup_link))
@@ -62,6 +64,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(devices::unpair))
         .routes(routes!(transfers::list, transfers::start))
         .routes(routes!(transfers::get, transfers::remove))
+        .routes(routes!(transfers::content))
         .routes(routes!(transfers::cancel))
         .routes(routes!(transfers::retry))
         .routes(routes!(transfers::inbox))

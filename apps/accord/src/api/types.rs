@@ -344,6 +344,8 @@ pub struct Transfer {
     pub files_done: u64,
     pub bytes_total: u64,
     pub bytes_done: u64,
+    /// Whether the totals are final; otherwise there is at least that much.
+    pub exact: bool,
     /// Bytes per second now.
     pub rate: Option<u64>,
     pub remaining_s: Option<u64>,
@@ -359,8 +361,10 @@ pub struct Transfer {
     pub saved_to: Option<String>,
     /// What went wrong and what to do; also what was skipped.
     pub message: Option<String>,
-    /// Items that were not transferred, each with its reason.
+    /// Items that were not transferred, each with its reason; the first ones.
     pub skipped: Vec<String>,
+    /// How many were not transferred altogether.
+    pub skipped_count: u64,
     /// An incoming offer that waits for the owner is refused by itself at this time.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deadline: Option<Timestamp>,
@@ -404,12 +408,14 @@ pub enum TransferState {
 #[serde(deny_unknown_fields)]
 pub struct StartTransfer {
     pub device: String,
-    /// Absolute paths on this machine (command line).
+    /// Absolute paths on this machine (command line); those that are not UTF-8 as `file:///…%FF` (RFC 8089).
     pub paths: Option<Vec<String>>,
     pub text: Option<String>,
     pub url: Option<String>,
     /// Files that were uploaded from the browser: the id that `POST /uploads` gave.
     pub upload: Option<String>,
+    /// One file of this name, whose content `PUT /transfers/{id}/content` streams (command line).
+    pub stream: Option<String>,
 }
 
 /// `POST /uploads` (empty) makes one; `PUT /uploads/{id}/files?path=a/b.txt&mtime=…` streams one file's bytes into it.
@@ -646,6 +652,15 @@ pub struct Settings {
     pub relay: Option<String>,
 }
 
+/// `POST /settings/reset-id`: this device has new ids and a new link key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct IdReset {
+    /// Paired devices that were connected: they know the new key and come back by themselves.
+    pub told: Vec<String>,
+    /// Paired devices that were away: pair with them again.
+    pub pair_again: Vec<String>,
+}
+
 /// `POST /session`: the one-time setup token from the terminal; sets the session cookie.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -713,7 +728,18 @@ pub struct Uploaded {
 pub struct SetupLink {
     /// The web UI's address with the token behind `#setup=`, which browsers send to nobody.
     pub url: String,
+    /// The same for other devices, when the hub is open to them: one per address, over TLS.
+    pub others: Vec<String>,
+    /// Where they install the hub's own certificate authority first.
+    pub install: Option<InstallPage>,
     pub expires: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct InstallPage {
+    pub url: String,
+    /// SHA-256 of the certificate, to compare by eye.
+    pub fingerprint: String,
 }
 
 /// `GET /sessions` → `{ "sessions": [Session] }`; `DELETE /sessions/{id}` ends one.

@@ -260,12 +260,21 @@ fn parse_event(block: &[u8]) -> Option<Event> {
     serde_json::from_value(serde_json::json!({ "event": tag, "data": data })).ok()
 }
 
+/// A path as part of a `file:` URL (RFC 8089), whatever its bytes.
+pub fn escape_path(path: &[u8]) -> String {
+    path.split(|byte| *byte == b'/').map(escape_bytes).collect::<Vec<_>>().join("/")
+}
+
 /// Text as one segment or value of a URL (RFC 3986, section 2.3).
 pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    escape_bytes(text.as_bytes())
+}
+
+fn escape_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(*byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -288,5 +297,6 @@ mod tests {
     #[test]
     fn names_cannot_leave_their_place_in_a_url() {
         assert_eq!(escape("a/b?c=d e\u{e9}"), "a%2Fb%3Fc%3Dd%20e%C3%A9");
+        assert_eq!(escape_path(b"/a b/\xff.txt"), "/a%20b/%FF.txt");
     }
 }

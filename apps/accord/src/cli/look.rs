@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::screen::{Style, ago, count, name, span};
+use super::screen::{Style, ago, can_ask, count, name, span, yes as agrees};
 use super::{Context, Usage};
-use crate::api::types::{Settings as Values, Status, Switch};
+use crate::api::types::{Devices, IdReset, Settings as Values, SetupLink, Status, Switch};
 
 pub async fn status(context: &Context) -> Result<()> {
     let status: Status = context.hub.get("/status").await?;
@@ -77,6 +77,14 @@ enum SettingsAction {
         /// Empty to clear it, where it can be empty.
         value: String,
     },
+    /// Give this device new ids and a new link key, so that nobody can tell that it is the same as before.
+    ///
+    /// Paired devices that are connected now are told and come back by themselves; the others must be paired again.
+    ResetId {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -89,6 +97,9 @@ enum Key {
 }
 
 pub async fn settings(args: Settings, context: &Context) -> Result<()> {
+    if let Some(SettingsAction::ResetId { yes }) = args.action {
+        return reset_id(yes, context).await;
+    }
     let mut values: Values = context.hub.get("/settings").await?;
     match args.action.unwrap_or(SettingsAction::Get { key: None }) {
         SettingsAction::Get { key: None } if context.screen.json => return context.screen.document(&values),
@@ -104,6 +115,7 @@ pub async fn settings(args: Settings, context: &Context) -> Result<()> {
             return context.screen.document(&serde_json::json!({ label: value }));
         }
         SettingsAction::Get { key: Some(key) } => context.screen.say(get(&values, key)),
+        SettingsAction::ResetId { .. } => {}
         SettingsAction::Set { key, value } => {
             set(&mut values, key, value)?;
             let values: Values = context.hub.put("/settings", &values).await?;
@@ -111,6 +123,34 @@ pub async fn settings(args: Settings, context: &Context) -> Result<()> {
                 return context.screen.document(&values);
             }
         }
+    }
+    Ok(())
+}
+
+async fn reset_id(yes: bool, context: &Context) -> Result<()> {
+    if !yes {
+        if !can_ask() {
+            return Err(Usage("paired devices that are away must be paired again; agree with --yes".into()).into());
+        }
+        if !agrees("New ids for this device? Paired devices that are away must be paired again. [y/N]").await? {
+            return Ok(());
+        }
+    }
+    let done: IdReset = context.hub.post("/settings/reset-id", &serde_json::json!({})).await?;
+    if context.screen.json {
+        return context.screen.document(&done);
+    }
+    let known: Devices = context.hub.get("/devices").await?;
+    let named = |id: &String| {
+        let found = known.devices.iter().find(|device| device.id == *id);
+        name(found.map_or(id.as_str(), |device| device.name.as_str()))
+    };
+    context.screen.say("This device has new ids.");
+    for id in &done.told {
+        context.screen.say(format!("{} was told and comes back by itself.", named(id)));
+    }
+    for id in &done.pair_again {
+        context.screen.say(format!("{} was away: pair with it again.", named(id)));
     }
     Ok(())
 }
@@ -151,13 +191,20 @@ pub struct Open {
     /// Only print the link.
     #[arg(long)]
     print: bool,
+    /// For another device, such as a phone: its link, as text and as a QR code.
+    #[arg(long)]
+    for_other: bool,
 }
 
 pub async fn open(args: Open, context: &Context) -> Result<()> {
-    let link = setup_link(&context.hub).await?;
+    let setup = new_link(&context.hub).await?;
     if context.screen.json {
-        return context.screen.document(&serde_json::json!({ "url": link }));
+        return context.screen.document(&setup);
     }
+    if args.for_other {
+        return for_other(context, &setup);
+    }
+    let link = setup.url;
     context.screen.say(&link);
     if !args.print && !crate::demo::browse(&link).await {
         context
@@ -167,10 +214,31 @@ pub async fn open(args: Open, context: &Context) -> Result<()> {
     Ok(())
 }
 
+fn for_other(context: &Context, setup: &SetupLink) -> Result<()> {
+    let Some(first) = setup.others.first() else {
+        bail!(
+            "The hub is open on this computer only; start it with `accord up --http 0.0.0.0:8443` to open it to others"
+        );
+    };
+    if let Some(install) = &setup.install {
+        context.screen.note(format!("First install its certificate there, from {}, and compare:", install.url));
+        context.screen.note(format!("  {}", install.fingerprint));
+    }
+    context.screen.note("Then open this there; it works once, for ten minutes:");
+    for link in &setup.others {
+        context.screen.say(link);
+    }
+    context.screen.note(super::pair::qr(first)?);
+    Ok(())
+}
+
+async fn new_link(hub: &super::hub::Hub) -> Result<SetupLink> {
+    Ok(hub.post("/session/token", &serde_json::json!({})).await?)
+}
+
 /// A link to the web UI that signs in once.
 pub async fn setup_link(hub: &super::hub::Hub) -> Result<String> {
-    let link: crate::api::types::SetupLink = hub.post("/session/token", &serde_json::json!({})).await?;
-    Ok(link.url)
+    Ok(new_link(hub).await?.url)
 }
 
 pub fn openapi(context: &Context) -> Result<()> {

@@ -95,7 +95,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Up {
-    /// Where the web UI listens.
+    /// Where the web UI listens. Beyond this machine (`0.0.0.0:8443`) over TLS; see `accord open --for-other`.
     #[arg(long, value_name = "ADDR:PORT")]
     http: Option<SocketAddr>,
     /// This device's name; the host name without it.

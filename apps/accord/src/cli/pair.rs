@@ -255,7 +255,7 @@ fn show_ticket(context: &Context, ticket: &Ticket) -> Result<()> {
 }
 
 /// A QR code in half blocks, light on dark as terminals are, with the quiet zone it needs.
-fn qr(text: &str) -> Result<String> {
+pub(super) fn qr(text: &str) -> Result<String> {
     let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::L)?;
     let width = code.width() as isize;
     let colors = code.to_colors();

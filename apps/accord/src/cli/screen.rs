@@ -1,7 +1,7 @@
 //! What a person sees in a terminal: aligned tables, sizes, ages, questions; and one JSON document
 //! when a script asks. Text from outside is escaped here, at the last step.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use accord_model::Timestamp;
@@ -173,7 +173,12 @@ fn print(text: &str, line: bool) {
 
 /// Whether a person can answer questions here.
 pub fn can_ask() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    std::io::stderr().is_terminal() && (std::io::stdin().is_terminal() || terminal().is_some())
+}
+
+/// The person's terminal, where standard input is something else.
+fn terminal() -> Option<std::fs::File> {
+    if std::io::stdin().is_terminal() { None } else { std::fs::File::open("/dev/tty").ok() }
 }
 
 /// Asks on standard error and reads one line; `None` at the end of input.
@@ -184,7 +189,10 @@ pub async fn ask(question: &str) -> Result<Option<String>> {
         write!(err, "{question} ")?;
         err.flush()?;
         let mut line = String::new();
-        let read = std::io::Read::take(std::io::stdin().lock(), 4096).read_line(&mut line)?;
+        let read = match terminal() {
+            Some(terminal) => std::io::BufReader::new(terminal.take(4096)).read_line(&mut line)?,
+            None => std::io::stdin().lock().take(4096).read_line(&mut line)?,
+        };
         Ok((read > 0).then(|| line.trim().to_owned()))
     });
     Ok(answer.await??)

@@ -1,7 +1,9 @@
 //! `accord send`: files, folders, standard input, text or a link to a device; with progress, and with
 //! the owner's decision asked in context.
 
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,14 +13,12 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::sleep;
 
-use super::agree::{Owner, grant_command, quote, with_consent};
+use super::agree::{Owner, quote, with_consent};
 use super::devices::find;
-use super::hub::escape;
+use super::hub::{escape, escape_path};
 use super::screen::{count, name, size};
 use super::{Context, Usage};
-use crate::api::types::{
-    ConsentState, Consents, Device, StartTransfer, Transfer, TransferKind, TransferState, Trust, Upload,
-};
+use crate::api::types::{StartTransfer, Transfer, TransferKind, TransferState, Trust};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false).args(["paths", "text", "url"]))]
@@ -26,7 +26,7 @@ pub struct Send {
     /// To whom: a device's name or id.
     device: String,
     /// Files and folders; `-` for standard input; or one http(s) address.
-    paths: Vec<String>,
+    paths: Vec<OsString>,
     /// Send this text.
     #[arg(long)]
     text: Option<String>,
@@ -44,7 +44,6 @@ pub struct Send {
     quiet: bool,
 }
 
-const ENTRY: &str = "files/send";
 const LOOK: Duration = Duration::from_millis(150);
 /// Longer texts are files.
 const MAX_TEXT: usize = 1 << 20;
@@ -57,9 +56,12 @@ pub async fn run(args: Send, context: &Context) -> Result<()> {
         bail!("{shown} is not paired with this machine; run `accord pair {}` first", quote(&device.name));
     }
     let mut start = StartTransfer { device: device.id.clone(), ..start };
-    if args.paths == ["-"] {
-        need_consent(context, &device).await?;
-        start.upload = Some(upload_stdin(context, args.name.as_deref()).await?);
+    let from_stdin = args.paths == ["-"];
+    if from_stdin {
+        if args.detach {
+            return Err(Usage("standard input (`-`) is read here; it does not go with --detach".into()).into());
+        }
+        start.stream = Some(stdin_name(args.name.as_deref()));
     }
     let transfer: Transfer =
         with_consent(context, Owner::AtTerminal, async || context.hub.post("/transfers", &start).await).await?;
@@ -74,7 +76,10 @@ pub async fn run(args: Send, context: &Context) -> Result<()> {
         }
         return Ok(());
     }
-    let transfer = watch(context, transfer, args.quiet).await?;
+    let transfer = match from_stdin {
+        true => watch_and_feed(context, transfer, args.quiet).await?,
+        false => watch(context, transfer, args.quiet).await?,
+    };
     if context.screen.json {
         context.screen.document(&transfer)?;
     }
@@ -95,9 +100,9 @@ fn check(args: &Send) -> Result<StartTransfer> {
         }
         start.url = Some(url.clone());
     } else if let [only] = args.paths.as_slice()
-        && is_url(only)
+        && let Some(only) = only.to_str().filter(|only| is_url(only))
     {
-        start.url = Some(only.clone());
+        start.url = Some(only.to_owned());
     } else if args.paths != ["-"] {
         if args.paths.iter().any(|path| path == "-") {
             return Err(Usage("standard input (`-`) is sent alone".into()).into());
@@ -116,61 +121,35 @@ fn is_url(text: &str) -> bool {
     lower.starts_with("http://") || lower.starts_with("https://")
 }
 
-fn absolute(path: &str) -> Result<String> {
-    let full = std::path::absolute(path).with_context(|| format!("`{}` is no path", name(path)))?;
-    std::fs::symlink_metadata(&full).with_context(|| format!("cannot send {}", for_screen(path, 200)))?;
-    full.into_os_string()
-        .into_string()
-        .map_err(|_| anyhow::anyhow!("the path {} is not UTF-8; rename it to send it", for_screen(path, 200)))
+fn absolute(path: &OsStr) -> Result<String> {
+    let shown = for_screen(&path.to_string_lossy(), 200);
+    let full = std::path::absolute(path).with_context(|| format!("`{shown}` is no path"))?;
+    std::fs::symlink_metadata(&full).with_context(|| format!("cannot send {shown}"))?;
+    Ok(match full.into_os_string().into_string() {
+        Ok(text) => text,
+        // Bytes that are no text travel as a `file:` URL.
+        Err(bytes) => format!("file://{}", escape_path(bytes.as_bytes())),
+    })
 }
 
-/// Standard input can be read only once, so the decision must be there before.
-async fn need_consent(context: &Context, device: &Device) -> Result<()> {
-    let consents: Consents = context.hub.get("/consents").await?;
-    let to = format!("device:{}", device.id);
-    let given = consents.consents.iter().any(|consent| {
-        consent.entry == ENTRY
-            && consent.state == ConsentState::Given
-            && (consent.to == to || consent.to == "any" || consent.to == device.id)
-    });
-    if !given {
-        bail!(
-            "You have not agreed to send to {}; to agree: {}",
-            name(&device.name),
-            grant_command(context, ENTRY, &device.id)
-        );
-    }
-    Ok(())
+/// The name that standard input gets over there.
+fn stdin_name(wished: Option<&str>) -> String {
+    let file = wished.map(Path::new).and_then(Path::file_name);
+    file.map_or_else(|| "stdin".to_owned(), |file| file.to_string_lossy().into_owned())
 }
 
-async fn upload_stdin(context: &Context, as_name: Option<&str>) -> Result<String> {
+/// Streams standard input into a transfer while that is watched.
+async fn watch_and_feed(context: &Context, transfer: Transfer, quiet: bool) -> Result<Transfer> {
     if std::io::stdin().is_terminal() {
         context.screen.note("Type what to send; Ctrl-D ends it.");
     }
-    let file = match as_name.map(Path::new).and_then(Path::file_name) {
-        Some(file) => file.to_string_lossy().into_owned(),
-        None => "stdin".to_owned(),
-    };
-    let upload: Upload = context.hub.post("/uploads", &serde_json::json!({})).await?;
-    let path = format!("/uploads/{}/files?path={}", escape(&upload.id), escape(&file));
-    tokio::select! {
-        done = context.hub.upload(&path, Input(tokio::io::stdin())) => done?,
-        _ = tokio::signal::ctrl_c() => bail!("Cancelled"),
-    }
-    Ok(upload.id)
-}
-
-/// Standard input as something that can be handed on.
-struct Input(tokio::io::Stdin);
-
-impl tokio::io::AsyncRead for Input {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_read(cx, buf)
-    }
+    let path = format!("/transfers/{}/content", escape(&transfer.id));
+    let hub = context.hub.clone();
+    let feeding = tokio::spawn(async move { hub.upload(&path, tokio::io::stdin()).await });
+    let over = watch(context, transfer, quiet).await;
+    // When it is over before the end of the input, the transfer's message says why.
+    feeding.abort();
+    over
 }
 
 /// Follows a transfer to its end; Ctrl-C cancels it.
@@ -184,7 +163,7 @@ async fn watch(context: &Context, mut transfer: Transfer, quiet: bool) -> Result
             _ = tokio::signal::ctrl_c() => {
                 context.hub.tell(Method::POST, &format!("{path}/cancel"), None::<&()>).await?;
                 bar.clear();
-                bail!("Cancelled; {} of {} had been sent", size(transfer.bytes_done), size(transfer.bytes_total));
+                bail!("Cancelled; {} had been sent", size(transfer.bytes_done));
             }
         }
     }
@@ -218,7 +197,10 @@ fn finish(context: &Context, transfer: &Transfer, quiet: bool) -> Result<()> {
                 };
                 context.screen.say(format!("Sent {what} to {to}."));
             }
-            Ok(())
+            match transfer.skipped_count {
+                0 => Ok(()),
+                skipped => bail!("{} not sent", count(skipped, "item was", "items were")),
+            }
         }
         TransferState::Refused => bail!("{to} refused{}", message.map(|m| format!(": {m}")).unwrap_or_default()),
         TransferState::Cancelled => bail!("Cancelled{}", message.map(|m| format!(": {m}")).unwrap_or_default()),
@@ -251,8 +233,12 @@ impl Bar {
                     0 | 1 => String::new(),
                     total => format!("  {}/{total} files", transfer.files_done),
                 };
-                let done = format!("{} of {}", size(transfer.bytes_done), size(transfer.bytes_total));
-                ("{wide_bar} {percent:>3}%  {msg}", format!("{done}{files}{rate}{left}"))
+                let done = match transfer.exact {
+                    true => format!("{} of {}", size(transfer.bytes_done), size(transfer.bytes_total)),
+                    false => size(transfer.bytes_done),
+                };
+                let bar = if transfer.exact { "{wide_bar} {percent:>3}%  {msg}" } else { "{spinner} {msg}" };
+                (bar, format!("{done}{files}{rate}{left}"))
             }
         };
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -170,13 +170,14 @@ fn table(context: &Context, transfers: &[Transfer]) {
         vec![
             Cell::new(format!("{arrow} {}", transfer.device_name)),
             Cell::new(what(transfer)),
-            Cell::number(size(transfer.bytes_total)),
+            Cell::number(total(transfer)),
             Cell::styled(state, style),
+            Cell::new(transfer.carrier.as_deref().unwrap_or("-")),
             Cell::new(ago(transfer.created)),
             Cell::styled(&transfer.id, Style::Dim),
         ]
     });
-    context.screen.table(&["DEVICE", "WHAT", "SIZE", "STATE", "BEGAN", "ID"], rows.collect());
+    context.screen.table(&["DEVICE", "WHAT", "SIZE", "STATE", "CARRIER", "BEGAN", "ID"], rows.collect());
 }
 
 fn show_offer(context: &Context, offer: &Transfer) {
@@ -185,7 +186,7 @@ fn show_offer(context: &Context, offer: &Transfer) {
         "{} wants to send you {} ({}):",
         screen.paint(Style::Bold, &name(&offer.device_name)),
         what(offer),
-        size(offer.bytes_total)
+        total(offer)
     ));
     if let Some(text) = &offer.text {
         screen.say(format!("  {}", for_screen(text, 400)));
@@ -196,21 +197,37 @@ fn show_offer(context: &Context, offer: &Transfer) {
     }
     let more = offer.files_total.saturating_sub(offer.items.len().min(10) as u64);
     if more > 0 && !offer.items.is_empty() {
-        screen.say(format!("  and {more} more"));
+        screen.say(format!("  and {}{more} more", if offer.exact { "" } else { "at least " }));
+    }
+    if let Some(message) = &offer.message {
+        screen.say(format!("  {}", for_screen(message, 300)));
     }
     let id = for_screen(&offer.id, 80);
     screen.say(format!("  `accord inbox accept {id}` (with --always: no more asking) or `accord inbox refuse {id}`"));
 }
 
+/// How much, as far as it is known.
+fn total(transfer: &Transfer) -> String {
+    match (transfer.exact || transfer.state == TransferState::Done, transfer.bytes_total) {
+        (true, bytes) => size(bytes),
+        (false, 0) => "size not known".into(),
+        (false, bytes) => format!("at least {}", size(bytes)),
+    }
+}
+
 fn what(transfer: &Transfer) -> String {
+    let files = || {
+        let at_least = if transfer.exact { "" } else { "at least " };
+        format!("{at_least}{}", count(transfer.files_total, "file", "files"))
+    };
     match transfer.kind {
         TransferKind::Text => "a text".into(),
         TransferKind::Url => transfer.text.as_deref().map_or("a link".into(), name),
         TransferKind::Files => match transfer.items.as_slice() {
             [only] if !only.folder || transfer.files_total <= 1 => name(&only.name),
-            [only] => format!("{}/ ({})", name(&only.name), count(transfer.files_total, "file", "files")),
-            [] => count(transfer.files_total, "file", "files"),
-            [first, ..] => format!("{} and more ({})", name(&first.name), count(transfer.files_total, "file", "files")),
+            [only] => format!("{}/ ({})", name(&only.name), files()),
+            [] => files(),
+            [first, ..] => format!("{} and more ({})", name(&first.name), files()),
         },
     }
 }

@@ -38,7 +38,7 @@ impl From<LinkError> for Failure {
             LinkError::AlreadyPaired(_) | LinkError::WrongCode => Self::conflict(message),
             LinkError::TooMany(seconds) => Self::too_many(message, seconds),
             LinkError::BadTicket(_) => Self::bad_request(message),
-            LinkError::NoAnswer(_) => Self::unreachable(message),
+            LinkError::NotNear(_) | LinkError::NoAnswer(_) => Self::unreachable(message),
             LinkError::System { .. } => Self::internal("The network cannot be used", message),
             LinkError::Stopped => Self::unavailable(message),
         }
@@ -253,7 +253,11 @@ impl Hub {
         let statement = self.gate.statement();
         let bridge = info.device.as_ref().and_then(|device| self.registry.device(device)).map(|known| known.bridge);
         let entry = bridge.and_then(|bridge| self.entry_of(&bridge)).or_else(|| EntryKey::new(CONNECTION).ok());
-        let shares = entry.and_then(|key| statement.entry(&key).map(view::fields));
+        let mut shares = entry.and_then(|key| statement.entry(&key).map(view::fields)).unwrap_or_default();
+        if info.device.as_ref().is_some_and(|device| self.is_foreign(device)) {
+            // The rest is carried for features, which ask for themselves.
+            shares.retain(|field| field.required);
+        }
         api::Pairing {
             id: info.id.0.clone(),
             direction: match info.direction {
@@ -269,7 +273,7 @@ impl Hub {
             name: info.name.as_deref().map(|name| for_screen(name, 64)),
             kind: info.kind,
             code,
-            shares: shares.unwrap_or_default(),
+            shares,
             error,
             deadline: info.deadline,
         }

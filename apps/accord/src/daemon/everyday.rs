@@ -95,7 +95,7 @@ pub fn start(hub: &Arc<Hub>, notifier: &Notifier, tracker: &TaskTracker) -> Resu
             let name = hub.device_name(device.as_str()).unwrap_or_else(|| "A device".to_owned());
             // Each is a notification of its own: the same word twice is two words.
             let about = format!("{what} {device} {}", Timestamp::now());
-            notifier.show(Note { about, title: title(&name), body });
+            notifier.show(Note { about, title: title(&name), body, offer: None });
         }
     };
     follow(hub.clone(), tracker, everyday.battery.alerts(), {

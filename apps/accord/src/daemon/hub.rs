@@ -1,12 +1,12 @@
 //! One running hub: everything that the API, the link and the features meet in.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use accord_consent::{Choice, ConsentState, Gate, Signer, To};
+use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
 use accord_link::{Link, LinkOptions, Network, PairingId};
@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::everyday::Everyday;
 use super::foreign::Foreign;
 use super::notes::Notes;
+use super::pipes::Pipes;
 use super::prompts::Prompts;
-use super::transfers::Trusted;
+use super::transfers::{Trusted, needs_upload};
 use super::uploads::Uploads;
 use super::witness::Heads;
-use super::{house, view};
+use super::{house, listen, view};
 use crate::api::auth::Auth;
 use crate::api::error::{Answer, Failure};
 use crate::api::events::Events;
@@ -53,6 +54,7 @@ pub struct Hub {
     pub(super) everyday: OnceLock<Everyday>,
     pub(super) foreign: Foreign,
     pub uploads: Uploads,
+    pub pipes: Pipes,
     pub stop: CancellationToken,
     started: Instant,
     web: OnceLock<Web>,
@@ -83,6 +85,8 @@ impl Given {
 pub struct Web {
     /// For a browser on this machine.
     pub url: String,
+    /// Where other devices reach it, over TLS.
+    pub beyond: Option<SocketAddr>,
     /// The authority that other devices have to install, beyond loopback.
     pub authority: Option<Authority>,
 }
@@ -141,9 +145,8 @@ impl Hub {
         let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)
             .context("what was sent and received before cannot be opened")?;
-        let is_running =
-            |id: &str| id.parse().ok().and_then(|id| files.get(&id)).is_some_and(|transfer| !transfer.state.is_over());
-        let uploads = Uploads::open(data, is_running).context("the spool for uploads cannot be opened")?;
+        let uploads =
+            Uploads::open(data, |id| needs_upload(&files, id)).context("the spool for uploads cannot be opened")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -161,6 +164,7 @@ impl Hub {
             everyday: OnceLock::new(),
             foreign: Foreign::default(),
             uploads,
+            pipes: Pipes::default(),
             stop,
             started: Instant::now(),
             web: OnceLock::new(),
@@ -302,12 +306,33 @@ impl Hub {
         Ok(settings)
     }
 
+    /// Gives this device new ids; what became of the paired devices, by id.
+    pub async fn reset_id(&self) -> Answer<api::IdReset> {
+        let done = self.link.reset_ids().await.map_err(|error| Failure::internal("No new ids were made", error))?;
+        let ids = |ids: Vec<accord_model::DeviceId>| ids.iter().map(ToString::to_string).collect();
+        Ok(api::IdReset { told: ids(done.told), pair_again: ids(done.away) })
+    }
+
     pub fn set_web(&self, web: Web) {
         let _ = self.web.set(web);
     }
     /// Where a browser on this machine finds the UI.
     pub fn web_url(&self) -> Option<&str> {
         self.web.get().map(|web| web.url.as_str())
+    }
+    /// The same for other devices: by the owner's names, and by the addresses that this machine has now.
+    pub async fn urls_beyond(&self) -> Vec<String> {
+        let Some(bound) = self.web.get().and_then(|web| web.beyond) else { return Vec::new() };
+        let names = self.config().http_names.into_iter().map(|name| format!("https://{name}:{}", bound.port()));
+        let mut ips = vec![bound.ip()];
+        if bound.ip().is_unspecified() {
+            let link_local = |ip: &IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+            let usable = |ip: &IpAddr| (bound.is_ipv6() || ip.is_ipv4()) && !link_local(ip);
+            let interfaces = outlet::interfaces::list(Network::All).await;
+            let beyond = interfaces.iter().filter(|interface| !interface.loopback);
+            ips = beyond.flat_map(outlet::interfaces::Interface::addresses).filter(usable).collect();
+        }
+        names.chain(ips.into_iter().map(|ip| listen::url(SocketAddr::new(ip, bound.port()), true))).collect()
     }
     pub fn authority(&self) -> Option<&Authority> {
         self.web.get()?.authority.as_ref()

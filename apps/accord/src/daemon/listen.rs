@@ -1,10 +1,13 @@
-//! Serves the API on the Unix socket and on the web listeners: bounded connections, deadlines on
-//! headers and handshakes, and an end that lets running answers finish.
+//! Serves the API on the Unix socket and on the web listeners: bounded connections, also of one
+//! address; deadlines on headers, handshakes and answers that nobody reads; and an end that lets running answers finish.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,8 +15,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -22,8 +26,12 @@ use super::tls::Tls;
 use crate::api::guard::Door;
 
 const MAX_CONNECTIONS: usize = 256;
+/// Connections of one other device.
+const MAX_OF_ONE: usize = 32;
 const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// A browser that takes nothing of an answer for so long is gone.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 const FINISH_WITHIN: Duration = Duration::from_secs(3);
 
 /// Everything that serves connections of one hub.
@@ -46,6 +54,7 @@ impl Serving {
         let serving = self.clone();
         self.tracker.spawn(async move {
             let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            let seats = Seats::default();
             loop {
                 let Ok(place) = free.clone().acquire_owned().await else { return };
                 let accepted = tokio::select! {
@@ -62,11 +71,13 @@ impl Serving {
                     }
                 };
                 let (one, tls) = (serving.clone(), tls.clone());
+                let Some(seat) = seats.take(&door) else { continue };
                 serving.tracker.spawn(async move {
-                    let _place = place;
-                    match tls {
-                        None => one.connection(io, door).await,
-                        Some(tls) => one.encrypted(io, door, &tls).await,
+                    let _held = (place, seat);
+                    match (tls, &door) {
+                        (None, Door::Owner) => one.connection(io, door).await,
+                        (None, Door::Web { .. }) => one.connection(Taken::new(io), door).await,
+                        (Some(tls), _) => one.encrypted(Taken::new(io), door, &tls).await,
                     }
                 });
             }
@@ -122,8 +133,133 @@ impl Serving {
     }
 }
 
+/// Connections by the device they come from, so that one cannot take all places. This machine has no limit of its own.
+#[derive(Clone, Default)]
+struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+struct Seat {
+    seats: Seats,
+    of: Option<IpAddr>,
+}
+
+impl Seats {
+    fn take(&self, door: &Door) -> Option<Seat> {
+        let of = match door {
+            Door::Web { peer, .. } if !peer.ip().to_canonical().is_loopback() => Some(network(peer.ip())),
+            _ => None,
+        };
+        if let Some(of) = of {
+            let mut taken = self.lock();
+            let count = taken.entry(of).or_default();
+            if *count >= MAX_OF_ONE {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Seat { seats: self.clone(), of })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(of) = self.of else { return };
+        let mut taken = self.seats.lock();
+        if let Some(count) = taken.get_mut(&of) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&of);
+            }
+        }
+    }
+}
+
+/// One device has a whole /64 of IPv6 addresses.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
+/// Ends a connection whose other end does not take what is written.
+struct Taken<T> {
+    io: T,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T> Taken<T> {
+    fn new(io: T) -> Self {
+        Self { io, stalled: None }
+    }
+
+    fn unless_stalled<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(TAKEN_WITHIN)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Taken<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Taken<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.unless_stalled(cx, written)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.unless_stalled(cx, flushed)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
 /// The address of the web UI as a browser wants it.
 pub fn url(address: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
     format!("{scheme}://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    fn door(peer: &str) -> Door {
+        let local = "192.168.1.5:8443".parse().unwrap();
+        Door::Web { peer: SocketAddr::new(peer.parse().unwrap(), 5), local, tls: true }
+    }
+
+    #[test]
+    fn one_device_cannot_take_all_places() {
+        let seats = Seats::default();
+        let of = |last: usize| door(&format!("fd00::{last:x}"));
+        let mut taken: Vec<_> = (0..MAX_OF_ONE).map(|last| seats.take(&of(last)).unwrap()).collect();
+        assert!(seats.take(&of(MAX_OF_ONE)).is_none());
+        assert!(seats.take(&door("192.168.1.9")).is_some() && seats.take(&Door::Owner).is_some());
+        taken.pop();
+        assert!(seats.take(&of(1)).is_some());
+        drop(taken);
+        assert!(seats.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_of_an_answer_is_let_go() {
+        let (ours, _theirs) = tokio::io::duplex(16);
+        let mut taken = Taken::new(ours);
+        let written = tokio::time::timeout(2 * TAKEN_WITHIN, taken.write_all(&[0; 64])).await;
+        assert_eq!(written.expect("it ends").unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

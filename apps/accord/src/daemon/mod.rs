@@ -9,6 +9,7 @@ pub mod hub;
 mod listen;
 mod notes;
 mod notify;
+pub mod pipes;
 mod privacy;
 pub mod prompts;
 mod tls;
@@ -43,7 +44,7 @@ pub async fn run(options: UpOptions) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be awaited")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be awaited")?;
     let running = start(&options).await?;
-    greet(&running.hub, options.open);
+    greet(&running.hub, options.open).await;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -145,7 +146,7 @@ async fn serve_web(hub: &Arc<Hub>, serving: &Serving, asked: Option<SocketAddr>)
     };
     let url = listen::url(listener.local_addr()?, false);
     serving.on(browsers!(listener), None);
-    let mut authority = None;
+    let (mut authority, mut open_at) = (None, None);
     if let Some(address) = beyond {
         let tls = match (&config.tls_cert, &config.tls_key) {
             (Some(certificate), Some(key)) => Tls::given(certificate, key)?,
@@ -157,15 +158,17 @@ async fn serve_web(hub: &Arc<Hub>, serving: &Serving, asked: Option<SocketAddr>)
             .map(|pem| Ok::<_, anyhow::Error>(Authority { pem: pem.to_owned(), fingerprint: tls::fingerprint(pem)? }))
             .transpose()?;
         let listener = local::tls_web_listener(address).await?;
-        tracing::info!(address = %listener.local_addr()?, "the web UI is open beyond this machine, over TLS");
+        let bound = listener.local_addr()?;
+        open_at = Some(bound);
+        tracing::info!(address = %bound, "the web UI is open beyond this machine, over TLS");
         serving.on(browsers!(listener), Some(Arc::new(tls)));
     }
-    hub.set_web(Web { url, authority });
+    hub.set_web(Web { url, beyond: open_at, authority });
     Ok(())
 }
 
 /// Tells the person at the terminal where to go on.
-fn greet(hub: &Hub, open: bool) {
+async fn greet(hub: &Hub, open: bool) {
     let mut out = std::io::stdout();
     let Some(url) = hub.web_url() else { return };
     if !out.is_terminal() {
@@ -173,18 +176,27 @@ fn greet(hub: &Hub, open: bool) {
         let _ = writeln!(out, "Accord runs: {url} (run `accord open` to sign in)");
         return;
     }
-    let link = match crate::api::make_link(hub) {
-        Ok(link) => link.url,
+    let setup = match crate::api::make_link(hub).await {
+        Ok(setup) => setup,
         Err(error) => {
             tracing::warn!(%error, "no setup link");
             return;
         }
     };
+    let link = &setup.url;
     let _ = writeln!(out, "Accord runs. Open it once within ten minutes:\n\n  {link}\n");
+    if let Some(other) = setup.others.first() {
+        let _ =
+            writeln!(out, "On another device (`accord open --for-other` shows a code for its camera):\n\n  {other}\n");
+        if let Some(install) = &setup.install {
+            let _ = writeln!(out, "First install its certificate there, from {}, and compare:", install.url);
+            let _ = writeln!(out, "  {}\n", install.fingerprint);
+        }
+    }
     let _ = writeln!(out, "Later: `accord open`. Stop it with Ctrl-C.");
     let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     if open && desktop {
-        match outlet::command("xdg-open").map(|mut command| command.arg(&link).kill_on_drop(false).spawn()) {
+        match outlet::command("xdg-open").map(|mut command| command.arg(link).kill_on_drop(false).spawn()) {
             Ok(Ok(child)) => drop(child),
             Ok(Err(error)) => tracing::debug!(%error, "no browser could be opened"),
             Err(error) => tracing::debug!(%error, "no browser could be opened"),

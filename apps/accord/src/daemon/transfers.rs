@@ -1,12 +1,15 @@
 //! The hub's side of sending and receiving.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use accord_consent::RecipientId;
-use accord_files::{AcceptPolicy, Direction, FilesError, Items, Kind, SendRequest, State, Transfer, TransferId};
+use accord_files::{AcceptPolicy, Direction, Files, FilesError, Items, Kind, SendRequest, State, Transfer, TransferId};
 use accord_identity::{AutoAccept, Peers};
-use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
+use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet, Timestamp};
 
 use super::house;
 use super::hub::Hub;
@@ -14,6 +17,16 @@ use crate::api::error::{Answer, Failure};
 use crate::api::types as api;
 
 const MAX_PATHS: usize = 10_000;
+/// What was uploaded for a transfer that failed can be sent again for so long.
+const RETRY_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a transfer may still need what was uploaded for it.
+pub fn needs_upload(files: &Files, id: &str) -> bool {
+    let Some(transfer) = id.parse().ok().and_then(|id| files.get(&id)) else { return false };
+    let over_for = transfer.finished.map(|then| Timestamp::now().duration_since(then));
+    let is_old = over_for.is_some_and(|age| Duration::try_from(age).is_ok_and(|age| age > RETRY_WITHIN));
+    transfer.state != State::Done && !is_old
+}
 
 impl From<FilesError> for Failure {
     fn from(error: FilesError) -> Self {
@@ -89,6 +102,7 @@ impl Hub {
             files_done: transfer.files_done,
             bytes_total: transfer.bytes_total,
             bytes_done: transfer.bytes_done,
+            exact: transfer.exact,
             rate: transfer.rate,
             remaining_s: transfer.remaining_s,
             carrier: transfer.carrier.clone(),
@@ -98,6 +112,7 @@ impl Hub {
             saved_to: saved_to(&transfer.saved_to),
             message: transfer.message.clone(),
             skipped,
+            skipped_count: transfer.skipped_count,
             deadline: transfer.deadline,
         }
     }
@@ -107,13 +122,27 @@ impl Hub {
         if device.as_str() == house::OWN {
             return Err(Failure::bad_request("This is the device itself; choose another one."));
         }
-        let (items, upload) = match (wanted.paths, wanted.text, wanted.url, wanted.upload) {
-            (Some(paths), None, None, None) => (Items::Paths(absolute(paths)?), None),
-            (None, Some(text), None, None) => (Items::Text(text), None),
-            (None, None, Some(url), None) => (Items::Url(url), None),
-            (None, None, None, Some(upload)) => (Items::Paths(self.uploads.contents(&upload)?), Some(upload)),
-            _ => return Err(Failure::bad_request("Give one of `paths`, `text`, `url` and `upload`.")),
+        let id = TransferId::random();
+        let upload = wanted.upload.clone();
+        let items = match (wanted.paths, wanted.text, wanted.url, wanted.upload, wanted.stream) {
+            (Some(paths), None, None, None, None) => Items::Paths(absolute(paths)?),
+            (None, Some(text), None, None, None) => Items::Text(text),
+            (None, None, Some(url), None, None) => Items::Url(url),
+            (None, None, None, Some(upload), None) => Items::Paths(self.uploads.claim(&upload, id.as_str())?),
+            (None, None, None, None, Some(name)) => Items::Stream { name, reader: self.pipes.open(id.as_str()) },
+            _ => return Err(Failure::bad_request("Give one of `paths`, `text`, `url`, `upload` and `stream`.")),
         };
+        let started = self.send(&id, device, items).await;
+        if started.is_err() {
+            self.pipes.forget(id.as_str());
+            if let Some(upload) = upload {
+                self.uploads.release(&upload);
+            }
+        }
+        started
+    }
+
+    async fn send(self: &Arc<Self>, id: &TransferId, device: DeviceId, items: Items) -> Answer<api::Transfer> {
         let to = RecipientId::device(&device);
         let fields = match &items {
             Items::Text(_) | Items::Url(_) => FieldSet::one(FieldCode::TextContent),
@@ -125,15 +154,11 @@ impl Hub {
         if let Err(refusal) = self.gate.check(&entry, &to, fields) {
             return Err(self.not_let_out(refusal, &to, because));
         }
-        let id = match self.files.send(SendRequest { device, items }).await {
-            Ok(id) => id,
-            Err(FilesError::NotConsented(refusal)) => return Err(self.not_let_out(refusal, &to, because)),
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(upload) = upload {
-            self.uploads.belongs_to(&upload, id.as_str());
+        match self.files.send_as(id.clone(), SendRequest { device, items }).await {
+            Ok(()) => self.view_of(id),
+            Err(FilesError::NotConsented(refusal)) => Err(self.not_let_out(refusal, &to, because)),
+            Err(error) => Err(error.into()),
         }
-        self.view_of(&id)
     }
 
     pub async fn cancel_transfer(&self, id: &str) -> Answer<api::Transfer> {
@@ -233,7 +258,7 @@ fn absolute(paths: Vec<String>) -> Answer<Vec<PathBuf>> {
     if paths.is_empty() || paths.len() > MAX_PATHS {
         return Err(Failure::bad_request(format!("Give 1 to {MAX_PATHS} paths.")));
     }
-    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
+    let paths = paths.into_iter().map(path).collect::<Answer<Vec<_>>>()?;
     match paths.iter().find(|path| !path.is_absolute()) {
         Some(path) => Err(Failure::bad_request(format!(
             "`{}` is not a full path.",
@@ -241,6 +266,29 @@ fn absolute(paths: Vec<String>) -> Answer<Vec<PathBuf>> {
         ))),
         None => Ok(paths),
     }
+}
+
+/// A path as text, or as a `file:` URL (RFC 8089), which names any bytes.
+fn path(text: String) -> Answer<PathBuf> {
+    let Some(encoded) = text.strip_prefix("file://") else { return Ok(text.into()) };
+    let bad = || Failure::bad_request("This `file:` URL names no path on this machine.");
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.bytes();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'%' => {
+                let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+                let (high, low) = (digit().ok_or_else(bad)?, digit().ok_or_else(bad)?);
+                u8::try_from(high * 16 + low).map_err(|_| bad())?
+            }
+            plain => plain,
+        };
+        bytes.push(byte);
+    }
+    if bytes.contains(&0) {
+        return Err(bad());
+    }
+    Ok(OsString::from_vec(bytes).into())
 }
 
 /// What the owner wants to send, in the owner's words.

@@ -1,12 +1,12 @@
-//! Files on their way from a browser or from standard input: a spool folder per upload, until the
-//! transfer that sends them is over.
+//! Files on their way from a browser: a spool folder per upload, until the transfer that sends them is done or can not
+//! be tried again any more.
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::BodyDataStream;
 use data_encoding::HEXLOWER;
@@ -22,6 +22,8 @@ const KEEP_FREE: u64 = 128 << 20;
 /// How much may arrive between two looks at the free space.
 const LOOK_EVERY: u64 = 32 << 20;
 const IDLE: Duration = Duration::from_secs(60);
+/// An upload that is neither added to nor sent for this long was forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
@@ -58,16 +60,22 @@ pub struct Uploads {
     open: Mutex<HashMap<String, Spool>>,
 }
 
-#[derive(Default)]
 struct Spool {
     files: usize,
     /// The transfer that sends it.
     transfer: Option<String>,
+    touched: Instant,
+}
+
+impl Spool {
+    fn new(transfer: Option<String>) -> Self {
+        Self { files: 0, transfer, touched: Instant::now() }
+    }
 }
 
 impl Uploads {
-    /// Opens the spool under `dir`. Uploads whose transfer `is_running` stay; the others are removed.
-    pub fn open(dir: &Path, is_running: impl Fn(&str) -> bool) -> std::io::Result<Self> {
+    /// Opens the spool under `dir`. Uploads whose transfer still `needs` them stay; the others are removed.
+    pub fn open(dir: &Path, needs: impl Fn(&str) -> bool) -> std::io::Result<Self> {
         let dir = dir.join("spool");
         private(&dir)?;
         let mut open = HashMap::new();
@@ -78,9 +86,9 @@ impl Uploads {
                 continue;
             }
             let transfer = fs::read_to_string(dir.join(format!("{name}.transfer"))).ok();
-            match transfer.filter(|id| is_running(id)) {
+            match transfer.filter(|id| needs(id)) {
                 Some(id) => {
-                    open.insert(name, Spool { files: 0, transfer: Some(id) });
+                    open.insert(name, Spool::new(Some(id)));
                 }
                 None => remove(&dir, &name),
             }
@@ -89,6 +97,7 @@ impl Uploads {
     }
 
     pub fn create(&self) -> Result<String, UploadError> {
+        self.drop_where(|spool| spool.transfer.is_none() && spool.touched.elapsed() > FORGOTTEN);
         let mut open = self.lock();
         if open.values().filter(|spool| spool.transfer.is_none()).count() >= MAX_UPLOADS {
             return Err(UploadError::TooMany);
@@ -98,41 +107,48 @@ impl Uploads {
         getrandom::fill(&mut id).map_err(|error| io(std::io::Error::other(error.to_string())))?;
         let id = HEXLOWER.encode(&id);
         private(&self.dir.join(&id)).map_err(io)?;
-        open.insert(id.clone(), Spool::default());
+        open.insert(id.clone(), Spool::new(None));
         Ok(id)
     }
 
-    /// The top-level paths of an upload, to send them.
-    pub fn contents(&self, id: &str) -> Result<Vec<PathBuf>, UploadError> {
-        if self.lock().get(id).is_none_or(|spool| spool.transfer.is_some()) {
-            return Err(UploadError::Unknown);
-        }
+    /// The top-level paths of an upload, which from now on belongs to this transfer and stays as long as that needs it.
+    pub fn claim(&self, id: &str, transfer: &str) -> Result<Vec<PathBuf>, UploadError> {
         let io = |source| UploadError::Io { name: "spool".to_owned(), source };
+        let mut open = self.lock();
+        let spool = open.get_mut(id).filter(|spool| spool.transfer.is_none()).ok_or(UploadError::Unknown)?;
+        fs::write(self.dir.join(format!("{id}.transfer")), transfer).map_err(io)?;
         let entries = fs::read_dir(self.dir.join(id)).map_err(io)?;
         let mut paths: Vec<PathBuf> =
             entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(io)?;
         paths.sort();
+        spool.transfer = Some(transfer.to_owned());
         Ok(paths)
     }
 
-    /// From now on the upload belongs to this transfer and goes when it is over.
-    pub fn belongs_to(&self, id: &str, transfer: &str) {
-        let _ = fs::write(self.dir.join(format!("{id}.transfer")), transfer);
+    /// The transfer did not begin; the upload can be sent again.
+    pub fn release(&self, id: &str) {
+        let _ = fs::remove_file(self.dir.join(format!("{id}.transfer")));
         if let Some(spool) = self.lock().get_mut(id) {
-            spool.transfer = Some(transfer.to_owned());
+            (spool.transfer, spool.touched) = (None, Instant::now());
         }
     }
 
-    /// Removes what belonged to a transfer that is over.
+    /// Removes what belonged to a transfer that is done or gone.
     pub fn transfer_over(&self, transfer: &str) {
+        self.drop_where(|spool| spool.transfer.as_deref() == Some(transfer));
+    }
+
+    /// Removes what was forgotten, and what belongs to transfers that do not need it any more.
+    pub fn tidy(&self, needs: impl Fn(&str) -> bool) {
+        self.drop_where(|spool| match &spool.transfer {
+            Some(transfer) => !needs(transfer),
+            None => spool.touched.elapsed() > FORGOTTEN,
+        });
+    }
+
+    fn drop_where(&self, is_over: impl Fn(&Spool) -> bool) {
         let mut open = self.lock();
-        let over: Vec<String> = open
-            .iter()
-            .filter(|(_, spool)| spool.transfer.as_deref() == Some(transfer))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in over {
-            open.remove(&id);
+        for (id, _) in open.extract_if(|_, spool| is_over(spool)) {
             remove(&self.dir, &id);
         }
     }
@@ -171,7 +187,7 @@ impl Uploads {
         let mode = if look.executable { 0o700 } else { 0o600 };
         let file =
             tokio::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&target).await.map_err(io)?;
-        let stored = self.store(file, body, look, &io).await;
+        let stored = self.store(id, file, body, look, &io).await;
         if stored.is_err() {
             let _ = tokio::fs::remove_file(&target).await;
         }
@@ -180,6 +196,7 @@ impl Uploads {
 
     async fn store(
         &self,
+        id: &str,
         mut file: tokio::fs::File,
         mut body: BodyDataStream,
         look: Look,
@@ -201,6 +218,9 @@ impl Uploads {
                     return Err(UploadError::NoSpace(free.saturating_sub(KEEP_FREE) >> 20));
                 }
                 until_look = LOOK_EVERY.min(free - KEEP_FREE);
+                if let Some(spool) = self.lock().get_mut(id) {
+                    spool.touched = Instant::now();
+                }
             }
             until_look = until_look.saturating_sub(size);
             file.write_all(&chunk).await.map_err(io)?;
@@ -277,11 +297,12 @@ mod tests {
         let look = Look { modified: Some(modified), executable: true };
         assert_eq!(uploads.put(&id, "trip/run.sh", look, body("#!")).await.unwrap(), 2);
         uploads.put(&id, "note.txt", Look::default(), body("")).await.unwrap();
-        let top = uploads.contents(&id).unwrap();
+        let top = uploads.claim(&id, "t").unwrap();
         assert!(top[0].ends_with("note.txt") && top[1].ends_with("trip"));
         let meta = fs::metadata(top[1].join("run.sh")).unwrap();
         assert_eq!(meta.modified().unwrap(), modified);
         assert_eq!(meta.permissions().mode() & 0o777, 0o700);
+        uploads.release(&id);
         assert!(matches!(uploads.put(&id, "note.txt", look, body("x")).await, Err(UploadError::Exists(_))));
         assert!(matches!(uploads.put(&id, "note.txt/x", look, body("x")).await, Err(UploadError::Exists(_))));
     }
@@ -294,22 +315,38 @@ mod tests {
         let broken = futures_util::stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
         let broken = Body::from_stream(broken).into_data_stream();
         assert!(matches!(uploads.put(&id, "a", Look::default(), broken).await, Err(UploadError::Broken(_))));
-        assert!(uploads.contents(&id).unwrap().is_empty());
+        assert!(uploads.claim(&id, "t").unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn a_spool_lives_as_long_as_its_transfer() {
+    async fn a_spool_lives_as_long_as_its_transfer_needs_it() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = Uploads::open(dir.path(), |_| false).unwrap();
         let (sent, idle) = (uploads.create().unwrap(), uploads.create().unwrap());
         uploads.put(&sent, "a", Look::default(), body("x")).await.unwrap();
-        uploads.belongs_to(&sent, "t1");
+        uploads.claim(&sent, "t1").unwrap();
+        assert!(matches!(uploads.claim(&sent, "t2"), Err(UploadError::Unknown)), "one transfer sends it");
         assert!(matches!(uploads.discard(&sent), Err(UploadError::Unknown)));
         let uploads = Uploads::open(dir.path(), |id| id == "t1").unwrap();
         assert!(dir.path().join("spool").join(&sent).join("a").exists());
         assert!(!dir.path().join("spool").join(&idle).exists());
-        uploads.transfer_over("t1");
+        uploads.tidy(|id| id == "t1");
+        assert!(dir.path().join("spool").join(&sent).exists());
+        uploads.tidy(|_| false);
         assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn forgotten_uploads_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = Uploads::open(dir.path(), |_| false).unwrap();
+        let first = uploads.create().unwrap();
+        (1..MAX_UPLOADS).for_each(|_| drop(uploads.create().unwrap()));
+        assert!(matches!(uploads.create(), Err(UploadError::TooMany)));
+        let long_ago = Instant::now().checked_sub(FORGOTTEN + Duration::from_secs(1)).unwrap();
+        uploads.lock().get_mut(&first).unwrap().touched = long_ago;
+        uploads.create().unwrap();
+        assert!(!dir.path().join("spool").join(&first).exists());
     }
 
     proptest! {

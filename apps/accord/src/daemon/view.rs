@@ -119,7 +119,10 @@ pub fn record(record: &Record, name: impl Fn(&str) -> Option<String>) -> api::Re
         digest: details.digest,
         refers: public.refers,
         scenario: details.scenario,
-        message: details.message.map(|message| shown(&message)),
+        message: match &record.damaged {
+            Some(damaged) => Some(format!("damaged: {}", shown(damaged))),
+            None => details.message.map(|message| shown(&message)),
+        },
         details: lines,
         hash: record.hash.to_string(),
     }

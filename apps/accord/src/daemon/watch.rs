@@ -14,10 +14,12 @@ use tokio_util::task::TaskTracker;
 
 use super::hub::Hub;
 use super::notify::{Note, Notifier};
+use super::transfers::needs_upload;
 use crate::api::types::Event;
 
 /// Records come in bursts; UIs are told the newest.
 const LEDGER_PAUSE: Duration = Duration::from_millis(250);
+const TIDY: Duration = Duration::from_secs(600);
 
 /// Starts the tasks that follow. They end with the hub.
 pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
@@ -40,7 +42,16 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
         follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
     }
     tracker.spawn(tell_ledger(hub.clone()));
+    tracker.spawn(tidy(hub.clone()));
     Ok(())
+}
+
+/// Now and then: uploads that nobody needs any more.
+async fn tidy(hub: Arc<Hub>) {
+    while tokio::time::timeout(TIDY, hub.stop.cancelled()).await.is_err() {
+        let needs = |id: &str| needs_upload(&hub.files, id);
+        tokio::task::block_in_place(|| hub.uploads.tidy(needs));
+    }
 }
 
 pub(super) fn follow<T: Clone + Send + 'static>(
@@ -116,6 +127,7 @@ fn tell_pairing(hub: &Hub, notifier: &Notifier, pairing: &PairingInfo) {
                 "{} asks to be paired with this one. Compare the codes in Accord.",
                 view.name.as_deref().unwrap_or("A device nearby")
             ),
+            offer: None,
         });
     }
     hub.events.tell(Event::Pairing(view));
@@ -143,15 +155,18 @@ fn on_link(hub: &Arc<Hub>, notifier: &Notifier, event: LinkEvent) {
             tell_pairing(hub, notifier, &pairing);
         }
         LinkEvent::Status(_) => hub.events.tell_anew(),
-        LinkEvent::WitnessAlarm { device, message } => {
-            tracing::error!(%device, message, "a paired device's ledger does not fit what it showed before");
+        LinkEvent::WitnessAlarm { device, ours, message } => {
+            tracing::error!(%device, ours, message, "a ledger does not go on from the head that was witnessed");
+            let name = hub.device_name(device.as_str()).unwrap_or_default();
             notifier.show(Note {
-                about: format!("witness {device}"),
+                about: format!("witness {device}{}", if ours { " ours" } else { "" }),
                 title: "A ledger was changed".to_owned(),
-                body: format!(
-                    "The ledger of {} does not fit what it showed before: {message}",
-                    hub.device_name(device.as_str()).unwrap_or_default()
-                ),
+                body: if ours {
+                    format!("This device's own ledger does not fit what {name} saw of it: {message}")
+                } else {
+                    format!("The ledger of {name} does not fit what it showed before: {message}")
+                },
+                offer: None,
             });
         }
     }
@@ -167,15 +182,18 @@ fn on_files(hub: &Arc<Hub>, notifier: &Notifier, event: FilesEvent) {
                     about: format!("offer {}", view.id),
                     title: format!("{} wants to send you something", view.device_name),
                     body: preview(&view),
+                    offer: Some(view.id.clone()),
                 });
             }
-            if transfer.state.is_over() {
+            if transfer.state == State::Done {
+                // What failed may be tried again, and needs what was uploaded for it.
                 hub.uploads.transfer_over(transfer.id.as_str());
-                if incoming && transfer.state == State::Done {
+                if incoming {
                     notifier.show(Note {
                         about: format!("offer {}", view.id),
                         title: format!("Received from {}", view.device_name),
                         body: preview(&view),
+                        offer: None,
                     });
                 }
             }
@@ -190,14 +208,19 @@ fn on_files(hub: &Arc<Hub>, notifier: &Notifier, event: FilesEvent) {
 
 fn preview(transfer: &crate::api::types::Transfer) -> String {
     use crate::api::types::TransferKind;
+    let at_least = if transfer.exact { "" } else { "at least " };
+    let size = match (transfer.exact, transfer.bytes_total) {
+        (false, 0) => "size not known".to_owned(),
+        (_, bytes) => format!("{at_least}{}", crate::cli::screen::size(bytes)),
+    };
     match (transfer.kind, transfer.items.first()) {
         (TransferKind::Text, _) => "A text".to_owned(),
         (TransferKind::Url, _) => "A link".to_owned(),
         (TransferKind::Files, Some(first)) if transfer.files_total > 1 => {
-            format!("“{}” and more, {} files", first.name, transfer.files_total)
+            format!("“{}” and more, {at_least}{} files, {size}", first.name, transfer.files_total)
         }
-        (TransferKind::Files, Some(first)) => format!("“{}”", first.name),
-        (TransferKind::Files, None) => format!("{} files", transfer.files_total),
+        (TransferKind::Files, Some(first)) => format!("“{}”, {size}", first.name),
+        (TransferKind::Files, None) => format!("{at_least}{} files, {size}", transfer.files_total),
     }
 }
 

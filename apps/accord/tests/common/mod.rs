@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests start the real program")]
 
+pub mod homes;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use tempfile::TempDir;
 /// A person's account: a home and a state folder of its own.
 pub struct Person {
     pub dir: TempDir,
+    /// More of the environment of all that this person runs.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// What a command answered.
@@ -51,7 +55,7 @@ impl Answer {
 
 impl Person {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
     }
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -72,6 +76,7 @@ impl Person {
         let mut command = Command::new(env!("CARGO_BIN_EXE_accord"));
         command.arg("--state").arg(state).env_clear().env("HOME", self.dir.path()).stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TZ", "UTC");
+        command.envs(self.env.iter().cloned());
         command
     }
     /// `accord --state … words`, to its end.
@@ -86,7 +91,7 @@ impl Person {
         let _ = child.stdin.take().unwrap().write_all(input);
         Answer::new(child.wait_with_output().unwrap())
     }
-    fn spawn_with(&self, words: &[&str], stdin: Stdio) -> Child {
+    pub fn spawn_with(&self, words: &[&str], stdin: Stdio) -> Child {
         self.command().args(words).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
     pub fn spawn(&self, words: &[&str]) -> Background {
@@ -137,7 +142,7 @@ impl Person {
 }
 
 /// A command that runs beside the test.
-pub struct Background(Option<Child>);
+pub struct Background(pub Option<Child>);
 
 impl Background {
     pub fn end(mut self) -> Answer {

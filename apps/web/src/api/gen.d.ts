@@ -522,6 +522,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/settings/reset-id": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give this device new ids
+         * @description A new link key, new announcement ids, a new port. Paired devices that are connected are told; the others must
+         *     be paired again.
+         */
+        post: operations["reset_id"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/statement": {
         parameters: {
             query?: never;
@@ -603,6 +624,23 @@ export interface paths {
         put?: never;
         /** Stop a transfer */
         post: operations["cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/transfers/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Stream what a transfer with `stream` sends (through the Unix socket only) */
+        put: operations["content"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -904,6 +942,13 @@ export interface components {
             required: boolean;
             sensitive: boolean;
         };
+        /** @description `POST /settings/reset-id`: this device has new ids and a new link key. */
+        IdReset: {
+            /** @description Paired devices that were away: pair with them again. */
+            pair_again: string[];
+            /** @description Paired devices that were connected: they know the new key and come back by themselves. */
+            told: string[];
+        };
         /** @description `GET /inbox` */
         Inbox: {
             /** @description Folder where received files lie. */
@@ -912,6 +957,11 @@ export interface components {
             offers: components["schemas"]["Transfer"][];
             /** @description What was received, newest first. */
             received: components["schemas"]["Transfer"][];
+        };
+        InstallPage: {
+            /** @description SHA-256 of the certificate, to compare by eye. */
+            fingerprint: string;
+            url: string;
         };
         LedgerHead: {
             /** @description Root hash, hex. */
@@ -1107,6 +1157,9 @@ export interface components {
         SetupLink: {
             /** Format: date-time */
             expires: string;
+            install?: components["schemas"]["InstallPage"] | null;
+            /** @description The same for other devices, when the hub is open to them: one per address, over TLS. */
+            others: string[];
             /** @description The web UI's address with the token behind `#setup=`, which browsers send to nobody. */
             url: string;
         };
@@ -1129,8 +1182,10 @@ export interface components {
          */
         StartTransfer: {
             device: string;
-            /** @description Absolute paths on this machine (command line). */
+            /** @description Absolute paths on this machine (command line); those that are not UTF-8 as `file:///…%FF` (RFC 8089). */
             paths?: string[] | null;
+            /** @description One file of this name, whose content `PUT /transfers/{id}/content` streams (command line). */
+            stream?: string | null;
             text?: string | null;
             /** @description Files that were uploaded from the browser: the id that `POST /uploads` gave. */
             upload?: string | null;
@@ -1194,6 +1249,8 @@ export interface components {
             device: string;
             device_name: string;
             direction: components["schemas"]["Direction"];
+            /** @description Whether the totals are final; otherwise there is at least that much. */
+            exact: boolean;
             /** Format: int64 */
             files_done: number;
             /** Format: int64 */
@@ -1215,8 +1272,13 @@ export interface components {
             remaining_s?: number | null;
             /** @description Where it was saved, for finished incoming transfers. */
             saved_to?: string | null;
-            /** @description Items that were not transferred, each with its reason. */
+            /** @description Items that were not transferred, each with its reason; the first ones. */
             skipped: string[];
+            /**
+             * Format: int64
+             * @description How many were not transferred altogether.
+             */
+            skipped_count: number;
             state: components["schemas"]["TransferState"];
             /** @description Text, for `kind: text|url`. */
             text?: string | null;
@@ -2398,6 +2460,25 @@ export interface operations {
             };
         };
     };
+    reset_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IdReset"];
+                };
+            };
+        };
+    };
     statement: {
         parameters: {
             query?: {
@@ -2597,6 +2678,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Transfer"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description Everything was taken over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
             404: {

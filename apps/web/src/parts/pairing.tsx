@@ -69,7 +69,7 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
       )}
       {pairing.code && (
         <div className="code" role="img" aria-label={`Code ${spoken(pairing.code)}`} data-testid="code" data-code={pairing.code}>
-          {[...pairing.code].map((digit, at) => [at === 3 && <i key="gap" />, <span key={at}>{digit}</span>])}
+          {[...pairing.code].map((digit, at) => [at === pairing.code!.length / 2 && <i key="gap" />, <span key={at}>{digit}</span>])}
         </div>
       )}
       {pairing.state === "waiting" ? (
@@ -77,18 +77,18 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
       ) : (
         <>
           <p className="question">{pairing.code ? "Do the codes match?" : <>Let <Name>{name}</Name> in?</>}</p>
-          {pairing.code && <p className="hint center">Both screens must show these six digits. If they differ, someone else may be in between.</p>}
+          {pairing.code && <p className="hint center">Both screens must show the same code. If they differ, someone else may be in between.</p>}
           {typing ? (
             <form
               className="type-code"
               onSubmit={(event) => {
                 event.preventDefault();
-                void answer(pairing, true, typed.replace(/\D/g, ""));
+                void answer(pairing, true, typed.replace(/\s/g, ""));
               }}
             >
               <Field label="The code on the other screen">
                 {(field) => (
-                  <input id={field} inputMode="numeric" autoComplete="off" maxLength={7} pattern="[0-9 ]{6,7}" required value={typed} onChange={(event) => setTyped(event.target.value)} />
+                  <input id={field} inputMode={pairing.code?.length === 6 ? "numeric" : "text"} autoComplete="off" maxLength={16} pattern="[0-9A-Za-z ]{6,16}" required value={typed} onChange={(event) => setTyped(event.target.value)} />
                 )}
               </Field>
               <Button type="submit">Compare</Button>

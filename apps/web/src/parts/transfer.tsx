@@ -37,14 +37,15 @@ export function Offers({ device }: { device?: string }) {
 
 function Offer({ offer }: { offer: Transfer }) {
   const left = useCountdown(offer.deadline);
-  const what = offer.kind === "text" ? "a text" : offer.kind === "url" ? "a link" : plural(offer.files_total, "file");
+  const atLeast = offer.exact === false ? "at least " : "";
+  const what = offer.kind === "text" ? "a text" : offer.kind === "url" ? "a link" : atLeast + plural(offer.files_total, "file");
   return (
     <article className="card offer" tabIndex={-1} aria-label={`${offer.device_name} wants to send ${what}`} data-testid="offer" data-transfer={offer.id}>
       <div className="ask-head">
         <span className="kind"><Icon name="inbox" /></span>
         <div>
           <h2 className="card-title"><Name>{offer.device_name}</Name> wants to send {what}</h2>
-          <p className="meta tabular">{[offer.bytes_total > 0 && bytes(offer.bytes_total), offer.deadline && left > 0 && `refused in ${roughly(left)} if you do not answer`].filter(Boolean).join(" · ")}</p>
+          <p className="meta tabular">{[offer.bytes_total > 0 ? atLeast + bytes(offer.bytes_total) : atLeast && "size not known", offer.deadline && left > 0 && `refused in ${roughly(left)} if you do not answer`].filter(Boolean).join(" · ")}</p>
         </div>
       </div>
       {offer.kind === "files" ? <Items transfer={offer} /> : offer.text && <p className="message" tabIndex={offer.text.length > 400 ? 0 : undefined} dir="auto">{offer.text}</p>}

@@ -49,8 +49,9 @@ impl Inner {
         if refusal {
             // A no counts before it is stored; a yes only once it is.
             self.enter(&mut book, consent.clone());
+            let stored = self.save(std::slice::from_ref(&consent));
             self.record_decision(&consent, "refused")?;
-            self.save(std::slice::from_ref(&consent))?;
+            stored?;
         } else {
             self.record_notice(&consent)?;
             self.record_decision(&consent, "given")?;
@@ -194,6 +195,7 @@ fn sound(entry: &Entry, rules: &Rules, decision: &Decision, fields: FieldSet) ->
     if !wrong.is_empty() {
         return Err(GateError::WrongFields { entry: key(), fields: wrong });
     }
+    // gate-check: past-end
     if let Choice::Until(end) = decision.choice
         && end <= Timestamp::now()
     {

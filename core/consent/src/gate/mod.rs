@@ -349,6 +349,9 @@ impl BoundGate {
             Ok(allowed) => Refusal::Undecided { entry: entry.clone(), notice: allowed.entry.notice.clone() },
             Err(refusal) => refusal,
         };
+        if matches!(refusal, Refusal::Expired { .. }) {
+            self.inner.look_at_ends();
+        }
         self.inner.refused(&self.owner, entry, to, fields, scenario, &refusal);
         Err(refusal)
     }
@@ -456,6 +459,11 @@ impl Inner {
     }
 
     /// Once a minute while something happens: rolled refusals, ended consents, a checkpoint.
+    /// A consent was found past its end: that is made final, in case the clock is set back.
+    pub fn look_at_ends(&self) {
+        self.chores.look_again();
+    }
+
     pub fn do_chores(&self) {
         self.flush_refusals(|rolled| rolled.since.elapsed() >= crate::chores::EVERY);
         self.expire();

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::Arc};
 
-use accord_model::EntryKey;
+use accord_model::{EntryKey, Timestamp};
 use accord_store::{
     StoreError,
     rusqlite::{self, Row, params},
@@ -31,20 +31,38 @@ pub struct Query {
     pub limit: Option<usize>,
 }
 
-const COLUMNS: &str = "record.seq, leaf, hash, salt, body FROM record LEFT JOIN details USING (seq)";
+const COLUMNS: &str = "record.seq, leaf, hash, salt, body, kind FROM record LEFT JOIN details USING (seq)";
 
 pub(super) struct Stored {
     pub seq: u64,
     pub leaf: Vec<u8>,
     pub hash: Vec<u8>,
     pub side: Option<(Vec<u8>, Vec<u8>)>,
+    kind: Option<RecordKind>,
 }
 
 impl Stored {
     pub fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let salt: Option<Vec<u8>> = row.get(3)?;
         let body: Option<Vec<u8>> = row.get(4)?;
-        Ok(Self { seq: row.get::<_, i64>(0)? as u64, leaf: row.get(1)?, hash: row.get(2)?, side: salt.zip(body) })
+        let kind = row.get::<_, String>(5).ok().and_then(|kind| kind.parse().ok());
+        Ok(Self { seq: row.get::<_, i64>(0)? as u64, leaf: row.get(1)?, hash: row.get(2)?, side: salt.zip(body), kind })
+    }
+    /// The record, or what is left of it.
+    pub fn read_or_damaged(&self) -> Record {
+        self.read().unwrap_or_else(|error| {
+            let damaged = match error {
+                LedgerError::Record { cause, .. } => cause.to_string(),
+                error => error.to_string(),
+            };
+            let public = record::parse(&self.leaf, None).map(|(public, _)| public).unwrap_or_else(|_| {
+                let mut public = record::Draft::new(self.kind.unwrap_or(RecordKind::Error)).public;
+                public.time = Timestamp::UNIX_EPOCH;
+                public
+            });
+            let hash = tree::leaf_hash(&self.leaf);
+            Record { seq: self.seq, public, details: None, hash, damaged: Some(damaged) }
+        })
     }
     pub fn read(&self) -> Result<Record, LedgerError> {
         let side = self.side.as_ref().map(|(salt, body)| (salt.as_slice(), body.as_slice()));
@@ -54,23 +72,27 @@ impl Stored {
         if self.hash != hash.0 {
             return Err(damaged(record::RecordError::Malformed("its hash does not fit".to_owned())));
         }
-        Ok(Record { seq: self.seq, public, details, hash })
+        Ok(Record { seq: self.seq, public, details, hash, damaged: None })
     }
 }
 
 impl Ledger {
-    /// One page of records, newest first.
+    /// One page of records, newest first. One that is damaged says so, and hides no other.
     ///
     /// # Errors
-    /// [`LedgerError`] when a record is damaged or the database fails.
+    /// [`LedgerError`] when the database fails.
     pub fn list(&self, query: &Query) -> Result<Vec<Record>, LedgerError> {
+        Ok(self.stored_page(query)?.iter().map(Stored::read_or_damaged).collect())
+    }
+
+    fn stored_page(&self, query: &Query) -> Result<Vec<Stored>, LedgerError> {
         let sql = format!(
             "SELECT {COLUMNS} WHERE (?1 IS NULL OR record.seq < ?1) AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR entry = ?3)
              AND (?4 IS NULL OR recipient = ?4 OR refers IN (SELECT seq FROM details WHERE recipient = ?4))
              AND (?5 IS NULL OR instr(lower(CAST(leaf AS TEXT)), ?5) OR instr(lower(CAST(body AS TEXT)), ?5))
              ORDER BY record.seq DESC LIMIT ?6"
         );
-        let rows = self.db()?.read(|connection| {
+        Ok(self.db()?.read(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(
                 params![
@@ -84,14 +106,13 @@ impl Ledger {
                 Stored::from_row,
             )?;
             rows.collect::<Result<Vec<_>, _>>()
-        })?;
-        rows.iter().map(Stored::read).collect()
+        })?)
     }
 
     /// One record.
     ///
     /// # Errors
-    /// [`LedgerError::NoRecord`], or as [`Ledger::list`].
+    /// [`LedgerError::NoRecord`]; [`LedgerError`] when it is damaged or the database fails.
     pub fn get(&self, seq: u64) -> Result<Record, LedgerError> {
         let sql = format!("SELECT {COLUMNS} WHERE record.seq = ?1");
         let stored = self.db()?.read(|connection| {
@@ -122,8 +143,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the database fails or the record is damaged.
     pub fn last_checkpoint(&self) -> Result<Option<Checkpoint>, LedgerError> {
-        let last = self.list(&Query { kind: Some(RecordKind::Checkpoint), limit: Some(1), ..Query::default() })?;
-        let note = last.into_iter().next().and_then(|record| record.public.note);
+        let last =
+            self.stored_page(&Query { kind: Some(RecordKind::Checkpoint), limit: Some(1), ..Query::default() })?;
+        let note = last.first().map(Stored::read).transpose()?.and_then(|record| record.public.note);
         note.map(|note| Checkpoint::parse(&note)).transpose().map_err(LedgerError::from)
     }
 
@@ -171,10 +193,11 @@ impl Ledger {
     }
 
     /// Writes every record as one line of JSON, with all that is needed to hash it again: the leaf as it
-    /// is hashed, and salt and details as the leaf commits to them. How many.
+    /// is hashed, and salt and details as the leaf commits to them. A damaged record is written as it is found. How
+    /// many.
     ///
     /// # Errors
-    /// [`LedgerError`] when a record is damaged or `to` fails.
+    /// [`LedgerError`] when the database or `to` fails.
     pub fn export(&self, to: &mut dyn Write) -> Result<u64, LedgerError> {
         let sql = format!("SELECT {COLUMNS} ORDER BY record.seq");
         let connection = accord_store::open_read_only(&self.inner.path)?;
@@ -186,7 +209,7 @@ impl Ledger {
         let mut count = 0;
         while let Some(row) = rows.next().map_err(failed)? {
             let stored = Stored::from_row(row).map_err(failed)?;
-            let record = stored.read()?;
+            let record = stored.read_or_damaged();
             let side = stored.side.as_ref();
             let line = serde_json::json!({
                 "record": record,

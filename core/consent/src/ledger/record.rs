@@ -11,7 +11,7 @@ use crate::ConsentId;
 
 /// Largest leaf and largest details that are read back, in bytes.
 pub const MAX_RECORD: usize = 1 << 20;
-/// Most items that one record lists; beyond that only their number is kept.
+/// Most items that one record lists; beyond that, or beyond [`MAX_RECORD`], only their number is kept.
 pub const MAX_ITEMS: usize = 1024;
 
 /// What a record tells.
@@ -98,6 +98,9 @@ pub struct Record {
     pub details: Option<Details>,
     /// The leaf hash.
     pub hash: Hash,
+    /// Why what is stored is not what was recorded. The rest is then what could still be read of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
 }
 
 /// The part of a record that is hashed into the tree as it is.
@@ -237,7 +240,7 @@ impl Draft {
     /// Serialises, salts and hashes; all that can be done before the place is known.
     pub fn prepare(mut self) -> Prepared {
         let details = self.details.take().map(|details| {
-            let body = json(&details);
+            let (details, body) = fitting(details);
             let salt = fresh_salt();
             self.public.details_hash = Some(details_hash(&salt, &body));
             Side { salt, body, recipient: details.recipient }
@@ -245,6 +248,27 @@ impl Draft {
         let leaf = json(&self.public);
         Prepared { hash: leaf_hash(&leaf), leaf, public: self.public, details }
     }
+}
+
+/// The details as they are written, cut to what can be read back: the last items go first.
+fn fitting(mut details: Details) -> (Details, Vec<u8>) {
+    let mut body = json(&details);
+    if body.len() > MAX_RECORD {
+        let mut over = body.len() - MAX_RECORD;
+        while over > 0
+            && let Some(item) = details.items.pop()
+        {
+            over = over.saturating_sub(json(&item).len());
+        }
+        body = json(&details);
+    }
+    if body.len() > MAX_RECORD {
+        let short = |text: &String| text.chars().take(1000).collect();
+        let message = Some("there was more to say of this than a record can hold".to_owned());
+        details = Details { recipient: details.recipient.as_ref().map(short), message, ..Details::default() };
+        body = json(&details);
+    }
+    (details, body)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

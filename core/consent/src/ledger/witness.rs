@@ -27,20 +27,14 @@ pub struct Witness {
 const KEPT_PER_PEER: i64 = 64;
 
 impl Ledger {
-    /// Keeps the head of a paired device's ledger. `key` is its statement key from pairing. With the
-    /// proof from the peer's [`Ledger::prove_consistency`] since [`Ledger::witness_size`], a change of
-    /// its older history shows at once; without, only a shrunken or contradicting head does.
+    /// Keeps the head of a paired device's ledger. `key` is its statement key from pairing, `proof` what its
+    /// [`Ledger::prove_consistency`] gives since [`Ledger::witness_note`]: once a head is kept, no other is taken
+    /// that is not proven to continue it.
     ///
     /// # Errors
     /// [`LedgerError::Note`] when it is not signed by `key`; [`LedgerError::Rewritten`] when it
     /// contradicts what we were told before (the older head is kept as evidence).
-    pub fn witness(
-        &self,
-        peer: &DeviceId,
-        key: &[u8; 32],
-        note: &str,
-        proof: Option<&[Hash]>,
-    ) -> Result<(), LedgerError> {
+    pub fn witness(&self, peer: &DeviceId, key: &[u8; 32], note: &str, proof: &[Hash]) -> Result<(), LedgerError> {
         let told = Checkpoint::parse(note)?;
         told.verify(key)?;
         let rewritten = |what: String| LedgerError::Rewritten { whose: peer.to_string(), what };
@@ -51,10 +45,13 @@ impl Ledger {
             if told.size == kept.size && told.root != kept.root {
                 return Err(rewritten(format!("its first {} records are others than before", kept.size)));
             }
-            if let Some(proof) = proof
-                && !tree::verify_consistency(kept.size, &kept.root, told.size, &told.root, proof)
-            {
-                return Err(rewritten(format!("its proof does not lead from {} to {} records", kept.size, told.size)));
+            let leads = tree::verify_consistency(kept.size, &kept.root, told.size, &told.root, proof);
+            // gate-check: witness-proof
+            if told.size > kept.size && !leads {
+                let (old, new) = (kept.size, told.size);
+                return Err(rewritten(format!(
+                    "its {new} records are not proven to go on from the {old} shown before"
+                )));
             }
         }
         self.keep(peer, false, &told, key)
@@ -85,12 +82,20 @@ impl Ledger {
         }
     }
 
-    /// Up to which size we know this device's ledger; ask it for a consistency proof from here.
+    /// Our newest signed head, with the proof that it continues `kept`, a head of ours that a device handed back
+    /// ([`Ledger::witnessed`] checks that). `None` when nothing was signed yet. Where ours does not lead on from
+    /// `kept` there is no proof to give, and it is empty.
     ///
     /// # Errors
     /// [`LedgerError`] when the database fails.
-    pub fn witness_size(&self, peer: &DeviceId) -> Result<Option<u64>, LedgerError> {
-        Ok(self.newest(peer, false)?.map(|kept| kept.size))
+    pub fn head_since(&self, kept: Option<&str>) -> Result<Option<(Checkpoint, Vec<Hash>)>, LedgerError> {
+        let Some(own) = self.last_checkpoint()? else { return Ok(None) };
+        let since = kept.and_then(|note| Checkpoint::parse(note).ok()).map(|kept| kept.size);
+        let proof = match since {
+            Some(since) if since < own.size => self.prove_consistency(since, own.size)?,
+            _ => Vec::new(),
+        };
+        Ok(Some((own, proof)))
     }
 
     /// The note that we keep of this device's head, for it to take back.

@@ -6,6 +6,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use n0_watcher::Watcher;
 use netwatch::interfaces::{IpNet, State};
@@ -23,6 +24,9 @@ pub enum Network {
 
 /// Most interfaces that are used; a machine with thousands of virtual ones must not open thousands of sockets.
 const MOST: usize = 32;
+/// How often, and how many times, one looks again while an IPv6 address is being checked for duplicates.
+const LOOK_AGAIN: Duration = Duration::from_millis(700);
+const LOOKS: u32 = 8;
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Interface {
     pub v4: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
     /// Its IPv6 addresses that can be used now.
     pub v6: Vec<Ipv6Addr>,
+    /// The networks it is in, each as one of its addresses and the length of the prefix.
+    pub nets: Vec<(IpAddr, u8)>,
     /// This machine only.
     pub loopback: bool,
 }
@@ -44,6 +50,21 @@ impl Interface {
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.v4.iter().map(|(ip, _)| IpAddr::V4(*ip)).chain(self.v6.iter().map(|ip| IpAddr::V6(*ip)))
     }
+
+    /// True for an address that is reached on this interface without a router.
+    pub fn is_on_link(&self, address: IpAddr) -> bool {
+        self.nets.iter().any(|(own, length)| same_prefix(*own, address, *length))
+    }
+}
+
+/// True when both addresses share the first `length` bits. A prefix of no length is no network one is in.
+fn same_prefix(one: IpAddr, other: IpAddr, length: u8) -> bool {
+    let differ = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),
+        _ => return false,
+    };
+    length > 0 && differ >> (128 - u32::from(length.min(128))) == 0
 }
 
 /// The interfaces now, ordered by index.
@@ -69,9 +90,20 @@ impl Changes {
                     return to.closed().await;
                 }
             };
-            let mut state = monitor.interface_state();
-            while let Ok(state) = state.updated().await {
-                if to.send(from_state(&state, network)).await.is_err() {
+            let mut states = monitor.interface_state();
+            let mut looks = LOOKS;
+            loop {
+                // The system does not tell when an IPv6 address has become usable (RFC 4862, 5.4).
+                let unsettled = looks > 0 && State::new().await.interfaces.values().any(is_settling);
+                tokio::select! {
+                    updated = states.updated() => match updated {
+                        Ok(_) => looks = LOOKS,
+                        Err(_) => return,
+                    },
+                    () = tokio::time::sleep(LOOK_AGAIN), if unsettled => looks -= 1,
+                    () = to.closed() => return,
+                }
+                if to.send(from_state(&State::new().await, network)).await.is_err() {
                     return;
                 }
             }
@@ -102,6 +134,12 @@ fn from_state(state: &State, network: Network) -> Vec<Interface> {
     found
 }
 
+/// True while an address is being checked for duplicates.
+fn is_settling(interface: &netwatch::interfaces::Interface) -> bool {
+    interface.is_up()
+        && interface.addrs().any(|net| matches!(net, IpNet::V6 { flags, .. } if flags.tentative && !flags.duplicated))
+}
+
 fn describe(interface: &netwatch::interfaces::Interface) -> Option<Interface> {
     if !interface.is_up() {
         return None;
@@ -111,13 +149,20 @@ fn describe(interface: &netwatch::interfaces::Interface) -> Option<Interface> {
         index: index_of(interface.name())?,
         v4: Vec::new(),
         v6: Vec::new(),
+        nets: Vec::new(),
         loopback: false,
     };
     for net in interface.addrs() {
         made.loopback |= net.addr().is_loopback();
         match net {
-            IpNet::V4(net) => made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast()))),
-            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => made.v6.push(net.addr()),
+            IpNet::V4(net) => {
+                made.nets.push((IpAddr::V4(net.addr()), net.prefix_len()));
+                made.v4.push((net.addr(), (net.prefix_len() < 31).then(|| net.broadcast())));
+            }
+            IpNet::V6 { net, flags, .. } if !flags.tentative && !flags.duplicated => {
+                made.nets.push((IpAddr::V6(net.addr()), net.prefix_len()));
+                made.v6.push(net.addr());
+            }
             IpNet::V6 { .. } => {}
         }
     }
@@ -133,6 +178,21 @@ fn index_of(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_on_link_shares_the_prefix_and_nothing_else_does() {
+        let interface = Interface {
+            name: "eth0".into(),
+            index: 1,
+            v4: Vec::new(),
+            v6: Vec::new(),
+            nets: vec![("203.0.113.7".parse().unwrap(), 24), ("2001:db8:1::7".parse().unwrap(), 64)],
+            loopback: false,
+        };
+        let on_link = |text: &str| interface.is_on_link(text.parse().unwrap());
+        assert!(on_link("203.0.113.200") && on_link("2001:db8:1::1234"));
+        assert!(!on_link("203.0.114.1") && !on_link("2001:db8:2::1") && !on_link("::ffff:203.0.113.200"));
+    }
 
     #[tokio::test]
     async fn loopback_is_found_and_can_be_the_only_one() {

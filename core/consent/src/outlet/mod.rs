@@ -73,11 +73,18 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> OutletError {
     move |cause| OutletError::Io { what, cause }
 }
 
-/// Under a permit for a host, the connection goes by name ([`dial_host`]), so that the name is checked.
+/// Under a permit for a host, the connection goes by name ([`dial_host`]), so that the name is checked. Under any
+/// other, it stays in the networks that this machine is in.
 fn device_permit(permit: &Permit, address: SocketAddr) -> Result<(), OutletError> {
+    let host = permit.recipient().as_host();
+    let wrong = || OutletError::WrongAddress { address, recipient: permit.recipient().to_string() };
     // gate-check: outlet-by-name
-    if permit.recipient().as_host().is_some_and(|host| host != address.to_string()) {
-        return Err(OutletError::WrongAddress { address, recipient: permit.recipient().to_string() });
+    if host.is_some_and(|host| host != address.to_string()) {
+        return Err(wrong());
+    }
+    // gate-check: outlet-near
+    if host.is_none() && !udp::is_near(address.ip().to_canonical()) {
+        return Err(wrong());
     }
     Ok(())
 }

@@ -154,11 +154,18 @@ impl NearListener {
                 () = cancelled.cancelled() => return Ok(None),
                 accepted = self.listener.accept() => accepted?,
             };
-            // gate-check: near-peer
-            if is_near(peer.ip().to_canonical()) {
-                return Ok(Some(Met::new(stream, peer, self.near.lease.clone())));
+            if let Some(met) = self.admit(stream, peer) {
+                return Ok(Some(met));
             }
         }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Met> {
+        // gate-check: near-peer
+        if !is_near(peer.ip().to_canonical()) {
+            return None;
+        }
+        Some(Met::new(stream, peer, self.near.lease.clone()))
     }
 }
 
@@ -258,4 +265,36 @@ fn multicast_v6(index: u32, group: SocketAddr) -> std::io::Result<UdpSocket> {
     socket.set_multicast_if_v6(index)?;
     socket.set_multicast_loop_v6(true)?;
     UdpSocket::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Choice, Decision, Gate, To, example};
+
+    #[tokio::test]
+    async fn whoever_comes_from_afar_is_closed_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let (statement, signer) = example::parts();
+        let gate = Gate::open(dir.path(), statement, signer).unwrap();
+        let entry = accord_model::EntryKey::new("example/beacon").unwrap();
+        let shown = gate.notice(&entry, "en").unwrap().shown("test");
+        gate.decide(Decision::new(entry.clone(), To::Any, Choice::Always, shown)).unwrap();
+        let fields = accord_model::FieldSet::EMPTY;
+        let permit = gate.bind("example").permit(&entry, &RecipientId::lan(), fields, "").unwrap();
+        let near = Near::open(permit, "test").await.unwrap();
+        let listener = near.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = || async { TcpStream::connect(address).await.unwrap() };
+        for (from, admitted) in [
+            ("192.168.1.7:9", true),
+            ("[fe80::7]:9", true),
+            ("[::ffff:10.0.0.7]:9", true),
+            ("203.0.113.9:9", false),
+            ("[2001:db8::9]:9", false),
+            ("[::ffff:203.0.113.9]:9", false),
+        ] {
+            assert_eq!(listener.admit(stream().await, from.parse().unwrap()).is_some(), admitted, "{from}");
+        }
+    }
 }

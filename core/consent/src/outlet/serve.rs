@@ -19,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{CONNECT_WITHIN, OutletError, failed};
+use super::{CONNECT_WITHIN, OutletError, failed, udp::is_near};
 use crate::{DatagramLease, Destination, Permit, Personal, SendError};
 
 /// A listener that only one address may use, for a limited time, under a path that nobody can guess.
@@ -40,7 +40,7 @@ pub struct ServedStream {
     ends: Instant,
 }
 
-/// Listens on `bind` for connections from `recipient_addr` alone, for `lifetime`.
+/// Listens on `bind` for connections from `recipient_addr`, a device near, alone, for `lifetime`.
 ///
 /// # Errors
 /// [`SendError`]; then nothing is served.
@@ -50,7 +50,14 @@ pub async fn serve(
     recipient_addr: IpAddr,
     lifetime: Duration,
 ) -> Result<Served, SendError> {
-    let destination = Destination::new(permit.recipient().clone(), recipient_addr.to_string());
+    let recipient = permit.recipient().clone();
+    let near = recipient.as_host().is_none() && is_near(recipient_addr.to_canonical());
+    // gate-check: served-near
+    if !near {
+        let address = SocketAddr::new(recipient_addr, 0);
+        return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
+    }
+    let destination = Destination::new(recipient, recipient_addr.to_string());
     let lease = permit.datagrams(destination).await?;
     let listener =
         TcpListener::bind(bind).await.map_err(failed(format!("listening on {bind}"))).map_err(SendError::from)?;

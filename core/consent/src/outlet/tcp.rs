@@ -50,14 +50,16 @@ async fn connect(
     let what = format!("connecting to {}", permit.recipient());
     let host = permit.recipient().as_host().map(str::to_owned);
     // The lease-like outflow over nothing makes the intent durable and closes it should dialing fail.
-    let pending = permit.open(Pending, destination).await?;
+    let mut pending = permit.open(Pending, destination).await?;
     let stopped = pending.cancelled();
     let dial = async {
         if let (true, Some(host)) = (addresses.is_empty(), host) {
+            pending.note_address(format!("the resolver, asked for {host}"));
             addresses = tokio::net::lookup_host(&host).await.map_err(failed(format!("looking up {host}")))?.collect();
         }
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
         for address in addresses {
+            pending.note_address(address.to_string());
             match TcpStream::connect(address).await {
                 Ok(stream) => return Ok((stream, address)),
                 Err(error) => last = error,

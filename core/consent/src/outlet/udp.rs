@@ -29,7 +29,9 @@ pub async fn udp(permit: Permit, bind: SocketAddr, peer: Option<SocketAddr>) -> 
     if !recipient.is_lan() && peer.is_none() {
         return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
     }
-    super::device_permit(&permit, address)?;
+    if peer.is_some() {
+        super::device_permit(&permit, address)?;
+    }
     let only = (!recipient.is_lan()).then(|| address.ip());
     let lease = permit.datagrams(Destination::new(recipient, address.to_string())).await?;
     let socket = bound(bind).map_err(failed(format!("binding {bind}"))).map_err(SendError::from)?;

@@ -19,6 +19,9 @@ pub enum PairingError {
     /// The run as a whole took too long.
     #[error("the other device took longer than {} s; start again", super::TOTAL_TIME.as_secs())]
     TimedOut,
+    /// The other side did not take the next step, for which it needs no user.
+    #[error("the other device fell silent for {} s; start again", super::STEP_TIME.as_secs())]
+    Silent,
     /// The channel closed before the end.
     #[error("the connection closed before the pairing was complete; start again")]
     Closed,
@@ -121,7 +124,7 @@ impl PairingError {
             Self::Peer(_) | Self::Closed => None,
             Self::Rejected => Some(Refusal::Rejected),
             Self::WrongCode => Some(Refusal::WrongCode),
-            Self::NotConfirmed | Self::TimedOut => Some(Refusal::TimedOut),
+            Self::NotConfirmed | Self::TimedOut | Self::Silent => Some(Refusal::TimedOut),
             Self::Version => Some(Refusal::Version),
             _ => Some(Refusal::Protocol),
         }

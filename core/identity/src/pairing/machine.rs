@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use super::keys::{Bound, Frames, Keys, commitment};
 use super::wire::{Frame, Hello, Record, Reply, Role, VERSION, Way, signed_part, signed_part_of};
-use super::{CONFIRM_TIME, Claim, Input, Method, Output, PairingError, Purpose, Setup, TOTAL_TIME, safe_name};
+use super::{
+    CONFIRM_TIME, Claim, Input, Method, Output, PairingError, Purpose, STEP_TIME, Setup, TOTAL_TIME, safe_name,
+};
 use crate::PeerRecord;
 use crate::crypto::random;
 use crate::key::verify_ed25519;
@@ -23,7 +25,8 @@ pub struct Pairing {
     peer: Option<Claim>,
     typed: Option<Zeroizing<String>>,
     until: Duration,
-    confirm_until: Option<Duration>,
+    /// By when the next step is due, and what it means when it does not come.
+    due: Option<(Duration, PairingError)>,
     outputs: VecDeque<Output>,
 }
 
@@ -108,7 +111,7 @@ impl Pairing {
     }
     /// When to call [`Self::handle`] with [`Input::Timeout`]; `None` when the run is over.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let next = self.confirm_until.map_or(self.until, |confirm| confirm.min(self.until));
+        let next = self.due.as_ref().map_or(self.until, |(due, _)| (*due).min(self.until));
         (!self.is_over()).then_some(next)
     }
     /// True when nothing more will happen (outputs may still wait).
@@ -130,7 +133,7 @@ impl Pairing {
             peer: None,
             typed: None,
             until: now.saturating_add(TOTAL_TIME),
-            confirm_until: None,
+            due: Some((now.saturating_add(STEP_TIME), PairingError::Silent)),
             outputs: VecDeque::new(),
         }
     }
@@ -142,10 +145,10 @@ impl Pairing {
         if now >= self.until {
             return Err(PairingError::TimedOut);
         }
-        if self.confirm_until.is_some_and(|until| now >= until) {
-            return Err(PairingError::NotConfirmed);
+        match &self.due {
+            Some((due, late)) if now >= *due => Err(late.clone()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn take(&mut self, input: Input<'_>, now: Duration) -> Result<(), PairingError> {
@@ -159,7 +162,7 @@ impl Pairing {
                     && !*own
                 {
                     *own = true;
-                    self.own_agreed();
+                    self.own_agreed(now);
                 }
                 Ok(())
             }
@@ -168,7 +171,7 @@ impl Pairing {
                     // Too long to be a code: kept as one that is wrong.
                     let typed = if typed.len() > 32 { "" } else { typed };
                     self.typed = Some(Zeroizing::new(typed.to_owned()));
-                    self.judge_typed()?;
+                    self.judge_typed(now)?;
                 }
                 Ok(())
             }
@@ -201,10 +204,10 @@ impl Pairing {
                 *peer = true;
                 if !*asked && let Some(claim) = self.peer.clone() {
                     *asked = true;
-                    self.confirm_until = Some(now.saturating_add(CONFIRM_TIME));
+                    self.due = Some((now.saturating_add(CONFIRM_TIME), PairingError::NotConfirmed));
                     self.outputs.push_back(Output::AskUser(claim));
                 }
-                self.both_agreed();
+                self.both_agreed(now);
                 Ok(())
             }
             (State::AwaitRecord(_), Frame::Record(record)) => self.record(*record, signed_part_of(bytes)),
@@ -277,24 +280,27 @@ impl Pairing {
         });
         match (&self.setup.method, self.role) {
             (Method::Code, _) => {
-                self.confirm_until = Some(now.saturating_add(CONFIRM_TIME));
+                self.due = Some((now.saturating_add(CONFIRM_TIME), PairingError::NotConfirmed));
                 self.outputs.push_back(Output::ShowCode { code: keys.code(), peer: self.peer.clone() });
                 self.state = State::Agree { keys, asked: true, own: false, peer: false };
-                self.judge_typed()?;
+                self.judge_typed(now)?;
             }
             // Scanning was agreeing.
             (Method::Ticket(_), Role::Initiator) => {
                 self.state = State::Agree { keys, asked: true, own: true, peer: false };
-                self.own_agreed();
+                // The other side's user is asked now.
+                self.due = None;
+                self.own_agreed(now);
             }
             (Method::Ticket(_), Role::Responder) => {
                 self.state = State::Agree { keys, asked: false, own: false, peer: false };
+                self.due = Some((now.saturating_add(STEP_TIME), PairingError::Silent));
             }
         }
         Ok(())
     }
 
-    fn judge_typed(&mut self) -> Result<(), PairingError> {
+    fn judge_typed(&mut self, now: Duration) -> Result<(), PairingError> {
         if let (State::Agree { keys, own, .. }, Some(typed)) = (&mut self.state, &self.typed) {
             if !keys.is_code(typed) {
                 return Err(PairingError::WrongCode);
@@ -302,21 +308,21 @@ impl Pairing {
             self.typed = None;
             if !*own {
                 *own = true;
-                self.own_agreed();
+                self.own_agreed(now);
             }
         }
         Ok(())
     }
 
-    fn own_agreed(&mut self) {
+    fn own_agreed(&mut self, now: Duration) {
         if let State::Agree { keys, .. } = &self.state {
             let confirm = Frame::Confirm(keys.confirmation(self.role));
             self.send(&confirm);
-            self.both_agreed();
+            self.both_agreed(now);
         }
     }
 
-    fn both_agreed(&mut self) {
+    fn both_agreed(&mut self, now: Duration) {
         if !matches!(self.state, State::Agree { own: true, peer: true, .. }) {
             return;
         }
@@ -332,7 +338,7 @@ impl Pairing {
             claim,
         };
         self.send(&Frame::Record(Box::new(record)));
-        self.confirm_until = None;
+        self.due = Some((now.saturating_add(STEP_TIME), PairingError::Silent));
         self.state = State::AwaitRecord(keys);
     }
 
@@ -397,5 +403,92 @@ impl Pairing {
     }
     fn own_claim(&self) -> Claim {
         Claim { name: safe_name(&self.setup.name), kind: self.setup.kind }
+    }
+}
+
+/// Entry for fuzzing: two sides and someone in between, who orders, drops, repeats and changes their frames
+/// and moves the clock, as `script` says. Panics when a side pairs whose user did not agree.
+pub fn fuzz(script: &[u8]) {
+    use crate::Identity;
+    use std::sync::{Arc, OnceLock};
+    static KEYS: OnceLock<[Arc<Identity>; 2]> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| [Arc::new(Identity::generate()), Arc::new(Identity::generate())]);
+    let setup = |own: u8, peer: u8, ticket: bool| Setup {
+        identity: keys[usize::from(own - 1)].clone(),
+        name: "fuzz".to_owned(),
+        kind: accord_model::DeviceKind::Other,
+        purpose: Purpose::Peer,
+        method: if ticket { Method::Ticket(super::TicketSecret::from_bytes([5; 16])) } else { Method::Code },
+        own_transport: [own; 32],
+        peer_transport: [peer; 32],
+        exporter: [7; 32],
+        paired_at: accord_model::Timestamp::UNIX_EPOCH,
+        until: None,
+    };
+    let (ticket, script) = script.split_first().map_or((false, script), |(first, rest)| (first & 1 == 1, rest));
+    let mut now = Duration::ZERO;
+    let mut sides = [
+        Pairing::initiate_with(setup(1, 2, ticket), now, [1; 32]),
+        Pairing::respond_with(setup(2, 1, ticket), now, [2; 32]),
+    ];
+    let mut lines: [Vec<Vec<u8>>; 2] = Default::default();
+    // Whoever scanned a ticket agreed by scanning.
+    let mut agreed = [ticket, false];
+    for step in script.chunks(3) {
+        let (what, at, with) = (step[0], usize::from(step[0] >> 7), step.get(1).copied().unwrap_or_default());
+        for side in 0..2 {
+            while let Some(output) = sides[side].poll() {
+                match output {
+                    Output::Send(frame) if lines[side].len() < 64 => {
+                        assert!(frame.len() <= super::MAX_FRAME);
+                        lines[side].push(frame);
+                    }
+                    Output::Done(_) => assert!(agreed[side], "paired without its user"),
+                    _ => {}
+                }
+            }
+        }
+        let other = 1 - at;
+        let nth = |line: &Vec<Vec<u8>>| (!line.is_empty()).then(|| usize::from(with) % line.len());
+        match what & 7 {
+            0 | 1 => {
+                if let Some(nth) = nth(&lines[other]) {
+                    let frame = lines[other].remove(nth);
+                    sides[at].handle(Input::Frame(&frame), now);
+                }
+            }
+            2 => {
+                if let Some(nth) = nth(&lines[other]) {
+                    let frame = lines[other][nth].clone();
+                    sides[at].handle(Input::Frame(&frame), now);
+                }
+            }
+            3 => {
+                if let Some(nth) = nth(&lines[other]) {
+                    let (place, value) = (step.get(2).copied().unwrap_or_default(), with | 1);
+                    let frame = &mut lines[other][nth];
+                    let place = usize::from(place) % frame.len();
+                    frame[place] ^= value;
+                }
+            }
+            4 => {
+                agreed[at] |= !sides[at].is_over();
+                sides[at].handle(Input::UserConfirmed, now);
+            }
+            5 => {
+                agreed[at] |= !sides[at].is_over();
+                let code = format!("{:06}", u32::from(with));
+                sides[at].handle(Input::Code(&code), now);
+            }
+            6 => {
+                now = now.saturating_add(Duration::from_secs(u64::from(with)));
+                sides[at].handle(Input::Timeout, now);
+            }
+            _ => {
+                let input = if with & 1 == 0 { Input::Closed } else { Input::UserRejected };
+                sides[at].handle(input, now);
+            }
+        }
+        assert!(sides[at].poll_timeout().is_none_or(|until| until <= TOTAL_TIME));
     }
 }

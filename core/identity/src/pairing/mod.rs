@@ -60,8 +60,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Identity;
 pub use error::{PairingError, Refusal};
-pub use machine::Pairing;
-pub use wire::{fuzz, refusal_frame};
+pub use machine::{Pairing, fuzz as fuzz_machine};
+pub use wire::{fuzz, is_hello, refusal_frame};
 
 /// Longest frame, in bytes.
 pub const MAX_FRAME: usize = 8 * 1024;
@@ -69,6 +69,8 @@ pub const MAX_FRAME: usize = 8 * 1024;
 pub const MAX_NAME: usize = 64;
 /// How long a user has to compare or agree.
 pub const CONFIRM_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long a step may take that waits for no user.
+pub const STEP_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long a run takes at most.
 pub const TOTAL_TIME: std::time::Duration = std::time::Duration::from_secs(120);
 /// Label under which the channel's keying material is exported (no context).

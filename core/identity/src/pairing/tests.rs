@@ -364,6 +364,14 @@ fn a_refusal_on_one_side_ends_both() {
 }
 
 #[test]
+fn only_a_hello_begins_a_run() {
+    let mut a = Side::initiate(alice());
+    let hello = a.take().remove(0);
+    assert!(is_hello(&hello) && !is_hello(&hello[..hello.len() - 1]) && !is_hello(b""));
+    assert!(!is_hello(&refusal_frame(Refusal::Busy)));
+}
+
+#[test]
 fn deadlines_are_a_minute_to_agree_and_two_in_all() {
     let (mut a, _) = compared();
     assert_eq!(a.run.poll_timeout(), Some(NOW + CONFIRM_TIME));
@@ -373,11 +381,33 @@ fn deadlines_are_a_minute_to_agree_and_two_in_all() {
     a.drain();
     assert_eq!(a.failed, Some(PairingError::NotConfirmed));
 
-    let mut b = Side::respond(bob());
-    assert_eq!(b.run.poll_timeout(), Some(NOW + TOTAL_TIME));
-    b.run.handle(Input::Timeout, NOW + TOTAL_TIME);
-    b.drain();
-    assert_eq!(b.failed, Some(PairingError::TimedOut));
+    // Scanned: the other side's user has all the time there is.
+    let (mut a, mut b) = (Side::initiate(ticket(alice(), 5)), Side::respond(ticket(bob(), 5)));
+    settle(&mut a, &mut b);
+    assert_eq!(a.run.poll_timeout(), Some(NOW + TOTAL_TIME));
+    a.run.handle(Input::Timeout, NOW + TOTAL_TIME);
+    a.drain();
+    assert_eq!(a.failed, Some(PairingError::TimedOut));
+}
+
+#[test]
+fn a_side_that_falls_silent_where_no_user_is_needed_is_given_up_soon() {
+    let mut waits = Side::respond(bob());
+    let mut greeted = Side::respond(bob());
+    greeted.hear(Side::initiate(alice()).take());
+    let mut greeter = Side::initiate(alice());
+    let (mut a, mut agreed) = compared();
+    a.input(Input::UserConfirmed);
+    agreed.input(Input::UserConfirmed);
+    agreed.hear(a.take());
+    for (name, side) in
+        [("hello", &mut waits), ("reveal", &mut greeted), ("reply", &mut greeter), ("record", &mut agreed)]
+    {
+        assert!(side.failed.is_none());
+        side.run.handle(Input::Timeout, NOW + STEP_TIME);
+        side.drain();
+        assert_eq!(side.failed, Some(PairingError::Silent), "{name}");
+    }
 }
 
 #[test]
@@ -527,5 +557,14 @@ proptest! {
             prop_assert!(!harmed);
             prop_assert_eq!(&a.pair_key, &b.pair_key);
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_to_a_run_nothing_is_paired_without_both_users(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200)
+    ) {
+        fuzz_machine(&bytes);
     }
 }

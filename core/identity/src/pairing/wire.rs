@@ -190,6 +190,11 @@ pub fn refusal_frame(refusal: Refusal) -> Vec<u8> {
     Frame::Abort(refusal).encode(Role::Responder)
 }
 
+/// True for a frame with which a run begins. Whoever waits for one gives nothing to those who only connect.
+pub fn is_hello(frame: &[u8]) -> bool {
+    matches!(Frame::decode(frame), Ok((Role::Initiator, Frame::Hello(_))))
+}
+
 /// Entry for fuzzing: reads any bytes as a frame and writes back what was understood.
 pub fn fuzz(bytes: &[u8]) {
     if let Ok((role, frame)) = Frame::decode(bytes) {

@@ -12,7 +12,6 @@ use accord_model::{CallError, Inputs, StreamClass, Target};
 use accord_registry::{ByteStream, PathInfo};
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,7 +20,8 @@ use super::Carrier;
 use super::choice::{Memory, PathKey};
 use super::meter::{Meter, metered};
 use super::quic::{QuicReader, QuicWriter};
-use super::tls::{Door, TlsIdentity, Token, knock};
+use super::tls::{Door, TlsIdentity, TlsTcp, Token, knock};
+use crate::account::Wire;
 use crate::endpoint::{PathSnapshot, path_of};
 use crate::frame::{self, FrameError, MAX_FRAME};
 use crate::wire::{DoorPlan, Opening, Progress, StreamAnswer, Way};
@@ -50,6 +50,8 @@ pub(crate) struct Of {
     pub cut: CancellationToken,
     /// Kept as long as the stream lives.
     pub guard: Arc<()>,
+    /// Counts what TCP carries.
+    pub wire: Arc<Wire>,
 }
 
 impl Bulk {
@@ -99,7 +101,7 @@ impl Bulk {
             StreamAnswer::Refused { error } => Err(error),
             StreamAnswer::Here => Ok(self.over_quic(of, send, recv, &path, key.filter(|_| class == StreamClass::Bulk))),
             StreamAnswer::Tls { plan } => {
-                let raced = self.race(&plan, door, &path, &token).await;
+                let raced = self.race(&plan, door, &path, &token, &of.wire).await;
                 let way = raced.as_ref().map_or(Way::Here, |(_, way)| *way);
                 frame::write(&mut send, &way, SMALL, ANSWER_WITHIN).await.map_err(broken)?;
                 match raced {
@@ -137,17 +139,18 @@ impl Bulk {
         let door = door_for(&path);
         let plan = DoorPlan::new(self.identity.certificate(), door.as_ref().map(Door::port), &token);
         let (admitted, knocked) = (self.clone(), self.clone());
+        let (wire, other_wire) = (of.wire.clone(), of.wire.clone());
         let pin = certificate.clone();
         let within = tcp_deadline(&path) + ANSWER_WITHIN;
         let admitted = AbortOnDropHandle::new(tokio::spawn(async move {
             let door = door?;
-            tokio::time::timeout(within, door.admit(&admitted.identity, &pin, &token)).await.ok()?.ok()
+            tokio::time::timeout(within, door.admit(&admitted.identity, &pin, &token, &wire)).await.ok()?.ok()
         }));
         let there = path.remote.zip(port).map(|(remote, port)| with_port(remote, port));
         let knock_within = tcp_deadline(&path);
         let knocked = AbortOnDropHandle::new(tokio::spawn(async move {
             tokio::time::sleep(HEAD_START).await;
-            knock(&[there?], &knocked.identity, &certificate, &token, knock_within).await.ok()
+            knock(&[there?], &knocked.identity, &certificate, &token, knock_within, &other_wire).await.ok()
         }));
         frame::write(&mut send, &StreamAnswer::Tls { plan }, MAX_FRAME, ANSWER_WITHIN).await?;
         let way: Way = frame::read(&mut recv, SMALL, ANSWER_WITHIN).await?;
@@ -180,19 +183,20 @@ impl Bulk {
         door: Option<Door>,
         path: &PathSnapshot,
         token: &Token,
-    ) -> Option<(TlsStream<TcpStream>, Way)> {
+        wire: &Wire,
+    ) -> Option<(TlsTcp, Way)> {
         let certificate = theirs.certificate()?;
         let there = path.remote.zip(theirs.port).map(|(remote, port)| with_port(remote, port));
         let within = tcp_deadline(path);
         let knocked = async {
             match there {
-                Some(there) => knock(&[there], &self.identity, &certificate, token, within).await.ok(),
+                Some(there) => knock(&[there], &self.identity, &certificate, token, within, wire).await.ok(),
                 None => None,
             }
         };
         let admitted = async {
             let door = door.as_ref()?;
-            tokio::time::timeout(within, door.admit(&self.identity, &certificate, token)).await.ok()?.ok()
+            tokio::time::timeout(within, door.admit(&self.identity, &certificate, token, wire)).await.ok()?.ok()
         };
         tokio::pin!(knocked, admitted);
         let (mut knock_over, mut admit_over) = (false, false);
@@ -227,7 +231,7 @@ impl Bulk {
     fn over_tls(
         self: &Arc<Self>,
         of: Of,
-        mut stream: TlsStream<TcpStream>,
+        mut stream: TlsTcp,
         path: &PathSnapshot,
         key: Option<PathKey>,
         token: Token,
@@ -236,7 +240,7 @@ impl Bulk {
             TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER)),
             TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER)),
         }
-        let socket = stream.get_ref().0.as_fd().try_clone_to_owned().ok();
+        let socket = stream.get_ref().0.get_ref().as_fd().try_clone_to_owned().ok();
         let (reader, writer) = tokio::io::split(stream);
         self.stream(of, reader, writer, Carrier::Tls, path, key, Some((token, socket)))
     }
@@ -261,11 +265,11 @@ impl Bulk {
         if let Some((token, socket)) = tls {
             lock(&self.live).insert(token, meter.clone());
             tokio::spawn(watch(of.connection.clone(), meter.clone(), token, done.clone()));
-            let (cut, done) = (meter.cut.clone(), done.clone());
+            let (meter, done) = (meter.clone(), done.clone());
             tokio::spawn(async move {
                 tokio::select! {
-                    () = done.cancelled() => {}
-                    () = cut.cancelled() => hang_up(socket),
+                    () = meter.cut.cancelled() => hang_up(socket),
+                    () = done.cancelled() => if !meter.is_finished() { hang_up(socket) },
                 }
             });
         }
@@ -301,10 +305,14 @@ impl Bulk {
 /// How much one write hands to TLS at once.
 const TLS_BUFFER: usize = 256 * 1024;
 
-/// Closes the connection under a stream whose holder may not look at it for a while.
+/// Breaks the connection under a stream whose holder may not look at it for a while. What the system took and has not
+/// sent yet is thrown away, and the other side is told that the connection broke.
 fn hang_up(socket: Option<OwnedFd>) {
-    if let Some(socket) = socket {
-        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    let Some(socket) = socket else { return };
+    if rustix::net::connect_unspec(&socket).is_err() {
+        let socket = socket2::SockRef::from(&socket);
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        let _ = socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -384,4 +392,35 @@ fn broken(error: FrameError) -> CallError {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn what_the_system_took_and_did_not_send_is_thrown_away_when_a_stream_is_cut() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let mut taken = 0;
+        while let Ok(count) = near.write(&[7; 64 * 1024]) {
+            taken += count;
+        }
+        let unsent = near.as_fd().try_clone_to_owned().unwrap();
+        hang_up(Some(unsent));
+        assert!(near.write(&[7]).is_err(), "nothing more is taken");
+        let (mut got, mut buffer) = (0, vec![0; 64 * 1024]);
+        let end = loop {
+            match far.read(&mut buffer) {
+                Ok(0) => break Ok(()),
+                Ok(count) => got += count,
+                Err(error) => break Err(error.kind()),
+            }
+        };
+        assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset), "a cut stream is no complete one");
+        assert!(got < taken, "{got} of {taken}");
+    }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Meter {
     pub(crate) cut: CancellationToken,
     why: AtomicU8,
     timed_out: AtomicBool,
+    finished: AtomicBool,
 }
 
 impl Meter {
@@ -45,7 +46,13 @@ impl Meter {
             cut: parent.child_token(),
             why: AtomicU8::new(0),
             timed_out: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
         })
+    }
+
+    /// The writer said that this is all. A stream that is dropped before broke off.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stall(&self) {
@@ -207,7 +214,12 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for MeteredWriter<W> {
         half.measure(began, outcome, |meter| &meter.busy_write_us, |meter| &meter.write_waits)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.inner).poll_shutdown(cx)
+        let half = &mut self.0;
+        let outcome = Pin::new(&mut half.inner).poll_shutdown(cx);
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            half.meter.finished.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 }
 

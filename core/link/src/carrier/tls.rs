@@ -6,7 +6,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,10 +18,13 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use socket2::{SockRef, TcpKeepalive};
 use subtle::ConstantTimeEq;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::account::{Sent, Wire};
+use crate::endpoint::keys_for_tests;
 
 /// Largest certificate a peer may tell us.
 pub const MAX_CERTIFICATE: usize = 2048;
@@ -32,6 +37,9 @@ const HANDSHAKES_AT_ONCE: usize = 8;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// Unacknowledged for this long: the path is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(20);
+/// Most bytes that wait unsent in the system; more are not taken.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 512 * 1024;
 
 /// This run's certificate and key.
 #[derive(Debug)]
@@ -74,6 +82,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        if keys_for_tests() {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 
@@ -88,6 +99,9 @@ impl TlsIdentity {
             .map_err(io::Error::other)?;
         config.resumption = rustls::client::Resumption::disabled();
         config.enable_sni = false;
+        if keys_for_tests() {
+            config.key_log = Arc::new(rustls::KeyLogFile::new());
+        }
         Ok(config)
     }
 }
@@ -122,16 +136,17 @@ impl Door {
     ///
     /// # Errors
     /// When the listener breaks.
-    pub async fn admit(&self, own: &TlsIdentity, peer: &[u8], token: &Token) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn admit(&self, own: &TlsIdentity, peer: &[u8], token: &Token, wire: &Wire) -> io::Result<TlsTcp> {
         let acceptor = TlsAcceptor::from(Arc::new(own.server(peer)?));
         let mut handshakes = JoinSet::new();
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if handshakes.len() < HANDSHAKES_AT_ONCE => {
-                    let (socket, _) = accepted?;
+                    let (socket, from) = accepted?;
+                    let socket = Tcp::new(socket, wire.socket(from));
                     let (acceptor, token) = (acceptor.clone(), *token);
                     handshakes.spawn(tokio::time::timeout(HANDSHAKE_WITHIN, async move {
-                        prepare(&socket)?;
+                        prepare(socket.get_ref())?;
                         let mut stream = acceptor.accept(socket).await?;
                         let mut said = Token::default();
                         stream.read_exact(&mut said).await?;
@@ -159,22 +174,24 @@ impl Door {
 ///
 /// # Errors
 /// The last failure, or `TimedOut`.
-pub async fn knock(
+pub(crate) async fn knock(
     addresses: &[SocketAddr],
     own: &TlsIdentity,
     peer: &[u8],
     token: &Token,
     within: Duration,
-) -> io::Result<TlsStream<TcpStream>> {
+    wire: &Wire,
+) -> io::Result<TlsTcp> {
     let connector = TlsConnector::from(Arc::new(own.client(peer)?));
     let mut dials = JoinSet::new();
     for address in addresses.iter().take(HANDSHAKES_AT_ONCE) {
-        let (address, connector, token) = (*address, connector.clone(), *token);
+        let (address, connector, token, sent) = (*address, connector.clone(), *token, wire.socket(*address));
         dials.spawn(async move {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             faster_congestion_control(&SockRef::from(&socket));
             let socket = socket.connect(address).await?;
             prepare(&socket)?;
+            let socket = Tcp::new(socket, sent);
             let name = ServerName::try_from("accord.invalid").map_err(io::Error::other)?;
             let mut stream = connector.connect(name, socket).await?;
             stream.write_all(&token).await?;
@@ -201,6 +218,62 @@ pub async fn knock(
     tokio::time::timeout(within, first).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// A TCP connection that counts what the system took of it.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    stream: TcpStream,
+    sent: Arc<Sent>,
+}
+
+/// TLS over it.
+pub(crate) type TlsTcp = TlsStream<Tcp>;
+
+impl Tcp {
+    fn new(stream: TcpStream, sent: Arc<Sent>) -> Self {
+        Self { stream, sent }
+    }
+    /// The connection itself.
+    pub(crate) fn get_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+    fn count(&self, taken: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &taken {
+            self.sent.add(*bytes);
+        }
+        taken
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count(taken)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.count(taken)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// BBR where the kernel offers it: on a lossy Wi-Fi it moves many times what CUBIC does.
 fn faster_congestion_control(socket: &SockRef<'_>) {
     #[cfg(target_os = "linux")]
@@ -217,7 +290,11 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
     let keepalive = keepalive.with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(DEAD_AFTER))?;
+    {
+        socket.set_tcp_user_timeout(Some(DEAD_AFTER))?;
+        // What the system holds and has not sent is all that a withdrawal must get back.
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+    }
     Ok(())
 }
 
@@ -354,9 +431,10 @@ mod tests {
     async fn pair(alice: &TlsIdentity, bob: &TlsIdentity, pin: &[u8], token: Token) -> (bool, bool) {
         let door = Door::open(Ipv4Addr::LOCALHOST.into()).unwrap();
         let there = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), door.port())];
+        let wire = Wire::default();
         let (admitted, knocked) = tokio::join!(
-            tokio::time::timeout(SECOND, door.admit(bob, pin, &[7; 16])),
-            knock(&there, alice, bob.certificate(), &token, SECOND),
+            tokio::time::timeout(SECOND, door.admit(bob, pin, &[7; 16], &wire)),
+            knock(&there, alice, bob.certificate(), &token, SECOND, &wire),
         );
         (matches!(admitted, Ok(Ok(_))), knocked.is_ok())
     }
@@ -375,8 +453,9 @@ mod tests {
         let door = Door::open(Ipv4Addr::LOCALHOST.into()).unwrap();
         let there = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), door.port())];
         let token = [7; 16];
-        let knocked = knock(&there, &alice, bob.certificate(), &token, SECOND);
-        let admitted = door.admit(&eve, alice.certificate(), &token);
+        let wire = Wire::default();
+        let knocked = knock(&there, &alice, bob.certificate(), &token, SECOND, &wire);
+        let admitted = door.admit(&eve, alice.certificate(), &token, &wire);
         tokio::select! {
             knocked = knocked => assert!(knocked.is_err()),
             admitted = admitted => panic!("{admitted:?}"),
@@ -395,9 +474,10 @@ mod tests {
         let mut garbage = TcpStream::connect(there).await.unwrap();
         garbage.write_all(&[0x5a; 4096]).await.unwrap();
         let doors = [there];
+        let wire = Wire::default();
         let (admitted, knocked) = tokio::join!(
-            tokio::time::timeout(SECOND, door.admit(&bob, alice.certificate(), &[7; 16])),
-            knock(&doors, &alice, bob.certificate(), &[7; 16], SECOND),
+            tokio::time::timeout(SECOND, door.admit(&bob, alice.certificate(), &[7; 16], &wire)),
+            knock(&doors, &alice, bob.certificate(), &[7; 16], SECOND, &wire),
         );
         let (mut a, mut b) = (knocked.unwrap(), admitted.unwrap().unwrap());
         a.write_all(b"hello").await.unwrap();

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::{DatagramLease, Personal, RecipientId};
-use accord_model::{FieldCode, FieldSet, Timestamp};
+use accord_model::{FieldCode, FieldSet};
+use iroh::Endpoint;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
+use tokio_util::sync::CancellationToken;
 
 use super::driver::announced;
 use super::probe::{PORT, Probe, SIZE};
 use super::record::Announced;
 use crate::api::{LinkError, Network};
 use crate::endpoint::open_pair;
-use crate::inner::{Inner, at_port, machine_addresses};
+use crate::inner::{Inner, at_port, machine_addresses, slot_over};
 use crate::law::{Denied, PAIRING, pairing_fields};
 use crate::pairing::random_key;
 
@@ -31,6 +33,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             () = inner.stop.cancelled() => return,
             () = consent.allowed() => {}
         }
+        let session = CancellationToken::new();
         let lease = match inner.law.lan_lease(PAIRING, pairing_fields(), "on.request", "").await {
             Ok(lease) => lease,
             Err(error) => {
@@ -44,8 +47,9 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             () = ended.cancelled() => {}
             () = consent.ended() => {}
             () = inner.stop.cancelled() => {}
-            () = open(inner.clone(), lease.clone()) => {}
+            () = open(inner.clone(), lease.clone(), session.clone()) => {}
         }
+        session.cancel();
         if let Some(endpoint) = inner.pair.send_replace(None) {
             endpoint.close().await;
         }
@@ -58,7 +62,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
     }
 }
 
-async fn open(inner: Arc<Inner>, lease: DatagramLease) {
+async fn open(inner: Arc<Inner>, lease: DatagramLease, session: CancellationToken) {
     let socket = match bind(inner.network) {
         Ok(socket) => Some(Arc::new(socket)),
         Err(error) => {
@@ -80,10 +84,12 @@ async fn open(inner: Arc<Inner>, lease: DatagramLease) {
             None => std::future::pending().await,
         }
     };
-    tokio::join!(answers, keep_endpoint(&inner));
+    tokio::join!(answers, keep_endpoint(&inner, &session));
 }
 
-async fn keep_endpoint(inner: &Arc<Inner>) {
+/// A new key for every announcement id, so that none links two of them. A pairing that runs goes on under
+/// the key it began with.
+async fn keep_endpoint(inner: &Arc<Inner>, session: &CancellationToken) {
     loop {
         let made = async { open_pair(&random_key()?, inner.network).await };
         match made.await {
@@ -91,20 +97,31 @@ async fn keep_endpoint(inner: &Arc<Inner>) {
                 let old = inner.pair.send_replace(Some(endpoint.clone()));
                 tokio::spawn(inner.clone().take_pairings(endpoint));
                 if let Some(old) = old {
-                    old.close().await;
+                    tokio::spawn(retire(inner.clone(), old, session.clone()));
                 }
             }
             Err(error) => tracing::warn!(%error, "not open for pairing"),
         }
-        loop {
-            let ends = accord_identity::announce::slot_ends(accord_identity::announce::slot(Timestamp::now()));
-            let left = Duration::try_from(ends.duration_since(Timestamp::now())).unwrap_or_default();
-            tokio::time::sleep(left + Duration::from_millis(20)).await;
-            if !crate::inner::lock(&inner.limiter).is_busy() {
-                break;
-            }
+        tokio::select! {
+            () = slot_over() => {}
+            () = inner.renew_pair.notified() => {}
         }
     }
+}
+
+/// Closes a pairing endpoint once no pairing runs on it.
+async fn retire(inner: Arc<Inner>, endpoint: Endpoint, session: CancellationToken) {
+    let over = async {
+        while crate::inner::lock(&inner.limits).is_busy() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(accord_identity::pairing::TOTAL_TIME, over) => {}
+        () = session.cancelled() => {}
+        () = inner.stop.cancelled() => {}
+    }
+    endpoint.close().await;
 }
 
 fn bind(network: Network) -> std::io::Result<UdpSocket> {
@@ -138,7 +155,7 @@ async fn answer(inner: &Arc<Inner>, socket: &UdpSocket, lease: &DatagramLease) {
             (second, answered) = (Instant::now(), 0);
         }
         let Some(Probe::Question { nonce }) = Probe::decode(&buffer[..length]) else { continue };
-        if answered >= ANSWERS {
+        if answered >= ANSWERS || !inner.near_networks.has(from.ip()).await {
             continue;
         }
         answered += 1;
@@ -155,6 +172,9 @@ async fn answer(inner: &Arc<Inner>, socket: &UdpSocket, lease: &DatagramLease) {
 pub(crate) async fn ask(inner: &Arc<Inner>, address: SocketAddr) -> Result<Announced, LinkError> {
     if !inner.may_dial(address) {
         return Err(LinkError::NoAnswer(address.to_string()));
+    }
+    if !inner.near_networks.has(address.ip()).await {
+        return Err(LinkError::NotNear(address.ip()));
     }
     let lease = inner
         .law

@@ -39,7 +39,13 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         let optional: FieldSet = [FieldCode::DeviceName, FieldCode::DeviceType].into_iter().collect();
         let granted = inner.law.granted(DISCOVERY, &RecipientId::lan(), discovery_fields(), optional);
-        let Ok(fields) = granted else { continue };
+        let Ok(fields) = granted else {
+            // The entry no longer covers what every announcement holds: until a new decision, or a new statement.
+            tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            }
+        };
         match inner.law.lan_lease(DISCOVERY, fields, "on.network", "224.0.0.251:5353").await {
             Ok(lease) => {
                 inner.set_status(|status| status.discovery = true);
@@ -155,7 +161,9 @@ impl Session {
         if let Some((id, _)) = self.published.take() {
             self.core.unpublish(id, time);
         }
-        let port = now.pairing.map(|(_, port)| port).or(now.link_port).unwrap_or(NO_PORT);
+        // Another slot, perhaps after a long sleep: the link's names are new too.
+        self.inner.endpoint_wanted.notify_one();
+        let port = now.pairing.map_or(NO_PORT, |(_, port)| port);
         let made = Publication::new(SERVICE, &now.id, &now.id, port).and_then(|mut made| {
             for string in now.strings() {
                 let at = string.iter().position(|byte| *byte == b'=').unwrap_or(string.len());
@@ -295,12 +303,12 @@ impl Session {
 pub(crate) fn announced(inner: &Inner, fields: FieldSet) -> Announced {
     let own = inner.own();
     let slot = announce::slot(Timestamp::now());
-    let said = inner.identity.announcement(slot, &inner.peers.list());
+    let link = inner.link.borrow().as_ref().and_then(port_of).unwrap_or(0);
+    let said = inner.identity().announcement(slot, &inner.peers.list(), link);
     let pair = inner.pair.borrow().clone();
     Announced {
         id: said.id,
         hints: said.hints,
-        link_port: inner.link.borrow().as_ref().and_then(port_of),
         pairing: pair.and_then(|endpoint| Some((*endpoint.id().as_bytes(), port_of(&endpoint)?))),
         name: fields.contains(FieldCode::DeviceName).then_some(own.name),
         kind: fields.contains(FieldCode::DeviceType).then_some(own.kind),

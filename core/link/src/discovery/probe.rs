@@ -90,8 +90,7 @@ mod tests {
     fn an_answer_is_never_larger_than_the_question_and_short_questions_get_none() {
         let said = Announced {
             id: "abcdefghijklmnop".into(),
-            hints: vec![[9; 8]; announce::MAX_HINTS],
-            link_port: Some(65_535),
+            hints: vec![[9; 10]; announce::MAX_HINTS],
             pairing: Some(([255; 32], 65_535)),
             name: Some("x".repeat(300)),
             kind: Some(accord_model::DeviceKind::Computer),

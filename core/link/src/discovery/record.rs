@@ -1,6 +1,7 @@
 //! What an announcement says, as the strings of a DNS-SD TXT record: `v` protocol version, `i` rotating id,
-//! `h` hints for paired devices, `l` port of the link, `k` key and `p` port for pairing; `n` name and `t`
-//! kind only where the owner agreed to those fields. A probe's answer carries the same strings.
+//! `h` hints for paired devices, with the link's port that only they can read, `k` key and `p` port for
+//! pairing; `n` name and `t` kind only where the owner agreed to those fields. A probe's answer carries the
+//! same strings.
 
 use accord_identity::announce::{self, Hint};
 use accord_model::DeviceKind;
@@ -20,8 +21,6 @@ pub struct Announced {
     pub id: String,
     /// By which paired devices recognise it.
     pub hints: Vec<Hint>,
-    /// UDP port of the link, for paired devices.
-    pub link_port: Option<u16>,
     /// Key and UDP port of its pairing endpoint, when it is open for pairing.
     pub pairing: Option<([u8; 32], u16)>,
     /// Its name, where its owner agreed to announce it. From outside: escape before showing.
@@ -36,9 +35,6 @@ impl Announced {
         let mut out = vec![format!("v={VERSION}"), format!("i={}", self.id)];
         if !self.hints.is_empty() {
             out.push(format!("h={}", data_encoding::BASE64URL_NOPAD.encode(&self.hints.concat())));
-        }
-        if let Some(port) = self.link_port {
-            out.push(format!("l={port}"));
         }
         if let Some((key, port)) = &self.pairing {
             out.push(format!("k={}", BASE32_NOPAD.encode(key).to_ascii_lowercase()));
@@ -58,8 +54,7 @@ impl Announced {
     /// usable. Unknown strings are skipped, doubled ones count once. The entry point for fuzzing.
     pub fn parse<'a>(strings: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut version = None;
-        let mut said =
-            Self { id: String::new(), hints: Vec::new(), link_port: None, pairing: None, name: None, kind: None };
+        let mut said = Self { id: String::new(), hints: Vec::new(), pairing: None, name: None, kind: None };
         let (mut key, mut port) = (None, None);
         for string in strings.into_iter().take(24) {
             let Some(at) = string.iter().position(|byte| *byte == b'=') else { continue };
@@ -69,7 +64,6 @@ impl Announced {
                 (b"v", Some(text)) if version.is_none() => version = Some(text.to_owned()),
                 (b"i", Some(text)) if said.id.is_empty() => said.id = text.to_owned(),
                 (b"h", _) if said.hints.is_empty() => said.hints = announce::parse_hints(value),
-                (b"l", Some(text)) => said.link_port = said.link_port.or_else(|| port_of(text)),
                 (b"k", Some(text)) if text.len() == 52 => {
                     key =
                         key.or_else(|| BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()?.try_into().ok());
@@ -102,8 +96,7 @@ mod tests {
     fn what_is_announced_is_read_and_says_no_more_than_was_agreed() {
         let said = Announced {
             id: "abcdefghijklmnop".into(),
-            hints: vec![[1; 8]; 4],
-            link_port: Some(4000),
+            hints: vec![[1; 10]; announce::MAX_HINTS],
             pairing: Some(([7; 32], 4001)),
             name: Some("Küche".into()),
             kind: Some(DeviceKind::Tablet),

@@ -1,15 +1,16 @@
 //! Whole links in one process: each with keys, a gate, a registry and a runtime of its own, on loopback.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_types)]
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To};
+use accord_consent::{Choice, Decision, Envelope, Gate, Ledger, Personal, RecipientId, Signer, To};
 use accord_identity::{Identity, Peers, StatementKey};
 use accord_link::{
-    Link, LinkDevice, LinkOptions, Network, PairingId, PairingInfo, PairingStep, STATEMENT, Witness, carrier::Carrier,
+    Link, LinkDevice, LinkEvent, LinkOptions, Network, PairingId, PairingInfo, PairingStep, ProvenHead, STATEMENT,
+    Witness, carrier::Carrier,
 };
 use accord_model::{
     CallError, Data, DeviceId, DeviceKind, EntryKey, Inputs, Outputs, Reach, StreamClass, Target, Verb, catalogue,
@@ -29,15 +30,26 @@ impl Signer for StatementSigner {
     }
 }
 
-struct Heads;
+/// As the application does it.
+struct Heads(Ledger);
 impl Witness for Heads {
-    fn own_head(&self) -> Option<String> {
-        Some("accord head 1".into())
+    fn kept(&self, peer: &DeviceId) -> Option<String> {
+        self.0.witness_note(peer).unwrap()
     }
-    fn witness(&self, _: &DeviceId, _: &StatementKey, head: &str) -> Result<(), String> {
-        if head == "accord head 1" { Ok(()) } else { Err("unknown head".into()) }
+    fn handed_back(&self, peer: &DeviceId, kept: Option<&str>) -> Result<(), String> {
+        kept.map_or(Ok(()), |kept| self.0.witnessed(peer, kept).map_err(|error| error.to_string()))
     }
-    fn witnessed(&self, _: &DeviceId, _: &str) {}
+    fn own_head(&self, kept: Option<&str>) -> Option<ProvenHead> {
+        let own = self.0.head_since(kept).unwrap();
+        own.map(|(head, proof)| ProvenHead { head: head.note().to_owned(), proof })
+    }
+    fn witness(&self, peer: &DeviceId, key: &StatementKey, shown: &ProvenHead) -> Result<(), String> {
+        let key = key.ed25519().unwrap();
+        self.0.witness(peer, key, &shown.head, &shown.proof).map_err(|error| error.to_string())
+    }
+    fn witnessed(&self, peer: &DeviceId, head: &str) {
+        self.0.witnessed(peer, head).unwrap();
+    }
 }
 
 /// Service `files`: `act echo` answers its inputs; a stream named `sink` is counted and acknowledged,
@@ -107,6 +119,7 @@ pub struct Home {
     pub gate: Option<Gate>,
     pub peers: Arc<Peers>,
     pub identity: Arc<Identity>,
+    events: Mutex<tokio::sync::broadcast::Receiver<LinkEvent>>,
 }
 
 impl Home {
@@ -133,15 +146,16 @@ impl Home {
             state: folder.to_owned(),
             network: if std::env::var_os("ACCORD_TEST_ALL").is_some() { Network::All } else { Network::Loopback },
         };
+        let heads = Arc::new(Heads(gate.ledger().clone()));
         let (link, bridge) =
-            Link::with_carrier(options, identity.clone(), peers.clone(), gate.bind("link"), Arc::new(Heads), only)
-                .unwrap();
+            Link::with_carrier(options, identity.clone(), peers.clone(), gate.bind("link"), heads, only).unwrap();
+        let events = Mutex::new(link.events());
         let registry = Registry::new();
         let port = registry.port(&gate.bind("example"), EntryKey::new(USE).unwrap(), "on.request");
         registry.serve("files", Arc::new(Echo(port.clone())));
         registry.add_bridge(Box::new(bridge));
         drop(_inside);
-        Self { runtime: Some(runtime), link, registry, port, gate: Some(gate), peers, identity }
+        Self { runtime: Some(runtime), link, registry, port, gate: Some(gate), peers, identity, events }
     }
 
     pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -162,6 +176,21 @@ impl Home {
     pub fn open_for_pairing(&self) -> std::net::SocketAddr {
         self.grant("link/pairing", &RecipientId::lan());
         until(10, "open for pairing", || self.link.status().addresses.iter().find(|address| address.is_ipv4()).copied())
+    }
+    /// What a stranger at `address` (where probes are answered) learns of this home.
+    pub fn probe(&self, address: std::net::SocketAddr) -> accord_link::discovery::record::Announced {
+        use accord_link::discovery::probe::{Probe, SIZE};
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        until(10, "an answer to a probe", || {
+            socket.send_to(&Probe::Question { nonce: [7; 8] }.encode(), address).unwrap();
+            let mut buffer = [0; SIZE];
+            let length = socket.recv(&mut buffer).ok()?;
+            match Probe::decode(&buffer[..length])? {
+                Probe::Answer { said, .. } => said.pairing.is_some().then_some(said),
+                Probe::Question { .. } => None,
+            }
+        })
     }
     pub fn pairing(&self, id: &PairingId) -> PairingInfo {
         self.link.pairings().into_iter().find(|info| info.id == *id).unwrap()
@@ -228,6 +257,36 @@ impl Home {
             assert_eq!(&answer, b"done");
         });
         (size as f64 / (1 << 20) as f64 / start.elapsed().as_secs_f64(), carrier)
+    }
+    /// Waits for the alarm that a ledger was changed; whether it is this home's own.
+    pub fn alarm(&self, ours: bool) -> String {
+        until(20, if ours { "an alarm of our own" } else { "an alarm of the other's" }, || {
+            let mut events = self.events.lock().unwrap();
+            std::iter::from_fn(|| events.try_recv().ok()).find_map(|event| match event {
+                LinkEvent::WitnessAlarm { ours: theirs, message, .. } if theirs == ours => Some(message),
+                _ => None,
+            })
+        })
+    }
+    pub fn is_calm(&self) -> bool {
+        let mut events = self.events.lock().unwrap();
+        !std::iter::from_fn(|| events.try_recv().ok()).any(|event| matches!(event, LinkEvent::WitnessAlarm { .. }))
+    }
+    /// What the ledger says that went to each address under an entry.
+    pub fn told(&self, entry: &str) -> std::collections::BTreeMap<String, u64> {
+        let query = accord_consent::Query {
+            entry: Some(EntryKey::new(entry).unwrap()),
+            kind: Some(accord_consent::RecordKind::Sent),
+            limit: Some(1000),
+            ..Default::default()
+        };
+        let mut all = std::collections::BTreeMap::new();
+        for record in self.gate.as_ref().unwrap().ledger().list(&query).unwrap() {
+            for place in record.details.into_iter().flat_map(|details| details.addresses) {
+                *all.entry(place.address).or_default() += place.bytes;
+            }
+        }
+        all
     }
     /// The end of a process: nothing is said to anyone.
     pub fn kill(mut self) {

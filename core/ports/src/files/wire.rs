@@ -150,7 +150,7 @@ pub enum Forward {
         /// Which one.
         key: Key,
     },
-    /// What there is altogether; once known, when the offer was not exact.
+    /// What there is altogether; once known, when the offer was not exact. Also before the answer.
     Totals {
         /// Files.
         files: u64,

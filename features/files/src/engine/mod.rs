@@ -1,6 +1,7 @@
 //! The engine under the feature: how a transfer is packed, carried, unpacked and stored. It knows neither the gate nor
 //! the registry; what leaves goes through a [`Sink`].
 
+pub mod bounds;
 pub mod journal;
 pub mod pack;
 pub mod place;
@@ -122,6 +123,11 @@ impl Progress {
         if skipped.lines.len() < SKIPPED_LINES {
             skipped.lines.push(line);
         }
+    }
+    /// The other side knows of more that was left out.
+    pub fn skipped_at_least(&self, count: u64) {
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.count = skipped.count.max(count);
     }
     /// Forgets what was left out, for a new attempt.
     pub fn clear_skipped(&self) {

@@ -377,9 +377,8 @@ impl Packer {
                 Ok(0) => break,
                 Ok(read) => {
                     size += read;
-                    if read < 16 * 1024 || self.work.block.len() > BLOCK / 2 {
-                        self.flush()?;
-                    }
+                    // Nobody knows when more comes.
+                    self.flush()?;
                 }
                 Err(error) => {
                     self.skip(Path::new(name), &reason(&error));

@@ -8,6 +8,7 @@ use accord_model::{FieldCode, FieldSet};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
+use super::bounds::Bounds;
 use super::pack::Input;
 use super::receive::{self, Intake, ReceiveEnd};
 use super::send::{self, SendEnd, Sending};
@@ -119,7 +120,7 @@ where
     if let Err(error) = receive::accept(&mut sink, &pool, &have, partial).await {
         return error.into();
     }
-    let unpacker = Unpacker::new(store, intake.decoder(), &offer, progress);
+    let unpacker = Unpacker::new(store, intake.decoder(), Bounds::of(&offer), progress);
     let (end, mut reader) = receive::run(intake, &mut sink, &pool, unpacker, &CancellationToken::new(), ()).await;
     if let ReceiveEnd::Received(received) = &end {
         let _ = discard(inbox, &id);

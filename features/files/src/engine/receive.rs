@@ -30,6 +30,8 @@ pub enum ReceiveEnd {
     Denied(String),
     /// This machine's owner cancelled.
     Cancelled,
+    /// It is more than this machine's owner agreed to; asked again at the next offer.
+    More,
     /// The connection ended.
     Broken(String),
 }
@@ -49,6 +51,7 @@ impl From<Failure> for ReceiveEnd {
         match failure {
             Failure::Fail(reason, message) => Self::Failed(reason, message),
             Failure::Stopped(reason) => Self::Stopped(reason),
+            Failure::More => Self::More,
         }
     }
 }
@@ -78,20 +81,24 @@ impl<R: AsyncRead + Unpin + Send> Intake<R> {
         }
     }
 
-    /// Reads on until the sender gives up. May be dropped at any time.
-    pub async fn until_gone(&mut self) -> ReceiveEnd {
+    /// Reads on until the sender has counted everything: files and bytes. May be dropped at any time.
+    ///
+    /// # Errors
+    /// The sender gave up.
+    pub async fn totals(&mut self) -> Result<(u64, u64), ReceiveEnd> {
         loop {
             match tokio::time::timeout(STALL, self.message()).await {
                 Ok(Ok(Forward::Idle)) => {}
-                Ok(Ok(Forward::Stop(reason))) => return ReceiveEnd::Stopped(reason),
+                Ok(Ok(Forward::Totals { files, bytes })) => return Ok((files, bytes)),
+                Ok(Ok(Forward::Stop(reason))) => return Err(ReceiveEnd::Stopped(reason)),
                 Ok(Ok(_)) => {
-                    return ReceiveEnd::Failed(
+                    return Err(ReceiveEnd::Failed(
                         FailReason::Protocol,
                         "the other device did not wait for the answer".into(),
-                    );
+                    ));
                 }
-                Ok(Err(end)) => return end,
-                Err(_) => return ReceiveEnd::Broken("the other device went silent".into()),
+                Ok(Err(end)) => return Err(end),
+                Err(_) => return Err(ReceiveEnd::Broken("the other device went silent".into())),
             }
         }
     }
@@ -227,7 +234,7 @@ where
     let _ = worker.await;
     let end = match over {
         Some(Ok(received)) if !matches!(end, ReceiveEnd::Failed(..)) => ReceiveEnd::Received(Box::new(received)),
-        Some(Err(Failure::Stopped(reason))) => ReceiveEnd::Stopped(reason),
+        Some(Err(failure @ (Failure::Stopped(_) | Failure::More))) => failure.into(),
         _ => end,
     };
     match &end {

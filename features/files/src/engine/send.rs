@@ -160,7 +160,7 @@ pub async fn run<S: Sink, R: AsyncRead + Unpin>(
     let outcome = async {
         talk.say(&Forward::Offer(offer)).await?;
         phase(Phase::Offered);
-        let (have, partial) = talk.answer().await?;
+        let (have, partial) = talk.answer(&mut count).await?;
         phase(Phase::Running);
         let (again, asked) = sync_channel(4096);
         talk.again = Some(again);
@@ -216,7 +216,17 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
         Ok(())
     }
 
-    async fn answer(&mut self) -> Result<(HashSet<Key>, HashMap<Key, u64>), SendEnd> {
+    /// Tells the final count, once it is known.
+    async fn totals(&mut self, count: &mut Option<oneshot::Receiver<Count>>) -> Result<(), SendEnd> {
+        let Some(count) = counted(count) else { return Ok(()) };
+        self.progress.total(count.files, count.bytes, true);
+        self.say(&Forward::Totals { files: count.files, bytes: count.bytes }).await
+    }
+
+    async fn answer(
+        &mut self,
+        count: &mut Option<oneshot::Receiver<Count>>,
+    ) -> Result<(HashSet<Key>, HashMap<Key, u64>), SendEnd> {
         let mut have = HashSet::new();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let (begun, mut waiting) = (Instant::now(), false);
@@ -249,6 +259,7 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
                     if waiting && self.alive.elapsed() > STALL {
                         return Err(silent());
                     }
+                    self.totals(count).await?;
                     self.idle().await?;
                 }
             }
@@ -294,10 +305,7 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
                             if self.alive.elapsed() > STALL {
                                 return Err(silent());
                             }
-                            if let Some(count) = counted(count) {
-                                self.progress.total(count.files, count.bytes, true);
-                                self.say(&Forward::Totals { files: count.files, bytes: count.bytes }).await?;
-                            }
+                            self.totals(count).await?;
                             self.idle().await?;
                             None
                         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::journal::{Journal, Record};
 use super::place::{Place, free_space};
@@ -62,6 +63,17 @@ pub fn discard(inbox: &Path, id: &str) -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Transfers whose folder nobody wrote to for so long.
+pub fn untouched(inbox: &Path, for_so_long: Duration) -> Vec<String> {
+    let entries = std::fs::read_dir(inbox.join(PARTIAL)).into_iter().flatten().flatten();
+    let is_old = |entry: &std::fs::DirEntry| {
+        let journal = std::fs::metadata(entry.path().join("journal")).or_else(|_| entry.metadata());
+        let age = journal.and_then(|metadata| metadata.modified()).map(|time| time.elapsed().unwrap_or_default());
+        age.is_ok_and(|age| age > for_so_long)
+    };
+    entries.filter(is_old).filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 impl Store {

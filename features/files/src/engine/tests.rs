@@ -410,6 +410,16 @@ async fn a_peer_that_breaks_the_rules_is_told_so() {
     }
 }
 
+#[tokio::test]
+async fn more_than_an_uncounted_offer_showed_has_to_be_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let endless = std::iter::repeat_n(content(&vec![0; MAX_CONTENT]), 66);
+    let bytes = join(std::iter::once(message(&file("f", None))).chain(endless));
+    let (backs, got) = play(dir.path(), offer(1, 3, false), bytes).await;
+    assert!(matches!(got, ReceiveEnd::More), "{got:?}");
+    assert!(!backs.iter().any(|back| matches!(back, Back::Failed(_))), "the sender offers again by itself");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_falls_silent_is_given_up() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use blake3::Hasher;
 
 use super::Progress;
+use super::bounds::Bounds;
 use super::pack::SMALL;
 use super::place::set_time;
 use super::store::Store;
@@ -21,12 +22,12 @@ use crate::wire::{
     Decoder, Entry, FailReason, Forward, FrameError, Hash, ItemReason, Key, Offer, Piece, StopReason, Time, What,
 };
 
-/// Most items in a transfer.
-const MAX_ITEMS: u64 = 2_000_000;
 /// Failed items that are named to the sender.
 const NAMED: usize = 256;
 /// Space that is left free.
 const MARGIN: u64 = 16 << 20;
+/// How much is written between two looks at the free space; less than the margin.
+const LOOK_EVERY: u64 = 8 << 20;
 
 /// Everything is in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +51,8 @@ pub enum Failure {
     Fail(FailReason, String),
     /// The sender gave up.
     Stopped(StopReason),
+    /// It is more than the owner agreed to, who has to be asked again.
+    More,
 }
 
 impl From<FrameError> for Failure {
@@ -105,23 +108,18 @@ pub struct Unpacker {
     asked_again: HashMap<Key, u8>,
     waiting_for: HashSet<Key>,
     beside: Option<SyncSender<Beside>>,
-    bytes_limit: u64,
-    items_limit: u64,
+    bounds: Bounds,
     bytes: u64,
+    until_look: u64,
 }
 
 impl Unpacker {
     /// Goes on with what the store holds. The decoder has read the offer.
-    pub fn new(store: Store, decoder: Decoder<Forward>, offer: &Offer, progress: Arc<Progress>) -> Self {
+    pub fn new(store: Store, decoder: Decoder<Forward>, bounds: Bounds, progress: Arc<Progress>) -> Self {
         let (files, bytes) = store.done();
         progress.at(files, bytes);
-        let slack = |offered: u64, least: u64| offered.saturating_add((offered / 10).max(least));
-        let (bytes_limit, items_limit) = match offer.exact {
-            true => (slack(offer.bytes, 64 << 20), slack(offer.files, 1000).saturating_mul(2).min(MAX_ITEMS)),
-            false => (u64::MAX, MAX_ITEMS),
-        };
         let (current, asked_again, waiting_for, beside) = Default::default();
-        Self { store, decoder, progress, current, asked_again, waiting_for, beside, bytes_limit, items_limit, bytes }
+        Self { store, decoder, progress, current, asked_again, waiting_for, beside, bounds, bytes, until_look: 0 }
     }
 
     /// Where progress is shown.
@@ -164,6 +162,9 @@ impl Unpacker {
             Forward::Idle => {}
             Forward::Totals { files, bytes } => {
                 self.progress.total(files, bytes, true);
+                if bytes > self.bounds.bytes || files > self.bounds.items {
+                    return Err(self.too_much("more is to come than was offered"));
+                }
                 let (needed, free) = (bytes.saturating_sub(self.bytes), self.store.free_space().unwrap_or(u64::MAX));
                 if needed.saturating_add(MARGIN) > free {
                     return Err(no_space(needed, free));
@@ -189,8 +190,12 @@ impl Unpacker {
         if self.current.is_some() {
             return Err(broken("an item within a file"));
         }
-        if self.store.items() >= self.items_limit {
-            return Err(Failure::Fail(FailReason::TooMuch, "more items came than were offered".into()));
+        if self.store.items() >= self.bounds.items {
+            return Err(self.too_much("more items came than were offered"));
+        }
+        if !self.bounds.allow(&entry.path, matches!(entry.what, What::Folder { .. })) {
+            let name = accord_model::text::for_screen(&entry.path, 200);
+            return Err(Failure::Fail(FailReason::TooMuch, format!("`{name}` came, which was not offered")));
         }
         let path = path_key(&entry.path);
         let taken = match entry.what {
@@ -286,9 +291,10 @@ impl Unpacker {
         if current.size.is_some_and(|size| current.got > size) {
             return Err(broken("more content than the file's size"));
         }
-        if self.bytes > self.bytes_limit {
-            return Err(Failure::Fail(FailReason::TooMuch, "more bytes came than were offered".into()));
+        if self.bytes > self.bounds.bytes {
+            return Err(self.too_much("more bytes came than were offered"));
         }
+        self.look(length)?;
         if let Some(file) = current.file.as_mut().filter(|_| !current.bad_prefix) {
             let bytes = &(**block).as_ref()[range.clone()];
             if let Err(error) = file.write_all(bytes) {
@@ -372,6 +378,27 @@ impl Unpacker {
         Ok(summary(&self.store, saved_to))
     }
 
+    fn too_much(&self, message: &str) -> Failure {
+        match self.bounds.asks_again {
+            true => Failure::More,
+            false => Failure::Fail(FailReason::TooMuch, message.to_owned()),
+        }
+    }
+
+    /// Ends before the disk is full to the last byte, whatever was offered.
+    fn look(&mut self, length: u64) -> Result<(), Failure> {
+        if self.until_look < length {
+            let free = self.store.free_space().unwrap_or(u64::MAX);
+            if free < MARGIN {
+                let total = self.progress.bytes_total.load(Relaxed);
+                return Err(no_space(length.max(total.saturating_sub(self.bytes)), free));
+            }
+            self.until_look = LOOK_EVERY;
+        }
+        self.until_look = self.until_look.saturating_sub(length);
+        Ok(())
+    }
+
     fn refuse(&mut self, key: Key, path: Key, name: &str, reason: ItemReason) {
         self.progress.skip(format!("{}: {}", accord_model::text::for_screen(name, 200), item_reason(reason)));
         self.store.fail(key, path, reason);
@@ -426,9 +453,6 @@ pub fn summary(store: &Store, saved_to: Vec<PathBuf>) -> Received {
 /// # Errors
 /// The failure for both sides.
 pub fn check_space(store: &mut Store, offer: &Offer) -> Result<(), Failure> {
-    if !offer.exact {
-        return Ok(());
-    }
     let partial: u64 = store.partial().iter().map(|(_, length)| length).sum();
     let needed = offer.bytes.saturating_sub(store.done().1).saturating_sub(partial);
     match store.free_space() {

@@ -10,11 +10,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, To, example};
-use accord_files::{AcceptPolicy, Files, FilesConfig, State, Transfer, TransferId};
+use accord_files::wire::{self, Back, Decoder, Forward, Offer, Piece, Preview, VERSION};
+use accord_files::{AcceptPolicy, Files, FilesConfig, Kind, State, Transfer, TransferId};
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, FromBridge, Reach, StreamId, Target, ToBridge, catalogue};
 use accord_registry::{Bridge, BridgeSide, ByteStream, PathInfo, Registry};
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, duplex, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex, split};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -40,6 +41,59 @@ impl Link {
     pub fn mend(&self) {
         self.left.store(i64::MAX, SeqCst);
     }
+    /// A stream to `to` on which `from` may say whatever it likes.
+    pub async fn dial(&self, to: &str, from: &str) -> tokio::io::DuplexStream {
+        let door = self.doors.lock().unwrap().get(to).cloned().expect("that hub runs");
+        let (ours, theirs) = duplex(64 * 1024);
+        let (reader, writer) = split(theirs);
+        let path = PathInfo { address: "memory".into(), carrier: "memory".into(), encrypted: true };
+        let stream = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
+        let opened = FromBridge::StreamOpened {
+            stream: StreamId(1 << 40),
+            device: id(from),
+            target: Target::new("files"),
+            inputs: Default::default(),
+        };
+        door.send((opened, Some(stream))).await.unwrap();
+        ours
+    }
+}
+
+/// A sender that keeps to nothing.
+pub struct Peer {
+    stream: tokio::io::DuplexStream,
+    decoder: Decoder<Back>,
+}
+
+impl Peer {
+    /// Calls hub `b` as `a`, and offers.
+    pub async fn offers(link: &Link, offer: Offer) -> Self {
+        let mut peer = Self { stream: link.dial("b", "a").await, decoder: Decoder::default() };
+        peer.say(&Forward::Offer(offer)).await;
+        peer
+    }
+    pub async fn say(&mut self, message: &Forward) {
+        self.stream.write_all(&wire::message(message)).await.unwrap();
+    }
+    /// The next answer that says more than to wait; `None` when the hub closed.
+    pub async fn hear(&mut self) -> Option<Back> {
+        let mut byte = [0];
+        loop {
+            if self.stream.read(&mut byte).await.ok()? == 0 {
+                return None;
+            }
+            match self.decoder.next(&mut &byte[..]).unwrap() {
+                None | Some(Piece::Message(Back::Waiting)) => {}
+                Some(Piece::Message(back)) => return Some(back),
+                Some(Piece::Content(_)) => panic!("content in an answer"),
+            }
+        }
+    }
+}
+
+pub fn offer(transfer: u8, name: &str, bytes: u64, exact: bool) -> Offer {
+    let preview = vec![Preview { name: name.into(), size: Some(bytes), folder: false }];
+    Offer { version: VERSION, transfer: [transfer; 16], kind: Kind::Files, files: 1, bytes, exact, preview }
 }
 
 struct Wire<S> {

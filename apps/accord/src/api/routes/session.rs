@@ -13,7 +13,8 @@ use crate::api::auth::{SETUP_LIFETIME, SignInError};
 use crate::api::error::{Answer, Failure};
 use crate::api::extract::{Id, Wanted};
 use crate::api::guard::{Caller, Door};
-use crate::api::types::{ApiError, Session, Sessions, SetupLink, SignIn};
+use crate::api::neighbours::is_of_another_user;
+use crate::api::types::{ApiError, InstallPage, Session, Sessions, SetupLink, SignIn};
 use crate::daemon::hub::Hub;
 
 /// Trade the one-time token of a setup link for a session cookie
@@ -25,9 +26,13 @@ pub async fn sign_in(
     headers: HeaderMap,
     Wanted(body): Wanted<SignIn>,
 ) -> Answer<Response> {
-    let Door::Web { peer, tls, .. } = door else {
+    let Door::Web { peer, local, tls } = door else {
         return Err(Failure::bad_request("The Unix socket needs no session."));
     };
+    // Behind a proxy of the owner's, every connection is the proxy's.
+    if hub.config().http_names.is_empty() && is_of_another_user(peer, local) {
+        return Err(Failure::forbidden("This hub belongs to another user of this computer."));
+    }
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     match hub.auth.sign_in(&body.token, peer.ip(), agent) {
         Ok(secret) => Ok(with_cookie(&hub.auth.cookie_name(tls), &secret, tls, 365 * 24 * 3600)),
@@ -57,16 +62,27 @@ pub async fn setup_link(State(hub): State<Arc<Hub>>, Extension(caller): Extensio
     if caller != Caller::Owner {
         return Err(Failure::forbidden("Setup links are made in a terminal: run `accord open`."));
     }
-    Ok(Json(make_link(&hub)?))
+    Ok(Json(make_link(&hub).await?))
 }
 
-/// A link that signs one browser in.
-pub fn make_link(hub: &Hub) -> Answer<SetupLink> {
+/// A link that signs one browser in, for this machine and for others.
+pub async fn make_link(hub: &Hub) -> Answer<SetupLink> {
     let url = hub.web_url().ok_or_else(|| {
         Failure::not_found("This hub serves no web UI; start it with `accord up --http 127.0.0.1:8420`.")
     })?;
     let token = hub.auth.setup_token().map_err(|error| Failure::internal("No setup link could be made", error))?;
-    Ok(SetupLink { url: format!("{url}/#setup={token}"), expires: Timestamp::now() + SETUP_LIFETIME })
+    let others = hub.urls_beyond().await;
+    let authority = hub.authority().zip(others.first()).map(|(authority, url)| InstallPage {
+        url: format!("{url}/install"),
+        fingerprint: authority.fingerprint.clone(),
+    });
+    let link = |url: &str| format!("{url}/#setup={token}");
+    Ok(SetupLink {
+        url: link(url),
+        others: others.iter().map(|url| link(url)).collect(),
+        install: authority,
+        expires: Timestamp::now() + SETUP_LIFETIME,
+    })
 }
 
 /// Browsers that are signed in

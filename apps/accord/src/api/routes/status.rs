@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::error::Answer;
 use crate::api::extract::Wanted;
 use crate::api::guard::Caller;
-use crate::api::types::{ApiError, Event, Settings, Status};
+use crate::api::types::{ApiError, Event, IdReset, Settings, Status};
 use crate::daemon::hub::Hub;
 
 /// How the hub is, and what is off
@@ -32,6 +32,15 @@ pub async fn change_settings(
     Wanted(settings): Wanted<Settings>,
 ) -> Answer<Json<Settings>> {
     Ok(Json(hub.blocking(move |hub| hub.change_settings(&settings)).await?))
+}
+
+/// Give this device new ids
+///
+/// A new link key, new announcement ids, a new port. Paired devices that are connected are told; the others must
+/// be paired again.
+#[utoipa::path(post, path = "/settings/reset-id", tag = "hub", responses((status = 200, body = IdReset)))]
+pub async fn reset_id(State(hub): State<Arc<Hub>>) -> Answer<Json<IdReset>> {
+    Ok(Json(hub.reset_id().await?))
 }
 
 /// What changes, as server-sent events: `hello` first, and again after a gap

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
-use crate::api::error::Answer;
+use crate::api::error::{Answer, Failure};
 use crate::api::extract::{Body, Id, Wanted};
+use crate::api::guard::Caller;
 use crate::api::types::{Accept, ApiError, Inbox, StartTransfer, Transfer, Transfers};
 use crate::daemon::hub::Hub;
+use crate::daemon::pipes::PipeError;
 
 /// All transfers, newest first
 #[utoipa::path(get, path = "/transfers", tag = "transfers", responses((status = 200, body = Transfers)))]
@@ -23,6 +25,35 @@ pub async fn list(State(hub): State<Arc<Hub>>) -> Json<Transfers> {
         (status = 409, body = ApiError, description = "`consent-needed` with the prompt, or refused")))]
 pub async fn start(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<StartTransfer>) -> Answer<Json<Transfer>> {
     Ok(Json(hub.start_transfer(wanted).await?))
+}
+
+/// Stream what a transfer with `stream` sends (through the Unix socket only)
+#[utoipa::path(put, path = "/transfers/{id}/content", tag = "transfers", params(("id" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 204, description = "Everything was taken over"), (status = 400, body = ApiError),
+        (status = 403, body = ApiError), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn content(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    body: axum::body::Body,
+) -> Answer<StatusCode> {
+    if caller != Caller::Owner {
+        return Err(Failure::forbidden("Streams come from the command line: `accord send DEVICE -`."));
+    }
+    hub.pipes.feed(&id, body.into_data_stream()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<PipeError> for Failure {
+    fn from(error: PipeError) -> Self {
+        let message = error.to_string();
+        match error {
+            PipeError::Unknown => Self::not_found(message),
+            PipeError::Over => Self::conflict(message),
+            PipeError::Broken(_) => Self::bad_request(message),
+        }
+    }
 }
 
 /// One transfer

@@ -1,4 +1,4 @@
-//! Files on their way from a browser or from standard input.
+//! Files on their way from a browser.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

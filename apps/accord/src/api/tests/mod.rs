@@ -35,15 +35,21 @@ impl Answered {
 }
 
 async fn home() -> Home {
+    home_at("127.0.0.1:0", "").await
+}
+
+async fn home_at(http: &str, config: &str) -> Home {
     let dir = tempfile::tempdir().unwrap();
     let options = UpOptions {
         state: StateDir::resolve(Some(&dir.path().join("hub"))).unwrap(),
-        http: Some("127.0.0.1:0".parse().unwrap()),
+        http: Some(http.parse().unwrap()),
         name: Some("Mira's study".into()),
         kind: None,
         open: false,
         loopback: true,
     };
+    options.state.prepare().unwrap();
+    std::fs::write(options.state.config_file(), config).unwrap();
     let running = daemon::start(&options).await.unwrap();
     let web = running.hub.web_url().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
     Home { running, options, web, _dir: dir }
@@ -132,6 +138,20 @@ async fn a_setup_link_signs_one_browser_in_until_it_signs_out() {
     assert_eq!(out.status, StatusCode::NO_CONTENT);
     let status = home.web(Method::GET, "/api/v1/status", &signed, Value::Null).await;
     assert_eq!(status.status, StatusCode::UNAUTHORIZED);
+    home.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_loopback_other_devices_get_a_link_and_the_certificate_to_install() {
+    let home = home_at("0.0.0.0:0", "http-names = [\"hub.example\"]\n").await;
+    let link = home.own(Method::POST, "/session/token", Value::Null).await.json();
+    let (_, token) = link["url"].as_str().unwrap().split_once("http://127.0.0.1:").unwrap().1.split_once('#').unwrap();
+    let others: Vec<&str> = link["others"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
+    assert!(others[0].starts_with("https://hub.example:"), "{others:?}");
+    assert!(others.iter().all(|url| url.starts_with("https://") && url.ends_with(token)), "{others:?}");
+    assert!(!others.iter().any(|url| url.contains("0.0.0.0")), "{others:?}");
+    let install = &link["install"];
+    assert!(install["url"].as_str().unwrap().ends_with("/install") && install["fingerprint"].is_string(), "{install}");
     home.running.end().await;
 }
 
@@ -350,6 +370,7 @@ fn the_document_lists_every_call_once() {
     for path in [
         "/status",
         "/settings",
+        "/settings/reset-id",
         "/events",
         "/session",
         "/session/token",
@@ -368,6 +389,7 @@ fn the_document_lists_every_call_once() {
         "/pairings/paired/{device}",
         "/transfers",
         "/transfers/{id}",
+        "/transfers/{id}/content",
         "/transfers/{id}/cancel",
         "/transfers/{id}/retry",
         "/inbox",
