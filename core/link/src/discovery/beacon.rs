@@ -73,12 +73,16 @@ async fn open(inner: Arc<Inner>, lease: DatagramLease, session: CancellationToke
     let port = socket.as_ref().and_then(|socket| socket.local_addr().ok()).map(|address| address.port());
     inner.beacon_port.send_replace(port);
     let addresses = machine_addresses(inner.network).await;
-    inner.set_status(|status| {
-        status.pairing = true;
-        status.addresses =
-            port.map(|port| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()).unwrap_or_default();
-    });
     let answers = async {
+        // Nobody is told of a door before it opens: an answer names the endpoint.
+        if inner.pair.subscribe().wait_for(Option::is_some).await.is_err() {
+            return;
+        }
+        inner.set_status(|status| {
+            status.pairing = true;
+            status.addresses =
+                port.map(|port| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()).unwrap_or_default();
+        });
         match &socket {
             Some(socket) => answer(&inner, socket, &lease).await,
             None => std::future::pending().await,
