@@ -22,7 +22,7 @@ DIRECT = {
     "n0-watcher": {"accord-consent"},
     "tokio-rustls": {"accord-link", "accord-consent", "accord"},
     # The hub speaks to the desktop over the connection that the outlet makes.
-    "zbus": {"accord-consent", "accord"},
+    "zbus": {"accord-consent", "accord", "accord-notifications"},
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},
@@ -47,7 +47,7 @@ SOCKETS = {
     "terminal_size": {HUB, "accord-bench"},  # in a test of its own
     "url": {LINK},  # a trait for callers who resolve
     "rustls": {HUB, LINK, "accord-bench", "accord-kdeconnect", "accord-localsend"},  # in its documentation's examples
-    "zbus": {CONSENT, HUB}, "zruntime": {CONSENT, HUB},
+    "zbus": {CONSENT, HUB, "accord-notifications"}, "zruntime": {CONSENT, HUB, "accord-notifications"},
 }
 # What every program with an event loop holds. clippy.toml bans their sockets in our sources.
 EVERYWHERE = {"tokio", "tokio-util", "mio", "socket2", "rustix"}

@@ -132,7 +132,7 @@ mod tests {
         Timestamp::UNIX_EPOCH + Duration::from_millis(milliseconds + 1_000_000)
     }
     fn device(n: usize) -> DeviceId {
-        DeviceId::new(&format!("d{n}")).unwrap()
+        DeviceId::new(format!("d{n}")).unwrap()
     }
 
     #[test]

@@ -289,7 +289,7 @@ mod tests {
             book.foreign_posted(&phone(), &n.to_string(), note("a"), false, NOW);
         }
         for n in 0..2 * DEVICES {
-            book.foreign_posted(&DeviceId::new(&format!("d{n}")).unwrap(), "1", note("a"), false, NOW);
+            book.foreign_posted(&DeviceId::new(format!("d{n}")).unwrap(), "1", note("a"), false, NOW);
         }
         for n in 0..2 * OWN {
             book.own_posted(Some(n as u32), LocalNote::default(), NOW);

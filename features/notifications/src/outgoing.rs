@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use accord_consent::{Envelope, Refusal};
-use accord_model::{CallError, DeviceId, Reach, Target, Timestamp};
+use accord_model::{CallError, Device, DeviceId, Reach, Target, Timestamp};
 use accord_registry::Ask;
 
 use crate::codes;
@@ -66,12 +66,12 @@ impl Inner {
         }
     }
 
-    /// Devices that show notifications: those here, and those that did and are away.
+    /// Devices that show notifications, those that may, and those that did and are away.
     fn recipients(&self) -> Vec<DeviceId> {
         let here = self.registry.devices().into_iter().filter(|known| known.bridge != "own");
-        let shows = |service: &accord_model::Service| service.actions.iter().any(|action| action.id == "show");
-        let here = here.filter(|known| known.device.service(SERVICE).is_some_and(shows));
-        let mut all: Vec<DeviceId> = here.map(|known| known.device.id).collect();
+        // One that has just come may not have said yet what it offers.
+        let may = |device: &Device| device.services.is_empty() || shows(device);
+        let mut all: Vec<DeviceId> = here.filter(|known| may(&known.device)).map(|known| known.device.id).collect();
         let mut state = self.lock();
         for device in &all {
             if state.known.len() < MAX_KNOWN
@@ -92,7 +92,7 @@ impl Inner {
     }
 
     fn is_reachable(&self, device: &DeviceId) -> bool {
-        self.registry.device(device).is_some_and(|known| known.device.reach != Reach::Offline)
+        self.registry.device(device).is_some_and(|known| known.device.reach != Reach::Offline && shows(&known.device))
     }
 
     /// Devices that can be told something now; they are busy from here on.
@@ -169,6 +169,11 @@ impl Inner {
         self.dirty.notify_one();
         self.wake.notify_one();
     }
+}
+
+fn shows(device: &Device) -> bool {
+    let offers = |service: &accord_model::Service| service.actions.iter().any(|action| action.id == "show");
+    device.service(SERVICE).is_some_and(offers)
 }
 
 /// Sends what waits to whom it can be sent.

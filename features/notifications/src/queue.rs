@@ -192,7 +192,7 @@ mod tests {
         assert!(queue.expire(BOUNDS, at(68)));
         assert_eq!(queue.pop(&phone()).unwrap().op.id(), "9");
         for n in 0..1000 {
-            queue.push(&DeviceId::new(&format!("d{n}")).unwrap(), show("a", ""), BOUNDS, at(0));
+            queue.push(&DeviceId::new(format!("d{n}")).unwrap(), show("a", ""), BOUNDS, at(0));
         }
         assert_eq!(queue.devices().len(), MAX_DEVICES);
         assert!(!queue.expire(BOUNDS, Timestamp::UNIX_EPOCH - Duration::from_secs(9)), "the clock was set back");

@@ -429,6 +429,24 @@ async fn a_device_that_is_away_gets_it_once_when_it_is_back_even_after_a_restart
 }
 
 #[tokio::test]
+async fn a_device_that_has_not_said_yet_what_it_offers_gets_it_once_it_has() {
+    let home = home();
+    let ((say, heard), (tell, mut told)) = (mpsc::channel(64), mpsc::channel(64));
+    let mut device = Device::new(id("phone"), DeviceKind::Phone, "phone");
+    device.reach = Reach::Local;
+    let answer = Arc::new(Mutex::new(Ok(Outputs::new())));
+    home.registry.add_bridge(Box::new(Memory { device: device.clone(), say: heard, told: tell, answer }));
+    home.agree(MIRROR, &device.id);
+    while home.registry.device(&device.id).is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    home.post(1, chat("Lunch?")).await;
+    assert!(timeout(QUIET, told.recv()).await.is_err());
+    say.send(FromBridge::Seen { device: device.with(catalogue::notifications()) }).await.unwrap();
+    assert_eq!(text(&timeout(SOON, told.recv()).await.unwrap().unwrap().1, "body"), "Lunch?");
+}
+
+#[tokio::test]
 async fn what_a_device_did_not_get_is_tried_again_and_what_it_may_have_got_is_not() {
     let home = home();
     let mut phone = home.mirrored("phone").await;

@@ -597,6 +597,12 @@ pub enum Event {
     /// New records; the newest.
     Ledger(Record),
     Settings(Settings),
+    Notification(super::notices::Notification),
+    NotificationGone {
+        id: String,
+    },
+    /// Rules, offers or what can be done with the clipboard changed.
+    Clipboard(super::notices::Clipboard),
 }
 
 /// Every answer that is not 2xx.

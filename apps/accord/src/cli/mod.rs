@@ -2,6 +2,7 @@
 //! hub's stores where that works without one.
 
 mod agree;
+mod clip;
 mod completions;
 mod consent;
 mod desk;
@@ -9,6 +10,7 @@ mod devices;
 pub mod hub;
 mod ledger;
 pub mod look;
+mod notices;
 mod pair;
 pub mod screen;
 mod send;
@@ -60,6 +62,12 @@ enum Command {
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
     Inbox(transfers::Inbox),
+    /// Show a notification on a device.
+    Notify(notices::Notify),
+    /// Notifications that are here now, this computer's and your devices'; dismiss and answer them.
+    Notifications(notices::Notifications),
+    /// This computer's clipboard: see it, send it to a device, take what a device copied.
+    Clip(clip::Clip),
     /// What is shared with whom and why: ours, and other publishers'.
     Statement(statement::Statement),
     /// What you agreed to and refused; decide and withdraw.
@@ -153,6 +161,9 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
+        Command::Notify(args) => notices::notify(args, &context).await,
+        Command::Notifications(args) => notices::run(args, &context).await,
+        Command::Clip(args) => clip::run(args, &context).await,
         Command::Statement(args) => statement::run(args, &context),
         Command::Consent(args) => consent::run(args, &context).await,
         Command::Ledger(args) => ledger::run(args, &context).await,

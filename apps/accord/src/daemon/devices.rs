@@ -377,6 +377,8 @@ impl Hub {
                 }
             }
             hub.notes.forget(&id)?;
+            hub.notifications.forget_device(&id);
+            hub.clipboard.forget_device(&id);
             Ok(())
         })
         .await?;

@@ -5,7 +5,7 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and each bridge beside the link shares.
-const PARTS: &[&str] = &[accord_files::STATEMENT];
+const PARTS: &[&str] = &[accord_files::STATEMENT, accord_notifications::STATEMENT, accord_clipboard::STATEMENT];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -17,6 +17,12 @@ const EFFECTS: &[(&str, &str)] = &[
     ("link/connection", "Paired devices cannot reach this one, nor this one them."),
     ("link/relay", "Paired devices reach each other only on the same network."),
     ("files/send", "Nothing can be sent to other devices."),
+    ("notifications/mirror", "This computer's notifications are not shown on other devices."),
+    (
+        "notifications/answer",
+        "Notifications of other devices can be read here, but neither answered nor dismissed there.",
+    ),
+    ("clipboard/share", "What you copy here cannot be pasted on other devices."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
 ];
 
@@ -35,7 +41,11 @@ pub fn effect(entry: &EntryKey) -> &'static str {
 /// This machine as a device: what it offers to paired ones.
 pub fn own_device(name: &str, kind: DeviceKind) -> Device {
     let id = DeviceId::new(OWN).expect("a plain word is an id");
-    let mut device = Device::new(id, kind, name).with(catalogue::files()).with(catalogue::information());
+    let mut device = Device::new(id, kind, name)
+        .with(catalogue::files())
+        .with(catalogue::information())
+        .with(catalogue::notifications())
+        .with(catalogue::clipboard());
     device.reach = Reach::Local;
     device
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
 use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_model::DeviceKind;
+use accord_notifications::{Notifications, NotificationsConfig};
 use accord_registry::{Bridge, Registry};
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
@@ -44,6 +46,8 @@ pub struct Hub {
     pub registry: Registry,
     pub link: Link,
     pub files: Files,
+    pub notifications: Notifications,
+    pub clipboard: Clipboard,
     pub auth: Arc<Auth>,
     pub events: Events,
     pub prompts: Prompts,
@@ -145,6 +149,11 @@ impl Hub {
             .context("what was sent and received before cannot be opened")?;
         let uploads =
             Uploads::open(data, |id| needs_upload(&files, id)).context("the spool for uploads cannot be opened")?;
+        let notifications = NotificationsConfig::new(data);
+        let notifications = Notifications::new(gate.bind("notifications"), registry.clone(), notifications)
+            .context("notifications cannot be begun")?;
+        let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
+            .context("the clipboard cannot be begun")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -154,6 +163,8 @@ impl Hub {
             registry,
             link,
             files,
+            notifications,
+            clipboard,
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
             prompts: Prompts::default(),
@@ -190,6 +201,8 @@ impl Hub {
             tracing::warn!("a bridge did not close in time");
         }
         self.files.stop().await;
+        self.notifications.stop().await;
+        self.clipboard.stop();
         let ledger = self.gate.ledger().clone();
         match tokio::task::spawn_blocking(move || ledger.checkpoint()).await {
             Ok(Ok(_)) => {}

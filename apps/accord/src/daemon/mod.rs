@@ -7,6 +7,7 @@ pub mod house;
 pub mod hub;
 mod listen;
 mod notes;
+mod notices;
 mod notify;
 pub mod pipes;
 mod privacy;

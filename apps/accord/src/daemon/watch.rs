@@ -37,9 +37,10 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
         follow(hub.clone(), tracker, hub.link.events(), move |event| on_link(&hub, &notifier, event));
     }
     {
-        let hub = hub.clone();
+        let (hub, notifier) = (hub.clone(), notifier.clone());
         follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
     }
+    super::notices::start(hub, &notifier, tracker);
     tracker.spawn(tell_ledger(hub.clone()));
     tracker.spawn(tidy(hub.clone()));
 }
@@ -52,7 +53,7 @@ async fn tidy(hub: Arc<Hub>) {
     }
 }
 
-fn follow<T: Clone + Send + 'static>(
+pub(super) fn follow<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
     mut events: Receiver<T>,

@@ -103,21 +103,16 @@ async fn monitor() -> Result<MessageStream, String> {
 impl Server {
     async fn ask(bus: &Connection) -> Self {
         let strings = |answer: Message| answer.body().deserialize::<Vec<String>>().unwrap_or_default();
-        let capabilities = ask_server(bus, "GetCapabilities", &()).await.map(strings).unwrap_or_default();
+        // Together: one that does not answer holds up nothing for long.
+        let (capabilities, information, invoker) = tokio::join!(
+            ask_server(bus, "GetCapabilities", &()),
+            ask_server(bus, "GetServerInformation", &()),
+            invoker(bus)
+        );
+        let capabilities = capabilities.map(strings).unwrap_or_default();
         let has = |capability: &str| capabilities.iter().any(|has| has == capability);
-        let information = ask_server(bus, "GetServerInformation", &()).await.ok();
+        let information = information.ok();
         let name = information.and_then(|answer| answer.body().deserialize::<(String, String, String, String)>().ok());
-        let mut invoker = None;
-        for (path, interface) in INVOKERS {
-            let asked =
-                bus.call_method(Some(NAME), path, Some("org.freedesktop.DBus.Introspectable"), "Introspect", &());
-            let described = within(asked).await.ok().and_then(|answer| answer.body().deserialize::<String>().ok());
-            let fits = |xml: &String| xml.contains(interface) && xml.contains("InvokeAction");
-            if described.as_ref().is_some_and(fits) {
-                invoker = Some((path, interface));
-                break;
-            }
-        }
         Self {
             name: name.map(|(name, ..)| accord_model::text::for_screen(&name, 60)),
             markup: has("body-markup"),
@@ -125,6 +120,18 @@ impl Server {
             invoker,
         }
     }
+}
+
+/// Where the server lets others invoke an app's action.
+async fn invoker(bus: &Connection) -> Option<(&'static str, &'static str)> {
+    let offers = async |(path, interface): (&'static str, &'static str)| {
+        let asked = bus.call_method(Some(NAME), path, Some("org.freedesktop.DBus.Introspectable"), "Introspect", &());
+        let described: String = within(asked).await.ok()?.body().deserialize().ok()?;
+        (described.contains(interface) && described.contains("InvokeAction")).then_some((path, interface))
+    };
+    let [first, second] = INVOKERS;
+    let (first, second) = tokio::join!(offers(first), offers(second));
+    first.or(second)
 }
 
 /// Signals of the server about popups; for those of apps the monitor is there.

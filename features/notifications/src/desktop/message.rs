@@ -15,6 +15,9 @@ const MAX_BODY: usize = 4 << 20;
 /// Arguments of `Notify`.
 type Arguments = (String, u32, String, String, String, Vec<String>, HashMap<String, OwnedVariant>, i32);
 
+/// The same, as we say them.
+type ForPopup = (String, u32, &'static str, String, String, Vec<String>, HashMap<&'static str, Variant<'static>>, i32);
+
 /// One `Notify` call.
 pub(super) struct Notify {
     pub note: LocalNote,
@@ -92,10 +95,7 @@ pub(super) fn with_text(message: &Message) -> Option<(u32, String)> {
 }
 
 /// Arguments of `Notify` for a popup of ours.
-pub(super) fn arguments(
-    popup: &Popup,
-    markup: bool,
-) -> (String, u32, &'static str, String, String, Vec<String>, HashMap<&'static str, Variant<'static>>, i32) {
+pub(super) fn arguments(popup: &Popup, markup: bool) -> ForPopup {
     let mut actions: Vec<String> = popup.actions.iter().flat_map(|(key, label)| [key.clone(), label.clone()]).collect();
     if popup.reply {
         actions.extend(["inline-reply".to_owned(), "Reply".to_owned()]);
