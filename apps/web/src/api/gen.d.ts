@@ -4,6 +4,109 @@
  */
 
 export interface paths {
+    "/api/v1/clipboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be done, the owner's rules, and what devices copied */
+        get: operations["state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is in this computer's clipboard */
+        get: operations["content"];
+        put?: never;
+        /** Put a text into this computer's clipboard */
+        post: operations["set"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/offers/{device}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put what a device copied into this computer's clipboard */
+        post: operations["accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/offers/{device}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do not take what a device copied */
+        post: operations["refuse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set all rules */
+        put: operations["set_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send what is in this computer's clipboard to a device */
+        post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/consents": {
         parameters: {
             query?: never;
@@ -239,6 +342,110 @@ export interface paths {
         get: operations["get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is there now, newest first */
+        get: operations["list"];
+        put?: never;
+        /** Show one on a device */
+        post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The owner's rules */
+        get: operations["rules"];
+        /** Set all rules */
+        put: operations["set_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/act": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do what one of its actions says */
+        post: operations["act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy the one-time code in it into this computer's clipboard, and nowhere else */
+        post: operations["copy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Dismiss it here and on every device that shows it */
+        post: operations["dismiss"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reply a text to it */
+        post: operations["reply"];
         delete?: never;
         options?: never;
         head?: never;
@@ -672,6 +879,11 @@ export interface components {
             /** @description From now on accept everything this device sends. */
             always?: boolean;
         };
+        /** @description `POST /notifications/{id}/act` */
+        ActLabel: {
+            /** @description One of the notification's `actions`. */
+            action: string;
+        };
         /** @description `POST /devices`: look for a hub at an address where multicast is blocked. */
         AddDevice: {
             /** @description `ip:port`. */
@@ -696,8 +908,71 @@ export interface components {
             message: string;
             prompt?: components["schemas"]["Prompt"] | null;
         };
+        AppRule: {
+            /**
+             * @description This computer's app to devices.
+             * @default full
+             */
+            send: components["schemas"]["Level"];
+            /**
+             * @description A device's app here.
+             * @default full
+             */
+            show: components["schemas"]["Level"];
+        };
         /** @enum {string} */
         Choice: "always" | "once" | "until" | "never";
+        /** @description `GET /clipboard` */
+        Clipboard: {
+            /** @description What is missing. */
+            message?: string | null;
+            /** @description What devices copied and what waits for the owner. */
+            offers: components["schemas"]["ClipboardOffer"][];
+            rules: components["schemas"]["ClipboardRules"];
+            /** @description `wl-clipboard` or `xclip`; none when this session has no clipboard that can be used. */
+            tool?: string | null;
+        };
+        /** @description `GET /clipboard/content` */
+        ClipboardContent: {
+            /** @description A `data:` URL of a PNG. */
+            image?: string | null;
+            kind: components["schemas"]["ClipboardKind"];
+            text?: string | null;
+        };
+        ClipboardDeviceRule: {
+            /** @default null */
+            receive: components["schemas"]["Receiving"] | null;
+            /**
+             * @description It gets whatever is copied here, as far as that was consented to.
+             * @default false
+             */
+            send: boolean;
+        };
+        /** @enum {string} */
+        ClipboardKind: "text" | "image";
+        ClipboardOffer: {
+            device: string;
+            device_name: string;
+            kind: components["schemas"]["ClipboardKind"];
+            /** @description The beginning of a text. */
+            preview?: string | null;
+            /** Format: date-time */
+            since: string;
+            /** Format: int64 */
+            size: number;
+        };
+        /** @description `PUT /clipboard/rules` */
+        ClipboardRules: {
+            /**
+             * @description By device id.
+             * @default {}
+             */
+            devices: {
+                [key: string]: components["schemas"]["ClipboardDeviceRule"];
+            };
+            /** @default ask */
+            receive: components["schemas"]["Receiving"];
+        };
         /** @description `POST /pairings/{id}/confirm`: with the code typed from the other screen, or without when the owner compared it. */
         ConfirmPairing: {
             code?: string | null;
@@ -743,6 +1018,16 @@ export interface components {
              */
             until?: string | null;
         };
+        /** @description How this computer's desktop and Accord stand. */
+        Desktop: {
+            /** @description Why something does not work. */
+            message?: string | null;
+            mode: components["schemas"]["DesktopMode"];
+            /** @description The notification server that runs. */
+            server?: string | null;
+        };
+        /** @enum {string} */
+        DesktopMode: "off" | "none" | "following" | "serving";
         Device: {
             /** @description `ip:port` forms, best first. */
             addresses: string[];
@@ -860,6 +1145,21 @@ export interface components {
             data: components["schemas"]["Settings"];
             /** @enum {string} */
             event: "settings";
+        } | {
+            data: components["schemas"]["Notification"];
+            /** @enum {string} */
+            event: "notification";
+        } | {
+            data: {
+                id: string;
+            };
+            /** @enum {string} */
+            event: "notification-gone";
+        } | {
+            /** @description Rules, offers or what can be done with the clipboard changed. */
+            data: components["schemas"]["Clipboard"];
+            /** @enum {string} */
+            event: "clipboard";
         };
         Field: {
             code: string;
@@ -908,6 +1208,98 @@ export interface components {
              */
             next?: number | null;
             records: components["schemas"]["Record"][];
+        };
+        /** @enum {string} */
+        Level: "off" | "hidden" | "full";
+        /** @description One notification that is there now. Texts are plain, and safe to show. */
+        Notification: {
+            /** @description Labels for `POST /notifications/{id}/act`. */
+            actions: string[];
+            app: string;
+            /** @description May have several lines. */
+            body: string;
+            /** @description A one-time code in it, for `POST /notifications/{id}/copy`. */
+            code?: string | null;
+            /** @description The device it came from; this computer's own have none. */
+            device?: string | null;
+            device_name?: string | null;
+            /** @description The owner's rules hide its content on screens. */
+            hidden: boolean;
+            /** @description A `data:` URL of a PNG. */
+            icon?: string | null;
+            id: string;
+            /** Format: date-time */
+            posted: string;
+            /** @description Whether `POST /notifications/{id}/reply` can be used. */
+            reply: boolean;
+            /** @description Devices that were sent it. */
+            sent_to: string[];
+            title: string;
+            /** @description Devices that are away and get it when they are back. */
+            waits_for: string[];
+        };
+        NotificationDeviceRule: {
+            /**
+             * @description It may dismiss, answer and act on what was sent to it.
+             * @default true
+             */
+            answers: boolean;
+            /**
+             * @description By the app's name, whatever its case.
+             * @default {}
+             */
+            apps: {
+                [key: string]: components["schemas"]["Level"];
+            };
+            /**
+             * @description One-time codes may be sent to it.
+             * @default false
+             */
+            codes: boolean;
+            /** @default null */
+            quiet: components["schemas"]["QuietHours"] | null;
+            /** @default full */
+            send: components["schemas"]["Level"];
+            /** @default full */
+            show: components["schemas"]["Level"];
+        };
+        /**
+         * @description `GET|PUT /notifications/rules`. They only take away from what was consented to; one-time codes are held back from
+         *     devices that are not allowed them.
+         */
+        NotificationRules: {
+            /**
+             * @description By the app's name, whatever its case.
+             * @default {}
+             */
+            apps: {
+                [key: string]: components["schemas"]["AppRule"];
+            };
+            /**
+             * @description By device id.
+             * @default {}
+             */
+            devices: {
+                [key: string]: components["schemas"]["NotificationDeviceRule"];
+            };
+            /**
+             * @description Neither send nor show content anywhere.
+             * @default false
+             */
+            hide_content: boolean;
+            /**
+             * Format: date-time
+             * @default null
+             */
+            paused_until: string | null;
+            /** @default null */
+            quiet: components["schemas"]["QuietHours"] | null;
+        };
+        /** @description `GET /notifications` */
+        Notifications: {
+            desktop: components["schemas"]["Desktop"];
+            /** @description Newest first. */
+            notifications: components["schemas"]["Notification"][];
         };
         OffFeature: {
             /** @description What does not work without it. */
@@ -981,6 +1373,17 @@ export interface components {
         Prompts: {
             prompts: components["schemas"]["Prompt"][];
         };
+        /** @description Times of day such as `22:30`, by this computer's clock; over midnight when `from` is later than `to`. */
+        QuietHours: {
+            except_urgent?: boolean;
+            from: string;
+            to: string;
+        };
+        /**
+         * @description What becomes of what a device copied.
+         * @enum {string}
+         */
+        Receiving: "off" | "ask" | "automatic";
         Record: {
             address?: string | null;
             /**
@@ -1016,6 +1419,27 @@ export interface components {
              */
             wire_bytes?: number | null;
         };
+        /** @description `POST /notifications/{id}/reply` */
+        ReplyText: {
+            text: string;
+        };
+        /** @description `POST /clipboard/send` */
+        SendClipboard: {
+            /** @description A device's id or name. */
+            device: string;
+        };
+        /** @description `POST /notifications`: show one on a device. */
+        SendNotification: {
+            body?: string | null;
+            /** @description A device's id or name. */
+            device: string;
+            title: string;
+        };
+        SentNotification: {
+            id: string;
+            /** @description The device is away; it gets it when it is back within hours. */
+            waits: boolean;
+        };
         Session: {
             /** @description What the browser calls itself. */
             agent: string;
@@ -1030,6 +1454,10 @@ export interface components {
         /** @description `GET /sessions` → `{ "sessions": [Session] }`; `DELETE /sessions/{id}` ends one. */
         Sessions: {
             sessions: components["schemas"]["Session"][];
+        };
+        /** @description `POST /clipboard/content` */
+        SetClipboard: {
+            text: string;
         };
         /** @description `GET|PUT /settings` */
         Settings: {
@@ -1220,6 +1648,241 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clipboard"];
+                };
+            };
+        };
+    };
+    content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipboardContent"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetClipboard"];
+            };
+        };
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    refuse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    set_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClipboardRules"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clipboard"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` for a device that is to get whatever is copied */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendClipboard"];
+            };
+        };
+        responses: {
+            /** @description Sent */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, secret, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: never;
@@ -1705,6 +2368,277 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+        };
+    };
+    send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendNotification"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentNotification"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRules"];
+                };
+            };
+        };
+    };
+    set_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationRules"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRules"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    act: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActLabel"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    copy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    dismiss: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplyText"];
+            };
+        };
+        responses: {
+            /** @description Replied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
