@@ -11,10 +11,12 @@ use crate::codes;
 use crate::desktop::LocalNote;
 use crate::feature::{Inner, SERVICE, answer_envelope};
 use crate::note::Note;
-use crate::queue::{Op, Waiting};
+use crate::queue::{Bounds, Op, Waiting};
 use crate::rules::{Level, Moment};
 
 const MAX_KNOWN: usize = 64;
+/// What may be on its way to a device that is here.
+const BURST: usize = 2000;
 const FIRST_AGAIN: Duration = Duration::from_secs(5);
 const LONGEST_AGAIN: Duration = Duration::from_secs(300);
 /// What waits is looked through for what is too old this often, while something waits.
@@ -29,13 +31,14 @@ impl Inner {
         let moment = Moment::now();
         for device in self.recipients() {
             let Some(note) = self.for_device(&device, &said, moment) else { continue };
+            let bounds = self.bounds_for(&device);
             let mut state = self.lock();
             let digest = note.digest();
             let Some(own) = state.book.own(id) else { return };
             if own.told.get(&device) == Some(&digest) && state.queue.waiting_for(id).is_empty() {
                 continue;
             }
-            state.queue.push(&device, Op::Show { id: id.to_owned(), note }, self.bounds(), moment.now);
+            state.queue.push(&device, Op::Show { id: id.to_owned(), note }, bounds, moment.now);
         }
         self.wake.notify_one();
     }
@@ -89,6 +92,13 @@ impl Inner {
             }
         }
         all
+    }
+
+    /// To a device that is here a burst is on its way; it does not wait for long.
+    fn bounds_for(&self, device: &DeviceId) -> Bounds {
+        let bounds = self.bounds();
+        let per_device = if self.is_reachable(device) { bounds.per_device.max(BURST) } else { bounds.per_device };
+        Bounds { per_device, ..bounds }
     }
 
     fn is_reachable(&self, device: &DeviceId) -> bool {
@@ -151,16 +161,17 @@ impl Inner {
     }
 
     fn put_back(&self, device: &DeviceId, waiting: Waiting) {
+        let bounds = self.bounds_for(device);
         let mut state = self.lock();
         if let Op::Show { id, .. } = &waiting.op {
             // Taken back meanwhile: then it need not be shown any more.
             match state.book.own_mut(id) {
-                Some(_) => state.queue.put_back(device, waiting, self.bounds()),
-                None if waiting.saved => state.queue.put_back(device, waiting, self.bounds()),
+                Some(_) => state.queue.put_back(device, waiting, bounds),
+                None if waiting.saved => state.queue.put_back(device, waiting, bounds),
                 None => state.queue.forget(device, id),
             }
         } else {
-            state.queue.put_back(device, waiting, self.bounds());
+            state.queue.put_back(device, waiting, bounds);
         }
         let wait = state.again.get(device).map_or(FIRST_AGAIN, |(_, wait)| (*wait * 2).min(LONGEST_AGAIN));
         state.again.insert(device.clone(), (Instant::now() + wait, wait));

@@ -579,3 +579,56 @@ async fn three_hubs_show_each_others_once_and_lose_none() {
         home.until(|feature| (feature.list().len() == 3 * EACH as usize - 1).then_some(())).await;
     }
 }
+
+#[tokio::test]
+async fn of_a_burst_none_is_lost() {
+    let home = home();
+    let mut phone = home.mirrored("phone").await;
+    for n in 0..500 {
+        home.post(n, chat(&n.to_string())).await;
+    }
+    for n in 0..500 {
+        assert_eq!(text(&phone.next().await.1, "body"), n.to_string());
+    }
+}
+
+/// Not run by itself: `cargo test -p accord-notifications --release a_thousand -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn a_thousand_to_three_devices() {
+    const ALL: usize = 1000;
+    let home = home();
+    let mut devices = Vec::new();
+    for name in ["one", "two", "three"] {
+        devices.push(home.mirrored(name).await);
+    }
+    let start = std::time::Instant::now();
+    let readers = devices.into_iter().map(|mut device| {
+        tokio::spawn(async move {
+            let mut came = Vec::new();
+            while came.len() < ALL {
+                let (_, inputs) = device.next().await;
+                came.push((text(&inputs, "title").parse::<usize>().unwrap(), start.elapsed()));
+            }
+            came
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let mut posted = Vec::new();
+    for n in 0..ALL {
+        posted.push(start.elapsed());
+        let note = Note { app: "Chat".into(), title: n.to_string(), ..Note::default() };
+        home.post(u32::try_from(n).unwrap(), LocalNote { note, ..LocalNote::default() }).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut latencies = Vec::new();
+    for reader in readers {
+        let came = reader.await.unwrap();
+        let which: std::collections::BTreeSet<_> = came.iter().map(|(n, _)| *n).collect();
+        assert_eq!(which.len(), ALL, "none lost, none twice");
+        latencies.extend(came.iter().map(|(n, at)| *at - posted[*n]));
+    }
+    latencies.sort();
+    let at = |part: usize| latencies[latencies.len() * part / 100];
+    println!("1000 notifications to 3 devices: p50 {:?}, p99 {:?}", at(50), at(99));
+}
