@@ -95,6 +95,7 @@ impl Known {
     fn describe(&self, trusted: Option<&Trusted>) -> Device {
         let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
         device.model = self.model.clone();
+        device.passing = trusted.is_none();
         device.reach = if self.near { Reach::Local } else { Reach::Offline };
         let mut files = catalogue::files();
         files.properties.push(Property { read: false, notify: false, write: true, role: Role::Config, ..pin() });
@@ -216,12 +217,13 @@ impl Devices {
     }
 
     /// The owner trusts a device, or not any more.
-    pub(crate) fn trust(&mut self, id: &DeviceId, yes: bool) -> Result<FromBridge, String> {
+    pub(crate) fn trust(&mut self, id: &DeviceId, yes: bool) -> Result<[FromBridge; 2], String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
         let trusted = yes.then(|| known.trust());
         self.keep.set(id, trusted.clone())?;
         let values = known.pairing_values(trusted.as_ref());
-        Ok(FromBridge::Values { device: id.clone(), target: Port::new("pairing"), values })
+        let seen = self.seen(known);
+        Ok([seen, FromBridge::Values { device: id.clone(), target: Port::new("pairing"), values }])
     }
 
     fn seen(&self, known: &Known) -> FromBridge {

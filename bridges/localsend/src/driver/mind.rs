@@ -389,7 +389,7 @@ impl Mind {
 
     async fn trust(&mut self, device: &DeviceId, yes: bool) -> Result<(), CallError> {
         let told = self.devices.trust(device, yes).map_err(CallError::Device)?;
-        self.tell_all([told]).await;
+        self.tell_all(told).await;
         if yes {
             self.event(device, "paired", Outputs::new()).await;
         }
