@@ -17,6 +17,7 @@ use crate::core::http::PIECE;
 use crate::core::http::server::{Connection, Event, Input, Output, Request, Response};
 use crate::core::message::FileOffer;
 use crate::core::receive::{Incoming, UploadFault};
+use crate::core::route::Route;
 
 /// How long the mind may take to end a connection whose upload goes nowhere.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -75,6 +76,8 @@ impl Inbound {
 
     async fn serve(&mut self, upload: &mut Option<Running>) -> Result<(), String> {
         let mut buffer = Vec::new();
+        // An upload's bytes stay in the socket until it is let in.
+        let mut is_at_the_door = false;
         loop {
             let cancelled = self.line.cancelled();
             let abort = self.abort.clone();
@@ -90,6 +93,7 @@ impl Inbound {
                     continue;
                 }
                 Output::Event(Event::Request(request)) => {
+                    is_at_the_door = matches!(request.route, Route::Upload { .. });
                     self.say(Said::Request(request)).await?;
                     continue;
                 }
@@ -137,17 +141,21 @@ impl Inbound {
                 order = self.orders.recv() => match order {
                     None => return Ok(()),
                     Some(Order::Bind(permit)) => self.bind(permit).await?,
-                    Some(Order::Respond(response)) => self.core.handle(Input::Respond(response), Instant::now()),
+                    Some(Order::Respond(response)) => {
+                        is_at_the_door = false;
+                        self.core.handle(Input::Respond(response), Instant::now());
+                    }
                     Some(Order::Receive(given, permit)) => {
                         if let Some(permit) = permit {
                             self.bind(permit).await?;
                         }
+                        is_at_the_door = false;
                         let Upload { incoming, offer, lane } = *given;
                         *upload = Some(Running { offer, lane, turn: None });
                         self.core.handle(Input::Receive(incoming), Instant::now());
                     }
                 },
-                read = self.line.read(&mut buffer) => match read {
+                read = self.line.read(&mut buffer), if !is_at_the_door => match read {
                     Ok(0) | Err(_) => self.core.handle(Input::Eof, Instant::now()),
                     Ok(length) => self.core.handle(Input::Bytes(&buffer[..length]), Instant::now()),
                 },

@@ -214,10 +214,17 @@ impl Taker {
         async move { Ok(write(&writer, &bytes).await?) }
     }
 
-    async fn last(self, back: &Back) -> Result<(), PortError> {
+    /// Says a last word, and waits shortly until the sender has it: one that writes just now must not find the stream
+    /// broken before it heard why.
+    async fn last(mut self, back: &Back) -> Result<(), PortError> {
         self.beat.abort();
         self.say(back).await?;
         self.writer.lock().await.shutdown().await?;
+        let heard = async {
+            let mut buffer = [0; 4096];
+            while self.reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        };
+        let _ = tokio::time::timeout(IDLE, heard).await;
         Ok(())
     }
 }
