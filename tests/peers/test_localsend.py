@@ -280,8 +280,8 @@ class Version22(Home):
             until(lambda: next(t for t in self.hub.transfers() if t["id"] == offer["id"])["bytes_done"] > MIB, 30, "it runs")
             if not cancel:
                 sending.kill()
-            # A sender that is gone may come back with the file for two minutes.
-            self.over(offer["id"], "cancelled" if cancel else "failed", 40 if cancel else 150)
+            # A sender that is gone may come back with the file for half a minute.
+            self.over(offer["id"], "cancelled" if cancel else "failed", 40 if cancel else 60)
             self.assertFalse((self.inbox() / f"big{cancel}").exists())
 
     def test_a_damaged_file_is_not_kept(self):

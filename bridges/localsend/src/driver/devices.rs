@@ -230,3 +230,48 @@ impl Devices {
         FromBridge::Seen { device: known.describe(self.keep.is_trusted(&known.id)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::DeviceInfo;
+
+    fn found(protocol: Protocol, verified: bool) -> Found {
+        let info = DeviceInfo::new("Phone", DeviceType::Mobile, Fingerprint::of(b"phone"));
+        let address = "10.0.0.2:53317".parse().unwrap();
+        let at = vec![Target { address, protocol, fingerprint: None }];
+        Found { info, at, verified }
+    }
+
+    #[test]
+    fn who_only_says_a_fingerprint_is_never_taken_for_who_proved_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::new(Keep::open(&dir.path().join("x")).unwrap().0);
+        assert!(devices.found(&found(Protocol::Https, false)).is_empty(), "it has yet to prove itself");
+        let proved = Known::of(&found(Protocol::Https, true));
+        devices.found(&found(Protocol::Https, true));
+        devices.trust(&proved.id, true).unwrap();
+        let told = devices.found(&found(Protocol::Http, false));
+        let [FromBridge::Seen { device }] = &told[..] else { panic!("{told:?}") };
+        assert_ne!(device.id, proved.id);
+        let values = &device.service("pairing").unwrap().values;
+        assert_eq!((values["paired"].data.as_bool(), values["verified"].data.as_bool()), (Some(false), Some(false)));
+        assert!(!values.contains_key("verification") && device.passing);
+        let kept = devices.get(&proved.id).unwrap();
+        assert!(kept.at.iter().all(|target| target.protocol == Protocol::Https && target.fingerprint.is_some()));
+    }
+
+    #[test]
+    fn a_trusted_device_stays_when_it_leaves_and_others_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::new(Keep::open(&dir.path().join("x")).unwrap().0);
+        let phone = found(Protocol::Https, true);
+        let id = Known::of(&phone).id;
+        devices.found(&phone);
+        assert!(matches!(devices.gone(&phone.info.fingerprint)[..], [FromBridge::Gone { .. }]));
+        devices.found(&phone);
+        devices.trust(&id, true).unwrap();
+        assert!(matches!(devices.all_gone()[..], [FromBridge::Reach { reach: Reach::Offline, .. }]));
+        assert!(devices.get(&id).is_some());
+    }
+}

@@ -100,3 +100,29 @@ fn identity(file: &Path) -> Result<Identity, String> {
 fn damaged(file: &Path, why: &str) -> String {
     format!("{} is damaged ({why}); move it away and start again", file.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn certificate_and_trust_survive_and_damage_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("localsend");
+        let (mut keep, identity) = Keep::open(&folder).unwrap();
+        let id = DeviceId::new("localsend-1").unwrap();
+        let (name, kind, fingerprint) = ("Phone".to_owned(), DeviceKind::Phone, "AB".repeat(32));
+        let trusted = Trusted { fingerprint, name, kind, verified: true, since: Timestamp::UNIX_EPOCH };
+        keep.set(&id, Some(trusted.clone())).unwrap();
+        let (mut again, same) = Keep::open(&folder).unwrap();
+        assert_eq!((same.fingerprint(), again.is_trusted(&id)), (identity.fingerprint(), Some(&trusted)));
+        for file in ["identity.json", "trusted.json"] {
+            assert_eq!(std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+        }
+        again.set(&id, None).unwrap();
+        assert_eq!(Keep::open(&folder).unwrap().0.trusted().count(), 0);
+        std::fs::write(folder.join("trusted.json"), "{").unwrap();
+        assert!(Keep::open(&folder).err().unwrap().contains("trusted.json is damaged"));
+    }
+}

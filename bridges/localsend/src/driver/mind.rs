@@ -28,6 +28,8 @@ use crate::core::{Identity, Peer, Protocol, Secret};
 pub(crate) const NAME: &str = "localsend";
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How long a sender that went away may take to come back with the file.
+const REST: Duration = Duration::from_secs(30);
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// How long the owner may compare fingerprints.
 const COMPARE: i64 = 120;
@@ -126,7 +128,7 @@ impl Mind {
         let now = Instant::now();
         let me = self.me(session.port);
         let pin = self.options.pin.as_deref().map(Secret::from);
-        let rules = Rules { pin, unverified: self.options.unverified, ..Rules::default() };
+        let rules = Rules { pin, unverified: self.options.unverified, rest: REST, ..Rules::default() };
         let server = Server::new(me.info.clone(), rules, now);
         let mut discovery = Discovery::new(me, Limits::default(), now);
         if self.options.multicast {

@@ -72,3 +72,19 @@ fn listening(table: &str, port: u16) -> Option<String> {
         is_it.then(|| words.get(9).map(|inode| (*inode).to_owned()))?
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_program_that_has_a_port_is_named() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let taken = accord_consent::outlet::local::web_listener(any).await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let holder = holder(port).unwrap();
+        assert!(holder.contains(&format!("(process {})", std::process::id())), "{holder}");
+        drop(taken);
+        assert_eq!(super::holder(port), None);
+    }
+}
