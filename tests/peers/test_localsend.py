@@ -17,6 +17,7 @@ import unittest
 
 from hub import Hub
 from net import Network, until
+from wire import Capture
 
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = pathlib.Path(os.environ.get("ACCORD_PEERS", pathlib.Path.home() / ".cache/accord/peers"))
@@ -91,6 +92,7 @@ class Peer:
 
 class Home(unittest.TestCase):
     config = ""
+    captured = False
 
     def setUp(self):
         self.network = Network("alpha", "phone")
@@ -102,6 +104,7 @@ class Home(unittest.TestCase):
         if self.config:
             self.hub.state.mkdir(parents=True, mode=0o700)
             (self.hub.state / "config.toml").write_text(self.config)
+        self.capture = Capture(self.network["phone"], self.folder) if self.captured else None
         self.hub.start()
         for entry in ("localsend/presence", "files/send", "files/receive", "localsend/transfer"):
             self.hub.grant(entry)
@@ -109,6 +112,8 @@ class Home(unittest.TestCase):
     def tearDown(self):
         for running in self.peers:
             running.kill()
+        if self.capture:
+            self.capture.stop()
         self.hub.close()
         self.network.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -311,6 +316,47 @@ class Version22(Home):
         until(lambda: all(d["name"] != "Phone" for d in self.hub.devices()), 5, "it is not seen any more")
         listening = self.network["alpha"].run("ss", "-tuln").stdout
         self.assertNotIn("53317", listening)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "needs openssl")
+class Wire(Home):
+    """The promise, seen from the wire."""
+
+    captured = True
+
+    def test_what_the_hub_says_is_what_the_ledger_has(self):
+        running = self.ours("Phone", "serve")
+        until(lambda: running.told("found", alias="alpha"), 20, running.text())
+        device = self.find("Phone")
+        self.trust(device)
+        self.send(device, self.make("big.bin", 3 * MIB), self.make("empty", 0))
+        self.send(device, "--text", "CANARYTEXT7731")
+        sending = self.ours("Phone", "send", self.to_hub(), self.make("x", 100_000))
+        self.accept()
+        sending.ended()
+        time.sleep(3)  # the last announcement
+        for entry in ("localsend/transfer", "localsend/presence"):
+            self.hub.accord("consent", "withdraw", entry, check=False)
+        time.sleep(1)
+        alpha = self.network.address["alpha"]
+        said = [packet for packet in self.capture.packets() if packet.source == alpha or packet.source.startswith("fe80")]
+        seen, datagrams = {}, 0
+        for packet in said:
+            if packet.protocol == "udp":
+                self.assertIn((packet.to, packet.port), {("224.0.0.167", 53317), ("ff12::fd3a:e420", 53317)})
+                datagrams += len(packet.payload)
+            elif packet.protocol == "tcp":
+                self.assertEqual(packet.to, self.network.address["phone"])
+                # What TCP repeats, the hub said once.
+                key = (packet.source_port, packet.port, packet.sequence)
+                seen[key] = max(seen.get(key, 0), len(packet.payload))
+        stream = sum(seen.values())
+        written = sum(record["bytes"] or 0 for record in self.hub.ledger()
+                      if record["kind"] in ("sent", "error") and (record["entry"] or "").startswith("localsend/"))
+        self.assertGreater(stream, 3 * MIB)
+        self.assertGreater(datagrams, 0)
+        self.assertEqual(datagrams + stream, written)
+        self.assertFalse(any(b"CANARYTEXT7731" in packet.payload for packet in said), "the text is readable on the wire")
 
 
 @unittest.skipUnless(NPM, f"npm `localsend` is {HOW}")
