@@ -241,3 +241,47 @@ fn a_port_that_another_has_is_told_and_another_is_used() {
     b.until(&out, State::Done);
     assert_ne!(free_port(), port);
 }
+
+#[test]
+fn agreeing_once_is_enough_for_one_transfer_between_two_of_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = Hub::start("b", dir.path(), |_| {});
+    let at = ([127, 0, 0, 1], b.port).into();
+    let a = Hub::start("a", dir.path(), |options| options.addresses = vec![at]);
+    for hub in [&b, &a] {
+        hub.decide("localsend/presence", To::One(RecipientId::lan()), Choice::Always);
+        hub.decide("files/send", To::Any, Choice::Always);
+        hub.decide("files/receive", To::Any, Choice::Always);
+        hub.accept_all();
+        wait(
+            || (hub.name == "a").then_some(()).or_else(|| TcpStream::connect(("127.0.0.1", b.port)).ok().map(drop)),
+            "up",
+        );
+    }
+    let (of_a, of_b) = (b.find("a"), a.find("b"));
+    a.decide("localsend/transfer", To::One(RecipientId::device(&of_b)), Choice::Once);
+    b.decide("localsend/transfer", To::One(RecipientId::device(&of_a)), Choice::Once);
+    let files = (0..20).map(|n| file(dir.path(), &format!("f{n}"), 10_000 * n)).collect();
+    let out = a.send(&of_b, Items::Paths(files));
+    assert_eq!(a.until(&out, State::Done).files_done, 20);
+}
+
+#[test]
+fn a_pin_is_set_at_the_device_and_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let b = Hub::start("b", dir.path(), |options| options.pin = Some("4711".into()));
+    b.agree();
+    b.accept_all();
+    wait(|| TcpStream::connect(("127.0.0.1", b.port)).ok(), "b listens");
+    let at = ([127, 0, 0, 1], b.port).into();
+    let a = Hub::start("a", dir.path(), |options| options.addresses = vec![at]);
+    a.agree();
+    let of_b = a.find("b");
+    let out = a.send(&of_b, Items::Text("hello".into()));
+    assert!(a.until(&out, State::Failed).message.unwrap().contains("asks for a PIN"));
+    for (pin, state) in [("1", State::Failed), ("4711", State::Done), ("4711", State::Done)] {
+        a.set_pin(&of_b, pin);
+        let out = a.send(&of_b, Items::Text("hello".into()));
+        a.until(&out, state);
+    }
+}

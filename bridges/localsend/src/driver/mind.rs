@@ -227,6 +227,10 @@ impl Mind {
                     near.go_on(now);
                 }
             }
+            Heard::Admitted { id, upload, permit: Some(permit) } => {
+                near.session.order(id, Order::Receive(upload, Some(permit)));
+            }
+            Heard::Admitted { id, .. } => near.session.abort(id),
             Heard::Answered { ask, says } => near.answered(ask, says, now),
             Heard::Broken(ask) => {
                 if near.incoming.as_ref().is_some_and(|incoming| incoming.ask == ask) {
@@ -291,15 +295,25 @@ impl Mind {
             server::Output::Receive(id, incoming, offer) => {
                 let Some(running) = &near.incoming else { return near.session.abort(id) };
                 let Some(lane) = running.lane.clone() else { return near.session.abort(id) };
-                let permit = match near.session.is_bound(id) {
-                    true => None,
-                    false => match self.law.transfer(&running.device, law::STATE, "on.receive") {
-                        Ok(permit) => Some(permit),
-                        Err(_) => return near.session.abort(id),
-                    },
-                };
                 let upload = Box::new(Upload { incoming, offer: *offer, lane });
-                near.session.order(id, Order::Receive(upload, permit));
+                if near.session.is_bound(id) {
+                    return near.session.order(id, Order::Receive(upload, None));
+                }
+                match self.law.transfer(&running.device, law::STATE, "on.receive") {
+                    Ok(permit) => near.session.order(id, Order::Receive(upload, Some(permit))),
+                    // The owner agreed to one connection, and the sender opens another.
+                    Err(refusal) if law::may_be_asked(&refusal) => {
+                        let (law, device) = (self.law.clone(), running.device.clone());
+                        let (over, heard) = (running.over.clone(), near.session.heard.clone());
+                        near.session.spawn(async move {
+                            let permit = law.transfer_once_decided(&device, law::STATE, "on.receive");
+                            let permit = over.run_until_cancelled(permit).await;
+                            let permit = permit.and_then(Result::ok);
+                            let _ = heard.send(Heard::Admitted { id, upload, permit }).await;
+                        });
+                    }
+                    Err(_) => near.session.abort(id),
+                }
             }
             server::Output::Abort(id) => match &near.telling {
                 Some(told) => near.session.abort_after(id, told.clone()),

@@ -26,6 +26,8 @@ const TRY_FOR: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long a cancelled transfer's last word may take.
 const LAST_WORD: Duration = Duration::from_secs(5);
+/// How long the owner may think about another connection of a transfer that runs.
+const DECIDE_WITHIN: Duration = Duration::from_secs(60);
 /// How long a receiver that hung up may take to say why.
 const WHY_WITHIN: Duration = Duration::from_secs(1);
 
@@ -289,7 +291,8 @@ impl Sending {
     }
 
     async fn connect(&self, target: &Target, fields: FieldSet) -> Result<Caller, String> {
-        let permit = self.law.transfer(&self.device, fields, "on.send").map_err(|refusal| refusal.to_string())?;
+        let permit = tokio::time::timeout(DECIDE_WITHIN, self.permit(fields)).await;
+        let permit = permit.map_err(|_| "you have not agreed to another connection with it".to_owned())??;
         self.dial(target, permit).await
     }
 

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::asking::OwnerSays;
 use super::caller::{Caller, NoAnswer, Quiet};
-use super::inbound::{Inbound, Order, Said};
+use super::inbound::{Inbound, Order, Said, Upload};
 use super::line::Line;
 use super::port::Door;
 use crate::core::discovery::{self, GROUP_V4, GROUP_V6};
@@ -64,6 +64,12 @@ pub(crate) enum Heard {
     Answered {
         ask: AskId,
         says: OwnerSays,
+    },
+    /// An upload that waited for the owner's decision.
+    Admitted {
+        id: ConnectionId,
+        upload: Box<Upload>,
+        permit: Option<Permit>,
     },
     /// The feature takes no more.
     Broken(AskId),

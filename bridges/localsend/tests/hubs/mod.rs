@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use accord_consent::{Choice, Decision, Gate, Query, RecipientId, RecordKind, To, Which, example};
+use accord_consent::{Choice, Decision, Envelope, Gate, Personal, Query, RecipientId, RecordKind, To, Which, example};
 use accord_files::{AcceptPolicy, Direction, Files, FilesConfig, Items, SendRequest, State, Transfer, TransferId};
 use accord_localsend::{LocalSendBridge, Network, Options};
 use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, Target};
-use accord_registry::{PairStep, Registry, RegistryEvent};
+use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
 use accord_statement::{Publisher, Statement};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
@@ -113,6 +113,12 @@ impl Hub {
 
     pub fn pair(&self, device: &DeviceId, step: PairStep) {
         self.run(self.registry.pair(device, step, SOON)).unwrap();
+    }
+
+    pub fn set_pin(&self, device: &DeviceId, pin: &str) {
+        let port = self.registry.port(&self.gate.bind("files"), EntryKey::new("files/send").unwrap(), "on.send");
+        let value = Envelope::new().data("value", &Personal::plain(Data::Text(pin.to_owned())));
+        self.run(port.call(device, Target::new("files"), Ask::write("pin"), value, SOON)).unwrap();
     }
 
     pub fn is_paired(&self, device: &DeviceId) -> Option<bool> {
