@@ -57,6 +57,8 @@ pub(crate) struct Live {
     pub answer: Option<oneshot::Sender<bool>>,
     pub reader: Option<Box<dyn AsyncRead + Send + Unpin>>,
     pub running: bool,
+    /// From an earlier run of the hub, which may have been killed at any point.
+    pub reloaded: bool,
     pub rate: Rate,
 }
 
@@ -75,6 +77,7 @@ impl Live {
             answer: None,
             reader: None,
             running: false,
+            reloaded: false,
             rate: Rate::default(),
         }
     }

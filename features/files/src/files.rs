@@ -71,7 +71,8 @@ impl Files {
         });
         for saved in remembered {
             let id = saved.transfer.id.clone();
-            inner.book().insert(id, Live::new(saved));
+            let live = Live { reloaded: true, ..Live::new(saved) };
+            inner.book().insert(id, live);
         }
         inner.go_on();
         inner.registry.serve(SERVICE, Arc::new(Handler(Arc::downgrade(&inner))));
@@ -574,7 +575,7 @@ impl Inner {
             Ok::<_, std::io::Error>(Some(crate::engine::unpack::summary(&store, saved_to)))
         });
         if let Ok(Ok(Some(received))) = finished.await {
-            self.received(id, &received).await;
+            self.received(id, &received, "").await;
             remove_partial(inbox.to_owned(), id.clone()).await;
         }
     }

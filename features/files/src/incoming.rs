@@ -446,8 +446,8 @@ impl Incoming {
             ReceiveEnd::Received(_) | ReceiveEnd::Cancelled => false,
         };
         if let ReceiveEnd::Received(received) = &end {
-            // Remembered before anything is tidied and before the sender is told.
-            self.inner.received(id, received).await;
+            // Recorded and remembered before anything is tidied and before the sender is told.
+            self.inner.received(id, received, &self.path.address).await;
         }
         if !goes_on {
             remove_partial(inbox.to_owned(), id.clone()).await;
@@ -457,7 +457,6 @@ impl Incoming {
                 if let Some(mut reader) = reader {
                     receive::acknowledge(&mut sink, &self.pool, &mut reader, &received).await;
                 }
-                self.record(id, &received).await;
                 (None, Ok(()))
             }
             ReceiveEnd::Failed(reason, _) => {
@@ -492,24 +491,6 @@ impl Incoming {
             live.saved.accepted = false;
             live.saved.transfer.deadline = Some(Timestamp::now() + self.inner.config.answer_within);
         });
-    }
-
-    /// What came in, for the ledger.
-    async fn record(&self, id: &TransferId, received: &Received) {
-        let Some(transfer) = self.inner.book().get_mut(id).map(Live::view) else { return };
-        let item = |item: &Item| LedgerItem { name: item.name.clone(), size: item.size.unwrap_or(0), digest: None };
-        let recorded = Recorded {
-            entry: Some(self.way.entry.clone()),
-            from: RecipientId::device(&self.from),
-            address: self.path.address.clone(),
-            fields: fields(transfer.kind),
-            bytes: received.bytes,
-            scenario: "on.receive".to_owned(),
-            items: transfer.items.iter().map(item).collect(),
-        };
-        if let Err(error) = self.inner.gate.received(recorded).await {
-            tracing::error!(%error, "what was received could not be recorded");
-        }
     }
 
     async fn done_before(self, intake: Intake<Reader>, received: &Received) {
@@ -555,7 +536,8 @@ fn in_words(end: &ReceiveEnd) -> String {
 
 impl Inner {
     /// An incoming transfer is complete; remembered before the sender is told.
-    pub(crate) async fn received(&self, id: &TransferId, received: &Received) {
+    pub(crate) async fn received(&self, id: &TransferId, received: &Received, address: &str) {
+        self.record(id, received, address).await;
         let kind = self.book().get(id).map(|live| live.saved.transfer.kind);
         let text = match (kind, received.saved_to.first()) {
             (Some(Kind::Text | Kind::Url), Some(path)) => read_text(path.clone()).await,
@@ -570,6 +552,31 @@ impl Inner {
         let message =
             (received.failed_count > 0).then(|| format!("done, but {} items were not taken", received.failed_count));
         self.end(id, State::Done, message).await;
+    }
+
+    /// What came in, for the ledger: once, though the hub be killed before or after.
+    async fn record(&self, id: &TransferId, received: &Received, address: &str) {
+        let about = format!("transfer {id}");
+        let Some((transfer, reloaded)) = self.book().get_mut(id).map(|live| (live.view(), live.reloaded)) else {
+            return;
+        };
+        if reloaded && self.gate.has_received(&about).await.unwrap_or(false) {
+            return;
+        }
+        let item = |item: &Item| LedgerItem { name: item.name.clone(), size: item.size.unwrap_or(0), digest: None };
+        let recorded = Recorded {
+            entry: Some(Way::receive(&self.gate, &transfer.device).entry),
+            from: RecipientId::device(&transfer.device),
+            address: address.to_owned(),
+            fields: fields(transfer.kind),
+            bytes: received.bytes,
+            scenario: "on.receive".to_owned(),
+            items: transfer.items.iter().map(item).collect(),
+            about: Some(about),
+        };
+        if let Err(error) = self.gate.received(recorded).await {
+            tracing::error!(%error, "what was received could not be recorded");
+        }
     }
 }
 

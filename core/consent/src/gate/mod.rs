@@ -18,8 +18,8 @@ use tokio::sync::{broadcast, watch};
 use refusals::Rolled;
 
 use crate::{
-    Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, Notice, Permit, RecipientId,
-    RecordKind, Refusal, SendError, Signer, To, Which,
+    Choice, Consent, ConsentId, ConsentState, ConsentWatch, Decision, GateError, Ledger, LedgerError, Notice, Permit,
+    RecipientId, RecordKind, Refusal, SendError, Signer, To, Which,
     chores::Chores,
     consents::{Consents, Damaged},
     ledger::{
@@ -139,6 +139,8 @@ pub struct Received {
     pub scenario: String,
     /// Names and sizes.
     pub items: Vec<Item>,
+    /// Names what came, so that it can be found again: [`BoundGate::has_received`].
+    pub about: Option<String>,
 }
 
 impl Gate {
@@ -382,6 +384,7 @@ impl BoundGate {
         let mut items = received.items;
         items.truncate(MAX_ITEMS);
         draft.details = Some(Details {
+            message: received.about,
             recipient: Some(received.from.to_string()),
             address: Some(received.address),
             scenario: Some(received.scenario),
@@ -390,6 +393,27 @@ impl BoundGate {
             ..Details::default()
         });
         Ok(self.inner.ledger.append(draft).await?)
+    }
+
+    /// Whether something was recorded as received under this name. For what may have been recorded just before the hub
+    /// was killed.
+    ///
+    /// # Errors
+    /// [`SendError::Ledger`] when the ledger cannot be read.
+    pub async fn has_received(&self, about: &str) -> Result<bool, SendError> {
+        let (ledger, about) = (self.inner.ledger.clone(), about.to_owned());
+        let look = move || -> Result<bool, LedgerError> {
+            let query = crate::Query {
+                kind: Some(RecordKind::Received),
+                search: Some(about),
+                limit: Some(1),
+                ..crate::Query::default()
+            };
+            Ok(!ledger.list(&query)?.is_empty())
+        };
+        let found =
+            tokio::task::spawn_blocking(look).await.map_err(|error| SendError::Io(std::io::Error::other(error)))?;
+        Ok(found?)
     }
 
     /// The statement in force.
