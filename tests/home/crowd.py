@@ -30,11 +30,11 @@ def record(owner, kind, ttl, data, flush=True):
 
 
 def announcement(index, address, ttl):
-    """What a hub announces: a rotating id of 16 letters as instance name and in `i=`, hints, a link's port."""
+    """What a hub announces: a rotating id of 16 letters as instance name and in `i=`, and hints that fit nobody."""
     dice = random.Random(index)
     id_ = "".join(dice.choices(LETTERS, k=16))
     service, instance, host = (name("_accord", "_udp", "local"), name(id_, "_accord", "_udp", "local"), name(id_, "local"))
-    text = b"".join(bytes([len(entry)]) + entry for entry in (b"v=1", f"i={id_}".encode(), b"h=AQIDBAUGBwg", b"l=4433"))
+    text = b"".join(bytes([len(entry)]) + entry for entry in (b"v=1", f"i={id_}".encode(), b"h=AQIDBAUGBwgJCg"))
     answers = [
         record(service, 12, ttl, instance, flush=False),
         record(instance, 33, ttl, struct.pack("!HHH", 0, 0, 4433) + host),

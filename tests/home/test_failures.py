@@ -83,7 +83,7 @@ class StrangerTest(Home):
             crowd.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
 
         def strangers():
-            return [device for device in self.beta.seen_unpaired() if any(at.endswith(":4433") for at in device["addresses"])]
+            return [device for device in self.beta.seen_unpaired() if any(at.rsplit(":", 1)[0] in addresses for at in device["addresses"])]
 
         self.alpha.stop()
         for _ in range(4):  # a burst loses some, as on any network; those who announce repeat it
