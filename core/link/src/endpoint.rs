@@ -86,12 +86,13 @@ struct OnlyPaired {
 impl OnlyPaired {
     fn admits(&self, connection: &Connection) -> bool {
         let id = connection.remote_id();
-        let listener = if connection.side() == Side::Server { &self.own } else { id.as_bytes() };
         let Some(peer) = self.peers.by_transport(id.as_bytes()) else { return false };
-        self.allowed.contains(id.as_bytes())
-            && slots_around(slot(Timestamp::now()))
+        // Whoever dials chose the name, by the listener's clock.
+        let named = connection.side() == Side::Client
+            || slots_around(slot(Timestamp::now()))
                 .iter()
-                .any(|slot| link_alpn(&peer.pair_key, listener, *slot) == connection.alpn())
+                .any(|slot| link_alpn(&peer.pair_key, &self.own, *slot) == connection.alpn());
+        self.allowed.contains(id.as_bytes()) && named
     }
 }
 

@@ -165,11 +165,12 @@ impl Inner {
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
     /// Under which name a paired device's link is dialled now.
-    pub(crate) fn link_name(&self, peer: &DeviceId) -> Option<Vec<u8>> {
+    pub(crate) fn link_name(&self, peer: &DeviceId, slots_ahead: i64) -> Option<Vec<u8>> {
         // Whoever dials may have slept: the own names are looked at too.
         self.endpoint_wanted.notify_one();
         let peer = self.peers.get(peer)?;
-        Some(link_alpn(&peer.pair_key, &peer.transport_key, announce::slot(Timestamp::now())))
+        let slot = announce::slot(Timestamp::now()).saturating_add_signed(slots_ahead);
+        Some(link_alpn(&peer.pair_key, &peer.transport_key, slot))
     }
     pub(crate) fn next(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
@@ -348,7 +349,13 @@ impl Inner {
         }
         let Some(id) = near_id(&said.id) else { return };
         let records = self.peers.list();
-        let recognised = announce::recognise(&records, slot, &said.id, &said.hints);
+        let mut slots_ahead = 0;
+        let recognised = announce::recognise(&records, slot, &said.id, &said.hints).or_else(|| {
+            // Its clock or ours is wrong: its names belong to the time that it says.
+            let theirs = said.slot?;
+            slots_ahead = theirs.checked_signed_diff(slot)?;
+            announce::recognise(&records, theirs, &said.id, &said.hints)
+        });
         let link_port = recognised.and_then(|(_, port)| port);
         let peer = recognised.map(|(peer, _)| peer.clone());
         let mut addresses: Vec<SocketAddr> = from
@@ -396,6 +403,7 @@ impl Inner {
         match peer.and_then(|peer| self.peer(&peer)) {
             Some(peer) => {
                 let mut news = false;
+                peer.clock_differs(slots_ahead);
                 for ip in addresses.iter().rev() {
                     news |= link_port.is_some_and(|port| peer.saw(at_port(*ip, port)));
                 }
@@ -673,7 +681,7 @@ mod tests {
         let from = [SocketAddr::from(([127, 0, 0, 1], 0))];
         let slot = announce::slot(Timestamp::now());
         let said = friend.announcement(slot, std::slice::from_ref(&record), 4711);
-        let silent = |id: String, hints| Announced { id, hints, pairing: None, name: None, kind: None };
+        let silent = |id: String, hints| Announced { id, hints, pairing: None, name: None, kind: None, slot: None };
         inner.heard(silent(said.id.clone(), said.hints), &from, false);
         for index in 0..2 * NEAR {
             inner.heard(silent(format!("stranger{index:08}"), Vec::new()), &from, false);

@@ -68,6 +68,10 @@ struct Near {
     addresses: Vec<(SocketAddr, Instant)>,
     by_discovery: Option<Instant>,
     last_seen: Option<Timestamp>,
+    /// How many quarters of an hour its clock is ahead of ours.
+    slots_ahead: i64,
+    /// When it was last recognised by our own clock.
+    on_time: Option<Instant>,
 }
 
 /// One connection to a peer.
@@ -142,6 +146,18 @@ impl Peer {
             self.nudge.notify_one();
         }
         news
+    }
+
+    /// An announcement of it belongs to another time than ours. One that was recorded and is played again does not
+    /// count while fresh ones come.
+    pub(crate) fn clock_differs(&self, slots_ahead: i64) {
+        let mut near = lock(&self.near);
+        if slots_ahead == 0 {
+            near.on_time = Some(Instant::now());
+        } else if near.on_time.is_some_and(|at| at.elapsed() < SEEN_FOR) {
+            return;
+        }
+        near.slots_ahead = slots_ahead;
     }
 
     /// Discovery says that it is gone.
@@ -372,7 +388,7 @@ impl Peer {
         if places.is_empty() {
             return None;
         }
-        let name = inner.link_name(&self.id)?;
+        let name = inner.link_name(&self.id, lock(&self.near).slots_ahead)?;
         let dialled = async {
             let mut endpoint = inner.link.subscribe();
             let endpoint = endpoint.wait_for(Option::is_some).await.ok()?.clone()?;

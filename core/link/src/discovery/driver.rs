@@ -312,6 +312,7 @@ pub(crate) fn announced(inner: &Inner, fields: FieldSet) -> Announced {
         pairing: pair.and_then(|endpoint| Some((*endpoint.id().as_bytes(), port_of(&endpoint)?))),
         name: fields.contains(FieldCode::DeviceName).then_some(own.name),
         kind: fields.contains(FieldCode::DeviceType).then_some(own.kind),
+        slot: Some(slot),
     }
 }
 

@@ -94,6 +94,7 @@ mod tests {
             pairing: Some(([255; 32], 65_535)),
             name: Some("x".repeat(300)),
             kind: Some(accord_model::DeviceKind::Computer),
+            slot: Some(7),
         };
         let question = Probe::Question { nonce: [1; 8] }.encode();
         let answer = Probe::Answer { nonce: [1; 8], said: said.clone() }.encode();

@@ -10,6 +10,8 @@ use data_encoding::BASE32_NOPAD;
 /// The service type.
 pub const SERVICE: &str = "_accord._udp";
 const VERSION: &str = "1";
+/// Slots of later times are not believed; far beyond any clock (the year 9999).
+const LAST_SLOT: u64 = 300_000_000;
 const ID_LENGTH: usize = 16;
 /// Longest name in bytes: a TXT string holds 255.
 const NAME: usize = 120;
@@ -27,6 +29,9 @@ pub struct Announced {
     pub name: Option<String>,
     /// Its kind, likewise.
     pub kind: Option<DeviceKind>,
+    /// The quarter of an hour that its clock is in: hints and the link's names belong to it, so that devices whose
+    /// clocks differ find each other all the same.
+    pub slot: Option<u64>,
 }
 
 impl Announced {
@@ -35,6 +40,9 @@ impl Announced {
         let mut out = vec![format!("v={VERSION}"), format!("i={}", self.id)];
         if !self.hints.is_empty() {
             out.push(format!("h={}", data_encoding::BASE64URL_NOPAD.encode(&self.hints.concat())));
+        }
+        if let Some(slot) = self.slot {
+            out.push(format!("s={slot}"));
         }
         if let Some((key, port)) = &self.pairing {
             out.push(format!("k={}", BASE32_NOPAD.encode(key).to_ascii_lowercase()));
@@ -54,7 +62,7 @@ impl Announced {
     /// usable. Unknown strings are skipped, doubled ones count once. The entry point for fuzzing.
     pub fn parse<'a>(strings: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let mut version = None;
-        let mut said = Self { id: String::new(), hints: Vec::new(), pairing: None, name: None, kind: None };
+        let mut said = Self { id: String::new(), hints: Vec::new(), pairing: None, name: None, kind: None, slot: None };
         let (mut key, mut port) = (None, None);
         for string in strings.into_iter().take(24) {
             let Some(at) = string.iter().position(|byte| *byte == b'=') else { continue };
@@ -71,6 +79,9 @@ impl Announced {
                 (b"p", Some(text)) => port = port.or_else(|| port_of(text)),
                 (b"n", Some(text)) if !text.is_empty() && text.len() <= NAME => {
                     said.name = said.name.or_else(|| Some(text.to_owned()));
+                }
+                (b"s", Some(text)) => {
+                    said.slot = said.slot.or_else(|| text.parse().ok().filter(|slot| *slot <= LAST_SLOT))
                 }
                 (b"t", Some(text)) => said.kind = said.kind.or_else(|| text.parse().ok()),
                 _ => {}
@@ -100,6 +111,7 @@ mod tests {
             pairing: Some(([7; 32], 4001)),
             name: Some("Küche".into()),
             kind: Some(DeviceKind::Tablet),
+            slot: Some(1_980_000),
         };
         let strings = said.strings();
         assert!(strings.iter().all(|string| string.len() <= 255));
