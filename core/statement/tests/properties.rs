@@ -106,6 +106,14 @@ proptest! {
         }
     }
 
+    /// What once broke it.
+    #[test]
+    fn sentences_of_other_scripts_are_read(before in ".{0,8}", after in ".{0,8}") {
+        for verb in ["我们将向", "我们会向", "we share ", "\u{212a} and so on"] {
+            fuzz_import(format!("{before}{verb}{after}").as_bytes());
+        }
+    }
+
     #[test]
     fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         fuzz_import(&bytes);
@@ -116,7 +124,8 @@ proptest! {
         Just("Third party name: "), Just("Sharing type: SDK ("), Just("Shared data"), Just("：设备ID、名称和类型（"), Just(")"), Just("\n"), Just("\n\n"),
         Just("• "), Just("| a | b |"), Just("<table><tr><td rowspan=9>"), Just("</td>"), Just("<li><b>"), Just("{name:'"), Just("',purpose:["), Just("and "), Just(", "),
         Just("https://a.b/c"), Just("# "), Just("**"), Just("1. "), Just("&#x41;"), Just("等"), Just("\u{a0}"), Just("20250508"), Just("Title"), Just("<a href=\""), Just("ẞİ"), Just("；"),
-        Just(" of "), Just("/"), Just("\t"), Just("Purpose"), Just("We share x with Y through Z."), Just("[x]("), Just("```"), Just("—"), Just(" - ")
+        Just(" of "), Just("/"), Just("\t"), Just("Purpose"), Just("We share x with Y through Z."), Just("[x]("), Just("```"), Just("—"), Just(" - "),
+        Just("我们将向"), Just("We share "), Just("向"), Just("\u{212a}"), Just("和"), Just("用于")
     ], 0..60)) {
         let page = pieces.concat();
         fuzz_import(page.as_bytes());

@@ -281,8 +281,9 @@ fn tidy(text: &str) -> String {
             " и т. д",
             " entre otros",
         ] {
-            if text.to_lowercase().ends_with(end) && text.len() > end.len() {
-                text.truncate(text.len() - end.len());
+            let at = text.len().saturating_sub(end.len());
+            if at > 0 && text.get(at..).is_some_and(|last| last.to_lowercase() == *end) {
+                text.truncate(at);
             }
         }
         if ["etc", "and so on", "usw", "others"].contains(&text.to_lowercase().as_str()) || text == "等" {

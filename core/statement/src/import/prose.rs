@@ -78,10 +78,7 @@ const VERBS: &[&str] = &[
 ];
 
 fn subject(text: &str) -> Option<(usize, &'static str)> {
-    let lower = text.to_lowercase();
-    if lower.len() != text.len() {
-        return None;
-    }
+    let lower = text.to_ascii_lowercase();
     VERBS
         .iter()
         .filter_map(|verb| lower.find(verb).map(|at| (at, *verb)))
@@ -180,10 +177,8 @@ fn sentence_into(sentence: &str, entry: &mut RawEntry, line: usize, listing: boo
         put(entry, Label::Rules, &sentence[at..], line);
         return;
     }
-    let lower = sentence.to_lowercase();
-    if lower.len() != sentence.len() {
-        return;
-    }
+    // Only ASCII letters change, so that places in one are places in the other.
+    let lower = sentence.to_ascii_lowercase();
     for (start, label) in [
         ("the data is used for ", Label::Purpose),
         ("the data are used for ", Label::Purpose),
@@ -210,9 +205,11 @@ fn sentence_into(sentence: &str, entry: &mut RawEntry, line: usize, listing: boo
     let body = at + verb.len();
     let before = sentence[..at].trim();
     let mut cuts: Vec<(usize, usize, Cue)> = vec![(body, body, if passive { Cue::Who } else { Cue::Data })];
+    // A cue may begin with the space that ends the verb.
+    let search = body - usize::from(verb.ends_with(' '));
     for (cue, kind) in CUES {
-        for (found, _) in lower[body.saturating_sub(1)..].match_indices(cue) {
-            let start = body.saturating_sub(1) + found;
+        for (found, _) in lower[search..].match_indices(cue) {
+            let start = search + found;
             cuts.push((start, start + cue.len(), *kind));
         }
     }
