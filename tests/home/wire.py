@@ -13,8 +13,8 @@ import zlib
 
 Packet = collections.namedtuple("Packet", "protocol source to source_port port payload sequence", defaults=(0,))
 
-# The groups that a hub's discovery joins; every other membership report is the kernel's own.
-GROUPS = {"224.0.0.251", "ff02::fb"}
+# The groups that a hub's discovery and LocalSend join; every other membership report is the kernel's own.
+GROUPS = {"224.0.0.251", "ff02::fb", "224.0.0.167", "ff12::fd3a:e420"}
 
 
 class Capture:

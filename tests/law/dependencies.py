@@ -21,8 +21,8 @@ DIRECT = {
     "netwatch": {"accord-consent"},
     "n0-watcher": {"accord-consent"},
     "tokio-rustls": {"accord-link", "accord-consent", "accord"},
-    # The hub speaks to the desktop over the connection that the outlet makes.
-    "zbus": {"accord-consent", "accord"},
+    # The desktop is spoken to over the connection that the outlet makes.
+    "zbus": {"accord-consent", "accord", "accord-media", "accord-battery", "accord-notifications"},
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},
@@ -35,6 +35,8 @@ NOBODY = {"quinn", "mdns-sd", "reqwest", "ureq", "curl", "hickory-resolver", "tr
 # Every crate from elsewhere that names a socket, a resolver or a child process in its sources, and which crates of
 # ours may reach it other than through one another. A crate that is not here was not looked at: look, then add it.
 LINK, CONSENT, HUB = "accord-link", "accord-consent", "accord"
+# Who speaks to the desktop.
+BUS = {CONSENT, HUB, "accord-media", "accord-battery", "accord-notifications"}
 SOCKETS = {
     "axum": {HUB},  # serves a listener that it is given
     "hyper-rustls": {LINK},  # iroh's relay client
@@ -47,7 +49,7 @@ SOCKETS = {
     "terminal_size": {HUB, "accord-bench"},  # in a test of its own
     "url": {LINK},  # a trait for callers who resolve
     "rustls": {HUB, LINK, "accord-bench", "accord-kdeconnect", "accord-localsend"},  # in its documentation's examples
-    "zbus": {CONSENT, HUB}, "zruntime": {CONSENT, HUB},
+    "zbus": BUS, "zruntime": BUS,
 }
 # What every program with an event loop holds. clippy.toml bans their sockets in our sources.
 EVERYWHERE = {"tokio", "tokio-util", "mio", "socket2", "rustix"}

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use accord_commands::OwnCommand;
 use accord_model::{DeviceKind, EntryKey};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,29 @@ pub struct Config {
     /// Entries that stay refused whatever was decided elsewhere.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub refuse: BTreeSet<EntryKey>,
+    /// Commands that devices may be allowed to have run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<OwnCommand>,
+    /// How LocalSend is spoken.
+    #[serde(skip_serializing_if = "LocalSend::is_usual")]
+    pub localsend: LocalSend,
+}
+
+/// `[localsend]` in `config.toml`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LocalSend {
+    /// Devices that cannot prove who they are may offer files: plain HTTP, and apps before version 1.18.
+    pub unverified: bool,
+    /// Devices to ask by address, where multicast does not reach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl LocalSend {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Config {
@@ -217,6 +241,8 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             refuse: BTreeSet::new(),
+            localsend: LocalSend::default(),
+            commands: Vec::new(),
         }
     }
 }

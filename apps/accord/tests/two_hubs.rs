@@ -122,6 +122,45 @@ fn a_new_hub_has_agreed_to_nothing_and_says_so() {
 }
 
 #[test]
+fn a_paired_device_is_pinged_and_rung_and_runs_only_what_its_owner_allowed() {
+    let (alma, ben) = neighbours();
+    pair(&alma, &ben);
+    let offers = |home: &Home, other: &Home, service: &str| {
+        let device = home.sees(other, "paired")?;
+        device["services"].as_array()?.iter().find(|one| one["id"] == service).cloned()
+    };
+    until("ben says what he offers", || offers(&alma, &ben, "ringer"));
+    alma.accord(&["ping", &ben.name, "tea is ready"]).fails(1, "accord --state");
+    alma.accord(&["consent", "grant", "control/command", "--to", &ben.name]).ok();
+    alma.accord(&["ping", &ben.name, "tea is ready"]).ok();
+    alma.accord(&["ring", &ben.name]).fails(1, "has not allowed");
+    ben.accord(&["devices", "set", &alma.name, "--remote-ring", "true"]).ok();
+    alma.accord(&["ring", &ben.name]).ok();
+
+    let mark = text(&ben.path("ran"));
+    ben.accord(&["commands", "add", "Leave a mark", "--", "touch", &mark]).ok();
+    assert_eq!(alma.json(&["run", &ben.name])["commands"], serde_json::json!([]), "nothing is shown unasked");
+    ben.accord(&["consent", "grant", "commands/share", "--to", &alma.name]).ok();
+    let shown = until("alma sees the command", || offers(&alma, &ben, "command"));
+    assert_eq!(shown["label"], "Leave a mark");
+    assert!(!shown.to_string().contains("touch"), "the command line stays at home: {shown}");
+    alma.accord(&["run", &ben.name, "leave a mark"]).fails(1, "--yes");
+    alma.accord(&["run", &ben.name, "leave a mark", "--yes"]).fails(1, "has not allowed");
+    assert!(!std::path::Path::new(&mark).exists());
+    ben.accord(&["devices", "set", &alma.name, "--remote-commands", "true"]).ok();
+    alma.accord(&["run", &ben.name, "leave a mark", "--yes"]).ok();
+    assert!(std::path::Path::new(&mark).exists());
+    ben.accord(&["commands", "remove", "Leave a mark"]).ok();
+    until("the command is gone", || offers(&alma, &ben, "command").is_none().then_some(()));
+
+    let here = alma.json(&["who"]);
+    assert_eq!((&here["devices"][0]["name"], &here["devices"][0]["here"]), (&ben.name.as_str().into(), &true.into()));
+    alma.accord(&["media", &ben.name, "pause"]).fails(1, "shows no player");
+    let sent = alma.json(&["ledger", "list", "--entry", "control/command"]).to_string();
+    assert!(sent.contains("command.name") && !sent.contains("tea is ready"), "{sent}");
+}
+
+#[test]
 fn new_ids_are_told_to_a_paired_hub_that_is_there() {
     let (alma, ben) = neighbours();
     pair(&alma, &ben);

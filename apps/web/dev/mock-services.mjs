@@ -13,7 +13,7 @@ export const clipboard = () => service("clipboard", [], [action("set", "safe", [
 export const ringer = () => service("ringer", [], [action("ring", "physical")]);
 export const screenLock = () => service("screen-lock", [property("locked", "bool")], [action("lock")], { locked: value(false, 100) });
 export const volume = (instance, label, level) => service("volume", [percent("level"), property("muted", "bool", { write: true })], [], { level: value(level), muted: value(false) }, { instance, label });
-export const commands = () => service("commands", [property("list", "text")], [action("run", "physical", [property("id", "text")])], { list: value(JSON.stringify([{ id: "1", name: "Lights out" }, { id: "2", name: "Back up the photos" }])) });
+export const command = (instance, label) => service("command", [], [action("run", "security")], {}, { instance, label });
 export const notifications = () => service("notifications", [property("list", "text")], [
   action("show", "safe", [property("title", "text"), property("body", "text")]), action("dismiss", "safe", [property("id", "text")]), action("reply", "safe", [property("id", "text"), property("text", "text")]),
 ], { list: value(JSON.stringify([
@@ -21,10 +21,10 @@ export const notifications = () => service("notifications", [property("list", "t
   { id: "n2", app: "Mail", title: "Your order has been sent", body: "It should be with you on Thursday.", time: at(4000) },
   { id: "n3", app: "ساعة", title: "منبه", body: "موعد الدواء", time: at(9000) },
 ])) });
-export const player = (instance, label, title, artist, position, duration, playing, age = 3) => service("media", [
-  property("playing", "bool"), property("title", "text"), property("artist", "text"), property("position", "float", { unit: "second", write: true }), property("duration", "float", { unit: "second" }), percent("volume"),
+export const player = (instance, label, title, artist, position, length, playing, age = 3) => service("media", [
+  property("playing", "bool"), property("title", "text"), property("artist", "text"), property("position", "float", { unit: "second", write: true }), property("length", "float", { unit: "second" }), percent("volume"),
 ], ["play", "pause", "next", "previous"].map((id) => action(id, "physical")), {
-  playing: value(playing, age), title: value(title, age), position: value(position, age), volume: value(35, 12, 600, age > 600 ? "assumed" : "pushed"), ...(artist ? { artist: value(artist, age) } : {}), ...(duration ? { duration: value(duration, age) } : {}),
+  playing: value(playing, age), title: value(title, age), position: value(position, age), volume: value(35, 12, 600, age > 600 ? "assumed" : "pushed"), ...(artist ? { artist: value(artist, age) } : {}), ...(length ? { length: value(length, age) } : {}),
 }, label ? { instance, label } : { instance });
 export const lamp = () => service("light", [property("on", "bool", { write: true }), percent("level"), property("color-temperature", "int", { unit: "kelvin", range: { min: 1700, max: 6500, step: 100 }, write: true })], [action("toggle", "physical")], { on: value(true), level: value(70), "color-temperature": value(2700, 5000) });
 /** A service that no card knows. */

@@ -4,7 +4,7 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
-import { answerCall, aquarium, battery, clipboard, commands, files, information, lamp, notifications, player, ringer, screenLock, volume } from "./mock-services.mjs";
+import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, player, ringer, screenLock, volume } from "./mock-services.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -35,14 +35,14 @@ const hex = (seed, length = 64) => {
 
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
-  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, services: [files(), information("Debian 13")], ...more,
+  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false }, writes: [], services: [files(), information("Debian 13")], ...more,
 });
 
 const hub = {
   settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
   devices: [
     device("own-1", "Ada’s desk", "computer", "own", { maker: "Framework", model: "Desktop", services: [files(), information("Debian 13")] }),
-    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), commands(), information("Android 16")] }),
+    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),
     device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(12, false, 2400), information("Fedora 43")] }),
     device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), player(0, null, "Nils Frahm – Says", null, 10, 0, true, 4000)] }),
     device("link-tablet", "Kitchen tablet", "tablet", "seen", { services: [files()], addresses: ["192.168.1.44:4433", "[fd00::44]:4433"] }),
@@ -271,8 +271,9 @@ async function api(method, path, query, body, raw) {
   if (route === "PATCH devices") {
     const one = find(hub.devices, second);
     if (!one) return missing();
-    const { blocked, ...rest } = body;
-    Object.assign(one, rest);
+    const { blocked, remote_media: media, remote_ring: ring, remote_commands: commands, ...rest } = body;
+    const remote = Object.entries({ media, ring, commands }).filter(([, on]) => on !== undefined);
+    Object.assign(one, rest, { remote: { ...one.remote, ...Object.fromEntries(remote) } });
     if (rest.name === "") one.name = "Device";
     if (blocked !== undefined) one.trust = blocked ? "blocked" : hub.paired.some((pair) => pair.device === one.id) ? "paired" : "seen";
     tell("device", one);

@@ -2,7 +2,7 @@
 
 use std::{io, pin::Pin, task::Poll, time::Duration};
 
-use accord_model::{Data, FieldSet, Inputs};
+use accord_model::{Data, FieldCode, FieldSet, Inputs};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,6 +31,11 @@ impl Envelope {
     /// A message in a protocol of its own: these bytes as they are.
     pub fn raw<T: AsRef<[u8]>>(bytes: &Personal<T>) -> Self {
         Self { fields: bytes.fields(), map: Map::new(), raw: Some(bytes.open().as_ref().to_vec()) }
+    }
+    /// With a label for what travels beside the message, such as which action of which service it is for.
+    pub fn beside(mut self, field: FieldCode) -> Self {
+        self.fields = self.fields.union(FieldSet::one(field));
+        self
     }
     /// With a text.
     pub fn text<T: AsRef<str>>(self, name: &str, value: &Personal<T>) -> Self {

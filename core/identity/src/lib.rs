@@ -6,6 +6,7 @@
 //! - [`ticket`]: the text in a QR code
 //! - [`limiter`]: how often pairing may be tried
 //! - [`PeerRecord`], [`Peers`]: the paired devices
+//! - [`secret_file`]: files that only their owner may read
 //! - [`account`]: where the owner's membership log goes
 //!
 //! A paired device may do nothing by being paired: consents and the grants in [`PeerRecord`] say what.
@@ -28,7 +29,7 @@ mod key;
 pub mod limiter;
 pub mod pairing;
 mod peers;
-mod secret_file;
+pub mod secret_file;
 pub mod ticket;
 
 pub use identity::{Handover, Identity, Resets};

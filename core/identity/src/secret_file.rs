@@ -63,7 +63,10 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FileError + '_ {
 }
 
 /// Makes `dir` with mode 0700, or checks that only this user can change what is in it.
-pub(crate) fn private_dir(dir: &Path) -> Result<(), FileError> {
+///
+/// # Errors
+/// [`FileError`].
+pub fn private_dir(dir: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
     let found = fs::metadata(dir).map_err(io_error(dir))?;
     if found.uid() != rustix::process::geteuid().as_raw() {
@@ -75,8 +78,11 @@ pub(crate) fn private_dir(dir: &Path) -> Result<(), FileError> {
     }
 }
 
-/// Reads a private file; `None` when there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+/// Reads a private file of at most 4 MiB; `None` when there is none.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
     // No-follow and non-blocking, so that neither a link nor a named pipe in its place is opened as if it were ours.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
@@ -105,7 +111,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError>
 }
 
 /// Replaces a private file: written beside it, flushed to disk, renamed over it, and the folder flushed.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+///
+/// # Errors
+/// [`FileError`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     private_dir(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

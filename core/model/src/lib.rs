@@ -20,6 +20,7 @@
 pub mod catalogue;
 pub mod device;
 pub mod field;
+mod fit;
 pub mod id;
 pub mod message;
 pub mod text;
@@ -27,6 +28,7 @@ pub mod value;
 
 pub use device::{Action, Device, DeviceKind, Effect, Event, Format, Property, Range, Reach, Role, Service, Unit};
 pub use field::{FieldCode, FieldSet};
+pub use fit::Unfit;
 pub use id::{CallId, DeviceId, EntryKey, IdError, StreamId};
 pub use jiff::Timestamp;
 pub use message::{CallError, FromBridge, Inputs, Outputs, StreamClass, Target, ToBridge, Verb};

@@ -1,12 +1,11 @@
 //! How a feature asks a device for something: under one of its entries, with what it says sealed until then.
 
-use std::sync::Weak;
 use std::time::Duration;
 
 use accord_consent::{BoundGate, Destination, Envelope, Outgoing, RecipientId, Refusal};
 use accord_model::{CallError, DeviceId, EntryKey, FieldSet, Inputs, Outputs, Target, Verb};
 
-use crate::registry::{Inner, Registry};
+use crate::registry::{Registry, WeakRegistry};
 
 /// What is wanted of a service. The inputs travel in the message beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +78,7 @@ pub enum Answer {
 /// handler may hold one.
 #[derive(Clone)]
 pub struct Port {
-    registry: Weak<Inner>,
+    registry: WeakRegistry,
     gate: BoundGate,
     entry: EntryKey,
     scenario: &'static str,
@@ -129,7 +128,7 @@ impl Port {
     }
 
     fn registry(&self) -> Option<Registry> {
-        self.registry.upgrade().map(Registry::from)
+        self.registry.upgrade()
     }
 
     async fn seal(&self, device: &DeviceId, envelope: Envelope) -> Result<Outgoing, CallError> {

@@ -8,10 +8,13 @@
 
 mod ask;
 mod bridge;
+#[doc(hidden)]
+pub mod example;
+mod parts;
 mod pending;
 mod registry;
 mod turns;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
-pub use registry::{Known, Registry, RegistryEvent, ServiceHandler};
+pub use registry::{Known, Registry, RegistryEvent, ServiceHandler, WeakRegistry};

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use accord_consent::{Outgoing, RecipientId, SendError};
 use accord_model::{
-    CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId, Target, Timestamp,
-    ToBridge, Value, Verb, Write, WriteState,
+    CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, Service, StreamClass, StreamId, Target,
+    Timestamp, ToBridge, Value, Verb, Write, WriteState,
 };
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::ask::{Answer, Ask, PairStep};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
+use crate::parts::Parts;
 use crate::pending::Pending;
 use crate::turns::{Turn, Turns};
 
@@ -22,6 +23,8 @@ use crate::turns::{Turn, Turns};
 const QUEUE: usize = 256;
 /// Devices one bridge may show; a flood beyond that is dropped.
 const DEVICES_PER_BRIDGE: usize = 4096;
+/// Who speaks for this machine.
+const OWN: &str = "own";
 /// Devices one bridge may show that are merely passing; a flood of them takes no place from the others.
 const PASSING_PER_BRIDGE: usize = 1024;
 /// How long a stream may take to open.
@@ -81,6 +84,8 @@ impl Drop for OpenCall<'_> {
 type WriteKey = (DeviceId, Target, String);
 
 pub(crate) struct Inner {
+    /// Taken before `devices`.
+    parts: Mutex<Parts>,
     devices: RwLock<BTreeMap<DeviceId, Known>>,
     bridges: RwLock<HashMap<String, Door>>,
     handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
@@ -101,20 +106,27 @@ impl Default for Registry {
     }
 }
 
-impl From<Arc<Inner>> for Registry {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self(inner)
+/// A registry that is not kept alive by this, for what the registry itself keeps, such as a service's handler.
+#[derive(Clone)]
+pub struct WeakRegistry(Weak<Inner>);
+
+impl WeakRegistry {
+    /// The registry, while it is there.
+    pub fn upgrade(&self) -> Option<Registry> {
+        self.0.upgrade().map(Registry)
     }
 }
 
 impl Registry {
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
+    /// The same without keeping it alive.
+    pub fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry(Arc::downgrade(&self.0))
     }
 
     /// An empty registry.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
+            parts: Mutex::default(),
             devices: RwLock::default(),
             bridges: RwLock::default(),
             handlers: RwLock::default(),
@@ -141,9 +153,30 @@ impl Registry {
         self.0.events.subscribe()
     }
 
-    /// Describes this machine itself.
+    /// Describes this machine itself. What features [offer](Registry::offer) stays.
     pub fn set_own(&self, device: Device) {
-        self.0.see("own", device);
+        let mut parts = self.0.parts();
+        let own = parts.set_own(device);
+        self.0.keep(OWN, own);
+    }
+
+    /// Sets all instances of one service of this machine, with their values; none takes the service away.
+    pub fn offer(&self, service: &str, instances: Vec<Service>) {
+        let mut parts = self.0.parts();
+        if let Some(own) = parts.offer(service, instances) {
+            self.0.keep(OWN, own);
+        }
+    }
+
+    /// A device shows a service of its own beside what its bridge says. False when the device is not known, when its
+    /// bridge speaks of that service itself, or when it shows too much.
+    pub fn show(&self, device: &DeviceId, service: Service) -> bool {
+        self.0.change_shown(device, |parts, device| parts.show(device, service)).unwrap_or(false)
+    }
+
+    /// A device no longer shows these services.
+    pub fn unshow(&self, device: &DeviceId, gone: impl Fn(&Service) -> bool) {
+        self.0.change_shown(device, |parts, device| parts.unshow(device, gone));
     }
 
     /// Answers for one of this machine's own services from now on.
@@ -277,6 +310,20 @@ impl Registry {
         }
     }
 
+    /// Asks one of this machine's own services, as its owner does. Nothing leaves the machine.
+    ///
+    /// # Errors
+    /// What the service answers; [`CallError::Unsupported`] when nobody serves it.
+    pub async fn ask_own(&self, target: Target, verb: Verb, deadline: Duration) -> Result<(), CallError> {
+        let unsupported = || CallError::Unsupported(accord_model::text::for_screen(&target.service, 60));
+        let own = self.0.parts().own_id().cloned().ok_or_else(unsupported)?;
+        let handler = self.0.handler(&target.service).ok_or_else(unsupported)?;
+        match tokio::time::timeout(deadline, handler.asked(own, target, verb)).await {
+            Ok(outcome) => outcome.map(drop),
+            Err(_) => Err(CallError::Deadline(deadline.as_secs())),
+        }
+    }
+
     /// What became of the last write to a property.
     pub fn write_state(&self, device: &DeviceId, target: &Target, property: &str) -> Option<WriteState> {
         let key = (device.clone(), target.clone(), property.to_owned());
@@ -335,6 +382,7 @@ impl Inner {
             }
             FromBridge::Gone { device } => {
                 if self.speaks_for(bridge, &device) {
+                    self.parts().forget(&device);
                     write(&self.devices).remove(&device);
                     let _ = self.events.send(RegistryEvent::Gone(device));
                 }
@@ -357,7 +405,7 @@ impl Inner {
             }
             FromBridge::Asked { call, device, target, verb } => {
                 let turn = turns.question(&device);
-                self.asked(door.clone(), turn, call, device, target, verb);
+                self.asked(bridge, door.clone(), turn, call, device, target, verb);
             }
             FromBridge::StreamOpened { stream: _, device, target, inputs } => {
                 let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) else { return };
@@ -377,8 +425,10 @@ impl Inner {
         read(&self.handlers).get(service).cloned()
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of one message, and where its answer goes")]
     fn asked(
         self: &Arc<Self>,
+        bridge: &str,
         door: Door,
         turn: Option<Turn>,
         call: CallId,
@@ -387,8 +437,10 @@ impl Inner {
         verb: Verb,
     ) {
         let handler = self.handler(&target.service);
+        let known = read(&self.devices).get(&device).map(|known| known.bridge == bridge);
         tokio::spawn(async move {
             let outcome = match (handler, turn) {
+                _ if known == Some(false) => Err(CallError::Refused("that device is not this bridge's".into())),
                 (None, _) => Err(CallError::Unsupported(target.service)),
                 (_, None) => Err(CallError::Refused("too many questions at once; try again".into())),
                 (Some(handler), Some(_turn)) => handler.asked(device.clone(), target, verb).await,
@@ -401,7 +453,17 @@ impl Inner {
         read(&self.devices).get(device).is_some_and(|known| known.bridge == bridge)
     }
 
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn see(&self, bridge: &str, device: Device) {
+        let mut parts = self.parts();
+        let whole = parts.whole(device);
+        self.keep(bridge, whole);
+    }
+
+    fn keep(&self, bridge: &str, device: Device) {
         let mut devices = write(&self.devices);
         match devices.get(&device.id) {
             Some(known) if known.bridge != bridge => {
@@ -433,6 +495,20 @@ impl Inner {
         let known = known.clone();
         drop(devices);
         let _ = self.events.send(RegistryEvent::Seen(known));
+    }
+
+    fn change_shown<R>(&self, id: &DeviceId, change: impl FnOnce(&mut Parts, &mut Device) -> R) -> Option<R> {
+        let mut parts = self.parts();
+        let mut devices = write(&self.devices);
+        let known = devices.get_mut(id).filter(|known| known.bridge != OWN)?;
+        let before = known.device.services.clone();
+        let outcome = change(&mut parts, &mut known.device);
+        if known.device.services != before {
+            let known = known.clone();
+            drop(devices);
+            let _ = self.events.send(RegistryEvent::Seen(known));
+        }
+        Some(outcome)
     }
 
     fn values(&self, bridge: &str, id: DeviceId, target: Target, values: BTreeMap<String, Value>) {

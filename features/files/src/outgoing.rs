@@ -295,6 +295,7 @@ fn in_words(end: &SendEnd) -> String {
         }
         SendEnd::Failed(FailReason::TooMuch) => "more was sent than was offered; send it again".to_owned(),
         SendEnd::Withdrawn(_) => "consent withdrawn".to_owned(),
+        SendEnd::Unable(why) => why.clone(),
         SendEnd::Denied(why) | SendEnd::Broken(why) => why.clone(),
         SendEnd::Cancelled => "you cancelled it".to_owned(),
         SendEnd::Protocol(why) => format!("the other device does not keep to the protocol: {why}"),

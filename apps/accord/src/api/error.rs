@@ -36,6 +36,10 @@ impl Failure {
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "refused", message)
     }
+    /// It opens or loses something; the same call with `confirmed`.
+    pub fn confirm_needed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "confirm-needed", message)
+    }
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }

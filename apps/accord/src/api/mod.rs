@@ -8,6 +8,7 @@ mod extract;
 pub mod guard;
 mod install;
 mod neighbours;
+pub mod notices;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -34,14 +35,14 @@ const MAX_BODY: usize = 2 << 20;
 #[openapi(
     info(title = "Accord", description = "The local API of an Accord hub.", license(name = "MIT OR Apache-2.0")),
     tags(
-        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"),
+        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "notifications"), (name = "clipboard"),
         (name = "privacy"), (name = "ledger")
     )
 )]
 struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
-    use routes::{consents, devices, ledger, session, status, transfers, uploads};
+    use routes::{clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads};
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(status::settings, status::change_settings))
@@ -53,6 +54,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(session::revoke))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::get, devices::change))
+        .routes(routes!(everyday::call))
+        .routes(routes!(everyday::commands, everyday::change_commands))
+        .routes(routes!(everyday::presence))
         .routes(routes!(devices::pairings, devices::pair))
         .routes(routes!(devices::pairing))
         .routes(routes!(devices::confirm))
@@ -70,6 +74,18 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::put_file))
         .routes(routes!(uploads::discard))
+        .routes(routes!(notifications::list, notifications::send))
+        .routes(routes!(notifications::rules, notifications::set_rules))
+        .routes(routes!(notifications::dismiss))
+        .routes(routes!(notifications::reply))
+        .routes(routes!(notifications::act))
+        .routes(routes!(notifications::copy))
+        .routes(routes!(clipboard::state))
+        .routes(routes!(clipboard::content, clipboard::set))
+        .routes(routes!(clipboard::send))
+        .routes(routes!(clipboard::set_rules))
+        .routes(routes!(clipboard::accept))
+        .routes(routes!(clipboard::refuse))
         .routes(routes!(consents::statement))
         .routes(routes!(consents::entries))
         .routes(routes!(consents::list, consents::decide))

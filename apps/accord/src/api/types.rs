@@ -3,7 +3,7 @@
 //!
 //! Ids are stable strings, times RFC 3339, sizes bytes, durations seconds, rates bytes per second.
 
-use accord_model::{DeviceKind, FieldCode, Reach, Service, Timestamp};
+use accord_model::{DeviceKind, FieldCode, Reach, Service, Timestamp, Verb, WriteState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,6 +84,10 @@ pub struct Device {
     pub last_seen: Option<Timestamp>,
     /// Accept what it sends without asking.
     pub auto_accept: bool,
+    /// What it may do with this machine.
+    pub remote: RemoteControl,
+    /// What became of the last writes to its properties.
+    pub writes: Vec<Written>,
     #[schema(value_type = Vec<Object>)]
     pub services: Vec<Service>,
 }
@@ -118,6 +122,96 @@ pub struct DeviceChange {
     pub favourite: Option<bool>,
     pub blocked: Option<bool>,
     pub auto_accept: Option<bool>,
+    /// Let it control this machine's players.
+    pub remote_media: Option<bool>,
+    /// Let it ring this machine.
+    pub remote_ring: Option<bool>,
+    /// Let it have commands of the owner's list run.
+    pub remote_commands: Option<bool>,
+}
+
+impl DeviceChange {
+    /// Only what concerns remote control.
+    pub fn remote_only(&self) -> Self {
+        Self {
+            remote_media: self.remote_media,
+            remote_ring: self.remote_ring,
+            remote_commands: self.remote_commands,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a device may do with this machine; nothing until the owner says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RemoteControl {
+    pub media: bool,
+    pub ring: bool,
+    pub commands: bool,
+}
+
+/// One write to a property.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Written {
+    pub service: String,
+    pub instance: u16,
+    pub property: String,
+    /// `pending`, `confirmed` by the device, or `unconfirmed` within five seconds.
+    #[schema(value_type = String)]
+    pub state: WriteState,
+}
+
+/// `POST /devices/{id}/call`: answers what the device does, by name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    pub service: String,
+    /// Which one of several alike.
+    #[serde(default)]
+    pub instance: u16,
+    /// `{"verb":"read","properties":[…]}`, `{"verb":"write","property":…,"data":…}` or `{"verb":"act","action":…,"inputs":{…}}`.
+    #[schema(value_type = Object)]
+    pub verb: Verb,
+    /// The owner confirmed this very call; for what opens or loses something.
+    #[serde(default)]
+    pub confirmed: bool,
+}
+
+/// `GET|PUT /commands`: the owner's list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCommands {
+    pub commands: Vec<OwnCommand>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCommand {
+    /// What devices see.
+    pub name: String,
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+}
+
+/// `GET /presence`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Presences {
+    pub devices: Vec<Presence>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Presence {
+    pub device: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
+    pub here: bool,
+    /// Since when it is here.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_seen: Option<Timestamp>,
 }
 
 /// `POST /devices`: look for a hub at an address where multicast is blocked.
@@ -597,12 +691,18 @@ pub enum Event {
     /// New records; the newest.
     Ledger(Record),
     Settings(Settings),
+    Notification(super::notices::Notification),
+    NotificationGone {
+        id: String,
+    },
+    /// Rules, offers or what can be done with the clipboard changed.
+    Clipboard(super::notices::Clipboard),
 }
 
 /// Every answer that is not 2xx.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApiError {
-    /// `consent-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`.
+    /// `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`.
     pub error: String,
     /// What happened, to which device or file, what to do.
     pub message: String,

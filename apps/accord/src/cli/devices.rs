@@ -43,6 +43,15 @@ enum Action {
         /// Accept what it sends without asking.
         #[arg(long, value_name = "BOOL")]
         auto_accept: Option<bool>,
+        /// Let it control this machine's players.
+        #[arg(long, value_name = "BOOL")]
+        remote_media: Option<bool>,
+        /// Let it ring this machine.
+        #[arg(long, value_name = "BOOL")]
+        remote_ring: Option<bool>,
+        /// Let it have commands of your list run.
+        #[arg(long, value_name = "BOOL")]
+        remote_commands: Option<bool>,
     },
 }
 
@@ -53,8 +62,27 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             let device: Device = context.hub.post("/devices", &AddDevice { address: address.to_string() }).await?;
             answer(context, &device, "Found")
         }
-        Action::Set { device, name, room, favourite, blocked, auto_accept } => {
-            let change = DeviceChange { name, room, favourite, blocked, auto_accept };
+        Action::Set {
+            device,
+            name,
+            room,
+            favourite,
+            blocked,
+            auto_accept,
+            remote_media,
+            remote_ring,
+            remote_commands,
+        } => {
+            let change = DeviceChange {
+                name,
+                room,
+                favourite,
+                blocked,
+                auto_accept,
+                remote_media,
+                remote_ring,
+                remote_commands,
+            };
             if serde_json::to_value(&change)? == serde_json::to_value(DeviceChange::default())? {
                 return Err(Usage("say what to change, for example --room Kitchen".into()).into());
             }
@@ -175,7 +203,8 @@ mod tests {
     fn device(id: &str, name: &str, trust: &str) -> Device {
         serde_json::from_value(serde_json::json!({
             "id": id, "name": name, "kind": "phone", "favourite": false, "trust": trust, "reach": "local",
-            "addresses": [], "bridge": "link", "auto_accept": false, "services": []
+            "addresses": [], "bridge": "link", "auto_accept": false, "services": [], "writes": [],
+            "remote": { "media": false, "ring": false, "commands": false }
         }))
         .unwrap()
     }

@@ -2,13 +2,18 @@
 //! hub's stores where that works without one.
 
 mod agree;
+mod clip;
+mod commands;
 mod completions;
 mod consent;
+mod control;
 mod desk;
 mod devices;
 pub mod hub;
 mod ledger;
 pub mod look;
+mod media;
+mod notices;
 mod pair;
 pub mod screen;
 mod send;
@@ -60,6 +65,24 @@ enum Command {
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
     Inbox(transfers::Inbox),
+    /// Let a device ring, so that you find it.
+    Ring(control::Ring),
+    /// Say a word to whoever is in front of a device.
+    Ping(control::Ping),
+    /// See and control players of a device, or of this machine.
+    Media(media::Media),
+    /// Run a command that a device offers, or list them.
+    Run(control::Run),
+    /// Paired devices that are here.
+    Who,
+    /// Your own commands, which devices may be allowed to run.
+    Commands(commands::Commands),
+    /// Show a notification on a device.
+    Notify(notices::Notify),
+    /// Notifications that are here now, this computer's and your devices'; dismiss and answer them.
+    Notifications(notices::Notifications),
+    /// This computer's clipboard: see it, send it to a device, take what a device copied.
+    Clip(clip::Clip),
     /// What is shared with whom and why: ours, and other publishers'.
     Statement(statement::Statement),
     /// What you agreed to and refused; decide and withdraw.
@@ -153,6 +176,15 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Send(args) => send::run(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
+        Command::Ring(args) => control::ring(args, &context).await,
+        Command::Ping(args) => control::ping(args, &context).await,
+        Command::Media(args) => media::run(args, &context).await,
+        Command::Run(args) => control::run(args, &context).await,
+        Command::Who => control::who(&context).await,
+        Command::Commands(args) => commands::run(args, &context).await,
+        Command::Notify(args) => notices::notify(args, &context).await,
+        Command::Notifications(args) => notices::run(args, &context).await,
+        Command::Clip(args) => clip::run(args, &context).await,
         Command::Statement(args) => statement::run(args, &context),
         Command::Consent(args) => consent::run(args, &context).await,
         Command::Ledger(args) => ledger::run(args, &context).await,

@@ -107,6 +107,8 @@ impl Hub {
             first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
             auto_accept: note.auto_accept,
+            remote: note.remote,
+            writes: self.writes(device),
             services: device.services.clone(),
         }
     }
@@ -120,6 +122,7 @@ impl Hub {
                 favourite: peer.favourite,
                 blocked: peer.blocked,
                 auto_accept: peer.auto_accept == AutoAccept::Always,
+                remote: self.notes.get(id).remote,
             },
             None => self.notes.get(id),
         }
@@ -204,6 +207,7 @@ impl Hub {
                 }
             });
             update.map_err(|error| Failure::internal("The change was not kept", error))?;
+            self.notes.change(id, change.remote_only())?;
             self.link.peers_changed();
         }
         let device = self.device(id)?;
@@ -378,20 +382,24 @@ impl Hub {
             self.unpair_foreign(device).await?;
         }
         let id = device.clone();
-        self.blocking(move |hub| {
-            let to = To::One(RecipientId::device(&id));
-            for consent in hub.gate.consents().iter().filter(|consent| consent.to == to) {
-                if consent.state == ConsentState::Given {
-                    hub.gate.withdraw(consent.id)?;
-                }
-            }
-            hub.notes.forget(&id)?;
-            Ok(())
-        })
-        .await?;
+        self.blocking(move |hub| hub.forget_agreed(&id)).await?;
         if !foreign {
             self.link.forget(device).await;
         }
+        Ok(())
+    }
+
+    /// Withdraws every consent to give something to this device, and forgets what the owner noted about it.
+    pub(super) fn forget_agreed(&self, id: &DeviceId) -> Answer<()> {
+        let to = To::One(RecipientId::device(id));
+        for consent in self.gate.consents().iter().filter(|consent| consent.to == to) {
+            if consent.state == ConsentState::Given {
+                self.gate.withdraw(consent.id)?;
+            }
+        }
+        self.notes.forget(id)?;
+        self.notifications.forget_device(id);
+        self.clipboard.forget_device(id);
         Ok(())
     }
 }

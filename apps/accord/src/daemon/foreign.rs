@@ -92,6 +92,11 @@ pub fn is_paired(device: &Device) -> bool {
     value(device, "paired").and_then(Data::as_bool).unwrap_or(false)
 }
 
+/// Whether the device proves who it is. Bridges whose devices always do, and only those, say nothing of it.
+pub fn is_proved(device: &Device) -> bool {
+    value(device, "verified").and_then(Data::as_bool).unwrap_or(true)
+}
+
 /// What both screens show, to compare once more later.
 pub fn verification(device: &Device) -> Option<String> {
     Some(for_screen(value(device, "verification")?.as_text()?, 40))
@@ -231,11 +236,16 @@ impl Hub {
         }
     }
 
-    /// Both sides agreed: that is consent to speak with this device, as the pairing showed.
+    /// Both sides agreed: that is consent to speak with this device, as the pairing showed. What was agreed for one of
+    /// the same name before does not come back: it may hold another key.
     fn foreign_paired(&self, info: &PairingInfo, device: &DeviceId) {
         let surface = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&info.id);
         let entry = self.registry.device(device).and_then(|known| self.entry_of(&known.bridge));
         let (Some(surface), Some(entry)) = (surface, entry) else { return };
+        if let Err(failure) = self.forget_agreed(device) {
+            tracing::error!(%device, %failure, "what was agreed before could not be ended, so nothing is shared now");
+            return;
+        }
         let to = To::One(RecipientId::device(device));
         if let Err(failure) = self.decide_as(entry, to, Choice::Always, None, surface) {
             tracing::warn!(%device, %failure, "paired, but nothing is shared with it");

@@ -5,7 +5,17 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 /// What each feature and each bridge beside the link shares.
-const PARTS: &[&str] = &[accord_files::STATEMENT];
+const PARTS: &[&str] = &[
+    accord_files::STATEMENT,
+    accord_control::STATEMENT,
+    accord_media::STATEMENT,
+    accord_battery::STATEMENT,
+    accord_commands::STATEMENT,
+    accord_notifications::STATEMENT,
+    accord_clipboard::STATEMENT,
+    accord_kdeconnect::STATEMENT,
+    accord_localsend::STATEMENT,
+];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -17,7 +27,24 @@ const EFFECTS: &[(&str, &str)] = &[
     ("link/connection", "Paired devices cannot reach this one, nor this one them."),
     ("link/relay", "Paired devices reach each other only on the same network."),
     ("files/send", "Nothing can be sent to other devices."),
+    ("control/command", "Other devices cannot be controlled from here."),
+    ("media/share", "Other devices do not show what this computer plays."),
+    ("battery/share", "Other devices do not show this computer's battery."),
+    ("commands/share", "Other devices do not show your commands."),
+    ("notifications/mirror", "This computer's notifications are not shown on other devices."),
+    (
+        "notifications/answer",
+        "Notifications of other devices can be read here, but neither answered nor dismissed there.",
+    ),
+    ("clipboard/share", "What you copy here cannot be pasted on other devices."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+    (
+        "localsend/presence",
+        "Phones and computers with LocalSend neither find this device nor are they found; nothing is received from them.",
+    ),
+    ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
+    ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
+    ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 
 /// Accord's own statement, of all parts.
@@ -35,7 +62,14 @@ pub fn effect(entry: &EntryKey) -> &'static str {
 /// This machine as a device: what it offers to paired ones.
 pub fn own_device(name: &str, kind: DeviceKind) -> Device {
     let id = DeviceId::new(OWN).expect("a plain word is an id");
-    let mut device = Device::new(id, kind, name).with(catalogue::files()).with(catalogue::information());
+    let mut device = Device::new(id, kind, name)
+        .with(catalogue::files())
+        .with(catalogue::information())
+        .with(catalogue::ringer())
+        .with(catalogue::ping())
+        .with(catalogue::mirror())
+        .with(catalogue::notifications())
+        .with(catalogue::clipboard());
     device.reach = Reach::Local;
     device
 }

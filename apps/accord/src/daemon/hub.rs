@@ -6,16 +6,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
+use accord_kdeconnect::KdeConnectBridge;
 use accord_link::{Link, LinkOptions, Network, PairingId};
+use accord_localsend::LocalSendBridge;
 use accord_model::DeviceKind;
+use accord_notifications::{Notifications, NotificationsConfig};
 use accord_registry::{Bridge, Registry};
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::everyday::Everyday;
 use super::foreign::Foreign;
 use super::notes::Notes;
 use super::pipes::Pipes;
@@ -44,12 +49,15 @@ pub struct Hub {
     pub registry: Registry,
     pub link: Link,
     pub files: Files,
+    pub notifications: Notifications,
+    pub clipboard: Clipboard,
     pub auth: Arc<Auth>,
     pub events: Events,
     pub prompts: Prompts,
     /// Pairings that our owner confirmed, and where.
     pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
-    pub notes: Notes,
+    pub notes: Arc<Notes>,
+    pub(super) everyday: OnceLock<Everyday>,
     pub(super) foreign: Foreign,
     pub uploads: Uploads,
     pub pipes: Pipes,
@@ -138,13 +146,41 @@ impl Hub {
             Arc::new(Heads(gate.ledger().clone())),
         )
         .context("the link cannot be made")?;
-        let bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
+        let localsend = accord_localsend::Options::new(&own.name, own.kind, data.join("localsend"));
+        let localsend = accord_localsend::Options {
+            network,
+            unverified: config.localsend.unverified,
+            addresses: config.localsend.addresses.clone(),
+            ..localsend
+        };
+        match LocalSendBridge::new(gate.bind("localsend"), localsend) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("LocalSend is not available: {why}"),
+        }
+        let kdeconnect = accord_kdeconnect::Options {
+            name: own.name.clone(),
+            kind: own.kind,
+            folder: data.join("kdeconnect"),
+            network,
+        };
+        match KdeConnectBridge::new(gate.bind("kdeconnect"), kdeconnect) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("KDE Connect is not available: {why}"),
+        }
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
-        let files = FilesConfig { policy: Arc::new(Trusted(peers.clone())), ..FilesConfig::new(inbox, data) };
+        let notes = Arc::new(Notes::open(data)?);
+        let policy = Arc::new(Trusted { peers: peers.clone(), notes: notes.clone(), registry: registry.clone() });
+        let files = FilesConfig { policy, ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)
             .context("what was sent and received before cannot be opened")?;
         let uploads =
             Uploads::open(data, |id| needs_upload(&files, id)).context("the spool for uploads cannot be opened")?;
+        let notifications = NotificationsConfig::new(data);
+        let notifications = Notifications::new(gate.bind("notifications"), registry.clone(), notifications)
+            .context("notifications cannot be begun")?;
+        let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
+            .context("the clipboard cannot be begun")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -154,11 +190,14 @@ impl Hub {
             registry,
             link,
             files,
+            notifications,
+            clipboard,
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
             prompts: Prompts::default(),
             confirmed: Mutex::default(),
-            notes: Notes::open(data)?,
+            notes,
+            everyday: OnceLock::new(),
             foreign: Foreign::default(),
             uploads,
             pipes: Pipes::default(),
@@ -184,12 +223,17 @@ impl Hub {
     /// and goes on later. A transfer that is ended before its stream would tell the other side that the
     /// owner stopped it.
     pub async fn end(&self) {
+        if let Some(everyday) = self.everyday.get() {
+            everyday.stop().await;
+        }
         self.registry.stop().await;
         let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).running);
         if tokio::time::timeout(BRIDGES_WITHIN, futures_util::future::join_all(running)).await.is_err() {
             tracing::warn!("a bridge did not close in time");
         }
         self.files.stop().await;
+        self.notifications.stop().await;
+        self.clipboard.stop();
         let ledger = self.gate.ledger().clone();
         match tokio::task::spawn_blocking(move || ledger.checkpoint()).await {
             Ok(Ok(_)) => {}
@@ -222,6 +266,16 @@ impl Hub {
 
     pub fn config(&self) -> Config {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the configuration file; on disk when this returns.
+    pub(super) fn change_config(&self, change: impl FnOnce(&mut Config)) -> Answer<()> {
+        let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = config.clone();
+        change(&mut changed);
+        self.state.save_config(&changed).map_err(|error| Failure::internal("The change could not be saved", error))?;
+        *config = changed;
+        Ok(())
     }
 
     pub fn name(&self) -> String {

@@ -2,11 +2,13 @@
 //! ends in order: running transfers keep their place, the ledger is sealed.
 
 mod devices;
+mod everyday;
 mod foreign;
 pub mod house;
 pub mod hub;
 mod listen;
 mod notes;
+mod notices;
 mod notify;
 pub mod pipes;
 mod privacy;
@@ -73,7 +75,7 @@ pub async fn start(options: &UpOptions) -> Result<Running> {
     let names = hub.config().http_names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let guard = Guard { auth: hub.auth.clone(), names };
     let serving = Serving { router: crate::api::router(hub.clone(), guard), stop, tracker: tracker.clone() };
-    watch::start(&hub, &tracker);
+    watch::start(&hub, &tracker)?;
     let address = options.state.socket_address()?;
     let socket = Arc::new(local::unix_listener(address.path()).await?);
     let accept = move || {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::api::auth::write_private;
-use crate::api::types::DeviceChange;
+use crate::api::types::{DeviceChange, RemoteControl};
 
 const MAX_NOTES: usize = 4096;
 const MAX_TEXT: usize = 100;
@@ -24,6 +24,8 @@ pub struct Note {
     pub favourite: bool,
     pub blocked: bool,
     pub auto_accept: bool,
+    /// What it may do with this machine; for paired hubs too.
+    pub remote: RemoteControl,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +76,9 @@ impl Notes {
         note.favourite = change.favourite.unwrap_or(note.favourite);
         note.blocked = change.blocked.unwrap_or(note.blocked);
         note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
+        note.remote.media = change.remote_media.unwrap_or(note.remote.media);
+        note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
+        note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);
         let mut next = notes.clone();
         if note == Note::default() {
             next.remove(device);

@@ -167,7 +167,8 @@ async fn act(hub: &Arc<Hub>, note: &Note, action: &str) {
 
 /// `org.freedesktop.Notifications.Notify`, Desktop Notifications Specification 1.2.
 async fn send(connection: &zbus::Connection, note: &Note, replaces: u32) -> zbus::Result<u32> {
-    let hints: HashMap<&str, Variant<'_>> = HashMap::from([("urgency", Variant::U8(1))]);
+    let hints: HashMap<&str, Variant<'_>> =
+        HashMap::from([("urgency", Variant::U8(1)), ("x-accord", Variant::Bool(true))]);
     let open = ["default", "Open Accord"];
     let answers: &[&str] = if note.offer.is_some() { &["accept", "Accept", "refuse", "Refuse"] } else { &[] };
     let actions = [&open[..], answers].concat();

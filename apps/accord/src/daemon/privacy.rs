@@ -133,6 +133,9 @@ impl Hub {
             ("files/send", _) => format!("Send to {to}"),
             ("files/receive", _) => format!("Answer {to}, which sends you something"),
             ("link/connection", _) => format!("Connect with {to}"),
+            ("notifications/mirror", _) => format!("Show this computer's notifications on {to}"),
+            ("notifications/answer", _) => format!("Dismiss and answer notifications of {to} from here"),
+            ("clipboard/share", _) => format!("Share the clipboard with {to}"),
             _ => format!("{}, for {to}", view::title(&self.gate.statement(), entry)),
         }
     }

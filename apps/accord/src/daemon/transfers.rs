@@ -10,11 +10,13 @@ use accord_consent::RecipientId;
 use accord_files::{AcceptPolicy, Direction, Files, FilesError, Items, Kind, SendRequest, State, Transfer, TransferId};
 use accord_identity::{AutoAccept, Peers};
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet, Timestamp};
+use accord_registry::Registry;
 
-use super::house;
 use super::hub::Hub;
+use super::notes::Notes;
+use super::{foreign, house};
 use crate::api::error::{Answer, Failure};
-use crate::api::types as api;
+use crate::api::types::{self as api, DeviceChange};
 
 const MAX_PATHS: usize = 10_000;
 /// What was uploaded for a transfer that failed can be sent again for so long.
@@ -41,15 +43,42 @@ impl From<FilesError> for Failure {
     }
 }
 
-/// Who need not ask: what the owner set for paired devices.
-pub struct Trusted(pub Arc<Peers>);
+/// Who need not ask: paired hubs, and devices of bridges that are paired and proved who they are, as the owner set.
+pub struct Trusted {
+    pub peers: Arc<Peers>,
+    pub notes: Arc<Notes>,
+    pub registry: Registry,
+}
+
+impl Trusted {
+    /// Set for a device that once proved who it is, it does not count for one that does not.
+    fn proved(&self, device: &DeviceId) -> bool {
+        self.registry
+            .device(device)
+            .is_some_and(|known| foreign::is_paired(&known.device) && foreign::is_proved(&known.device))
+    }
+}
 
 impl AcceptPolicy for Trusted {
     fn accepts(&self, device: &DeviceId) -> bool {
-        self.0.get(device).is_some_and(|peer| !peer.blocked && peer.auto_accept == AutoAccept::Always)
+        if let Some(peer) = self.peers.get(device) {
+            return !peer.blocked && peer.auto_accept == AutoAccept::Always;
+        }
+        let note = self.notes.get(device);
+        note.auto_accept && !note.blocked && self.proved(device)
     }
+
     fn accept_always(&self, device: &DeviceId) {
-        if let Err(error) = self.0.update(device, |peer| peer.auto_accept = AutoAccept::Always) {
+        let kept = if self.peers.get(device).is_some() {
+            self.peers
+                .update(device, |peer| peer.auto_accept = AutoAccept::Always)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        } else {
+            let always = DeviceChange { auto_accept: Some(true), ..DeviceChange::default() };
+            self.notes.change(device, always).map(drop).map_err(|error| error.to_string())
+        };
+        if let Err(error) = kept {
             tracing::warn!(%error, "this device will be asked about again");
         }
     }

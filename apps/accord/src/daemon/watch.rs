@@ -22,8 +22,9 @@ const LEDGER_PAUSE: Duration = Duration::from_millis(250);
 const TIDY: Duration = Duration::from_secs(600);
 
 /// Starts the tasks that follow. They end with the hub.
-pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
+pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     let notifier = Notifier::start(hub.clone(), tracker);
+    super::everyday::start(hub, &notifier, tracker)?;
     {
         let hub = hub.clone();
         follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));
@@ -37,11 +38,13 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) {
         follow(hub.clone(), tracker, hub.link.events(), move |event| on_link(&hub, &notifier, event));
     }
     {
-        let hub = hub.clone();
+        let (hub, notifier) = (hub.clone(), notifier.clone());
         follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
     }
+    super::notices::start(hub, &notifier, tracker);
     tracker.spawn(tell_ledger(hub.clone()));
     tracker.spawn(tidy(hub.clone()));
+    Ok(())
 }
 
 /// Now and then: uploads that nobody needs any more.
@@ -52,7 +55,7 @@ async fn tidy(hub: Arc<Hub>) {
     }
 }
 
-fn follow<T: Clone + Send + 'static>(
+pub(super) fn follow<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
     mut events: Receiver<T>,

@@ -50,8 +50,8 @@ export const del = <T = void>(path: string) => call<T>("DELETE", path);
 export const id = encodeURIComponent;
 
 /** Asks one service of a device to read, write or do something; answers what it gives back. */
-export const callService = (device: Device, { id: service, instance }: Service, verb: Verb) =>
-  post<Record<string, Data> | undefined>(`/devices/${id(device.id)}/call`, { service, instance, verb });
+export const callService = (device: Device, { id: service, instance }: Service, verb: Verb, confirmed = false) =>
+  post<Record<string, Data> | undefined>(`/devices/${id(device.id)}/call`, { service, instance, verb, confirmed });
 
 /** Streams one file into an upload, telling how far it is. */
 export function putFile(

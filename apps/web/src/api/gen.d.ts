@@ -4,6 +4,127 @@
  */
 
 export interface paths {
+    "/api/v1/clipboard": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be done, the owner's rules, and what devices copied */
+        get: operations["state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is in this computer's clipboard */
+        get: operations["content"];
+        put?: never;
+        /** Put a text into this computer's clipboard */
+        post: operations["set"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/offers/{device}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put what a device copied into this computer's clipboard */
+        post: operations["accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/offers/{device}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do not take what a device copied */
+        post: operations["refuse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set all rules */
+        put: operations["set_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clipboard/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send what is in this computer's clipboard to a device */
+        post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Commands that devices may be allowed to have run */
+        get: operations["commands"];
+        /** Write the list of commands anew (only at this computer's command line) */
+        put: operations["change_commands"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/consents": {
         parameters: {
             query?: never;
@@ -90,6 +211,23 @@ export interface paths {
         head?: never;
         /** Name, place, prefer, block or trust a device */
         patch: operations["change"];
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/call": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell one service of a device to read, set or do something */
+        post: operations["call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/entries": {
@@ -245,6 +383,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is there now, newest first */
+        get: operations["list"];
+        put?: never;
+        /** Show one on a device */
+        post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The owner's rules */
+        get: operations["rules"];
+        /** Set all rules */
+        put: operations["set_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/act": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do what one of its actions says */
+        post: operations["act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy the one-time code in it into this computer's clipboard, and nowhere else */
+        post: operations["copy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Dismiss it here and on every device that shows it */
+        post: operations["dismiss"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reply a text to it */
+        post: operations["reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pairings": {
         parameters: {
             query?: never;
@@ -342,6 +584,23 @@ export interface paths {
         put?: never;
         /** Do not let this device in */
         post: operations["reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Paired devices and whether they are here */
+        get: operations["presence"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -672,6 +931,11 @@ export interface components {
             /** @description From now on accept everything this device sends. */
             always?: boolean;
         };
+        /** @description `POST /notifications/{id}/act` */
+        ActLabel: {
+            /** @description One of the notification's `actions`. */
+            action: string;
+        };
         /** @description `POST /devices`: look for a hub at an address where multicast is blocked. */
         AddDevice: {
             /** @description `ip:port`. */
@@ -690,14 +954,90 @@ export interface components {
         };
         /** @description Every answer that is not 2xx. */
         ApiError: {
-            /** @description `consent-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`. */
+            /** @description `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`. */
             error: string;
             /** @description What happened, to which device or file, what to do. */
             message: string;
             prompt?: components["schemas"]["Prompt"] | null;
         };
+        AppRule: {
+            /**
+             * @description This computer's app to devices.
+             * @default full
+             */
+            send: components["schemas"]["Level"];
+            /**
+             * @description A device's app here.
+             * @default full
+             */
+            show: components["schemas"]["Level"];
+        };
+        /** @description `POST /devices/{id}/call`: answers what the device does, by name. */
+        Call: {
+            /** @description The owner confirmed this very call; for what opens or loses something. */
+            confirmed?: boolean;
+            /**
+             * Format: int32
+             * @description Which one of several alike.
+             */
+            instance?: number;
+            service: string;
+            /** @description `{"verb":"read","properties":[…]}`, `{"verb":"write","property":…,"data":…}` or `{"verb":"act","action":…,"inputs":{…}}`. */
+            verb: Record<string, never>;
+        };
         /** @enum {string} */
         Choice: "always" | "once" | "until" | "never";
+        /** @description `GET /clipboard` */
+        Clipboard: {
+            /** @description What is missing. */
+            message?: string | null;
+            /** @description What devices copied and what waits for the owner. */
+            offers: components["schemas"]["ClipboardOffer"][];
+            rules: components["schemas"]["ClipboardRules"];
+            /** @description `wl-clipboard` or `xclip`; none when this session has no clipboard that can be used. */
+            tool?: string | null;
+        };
+        /** @description `GET /clipboard/content` */
+        ClipboardContent: {
+            /** @description A `data:` URL of a PNG. */
+            image?: string | null;
+            kind: components["schemas"]["ClipboardKind"];
+            text?: string | null;
+        };
+        ClipboardDeviceRule: {
+            /** @default null */
+            receive: components["schemas"]["Receiving"] | null;
+            /**
+             * @description It gets whatever is copied here, as far as that was consented to.
+             * @default false
+             */
+            send: boolean;
+        };
+        /** @enum {string} */
+        ClipboardKind: "text" | "image";
+        ClipboardOffer: {
+            device: string;
+            device_name: string;
+            kind: components["schemas"]["ClipboardKind"];
+            /** @description The beginning of a text. */
+            preview?: string | null;
+            /** Format: date-time */
+            since: string;
+            /** Format: int64 */
+            size: number;
+        };
+        /** @description `PUT /clipboard/rules` */
+        ClipboardRules: {
+            /**
+             * @description By device id.
+             * @default {}
+             */
+            devices: {
+                [key: string]: components["schemas"]["ClipboardDeviceRule"];
+            };
+            /** @default ask */
+            receive: components["schemas"]["Receiving"];
+        };
         /** @description `POST /pairings/{id}/confirm`: with the code typed from the other screen, or without when the owner compared it. */
         ConfirmPairing: {
             code?: string | null;
@@ -743,6 +1083,16 @@ export interface components {
              */
             until?: string | null;
         };
+        /** @description How this computer's desktop and Accord stand. */
+        Desktop: {
+            /** @description Why something does not work. */
+            message?: string | null;
+            mode: components["schemas"]["DesktopMode"];
+            /** @description The notification server that runs. */
+            server?: string | null;
+        };
+        /** @enum {string} */
+        DesktopMode: "off" | "none" | "following" | "serving";
         Device: {
             /** @description `ip:port` forms, best first. */
             addresses: string[];
@@ -762,9 +1112,13 @@ export interface components {
             name: string;
             path?: components["schemas"]["Path"] | null;
             reach: string;
+            /** @description What it may do with this machine. */
+            remote: components["schemas"]["RemoteControl"];
             room?: string | null;
             services: Record<string, never>[];
             trust: components["schemas"]["Trust"];
+            /** @description What became of the last writes to its properties. */
+            writes: components["schemas"]["Written"][];
         };
         /** @description `PATCH /devices/{id}`: only what is given changes. */
         DeviceChange: {
@@ -773,6 +1127,12 @@ export interface components {
             favourite?: boolean | null;
             /** @description A name of the owner's own; empty to go back to the device's. */
             name?: string | null;
+            /** @description Let it have commands of the owner's list run. */
+            remote_commands?: boolean | null;
+            /** @description Let it control this machine's players. */
+            remote_media?: boolean | null;
+            /** @description Let it ring this machine. */
+            remote_ring?: boolean | null;
             room?: string | null;
         };
         /** @description `GET /devices` → `{ "devices": [Device] }` */
@@ -860,6 +1220,21 @@ export interface components {
             data: components["schemas"]["Settings"];
             /** @enum {string} */
             event: "settings";
+        } | {
+            data: components["schemas"]["Notification"];
+            /** @enum {string} */
+            event: "notification";
+        } | {
+            data: {
+                id: string;
+            };
+            /** @enum {string} */
+            event: "notification-gone";
+        } | {
+            /** @description Rules, offers or what can be done with the clipboard changed. */
+            data: components["schemas"]["Clipboard"];
+            /** @enum {string} */
+            event: "clipboard";
         };
         Field: {
             code: string;
@@ -909,6 +1284,98 @@ export interface components {
             next?: number | null;
             records: components["schemas"]["Record"][];
         };
+        /** @enum {string} */
+        Level: "off" | "hidden" | "full";
+        /** @description One notification that is there now. Texts are plain, and safe to show. */
+        Notification: {
+            /** @description Labels for `POST /notifications/{id}/act`. */
+            actions: string[];
+            app: string;
+            /** @description May have several lines. */
+            body: string;
+            /** @description A one-time code in it, for `POST /notifications/{id}/copy`. */
+            code?: string | null;
+            /** @description The device it came from; this computer's own have none. */
+            device?: string | null;
+            device_name?: string | null;
+            /** @description The owner's rules hide its content on screens. */
+            hidden: boolean;
+            /** @description A `data:` URL of a PNG. */
+            icon?: string | null;
+            id: string;
+            /** Format: date-time */
+            posted: string;
+            /** @description Whether `POST /notifications/{id}/reply` can be used. */
+            reply: boolean;
+            /** @description Devices that were sent it. */
+            sent_to: string[];
+            title: string;
+            /** @description Devices that are away and get it when they are back. */
+            waits_for: string[];
+        };
+        NotificationDeviceRule: {
+            /**
+             * @description It may dismiss, answer and act on what was sent to it.
+             * @default true
+             */
+            answers: boolean;
+            /**
+             * @description By the app's name, whatever its case.
+             * @default {}
+             */
+            apps: {
+                [key: string]: components["schemas"]["Level"];
+            };
+            /**
+             * @description One-time codes may be sent to it.
+             * @default false
+             */
+            codes: boolean;
+            /** @default null */
+            quiet: components["schemas"]["QuietHours"] | null;
+            /** @default full */
+            send: components["schemas"]["Level"];
+            /** @default full */
+            show: components["schemas"]["Level"];
+        };
+        /**
+         * @description `GET|PUT /notifications/rules`. They only take away from what was consented to; one-time codes are held back from
+         *     devices that are not allowed them.
+         */
+        NotificationRules: {
+            /**
+             * @description By the app's name, whatever its case.
+             * @default {}
+             */
+            apps: {
+                [key: string]: components["schemas"]["AppRule"];
+            };
+            /**
+             * @description By device id.
+             * @default {}
+             */
+            devices: {
+                [key: string]: components["schemas"]["NotificationDeviceRule"];
+            };
+            /**
+             * @description Neither send nor show content anywhere.
+             * @default false
+             */
+            hide_content: boolean;
+            /**
+             * Format: date-time
+             * @default null
+             */
+            paused_until: string | null;
+            /** @default null */
+            quiet: components["schemas"]["QuietHours"] | null;
+        };
+        /** @description `GET /notifications` */
+        Notifications: {
+            desktop: components["schemas"]["Desktop"];
+            /** @description Newest first. */
+            notifications: components["schemas"]["Notification"][];
+        };
         OffFeature: {
             /** @description What does not work without it. */
             effect: string;
@@ -916,6 +1383,16 @@ export interface components {
             title: string;
             /** @description A command that turns it on. */
             turn_on: string;
+        };
+        OwnCommand: {
+            /** @description The program and its arguments; no shell reads them. */
+            argv: string[];
+            /** @description What devices see. */
+            name: string;
+        };
+        /** @description `GET|PUT /commands`: the owner's list. */
+        OwnCommands: {
+            commands: components["schemas"]["OwnCommand"][];
         };
         PairedDevice: {
             device: string;
@@ -965,6 +1442,23 @@ export interface components {
             /** Format: double */
             rtt_ms?: number | null;
         };
+        Presence: {
+            device: string;
+            here: boolean;
+            kind: string;
+            /** Format: date-time */
+            last_seen?: string | null;
+            name: string;
+            /**
+             * Format: date-time
+             * @description Since when it is here.
+             */
+            since?: string | null;
+        };
+        /** @description `GET /presence` */
+        Presences: {
+            devices: components["schemas"]["Presence"][];
+        };
         Prompt: {
             /** Format: date-time */
             asked: string;
@@ -981,6 +1475,17 @@ export interface components {
         Prompts: {
             prompts: components["schemas"]["Prompt"][];
         };
+        /** @description Times of day such as `22:30`, by this computer's clock; over midnight when `from` is later than `to`. */
+        QuietHours: {
+            except_urgent?: boolean;
+            from: string;
+            to: string;
+        };
+        /**
+         * @description What becomes of what a device copied.
+         * @enum {string}
+         */
+        Receiving: "off" | "ask" | "automatic";
         Record: {
             address?: string | null;
             /**
@@ -1016,6 +1521,36 @@ export interface components {
              */
             wire_bytes?: number | null;
         };
+        /** @description What a device may do with this machine; nothing until the owner says so. */
+        RemoteControl: {
+            /** @default false */
+            commands: boolean;
+            /** @default false */
+            media: boolean;
+            /** @default false */
+            ring: boolean;
+        };
+        /** @description `POST /notifications/{id}/reply` */
+        ReplyText: {
+            text: string;
+        };
+        /** @description `POST /clipboard/send` */
+        SendClipboard: {
+            /** @description A device's id or name. */
+            device: string;
+        };
+        /** @description `POST /notifications`: show one on a device. */
+        SendNotification: {
+            body?: string | null;
+            /** @description A device's id or name. */
+            device: string;
+            title: string;
+        };
+        SentNotification: {
+            id: string;
+            /** @description The device is away; it gets it when it is back within hours. */
+            waits: boolean;
+        };
         Session: {
             /** @description What the browser calls itself. */
             agent: string;
@@ -1030,6 +1565,10 @@ export interface components {
         /** @description `GET /sessions` → `{ "sessions": [Session] }`; `DELETE /sessions/{id}` ends one. */
         Sessions: {
             sessions: components["schemas"]["Session"][];
+        };
+        /** @description `POST /clipboard/content` */
+        SetClipboard: {
+            text: string;
         };
         /** @description `GET|PUT /settings` */
         Settings: {
@@ -1211,6 +1750,15 @@ export interface components {
             /** Format: int64 */
             witnesses: number;
         };
+        /** @description One write to a property. */
+        Written: {
+            /** Format: int32 */
+            instance: number;
+            property: string;
+            service: string;
+            /** @description `pending`, `confirmed` by the device, or `unconfirmed` within five seconds. */
+            state: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1220,6 +1768,299 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clipboard"];
+                };
+            };
+        };
+    };
+    content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClipboardContent"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetClipboard"];
+            };
+        };
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    refuse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    set_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClipboardRules"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clipboard"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` for a device that is to get whatever is copied */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendClipboard"];
+            };
+        };
+        responses: {
+            /** @description Sent */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, secret, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    commands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCommands"];
+                };
+            };
+        };
+    };
+    change_commands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnCommands"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCommands"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: never;
@@ -1462,6 +2303,66 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name; `this` for this machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Call"];
+            };
+        };
+        responses: {
+            /** @description What the device answers, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, `confirm-needed`, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1714,6 +2615,277 @@ export interface operations {
             };
         };
     };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+        };
+    };
+    send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendNotification"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SentNotification"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRules"];
+                };
+            };
+        };
+    };
+    set_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotificationRules"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRules"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    act: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActLabel"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    copy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Copied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    dismiss: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplyText"];
+            };
+        };
+        responses: {
+            /** @description Replied */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     pairings: {
         parameters: {
             query?: never;
@@ -1931,6 +3103,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    presence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presences"];
                 };
             };
         };

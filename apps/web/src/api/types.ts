@@ -48,7 +48,7 @@ export type ApiError = Omit<Of<"ApiError">, "prompt"> & { prompt: Prompt | null 
 
 // The device model (core/model), which the document leaves open.
 
-export type Format = "bool" | "int" | "float" | "text" | "enum" | "bytes";
+export type Format = "bool" | "int" | "float" | "text" | "texts" | "enum" | "bytes";
 export type Effect = "safe" | "physical" | "security" | "destructive";
 
 export interface Property {
@@ -65,8 +65,8 @@ export interface Property {
 }
 export interface Action { id: string; inputs: Property[]; outputs: Property[]; effect: Effect }
 export interface ServiceEvent { id: string; arguments: Property[]; sensitive?: string }
-/** A bool, a number, a text, or bytes. */
-export type Data = boolean | number | string | number[];
+/** A bool, a number, a text, bytes, or texts. */
+export type Data = boolean | number | string | number[] | string[];
 export interface Value {
   data: Data;
   seen: string;

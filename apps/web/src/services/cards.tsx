@@ -1,26 +1,26 @@
 // A card per standard service, made from what the service says it has; any other service gets the general
 // one. A new bridge needs nothing here as long as it speaks the catalogue's words (core/model/src/catalogue.rs).
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useMemo, useRef, useState } from "react";
 import { attempt, copy } from "../actions";
-import type { Device } from "../api/types";
+import type { Device, Service } from "../api/types";
 import { clock, words } from "../format";
 import { openDialog } from "../ui/overlay";
 import { Ago, Button, Field, Name, Progress, useNow } from "../ui/bits";
 import { Icon, serviceIcon } from "../ui/icons";
 import { DropTarget } from "../parts/send";
 import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, useWanted, write } from "./control";
-import { action, cell, flag, grouped, isStale, number, obeys, property, rows, text, title, writable } from "./model";
+import { action, cell, flag, grouped, groupTitle, isStale, number, obeys, property, rows, text, title, writable } from "./model";
 
 /** Everything the device offers, a card each. */
 export function Services({ device }: { device: Device }) {
   const able = obeys(device) && device.reach !== "offline";
-  const services = device.services.filter((service) => service.id !== "information");
+  const services = device.services.filter((service) => !ELSEWHERE.includes(service.id));
   return (
     <div className="services">
       {grouped(services).map((group) => {
         const first = group[0]!;
         const Card = cards[first.id] ?? General;
-        const name = group.length > 1 ? words(first.id) : title(first);
+        const name = groupTitle(group);
         return (
           <section key={`${first.id}-${first.instance}`} className={`card service ${WIDE.includes(first.id) ? "wide" : ""}`} aria-label={name} data-service={first.id}>
             <h2 className="card-title"><Icon name={serviceIcon[first.id] ?? "other"} /><Name>{name}</Name></h2>
@@ -32,10 +32,12 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
+/** Shown elsewhere on the page, or nothing that a person does. */
+const ELSEWHERE = ["information", "pairing", "mirror"];
 const WIDE = ["files", "media", "notifications"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
-  "screen-lock": ScreenLock, volume: Volume, commands: Commands,
+  "screen-lock": ScreenLock, volume: Volume, command: Command,
 };
 
 const NotYet = () => <p className="hint">It has not said anything yet.</p>;
@@ -55,7 +57,7 @@ function Battery({ service }: CardProps) {
   const percent = number(service, "percent");
   const value = service.values?.percent;
   if (percent === undefined || !value) return <NotYet />;
-  const low = percent <= 15 && !flag(service, "charging");
+  const low = (flag(service, "low") ?? percent <= 15) && !flag(service, "charging");
   return (
     <div className={`battery ${low ? "low" : ""}`}>
       <p className="big tabular">{Math.round(percent)} % <span className="hint">{flag(service, "charging") ? "charging" : low ? "low" : ""}</span></p>
@@ -78,12 +80,12 @@ function Player({ device, service, able }: CardProps) {
   const volume = property(service, "volume");
   return (
     <div className="player" role="group" aria-label={on}>
-      <span className="kind"><Icon name="note" /></span>
+      <Artwork service={service} />
       <div className="player-what">
         <p className="row-label">{track ? <Name>{track}</Name> : "Nothing is playing"}</p>
         <p className="meta">
           {playing !== undefined && <>{playing ? "Playing" : "Paused"} </>}{late ? <span className="age stale">not confirmed</span> : said && <Age value={said} />}
-          {[text(service, "artist"), service.label].map((one) => one && <span key={one}> · <Name>{one}</Name></span>)}
+          {[text(service, "artist"), text(service, "album"), service.label].map((one) => one && <span key={one}> · <Name>{one}</Name></span>)}
         </p>
       </div>
       <div className="player-buttons">
@@ -102,13 +104,25 @@ function Player({ device, service, able }: CardProps) {
   );
 }
 
+/** The picture of what plays, once the player gave one. Named a PNG, so that nothing but a picture is ever read into it. */
+function Artwork({ service }: { service: Service }) {
+  const bytes = service.values?.artwork?.data;
+  const [broken, setBroken] = useState<unknown>(null);
+  const address = useMemo(() => {
+    if (!Array.isArray(bytes) || bytes.length === 0) return null;
+    return `data:image/png;base64,${btoa((bytes as number[]).reduce((text, byte) => text + String.fromCharCode(byte), ""))}`;
+  }, [bytes]);
+  if (!address || broken === bytes) return <span className="kind"><Icon name="note" /></span>;
+  return <img className="kind artwork" src={address} alt="" onError={() => setBroken(bytes)} />;
+}
+
 /** Where the player is now: what it said last, and the time since while it plays. */
 function Position({ device, service, able, playing }: CardProps & { playing: boolean }) {
   const now = useNow(1000);
   const said = number(service, "position");
   const value = service.values?.position;
   const { now: at, ask } = useWanted(said);
-  const length = number(service, "duration") ?? property(service, "position")?.range?.max;
+  const length = number(service, "length") ?? property(service, "position")?.range?.max;
   if (at === undefined || !value || isStale(value, now)) return null;
   const moved = playing && at === said ? Math.max(0, (now - Date.parse(value.seen)) / 1000) : 0;
   const here = length ? Math.min(length, at + moved) : at + moved;
@@ -242,22 +256,15 @@ function Volume({ device, service, able }: CardProps) {
   );
 }
 
-function Commands({ device, service, able }: CardProps) {
+/** One command of the device's owner. */
+function Command({ device, service, able }: CardProps) {
   const run = action(service, "run");
-  const all = rows(service);
-  if (all.length === 0) return <p className="hint">No command is offered. Its owner chooses which ones are.</p>;
+  const name = title(service);
   return (
-    <ul className="stack plain">
-      {all.map((row) => {
-        const name = cell(row, "name") || cell(row, "id");
-        return (
-          <li key={cell(row, "id")} className="row">
-            <span className="row-text"><span className="row-label"><Name>{name}</Name></span></span>
-            {run && <Button icon="run" label={`Run ${name}`} disabled={!able} onClick={() => act(device, service, run, { id: cell(row, "id") }, `${name} was started.`)}>Run</Button>}
-          </li>
-        );
-      })}
-    </ul>
+    <div className="row">
+      <span className="row-text"><span className="row-label"><Name>{name}</Name></span></span>
+      {run && <Button icon="run" label={`Run ${name}`} disabled={!able} onClick={() => act(device, service, run, {}, `${name} was started.`)}>Run</Button>}
+    </div>
   );
 }
 

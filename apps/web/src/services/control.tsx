@@ -24,17 +24,18 @@ export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
 
 /** Tells a service to do something. What opens, unlocks or loses something is asked each time. */
 export async function act(device: Device, service: Service, { id, effect }: Action, inputs: Record<string, Data> = {}, done?: string) {
-  if (effect === "security" || effect === "destructive") {
+  const asked = effect === "security" || effect === "destructive";
+  if (asked) {
     const name = words(id);
     const yes = await confirm({
       title: `${name} (${title(service)})?`,
-      body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens or unlocks something, so you are asked each time." : "It cannot be undone."}</p>,
+      body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens, unlocks or runs something there, so you are asked each time." : "It cannot be undone."}</p>,
       yes: name,
     });
     if (!yes) return false;
   }
   return attempt(async () => {
-    await consenting(() => callService(device, service, { verb: "act", action: id, inputs }));
+    await consenting(() => callService(device, service, { verb: "act", action: id, inputs }, asked));
     announce(done ?? `${words(id)}: done.`);
   });
 }

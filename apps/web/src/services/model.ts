@@ -27,12 +27,14 @@ export const takesFiles = (device: Device) => device.trust === "paired" && (devi
 export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
 
 export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);
-const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About" };
+const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word" };
+/** The name of a card that several of one kind share. */
+export const groupTitle = (group: Service[]) => (group[0]!.id === "command" ? "Commands" : group.length > 1 ? words(group[0]!.id) : title(group[0]!));
 
 /** A value as people read it. */
 export function shown(of: Property, { data }: Value): string {
   if (typeof data === "boolean") return data ? "Yes" : "No";
-  if (Array.isArray(data)) return bytes(data.length);
+  if (Array.isArray(data)) return of.format === "texts" ? data.join(", ") : bytes(data.length);
   if (of.format === "enum") return of.values?.find(([at]) => at === data)?.[1] ?? String(data);
   if (of.unit === "byte" && typeof data === "number") return bytes(data);
   const plain = typeof data === "number" ? data.toLocaleString(undefined, { maximumFractionDigits: 2 }) : data;
@@ -40,7 +42,7 @@ export function shown(of: Property, { data }: Value): string {
 }
 
 const MOST_ROWS = 200;
-/** Rows of a service that holds several things (notifications, commands): JSON in its text property `list`. */
+/** Rows of a service that holds several things (notifications): JSON in its text property `list`. */
 export function rows(service: Service): Record<string, unknown>[] {
   try {
     const list: unknown = JSON.parse(text(service, "list") ?? "[]");
@@ -61,8 +63,8 @@ export function grouped(services: Service[]): Service[][] {
   const place = (group: Service[]) => (ORDER.indexOf(group[0]!.id) + 1 || ORDER.length + 1);
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
-const SHARED = ["media", "volume"];
-const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "commands", "volume", "ringer"];
+const SHARED = ["media", "volume", "command"];
+const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */
 export function glance(service: Service, now: number): string {

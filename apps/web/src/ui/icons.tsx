@@ -81,7 +81,7 @@ export const KindIcon = ({ kind }: { kind: DeviceKind }) => <Icon name={kind in 
 /** Icons of the standard services. */
 export const serviceIcon: Record<string, IconName> = {
   files: "file", clipboard: "copy", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
-  volume: "volume", commands: "run",
+  volume: "volume", command: "run", ping: "bell",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
 };
 

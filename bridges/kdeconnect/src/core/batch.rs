@@ -95,24 +95,31 @@ pub struct SendBatch {
     not_before: Option<Instant>,
     /// The totals changed after the peer heard of them.
     changed: bool,
+    /// Files and bytes that are known to come, beyond what was added so far.
+    expected: (u64, u64),
 }
 
 impl SendBatch {
     /// In this order.
     pub fn new(files: Vec<OutFile>, pace: Pace) -> Self {
         let files = files.into_iter().map(Some).collect();
-        Self { files, next: 0, pace, running: None, not_before: None, changed: false }
+        Self { files, next: 0, pace, running: None, not_before: None, changed: false, expected: (0, 0) }
+    }
+    /// So many files and bytes are to come, whether added already or not.
+    pub fn expect(&mut self, files: u64, bytes: u64) {
+        self.change(|batch| batch.expected = (files, bytes));
     }
     /// More files, while it runs.
     pub fn add(&mut self, files: Vec<OutFile>) {
-        self.changed |= self.next > 0 && !files.is_empty();
-        self.files.extend(files.into_iter().map(Some));
+        self.change(|batch| batch.files.extend(files.into_iter().map(Some)));
     }
     /// A file that cannot be read is left out before its turn.
     pub fn skip(&mut self, index: usize) {
-        if index >= self.next && self.files.get_mut(index).and_then(Option::take).is_some() {
-            self.changed |= self.next > 0;
-        }
+        self.change(|batch| {
+            if index >= batch.next {
+                batch.files.get_mut(index).and_then(Option::take);
+            }
+        });
     }
     /// The file whose turn comes next: open it and get its permit now, so that its packet follows within
     /// [`NEXT_WITHIN`].
@@ -160,10 +167,16 @@ impl SendBatch {
         }
     }
 
+    fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = self.totals();
+        change(self);
+        self.changed |= self.next > 0 && self.totals() != before;
+    }
     fn totals(&self) -> (i64, i64) {
         let files = || self.files.iter().flatten();
-        let bytes = files().fold(0u64, |sum, file| sum.saturating_add(file.size));
-        (i64::try_from(files().count()).unwrap_or(i64::MAX), i64::try_from(bytes).unwrap_or(i64::MAX))
+        let bytes = files().fold(0u64, |sum, file| sum.saturating_add(file.size)).max(self.expected.1);
+        let files = (files().count() as u64).max(self.expected.0);
+        (i64::try_from(files).unwrap_or(i64::MAX), i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 }
 
@@ -365,6 +378,18 @@ mod tests {
         assert_eq!(share(&batch.step(now)).0.filename, Some("b".into()));
         batch.ended(now);
         assert_eq!(share(&batch.step(now)).0.filename, Some("c".into()));
+    }
+
+    #[test]
+    fn what_is_expected_is_told_from_the_first_file_on() {
+        let now = Instant::now();
+        let mut batch = SendBatch::new(vec![file("a", 3)], Pace::Prompt);
+        batch.expect(2, 7);
+        let first = batch.step(now);
+        assert_eq!((share(&first).0.number_of_files, share(&first).0.total_payload_size), (Some(2), Some(7)));
+        batch.ended(now);
+        batch.add(vec![file("b", 4)]);
+        assert_eq!(share(&batch.step(now)).0.filename, Some("b".into()), "nothing changed");
     }
 
     #[test]

@@ -13,13 +13,14 @@ mod udp;
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use command::{command, own_program};
+pub use command::{OwnersCommand, command, own_program, owners_command};
 pub use near::{Met, Near, NearListener};
 pub use serve::{Served, ServedStream, serve};
 pub use tcp::{Dialed, dial_host, dial_tcp};
 pub use udp::{DatagramOutlet, udp};
 
 use crate::Permit;
+use command::{MAX_WORD, MAX_WORDS};
 
 /// How long a connection may take to be made, or a name to be found.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -59,8 +60,11 @@ pub enum OutletError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Not a command line.
+    #[error("a command is 1 to {MAX_WORDS} words, the first a program, of at most {MAX_WORD} bytes each")]
+    NoCommand,
     /// D-Bus refused.
-    #[error("the session bus cannot be reached: {0}. Is a desktop session running?")]
+    #[error("the bus cannot be reached: {0}. Is a desktop session running?")]
     Bus(#[from] zbus::Error),
 }
 
@@ -94,5 +98,17 @@ pub async fn session_bus() -> Result<zbus::Connection, OutletError> {
     match tokio::time::timeout(CONNECT_WITHIN, zbus::Connection::session()).await {
         Ok(connection) => Ok(connection?),
         Err(_) => Err(OutletError::Deadline { what: "the session bus".to_owned() }),
+    }
+}
+
+/// The machine's own bus: power, sessions. It ends on this machine, as [`session_bus`] does.
+///
+/// # Errors
+/// [`OutletError`] when there is none, or it does not answer.
+#[allow(clippy::disallowed_methods, reason = "the outlet is where the bus is reached")]
+pub async fn system_bus() -> Result<zbus::Connection, OutletError> {
+    match tokio::time::timeout(CONNECT_WITHIN, zbus::Connection::system()).await {
+        Ok(connection) => Ok(connection?),
+        Err(_) => Err(OutletError::Deadline { what: "the system bus".to_owned() }),
     }
 }

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -181,6 +182,7 @@ pub struct Met {
 impl Met {
     fn new(stream: TcpStream, peer: SocketAddr, lease: DatagramLease) -> Self {
         let _ = stream.set_nodelay(true);
+        notice_silence(&stream);
         let local = stream.local_addr().ok();
         let (reader, writer) = stream.into_split();
         Self { reader, writer, lease, peer, local }
@@ -229,6 +231,19 @@ impl AsyncRead for Met {
     ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.reader).poll_read(context, buffer)
     }
+}
+
+/// A device that vanishes (it sleeps, the network is cut) is noticed within about a minute, whether something is under way
+/// or not.
+fn notice_silence(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let probes = socket2::TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let probes = {
+        let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(60)));
+        probes.with_retries(3)
+    };
+    let _ = socket.set_tcp_keepalive(&probes);
 }
 
 fn datagram_socket(address: SocketAddr) -> std::io::Result<Socket> {

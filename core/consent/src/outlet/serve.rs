@@ -11,7 +11,7 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
 use tokio::{
-    io::{AsyncRead, ReadBuf},
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
     net::{
         TcpListener,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -121,6 +121,14 @@ impl ServedStream {
     /// [`SendError`], also when the listener's lifetime is over.
     pub async fn put<T: AsRef<[u8]>>(&mut self, value: &Personal<T>) -> Result<(), SendError> {
         put(&self.lease, &self.writer, self.peer, value, Some(self.ends)).await
+    }
+
+    /// Ends our side, for protocols where the end is part of the message; the other side can still be read.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn shutdown(&mut self) -> std::io::Result<()> {
+        self.writer.shutdown().await
     }
 
     /// Writes framing that holds nothing personal (status lines, lengths).

@@ -1,5 +1,7 @@
 //! The sending end: gives what a foreign device sends to this machine's feature.
 
+use std::collections::HashSet;
+
 use accord_registry::ByteStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -17,6 +19,7 @@ pub struct Giver {
     buffer: Vec<u8>,
     have: std::ops::Range<usize>,
     hasher: blake3::Hasher,
+    folders: HashSet<String>,
 }
 
 /// What this machine holds now.
@@ -41,6 +44,7 @@ impl Giver {
             buffer: vec![0; 16 * 1024],
             have: 0..0,
             hasher: blake3::Hasher::new(),
+            folders: HashSet::new(),
         }
     }
 
@@ -68,22 +72,30 @@ impl Giver {
                     Back::Refused(reason) => return Err(PortError::Refused(reason)),
                     Back::Failed(reason) => return Err(PortError::Failed(reason)),
                     Back::Waiting | Back::Have { .. } | Back::Received { .. } => {}
-                    Back::Again { .. } | Back::Done { .. } => return Err(PortError::Turn("no answer to the offer")),
+                    Back::Unable { message } => return Err(PortError::Unable(message)),
+                    Back::Again { .. } | Back::Done { .. } | Back::List => {
+                        return Err(PortError::Turn("no answer to the offer"));
+                    }
                 },
             }
         }
     }
 
-    /// Begins a file. Its path may have folders, `/` between names; what is unsafe in it, the feature deals with.
+    /// Begins a file. Its path may have folders, `/` between names, which are made as they are first met; what is unsafe in it, the feature deals with.
     ///
     /// # Errors
     /// [`PortError`].
     pub async fn file(&mut self, path: &str, size: Option<u64>, modified: Time) -> Result<Key, PortError> {
-        let mut key = Key::default();
-        let mut hasher = std::hash::DefaultHasher::new();
-        std::hash::Hash::hash(&(path, size), &mut hasher);
+        for (end, _) in path.match_indices('/') {
+            let folder = &path[..end];
+            if !self.folders.contains(folder) {
+                self.folders.insert(folder.to_owned());
+                let (key, path) = (key_of(folder, None), folder.to_owned());
+                self.say(&Forward::Entry(Entry { key, path, what: What::Folder { modified } })).await?;
+            }
+        }
         self.hasher.reset();
-        key[..8].copy_from_slice(&std::hash::Hasher::finish(&hasher).to_le_bytes());
+        let key = key_of(path, size);
         let what = What::File { size, modified, executable: false, from: 0, prefix: [0; 32] };
         self.say(&Forward::Entry(Entry { key, path: path.to_owned(), what })).await?;
         Ok(key)
@@ -171,7 +183,10 @@ impl Giver {
             Back::Waiting | Back::Received { .. } | Back::Again { .. } => Ok(()),
             Back::Failed(reason) => Err(PortError::Failed(*reason)),
             Back::Refused(reason) => Err(PortError::Refused(*reason)),
-            Back::Accepted { .. } | Back::Have { .. } | Back::Done { .. } => Err(PortError::Turn("a second answer")),
+            Back::Unable { message } => Err(PortError::Unable(message.clone())),
+            Back::Accepted { .. } | Back::Have { .. } | Back::Done { .. } | Back::List => {
+                Err(PortError::Turn("a second answer"))
+            }
         }
     }
 
@@ -206,6 +221,14 @@ impl Giver {
     async fn hear(&mut self) -> Result<Back, PortError> {
         hear(&mut self.reader, &mut self.decoder, &mut self.buffer, &mut self.have).await
     }
+}
+
+fn key_of(path: &str, size: Option<u64>) -> Key {
+    let mut key = Key::default();
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(&(path, size), &mut hasher);
+    key[..8].copy_from_slice(&std::hash::Hasher::finish(&hasher).to_le_bytes());
+    key
 }
 
 /// The next answer. May be dropped at any time.

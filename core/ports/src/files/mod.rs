@@ -74,6 +74,12 @@ pub enum PortError {
     /// The receiver cannot go on.
     #[error("the receiver failed")]
     Failed(wire::FailReason),
+    /// More than can be passed on at once.
+    #[error("more than {0} items in one transfer; send them in parts")]
+    TooMany(usize),
+    /// The receiver cannot, in its own words.
+    #[error("{0}")]
+    Unable(String),
     /// Nothing came for [`STALL`].
     #[error("nothing came for {} s", STALL.as_secs())]
     Stalled,

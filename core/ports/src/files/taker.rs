@@ -8,8 +8,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
-use super::wire::{self, Back, Decoder, Entry, FailReason, Forward, Hash, Key, Offer, Piece, RefusedReason};
+use super::wire::{
+    self, Back, Decoder, Entry, FailReason, Forward, Hash, ItemReason, Key, Offer, Piece, RefusedReason,
+};
 use super::{IDLE, PortError, STALL};
+
+/// Items left out that are named; the others are counted.
+const NAMED: usize = 256;
 
 type Writer = Arc<Mutex<Box<dyn AsyncWrite + Send + Unpin>>>;
 
@@ -71,13 +76,43 @@ impl Taker {
         }
     }
 
+    /// Every item as it will come, without content; before the answer, and once at most.
+    ///
+    /// # Errors
+    /// [`PortError`]; [`PortError::TooMany`] for more than `most` items.
+    pub async fn list(&mut self, most: usize) -> Result<Vec<Entry>, PortError> {
+        say(&self.writer, &Back::List).await?;
+        let mut items = Vec::new();
+        loop {
+            match self.step().await? {
+                Step::Message(Forward::Entry(_)) if items.len() == most => return Err(PortError::TooMany(most)),
+                Step::Message(Forward::Entry(entry)) => items.push(entry),
+                Step::Message(Forward::Listed) => return Ok(items),
+                Step::Message(Forward::Idle | Forward::Totals { .. }) => {}
+                Step::Message(Forward::Stop(reason)) => return Err(PortError::Stopped(reason)),
+                _ => return Err(PortError::Turn("no list")),
+            }
+        }
+    }
+
+    /// Yes, but not these items.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn accept_without(&mut self, left_out: &[Key]) -> Result<(), PortError> {
+        for keys in left_out.chunks(wire::MAX_KEYS) {
+            say(&self.writer, &Back::Have { keys: keys.to_vec() }).await?;
+        }
+        self.accept().await
+    }
+
     /// Yes: send everything, from its beginning.
     ///
     /// # Errors
     /// [`PortError`].
     pub async fn accept(&mut self) -> Result<(), PortError> {
         self.told.accepted.store(true, Ordering::Release);
-        self.say(&Back::Accepted { partial: Vec::new() }).await
+        Ok(say(&self.writer, &Back::Accepted { partial: Vec::new() }).await?)
     }
 
     /// No.
@@ -94,6 +129,24 @@ impl Taker {
     /// [`PortError`].
     pub async fn fail(self, reason: FailReason) -> Result<(), PortError> {
         self.last(&Back::Failed(reason)).await
+    }
+
+    /// The foreign device does not get it; why, for the owner.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn unable(self, message: &str) -> Result<(), PortError> {
+        let message = accord_model::text::for_screen(message, 300);
+        self.last(&Back::Unable { message }).await
+    }
+
+    /// So much was passed on, and these items were not.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn done_without(self, files: u64, bytes: u64, left_out: &[(Key, ItemReason)]) -> Result<(), PortError> {
+        let failed = left_out.iter().take(NAMED).copied().collect();
+        self.last(&Back::Done { files, bytes, failed, failed_count: left_out.len() as u64 }).await
     }
 
     /// Everything was passed on.
@@ -127,6 +180,7 @@ impl Taker {
                     Forward::Idle => continue,
                     Forward::Stop(reason) => return Err(PortError::Stopped(reason)),
                     Forward::Offer(_) => return Err(PortError::Turn("a second offer")),
+                    Forward::Listed => return Err(PortError::Turn("a list that nobody asked for")),
                 },
             });
         }
@@ -154,14 +208,17 @@ impl Taker {
         }
     }
 
-    async fn say(&self, back: &Back) -> Result<(), PortError> {
-        Ok(say(&self.writer, back).await?)
-    }
-
-    async fn last(self, back: &Back) -> Result<(), PortError> {
+    /// Says a last word, and waits shortly until the sender has it: one that writes just now must not find the stream
+    /// broken before it heard why.
+    async fn last(mut self, back: &Back) -> Result<(), PortError> {
         self.beat.abort();
-        self.say(back).await?;
+        say(&self.writer, back).await?;
         self.writer.lock().await.shutdown().await?;
+        let heard = async {
+            let mut buffer = [0; 4096];
+            while self.reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        };
+        let _ = tokio::time::timeout(IDLE, heard).await;
         Ok(())
     }
 }

@@ -15,6 +15,10 @@
 //! once more with [`Back::Again`] (the sender then finishes again), brings everything to disk, and ends with
 //! [`Back::Done`].
 //!
+//! **Protocols that want the list first.** A bridge whose protocol names every file before the first byte says
+//! [`Back::List`] instead of an answer. The sender then says every item as it will come, without content, and
+//! [`Forward::Listed`]. A bridge may end a transfer at any time with [`Back::Unable`], in the owner's words.
+//!
 //! **Resume.** A broken transfer is offered again under the same id. An item is known by its [`Key`], a hash of its path,
 //! size and times, so that a file that changed in between is another item. The receiver tells the keys it holds verified
 //! ([`Back::Have`]) and the lengths of files it holds in part ([`Back::Accepted`]). The sender continues such a file at
@@ -163,6 +167,8 @@ pub enum Forward {
     Idle,
     /// The sender gives up for good.
     Stop(StopReason),
+    /// Every item was said, as [`Back::List`] asked.
+    Listed,
 }
 
 /// Why a sender gives up.
@@ -218,6 +224,13 @@ pub enum Back {
     },
     /// It cannot go on.
     Failed(FailReason),
+    /// Say every item, without content, before the answer. Once at most.
+    List,
+    /// A bridge says why the foreign device does not get it.
+    Unable {
+        /// For the owner; at most 300 characters count.
+        message: String,
+    },
 }
 
 /// Why an offer is not taken.
@@ -252,6 +265,10 @@ pub enum ItemReason {
     Disk,
     /// The sender gave it up.
     Abandoned,
+    /// The receiving owner left it out.
+    NotWanted,
+    /// The foreign device's protocol has no such items, or the device did not take it.
+    Foreign,
 }
 
 /// Why a receiver cannot go on.

@@ -47,6 +47,70 @@ pub enum Input {
     },
 }
 
+/// What will be sent, to be said before.
+pub enum Listing {
+    /// Files and folders.
+    Roots(Vec<Root>),
+    /// One file from memory or a stream.
+    One(Entry),
+}
+
+impl Listing {
+    /// Of an input.
+    pub fn of(input: &Input) -> Self {
+        match input {
+            Input::Roots(roots) => Self::Roots(roots.clone()),
+            Input::Bytes { name, bytes } => Self::One(one(name, Some(bytes.len() as u64))),
+            Input::Stream { name, .. } => Self::One(one(name, None)),
+        }
+    }
+
+    /// Looks at everything on a thread; what it finds comes out of the channel. Drop that to stop it.
+    pub fn start(self) -> mpsc::Receiver<Entry> {
+        let (found, out) = mpsc::channel(256);
+        tokio::task::spawn_blocking(move || match self {
+            Self::One(entry) => drop(found.blocking_send(entry)),
+            Self::Roots(roots) => {
+                for entry in Walk::new(roots).filter_map(item) {
+                    if found.blocking_send(entry).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        out
+    }
+}
+
+fn one(name: &str, size: Option<u64>) -> Entry {
+    let what = What::File { size, modified: Time::default(), executable: false, from: 0, prefix: [0; 32] };
+    Entry { key: path_key(name), path: name.to_owned(), what }
+}
+
+fn item(found: Found) -> Option<Entry> {
+    let of = |path: String, what| Entry { key: path_key(&path), path, what };
+    Some(match found {
+        Found::Folder { path, modified } => of(path, What::Folder { modified }),
+        Found::Link { path, target } => of(path, What::Link { target }),
+        Found::Skipped(_) => return None,
+        Found::File { source, path, follow } => {
+            let (_, metadata) = open(&source, follow).ok().filter(|(_, metadata)| metadata.is_file())?;
+            file_entry(&path, &metadata, 0, [0; 32])
+        }
+    })
+}
+
+fn file_entry(path: &str, metadata: &Metadata, from: u64, prefix: Hash) -> Entry {
+    let (size, time) = (metadata.len(), modified(metadata));
+    let executable = metadata.mode() & 0o100 != 0;
+    let key = file_key(path, size, time, executable);
+    Entry {
+        key,
+        path: path.to_owned(),
+        what: What::File { size: Some(size), modified: time, executable, from, prefix },
+    }
+}
+
 /// One job for the threads.
 pub struct Job {
     /// What is sent.
@@ -231,23 +295,17 @@ impl Packer {
             self.skip(source, "neither file nor folder");
             return Ok(true);
         }
-        let (size, time) = (metadata.len(), modified(&metadata));
-        let executable = metadata.mode() & 0o100 != 0;
-        let key = file_key(path, size, time, executable);
+        let size = metadata.len();
+        let entry = |from, prefix| file_entry(path, &metadata, from, prefix);
+        let key = entry(0, [0; 32]).key;
         if self.job.have.contains(&key) {
             self.work.files += 1;
             self.work.content += size;
             return Ok(true);
         }
         self.remember(key, source, path, follow);
-        let what = |from, prefix| What::File { size: Some(size), modified: time, executable, from, prefix };
         if size <= SMALL {
-            return self.small(
-                &mut file,
-                size,
-                Entry { key, path: path.to_owned(), what: what(0, [0; 32]) },
-                &metadata,
-            );
+            return self.small(&mut file, size, entry(0, [0; 32]), &metadata);
         }
         let mut hasher = Box::new(Hasher::new());
         let from = self.job.partial.get(&key).copied().filter(|from| *from <= size).unwrap_or(0);
@@ -263,7 +321,7 @@ impl Packer {
             }
             self.work.content += from;
         }
-        self.entry(key, path.to_owned(), what(from, prefix))?;
+        self.message(&Forward::Entry(entry(from, prefix)))?;
         self.work.steps.push(Step::Begin(hasher));
         let mut left = size - from;
         while left > 0 {
@@ -355,9 +413,7 @@ impl Packer {
 
     fn bytes(&mut self, name: &str, mut bytes: &[u8]) -> Result<(), Gone> {
         let size = bytes.len() as u64;
-        let what =
-            What::File { size: Some(size), modified: Time::default(), executable: false, from: 0, prefix: [0; 32] };
-        self.entry(path_key(name), name.to_owned(), what)?;
+        self.message(&Forward::Entry(one(name, Some(size))))?;
         self.work.steps.push(Step::Begin(Box::default()));
         while !bytes.is_empty() {
             let left = bytes.len() as u64;
@@ -368,8 +424,7 @@ impl Packer {
 
     fn stream(&mut self, name: &str, reader: &mut dyn Read) -> Result<(), Gone> {
         let key = path_key(name);
-        let what = What::File { size: None, modified: Time::default(), executable: false, from: 0, prefix: [0; 32] };
-        self.entry(key, name.to_owned(), what)?;
+        self.message(&Forward::Entry(one(name, None)))?;
         self.work.steps.push(Step::Begin(Box::default()));
         let mut size = 0;
         loop {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pack::{self, Input, Job, Packed};
 use super::{IDLE, Progress, STALL, Sink, SinkError};
-use crate::block::Pool;
+use crate::block::{Block, Pool};
 use crate::scan::Count;
 use crate::wire::{self, Back, Decoder, FailReason, Forward, ItemReason, Key, Offer, Piece, RefusedReason, StopReason};
 
@@ -40,6 +40,8 @@ pub enum SendEnd {
     Refused(RefusedReason),
     /// The receiver cannot go on.
     Failed(FailReason),
+    /// A bridge says why the foreign device does not get it.
+    Unable(String),
     /// This machine's owner no longer agrees.
     Withdrawn(String),
     /// It could not be recorded, or is not covered.
@@ -133,6 +135,7 @@ struct Talk<'a, S, R> {
     alive: Instant,
     said: Instant,
     all_sent: bool,
+    listing: Option<pack::Listing>,
 }
 
 /// Offers, and sends once accepted.
@@ -156,6 +159,7 @@ pub async fn run<S: Sink, R: AsyncRead + Unpin>(
         alive: Instant::now(),
         said: Instant::now(),
         all_sent: false,
+        listing: Some(pack::Listing::of(&input)),
     };
     let outcome = async {
         talk.say(&Forward::Offer(offer)).await?;
@@ -249,6 +253,8 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
                         Back::Accepted { partial } => return Ok((have, partial.into_iter().collect())),
                         Back::Failed(reason) => return Err(SendEnd::Failed(reason)),
                         done @ Back::Done { .. } => return Err(ended(done)),
+                        Back::List => self.list().await?,
+                        Back::Unable { message } => return Err(unable(&message)),
                         Back::Again { .. } => return Err(SendEnd::Protocol("a file was asked for before the answer".into())),
                     }
                 }
@@ -266,6 +272,45 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
         }
     }
 
+    /// Says every item, for protocols that want the list first.
+    async fn list(&mut self) -> Result<(), SendEnd> {
+        let listing = self.listing.take().ok_or_else(|| SendEnd::Protocol("the list was asked for twice".into()))?;
+        let mut entries = listing.start();
+        let mut block = self.pool.get();
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(SendEnd::Cancelled),
+                next = entries.recv() => next,
+                () = tokio::time::sleep(IDLE) => {
+                    self.idle().await?;
+                    continue;
+                }
+            };
+            let last = next.is_none();
+            let message = next.map_or(Forward::Listed, Forward::Entry);
+            let mut written = wire::write_message(&message, block.free_mut());
+            if written.is_none() {
+                self.flush(std::mem::replace(&mut block, self.pool.get())).await?;
+                written = wire::write_message(&message, block.free_mut());
+            }
+            let Some(length) = written else { return Err(SendEnd::Denied("a path is too long".into())) };
+            block.advance(length);
+            if last {
+                return self.flush(block).await;
+            }
+            if entries.is_empty() {
+                self.flush(std::mem::replace(&mut block, self.pool.get())).await?;
+            }
+        }
+    }
+
+    async fn flush(&mut self, block: Block) -> Result<(), SendEnd> {
+        (self.alive, self.said) = (Instant::now(), Instant::now());
+        self.sink.put(S::seal(self.fields, block, Vec::new())).await?;
+        Ok(self.sink.flush().await?)
+    }
+
     fn heard(&mut self, back: Back) -> Result<Option<SendEnd>, SendEnd> {
         self.alive = Instant::now();
         match back {
@@ -275,6 +320,7 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
                 _ => Err(SendEnd::Protocol("too much is asked for again".into())),
             },
             Back::Failed(reason) => Err(SendEnd::Failed(reason)),
+            Back::Unable { message } => Err(unable(&message)),
             done @ Back::Done { .. } if self.all_sent => Ok(Some(ended(done))),
             _ => Err(SendEnd::Protocol("an answer that does not belong here".into())),
         }
@@ -340,6 +386,7 @@ impl<S: Sink, R: AsyncRead + Unpin> Talk<'_, S, R> {
                             _ => return Err(SendEnd::Protocol("too much is asked for again".into())),
                         },
                         Back::Failed(reason) => return Err(SendEnd::Failed(reason)),
+                        Back::Unable { message } => return Err(unable(&message)),
                         _ => return Err(SendEnd::Protocol("an answer that does not belong here".into())),
                     }
                 }
@@ -370,6 +417,10 @@ fn counted(count: &mut Option<oneshot::Receiver<Count>>) -> Option<Count> {
             None
         }
     }
+}
+
+fn unable(message: &str) -> SendEnd {
+    SendEnd::Unable(accord_model::text::for_screen(message, 300))
 }
 
 fn silent() -> SendEnd {

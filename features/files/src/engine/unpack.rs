@@ -159,6 +159,7 @@ impl Unpacker {
     fn message(&mut self, message: Forward, again: &mut dyn FnMut(Key)) -> Result<Option<Received>, Failure> {
         match message {
             Forward::Offer(_) => return Err(broken("a second offer")),
+            Forward::Listed => return Err(broken("a list that nobody asked for")),
             Forward::Idle => {}
             Forward::Totals { files, bytes } => {
                 self.progress.total(files, bytes, true);
@@ -488,6 +489,8 @@ pub fn item_reason(reason: ItemReason) -> &'static str {
         ItemReason::Link => "a link that leads out of what was sent",
         ItemReason::Disk => "it could not be written",
         ItemReason::Abandoned => "it changed or became unreadable while it was sent",
+        ItemReason::NotWanted => "left out by its owner",
+        ItemReason::Foreign => "that device cannot take such an item, or did not take it",
     }
 }
 

@@ -1,8 +1,11 @@
 //! One module per part of the API.
 
+pub mod clipboard;
 pub mod consents;
 pub mod devices;
+pub mod everyday;
 pub mod ledger;
+pub mod notifications;
 pub mod session;
 pub mod status;
 pub mod transfers;

@@ -331,6 +331,38 @@ async fn what_the_configuration_file_refuses_cannot_be_agreed_to() {
     running.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_checked_before_anything_else_and_a_browser_writes_no_commands() {
+    let home = home().await;
+    let call = |service: &str, verb: Value| json!({ "service": service, "verb": verb });
+    let act = |action: &str, inputs: Value| json!({ "verb": "act", "action": action, "inputs": inputs });
+    let own = async |body: Value| home.own(Method::POST, "/devices/this/call", body).await;
+    let pinged = own(call("ping", act("ping", json!({ "text": "hello" })))).await;
+    assert_eq!((pinged.status, pinged.text.as_str()), (StatusCode::OK, "{}"));
+    assert_eq!(own(call("ringer", act("explode", json!({})))).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(own(call("ping", act("ping", json!({ "text": 7 })))).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(own(json!({ "service": "ping", "verb": { "verb": "shout" } })).await.status, StatusCode::BAD_REQUEST);
+
+    let list = json!({ "commands": [{ "name": "Mark", "argv": ["true"] }] });
+    let cookie = home.sign_in().await;
+    let changing = [("cookie", cookie.as_str()), ("x-accord", "1")];
+    let web = home.web(Method::PUT, "/api/v1/commands", &changing, list.clone()).await;
+    assert_eq!(web.status, StatusCode::FORBIDDEN, "{}", web.text);
+    assert_eq!(home.own(Method::PUT, "/commands", list.clone()).await.json(), list);
+    let twice = json!({ "commands": [{ "name": "a", "argv": ["true"] }, { "name": "a", "argv": ["false"] }] });
+    assert_eq!(home.own(Method::PUT, "/commands", twice).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(home.own(Method::GET, "/commands", Value::Null).await.json(), list);
+
+    let device = home.own(Method::GET, "/devices/this", Value::Null).await.json();
+    let command = device["services"].as_array().unwrap().iter().find(|one| one["id"] == "command").unwrap().clone();
+    let mut run = call("command", act("run", json!({})));
+    run["instance"] = command["instance"].clone();
+    assert_eq!(own(run.clone()).await.json()["error"], "confirm-needed");
+    run["confirmed"] = true.into();
+    assert_eq!(own(run).await.status, StatusCode::OK);
+    home.running.end().await;
+}
+
 #[test]
 fn the_document_lists_every_call_once() {
     let document = serde_json::to_value(super::api().into_openapi()).unwrap();
@@ -346,6 +378,9 @@ fn the_document_lists_every_call_once() {
         "/sessions/{id}",
         "/devices",
         "/devices/{id}",
+        "/devices/{id}/call",
+        "/commands",
+        "/presence",
         "/pairings",
         "/pairings/{id}",
         "/pairings/{id}/confirm",

@@ -88,6 +88,10 @@ impl Links {
         Ok(self.live.insert(id.clone(), live).map(|old| old.no))
     }
 
+    /// Goes back to another link of the same device, which is still open.
+    pub fn prefer(&mut self, id: &KdeId, live: Live) {
+        self.live.insert(id.clone(), live);
+    }
     /// A pairing began or ended.
     pub fn set_paired(&mut self, id: &KdeId, paired: bool) {
         if let Some(live) = self.live.get_mut(id) {

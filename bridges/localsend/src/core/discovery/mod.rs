@@ -79,6 +79,8 @@ pub enum Input<'a> {
     Hush,
     /// Ask every host of our IPv4 networks (each cut to its /24).
     Scan,
+    /// Ask who is there, where multicast does not reach.
+    Look(SocketAddr),
     /// A datagram came to one of the groups.
     Datagram {
         /// From where; link-local with scope.
@@ -211,6 +213,7 @@ impl Discovery {
                 self.scanning.clear();
             }
             Input::Scan => self.scan(),
+            Input::Look(address) => self.look(address),
             Input::Datagram { from, interface, bytes } => self.datagram(from, interface, bytes),
             Input::Registered(announced, peer) => {
                 let at = target(announced, peer.port(announced.port));
@@ -292,8 +295,9 @@ impl Discovery {
             v6.set_scope_id(interface);
         }
         let at = target(&announced, address);
-        self.heard(&announced.info, at.clone(), false);
-        if announced.announce && self.announces && self.answers.allow(address, self.now) {
+        let is_new = self.heard(&announced.info, at.clone(), false);
+        // An answer to us wants none; but who is new has yet to prove who it is.
+        if (announced.announce || is_new) && self.announces && self.answers.allow(address, self.now) {
             self.want(at);
         }
     }
@@ -342,6 +346,12 @@ impl Discovery {
         }
     }
 
+    fn look(&mut self, address: SocketAddr) {
+        if self.scanning.len() < self.limits.scanned && self.scanning.insert(address) {
+            self.wanted.push_back(Target { address, protocol: Protocol::Https, fingerprint: None });
+        }
+    }
+
     fn scan(&mut self) {
         let networks = self.interfaces.iter().flat_map(|interface| interface.addresses.iter());
         let ours: HashSet<IpAddr> = networks.clone().map(|(address, _)| *address).collect();
@@ -363,23 +373,24 @@ impl Discovery {
         hosts.dedup();
         hosts.truncate(self.limits.scanned);
         for host in hosts {
-            let address = SocketAddr::new(host, PORT);
-            if self.scanning.insert(address) {
-                let target = Target { address, protocol: Protocol::Https, fingerprint: None };
-                self.wanted.push_back(target);
-            }
+            self.look(SocketAddr::new(host, PORT));
         }
         if self.scanning.is_empty() {
             self.out.push_back(Output::Event(Event::Scanned));
         }
     }
 
-    fn heard(&mut self, info: &DeviceInfo, at: Target, verified: bool) {
+    /// Whether it is new.
+    fn heard(&mut self, info: &DeviceInfo, at: Target, verified: bool) -> bool {
         match self.peers.heard(info, at, verified, self.now) {
-            Heard::New(found) => self.out.push_back(Output::Event(Event::Found(found))),
+            Heard::New(found) => {
+                self.out.push_back(Output::Event(Event::Found(found)));
+                return true;
+            }
             Heard::Changed(found) => self.out.push_back(Output::Event(Event::Changed(found))),
             Heard::Same | Heard::Ignored => {}
         }
+        false
     }
 
     fn want(&mut self, target: Target) {

@@ -192,3 +192,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_only_answers_is_asked_once_to_prove_itself() {
+    let mut bench = Bench::announcing();
+    let answer = Announcement { announce: false, ..announcement("a", 4711) };
+    let outputs = bench.datagram("192.168.1.20:53317", &answer);
+    assert!(matches!(&outputs[..], [Output::Event(Event::Found(_)), Output::Register(_)]), "{outputs:?}");
+    bench.now += Duration::from_secs(10);
+    assert!(bench.datagram("192.168.1.20:53317", &answer).is_empty());
+}
+
+#[test]
+fn an_address_is_asked_without_announcing_and_by_plain_http_if_it_speaks_nothing_else() {
+    let mut bench = Bench::new();
+    let address: SocketAddr = "10.1.2.3:53317".parse().unwrap();
+    let [Output::Register(target)] = &bench.give(Input::Look(address))[..] else { panic!("not asked") };
+    assert_eq!((target.address, target.protocol, &target.fingerprint), (address, Protocol::Https, &None));
+    assert!(bench.give(Input::Look(address)).is_empty(), "once at a time");
+    let outputs = bench.give(Input::Failed { target: target.clone(), connected: true });
+    let [Output::Register(plain)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(plain.protocol, Protocol::Http);
+    let body = announcement("a", PORT).info.to_json();
+    let outputs = bench.give(Input::Answered { target: plain.clone(), certificate: None, body: &body });
+    assert!(
+        matches!(&outputs[..], [Output::Event(Event::Scanned), Output::Event(Event::Found(found))] if !found.verified)
+    );
+}

@@ -135,6 +135,16 @@ impl Connection {
         }
     }
 
+    /// An empty buffer for the next [`Input::Body`], used before if there is one.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.wire.spare.take(PIECE)
+    }
+
+    /// Whether more of a body is to come. Not any more once the answer came early.
+    pub fn is_sending(&self) -> bool {
+        matches!(self.http.state, State::Sending { .. })
+    }
+
     /// Gives one output.
     pub fn poll_output(&mut self) -> Output {
         if let Some(transmit) = self.wire.transmit() {

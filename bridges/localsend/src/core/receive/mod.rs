@@ -169,6 +169,8 @@ pub enum Event {
 pub struct Asked {
     /// Names the question.
     pub ask: AskId,
+    /// Where it came in.
+    pub connection: ConnectionId,
     /// Who asks.
     pub peer: Peer,
     /// Whether it proved to be the device with its fingerprint. One that did not is never accepted unasked.
@@ -293,7 +295,7 @@ impl Receiver {
         }
         let ask = AskId(self.next);
         self.next += 1;
-        let asked = Box::new(Asked { ask, peer: peer.clone(), verified, request });
+        let asked = Box::new(Asked { ask, connection, peer: peer.clone(), verified, request });
         self.out.push_back(Output::Event(Event::Asked(asked.clone())));
         self.state = State::Asking { connection, asked, until: self.now + self.rules.decide_within };
     }

@@ -44,7 +44,7 @@ pub(super) struct End {
 impl Session {
     /// `wanted`: ids, all when there are none.
     pub(super) fn new(asked: Asked, wanted: Option<Vec<String>>, rests_until: Instant) -> Self {
-        let Asked { ask, peer, verified, request } = asked;
+        let Asked { ask, peer, verified, request, .. } = asked;
         let sender = Target {
             address: peer.port(request.sender.port),
             protocol: request.sender.protocol,

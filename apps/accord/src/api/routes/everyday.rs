@@ -1,0 +1,51 @@
+//! Devices told what to do, the owner's commands, who is here.
+
+use std::sync::Arc;
+
+use accord_model::Outputs;
+use axum::Json;
+use axum::extract::{Extension, State};
+
+use crate::api::error::{Answer, Failure};
+use crate::api::extract::{Id, Wanted};
+use crate::api::guard::Caller;
+use crate::api::types::{ApiError, Call, OwnCommands, Presences};
+use crate::daemon::hub::Hub;
+
+/// Tell one service of a device to read, set or do something
+#[utoipa::path(post, path = "/devices/{id}/call", tag = "devices",
+    params(("id" = String, Path, description = "Id or unique name; `this` for this machine")), request_body = Call,
+    responses((status = 200, description = "What the device answers, by name", body = Object), (status = 400, body = ApiError),
+        (status = 404, body = ApiError), (status = 502, body = ApiError),
+        (status = 409, body = ApiError, description = "`consent-needed` with the prompt, `confirm-needed`, or refused")))]
+pub async fn call(State(hub): State<Arc<Hub>>, Id(id): Id, Wanted(call): Wanted<Call>) -> Answer<Json<Outputs>> {
+    let id = hub.resolve(&id)?;
+    Ok(Json(hub.call_device(&id, call).await?))
+}
+
+/// Commands that devices may be allowed to have run
+#[utoipa::path(get, path = "/commands", tag = "devices", responses((status = 200, body = OwnCommands)))]
+pub async fn commands(State(hub): State<Arc<Hub>>) -> Json<OwnCommands> {
+    Json(hub.commands())
+}
+
+/// Write the list of commands anew (only at this computer's command line)
+#[utoipa::path(put, path = "/commands", tag = "devices", request_body = OwnCommands,
+    responses((status = 200, body = OwnCommands), (status = 400, body = ApiError), (status = 403, body = ApiError)))]
+pub async fn change_commands(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Wanted(wanted): Wanted<OwnCommands>,
+) -> Answer<Json<OwnCommands>> {
+    // A browser that somebody else got hold of must not become a shell.
+    if caller != Caller::Owner {
+        return Err(Failure::forbidden("Commands are written down at this computer: run `accord commands add`."));
+    }
+    Ok(Json(hub.blocking(move |hub| hub.change_commands(wanted)).await?))
+}
+
+/// Paired devices and whether they are here
+#[utoipa::path(get, path = "/presence", tag = "devices", responses((status = 200, body = Presences)))]
+pub async fn presence(State(hub): State<Arc<Hub>>) -> Answer<Json<Presences>> {
+    Ok(Json(hub.presence()?))
+}

@@ -1,0 +1,289 @@
+//! The hub's side of what devices do with one another every day: controlling them, players, batteries, commands, ringing,
+//! a word, who is here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accord_battery::{Battery, Supply};
+use accord_commands::{Commands, OwnCommand};
+use accord_consent::RecipientId;
+use accord_control::{COMMAND, Control, ControlError};
+use accord_everyday::{Pings, Presence, Ring};
+use accord_identity::Peers;
+use accord_media::{Bus, Media};
+use accord_model::text::for_screen;
+use accord_model::value::CONFIRM_WITHIN;
+use accord_model::{Device, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
+use accord_ports::remote::{Grants, Remote};
+use anyhow::{Context, Result};
+use tokio_util::task::TaskTracker;
+
+use super::house;
+use super::hub::Hub;
+use super::notes::Notes;
+use super::notify::{Note, Notifier};
+use super::watch::follow;
+use crate::api::error::{Answer, Failure};
+use crate::api::types as api;
+
+/// The features, from when the hub runs.
+pub struct Everyday {
+    control: Control,
+    media: Media,
+    battery: Battery,
+    commands: Commands,
+    ring: Ring,
+    pings: Pings,
+    presence: Presence,
+}
+
+/// What the owner allowed paired devices to do with this machine; this machine itself may do everything.
+struct Allowed {
+    peers: Arc<Peers>,
+    notes: Arc<Notes>,
+}
+
+impl Grants for Allowed {
+    fn allows(&self, device: &DeviceId, what: Remote) -> bool {
+        if device.as_str() == house::OWN {
+            return true;
+        }
+        let note = self.notes.get(device);
+        if note.blocked || self.peers.get(device).is_some_and(|peer| peer.blocked) {
+            return false;
+        }
+        match what {
+            Remote::Media => note.remote.media,
+            Remote::Ring => note.remote.ring,
+            Remote::Commands => note.remote.commands,
+        }
+    }
+}
+
+impl Everyday {
+    /// Ends what shows something of this machine, and lets go of the gate.
+    pub async fn stop(&self) {
+        tokio::join!(self.media.stop(), self.battery.stop(), self.commands.stop());
+    }
+
+    fn start(hub: &Hub) -> Result<Self> {
+        let (gate, registry) = (&hub.gate, &hub.registry);
+        let grants = Arc::new(Allowed { peers: hub.peers.clone(), notes: hub.notes.clone() });
+        let commands = Commands::new(&gate.bind("commands"), registry, grants.clone())?;
+        commands.set(&hub.config().commands).with_context(|| {
+            format!("`commands` in {} cannot be used; correct it", hub.state.config_file().display())
+        })?;
+        accord_everyday::serve_shown(registry);
+        Ok(Self {
+            control: Control::new(&gate.bind("control"), registry)?,
+            media: Media::new(&gate.bind("media"), registry, grants.clone(), Bus::Session)?,
+            battery: Battery::new(&gate.bind("battery"), registry, Supply::System)?,
+            commands,
+            ring: Ring::new(registry, grants, hub.state.data()),
+            pings: Pings::new(registry),
+            presence: Presence::new(registry),
+        })
+    }
+}
+
+/// Starts the features, and tells the desktop what is worth a word.
+pub fn start(hub: &Arc<Hub>, notifier: &Notifier, tracker: &TaskTracker) -> Result<()> {
+    let everyday = Everyday::start(hub)?;
+    let show = {
+        let (hub, notifier) = (hub.clone(), notifier.clone());
+        move |device: &DeviceId, what: &str, title: fn(&str) -> String, body: String| {
+            let name = hub.device_name(device.as_str()).unwrap_or_else(|| "A device".to_owned());
+            // Each is a notification of its own: the same word twice is two words.
+            let about = format!("{what} {device} {}", Timestamp::now());
+            notifier.show(Note { about, title: title(&name), body, offer: None });
+        }
+    };
+    follow(hub.clone(), tracker, everyday.battery.alerts(), {
+        let show = show.clone();
+        move |alert: accord_battery::alerts::Alert| {
+            let body = said(alert.percent, alert.seen);
+            match alert.charged {
+                true => show(&alert.device, "battery", |name| format!("{name} is charged"), body),
+                false => show(&alert.device, "battery", |name| format!("{name}: the battery is low"), body),
+            }
+        }
+    });
+    follow(hub.clone(), tracker, everyday.ring.events(), {
+        let show = show.clone();
+        move |rang: accord_everyday::Rang| {
+            show(&rang.by, "ring", |name| format!("{name} looks for this device"), "Here it is.".to_owned());
+        }
+    });
+    follow(hub.clone(), tracker, everyday.pings.events(), {
+        let show = show.clone();
+        move |pinged: accord_everyday::Pinged| {
+            let text = if pinged.text.is_empty() { "Ping!".to_owned() } else { pinged.text };
+            show(&pinged.by, "ping", |name| format!("From {name}"), text);
+        }
+    });
+    follow(hub.clone(), tracker, everyday.commands.events(), move |ran: accord_commands::Ran| {
+        show(&ran.device, "run", |name| format!("{name} had a command run"), for_screen(&ran.name, 64));
+    });
+    let _ = hub.everyday.set(everyday);
+    Ok(())
+}
+
+/// A battery's word with its age, once that matters.
+fn said(percent: i64, seen: Timestamp) -> String {
+    let age = Duration::try_from(Timestamp::now().duration_since(seen)).unwrap_or_default();
+    match age.as_secs() / 60 {
+        0 => format!("{percent} %"),
+        1 => format!("{percent} %, as it said a minute ago"),
+        minutes => format!("{percent} %, as it said {minutes} minutes ago"),
+    }
+}
+
+impl Hub {
+    fn everyday(&self) -> Answer<&Everyday> {
+        self.everyday.get().ok_or_else(|| Failure::unavailable("The hub is starting; try again in a moment."))
+    }
+
+    /// Tells a device, or this machine itself, what to do.
+    pub async fn call_device(self: &Arc<Self>, id: &DeviceId, call: api::Call) -> Answer<Outputs> {
+        let control = &self.everyday()?.control;
+        let api::Call { service, instance, verb, confirmed } = call;
+        let target = Target { service, instance };
+        if id.as_str() == house::OWN {
+            return Ok(control.call_own(id, target, verb, confirmed).await?);
+        }
+        let device = self.device(id)?;
+        let can_pair = device.bridge == "link" || self.is_foreign(id);
+        match device.trust {
+            api::Trust::Blocked => return Err(Failure::refused(format!("{} is blocked.", device.name))),
+            api::Trust::Seen if can_pair => {
+                return Err(Failure::conflict(format!("{} is not paired; pair with it first.", device.name)));
+            }
+            _ => {}
+        }
+        let because = because(&device.name, &target, &verb);
+        let written = matches!(verb, Verb::Write { .. });
+        let prepared = control.prepare(id, target, verb, confirmed)?;
+        let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
+        let to = RecipientId::device(id);
+        self.gate.check(&entry, &to, prepared.fields()).map_err(|refusal| self.not_let_out(refusal, &to, because))?;
+        let outcome = control.carry_out(prepared).await;
+        if written && outcome.is_ok() {
+            self.tell_write(id.clone());
+        }
+        Ok(outcome?)
+    }
+
+    /// The UIs are told that a write waits, and once more when it counts as not confirmed. Its confirmation is told by the
+    /// values that the device reports.
+    fn tell_write(self: &Arc<Self>, id: DeviceId) {
+        let hub = self.clone();
+        let tell = move || {
+            if let Ok(device) = hub.device(&id) {
+                hub.events.tell(api::Event::Device(device));
+            }
+        };
+        tell();
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(CONFIRM_WITHIN + Duration::from_millis(100)) => tell(),
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// What became of the last writes to a device.
+    pub fn writes(&self, device: &Device) -> Vec<api::Written> {
+        let mut writes = Vec::new();
+        for service in &device.services {
+            let target = Target { service: service.id.clone(), instance: service.instance };
+            for property in service.properties.iter().filter(|property| property.write) {
+                let state = self.registry.write_state(&device.id, &target, &property.id);
+                writes.extend(state.map(|state| api::Written {
+                    service: service.id.clone(),
+                    instance: service.instance,
+                    property: property.id.clone(),
+                    state,
+                }));
+            }
+        }
+        writes
+    }
+
+    pub fn commands(&self) -> api::OwnCommands {
+        let of = |command: OwnCommand| api::OwnCommand { name: command.name, argv: command.argv };
+        api::OwnCommands { commands: self.config().commands.into_iter().map(of).collect() }
+    }
+
+    /// Keeps the owner's list of commands and offers it at once.
+    pub fn change_commands(&self, wanted: api::OwnCommands) -> Answer<api::OwnCommands> {
+        let of = |command: api::OwnCommand| OwnCommand { name: command.name.trim().to_owned(), argv: command.argv };
+        let list: Vec<OwnCommand> = wanted.commands.into_iter().map(of).collect();
+        let bad = |error: accord_commands::BadList| Failure::bad_request(error.to_string());
+        Commands::check(&list).map_err(bad)?;
+        self.change_config(|config| config.commands = list.clone())?;
+        self.everyday()?.commands.set(&list).map_err(bad)?;
+        Ok(self.commands())
+    }
+
+    /// Paired devices and whether they are here.
+    pub fn presence(&self) -> Answer<api::Presences> {
+        let presence = &self.everyday()?.presence;
+        let paired = self.devices().into_iter().filter(|device| device.trust == api::Trust::Paired);
+        let devices = paired.filter_map(|device| {
+            let present = presence.of(&DeviceId::new(&device.id).ok()?);
+            Some(api::Presence {
+                here: present.since.is_some(),
+                since: present.since,
+                last_seen: present.last_seen.or(device.last_seen),
+                device: device.id,
+                name: device.name,
+                kind: device.kind,
+            })
+        });
+        Ok(api::Presences { devices: devices.collect() })
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NotConfirmed { .. } => Self::confirm_needed(error.to_string()),
+            ControlError::Call(error) => error.into(),
+        }
+    }
+}
+
+/// What a call is for, in the owner's words.
+fn because(device: &str, target: &Target, verb: &Verb) -> String {
+    let shown = |text: &str| for_screen(text, 40);
+    match verb {
+        Verb::Read { .. } => format!("Read {} of {device}", shown(&target.service)),
+        Verb::Write { property, .. } => format!("Set {} of {device}", shown(property)),
+        Verb::Act { action, .. } => format!("Tell {device} to {} ({})", shown(action), shown(&target.service)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_may_do_nothing_with_this_machine_until_the_owner_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let notes = Arc::new(Notes::open(dir.path()).unwrap());
+        let peers = Arc::new(Peers::open(dir.path()).unwrap());
+        let allowed = Allowed { peers, notes: notes.clone() };
+        let phone = DeviceId::new("phone").unwrap();
+        let all = [Remote::Media, Remote::Ring, Remote::Commands];
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+        let ring = api::DeviceChange { remote_ring: Some(true), ..Default::default() };
+        notes.change(&phone, ring).unwrap();
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false, true, false]);
+        let blocked = api::DeviceChange { blocked: Some(true), ..Default::default() };
+        notes.change(&phone, blocked).unwrap();
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+        notes.forget(&phone).unwrap();
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+    }
+}

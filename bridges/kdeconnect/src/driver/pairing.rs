@@ -1,0 +1,176 @@
+//! Pairing: between the core's machine on a link, the list of paired devices, and the owner.
+
+use std::time::Instant;
+
+use accord_model::{CallError, Data, DeviceId, FromBridge, Outputs, Target, Timestamp};
+
+use super::link::Order;
+use super::store::Paired;
+use super::{Running, not_connected};
+use crate::core::KdeId;
+use crate::core::identity::Version;
+use crate::core::link::{LinkNo, Trusted};
+use crate::core::pairing::{ANSWER_TIME, Command, Event, Why};
+
+impl Running {
+    /// The owner's word.
+    pub(super) async fn pair(&mut self, device: &DeviceId, action: &str) -> Result<(), CallError> {
+        let id = self.ids.get(device).cloned().ok_or_else(not_connected)?;
+        let peer = self.peers.get(&id).ok_or_else(not_connected)?;
+        let (paired, up) = (peer.paired.is_some(), peer.link.as_ref().map(|up| up.no));
+        let asked = peer.pairing.map(|(no, _)| no).or(up);
+        let order = |no: Option<LinkNo>, command| {
+            no.filter(|no| self.order(*no, Order::Pair(command))).map(drop).ok_or_else(not_connected)
+        };
+        match action {
+            "request" if paired => {
+                // It agreed before; what is missing is the owner's consent to speak with it.
+                let key = peer.verification.clone().unwrap_or_default();
+                self.tell_key(&id, up, "requested", &key).await;
+                self.tell_event(device, "pairing", "paired", Outputs::new()).await;
+                Ok(())
+            }
+            "request" => order(up, Command::Request),
+            "accept" => order(asked, Command::Accept),
+            "reject" => order(asked, Command::Reject),
+            "unpair" => {
+                // Forgotten here whether it can be told or not.
+                let told = order(if paired { up } else { asked }, Command::Unpair);
+                if paired {
+                    self.unpaired(&id, up).await;
+                    if up.is_none() {
+                        self.leave(&id).await;
+                    }
+                }
+                if paired { Ok(()) } else { told }
+            }
+            other => Err(CallError::Unsupported(format!("pairing has no `{other}`"))),
+        }
+    }
+
+    /// How a pairing goes, as the link tells.
+    pub(super) async fn pairing(&mut self, no: LinkNo, id: &KdeId, event: Event) {
+        match event {
+            Event::Requested { key } => self.tell_key(id, Some(no), "requested", &key).await,
+            Event::Asked { key, was_paired } => {
+                if was_paired {
+                    self.unpaired(id, Some(no)).await;
+                }
+                let address = self.peers.get(id).and_then(|peer| peer.link.as_ref()).map(|up| up.address);
+                if address.is_none_or(|address| self.asks.ask(address, Instant::now())) {
+                    self.tell_key(id, Some(no), "asked", &key).await;
+                } else {
+                    tracing::info!(device = %id, "a device asks to be paired too often; refused");
+                    self.order(no, Order::Pair(Command::Reject));
+                }
+            }
+            Event::Paired => self.paired(no, id).await,
+            Event::NotPaired(why) => {
+                if let Some(peer) = self.peers.get_mut(id) {
+                    peer.end_pairing();
+                }
+                if self.store.paired.contains_key(id) {
+                    tracing::info!(device = %id, %why, "no longer paired");
+                    self.unpaired(id, Some(no)).await;
+                }
+                if why != Why::EndedHere {
+                    self.pairing_failed(id, &why.to_string()).await;
+                }
+            }
+        }
+    }
+
+    async fn paired(&mut self, no: LinkNo, id: &KdeId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.end_pairing();
+        peer.paired = Some(Timestamp::now());
+        // The link on which both agreed is the one that goes on.
+        let here = self.replaced.iter().position(|(_, _, up)| up.no == no).map(|at| self.replaced.remove(at));
+        if let Some((.., up)) = here
+            && let Some(old) = peer.link.replace(up)
+        {
+            self.replaced.push((Instant::now(), id.clone(), old));
+        }
+        let Some(version) = peer.link.as_ref().map(|up| up.version) else { return };
+        // Other links to it believe that it is not paired, and would say so.
+        let others: Vec<LinkNo> = self.lines_of(id).into_iter().filter(|other| *other != no).collect();
+        others.into_iter().for_each(|other| {
+            self.order(other, Order::Close);
+        });
+        self.remember(id, version);
+        self.links.set_paired(id, true);
+        let device = match self.peers.get(id) {
+            Some(peer) => peer.device.clone(),
+            None => return,
+        };
+        self.see(id).await;
+        self.watch(id);
+        self.tell_event(&device, "pairing", "paired", Outputs::new()).await;
+    }
+
+    /// Keeps what is known of a paired device.
+    pub(super) fn remember(&mut self, id: &KdeId, version: Version) {
+        let Some(peer) = self.peers.get(id) else { return };
+        let Some(up) = &peer.link else { return };
+        let before = self.store.paired.get(id).map(|paired| paired.trusted.highest);
+        let paired = Paired {
+            trusted: Trusted {
+                certificate: up.certificate.clone(),
+                highest: before.map_or(version, |b| b.max(version)),
+            },
+            name: peer.name.clone(),
+            kind: peer.kind,
+            since: peer.paired.unwrap_or_else(Timestamp::now),
+            verification: peer.verification.clone().unwrap_or_default(),
+            incoming: peer.incoming.clone(),
+            outgoing: peer.outgoing.clone(),
+        };
+        if let Err(error) = self.store.keep(id.clone(), paired) {
+            tracing::error!(%error, "this pairing lasts only until the hub ends");
+        }
+        self.trust = self.store.trust().into();
+    }
+
+    /// Forgets a device; its link goes on as one of a device that is not paired.
+    async fn unpaired(&mut self, id: &KdeId, no: Option<LinkNo>) {
+        if let Err(error) = self.store.forget(id) {
+            tracing::error!(%error, "a device may count as paired again after a restart");
+        }
+        self.trust = self.store.trust().into();
+        self.links.set_paired(id, false);
+        let others: Vec<LinkNo> = self.lines_of(id).into_iter().filter(|other| Some(*other) != no).collect();
+        others.into_iter().for_each(|other| {
+            self.order(other, Order::Close);
+        });
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.paired = None;
+            peer.verification = None;
+            peer.forget_content();
+        }
+        self.see(id).await;
+    }
+
+    /// Tells the owner why a pairing came to nothing.
+    pub(super) async fn pairing_failed(&self, id: &KdeId, message: &str) {
+        if let Some(peer) = self.peers.get(id) {
+            let arguments = Outputs::from([("message".to_owned(), message.into())]);
+            self.tell_event(&peer.device, "pairing", "failed", arguments).await;
+        }
+    }
+
+    async fn tell_key(&mut self, id: &KdeId, no: Option<LinkNo>, event: &str, key: &str) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.verification = Some(key.to_owned());
+        peer.pairing = no.map(|no| (no, Instant::now() + ANSWER_TIME));
+        let device = peer.device.clone();
+        let values = peer.note(&Target::new("pairing"), [("verification", Data::from(key))]);
+        self.tell(FromBridge::Values { device: device.clone(), target: Target::new("pairing"), values }).await;
+        let seconds = i64::try_from(ANSWER_TIME.as_secs()).unwrap_or_default();
+        let arguments = [("verification".to_owned(), key.into()), ("seconds".to_owned(), seconds.into())];
+        self.tell_event(&device, "pairing", event, Outputs::from(arguments)).await;
+    }
+
+    fn lines_of(&self, id: &KdeId) -> Vec<LinkNo> {
+        self.handles.iter().filter(|(_, line)| line.id.as_ref() == Some(id)).map(|(no, _)| *no).collect()
+    }
+}

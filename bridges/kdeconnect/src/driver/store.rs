@@ -1,0 +1,204 @@
+//! What the bridge keeps: its identity and keys, and the paired devices. Private files in a folder of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use accord_identity::secret_file;
+use accord_model::Timestamp;
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::core::KdeId;
+use crate::core::certificate::{OwnCertificate, PeerCertificate};
+use crate::core::identity::{DeviceType, Version};
+use crate::core::link::{Trust, Trusted};
+
+/// Most paired devices.
+const MAX_PAIRED: usize = 256;
+
+/// The folder, read.
+pub(crate) struct Store {
+    list: PathBuf,
+    pub certificate: OwnCertificate,
+    pub paired: BTreeMap<KdeId, Paired>,
+}
+
+/// A paired device, as it was last seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Paired {
+    pub trusted: Trusted,
+    pub name: String,
+    pub kind: DeviceType,
+    pub since: Timestamp,
+    /// What both screens showed.
+    pub verification: String,
+    pub incoming: BTreeSet<String>,
+    pub outgoing: BTreeSet<String>,
+}
+
+impl Store {
+    /// Opens the folder; makes keys when there are none.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        let (keys, list) = (folder.join("identity.json"), folder.join("paired.json"));
+        let certificate = match secret_file::read(&keys).map_err(|error| error.to_string())? {
+            Some(bytes) => read_keys(&bytes).ok_or_else(|| damaged(&keys))?,
+            None => {
+                let made = make_keys()?;
+                let text = serde_json::to_vec(&SavedKeys {
+                    certificate: BASE64.encode(made.der()),
+                    key: BASE64.encode(made.key()),
+                })
+                .map(Zeroizing::new);
+                secret_file::write(&keys, &text.map_err(|error| error.to_string())?)
+                    .map_err(|error| error.to_string())?;
+                made
+            }
+        };
+        if certificate.not_after() < Timestamp::now() {
+            tracing::warn!(
+                "this computer's KDE Connect certificate has expired, and newer apps refuse it; move {} away to make a \
+                 new one, then pair again",
+                keys.display()
+            );
+        }
+        let paired = match secret_file::read(&list).map_err(|error| error.to_string())? {
+            Some(bytes) => read_list(&bytes).ok_or_else(|| damaged(&list))?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self { list, certificate, paired })
+    }
+
+    /// Whom links may believe.
+    pub fn trust(&self) -> Trust {
+        self.paired.iter().map(|(id, paired)| (id.clone(), paired.trusted.clone())).collect()
+    }
+
+    /// Remembers a device, durably.
+    pub fn keep(&mut self, id: KdeId, paired: Paired) -> Result<(), String> {
+        if self.paired.len() >= MAX_PAIRED && !self.paired.contains_key(&id) {
+            return Err(format!("{MAX_PAIRED} devices are paired already; unpair one first"));
+        }
+        self.paired.insert(id, paired);
+        self.save()
+    }
+
+    /// Forgets a device, durably.
+    pub fn forget(&mut self, id: &KdeId) -> Result<(), String> {
+        match self.paired.remove(id) {
+            Some(_) => self.save(),
+            None => Ok(()),
+        }
+    }
+
+    fn save(&self) -> Result<(), String> {
+        let all: Vec<_> = self.paired.iter().map(|(id, paired)| SavedPaired::of(id, paired)).collect();
+        let text = serde_json::to_vec_pretty(&all).map_err(|error| error.to_string())?;
+        secret_file::write(&self.list, &text).map_err(|error| error.to_string())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedKeys {
+    certificate: String,
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPaired {
+    id: String,
+    name: String,
+    kind: String,
+    certificate: String,
+    highest: i64,
+    since: Timestamp,
+    verification: String,
+    #[serde(default)]
+    incoming: BTreeSet<String>,
+    #[serde(default)]
+    outgoing: BTreeSet<String>,
+}
+
+impl SavedPaired {
+    fn of(id: &KdeId, paired: &Paired) -> Self {
+        Self {
+            id: id.as_str().to_owned(),
+            name: paired.name.clone(),
+            kind: paired.kind.as_str().to_owned(),
+            certificate: BASE64.encode(paired.trusted.certificate.der()),
+            highest: paired.trusted.highest.number(),
+            since: paired.since,
+            verification: paired.verification.clone(),
+            incoming: paired.incoming.clone(),
+            outgoing: paired.outgoing.clone(),
+        }
+    }
+    fn read(self) -> Option<(KdeId, Paired)> {
+        let certificate = PeerCertificate::parse(&BASE64.decode(self.certificate.as_bytes()).ok()?).ok()?;
+        let highest = Version::with(self.highest)?;
+        let paired = Paired {
+            trusted: Trusted { certificate, highest },
+            name: self.name,
+            kind: DeviceType::read(&self.kind),
+            since: self.since,
+            verification: self.verification,
+            incoming: self.incoming,
+            outgoing: self.outgoing,
+        };
+        Some((KdeId::new(&self.id)?, paired))
+    }
+}
+
+fn read_keys(bytes: &[u8]) -> Option<OwnCertificate> {
+    let saved: SavedKeys = serde_json::from_slice(bytes).ok()?;
+    let key = Zeroizing::new(saved.key);
+    let key = Zeroizing::new(BASE64.decode(key.as_bytes()).ok()?);
+    OwnCertificate::from_der(&BASE64.decode(saved.certificate.as_bytes()).ok()?, &key).ok()
+}
+
+fn read_list(bytes: &[u8]) -> Option<BTreeMap<KdeId, Paired>> {
+    let saved: Vec<SavedPaired> = serde_json::from_slice(bytes).ok()?;
+    saved.into_iter().map(SavedPaired::read).collect()
+}
+
+fn make_keys() -> Result<OwnCertificate, String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    OwnCertificate::generate(&KdeId::from_bytes(bytes), Timestamp::now()).map_err(|error| error.to_string())
+}
+
+fn damaged(path: &Path) -> String {
+    format!(
+        "{} is damaged; restore it from a backup, or move it away and pair KDE Connect devices again",
+        path.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_pairings_survive_a_restart_and_damage_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        let peer = make_keys().unwrap();
+        let certificate = PeerCertificate::parse(peer.der()).unwrap();
+        let paired = Paired {
+            trusted: Trusted { certificate, highest: Version::V8 },
+            name: "Phone".into(),
+            kind: DeviceType::Phone,
+            since: Timestamp::UNIX_EPOCH,
+            verification: "ABCD1234".into(),
+            incoming: ["kdeconnect.ping".to_owned()].into(),
+            outgoing: BTreeSet::new(),
+        };
+        store.keep(peer.id().clone(), paired).unwrap();
+        let again = Store::open(folder.path()).unwrap();
+        assert_eq!(again.certificate.der(), store.certificate.der());
+        assert_eq!((again.trust(), again.paired[peer.id()].verification.as_str()), (store.trust(), "ABCD1234"));
+        let keys = folder.path().join("identity.json");
+        secret_file::write(&keys, b"{}").unwrap();
+        assert!(Store::open(folder.path()).is_err_and(|error| error.contains("damaged")));
+    }
+}

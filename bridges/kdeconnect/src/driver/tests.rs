@@ -1,0 +1,306 @@
+//! What packets lead to and what calls say, and two bridges on loopback.
+
+use std::collections::BTreeMap;
+
+use accord_model::{CallError, Data, Inputs, Target, Verb};
+
+use super::heard::{Effect, effects};
+use super::peer::Peer;
+use super::{calls, mirror};
+use crate::core::KdeId;
+use crate::core::identity::DeviceType;
+use crate::core::packet::{Body, Packet};
+
+fn peer() -> Peer {
+    let mut peer = Peer::new(KdeId::from_bytes([3; 16]), "Phone".into(), DeviceType::Phone);
+    peer.incoming = Body::KINDS.iter().map(|kind| (*kind).to_owned()).collect();
+    peer.outgoing = peer.incoming.clone();
+    peer.paired = Some(accord_model::Timestamp::UNIX_EPOCH);
+    peer
+}
+
+fn hear(peer: &mut Peer, kind: &str, body: &str) -> Vec<Effect> {
+    let line = format!(r#"{{"id":1,"type":"kdeconnect.{kind}","body":{body}}}"#);
+    effects(peer, Packet::parse(line.as_bytes()).unwrap())
+}
+
+fn inputs(pairs: &[(&str, Data)]) -> Inputs {
+    pairs.iter().map(|(id, data)| ((*id).to_owned(), data.clone())).collect()
+}
+
+fn show(peer: &mut Peer, pairs: &[(&str, Data)]) -> Vec<Packet> {
+    let (next, packets) = mirror::show(&peer.shown, "show", &inputs(pairs)).unwrap();
+    peer.shown = next;
+    packets
+}
+
+fn asked(effects: &[Effect]) -> Vec<(&str, u16, String)> {
+    let ask = |effect: &Effect| match effect {
+        Effect::Ask(target, Verb::Act { action, .. }) => Some((target.instance, action.clone())),
+        Effect::Ask(target, Verb::Write { property, data }) => Some((target.instance, format!("{property}={data:?}"))),
+        _ => None,
+    };
+    let service =
+        |effect: &Effect| if let Effect::Ask(target, _) = effect { Some(target.service.clone()) } else { None };
+    effects
+        .iter()
+        .filter_map(|effect| {
+            let known = ["media", "volume", "command", "ringer", "screen-lock", "input"];
+            let service = service(effect)?;
+            let (instance, what) = ask(effect)?;
+            Some((known.into_iter().find(|known| *known == service)?, instance, what))
+        })
+        .collect()
+}
+
+#[test]
+fn what_nobody_showed_is_met_with_silence() {
+    let questions = [
+        ("battery.request", r#"{"request":true}"#),
+        ("mpris.request", r#"{"requestPlayerList":true}"#),
+        ("mpris.request", r#"{"player":"vlc","action":"Play","requestNowPlaying":true}"#),
+        ("systemvolume.request", r#"{"requestSinks":true}"#),
+        ("systemvolume.request", r#"{"name":"0","volume":100}"#),
+        ("runcommand.request", r#"{"requestCommandList":true}"#),
+        ("runcommand.request", r#"{"key":"0"}"#),
+        ("notification.request", r#"{"request":true}"#),
+        ("lock.request", r#"{"requestLocked":true}"#),
+        ("lock.request", r#"{"setLocked":false}"#),
+        ("sftp.request", r#"{"startBrowsing":true}"#),
+        ("sms.request_conversations", "{}"),
+        ("contacts.request_all_uids_timestamps", "{}"),
+    ];
+    for (kind, body) in questions {
+        assert_eq!(hear(&mut peer(), kind, body), [], "{kind} {body}");
+    }
+}
+
+#[test]
+fn what_was_shown_is_answered_and_only_that_can_be_asked_for() {
+    let mut peer = peer();
+    let text = |text: &str| Data::from(text);
+    show(&mut peer, &[("service", text("command")), ("instance", 4.into()), ("label", text("Lights"))]);
+    let list = hear(&mut peer, "runcommand.request", r#"{"requestCommandList":true}"#);
+    let [Effect::Say(Packet { body: Body::RunCommand(list), .. })] = &list[..] else { panic!("{list:?}") };
+    assert_eq!(list.command_list.0["4"].name, "Lights");
+    assert_eq!(asked(&hear(&mut peer, "runcommand.request", r#"{"key":"4"}"#)), [("command", 4, "run".into())]);
+    assert_eq!(hear(&mut peer, "runcommand.request", r#"{"key":"5"}"#), []);
+
+    let media =
+        [("service", text("media")), ("label", text("mpv")), ("playing", true.into()), ("position", 10.0.into())];
+    let said = show(&mut peer, &media);
+    assert_eq!(said.len(), 2, "the list and the state");
+    assert_eq!(show(&mut peer, &media).len(), 1, "the state alone");
+    let effects =
+        hear(&mut peer, "mpris.request", r#"{"player":"mpv","action":"Next","Seek":-2000000,"setVolume":250}"#);
+    let wanted = [
+        ("media", 0, "next".to_owned()),
+        ("media", 0, "position=Float(8.0)".to_owned()),
+        ("media", 0, "volume=Int(100)".to_owned()),
+    ];
+    assert_eq!(asked(&effects), wanted);
+
+    show(&mut peer, &[("service", text("volume")), ("instance", 2.into()), ("level", 30.into())]);
+    let effects = hear(&mut peer, "systemvolume.request", r#"{"name":"2","muted":true}"#);
+    assert_eq!(asked(&effects), [("volume", 2, "muted=Bool(true)".into())]);
+    let (next, packets) =
+        mirror::show(&peer.shown, "gone", &inputs(&[("service", text("volume")), ("instance", 2.into())])).unwrap();
+    assert_eq!(packets.len(), 1, "the list without it");
+    peer.shown = next;
+    assert_eq!(hear(&mut peer, "systemvolume.request", r#"{"requestSinks":true}"#), []);
+}
+
+#[test]
+fn what_a_phone_says_becomes_values_and_events() {
+    let mut peer = peer();
+    let values = |effects: Vec<Effect>| -> BTreeMap<String, Data> {
+        let of = |effect| if let Effect::Values(_, values) = effect { values } else { BTreeMap::new() };
+        effects.into_iter().flat_map(of).map(|(id, value)| (id, value.data)).collect()
+    };
+    let battery = values(hear(&mut peer, "battery", r#"{"currentCharge":-1,"isCharging":true,"thresholdEvent":1}"#));
+    assert_eq!(battery, inputs(&[("charging", true.into()), ("low", true.into())]));
+    let sinks = r#"{"sinkList":[{"name":"s","description":"Speaker","muted":false,"volume":15,"maxVolume":30}]}"#;
+    assert_eq!(values(hear(&mut peer, "systemvolume", sinks))["level"], Data::Int(50));
+    let state = r#"{"player":"spotify","title":"T","isPlaying":true,"length":60000,"pos":-1}"#;
+    let effects = hear(&mut peer, "mpris", state);
+    assert_eq!(effects[0], Effect::Described, "a player that was not listed");
+    let media = values(effects);
+    assert_eq!((&media["length"], media.get("position")), (&Data::Float(60.0), None));
+    let posted =
+        hear(&mut peer, "notification", r#"{"id":"7","title":"A","text":"B","requestReplyId":"r","actions":["Like"]}"#);
+    let [Effect::Event("notifications", "posted", said)] = &posted[..] else { panic!("{posted:?}") };
+    assert_eq!((said["reply"].as_bool(), said["body"].as_text()), (Some(true), Some("B")));
+    let act = |action: &str, more: &[(&str, Data)]| {
+        let inputs = inputs(&[&[("id", Data::from("7"))], more].concat());
+        calls::packets(&peer, &Target::new("notifications"), Verb::Act { action: action.into(), inputs })
+    };
+    let reply = act("reply", &[("text", "hi".into())]).unwrap();
+    assert!(matches!(&reply[0].body, Body::NotificationReply(reply) if reply.request_reply_id == "r"));
+    assert!(act("dismiss", &[]).is_ok() && act("act", &[("action", "Like".into())]).is_ok());
+    assert!(matches!(act("reply", &[]), Err(CallError::BadInput(_))));
+    let call = hear(&mut peer, "telephony", r#"{"event":"ringing","phoneNumber":"123"}"#);
+    assert!(matches!(&call[0], Effect::Event("calls", "ringing", who) if who["number"].as_text() == Some("123")));
+}
+
+#[test]
+fn a_pointer_and_keys_are_asked_for_one_by_one() {
+    let mut peer = peer();
+    let mut says = |body: &str| asked(&hear(&mut peer, "mousepad.request", body)).pop().map(|(_, _, what)| what);
+    assert_eq!(says(r#"{"dx":1,"dy":2}"#).as_deref(), Some("move"));
+    assert_eq!(says(r#"{"dx":1,"dy":2,"scroll":true}"#).as_deref(), Some("scroll"));
+    assert_eq!(says(r#"{"singleclick":true}"#).as_deref(), Some("click"));
+    assert_eq!(says(r#"{"key":"a"}"#).as_deref(), Some("type"));
+    assert_eq!(says(r#"{"key":"c","ctrl":true}"#).as_deref(), Some("key"));
+    assert_eq!(says(r#"{"specialKey":21}"#).as_deref(), Some("key"));
+    assert_eq!(says(r#"{"specialKey":999}"#), None);
+}
+
+#[test]
+fn what_the_app_there_does_not_take_is_not_sent() {
+    let mut peer = peer();
+    peer.incoming.clear();
+    let ping = Verb::Act { action: "ping".into(), inputs: Inputs::new() };
+    assert!(matches!(calls::packets(&peer, &Target::new("ping"), ping), Err(CallError::Unsupported(_))));
+}
+
+mod two {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use accord_consent::outlet::interfaces::Network;
+    use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To};
+    use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, Outputs, Target};
+    use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
+    use accord_statement::{Publisher, Statement};
+    use tokio::sync::{broadcast, mpsc, oneshot};
+
+    use super::super::Happening;
+    use super::super::law::{CONNECTION, PRESENCE};
+    use crate::core::identity::{Identity, Shown};
+    use crate::{KdeConnectBridge, Options, STATEMENT};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    struct NoSigner;
+    impl Signer for NoSigner {
+        fn sign(&self, _: &[u8]) -> [u8; 64] {
+            [0; 64]
+        }
+        fn public(&self) -> [u8; 32] {
+            [0; 32]
+        }
+    }
+
+    struct Side {
+        gate: Gate,
+        registry: Registry,
+        events: broadcast::Receiver<RegistryEvent>,
+        happened: mpsc::Sender<Happening>,
+        identity: Identity,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Side {
+        fn new(name: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let publisher = Publisher { name: "Accord".into(), contact: None, url: None };
+            let statement = Statement::join("accord", "Accord", publisher, "1", &[STATEMENT]).unwrap();
+            let gate = Gate::open(&folder.path().join("data"), statement, Arc::new(NoSigner)).unwrap();
+            let (name, kind) = (name.to_owned(), DeviceKind::Laptop);
+            let options = Options { name, kind, folder: folder.path().join("kde"), network: Network::Loopback };
+            let bridge = KdeConnectBridge::new(gate.bind("kdeconnect"), options).unwrap();
+            let happened = bridge.driver.happened.0.clone();
+            let line = bridge.driver.own.identity().datagram(Shown::Full, 1716, accord_model::Timestamp::now());
+            let identity = Identity::parse(line.bytes.trim_ascii()).unwrap();
+            let registry = Registry::new();
+            let events = registry.events();
+            registry.add_bridge(Box::new(bridge));
+            Self { gate, registry, events, happened, identity, _folder: folder }
+        }
+        fn grant(&self, entry: &str, to: RecipientId) {
+            let entry = EntryKey::new(entry).unwrap();
+            let shown = self.gate.notice(&entry, "en").unwrap().shown("cli");
+            self.gate.decide(Decision::new(entry, To::One(to), Choice::Always, shown)).unwrap();
+        }
+        async fn port(&self) -> u16 {
+            loop {
+                let (ask, answer) = oneshot::channel();
+                self.happened.send(Happening::Port(ask)).await.unwrap();
+                if let Some(port) = answer.await.unwrap() {
+                    return port;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        async fn sees(&mut self, fits: impl Fn(&Device) -> bool) -> DeviceId {
+            let wait = async {
+                loop {
+                    if let RegistryEvent::Seen(known) = self.events.recv().await.unwrap()
+                        && fits(&known.device)
+                    {
+                        return known.device.id;
+                    }
+                }
+            };
+            tokio::time::timeout(SOON, wait).await.expect("the other is seen")
+        }
+        async fn hears(&mut self, wanted: &str) -> Outputs {
+            let wait = async {
+                loop {
+                    if let RegistryEvent::Event(_, _, event, arguments) = self.events.recv().await.unwrap()
+                        && event == wanted
+                    {
+                        return arguments;
+                    }
+                }
+            };
+            tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("no `{wanted}`"))
+        }
+    }
+
+    #[tokio::test]
+    async fn two_bridges_pair_ping_and_stop_when_the_consent_ends() {
+        let (mut one, mut two) = (Side::new("one"), Side::new("two"));
+        let silent = tokio::time::timeout(Duration::from_millis(300), one.events.recv()).await;
+        assert!(silent.is_err(), "something happened without consent: {silent:?}");
+        for side in [&one, &two] {
+            side.grant(PRESENCE, RecipientId::lan());
+        }
+        let to = ([127, 0, 0, 1], two.port().await).into();
+        one.port().await;
+        one.happened.send(Happening::Reach(to, Box::new(two.identity.clone()))).await.unwrap();
+        let other = one.sees(|device| device.name == "two").await;
+        let back = two.sees(|device| device.name == "one").await;
+
+        one.registry.pair(&other, PairStep::Request, SOON).await.unwrap();
+        let key = two.hears("asked").await["verification"].clone();
+        assert_eq!(one.hears("requested").await["verification"], key);
+        two.registry.pair(&back, PairStep::Accept, SOON).await.unwrap();
+        one.hears("paired").await;
+        let early = ping(&one, &other).await;
+        assert!(early.is_err(), "paired, but the owner has not agreed");
+        one.grant(CONNECTION, RecipientId::device(&other));
+        two.grant(CONNECTION, RecipientId::device(&back));
+        two.sees(|device| device.service("ping").is_some()).await;
+        let pinged = async {
+            while ping(&one, &other).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(SOON, pinged).await.expect("a ping is written");
+        assert_eq!(two.hears("pinged").await["text"].as_text(), Some("hello"));
+
+        let entry = EntryKey::new(CONNECTION).unwrap();
+        one.gate.withdraw((entry, RecipientId::device(&other))).unwrap();
+        two.sees(|device| device.reach == accord_model::Reach::Offline).await;
+        assert!(ping(&one, &other).await.is_err());
+    }
+
+    async fn ping(side: &Side, device: &DeviceId) -> Result<(), String> {
+        let entry = EntryKey::new(CONNECTION).unwrap();
+        let port = side.registry.port(&side.gate.bind("kdeconnect"), entry, "on.use");
+        let text = Envelope::new().data("text", &Personal::new(FieldCode::TextContent, Data::from("hello")));
+        let outcome = port.call(device, Target::new("ping"), Ask::act("ping"), text, SOON).await;
+        outcome.map(drop).map_err(|error| error.to_string())
+    }
+}

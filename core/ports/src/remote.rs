@@ -1,0 +1,20 @@
+//! What other devices may do with this machine.
+
+use accord_model::DeviceId;
+
+/// One kind of remote control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Remote {
+    /// Control this machine's media players.
+    Media,
+    /// Ring this machine, so that it is found.
+    Ring,
+    /// Run commands of the owner's list.
+    Commands,
+}
+
+/// What the owner allowed. Nothing is allowed until the owner says so.
+pub trait Grants: Send + Sync + 'static {
+    /// Whether `device` may do this with this machine now.
+    fn allows(&self, device: &DeviceId, what: Remote) -> bool;
+}

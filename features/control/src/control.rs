@@ -1,0 +1,183 @@
+//! The feature: checks, asks again, calls.
+
+use std::time::Duration;
+
+use accord_consent::{BoundGate, Envelope, Personal};
+use accord_model::{
+    CallError, Data, DeviceId, Effect, EntryKey, FieldCode, FieldSet, Format, IdError, Outputs, Property, Target, Verb,
+};
+use accord_registry::{Ask, Port, Registry};
+
+use crate::check;
+
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// Controls devices. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    registry: Registry,
+    port: Port,
+}
+
+/// Why a device was not told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// It opens or loses something, and the owner did not confirm this call.
+    #[error("`{action}` {}; confirm it first", does(*.effect))]
+    NotConfirmed {
+        /// What was asked for.
+        action: String,
+        /// What it does.
+        effect: Effect,
+    },
+    /// See there.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+fn does(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Destructive => "cannot be undone",
+        _ => "opens, unlocks or runs something there",
+    }
+}
+
+/// A call that the device takes in this form. Nothing is said yet.
+pub struct Prepared {
+    device: DeviceId,
+    target: Target,
+    ask: Ask,
+    envelope: Envelope,
+}
+
+impl Prepared {
+    /// Which kinds of data it will reveal.
+    pub fn fields(&self) -> FieldSet {
+        self.envelope.fields()
+    }
+}
+
+impl Control {
+    /// Under the entries of `control`, which `gate` is bound to.
+    ///
+    /// # Errors
+    /// Never in a build whose entry has a well-formed name.
+    pub fn new(gate: &BoundGate, registry: &Registry) -> Result<Self, IdError> {
+        let entry = EntryKey::new(crate::COMMAND)?;
+        Ok(Self { registry: registry.clone(), port: registry.port(gate, entry, "on.control") })
+    }
+
+    /// Tells a device what to do, and answers what it says.
+    ///
+    /// # Errors
+    /// [`ControlError`]; [`CallError::NotConsented`] when the owner has not agreed to control this device.
+    pub async fn call(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        verb: Verb,
+        confirmed: bool,
+    ) -> Result<Outputs, ControlError> {
+        let prepared = self.prepare(device, target, verb, confirmed)?;
+        Ok(self.carry_out(prepared).await?)
+    }
+
+    /// Checks a call against what the device offers.
+    ///
+    /// # Errors
+    /// [`ControlError`] as for [`Control::call`], except for consent and the way to the device.
+    pub fn prepare(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        verb: Verb,
+        confirmed: bool,
+    ) -> Result<Prepared, ControlError> {
+        let (verb, described) = self.check(device, &target, verb, confirmed)?;
+        let (ask, inputs) = match verb {
+            Verb::Read { properties } => (Ask::Read(properties), vec![]),
+            Verb::Act { action, inputs } => {
+                let inputs = inputs.into_iter().map(|(id, data)| (field(&described, &id), id, data)).collect();
+                (Ask::Act(action), inputs)
+            }
+            Verb::Write { property, data } => {
+                let inputs = vec![(field(&described, &property), "value".to_owned(), data)];
+                (Ask::Write(property), inputs)
+            }
+        };
+        let seal = |envelope: Envelope, (field, id, data): (FieldCode, String, Data)| {
+            envelope.data(&id, &Personal::new(field, data))
+        };
+        let envelope = inputs.into_iter().fold(Envelope::new().beside(FieldCode::CommandName), seal);
+        Ok(Prepared { device: device.clone(), target, ask, envelope })
+    }
+
+    /// Says what was prepared.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn carry_out(&self, prepared: Prepared) -> Result<Outputs, CallError> {
+        let Prepared { device, target, ask, envelope } = prepared;
+        self.port.call(&device, target, ask, envelope, WITHIN).await
+    }
+
+    /// The same for this machine itself: nothing leaves it, so no consent is needed.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn call_own(
+        &self,
+        own: &DeviceId,
+        target: Target,
+        verb: Verb,
+        confirmed: bool,
+    ) -> Result<Outputs, ControlError> {
+        let (verb, _) = self.check(own, &target, verb, confirmed)?;
+        if let Verb::Read { properties } = verb {
+            return Ok(self.said(own, &target, &properties));
+        }
+        self.registry.ask_own(target, verb, WITHIN).await?;
+        Ok(Outputs::new())
+    }
+
+    fn check(
+        &self,
+        device: &DeviceId,
+        target: &Target,
+        verb: Verb,
+        confirmed: bool,
+    ) -> Result<(Verb, Vec<Property>), ControlError> {
+        let known = self.registry.device(device);
+        let known = known.ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
+        let (verb, effect) = check::checked(&known.device, target, verb)?;
+        if effect >= Effect::Security && !confirmed {
+            let action = match &verb {
+                Verb::Act { action, .. } => accord_model::text::for_screen(action, 60),
+                _ => target.service.clone(),
+            };
+            return Err(ControlError::NotConfirmed { action, effect });
+        }
+        let described = check::described(&known.device, target, &verb).to_vec();
+        Ok((verb, described))
+    }
+
+    fn said(&self, device: &DeviceId, target: &Target, properties: &[String]) -> Outputs {
+        let Some(known) = self.registry.device(device) else { return Outputs::new() };
+        let mut services = known.device.services.into_iter();
+        let found = services.find(|one| one.id == target.service && one.instance == target.instance);
+        let values = found.map(|service| service.values).unwrap_or_default();
+        let wanted = |id: &String| properties.is_empty() || properties.contains(id);
+        values.into_iter().filter(|(id, _)| wanted(id)).map(|(id, value)| (id, value.data)).collect()
+    }
+}
+
+/// What kind of data an input holds. What the device does not call personal is still part of the command, and a text is a
+/// text whatever it calls it.
+fn field(described: &[Property], id: &str) -> FieldCode {
+    let property = described.iter().find(|one| one.id == id);
+    let by_format = match property.map(|one| one.format) {
+        Some(Format::Text | Format::Texts | Format::Bytes) => FieldCode::TextContent,
+        _ => FieldCode::CommandName,
+    };
+    property.and_then(|one| one.sensitive).unwrap_or(by_format)
+}
