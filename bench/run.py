@@ -23,17 +23,25 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
+import phones  # noqa: E402
 import tools  # noqa: E402  (finds the tests' machines, too)
 from tools import TARGET, net  # noqa: E402
 
 MIB = 1 << 20
+# A tool that takes longer than these seconds, or fails, is not run again.
+PATIENCE = 60
 
 
 class Row:
     """One task on one link."""
 
-    def __init__(self, key, title, link, size=None, files=None, control=None):
+    def __init__(self, key, title, link, size=None, files=None, control=None, family=None):
         self.key, self.title, self.link, self.size, self.files, self.control = key, title, link, size, files, control
+        self.family = family  # the phones' protocol that all tools of this row speak
+
+    @property
+    def tools(self):
+        return phones.WAYS[self.family] if self.family else tools.ALL + phones.RIVALS_TO_ALL
 
 
 def rows(full):
@@ -46,6 +54,8 @@ def rows(full):
         Row("small-fast", "10,000 files of 4 KiB, unshaped veth", "fast", files=10_000),
         Row("small-gigabit", "10,000 files of 4 KiB, 1 Gbit/s", "gigabit", files=10_000),
         Row("small-bad", "10,000 files of 4 KiB, 300 Mbit/s, 20 ms, 1 % loss", "bad", files=10_000, control="bbr"),
+        *(Row(family.lower().replace(" ", ""), f"{family}, one 1 GiB file, unshaped veth", "fast", size=1024, family=family)
+          for family in phones.WAYS),
     ]
 
 
@@ -100,31 +110,19 @@ class Bench:
         print(f"\n{row.title}", flush=True)
         source = self.source(row)
         amount = row.size or row.files * 4096 / MIB
-        with self.network(row) as network:
-            ready = [tool for kind in tools.ALL if (tool := self.start(kind, network, row))]
-            seconds = {tool.name: [] for tool in ready}
-            cpu = {}
-            for turn in range(self.options.runs):
-                for tool in ready:
-                    if turn >= tool.runs_at_most:
-                        continue
-                    target = self.scratch / "to"
-                    shutil.rmtree(target, ignore_errors=True)
-                    target.mkdir()
-                    try:
-                        before = tool.cpu_seconds()
-                        took = tool.copy(source, target)
-                        cpu.setdefault(tool.name, []).append(tool.cpu_seconds() - before)
-                        tool.check(source, target)
-                        seconds[tool.name].append(took)
-                    except Exception as error:
-                        print(f"  {tool.name}: failed: {str(error)[-300:]}", flush=True)
-            for tool in ready:
-                tool.close()
+        seconds, cpu, ready = {}, {}, []
+        # Ways over one protocol hold the same ports, so each has a network of its own.
+        for kinds in [[kind] for kind in row.tools] if row.family else [row.tools]:
+            with self.network(row) as network:
+                together = [tool for kind in kinds if (tool := self.start(kind, network, row))]
+                self.turns(together, row, source, seconds, cpu)
+                for tool in together:
+                    tool.close()
+                ready += together
         shutil.rmtree(self.scratch / "to", ignore_errors=True)
-        result = {"row": row.key, "title": row.title, "mib": amount, "small": bool(row.files), "tools": {}}
+        result = {"row": row.key, "title": row.title, "family": row.family, "mib": amount, "small": bool(row.files), "tools": {}}
         for tool in ready:
-            runs = seconds[tool.name]
+            runs = seconds.get(tool.name)
             if not runs:
                 continue
             median = statistics.median(runs)
@@ -137,6 +135,24 @@ class Bench:
             print(f"  {tool.name:<14}{median:9.3f} s {amount / median:9.1f} MiB/s   ({min(runs):.3f} to {max(runs):.3f})",
                   flush=True)
         return result
+
+    def turns(self, ready, row, source, seconds, cpu):
+        """The tools copy in turn."""
+        for turn in range(self.options.runs):
+            for tool in ready:
+                if turn >= tool.runs_at_most or turn and min(seconds.get(tool.name, [PATIENCE])) >= PATIENCE:
+                    continue
+                target = self.scratch / "to"
+                shutil.rmtree(target, ignore_errors=True)
+                target.mkdir()
+                try:
+                    before = tool.cpu_seconds()
+                    took = tool.copy(source, target)
+                    cpu.setdefault(tool.name, []).append(tool.cpu_seconds() - before)
+                    tool.check(source, target)
+                    seconds.setdefault(tool.name, []).append(took)
+                except Exception as error:
+                    print(f"  {tool.name}: failed: {str(error)[-300:]}", flush=True)
 
     def start(self, kind, network, row):
         """A tool, ready to copy. One that cannot run here is named, not hidden."""
@@ -152,7 +168,7 @@ class Bench:
                 why = (str(error).splitlines() or [repr(error)])[-1][:160]
                 tool.close()
         print(f"  {kind.name}: cannot run here: {why}", flush=True)
-        self.absent[kind.name] = why
+        self.absent[f"{row.family}: {kind.name}" if row.family else kind.name] = why
         return None
 
     def law(self):
@@ -214,11 +230,14 @@ def rss(pid):
 def table(found):
     """The README's tables, as Markdown."""
     results, lines = found["rows"], []
+    phone = [result for result in results if result["family"]]
+    results = [result for result in results if not result["family"]]
+    every = tools.ALL + phones.RIVALS_TO_ALL
     for small, unit in ((False, "MiB/s, more is better"), (True, "seconds, less is better")):
         chosen = [result for result in results if result["small"] == small]
         if not chosen:
             continue
-        names = [kind.name for kind in tools.ALL if any(kind.name in result["tools"] for result in chosen)]
+        names = [kind.name for kind in every if any(kind.name in result["tools"] for result in chosen)]
         plain = {name for result in chosen for name, figure in result["tools"].items() if not figure["encrypted"]}
         lines.append(f"| {unit} | " + " | ".join(name + (" *" if name in plain else "") for name in names) + " |")
         lines.append("|---|" + "---:|" * len(names))
@@ -231,10 +250,18 @@ def table(found):
             lines.append(f"| {result['title']} | " + " | ".join(cells) + " |")
         lines.append("")
     runs = max((figure["runs"] for result in results for figure in result["tools"].values()), default=0)
-    once = [kind.name for kind in tools.ALL if kind.runs_at_most == 1]
+    once = [kind.name for kind in every if kind.runs_at_most == 1]
     lines.append(f"Median of {runs} runs each (one of {', '.join(once)}), tools in turn, files on tmpfs, whole commands "
                  "timed. \\* not encrypted. iperf3 moves bytes from memory; `tls` is a bare TLS 1.3 copy of the file "
                  "that checks and names nothing.")
+    if phone:
+        names = [kind.name for kind in phones.WAYS["KDE Connect"]]
+        lines += ["", "| MiB/s, over the phones' own protocols | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+        for result in phone:
+            figures = [result["tools"].get(name) for name in names]
+            cells = ["–" if figure is None else f"{figure['mib_per_s']:.0f}" for figure in figures]
+            lines.append(f"| {result['title']} | " + " | ".join(cells) + " |")
+        lines += ["", "Theirs are Debian's `kdeconnectd` and the Python package `localsend-cli`. Until the whole file is there."]
     if found["absent"]:
         lines.append("Could not run: " + "; ".join(f"{name} ({why})" for name, why in found["absent"].items()) + ".")
     if "idle" in found:

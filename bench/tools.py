@@ -1,10 +1,10 @@
 """The tools that are measured: each copies a file or folder from one machine to the other."""
 
-import glob
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,9 +23,13 @@ import net  # noqa: E402
 
 def total(path):
     """Bytes of a file, or of all files in a folder."""
-    if path.is_dir():
-        return sum(found.stat().st_size for found in path.rglob("*") if found.is_file())
-    return path.stat().st_size if path.exists() else 0
+    size = 0
+    for found in [path, *path.rglob("*")]:
+        try:
+            size += found.stat().st_size if found.is_file() else 0
+        except FileNotFoundError:
+            pass  # a tool's own unfinished file, renamed meanwhile
+    return size
 
 
 def cpu_of(pid):
@@ -65,7 +69,7 @@ class Tool:
 
     def daemon(self, machine, *words, ready=None, **more):
         process = machine.popen(*words, stdout=subprocess.PIPE if ready else subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, text=True, **more)
+                                stderr=subprocess.DEVNULL, text=True, start_new_session=True, **more)
         self.daemons.append(process)
         if ready:
             while ready not in process.stdout.readline():
@@ -95,7 +99,10 @@ class Tool:
 
     def close(self):
         for process in self.daemons:
-            process.kill()
+            try:
+                os.killpg(process.pid, signal.SIGKILL)  # Syncthing runs as a child of itself
+            except ProcessLookupError:
+                pass
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -328,99 +335,6 @@ class Syncthing(Tool):
         return took
 
 
-class KdeConnect(Tool):
-    """Two of Debian's daemons. They have no acknowledgement: timed until the file is whole at the receiver."""
-
-    name = "kdeconnect"
-    runs_at_most = 1
-    daemon_path = next(iter(glob.glob("/usr/lib/*/libexec/kdeconnectd")), "")
-
-    @classmethod
-    def fits(cls, row):
-        return row.key == "big-fast"
-
-    @classmethod
-    def missing(cls):
-        return None if cls.daemon_path else "kdeconnect is not installed"
-
-    def prepare(self):
-        for machine in (self.alpha, self.beta):
-            machine.run("ip", "route", "add", "default", "dev", "eth0", check=False)
-            home = self.folder / machine.name
-            (home / ".config" / "kdeconnect").mkdir(parents=True)
-            (home / "Downloads").mkdir()
-            (home / "run").mkdir(mode=0o700)
-            (home / ".config" / "kdeconnect" / "config").write_text(f"[General]\nname={machine.name}\n")
-            line = f"echo $DBUS_SESSION_BUS_ADDRESS > {home}/bus; exec {self.daemon_path}"
-            self.daemon(machine, "dbus-run-session", "--", "sh", "-c", line, env=self.env(machine))
-        net.until(lambda: (self.folder / "alpha" / "bus").exists() and (self.folder / "beta" / "bus").exists(), 20, "buses")
-        self.other = {m.name: net.until(lambda: self.cli(m, "--my-id"), 30, "a daemon") for m in (self.alpha, self.beta)}
-        net.until(lambda: self.other["beta"] in self.cli(self.alpha, "-a", "--id-only"), 60, "the two see each other")
-        self.cli(self.alpha, "-d", self.other["beta"], "--pair")
-        path = f"/modules/kdeconnect/devices/{self.other['alpha']}"
-        accept = ["dbus-send", "--session", "--print-reply", "--dest=org.kde.kdeconnect", path,
-                  "org.kde.kdeconnect.device.acceptPairing"]
-        time.sleep(2)
-        self.beta.run(*accept, env=self.env(self.beta), check=False)
-        net.until(lambda: self.other["beta"] in self.cli(self.alpha, "-a", "--id-only"), 30, "paired and reachable")
-        time.sleep(2)
-
-    def env(self, machine):
-        home = self.folder / machine.name
-        env = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": f"{home}/run", "QT_QPA_PLATFORM": "offscreen",
-               "XDG_CONFIG_HOME": f"{home}/.config", "XDG_DATA_HOME": f"{home}/.local", "LANG": "C.UTF-8"}
-        bus = home / "bus"
-        if bus.exists():
-            env["DBUS_SESSION_BUS_ADDRESS"] = bus.read_text().strip()
-        return env
-
-    def cli(self, machine, *words):
-        return machine.run("kdeconnect-cli", *words, check=False, env=self.env(machine), timeout=30).stdout.strip()
-
-    def copy(self, source, target):
-        got = self.folder / "beta" / "Downloads"
-        began = time.monotonic()
-        self.cli(self.alpha, "-d", self.other["beta"], "--share", source)
-        net.until(lambda: total(got / source.name) == total(source), 400, "the file arrives")
-        took = time.monotonic() - began
-        net.sh("mv", got / source.name, target / source.name)
-        return took
-
-
-class LocalSend(Tool):
-    """The client from PyPI, over HTTPS."""
-
-    name = "localsend"
-    runs_at_most = 1
-
-    @classmethod
-    def fits(cls, row):
-        return row.key == "big-fast"
-
-    @classmethod
-    def missing(cls):
-        return None if (RIVALS / "localsend-cli").exists() else "localsend-cli is not installed"
-
-    def env(self, machine):
-        env = {name: value for name, value in os.environ.items() if not name.endswith("_CA_BUNDLE")}
-        home = self.folder / machine.name
-        home.mkdir(exist_ok=True)
-        return {**env, "HOME": str(home)}
-
-    def prepare(self):
-        self.received = self.folder / "received"
-        self.received.mkdir()
-        self.daemon(self.beta, RIVALS / "localsend-cli", "receive", "--output", self.received, "--json",
-                    env=self.env(self.beta), cwd=self.folder)
-        time.sleep(2)
-
-    def copy(self, source, target):
-        took = self.timed(RIVALS / "localsend-cli", "send", self.to, "--json", source, env=self.env(self.alpha))
-        for got in self.received.iterdir():
-            net.sh("mv", got, target / source.name)
-        return took
-
-
 class Croc(Tool):
     name = "croc"
 
@@ -444,4 +358,4 @@ class Croc(Tool):
             sender.wait()
 
 
-ALL = [Accord, Iperf, TlsCopy, Rsync, Scp, TarSsh, Wormhole, Sendme, Croc, Syncthing, KdeConnect, LocalSend]
+ALL = [Accord, Iperf, TlsCopy, Rsync, Scp, TarSsh, Wormhole, Sendme, Croc, Syncthing]

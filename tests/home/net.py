@@ -145,7 +145,7 @@ class BadLink(Network):
         super().close()
 
 
-def until(condition, seconds, what):
+def until(condition, seconds, what, pause=0.05):
     """Waits until `condition()` is true and returns its value."""
     end = time.monotonic() + seconds
     while True:
@@ -154,4 +154,4 @@ def until(condition, seconds, what):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
+        time.sleep(pause)

@@ -132,6 +132,11 @@ class Daemon:
     def reaches(self, id):
         return "true" in self.property(id, "isReachable")
 
+    def agree(self, id):
+        """Its owner says yes as soon as it is asked."""
+        until(lambda: "true" in (self.property(id, "hasPairingRequests") or ""), 20, f"the phone is asked: {self.log()[-1000:]}")
+        self.device(id, "acceptPairing")
+
     def trusts(self, id):
         return "true" in (self.device(id, "isTrusted", check=False) or self.property(id, "isTrusted"))
 

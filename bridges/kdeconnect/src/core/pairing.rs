@@ -36,6 +36,19 @@ pub enum Command {
     Reject,
     /// End the pairing.
     Unpair,
+    /// What runs on another link to the same certificate may be answered here: peers answer on their newest link.
+    Resume(Side),
+    /// It ended on another link.
+    Forget,
+}
+
+/// Who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// We did.
+    Ours,
+    /// The peer did.
+    Peer,
 }
 
 /// What goes in.
@@ -179,6 +192,13 @@ impl Pairing {
                 self.tell(Event::Paired);
             }
             (Command::Reject, State::Asked { .. } | State::Requested { .. }) => self.end(Why::RefusedHere, true),
+            (Command::Resume(Side::Ours), State::NotPaired) => {
+                self.state = State::Requested { until: now.instant + ANSWER_TIME };
+            }
+            (Command::Resume(Side::Peer), State::NotPaired) => {
+                self.state = State::Asked { until: now.instant + ANSWER_TIME };
+            }
+            (Command::Forget, State::Requested { .. } | State::Asked { .. }) => self.state = State::NotPaired,
             (Command::Unpair, State::Paired) => self.end(Why::EndedHere, true),
             (Command::Unpair, State::Asked { .. } | State::Requested { .. }) => self.end(Why::RefusedHere, true),
             _ => {}
@@ -335,6 +355,29 @@ mod tests {
             a.handle(Input::Packet(sent(&out)[0].clone()), now);
             assert_eq!(drain(&mut a), [Output::Event(Event::Paired)]);
             assert!(a.is_paired() && b.is_paired());
+        }
+    }
+
+    #[test]
+    fn what_runs_on_one_link_can_be_answered_on_another() {
+        for version in [Version::V7, Version::V8] {
+            let now = now();
+            let mut link = Pairing::new(version, A, B, false);
+            link.handle(Input::Command(Command::Resume(Side::Ours)), now);
+            assert_eq!(drain(&mut link), [], "it was asked already");
+            link.handle(yes(None), now);
+            assert_eq!(drain(&mut link), [Output::Event(Event::Paired)]);
+            let mut link = Pairing::new(version, A, B, false);
+            link.handle(Input::Command(Command::Resume(Side::Peer)), now);
+            link.handle(Input::Command(Command::Accept), now);
+            assert_eq!(sent(&drain(&mut link)), [Pair { pair: true, timestamp: None }]);
+            link.handle(Input::Command(Command::Resume(Side::Ours)), now);
+            link.handle(Input::Command(Command::Forget), now);
+            assert!(link.is_paired(), "a pairing that holds is neither begun again nor forgotten");
+            let mut link = Pairing::new(version, A, B, false);
+            link.handle(Input::Command(Command::Resume(Side::Ours)), now);
+            link.handle(Input::Command(Command::Forget), now);
+            assert_eq!((drain(&mut link), link.timeout()), (vec![], None), "it ended elsewhere, where it was told");
         }
     }
 

@@ -15,6 +15,7 @@ use crate::core::KdeId;
 use crate::core::discovery::Connect;
 use crate::core::identity::Shown;
 use crate::core::link::{self as protocol, End, LinkError, LinkNo, Live, Role, Setup};
+use crate::core::pairing::Command;
 use crate::core::tls::TlsError;
 
 /// A link that was replaced is kept this long: both sides may have connected at once, and each keeps another one.
@@ -113,18 +114,24 @@ impl Running {
         peer.last_address = Some(address);
         let (version, since) = (up.version, Instant::now());
         let link = Up { no, address, certificate: up.certificate, version, secured: false, dialed, since };
+        let resumed;
         match peer.link.take() {
             // Both connected at once. Each takes the link of the device with the smaller id, so that both take the same;
             // who takes the newest instead closes the other, and then the newest is what is left.
             Some(old) if is_better(self.own.identity().id < id, &old, &link) => {
                 self.links.prefer(&id, live(&old, up.paired));
+                resumed = peer.resume_pairing(&old, &link, false);
                 peer.link = Some(old);
                 self.replaced.push((since + REPLACED, id.clone(), link));
             }
             old => {
+                resumed = old.as_ref().and_then(|old| peer.resume_pairing(old, &link, true));
                 peer.link = Some(link);
                 self.replaced.extend(old.map(|old| (since + REPLACED, id.clone(), old)));
             }
+        }
+        if let Some(asked_by) = resumed {
+            self.order(no, Order::Pair(Command::Resume(asked_by)));
         }
         if up.paired && changed {
             self.remember(&id, up.version);

@@ -5,12 +5,13 @@ use std::time::Instant;
 use accord_model::{CallError, Data, DeviceId, FromBridge, Outputs, Target, Timestamp};
 
 use super::link::Order;
+use super::peer::Pending;
 use super::store::Paired;
 use super::{Running, not_connected};
 use crate::core::KdeId;
 use crate::core::identity::Version;
 use crate::core::link::{LinkNo, Trusted};
-use crate::core::pairing::{ANSWER_TIME, Command, Event, Why};
+use crate::core::pairing::{ANSWER_TIME, Command, Event, Side, Why};
 
 impl Running {
     /// The owner's word.
@@ -18,7 +19,7 @@ impl Running {
         let id = self.ids.get(device).cloned().ok_or_else(not_connected)?;
         let peer = self.peers.get(&id).ok_or_else(not_connected)?;
         let (paired, up) = (peer.paired.is_some(), peer.link.as_ref().map(|up| up.no));
-        let asked = peer.pairing.map(|(no, _)| no).or(up);
+        let asked = peer.pairing.map(|pending| pending.no).or(up);
         let order = |no: Option<LinkNo>, command| {
             no.filter(|no| self.order(*no, Order::Pair(command))).map(drop).ok_or_else(not_connected)
         };
@@ -51,7 +52,10 @@ impl Running {
     /// How a pairing goes, as the link tells.
     pub(super) async fn pairing(&mut self, no: LinkNo, id: &KdeId, event: Event) {
         match event {
-            Event::Requested { key } => self.tell_key(id, Some(no), "requested", &key).await,
+            Event::Requested { key } => {
+                self.tell_key(id, Some(no), "requested", &key).await;
+                self.resume_elsewhere(no, id, Side::Ours);
+            }
             Event::Asked { key, was_paired } => {
                 if was_paired {
                     self.unpaired(id, Some(no)).await;
@@ -59,6 +63,7 @@ impl Running {
                 let address = self.peers.get(id).and_then(|peer| peer.link.as_ref()).map(|up| up.address);
                 if address.is_none_or(|address| self.asks.ask(address, Instant::now())) {
                     self.tell_key(id, Some(no), "asked", &key).await;
+                    self.resume_elsewhere(no, id, Side::Peer);
                 } else {
                     tracing::info!(device = %id, "a device asks to be paired too often; refused");
                     self.order(no, Order::Pair(Command::Reject));
@@ -66,6 +71,9 @@ impl Running {
             }
             Event::Paired => self.paired(no, id).await,
             Event::NotPaired(why) => {
+                for other in self.others_of(no, id) {
+                    self.order(other, Order::Pair(Command::Forget));
+                }
                 if let Some(peer) = self.peers.get_mut(id) {
                     peer.end_pairing();
                 }
@@ -77,6 +85,16 @@ impl Running {
                     self.pairing_failed(id, &why.to_string()).await;
                 }
             }
+        }
+    }
+
+    /// The answer may come on any link to the same certificate.
+    fn resume_elsewhere(&self, no: LinkNo, id: &KdeId, asked_by: Side) {
+        let main = self.peers.get(id).and_then(|peer| peer.link.as_ref());
+        let links = self.replaced.iter().filter(|(_, of, _)| of == id).map(|(.., up)| up).chain(main);
+        let Some(own) = links.clone().find(|up| up.no == no) else { return };
+        for other in links.filter(|up| up.no != no && up.certificate == own.certificate) {
+            self.order(other.no, Order::Pair(Command::Resume(asked_by)));
         }
     }
 
@@ -93,10 +111,9 @@ impl Running {
         }
         let Some(version) = peer.link.as_ref().map(|up| up.version) else { return };
         // Other links to it believe that it is not paired, and would say so.
-        let others: Vec<LinkNo> = self.lines_of(id).into_iter().filter(|other| *other != no).collect();
-        others.into_iter().for_each(|other| {
+        for other in self.others_of(no, id) {
             self.order(other, Order::Close);
-        });
+        }
         self.remember(id, version);
         self.links.set_paired(id, true);
         let device = match self.peers.get(id) {
@@ -138,10 +155,9 @@ impl Running {
         }
         self.trust = self.store.trust().into();
         self.links.set_paired(id, false);
-        let others: Vec<LinkNo> = self.lines_of(id).into_iter().filter(|other| Some(*other) != no).collect();
-        others.into_iter().for_each(|other| {
+        for other in self.lines_of(id).filter(|other| Some(*other) != no) {
             self.order(other, Order::Close);
-        });
+        }
         if let Some(peer) = self.peers.get_mut(id) {
             peer.paired = None;
             peer.verification = None;
@@ -161,7 +177,8 @@ impl Running {
     async fn tell_key(&mut self, id: &KdeId, no: Option<LinkNo>, event: &str, key: &str) {
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.verification = Some(key.to_owned());
-        peer.pairing = no.map(|no| (no, Instant::now() + ANSWER_TIME));
+        let asked_by = if event == "asked" { Side::Peer } else { Side::Ours };
+        peer.pairing = no.map(|no| Pending { no, until: Instant::now() + ANSWER_TIME, asked_by });
         let device = peer.device.clone();
         let values = peer.note(&Target::new("pairing"), [("verification", Data::from(key))]);
         self.tell(FromBridge::Values { device: device.clone(), target: Target::new("pairing"), values }).await;
@@ -170,7 +187,11 @@ impl Running {
         self.tell_event(&device, "pairing", event, Outputs::from(arguments)).await;
     }
 
-    fn lines_of(&self, id: &KdeId) -> Vec<LinkNo> {
-        self.handles.iter().filter(|(_, line)| line.id.as_ref() == Some(id)).map(|(no, _)| *no).collect()
+    fn lines_of<'a>(&'a self, id: &'a KdeId) -> impl Iterator<Item = LinkNo> + 'a {
+        self.handles.iter().filter(move |(_, line)| line.id.as_ref() == Some(id)).map(|(no, _)| *no)
+    }
+
+    fn others_of<'a>(&'a self, no: LinkNo, id: &'a KdeId) -> impl Iterator<Item = LinkNo> + 'a {
+        self.lines_of(id).filter(move |other| *other != no)
     }
 }

@@ -16,6 +16,7 @@ use crate::core::KdeId;
 use crate::core::certificate::PeerCertificate;
 use crate::core::identity::{DeviceType, Identity, Version};
 use crate::core::link::LinkNo;
+use crate::core::pairing::Side;
 
 /// Instances of one service that are listed.
 pub(crate) const MAX_INSTANCES: usize = 64;
@@ -33,8 +34,8 @@ pub(crate) struct Peer {
     pub link: Option<Up>,
     /// Where it was last.
     pub last_address: Option<IpAddr>,
-    /// Until when a pairing is under way, and on which link.
-    pub pairing: Option<(LinkNo, Instant)>,
+    /// The pairing that is under way.
+    pub pairing: Option<Pending>,
     /// Instances of its services by service, in the order they were told: name on the wire, label.
     pub instances: BTreeMap<&'static str, Vec<(String, String)>>,
     pub values: BTreeMap<(String, u16), BTreeMap<String, Value>>,
@@ -51,6 +52,14 @@ pub(crate) struct Peer {
     pub turn: Arc<Mutex<()>>,
     /// A clone for everything that moves bytes.
     pub busy: Arc<()>,
+}
+
+/// A pairing that waits for an answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Pending {
+    pub no: LinkNo,
+    pub until: Instant,
+    pub asked_by: Side,
 }
 
 /// Its link.
@@ -106,7 +115,18 @@ impl Peer {
 
     /// Whether somebody is asked to pair just now.
     pub fn is_pairing(&self) -> bool {
-        self.pairing.is_some_and(|(_, until)| Instant::now() < until)
+        self.pairing.is_some_and(|pending| Instant::now() < pending.until)
+    }
+    /// Who asked, when a pairing runs on the old of two links to the same device: the answer may come on either.
+    pub fn resume_pairing(&mut self, old: &Up, new: &Up, replaces: bool) -> Option<Side> {
+        let pending = self.pairing.as_mut().filter(|pending| pending.no == old.no && Instant::now() < pending.until)?;
+        if old.certificate != new.certificate {
+            return None;
+        }
+        if replaces {
+            pending.no = new.no;
+        }
+        Some(pending.asked_by)
     }
     pub fn end_pairing(&mut self) {
         self.pairing = None;
