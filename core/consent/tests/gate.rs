@@ -186,6 +186,18 @@ async fn once_is_used_up_by_the_first_permit() {
 }
 
 #[tokio::test]
+async fn a_consent_that_takes_the_place_of_another_ends_what_ran_under_that() {
+    let home = Home::new();
+    home.agree();
+    let mut watch = home.bound.watch(&hello(), &phone());
+    watch.allowed().await;
+    home.agree();
+    tokio::time::timeout(WITHIN, watch.ended()).await.expect("the first consent is over");
+    tokio::time::timeout(WITHIN, watch.allowed()).await.expect("the second holds");
+    assert!(tokio::time::timeout(Duration::from_millis(50), watch.ended()).await.is_err(), "and goes on");
+}
+
+#[tokio::test]
 async fn a_consent_with_an_end_stops_what_runs_at_that_end() {
     let home = Home::new();
     let end = accord_model::Timestamp::now() + Duration::from_millis(300);

@@ -193,13 +193,29 @@ impl Registry {
         let weak = Arc::downgrade(&self.0);
         let turns = Arc::new(Turns::default());
         tokio::spawn(async move {
-            let run = tokio::spawn(bridge.run(BridgeSide { inbox, outbox }));
-            while let Some((message, stream)) = from.recv().await {
-                let Some(inner) = weak.upgrade() else { break };
-                inner.handle(&name, &door, &turns, message, stream);
+            let mut run = tokio::spawn(bridge.run(BridgeSide { inbox, outbox }));
+            let mut ended = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    message = from.recv() => {
+                        let (Some((message, stream)), Some(inner)) = (message, weak.upgrade()) else { break };
+                        inner.handle(&name, &door, &turns, message, stream);
+                    }
+                    // What the bridge left behind may hold its end of the queue.
+                    outcome = &mut run => {
+                        ended = Some(outcome);
+                        break;
+                    }
+                }
             }
             drop(door);
-            let failure = match run.await {
+            let outcome = match ended {
+                Some(outcome) => outcome,
+                None => run.await,
+            };
+            tracing::debug!(bridge = name, "closed");
+            let failure = match outcome {
                 Ok(Ok(())) => None,
                 Ok(Err(message)) => Some(message),
                 Err(panic) => Some(format!("the bridge stopped unexpectedly: {panic}")),

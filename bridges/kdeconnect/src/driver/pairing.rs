@@ -1,6 +1,6 @@
 //! Pairing: between the core's machine on a link, the list of paired devices, and the owner.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use accord_model::{CallError, Data, DeviceId, FromBridge, Outputs, Target, Timestamp};
 
@@ -12,6 +12,9 @@ use crate::core::KdeId;
 use crate::core::identity::Version;
 use crate::core::link::{LinkNo, Trusted};
 use crate::core::pairing::{ANSWER_TIME, Command, Event, Side, Why};
+
+/// After an unpairing, until the link is closed on both sides.
+const MEET_AGAIN: Duration = Duration::from_secs(2);
 
 impl Running {
     /// The owner's word.
@@ -42,6 +45,8 @@ impl Running {
                     if up.is_none() {
                         self.leave(&id).await;
                     }
+                    // The consent for its link ends with the pairing; as a device nearby it is met anew.
+                    self.discovery.announce_soon(Instant::now() + MEET_AGAIN);
                 }
                 if paired { Ok(()) } else { told }
             }
