@@ -60,14 +60,6 @@ test("a pasted link and a bare token sign in alike", () => {
   assert.equal(tokenIn("http://127.0.0.1:8420/#setup=abc-DEF_123"), "abc-DEF_123");
 });
 
-test("a service's rows are read only where they are rows", async () => {
-  const { rows } = await vite.ssrLoadModule("/src/services/model.ts");
-  const service = (list) => ({ id: "commands", instance: 0, properties: [], actions: [], events: [], values: { list: { data: list, seen: "2026-01-01T00:00:00Z", source: "pushed", fresh_for_s: 60 } } });
-  assert.deepEqual(rows(service('[{"id":"1","name":"Lights out"},{"name":"no id"},null,7]')), [{ id: "1", name: "Lights out" }]);
-  for (const bad of ["{", "7", '{"id":"1"}', 12, true]) assert.deepEqual(rows(service(bad)), [], String(bad));
-  assert.equal(rows(service(JSON.stringify(Array.from({ length: 5000 }, (_, id) => ({ id: String(id) }))))).length, 200);
-});
-
 test("services of one kind share a card only where that is meant, files first, unknown ones last", async () => {
   const { grouped } = await vite.ssrLoadModule("/src/services/model.ts");
   const service = (id, instance = 0) => ({ id, instance, properties: [], actions: [], events: [] });

@@ -51,7 +51,7 @@ test("axe finds nothing on any page, wide and narrow, light and dark", { skip },
   const { page } = ours;
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     await page.setViewportSize({ width, height });
-    for (const hash of ["#/devices", "#/transfers", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
+    for (const hash of ["#/devices", "#/transfers", "#/notifications", "#/notifications/rules", "#/clipboard", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
       await go(page, hash);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await accessible(page, `${hash} at ${width}`);
@@ -273,7 +273,7 @@ test("a device's services are cards with controls, driven by the model alone", {
   await card("notifications").getByRole("button", { name: "Reply to Noa" }).press("Enter");
   await page.keyboard.type("On my way");
   await page.keyboard.press("Enter");
-  await card("notifications").getByText("Are you bringing the tickets?").waitFor({ state: "detached" });
+  await agreeing([page], card("notifications").getByText("Are you bringing the tickets?").waitFor({ state: "detached" }));
   assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "BODY", "the focus was lost");
   await accessible(page, "a device with many services");
   await go(page, "#/devices/example-lamp");
