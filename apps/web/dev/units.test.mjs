@@ -75,3 +75,21 @@ test("an old battery level is no news on a small card", async () => {
   assert.equal(glance(battery, seen + 1000), "82 %, charging");
   assert.equal(glance(battery, seen + 61_000), "Battery");
 });
+
+test("what was decided for a device counts before what was decided for all, as at the gate", async () => {
+  const { decided } = await vite.ssrLoadModule("/src/parts/decide.tsx");
+  const device = { id: "phone" };
+  const consent = (to, state, day) => ({ to, state, decided: `2026-01-0${day}T00:00:00Z` });
+  const of = (...consents) => decided({ entries: [{ key: "a/b", consents }] }, "a/b", device)?.state;
+  assert.equal(of(), undefined);
+  assert.equal(of(consent("any", "given", 2), consent("device:phone", "refused", 1)), "refused");
+  assert.equal(of(consent("device:phone", "given", 1), consent("device:phone", "withdrawn", 2)), "withdrawn");
+  assert.equal(of(consent("any", "given", 1), consent("device:phone", "withdrawn", 2)), "withdrawn");
+  assert.equal(of(consent("any", "given", 1)), "given");
+  assert.equal(of(consent("device:other", "given", 1)), undefined);
+});
+
+test("a one-time code is grouped as people read it out", async () => {
+  const { spaced } = await vite.ssrLoadModule("/src/parts/notification.tsx");
+  assert.deepEqual(["482913", "12345678", "1234", "AB12CD"].map(spaced), ["482 913", "1234 5678", "1234", "AB12CD"]);
+});

@@ -76,6 +76,7 @@ function Shell() {
   const live = useHub((hub) => hub.live);
   const page = PAGES.find((one) => one.id === route[0]) ?? PAGES[0]!;
   const shown = useHub((hub) => (route[0] === "devices" && route[1] ? hub.devices.find((one) => one.id === route[1])?.name : undefined)) ?? page.title;
+  const counts: Record<string, number> = { transfers: offers, privacy: prompts, notifications: fresh, clipboard: copied };
   const address = route.join("/");
   const first = useRef(true);
 
@@ -101,7 +102,7 @@ function Shell() {
           <a className="brand" href={to("devices")}><Mark /><span>Accord</span></a>
           <ul>
             {PAGES.map((one) => {
-              const count = { transfers: offers, privacy: prompts, notifications: fresh, clipboard: copied }[one.id] ?? 0;
+              const count = counts[one.id] ?? 0;
               const word = one.id === "notifications" ? "new" : count === 1 ? "waits" : "wait";
               return (
                 <li key={one.id} className={one.wide ? "wide-only" : ""}>

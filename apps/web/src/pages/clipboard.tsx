@@ -2,7 +2,7 @@
 import { useEffect, useState } from "react";
 import { attempt } from "../actions";
 import { get, post } from "../api/client";
-import type { Clipboard, ClipboardContent, Device, Receiving } from "../api/types";
+import type { Clipboard, ClipboardContent, ClipboardRules, Device, Receiving } from "../api/types";
 import { bytes, visible } from "../format";
 import { sendClipboard, setClipboardRules } from "../notices";
 import { to } from "../router";
@@ -13,7 +13,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { CopiedOffers } from "../parts/copied";
 import { Agreement } from "../parts/decide";
 
-export const RECEIVING = [{ value: "off", label: "Never" }, { value: "ask", label: "Ask me" }, { value: "automatic", label: "At once" }] as const satisfies { value: Receiving; label: string }[];
+const RECEIVING = [{ value: "off", label: "Never" }, { value: "ask", label: "Ask me" }, { value: "automatic", label: "At once" }] as const satisfies readonly { value: Receiving; label: string }[];
 const takesClipboard = (device: Device) => device.trust === "paired" && device.services.some((one) => one.id === "clipboard");
 
 export function ClipboardPage() {
@@ -93,10 +93,12 @@ function Here({ devices }: { devices: Device[] }) {
   );
 }
 
+type DeviceRule = ClipboardRules["devices"][string];
+
 function OfDevice({ device, clipboard }: { device: Device; clipboard: Clipboard }) {
   const { rules } = clipboard;
-  const rule = rules.devices[device.id] ?? { send: false, receive: null };
-  const change = (part: Partial<typeof rule>) => setClipboardRules({ ...rules, devices: { ...rules.devices, [device.id]: { ...rule, ...part } } });
+  const rule: DeviceRule = rules.devices[device.id] ?? { send: false, receive: null };
+  const change = (part: Partial<DeviceRule>) => setClipboardRules({ ...rules, devices: { ...rules.devices, [device.id]: { ...rule, ...part } } });
   const heading = `clip-${device.id}`;
   return (
     <article className="card rules" aria-labelledby={heading} data-testid="clipboard-device" data-device={device.id}>

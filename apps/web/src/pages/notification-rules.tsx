@@ -5,13 +5,13 @@ import { visible } from "../format";
 import { DEVICE_RULE } from "../notices";
 import { readEntries, useHub } from "../store";
 import { Button, Empty, Field, Name, Segments, Switch } from "../ui/bits";
-import { Icon, KindIcon } from "../ui/icons";
+import { KindIcon } from "../ui/icons";
 import { Agreement } from "../parts/decide";
 import type { SaveRules } from "./notifications";
 
 interface Props { rules: NotificationRules; save: SaveRules }
 
-const LEVELS = [{ value: "off", label: "Nothing" }, { value: "hidden", label: "App only" }, { value: "full", label: "All" }] as const satisfies { value: Level; label: string }[];
+const LEVELS = [{ value: "off", label: "Nothing" }, { value: "hidden", label: "App only" }, { value: "full", label: "All" }] as const satisfies readonly { value: Level; label: string }[];
 
 export function RulesTab({ rules, save }: Props) {
   const all = useHub((hub) => hub.devices);
@@ -126,7 +126,7 @@ function Apps({ rules, save }: Props) {
       )}
       <form className="action-form" onSubmit={(event) => { event.preventDefault(); void change(name.trim(), { send: "off", show: "off" }).then((done) => done && setName("")); }}>
         <Field label="Another app">{(field) => <input id={field} dir="auto" autoComplete="off" maxLength={100} placeholder="Its name, as it shows it" value={name} onChange={(event) => setName(event.target.value)} />}</Field>
-        <Button type="submit" disabled={!name.trim()}><Icon name="off" />Silence it</Button>
+        <Button type="submit" icon="off" disabled={!name.trim()}>Silence it</Button>
       </form>
     </section>
   );

@@ -9,13 +9,11 @@ import { Icon } from "../ui/icons";
 import { Choices } from "./choices";
 import { Notice } from "./notice";
 
-/** What was decided for this device, or for all of its kind. */
-export function decided(entries: Entries | null, key: string, device: Device): Consent | undefined {
+/** What was decided for this device, else for all of its kind: the gate asks in the same order. */
+export function decided(entries: Entries | null, key: string, device: { id: string }): Consent | undefined {
   const all = entries?.entries.find((entry) => entry.key === key)?.consents ?? [];
   const newest = (to: string) => all.filter((one) => one.to === to).sort((a, b) => b.decided.localeCompare(a.decided))[0];
-  const [own, any] = [newest(`device:${device.id}`), newest("any")];
-  const stands = (one?: Consent) => one?.state === "given" || one?.state === "refused";
-  return stands(own) ? own : stands(any) ? any : (own ?? any);
+  return newest(`device:${device.id}`) ?? newest("any");
 }
 
 /** Whether an entry is agreed to for a device, with the way to change it. */

@@ -16,7 +16,7 @@ export function AppPicture({ of }: { of: Notification }) {
 }
 
 /** `482913` → `482 913`, as people read it out. */
-const spaced = (code: string) => (/^\d{6}$/.test(code) ? `${code.slice(0, 3)} ${code.slice(3)}` : /^\d{8}$/.test(code) ? `${code.slice(0, 4)} ${code.slice(4)}` : code);
+export const spaced = (code: string) => (/^\d{6}$/.test(code) ? `${code.slice(0, 3)} ${code.slice(3)}` : /^\d{8}$/.test(code) ? `${code.slice(0, 4)} ${code.slice(4)}` : code);
 
 export function NotificationItem({ of: one, app }: { of: Notification; app?: boolean }) {
   const [shown, setShown] = useState(false);
