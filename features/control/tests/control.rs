@@ -3,8 +3,8 @@
 use accord_consent::{Choice, Decision, Gate, RecipientId, RecordKind, To, example};
 use accord_control::{COMMAND, Control, ControlError};
 use accord_model::{
-    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, Inputs, Reach, Target, Verb,
-    catalogue,
+    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, Format, Inputs, Property, Reach,
+    Service, Target, Verb, catalogue,
 };
 use accord_registry::Registry;
 use accord_registry::example::{Memory, bridge};
