@@ -31,8 +31,8 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
   useEffect(() => {
     if (pairing.state === "done") announce(`Paired with ${name}.`);
     if (pairing.state === "failed") announce(`Pairing failed. ${pairing.error ?? ""}`);
-    if (pairing.state === "compare" && pairing.code) announce(`The code is ${spoken(pairing.code)}. Do the codes match?`);
-  }, [pairing.state, pairing.code, pairing.error, name]);
+    if (pairing.state === "compare" && pairing.code) announce(compared ? `The code is ${spoken(pairing.code)}. Do the codes match?` : `Let ${name} in?`);
+  }, [pairing.state, pairing.code, pairing.error, name, compared]);
 
   if (pairing.state === "connecting") {
     return (
