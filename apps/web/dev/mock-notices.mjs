@@ -24,7 +24,7 @@ export function makeNotices({ at, tell, needs, devices, empty, hard }) {
   let rules = { paused_until: null, quiet: { from: "22:30", to: "07:00", except_urgent: true }, hide_content: false, apps: { Calendar: { send: "full", show: "hidden" } }, devices: {} };
   const clipboard = {
     tool: "wl-clipboard", message: null, rules: { receive: "ask", devices: { "link-laptop": { send: true, receive: "automatic" } } },
-    offers: empty ? [] : [{ device: "link-phone", device_name: devices().find((other) => other.id === "link-phone")?.name ?? "", kind: "text", size: 1800, preview: hard ? long.slice(0, 240) : "Gleis 7, 14:32 ab Hauptbahnhof. Umsteigen in Hannover, dort Gleis 10", since: at(70) }],
+    offers: empty ? [] : [{ device: "link-phone", device_name: devices().find((other) => other.id === "link-phone")?.name ?? "", kind: "text", size: 1800, preview: hard ? long.slice(0, 80) : "Gleis 7, 14:32 ab Hauptbahnhof. Umsteigen in Hannover, dort Gleis 10", since: at(70) }],
   };
   let content = { kind: "text", text: "https://example.org/summer-plans\nSaturday at noon, bring the maps.", image: null };
   const missing = [404, { error: "not-found", message: "That notification is gone.", prompt: null }];

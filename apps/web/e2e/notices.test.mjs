@@ -179,7 +179,7 @@ test("without a display the clipboard says so and sends nothing", { skip }, asyn
   await go(page, "#/clipboard");
   await page.getByTestId("no-clipboard").getByText("outside a desktop session").waitFor();
   const row = page.locator(`[data-testid=clipboard-device][data-device="${id}"]`);
-  assert.ok(await row.getByRole("button", { name: /^Send my clipboard/ }).isDisabled());
+  assert.ok(await row.getByRole("button", { name: /^Send mine/ }).isDisabled());
   assert.notEqual(accord("hub", "clip", "send", NAME).status, 0);
   // By itself needs an agreement even so.
   await row.getByRole("switch", { name: "Send whatever I copy" }).click();

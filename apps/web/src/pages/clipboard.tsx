@@ -84,7 +84,7 @@ function Here({ devices }: { devices: Device[] }) {
           <div className="card-end"><Button tone="plain" icon="hidden" onClick={() => setContent(null)}>Hide</Button><Button icon="retry" onClick={look}>Look again</Button></div>
         </>
       ) : <div className="card-end start"><Button icon="search" onClick={look} testid="look">Show what is in it</Button></div>}
-      {here.length > 0 && <div className="clip-send" role="group" aria-label="Send it to">{here.map((device) => <Button key={device.id} icon="send" label={`Send the clipboard to ${device.name}`} onClick={() => sendClipboard(device)}><Name>{device.name}</Name></Button>)}</div>}
+      {here.length > 0 && <div className="clip-send" role="group" aria-label="Send it to"><span className="hint">Send it to</span>{here.map((device) => <Button key={device.id} icon="send" label={`Send the clipboard to ${device.name}`} onClick={() => sendClipboard(device)}><Name>{device.name}</Name></Button>)}</div>}
       <form className="action-form" onSubmit={(event) => { event.preventDefault(); void attempt(async () => { await post("/clipboard/content", { text: draft }); setDraft(""); setContent(null); toast("It is in the clipboard."); }); }}>
         <Field label="Put a text into it">{(field) => <textarea id={field} rows={1} dir="auto" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
         <Button type="submit" disabled={!draft}>Copy</Button>
@@ -104,7 +104,7 @@ function OfDevice({ device, clipboard }: { device: Device; clipboard: Clipboard 
     <article className="card rules" aria-labelledby={heading} data-testid="clipboard-device" data-device={device.id}>
       <div className="section-line">
         <h3 id={heading} className="card-title with-kind"><span className="kind small"><KindIcon kind={device.kind} /></span><Name>{device.name}</Name></h3>
-        <Button icon="send" disabled={!clipboard.tool || device.reach === "offline"} label={`Send my clipboard to ${device.name}`} onClick={() => sendClipboard(device)}>Send mine</Button>
+        <Button icon="send" disabled={!clipboard.tool || device.reach === "offline"} label={`Send mine to ${device.name}`} onClick={() => sendClipboard(device)}>Send mine</Button>
       </div>
       <div className="rules-two">
         <div className="rules-side">

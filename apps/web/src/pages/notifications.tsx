@@ -129,7 +129,7 @@ function Source({ device: id, list, alone }: { device: string | null; list: Noti
           <header>
             <AppPicture of={some[0]!} />
             <h3 className="card-title"><Name>{app || "An app"}</Name>{some.length > 1 && <span className="count">{some.length}</span>}</h3>
-            {some.length > 1 && apps.size > 1 && <Button tone="plain" label={`Dismiss all of ${app}`} onClick={() => dismissAll(some)}>Dismiss {some.length}</Button>}
+            {some.length > 1 && apps.size > 1 && <Button tone="plain" label={`Dismiss ${some.length} of ${app}`} onClick={() => dismissAll(some)}>Dismiss {some.length}</Button>}
           </header>
           <ul className="notification-list">{some.map((one) => <NotificationItem key={one.id} of={one} />)}</ul>
         </article>

@@ -38,7 +38,7 @@ function Ask({ entry, refused }: { entry: Joinable; refused: boolean }) {
       <div className="even">
         <Button onClick={closeDialog}>Not now</Button>
         <Button onClick={() => decide("never")}>Never</Button>
-        <Button onClick={() => decide("always")} testid="join-allow">Let it be found</Button>
+        <Button onClick={() => decide("always")} testid="join-allow">Allow</Button>
       </div>
     </div>
   );
@@ -64,7 +64,7 @@ function Steps({ entry }: { entry: Joinable }) {
         {found.length > 0 && <ul className="plain">{found.map((device) => <Found key={device.id} device={device} />)}</ul>}
       </section>
       <div className="join-end">
-        <span className="hint">This computer can be found: <Name>{entry.recipient_name}</Name>.</span>
+        <span className="hint">Readable by <Name>{entry.recipient_name.replace(/^./, (letter) => letter.toLocaleLowerCase())}</Name>.</span>
         {consent && <Button tone="plain" onClick={() => withdraw(consent)}>Stop being found</Button>}
       </div>
     </div>

@@ -37,7 +37,7 @@ export function NotificationItem({ of: one, app }: { of: Notification; app?: boo
         ) : (
           <>
             {one.title && <p className="row-label"><Name>{one.title}</Name></p>}
-            {one.body && <p dir="auto" className="notification-body">{visible(one.body)}</p>}
+            {one.body && <p className="notification-body"><bdi>{visible(one.body)}</bdi></p>}
             {one.code && (
               <p className="one-time"><span className="one-time-code" aria-label={`Code ${[...one.code].join(" ")}`} role="img">{spaced(one.code)}</span><Button icon="copy" onClick={() => copyCode(one)} testid="copy-code">Copy code</Button></p>
             )}

@@ -74,7 +74,7 @@ export function Ping({ device, service, able }: CardProps) {
   if (!ping) return null;
   return (
     <form className="action-form" onSubmit={(event) => { event.preventDefault(); void act(device, service, ping, draft.trim() ? { text: draft.trim() } : {}, said(device)).then((done) => done && setDraft("")); }}>
-      <Field label="A short text" hint="May be left empty: a plain ping.">{(field, hint) => <input id={field} aria-describedby={hint} dir="auto" maxLength={200} autoComplete="off" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
+      <Field label="A short text">{(field) => <input id={field} placeholder="Or nothing: a plain ping" dir="auto" maxLength={200} autoComplete="off" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
       <Button type="submit" icon="send" disabled={!able}>{draft.trim() ? "Say it" : "Ping"}</Button>
     </form>
   );
