@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { attempt } from "../actions";
 import { get, post } from "../api/client";
 import type { Clipboard, ClipboardContent, ClipboardRules, Device, Receiving } from "../api/types";
-import { bytes, visible } from "../format";
+import { bytes, sentence, visible } from "../format";
 import { sendClipboard, setClipboardRules } from "../notices";
 import { to } from "../router";
 import { readClipboard, readEntries, useHub } from "../store";
@@ -62,7 +62,7 @@ export function NoTool({ clipboard }: { clipboard: Clipboard }) {
   return (
     <div className="card quiet-card" data-testid="no-clipboard">
       <Icon name="warning" />
-      <p>This computer’s clipboard cannot be used. <span className="hint" dir="auto">{visible(clipboard.message ?? "")}</span></p>
+      <p>This computer’s clipboard cannot be used. <span className="hint" dir="auto">{sentence(visible(clipboard.message ?? ""))}</span></p>
       <Button icon="retry" onClick={readClipboard}>Look again</Button>
     </div>
   );

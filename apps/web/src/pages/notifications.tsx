@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { attempt, consenting } from "../actions";
 import { get, put } from "../api/client";
 import type { Desktop, Device, Notification, NotificationRules } from "../api/types";
-import { hour, visible } from "../format";
+import { hour, sentence, visible } from "../format";
 import { dismissAll, showOn } from "../notices";
 import { to } from "../router";
 import { readNotifications, seeNotifications, signedOut, useHub } from "../store";
@@ -145,7 +145,7 @@ function DesktopLine({ desktop }: { desktop: Desktop | null }) {
     serving: <>No notification server runs on this computer, so Accord takes what apps say and lists it here.</>,
     none: <>This computer’s own notifications are not seen.</>,
   }[desktop.mode];
-  return <p className="hint foot-note"><Icon name={desktop.message ? "warning" : "info"} /><span>{words} {desktop.message && <bdi>{visible(desktop.message)}</bdi>}</span></p>;
+  return <p className="hint foot-note"><Icon name={desktop.message ? "warning" : "info"} /><span>{words} {desktop.message && <bdi>{sentence(visible(desktop.message))}</bdi>}</span></p>;
 }
 
 /** A notification by hand, to one device. */

@@ -14,7 +14,7 @@ import { describe } from "./device-bits";
 import { Notice } from "./notice";
 
 export type Joinable = Entry & { join: Join };
-export const joinable = (entries: Entry[]) => entries.filter((one): one is Joinable => one.join !== null);
+export const joinable = (entries: Entry[]) => entries.filter((one): one is Joinable => Boolean(one.join));
 const standing = (entry: Entry) => [...entry.consents].sort((a, b) => b.decided.localeCompare(a.decided))[0];
 
 export function JoinWay({ entry }: { entry: Joinable }) {
