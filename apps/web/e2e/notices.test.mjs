@@ -148,7 +148,7 @@ test("a notification is sent from the page, after the owner agreed to it there",
   await accessible(page, "a decision on a device's rules");
   await dialog.getByRole("button", { name: "Allow always" }).click();
   await page.getByRole("button", { name: /^Your agreement.*change$/ }).waitFor();
-  await page.getByRole("button", { name: "Show one on a device" }).click();
+  await page.getByRole("button", { name: "Show on a device" }).click();
   await page.getByLabel("Title").fill("From the browser");
   await page.keyboard.press("Enter");
   await until("the other has it", () => listed("peer").some((one) => one.title === "From the browser"));
@@ -185,7 +185,7 @@ test("without a display the clipboard says so and sends nothing", { skip }, asyn
   await row.getByRole("switch", { name: "Send whatever I copy" }).click();
   await page.getByTestId("prompt").waitFor();
   await prompt(page, "Never").click();
-  await page.getByTestId("toast").first().waitFor();
+  await page.getByTestId("toast").filter({ hasText: /refused/i }).waitFor();
   assert.equal(await row.getByRole("switch", { name: "Send whatever I copy" }).getAttribute("aria-checked"), "false");
   await page.getByRole("group", { name: "Take what devices copy" }).getByRole("button", { name: "Never" }).click();
   await until("the hub has the rule", () => json("hub", "clip", "list").rules?.receive === "off");

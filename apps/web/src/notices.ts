@@ -2,7 +2,7 @@
 import { attempt, consenting, copy } from "./actions";
 import { CallFailed, id, post, put } from "./api/client";
 import type { Clipboard, ClipboardOffer, ClipboardRules, Device, Notification, NotificationDeviceRule } from "./api/types";
-import { hub, readClipboard, set, without } from "./store";
+import { hub, set, without } from "./store";
 import { announce, toast } from "./ui/overlay";
 
 /** What holds for a device that nothing was set for. */
@@ -99,10 +99,9 @@ function dropOffer(offer: ClipboardOffer) {
   if (clipboard) set({ clipboard: { ...clipboard, offers: clipboard.offers.filter((other) => other.device !== offer.device) } });
 }
 
-/** Shows the new rules at once, and the old ones again when they cannot be set. */
-export async function setClipboardRules(rules: ClipboardRules) {
-  const { clipboard } = hub();
-  if (clipboard) set({ clipboard: { ...clipboard, rules } });
-  const done = await attempt(async () => set({ clipboard: await consenting(() => put<Clipboard>("/clipboard/rules", rules)) }));
-  if (!done) await readClipboard();
-}
+/** Shown once they hold: a device that is to get whatever is copied may need an agreement first. */
+export const setClipboardRules = (rules: ClipboardRules) =>
+  attempt(async () => {
+    set({ clipboard: await consenting(() => put<Clipboard>("/clipboard/rules", rules)) });
+    announce("Saved.");
+  });

@@ -27,7 +27,7 @@ export function NotificationsPage({ route }: { route: string[] }) {
   return (
     <>
       <PageHead title="Notifications">
-        {takers.length > 0 && <Button icon="send" onClick={() => openDialog({ kind: "notify" })}>Show one on a device</Button>}
+        {takers.length > 0 && <Button icon="send" onClick={() => openDialog({ kind: "notify" })}>Show on a device</Button>}
         <Menu label="Pause notifications" word="Pause" icon="pause" items={[
           { label: "For an hour", icon: "clock", run: () => pause(new Date(Date.now() + 3_600_000)) },
           { label: "For four hours", icon: "clock", run: () => pause(new Date(Date.now() + 4 * 3_600_000)) },
