@@ -283,6 +283,26 @@ test("a device's services are cards with controls, driven by the model alone", {
   await accessible(page, "a service that no card knows");
 });
 
+test("a phone that turns up once this machine can be found is paired by its fingerprint, and gets its PIN", { skip: mock ? skip : "only the mock hub has such a phone" }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices");
+  await page.getByRole("button", { name: "Add a device" }).click();
+  const dialog = page.getByTestId("add");
+  await dialog.getByRole("button", { name: /^Phone with LocalSend/ }).click();
+  await dialog.getByTestId("join-allow").click();
+  await dialog.getByRole("button", { name: /^Pair with/ }).click();
+  await agreeing([page], page.getByTestId("code").waitFor());
+  await accessible(page, "a fingerprint");
+  await page.getByTestId("codes-match").click();
+  await page.getByTestId("paired").getByRole("button", { name: "Done" }).click();
+  await go(page, "#/devices/localsend-1");
+  await page.getByText("It asks for a PIN").click();
+  await page.getByLabel("PIN", { exact: true }).fill("2468");
+  await page.keyboard.press("Enter");
+  await page.getByTestId("toast").filter({ hasText: "The PIN is used" }).waitFor();
+  await accessible(page, "a device that asks for a PIN");
+});
+
 test("nothing broke the content security policy, and no script failed", { skip }, () => {
   assert.deepEqual([...ours.complaints, ...(theirs?.complaints ?? [])], []);
 });
