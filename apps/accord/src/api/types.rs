@@ -703,7 +703,7 @@ pub enum Event {
     TransferGone {
         id: String,
     },
-    Prompt(Prompt),
+    Prompt(Box<Prompt>),
     PromptGone {
         id: String,
     },
