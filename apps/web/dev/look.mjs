@@ -32,7 +32,20 @@ const shots = {
   alone: [async () => {}, empty],
   longnames: [async () => {}, hard],
   device: [(page) => open(page, "#/devices/link-phone"), { MOCK_QUIET: "1" }],
-  reply: [async (page) => { await open(page, "#/devices/link-phone"); await button(page, "Reply to Noa").click(); }, { MOCK_QUIET: "1" }],
+  reply: [async (page) => { await open(page, "#/notifications"); await button(page, "Reply to Noa").click(); }, { MOCK_QUIET: "1" }],
+  notifications: [(page) => open(page, "#/notifications"), { MOCK_QUIET: "1" }],
+  longnotifications: [(page) => open(page, "#/notifications"), { ...hard, MOCK_QUIET: "1" }],
+  nonotifications: [(page) => open(page, "#/notifications"), empty],
+  brokennotifications: [async (page) => { await lever(page, "broken"); await page.reload(); await open(page, "#/notifications"); await page.getByRole("alert").waitFor(); }, { MOCK_QUIET: "1" }],
+  dismissprompt: [async (page) => { await open(page, "#/notifications"); await button(page, "Dismiss Noa").click(); await page.getByTestId("prompt").waitFor(); }, { MOCK_QUIET: "1" }],
+  rules: [(page) => open(page, "#/notifications/rules"), { MOCK_QUIET: "1" }],
+  longrules: [(page) => open(page, "#/notifications/rules"), { ...hard, MOCK_QUIET: "1" }],
+  norules: [(page) => open(page, "#/notifications/rules"), empty],
+  decide: [async (page) => { await open(page, "#/notifications/rules"); await button(page, "Your agreement, Mira’s phone: decide").click(); await page.getByTestId("decide").locator("dl").waitFor(); }, { MOCK_QUIET: "1" }],
+  notify: [async (page) => { await open(page, "#/notifications"); await button(page, "Show on a device").click(); }, { MOCK_QUIET: "1" }],
+  clipboard: [async (page) => { await open(page, "#/clipboard"); await page.getByTestId("look").click(); }, { MOCK_QUIET: "1" }],
+  noclipboard: [async (page) => { await lever(page, "no-clipboard"); await open(page, "#/clipboard"); }, empty],
+  longclipboard: [(page) => open(page, "#/clipboard"), { ...hard, MOCK_QUIET: "1" }],
   lamp: [(page) => open(page, "#/devices/example-lamp"), { MOCK_QUIET: "1" }],
   unconfirmed: [async (page) => { await open(page, "#/devices/example-lamp"); await page.getByRole("slider", { name: "Color temperature" }).press("End"); await page.waitForTimeout(5600); }, { MOCK_QUIET: "1" }],
   drain: [async (page) => { await open(page, "#/devices/example-lamp"); await button(page, "Drain").click(); }, { MOCK_QUIET: "1" }],
@@ -58,8 +71,14 @@ const shots = {
   lapsed: [(page) => lever(page, "lapsed")],
   longprompt: [(page) => lever(page, "prompt", { to: "device:link-phone", entry: "link/pairing", because: "Pair with Мирин телефон aus dem Arbeitszimmer im zweiten Stock Donaudampfschifffahrtsgesellschaft" }), { ...hard, MOCK_QUIET: "1" }],
   pairing: [async (page) => { await lever(page, "pairing"); await page.waitForTimeout(900); }],
-  add: [async (page) => { await button(page, "Add a device").click(); await button(page, "Make a ticket").click(); await page.locator(".qr").waitFor(); }],
-  address: [async (page) => { await button(page, "Add a device").click(); await button(page, "By address").click(); }],
+  add: [async (page) => { await button(page, "Add a device").click(); await button(page, "Computer with Accord").click(); await button(page, "Make a ticket").click(); await page.locator(".qr").waitFor(); }],
+  address: [async (page) => { await button(page, "Add a device").click(); await button(page, "Computer with Accord").click(); await button(page, "By address").click(); }],
+  ways: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with LocalSend").waitFor(); }],
+  joinask: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with KDE Connect").click(); await page.getByTestId("join-ask").waitFor(); }],
+  joinsteps: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with KDE Connect").click(); await page.getByTestId("join-allow").click(); await button(page.getByTestId("add"), "Pair with Jo’s Pixel").waitFor(); }, { MOCK_QUIET: "1", MOCK_TURN_UP: "300" }],
+  joincode: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with KDE Connect").click(); await page.getByTestId("join-allow").click(); await button(page.getByTestId("add"), "Pair with Jo’s Pixel").click(); await page.getByTestId("prompt").getByRole("button", { name: "Allow always" }).click(); await page.getByTestId("code").waitFor(); }, { MOCK_QUIET: "1", MOCK_TURN_UP: "300" }],
+  fingerprint: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with LocalSend").click(); await page.getByTestId("join-allow").click(); await button(page.getByTestId("add"), "Pair with Brave Mango").click(); await page.getByTestId("prompt").getByRole("button", { name: "Allow always" }).click(); await page.getByTestId("code").waitFor(); }, { MOCK_QUIET: "1", MOCK_TURN_UP: "300" }],
+  pin: [async (page) => { await button(page, "Add a device").click(); await button(page, "Phone with LocalSend").click(); await page.getByTestId("join-allow").click(); await button(page.getByTestId("add"), "Pair with Brave Mango").click(); await page.getByTestId("prompt").getByRole("button", { name: "Allow always" }).click(); await page.getByTestId("codes-match").click(); await page.getByTestId("paired").getByRole("button", { name: "Done" }).click(); await open(page, "#/devices/localsend-1"); await page.getByText("It asks for a PIN").click(); }, { MOCK_QUIET: "1", MOCK_TURN_UP: "300" }],
   send: [async (page) => { await page.getByTestId("send-button").first().click(); }],
   sendtext: [async (page) => { await page.getByTestId("send-button").first().click(); await page.getByRole("button", { name: "Text", exact: true }).click(); }],
   menu: [async (page) => { await button(page, "More for Mira’s phone").click(); }],
@@ -69,7 +88,7 @@ const shots = {
   help: [(page) => page.keyboard.press("?")],
   signin: null,
 };
-const FULL = /^(devices|first|alone|long|device|lamp|tv|own|tablet|privacy|decisions|settings|transfers|ledger)/;
+const FULL = /^(devices|notif|nonotif|rules|norules|clipboard|noclip|pin|first|alone|long|device|lamp|tv|own|tablet|privacy|decisions|settings|transfers|ledger)/;
 
 async function judge(page, name) {
   const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -14,13 +14,12 @@ export const ringer = () => service("ringer", [], [action("ring", "physical")]);
 export const screenLock = () => service("screen-lock", [property("locked", "bool")], [action("lock")], { locked: value(false, 100) });
 export const volume = (instance, label, level) => service("volume", [percent("level"), property("muted", "bool", { write: true })], [], { level: value(level), muted: value(false) }, { instance, label });
 export const command = (instance, label) => service("command", [], [action("run", "security")], {}, { instance, label });
-export const notifications = () => service("notifications", [property("list", "text")], [
-  action("show", "safe", [property("title", "text"), property("body", "text")]), action("dismiss", "safe", [property("id", "text")]), action("reply", "safe", [property("id", "text"), property("text", "text")]),
-], { list: value(JSON.stringify([
-  { id: "n1", app: "Messages", title: "Noa", body: "Are you bringing the tickets? We meet at eight in front of the hall.", time: at(140), reply: true },
-  { id: "n2", app: "Mail", title: "Your order has been sent", body: "It should be with you on Thursday.", time: at(4000) },
-  { id: "n3", app: "ساعة", title: "منبه", body: "موعد الدواء", time: at(9000) },
-])) });
+export const pinnedFiles = () => service("files", [property("pin", "text", { read: false, write: true, notify: false, role: "config" })], [action("send", "safe", [property("name", "text")])]);
+export const ping = () => service("ping", [], [action("ping", "safe", [property("text", "text")])]);
+export const signal = (bars, network) => service("signal", [property("network", "text"), property("bars", "int", { range: { min: 0, max: 4, step: 1 } })], [], { network: value(network), bars: value(bars) });
+export const notifications = () => service("notifications", [], [
+  action("show", "safe", ["id", "app", "title", "body"].map((id) => property(id, "text"))), action("dismiss", "safe", [property("id", "text")]), action("reply", "physical", [property("id", "text"), property("text", "text")]), action("act", "physical", [property("id", "text"), property("action", "text")]),
+]);
 export const player = (instance, label, title, artist, position, length, playing, age = 3) => service("media", [
   property("playing", "bool"), property("title", "text"), property("artist", "text"), property("position", "float", { unit: "second", write: true }), property("length", "float", { unit: "second" }), percent("volume"),
 ], ["play", "pause", "next", "previous"].map((id) => action(id, "physical")), {
@@ -38,7 +37,7 @@ export function answerCall(device, { service: id, instance, verb }) {
   if (!found) return [404, { error: "not-found", message: "The device does not offer this.", prompt: null }];
   const set = (name, data) => void (found.values = { ...found.values, [name]: value(data, 0) });
   if (verb.verb === "read") return [200, Object.fromEntries(Object.entries(found.values).map(([name, one]) => [name, one.data]))];
-  if (verb.verb === "write" && verb.property !== "color-temperature") set(verb.property, verb.data);
+  if (verb.verb === "write" && verb.property !== "color-temperature" && verb.property !== "pin") set(verb.property, verb.data);
   if (verb.action === "play" || verb.action === "pause") {
     const { position, playing } = found.values;
     if (playing.data) set("position", position.data + (Date.now() - Date.parse(position.seen)) / 1000);
@@ -46,6 +45,5 @@ export function answerCall(device, { service: id, instance, verb }) {
     set("playing", verb.action === "play");
   }
   if (verb.action === "lock") set("locked", true);
-  if (id === "notifications" && verb.action !== "show") set("list", JSON.stringify(JSON.parse(found.values.list.data).filter((one) => one.id !== verb.inputs.id)));
   return [200, {}];
 }

@@ -4,7 +4,8 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
-import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, player, ringer, screenLock, volume } from "./mock-services.mjs";
+import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, volume } from "./mock-services.mjs";
+import { makeNotices, noticeEntries } from "./mock-notices.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -42,9 +43,9 @@ const hub = {
   settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
   devices: [
     device("own-1", "Ada’s desk", "computer", "own", { maker: "Framework", model: "Desktop", services: [files(), information("Debian 13")] }),
-    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),
-    device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(12, false, 2400), information("Fedora 43")] }),
-    device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), player(0, null, "Nils Frahm – Says", null, 10, 0, true, 4000)] }),
+    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), ping(), signal(3, "5G"), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),
+    device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(12, false, 2400), notifications(), clipboard(), information("Fedora 43")] }),
+    device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), notifications(), player(0, null, "Nils Frahm – Says", null, 10, 0, true, 4000)] }),
     device("link-tablet", "Kitchen tablet", "tablet", "seen", { services: [files()], addresses: ["192.168.1.44:4433", "[fd00::44]:4433"] }),
     device("link-rtl", "הטלפון של נועה", "phone", "seen", { services: [files()] }),
     device("example-lamp", "Hall lamp", "light", "paired", { maker: "Example", bridge: "example", services: [lamp(), aquarium()] }),
@@ -69,7 +70,7 @@ if (HARD) {
 }
 
 const field = (code, label, required = true, sensitive = false) => ({ code, label, required, sensitive });
-const base = { means: "Accord link, part of Accord", method: "Taken from this device by Accord itself.", hosts: [], storage: "On the receiving device.", retention: "As long as the devices are paired.", rules_url: null };
+const base = { means: "Accord link, part of Accord", method: "Taken from this device by Accord itself.", hosts: [], storage: "On the receiving device.", retention: "As long as the devices are paired.", rules_url: null, data: "", join: null };
 const entries = [
   { ...base, key: "link/discovery", title: "Discovering devices", recipient: "local-network", recipient_name: "Everyone on this network", fields: [field("device.id.resettable", "resettable device ID"), field("net.ip", "IP address"), field("device.name", "device name", false), field("device.type", "device type", false)], purpose: "So that your devices find each other, with name and kind.", scenario: "While Accord runs on a network, and when that network asks.", transport: "lan", storage: "In the memory of devices that listen.", retention: "75 minutes after the last announcement." },
   { ...base, key: "link/pairing", title: "Pairing with a device", recipient: "local-network", recipient_name: "The device you pair with", fields: [field("key.public", "public keys"), field("device.name", "device name"), field("device.type", "device type")], purpose: "To agree on keys, and to show you which device it is.", scenario: "When you start or answer a pairing.", transport: "lan" },
@@ -77,6 +78,7 @@ const entries = [
   { ...base, key: "link/relay", title: "Reaching devices through your relay", recipient: "relay", recipient_name: "Your own relay", fields: [field("net.ip", "IP address"), field("device.id", "device ID")], purpose: "To reach your devices from elsewhere.", scenario: "When no direct path exists.", transport: "relay", hosts: ["relay.example:443"], rules_url: "https://relay.example/rules" },
   { ...base, key: "files/send", title: "Sending files, text and links", recipient: "paired-device", recipient_name: "Your paired devices", fields: [field("file.name", "file names", true, true), field("file.content", "file content", true, true), field("file.time", "modification times", false)], purpose: "To give the other device what you chose to send.", scenario: "When you send something.", transport: "lan", storage: "In the inbox folder of the receiving device.", retention: "Until its owner deletes it." },
   { ...base, key: "files/receive", title: "Answering a sender", recipient: "paired-device", recipient_name: "Your paired devices", fields: [field("transfer.progress", "what was received and how much of it")], purpose: "So that the sender knows whether you accepted, and where to resume.", scenario: "When a paired device sends you something.", transport: "lan" },
+  ...noticeEntries(base, field),
 ].map((entry, n) => ({ ...entry, fingerprint: hex(n + 50), consents: [], lately: [] }));
 const entryOf = (key) => entries.find((entry) => entry.key === key);
 const nameOf = (to) => (to === "any" ? "Anyone it names" : to === "network:lan" ? "This network" : (hub.devices.find((one) => `device:${one.id}` === to)?.name ?? to));
@@ -116,6 +118,7 @@ function decide({ entry: key, to = "any", choice, until = null, fields = null })
     tell("prompt-gone", { id: prompt.id });
   }
   tell("consent", consent);
+  if (choice !== "never") turnUp(key);
   return consent;
 }
 const isGiven = (key, to) => hub.consents.find((one) => one.entry === key && (one.to === to || one.to === "any") && (one.state === "given" || one.state === "refused"));
@@ -136,6 +139,19 @@ function needs(key, to, because) {
     tell("prompt", prompt);
   }
   return [409, { error: "consent-needed", message: "Needs your consent.", prompt }];
+}
+
+const notices = makeNotices({ at, tell, needs, devices: () => hub.devices, empty: EMPTY, hard: HARD });
+
+/** Once this machine can be found, phones of those apps turn up. */
+function turnUp(key) {
+  const found = { "kdeconnect/presence": ["kdeconnect-1", "Jo’s Pixel"], "localsend/presence": ["localsend-1", "Brave Mango"] }[key];
+  if (!found || hub.devices.some((one) => one.id === found[0])) return;
+  setTimeout(() => {
+    const one = device(found[0], found[1], "phone", "seen", { bridge: key.split("/")[0], addresses: [], first_seen: at(), last_seen: at(), services: [key.startsWith("kde") ? files() : pinnedFiles(), { id: "pairing", instance: 0, properties: [], actions: [], events: [], values: {} }] });
+    hub.devices.push(one);
+    tell("device", one);
+  }, Number(process.env.MOCK_TURN_UP ?? 1500));
 }
 
 // Transfers
@@ -218,7 +234,7 @@ function startPairing(how, direction = "out") {
   };
   hub.pairings.unshift(pairing);
   tell("pairing", pairing);
-  setTimeout(() => pairing.state === "connecting" && tellIt({ state: "compare", code: how.ticket ? null : "402817" }), 700);
+  setTimeout(() => pairing.state === "connecting" && tellIt({ state: "compare", code: how.ticket ? null : ({ kdeconnect: "D7CA75FB", localsend: "5f1c 9a02 77be 41d0 c3e8 0b6d 92fa 1e44" }[one?.bridge] ?? "402817") }), 700);
   return pairing;
 }
 function confirm(pairing, yes, code) {
@@ -268,6 +284,8 @@ async function api(method, path, query, body, raw) {
     setTimeout(() => tell("device", one), 300);
     return [code, answer];
   }
+  if (first === "notifications" || first === "clipboard") return hub.broken ? [500, { error: "internal", message: "The rules were not kept: the disk is full.", prompt: null }] : notices.answer(method, path, body);
+  if (route === "GET commands") return [200, { commands: [{ name: "Lights out", argv: ["hue", "off", "--all"] }] }];
   if (route === "PATCH devices") {
     const one = find(hub.devices, second);
     if (!one) return missing();
@@ -398,6 +416,8 @@ async function api(method, path, query, body, raw) {
       hub.prompts[0].difference = given.difference;
       tell("prompt", hub.prompts[0]);
     }
+    if (second === "notification") notices.post(body);
+    if (second === "no-clipboard") notices.noTool();
     if (second === "broken") hub.broken = true;
     if (second === "verify") hub.damaged = true;
     if (second === "prompt") needs(body.entry ?? "files/send", body.to ?? "device:link-laptop", body.because ?? "Send 3 files to Work laptop");

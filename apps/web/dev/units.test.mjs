@@ -60,14 +60,6 @@ test("a pasted link and a bare token sign in alike", () => {
   assert.equal(tokenIn("http://127.0.0.1:8420/#setup=abc-DEF_123"), "abc-DEF_123");
 });
 
-test("a service's rows are read only where they are rows", async () => {
-  const { rows } = await vite.ssrLoadModule("/src/services/model.ts");
-  const service = (list) => ({ id: "commands", instance: 0, properties: [], actions: [], events: [], values: { list: { data: list, seen: "2026-01-01T00:00:00Z", source: "pushed", fresh_for_s: 60 } } });
-  assert.deepEqual(rows(service('[{"id":"1","name":"Lights out"},{"name":"no id"},null,7]')), [{ id: "1", name: "Lights out" }]);
-  for (const bad of ["{", "7", '{"id":"1"}', 12, true]) assert.deepEqual(rows(service(bad)), [], String(bad));
-  assert.equal(rows(service(JSON.stringify(Array.from({ length: 5000 }, (_, id) => ({ id: String(id) }))))).length, 200);
-});
-
 test("services of one kind share a card only where that is meant, files first, unknown ones last", async () => {
   const { grouped } = await vite.ssrLoadModule("/src/services/model.ts");
   const service = (id, instance = 0) => ({ id, instance, properties: [], actions: [], events: [] });
@@ -82,4 +74,22 @@ test("an old battery level is no news on a small card", async () => {
   const seen = Date.parse("2026-01-01T00:00:00Z");
   assert.equal(glance(battery, seen + 1000), "82 %, charging");
   assert.equal(glance(battery, seen + 61_000), "Battery");
+});
+
+test("what was decided for a device counts before what was decided for all, as at the gate", async () => {
+  const { decided } = await vite.ssrLoadModule("/src/parts/decide.tsx");
+  const device = { id: "phone" };
+  const consent = (to, state, day) => ({ to, state, decided: `2026-01-0${day}T00:00:00Z` });
+  const of = (...consents) => decided({ entries: [{ key: "a/b", consents }] }, "a/b", device)?.state;
+  assert.equal(of(), undefined);
+  assert.equal(of(consent("any", "given", 2), consent("device:phone", "refused", 1)), "refused");
+  assert.equal(of(consent("device:phone", "given", 1), consent("device:phone", "withdrawn", 2)), "withdrawn");
+  assert.equal(of(consent("any", "given", 1), consent("device:phone", "withdrawn", 2)), "withdrawn");
+  assert.equal(of(consent("any", "given", 1)), "given");
+  assert.equal(of(consent("device:other", "given", 1)), undefined);
+});
+
+test("a one-time code is grouped as people read it out", async () => {
+  const { spaced } = await vite.ssrLoadModule("/src/parts/notification.tsx");
+  assert.deepEqual(["482913", "12345678", "1234", "AB12CD"].map(spaced), ["482 913", "1234 5678", "1234", "AB12CD"]);
 });

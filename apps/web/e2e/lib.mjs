@@ -1,5 +1,6 @@
 // What the browser tests share: the browser, signing in, axe, and answering prompts.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -47,6 +48,26 @@ async function fromFolder(route) {
   const response = await route.fetch();
   const path = join(env.ACCORD_DIST, pathname === "/" ? "index.html" : pathname);
   await route.fulfill({ status: 200, headers: { "content-security-policy": response.headers()["content-security-policy"] ?? "" }, path });
+}
+
+/** A command at one hub's command line; `peer` for the other. Fails as it fails. */
+export function accord(side, ...words) {
+  const state = side === "peer" ? env.ACCORD_PEER_STATE : env.ACCORD_STATE;
+  return spawnSync(env.ACCORD_PROGRAM, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000 });
+}
+export function told(side, ...words) {
+  const { status, stdout, stderr } = accord(side, ...words);
+  assert.equal(status, 0, `accord ${words.join(" ")}: ${stdout}${stderr}`);
+  return stdout;
+}
+export const json = (side, ...words) => JSON.parse(told(side, "--json", ...words));
+
+export async function until(what, holds) {
+  for (const end = Date.now() + WAIT; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 150))) {
+    const found = await holds();
+    if (found) return found;
+  }
+  throw new Error(`waited in vain: ${what}`);
 }
 
 export async function go(page, hash) {

@@ -1,7 +1,8 @@
-// Starts two hubs on this machine, in folders of their own, and runs the browser tests against them.
-// Usage: node e2e/run.mjs PATH-TO-ACCORD | --mock   [arguments for node --test…]
+// Starts two hubs on this machine, in folders of their own and anew for each file of tests, and runs the browser tests
+// against them. Usage: node e2e/run.mjs PATH-TO-ACCORD | --mock   [arguments for node --test…]
+// ACCORD_E2E=notices runs that file alone.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -23,17 +24,33 @@ const freePort = () => new Promise((resolve) => {
   });
 });
 
-async function start(folder, name, kind) {
+/** A session bus of its own, on which nothing is started by itself; `null` where there is no dbus-daemon. */
+async function bus() {
+  const config = join(home, "bus.conf");
+  writeFileSync(config, `<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth><policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>`);
+  const child = spawn("dbus-daemon", [`--config-file=${config}`, "--nofork", "--print-address"], { stdio: ["ignore", "pipe", "ignore"] });
+  running.push(child);
+  return new Promise((resolve) => {
+    child.once("error", () => resolve(null));
+    child.stdout.once("data", (line) => resolve(String(line).trim()));
+  });
+}
+
+// Whatever desktop this runs in stays out of it.
+const { DBUS_SESSION_BUS_ADDRESS: _bus, DISPLAY: _display, WAYLAND_DISPLAY: _wayland, ...bare } = process.env;
+
+async function start(folder, name, kind, more = {}) {
   const state = join(home, folder);
   const http = `127.0.0.1:${await freePort()}`;
   const log = openSync(join(home, `${folder}.log`), "a");
-  const child = spawn(program, ["--state", state, "up", "--http", http, "--name", name, "--kind", kind, "--no-open", "--loopback"], { stdio: ["ignore", log, log] });
+  const child = spawn(program, ["--state", state, "up", "--http", http, "--name", name, "--kind", kind, "--no-open", "--loopback"], { stdio: ["ignore", log, log], env: { ...bare, ...more } });
   running.push(child);
   for (let tries = 0; tries < 300; tries += 1) {
     if (child.exitCode !== null) break;
     const asked = spawnSync(program, ["--state", state, "open", "--print"], { encoding: "utf8" });
     const link = /(http\S+?)\/?#setup=(\S+)/.exec(asked.stdout ?? "");
-    if (link) return { url: link[1], token: link[2], pid: child.pid };
+    if (link) return { url: link[1], token: link[2], pid: child.pid, state };
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   console.error(readFileSync(join(home, `${folder}.log`), "utf8").slice(-4000));
@@ -48,28 +65,39 @@ async function startMock() {
   return { url: `http://127.0.0.1:${port}`, token: "demo-token", pid: child.pid };
 }
 
-let code = 1;
-try {
-  const env = { ...process.env };
+async function run(file) {
+  const env = { ...bare };
   if (program === "--mock") {
     const hub = await startMock();
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
-    // Other hubs may run on this machine: a name of our own.
+    // Other hubs may run on this machine: names of our own.
     const name = `Kitchen tablet ${process.pid}`;
-    const peer = await start("peer", name, "tablet");
-    const hub = await start("hub", "Desk", "computer");
-    env.ACCORD_PEER_NAME = name;
+    const desk = file === "ui" ? "Desk" : `Desk ${process.pid}`;
+    const address = file === "ui" ? null : await bus();
+    const peer = await start(`${file}-peer`, name, "tablet", address ? { DBUS_SESSION_BUS_ADDRESS: address } : {});
+    const hub = await start(`${file}-hub`, desk, "computer");
+    Object.assign(env, { ACCORD_PEER_NAME: name, ACCORD_NAME: desk, ACCORD_PROGRAM: program, ACCORD_STATE: hub.state, ACCORD_PEER_STATE: peer.state, ...(address ? { ACCORD_PEER_BUS: address } : {}) });
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_PEER_URL: peer.url, ACCORD_PEER_TOKEN: peer.token });
   }
-  code = await new Promise((resolve) => {
-    const tests = spawn(process.execPath, ["--test", "--test-concurrency=1", ...more, join(here, "ui.test.mjs")], { stdio: "inherit", env });
+  const code = await new Promise((resolve) => {
+    const tests = spawn(process.execPath, ["--test", "--test-concurrency=1", ...more, join(here, `${file}.test.mjs`)], { stdio: "inherit", env });
     tests.on("exit", (status) => resolve(status ?? 1));
   });
   if (code !== 0 && program !== "--mock") {
-    for (const folder of ["hub", "peer"]) console.error(`--- ${folder}.log\n${readFileSync(join(home, `${folder}.log`), "utf8").slice(-3000)}`);
+    for (const side of ["hub", "peer"]) console.error(`--- ${side}.log\n${readFileSync(join(home, `${file}-${side}.log`), "utf8").slice(-3000)}`);
+  }
+  return code;
+}
+
+let code = 0;
+try {
+  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices"]) {
+    code = (await run(file)) || code;
+    for (const child of running.splice(0)) child.kill("SIGKILL");
   }
 } catch (error) {
+  code = 1;
   console.error(String(error));
 } finally {
   for (const child of running) child.kill("SIGKILL");

@@ -51,7 +51,7 @@ test("axe finds nothing on any page, wide and narrow, light and dark", { skip },
   const { page } = ours;
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     await page.setViewportSize({ width, height });
-    for (const hash of ["#/devices", "#/transfers", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
+    for (const hash of ["#/devices", "#/transfers", "#/notifications", "#/notifications/rules", "#/clipboard", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
       await go(page, hash);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await accessible(page, `${hash} at ${width}`);
@@ -273,7 +273,7 @@ test("a device's services are cards with controls, driven by the model alone", {
   await card("notifications").getByRole("button", { name: "Reply to Noa" }).press("Enter");
   await page.keyboard.type("On my way");
   await page.keyboard.press("Enter");
-  await card("notifications").getByText("Are you bringing the tickets?").waitFor({ state: "detached" });
+  await agreeing([page], card("notifications").getByText("Are you bringing the tickets?").waitFor({ state: "detached" }));
   assert.notEqual(await page.evaluate(() => document.activeElement.tagName), "BODY", "the focus was lost");
   await accessible(page, "a device with many services");
   await go(page, "#/devices/example-lamp");
@@ -281,6 +281,26 @@ test("a device's services are cards with controls, driven by the model alone", {
   await page.getByTestId("confirm").getByRole("button", { name: "Cancel" }).click();
   await card("aquarium").getByRole("combobox", { name: "Mode" }).selectOption("Night");
   await accessible(page, "a service that no card knows");
+});
+
+test("a phone that turns up once this machine can be found is paired by its fingerprint, and gets its PIN", { skip: mock ? skip : "only the mock hub has such a phone" }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices");
+  await page.getByRole("button", { name: "Add a device" }).click();
+  const dialog = page.getByTestId("add");
+  await dialog.getByRole("button", { name: /^Phone with LocalSend/ }).click();
+  await dialog.getByTestId("join-allow").click();
+  await dialog.getByRole("button", { name: /^Pair with/ }).click();
+  await agreeing([page], page.getByTestId("code").waitFor());
+  await accessible(page, "a fingerprint");
+  await page.getByTestId("codes-match").click();
+  await page.getByTestId("paired").getByRole("button", { name: "Done" }).click();
+  await go(page, "#/devices/localsend-1");
+  await page.getByText("It asks for a PIN").click();
+  await page.getByLabel("PIN", { exact: true }).fill("2468");
+  await page.keyboard.press("Enter");
+  await page.getByTestId("toast").filter({ hasText: "The PIN is used" }).waitFor();
+  await accessible(page, "a device that asks for a PIN");
 });
 
 test("nothing broke the content security policy, and no script failed", { skip }, () => {

@@ -3,6 +3,7 @@
 import { CallFailed, del, id, patch, post, putFile } from "./api/client";
 import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
+import { sentence } from "./format";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
 
 /** Runs `action`; when it needs a decision, asks the owner, then runs it again. */
@@ -90,7 +91,7 @@ export async function attempt(run: () => Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     if (!signedOut(error) && !(error instanceof CallFailed && error.code === "cancelled")) {
-      toast(error instanceof Error ? error.message : String(error), { tone: "bad" });
+      toast(sentence(error instanceof Error ? error.message : String(error)), { tone: "bad" });
     }
     return false;
   }

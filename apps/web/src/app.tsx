@@ -5,10 +5,11 @@ import type { Device } from "./api/types";
 import { visible } from "./format";
 import { keep, kept } from "./kept";
 import { go, to, useRoute } from "./router";
-import { connect, reconnect, set, transferWatch, useHub } from "./store";
+import { connect, reconnect, set, transferWatch, unseen, useHub } from "./store";
 import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
 import { Button, Field, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
+import { DecideDialog } from "./parts/decide";
 import { AddDialog, PairingDialog } from "./parts/pairing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
@@ -16,14 +17,19 @@ import { SendDialog } from "./parts/send";
 import { isOffer, summary } from "./parts/transfer";
 import { DevicePage } from "./pages/device";
 import { DevicesPage } from "./pages/devices";
+import { ClipboardPage } from "./pages/clipboard";
+import { NotificationsPage, NotifyDialog } from "./pages/notifications";
 import { PrivacyPage } from "./pages/privacy";
 import { SettingsPage } from "./pages/settings";
 import { signIn, SignInPage, tokenFromAddress } from "./pages/signin";
 import { TransfersPage } from "./pages/transfers";
 
-const PAGES: { id: string; title: string; icon: IconName; key: string }[] = [
+/** `wide`: in the navigation only where there is room; on a phone it is reached from this machine and the settings. */
+const PAGES: { id: string; title: string; icon: IconName; key: string; wide?: boolean }[] = [
   { id: "devices", title: "Devices", icon: "devices", key: "d" },
   { id: "transfers", title: "Transfers", icon: "transfers", key: "t" },
+  { id: "notifications", title: "Notifications", icon: "bell", key: "n" },
+  { id: "clipboard", title: "Clipboard", icon: "clipboard", key: "c", wide: true },
   { id: "privacy", title: "Privacy", icon: "privacy", key: "p" },
   { id: "settings", title: "Settings", icon: "settings", key: "s" },
 ];
@@ -62,12 +68,15 @@ function Shell() {
   const route = useRoute();
   const offers = useHub((hub) => hub.transfers.filter(isOffer).length);
   const prompts = useHub((hub) => hub.prompts.length);
+  const fresh = useHub(unseen);
+  const copied = useHub((hub) => hub.clipboard?.offers.length ?? 0);
   const dialog = useOverlay((all) => all.dialog);
   const main = useRef<HTMLElement>(null);
   const layers = useRef<HTMLDivElement>(null);
   const live = useHub((hub) => hub.live);
   const page = PAGES.find((one) => one.id === route[0]) ?? PAGES[0]!;
   const shown = useHub((hub) => (route[0] === "devices" && route[1] ? hub.devices.find((one) => one.id === route[1])?.name : undefined)) ?? page.title;
+  const counts: Record<string, number> = { transfers: offers, privacy: prompts, notifications: fresh, clipboard: copied };
   const address = route.join("/");
   const first = useRef(true);
 
@@ -93,13 +102,14 @@ function Shell() {
           <a className="brand" href={to("devices")}><Mark /><span>Accord</span></a>
           <ul>
             {PAGES.map((one) => {
-              const count = one.id === "transfers" ? offers : one.id === "privacy" ? prompts : 0;
+              const count = counts[one.id] ?? 0;
+              const word = one.id === "notifications" ? "new" : count === 1 ? "waits" : "wait";
               return (
-                <li key={one.id}>
+                <li key={one.id} className={one.wide ? "wide-only" : ""}>
                   <a href={to(one.id)} aria-current={one === page ? "page" : undefined}>
                     <Icon name={one.icon} />
                     <span className="nav-word">{one.title}</span>
-                    {count > 0 && <span className="badge" aria-label={`${count} ${count === 1 ? "waits" : "wait"}`}>{count}</span>}
+                    {count > 0 && <span className="badge" aria-label={`${count} ${word}`}>{count > 99 ? "99+" : count}</span>}
                   </a>
                 </li>
               );
@@ -112,6 +122,8 @@ function Shell() {
           <main id="main" ref={main} tabIndex={-1}>
             {page.id === "devices" && (route[1] ? <DevicePage key={route[1]} id={route[1]} /> : <DevicesPage />)}
             {page.id === "transfers" && <TransfersPage />}
+            {page.id === "notifications" && <NotificationsPage route={route.slice(1)} />}
+            {page.id === "clipboard" && <ClipboardPage />}
             {page.id === "privacy" && <PrivacyPage route={route.slice(1)} />}
             {page.id === "settings" && <SettingsPage />}
           </main>
@@ -122,6 +134,8 @@ function Shell() {
         {dialog?.kind === "add" && <AddDialog />}
         {dialog?.kind === "send" && <SendDialog device={dialog.device} />}
         {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
+        {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
+        {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}
         {dialog?.kind === "record" && <RecordDialog key={dialog.seq} seq={dialog.seq} />}
         {dialog?.kind === "help" && <HelpDialog />}
         {dialog?.kind === "confirm" && (

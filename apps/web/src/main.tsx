@@ -3,6 +3,7 @@ import { App } from "./app";
 import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
+import "./styles/notices.css";
 
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<App />);

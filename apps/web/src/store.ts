@@ -2,8 +2,10 @@
 import { useSyncExternalStore } from "react";
 import { BASE, CallFailed, call, get } from "./api/client";
 import type {
-  Consent, Device, Entries, Inbox, LedgerRecord, Pairing, PairedDevice, Pairings, Prompt, Settings, Status, Transfer,
+  Clipboard, Consent, Desktop, Device, Entries, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
+  Settings, Status, Transfer,
 } from "./api/types";
+import { keep, kept } from "./kept";
 
 /** Files on their way from this browser into the hub, before a transfer exists. */
 export interface Preparing {
@@ -35,13 +37,22 @@ export interface Hub {
   entries: Entries | null;
   entriesError: string | null;
   preparing: Preparing[];
+  /** What is there now, here and on devices; `null` until it was read. */
+  notifications: Notification[] | null;
+  notificationsError: string | null;
+  desktop: Desktop | null;
+  /** Notifications of devices that came after this moment were not looked at. */
+  seenUntil: string;
+  clipboard: Clipboard | null;
+  clipboardError: string | null;
   /** The newest record of the ledger that was told of. */
   newest: LedgerRecord | null;
 }
 
 let state: Hub = {
   phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
-  transfers: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [], newest: null,
+  transfers: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
+  notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null,
 };
 const listeners = new Set<() => void>();
 
@@ -117,7 +128,35 @@ export async function readAll() {
     transfers: all, inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
+  void readNotifications();
+  void readClipboard();
 }
+
+export async function readNotifications() {
+  try {
+    const { notifications, desktop } = await get<Notifications>("/notifications");
+    set({ notifications: newer(notifications, state.notifications ?? []), desktop, notificationsError: null });
+  } catch (error) {
+    if (!signedOut(error)) set({ notificationsError: (error as Error).message });
+  }
+}
+
+export async function readClipboard() {
+  try {
+    set({ clipboard: await get<Clipboard>("/clipboard"), clipboardError: null });
+  } catch (error) {
+    if (!signedOut(error)) set({ clipboardError: (error as Error).message });
+  }
+}
+
+/** The owner looked at everything that is there. */
+export function seeNotifications() {
+  const newest = (state.notifications ?? []).reduce((last, one) => (one.posted > last ? one.posted : last), state.seenUntil);
+  if (newest === state.seenUntil) return;
+  keep("seen", newest);
+  set({ seenUntil: newest });
+}
+export const unseen = ({ notifications, seenUntil }: Hub) => (notifications ?? []).filter((one) => one.device && one.posted > seenUntil).length;
 
 export async function readEntries() {
   try {
@@ -198,6 +237,9 @@ export function connect() {
   on<{ id: string }>("transfer-gone", ({ id }) => set({ transfers: without(state.transfers, id) }));
   on<Prompt>("prompt", (prompt) => set({ prompts: upsert(state.prompts, prompt) }));
   on<{ id: string }>("prompt-gone", ({ id }) => promptGone(id));
+  on<Notification>("notification", (one) => set({ notifications: upsert(state.notifications ?? [], one) }));
+  on<{ id: string }>("notification-gone", ({ id }) => set({ notifications: without(state.notifications ?? [], id) }));
+  on<Clipboard>("clipboard", (clipboard) => set({ clipboard, clipboardError: null }));
   on<Consent>("consent", () => {
     statusSoon();
     entriesSoon();

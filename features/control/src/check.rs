@@ -8,14 +8,20 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_BYTES: usize = 48 * 1024;
 const MAX_TEXTS: usize = 256;
 /// What is done by features of its own, which know more than a form: pairing asks both owners, files travel as streams, and
-/// a mirror shows what is really ours.
-const NOT_HERE: [&str; 3] = ["pairing", "files", "mirror"];
+/// a mirror shows what is really ours. What is set of a device that takes files, such as its PIN, is set here.
+fn is_done_elsewhere(service: &str, verb: &Verb) -> bool {
+    match service {
+        "pairing" | "mirror" => true,
+        "files" => matches!(verb, Verb::Act { .. }),
+        _ => false,
+    }
+}
 
 /// `verb` as the device takes it, and what it does there.
 pub fn checked(device: &Device, target: &Target, verb: Verb) -> Result<(Verb, Effect), CallError> {
     let shown = |text: &str| for_screen(text, 60);
     let unsupported = |what: String| CallError::Unsupported(what);
-    if NOT_HERE.contains(&target.service.as_str()) {
+    if is_done_elsewhere(&target.service, &verb) {
         return Err(unsupported(format!("`{}` is not controlled by hand", shown(&target.service))));
     }
     let service = service(device, target).ok_or_else(|| unsupported(shown(&target.service)))?;

@@ -3,8 +3,8 @@
 use accord_consent::{Choice, Decision, Gate, RecipientId, RecordKind, To, example};
 use accord_control::{COMMAND, Control, ControlError};
 use accord_model::{
-    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, Inputs, Reach, Target, Verb,
-    catalogue,
+    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, Format, Inputs, Property, Reach,
+    Service, Target, Verb, catalogue,
 };
 use accord_registry::Registry;
 use accord_registry::example::{Memory, bridge};
@@ -26,7 +26,8 @@ async fn home() -> Home {
         .with(catalogue::media())
         .with(catalogue::ping())
         .with(catalogue::command())
-        .with(catalogue::pairing());
+        .with(catalogue::pairing())
+        .with(files_with_pin());
     device.reach = Reach::Local;
     let (phone, memory) = bridge(vec![device]);
     registry.add_bridge(phone);
@@ -35,6 +36,13 @@ async fn home() -> Home {
     }
     let control = Control::new(&gate.bind("control"), &registry).unwrap();
     Home { gate, control, phone: memory, id, _dir: dir }
+}
+
+fn files_with_pin() -> Service {
+    let mut files = catalogue::files();
+    let pin = Property::state("pin", Format::Text).writable();
+    files.properties.push(Property { read: false, ..pin });
+    files
 }
 
 impl Home {
@@ -101,6 +109,16 @@ async fn what_opens_something_is_confirmed_each_time() {
 }
 
 #[tokio::test]
+async fn the_pin_of_a_device_that_takes_files_is_set() {
+    let mut home = home().await;
+    home.agree(None);
+    let pin = || Verb::Write { property: "pin".into(), data: "2468".into() };
+    home.call("files", pin()).await.unwrap();
+    let (_, target, verb) = home.phone.called().await;
+    assert_eq!((target, verb), (Target::new("files"), pin()));
+}
+
+#[tokio::test]
 async fn only_what_the_device_offers_in_its_form_reaches_it() {
     let mut home = home().await;
     home.agree(None);
@@ -116,6 +134,7 @@ async fn only_what_the_device_offers_in_its_form_reaches_it() {
         ("ping", act("ping", &[("text", "x".repeat(70_000).as_str().into())])),
         ("media", Verb::Read { properties: vec!["password".into()] }),
         ("pairing", act("accept", &[])),
+        ("files", act("send", &[])),
     ] {
         let refused = home.call(service, verb.clone()).await;
         assert!(

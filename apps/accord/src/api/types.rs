@@ -467,6 +467,8 @@ pub struct Entry {
     pub recipient_name: String,
     pub means: String,
     pub fields: Vec<Field>,
+    /// What is shared, in a sentence.
+    pub data: String,
     pub purpose: String,
     pub scenario: String,
     pub method: String,
@@ -479,6 +481,24 @@ pub struct Entry {
     pub consents: Vec<Consent>,
     /// The newest disclosures and refusals under this entry.
     pub lately: Vec<Record>,
+    /// Devices that can be added once this is agreed to.
+    pub join: Option<Join>,
+}
+
+/// How devices of one kind are added, once an entry lets this machine be found by them. They are of the bridge that owns
+/// the entry: `devices` show it as `bridge`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Join {
+    /// `Phone with KDE Connect`
+    pub what: String,
+    /// What is to be done on the device, by its system.
+    pub systems: Vec<JoinSystem>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinSystem {
+    pub name: String,
+    pub steps: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -683,7 +703,7 @@ pub enum Event {
     TransferGone {
         id: String,
     },
-    Prompt(Prompt),
+    Prompt(Box<Prompt>),
     PromptGone {
         id: String,
     },

@@ -4,6 +4,8 @@
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
+use crate::api::types::{Join, JoinSystem};
+
 /// What each feature and each bridge beside the link shares.
 const PARTS: &[&str] = &[
     accord_files::STATEMENT,
@@ -46,6 +48,67 @@ const EFFECTS: &[(&str, &str)] = &[
     ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
+
+/// Devices that are added by letting them find this one: the entry for it, what they are, and what is to be done there.
+const JOINS: &[(&str, &str, Systems)] = &[
+    (
+        "kdeconnect/presence",
+        "Phone with KDE Connect",
+        &[
+            (
+                "Android",
+                &[
+                    "Install KDE Connect from the Play Store or F-Droid, and open it.",
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Pair here or there. Both screens show the same characters: compare, then accept on both.",
+                    "In the app, allow what you want to use: notifications, clipboard, files.",
+                ],
+            ),
+            (
+                "iPhone, iPad",
+                &[
+                    "Install KDE Connect from the App Store, and open it.",
+                    "Allow it to use the local network when it asks, and join the same Wi-Fi as this computer.",
+                    "Pair here or there. Both screens show the same characters: compare, then accept on both.",
+                    "Keep the app open: iOS lets it be reached only while it is on the screen.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "localsend/presence",
+        "Phone with LocalSend",
+        &[
+            (
+                "Android",
+                &[
+                    "Install LocalSend from the Play Store or F-Droid, and open it.",
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Pair here. LocalSend has no pairing, so the phone asks nothing.",
+                ],
+            ),
+            (
+                "iPhone, iPad",
+                &[
+                    "Install LocalSend from the App Store, and open it.",
+                    "Allow it to use the local network when it asks, and join the same Wi-Fi as this computer.",
+                    "Pair here, while LocalSend is open there. It has no pairing, so the phone asks nothing.",
+                ],
+            ),
+        ],
+    ),
+];
+
+/// By the name of a system, what is to be done.
+type Systems = &'static [(&'static str, &'static [&'static str])];
+
+/// How devices are added once this entry is agreed to.
+pub fn join(entry: &EntryKey) -> Option<Join> {
+    let (_, what, systems) = JOINS.iter().find(|(key, ..)| *key == entry.as_str())?;
+    let owned = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
+    let systems = systems.iter().map(|(name, steps)| JoinSystem { name: (*name).to_owned(), steps: owned(steps) });
+    Some(Join { what: (*what).to_owned(), systems: systems.collect() })
+}
 
 /// Accord's own statement, of all parts.
 pub fn statement(relay: Option<&str>) -> Result<Statement, OwnError> {

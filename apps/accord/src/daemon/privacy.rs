@@ -122,7 +122,7 @@ impl Hub {
             self.events.tell(api::Event::PromptGone { id });
         }
         let prompt = self.prompt_view(&asked)?;
-        self.events.tell(api::Event::Prompt(prompt.clone()));
+        self.events.tell(api::Event::Prompt(Box::new(prompt.clone())));
         Ok(prompt)
     }
 

@@ -35,6 +35,7 @@ pub fn entry(entry: &Entry, consents: Vec<api::Consent>, lately: Vec<api::Record
         recipient_name: entry.recipient.name.clone(),
         means: entry.means.name.clone(),
         fields: fields(entry),
+        data: word(|words| &words.data, &[]),
         purpose: word(|words| &words.purpose, &entry.purpose),
         scenario: word(|words| &words.scenario, &entry.scenario),
         method: word(|words| &words.method, acquired),
@@ -46,6 +47,7 @@ pub fn entry(entry: &Entry, consents: Vec<api::Consent>, lately: Vec<api::Record
         fingerprint: entry.fingerprint().to_string(),
         consents,
         lately,
+        join: super::house::join(&entry.key),
     }
 }
 

@@ -1148,9 +1148,12 @@ export interface components {
         };
         Entry: {
             consents: components["schemas"]["Consent"][];
+            /** @description What is shared, in a sentence. */
+            data: string;
             fields: components["schemas"]["Field"][];
             fingerprint: string;
             hosts: string[];
+            join?: components["schemas"]["Join"] | null;
             key: string;
             /** @description The newest disclosures and refusals under this entry. */
             lately: components["schemas"]["Record"][];
@@ -1262,6 +1265,20 @@ export interface components {
             /** @description SHA-256 of the certificate, to compare by eye. */
             fingerprint: string;
             url: string;
+        };
+        /**
+         * @description How devices of one kind are added, once an entry lets this machine be found by them. They are of the bridge that owns
+         *     the entry: `devices` show it as `bridge`.
+         */
+        Join: {
+            /** @description What is to be done on the device, by its system. */
+            systems: components["schemas"]["JoinSystem"][];
+            /** @description `Phone with KDE Connect` */
+            what: string;
+        };
+        JoinSystem: {
+            name: string;
+            steps: string[];
         };
         LedgerHead: {
             /** @description Root hash, hex. */

@@ -35,7 +35,8 @@ export type StartTransfer = Schemas["StartTransfer"];
 export type Inbox = Omit<Of<"Inbox">, "offers" | "received"> & { offers: Transfer[]; received: Transfer[] };
 export type Consent = Of<"Consent">;
 export type LedgerRecord = Of<"Record">;
-export type Entry = Omit<Of<"Entry">, "consents" | "lately" | "fields"> & { fields: Field[]; consents: Consent[]; lately: LedgerRecord[] };
+export type Join = Schemas["Join"];
+export type Entry = Omit<Of<"Entry">, "consents" | "lately" | "fields"> & { fields: Field[]; consents: Consent[]; lately: LedgerRecord[]; join: Join | null };
 export type Entries = Omit<Of<"Entries">, "entries"> & { entries: Entry[] };
 export type Decide = Schemas["Decide"];
 export type AnswerPrompt = Schemas["AnswerPrompt"];
@@ -44,6 +45,20 @@ export type LedgerPage = Omit<Of<"LedgerPage">, "records" | "head"> & { head: Le
 export type Verification = Of<"Verification">;
 export type Settings = Of<"Settings"> & { kind: DeviceKind };
 export type Session = Of<"Session">;
+export type Notification = Of<"Notification">;
+export type Desktop = Of<"Desktop">;
+export interface Notifications { notifications: Notification[]; desktop: Desktop }
+export type Level = Schemas["Level"];
+export type QuietHours = Schemas["QuietHours"];
+export type AppRule = Schemas["AppRule"];
+export type NotificationDeviceRule = Schemas["NotificationDeviceRule"];
+export type NotificationRules = Schemas["NotificationRules"];
+export type Receiving = Schemas["Receiving"];
+export type ClipboardRules = Schemas["ClipboardRules"];
+export type ClipboardOffer = Of<"ClipboardOffer">;
+export type Clipboard = Omit<Of<"Clipboard">, "offers"> & { offers: ClipboardOffer[] };
+export type ClipboardContent = Of<"ClipboardContent">;
+export type OwnCommand = Schemas["OwnCommand"];
 export type ApiError = Omit<Of<"ApiError">, "prompt"> & { prompt: Prompt | null };
 
 // The device model (core/model), which the document leaves open.

@@ -8,6 +8,7 @@ import { useHub } from "../store";
 import { openDialog } from "../ui/overlay";
 import { Ago, Button, Empty, Name, PageHead, Skeleton, Switch } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
+import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { Services } from "../services/cards";
@@ -51,6 +52,7 @@ export function DevicePage({ id }: { id: string }) {
         </div>
       </header>
       <Offers device={id} />
+      <CopiedOffers device={id} />
       <div className="device-page">
         <div className="device-main">
           <Services device={device} />
@@ -91,14 +93,16 @@ function About({ device }: { device: Device }) {
 }
 
 function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
+  // A device that pairs in its own way is no hub and keeps no ledger.
+  const hub = !device.services.some((one) => one.id === "pairing");
   return (
     <section className="card facts" aria-labelledby="trust">
       <h2 id="trust" className="card-title">Trust</h2>
       <dl>
         <div><dt>Paired since</dt><dd>{date(paired.since)}{paired.until && <>, until {date(paired.until)}</>}</dd></div>
-        <div><dt>Key fingerprint</dt><dd><code>{paired.fingerprint}</code></dd></div>
-        <div><dt>Our ledger</dt><dd>{paired.witnessed_by ? `It vouches for ${plural(paired.witnessed_by.size, "record")}` : "It vouches for none yet"}</dd></div>
-        <div><dt>Its ledger</dt><dd>{paired.witness_of ? `We vouch for ${plural(paired.witness_of.size, "record")}` : "We vouch for none yet"}</dd></div>
+        {paired.fingerprint && <div><dt>Key fingerprint</dt><dd><code>{paired.fingerprint}</code></dd></div>}
+        {hub && <div><dt>Our ledger</dt><dd>{paired.witnessed_by ? `It vouches for ${plural(paired.witnessed_by.size, "record")}` : "It vouches for none yet"}</dd></div>}
+        {hub && <div><dt>Its ledger</dt><dd>{paired.witness_of ? `We vouch for ${plural(paired.witness_of.size, "record")}` : "We vouch for none yet"}</dd></div>}
       </dl>
       <Switch on={device.auto_accept} label="Accept without asking" hint="What it sends lands in the inbox at once." onChange={(on) => changeDevice(device, { auto_accept: on })} />
       <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />

@@ -8,6 +8,7 @@ import { readEntries, useHub } from "../store";
 import { openDialog } from "../ui/overlay";
 import { Button, Empty, Name, PageHead, Progress, Skeleton, useNow } from "../ui/bits";
 import { Icon, KindIcon, serviceIcon } from "../ui/icons";
+import { CopiedOffers } from "../parts/copied";
 import { describe, DeviceMenu, ReachLine } from "../parts/device-bits";
 import { Notice } from "../parts/notice";
 import { DropTarget } from "../parts/send";
@@ -40,6 +41,7 @@ export function DevicesPage() {
     <>
       <PageHead title="Devices" lead={status.first_run && "Welcome. Nothing has been shared so far, and nothing will be before you are asked."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
+      <CopiedOffers />
       {own && <OwnCard device={own} />}
       {(paired.length > 0 || status.discovery !== "undecided") && <section aria-labelledby="paired">
         <h2 id="paired" className="section-head">Paired <span className="count">{paired.length || ""}</span></h2>

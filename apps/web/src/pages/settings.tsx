@@ -2,9 +2,10 @@
 import { useEffect, useState } from "react";
 import { attempt, copy } from "../actions";
 import { call, del, get, id, put } from "../api/client";
-import { DEVICE_KINDS, type Session, type Settings } from "../api/types";
-import { duration, kindName } from "../format";
+import { DEVICE_KINDS, type OwnCommand, type Session, type Settings } from "../api/types";
+import { duration, kindName, visible } from "../format";
 import { keep } from "../kept";
+import { to } from "../router";
 import { set, signedOut, useHub } from "../store";
 import { toast } from "../ui/overlay";
 import { Ago, Button, Field, Name, PageHead, Segments, Skeleton, Switch } from "../ui/bits";
@@ -27,6 +28,13 @@ export function SettingsPage() {
     <>
       <PageHead title="Settings" />
       {settings ? <MachineForm key={JSON.stringify(settings)} settings={settings} /> : <Skeleton cards={2} tall />}
+      <section className="card" aria-labelledby="copying">
+        <div className="row">
+          <div className="row-text"><h2 id="copying" className="card-title">Clipboard</h2><p className="hint">What devices copy, and what goes to them by itself.</p></div>
+          <a className="button" href={to("clipboard")}>Open</a>
+        </div>
+      </section>
+      <OwnCommands />
       <Appearance />
       <Sessions />
       {status && (
@@ -100,6 +108,24 @@ function MachineForm({ settings }: { settings: Settings }) {
         <Button type="submit" tone="primary" disabled={!changed}>Save</Button>
       </div>
     </form>
+  );
+}
+
+/** What devices may be allowed to have run. It is written at this computer's command line alone. */
+function OwnCommands() {
+  const [commands, setCommands] = useState<OwnCommand[] | null>(null);
+  useEffect(() => void get<{ commands: OwnCommand[] }>("/commands").then((answer) => setCommands(answer.commands), signedOut), []);
+  if (!commands) return null;
+  return (
+    <section className="card" aria-labelledby="commands">
+      <h2 id="commands" className="card-title">Commands</h2>
+      {commands.length > 0 && (
+        <ul className="plain">
+          {commands.map((one) => <li key={one.name} className="row"><div className="row-text"><div className="row-label"><Name>{one.name}</Name></div><code className="hint"><bdi>{visible(one.argv.join(" "))}</bdi></code></div></li>)}
+        </ul>
+      )}
+      <p className="hint">Devices that you allow it on their page may have these run. The list is written at this computer alone: <code>accord commands add "Lights out" -- hue off --all</code></p>
+    </section>
   );
 }
 

@@ -3,12 +3,15 @@ import { useEffect, useState } from "react";
 import { attempt, consenting, copy, pair } from "../actions";
 import { id, post } from "../api/client";
 import type { Pairing, StartPairing, Ticket } from "../api/types";
-import { readAll, useHub } from "../store";
+import { readAll, readEntries, useHub } from "../store";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments, useCountdown } from "../ui/bits";
-import { Icon, KindIcon } from "../ui/icons";
+import { Icon, type IconName, KindIcon } from "../ui/icons";
+import { joinable, JoinWay } from "./join";
 import { kindName, roughly } from "../format";
 
+/** A longer code (a fingerprint) is a line of text, as the bridge groups it. */
+const MOST_TILES = 10;
 const spoken = (code: string) => code.split("").join(" ");
 
 async function answer(pairing: Pairing, yes: boolean, code?: string) {
@@ -24,11 +27,12 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
   const [typed, setTyped] = useState("");
   const known = useHub((state) => state.devices.find((one) => one.id === pairing.device)?.name);
   const name = pairing.name ?? known ?? "the other device";
+  const compared = pairing.code !== null && pairing.code.length <= MOST_TILES;
   useEffect(() => {
     if (pairing.state === "done") announce(`Paired with ${name}.`);
     if (pairing.state === "failed") announce(`Pairing failed. ${pairing.error ?? ""}`);
-    if (pairing.state === "compare" && pairing.code) announce(`The code is ${spoken(pairing.code)}. Do the codes match?`);
-  }, [pairing.state, pairing.code, pairing.error, name]);
+    if (pairing.state === "compare" && pairing.code) announce(compared ? `The code is ${spoken(pairing.code)}. Do the codes match?` : `Let ${name} in?`);
+  }, [pairing.state, pairing.code, pairing.error, name, compared]);
 
   if (pairing.state === "connecting") {
     return (
@@ -67,8 +71,9 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
       {pairing.kind && (
         <p className="pairing-with"><span className="kind small"><KindIcon kind={pairing.kind} /></span><Name>{name}</Name><span className="hint">{kindName[pairing.kind]}</span></p>
       )}
-      {pairing.code && (
-        <div className="code" role="img" aria-label={`Code ${spoken(pairing.code)}`} data-testid="code" data-code={pairing.code}>
+      {pairing.code && !compared && <p className="long-code" role="img" aria-label={`Code ${spoken(pairing.code)}`} data-testid="code" data-code={pairing.code}>{pairing.code}</p>}
+      {pairing.code && compared && (
+        <div className={`code ${pairing.code.length > 6 ? "many" : ""}`} role="img" aria-label={`Code ${spoken(pairing.code)}`} data-testid="code" data-code={pairing.code}>
           {[...pairing.code].map((digit, at) => [at === pairing.code!.length / 2 && <i key="gap" />, <span key={at}>{digit}</span>])}
         </div>
       )}
@@ -76,8 +81,9 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
         <p className="center" role="status"><span className="spinner" aria-hidden="true" /> You agreed. Waiting for <Name>{name}</Name>…</p>
       ) : (
         <>
-          <p className="question">{pairing.code ? "Do the codes match?" : <>Let <Name>{name}</Name> in?</>}</p>
-          {pairing.code && <p className="hint center">Both screens must show the same code. If they differ, someone else may be in between.</p>}
+          <p className="question">{compared ? "Do the codes match?" : <>Let <Name>{name}</Name> in?</>}</p>
+          {compared && <p className="hint center">Both screens must show the same code. If they differ, someone else may be in between.</p>}
+          {pairing.code && !compared && <p className="hint center">This is the fingerprint that it is held to from now on. If the device shows one, compare them.</p>}
           {typing ? (
             <form
               className="type-code"
@@ -95,11 +101,11 @@ export function PairingSteps({ pairing, onDone, again }: { pairing: Pairing; onD
             </form>
           ) : (
             <div className="pair-buttons">
-              <Button onClick={() => answer(pairing, false)} testid="codes-differ">{pairing.code ? "No, they differ" : "No"}</Button>
-              <Button onClick={() => answer(pairing, true)} testid="codes-match">{pairing.code ? "Yes, they match" : "Yes, let it in"}</Button>
+              <Button onClick={() => answer(pairing, false)} testid="codes-differ">{compared ? "No, they differ" : "No"}</Button>
+              <Button onClick={() => answer(pairing, true)} testid="codes-match">{compared ? "Yes, they match" : "Yes, let it in"}</Button>
             </div>
           )}
-          {pairing.code && (
+          {compared && (
             <button className="link center" onClick={() => setTyping(!typing)}>{typing ? "Compare by eye instead" : "Type the other screen’s code instead"}</button>
           )}
         </>
@@ -131,11 +137,46 @@ export function PairingDialog({ pairing: wanted, again }: { pairing: string; aga
 
 type Way = "show" | "use" | "address";
 
-/** Ways to pair with a device that is not in the list. */
+/** Ways to pair with a device that is not in the list: by what it runs. */
 export function AddDialog() {
+  const entries = useHub((state) => state.entries);
+  const [chosen, setChosen] = useState<string | null>(null);
+  useEffect(() => void readEntries(), []);
+  const ways = joinable(entries?.entries ?? []);
+  const way = ways.find((one) => one.key === chosen);
+  const title = way ? way.join.what : chosen === HUB ? "Computer with Accord" : "Add a device";
+  return (
+    <Dialog title={title} testid="add">
+      {chosen !== null && <button className="link way-back" data-autofocus onClick={() => setChosen(null)}><Icon name="left" />Other devices</button>}
+      {way ? <JoinWay entry={way} /> : chosen === HUB ? <HubWays /> : (
+        <ul className="ways">
+          <li><WayTile icon="computer" title="Computer with Accord" text="By a ticket, or by its address. Those in this network are in the list by themselves." onClick={() => setChosen(HUB)} /></li>
+          {ways.map((one) => (
+            <li key={one.key}><WayTile icon="phone" title={one.join.what} text={`${one.join.systems.map(({ name }) => name).join(", ")}. Nothing of Accord is installed there.`} onClick={() => setChosen(one.key)} /></li>
+          ))}
+          {!entries && <li className="skeleton way-skeleton" aria-hidden="true" />}
+        </ul>
+      )}
+    </Dialog>
+  );
+}
+
+const HUB = "hub";
+
+function WayTile({ icon, title, text, onClick }: { icon: IconName; title: string; text: string; onClick: () => void }) {
+  return (
+    <button className="way-tile" onClick={onClick}>
+      <span className="kind"><Icon name={icon} /></span>
+      <span className="row-text"><span className="row-label">{title}</span><span className="hint">{text}</span></span>
+      <Icon name="right" />
+    </button>
+  );
+}
+
+function HubWays() {
   const [way, setWay] = useState<Way>("show");
   return (
-    <Dialog title="Add a device" testid="add">
+    <>
       <Segments
         label="How"
         value={way}
@@ -145,7 +186,7 @@ export function AddDialog() {
       {way === "show" && <ShowTicket />}
       {way === "use" && <UseTicket />}
       {way === "address" && <ByAddress />}
-    </Dialog>
+    </>
   );
 }
 

@@ -1,15 +1,16 @@
 // A card per standard service, made from what the service says it has; any other service gets the general
 // one. A new bridge needs nothing here as long as it speaks the catalogue's words (core/model/src/catalogue.rs).
-import { type ReactNode, useMemo, useRef, useState } from "react";
-import { attempt, copy } from "../actions";
+import { type ReactNode, useMemo, useState } from "react";
 import type { Device, Service } from "../api/types";
 import { clock, words } from "../format";
-import { openDialog } from "../ui/overlay";
-import { Ago, Button, Field, Name, Progress, useNow } from "../ui/bits";
+import { openDialog, toast } from "../ui/overlay";
+import { Button, Field, Name, Progress, useNow } from "../ui/bits";
 import { Icon, serviceIcon } from "../ui/icons";
 import { DropTarget } from "../parts/send";
 import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, useWanted, write } from "./control";
-import { action, cell, flag, grouped, groupTitle, isStale, number, obeys, property, rows, text, title, writable } from "./model";
+import { action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
+import { Input } from "./input";
+import { Clipboard, Notifications, Ping } from "./notices";
 
 /** Everything the device offers, a card each. */
 export function Services({ device }: { device: Device }) {
@@ -37,19 +38,35 @@ const ELSEWHERE = ["information", "pairing", "mirror"];
 const WIDE = ["files", "media", "notifications"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
-  "screen-lock": ScreenLock, volume: Volume, command: Command,
+  "screen-lock": ScreenLock, volume: Volume, command: Command, ping: Ping, input: Input, signal: Signal, calls: Calls,
 };
 
 const NotYet = () => <p className="hint">It has not said anything yet.</p>;
 
-function Files({ device }: CardProps) {
+function Files({ device, service, able }: CardProps) {
   if (device.trust === "own") return <p className="hint">Paired devices can send files, folders, text and links to this machine. You are asked first.</p>;
   if (device.trust !== "paired") return <p className="hint">It takes files, folders, text and links. Pair with it first.</p>;
   return (
-    <DropTarget device={device} className="drop-zone slim">
-      <p>Drop files here, or</p>
-      <Button icon="send" onClick={() => openDialog({ kind: "send", device })}>Send something</Button>
-    </DropTarget>
+    <>
+      <DropTarget device={device} className="drop-zone slim">
+        <p>Drop files here, or</p>
+        <Button icon="send" onClick={() => openDialog({ kind: "send", device })}>Send something</Button>
+      </DropTarget>
+      {writable(service, "pin") && <details className="fold small"><summary><Icon name="right" />It asks for a PIN</summary><Pin device={device} service={service} able={able} /></details>}
+    </>
+  );
+}
+
+/** The PIN that the device asks for before it takes files. It is never read back. */
+function Pin({ device, service, able }: CardProps) {
+  const [draft, setDraft] = useState("");
+  return (
+    <form className="action-form" onSubmit={(event) => { event.preventDefault(); void write(device, service, "pin", draft).then((done) => { if (done) { setDraft(""); toast("The PIN is used from now on. Send again."); } }); }}>
+      <Field label="PIN" hint="As its app shows or asks it. Kept until Accord restarts, and told to this device alone.">
+        {(field, hint) => <input id={field} aria-describedby={hint} type="password" required maxLength={64} autoComplete="off" spellCheck={false} value={draft} onChange={(event) => setDraft(event.target.value)} />}
+      </Field>
+      <Button type="submit" disabled={!able || !draft}>Use it</Button>
+    </form>
   );
 }
 
@@ -76,7 +93,8 @@ function Player({ device, service, able }: CardProps) {
     const of = action(service, id);
     return of && <button className="icon-button" disabled={!able} aria-label={`${words(id)}, ${on}`} onClick={() => act(device, service, of)}><Icon name={icon} filled /></button>;
   };
-  const toggle = action(service, playing ? "pause" : "play");
+  const toggle = action(service, playing ? "pause" : "play") ?? action(service, "play-pause");
+  const shuffle = service.values?.shuffle && writable(service, "shuffle");
   const volume = property(service, "volume");
   return (
     <div className="player" role="group" aria-label={on}>
@@ -97,11 +115,17 @@ function Player({ device, service, able }: CardProps) {
         )}
         {tell("next", "next")}
         {tell("stop", "stop")}
+        {shuffle && <Shuffle device={device} service={service} able={able} />}
       </div>
       <Position device={device} service={service} able={able} playing={playing === true} />
       {volume && <div className="player-line sink"><Icon name="volume" /><PropertyRow quiet device={device} service={service} able={able} of={volume} label={`Volume, ${on}`} /></div>}
     </div>
   );
+}
+
+function Shuffle({ device, service, able }: CardProps) {
+  const { now, ask } = useWanted(flag(service, "shuffle"));
+  return <button className="icon-button" aria-pressed={now === true} disabled={!able} aria-label={`Shuffle, ${title(service)}`} onClick={() => ask(!now, () => write(device, service, "shuffle", !now))}><Icon name="shuffle" /></button>;
 }
 
 /** The picture of what plays, once the player gave one. Named a PNG, so that nothing but a picture is ever read into it. */
@@ -133,85 +157,6 @@ function Position({ device, service, able, playing }: CardProps & { playing: boo
       <Slider quiet label={`Position, ${title(service)}`} now={here} min={0} max={length} step={1} say={(where) => `${clock(where)} of ${clock(length)}`} disabled={!able}
         onSet={(to) => ask(to, () => write(device, service, "position", to))} />
     </div>
-  );
-}
-
-function Notifications({ device, service, able }: CardProps) {
-  const list = useRef<HTMLUListElement>(null);
-  const all = rows(service);
-  const [replying, setReplying] = useState<string | null>(null);
-  const dismiss = action(service, "dismiss");
-  const reply = action(service, "reply");
-  const show = action(service, "show");
-  const drop = async (id: string, at: number) => {
-    if (!dismiss || !(await act(device, service, dismiss, { id }, "Dismissed."))) return;
-    const buttons = list.current?.querySelectorAll<HTMLElement>("[data-dismiss]");
-    (buttons?.[at + 1] ?? buttons?.[at - 1])?.focus();
-  };
-  return (
-    <>
-      {all.length === 0 && <p className="hint">No notification there{property(service, "list") ? "." : ", or it does not tell."}</p>}
-      <ul ref={list} className="notifications">
-        {all.map((row, at) => {
-          const id = cell(row, "id");
-          const name = cell(row, "title") || cell(row, "app") || "notification";
-          return (
-            <li key={id}>
-              <div className="notification-text">
-                <p className="meta"><Name>{cell(row, "app")}</Name>{cell(row, "time") && <> · <Ago time={cell(row, "time")} /></>}</p>
-                {cell(row, "title") && <p className="row-label"><Name>{cell(row, "title")}</Name></p>}
-                {cell(row, "body") && <p dir="auto" className="notification-body"><Name>{cell(row, "body")}</Name></p>}
-                {reply && row.reply === true && (replying === id ? (
-                  <Reply name={name} able={able} onCancel={() => setReplying(null)}
-                    onSend={async (text) => { if (await act(device, service, reply, { id, text }, "Reply sent.")) setReplying(null); }} />
-                ) : (
-                  <Button tone="plain" icon="reply" disabled={!able} label={`Reply to ${name}`} onClick={() => setReplying(id)}>Reply</Button>
-                ))}
-              </div>
-              {dismiss && <button data-dismiss className="icon-button" disabled={!able} aria-label={`Dismiss ${name}`} onClick={() => drop(id, at)}><Icon name="close" /></button>}
-            </li>
-          );
-        })}
-      </ul>
-      {show && able && <details className="fold small"><summary><Icon name="right" />Show a message there</summary><ActionForm device={device} service={service} able={able} of={show} label="Show it" /></details>}
-    </>
-  );
-}
-
-function Reply({ name, able, onSend, onCancel }: { name: string; able: boolean; onSend: (text: string) => Promise<unknown>; onCancel: () => void }) {
-  const [draft, setDraft] = useState("");
-  return (
-    <form className="reply" onSubmit={(event) => { event.preventDefault(); void onSend(draft); }} onKeyDown={(event) => event.key === "Escape" && onCancel()}>
-      <input autoFocus aria-label={`Reply to ${name}`} dir="auto" autoComplete="off" required value={draft} onChange={(event) => setDraft(event.target.value)} />
-      <Button type="submit" icon="send" disabled={!able || !draft.trim()}>Send</Button>
-      <Button tone="plain" onClick={onCancel}>Cancel</Button>
-    </form>
-  );
-}
-
-function Clipboard({ device, service, able }: CardProps) {
-  const [draft, setDraft] = useState("");
-  const content = text(service, "content");
-  const set = action(service, "set");
-  if (content === undefined && !set) return <NotYet />;
-  return (
-    <>
-      {content !== undefined && (
-        <div className="stack">
-          <p className="message" dir="auto"><Name>{content}</Name></p>
-          <div className="card-end">{service.values?.content && <Age value={service.values.content} />}<Button icon="copy" onClick={() => copy(content, "It was")}>Copy here</Button></div>
-        </div>
-      )}
-      {set && (
-        <form className="stack" onSubmit={(event) => { event.preventDefault(); void act(device, service, set, { content: draft }, "It is on the clipboard there.").then((done) => done && setDraft("")); }}>
-          <Field label="Text for its clipboard">{(field) => <textarea id={field} rows={2} dir="auto" value={draft} onChange={(event) => setDraft(event.target.value)} />}</Field>
-          <div className="card-end">
-            <Button tone="plain" onClick={() => attempt(async () => setDraft(await navigator.clipboard.readText()))} label="Paste what this browser copied">Paste</Button>
-            <Button type="submit" disabled={!able || !draft}>Put it there</Button>
-          </div>
-        </form>
-      )}
-    </>
   );
 }
 
@@ -252,7 +197,33 @@ function Volume({ device, service, able }: CardProps) {
         </button>
       ) : <Icon name="volume" />}
       {level && <PropertyRow device={device} service={service} able={able} of={level} label={name} />}
+      {writable(service, "default") && flag(service, "default") !== undefined && (flag(service, "default")
+        ? <p className="hint sink-line">Sound comes from here</p>
+        : <button className="link sink-line" disabled={!able} aria-label={`Use ${name} for sound`} onClick={() => write(device, service, "default", true)}>Use this one</button>)}
     </div>
+  );
+}
+
+function Signal({ service }: CardProps) {
+  const bars = number(service, "bars");
+  const network = text(service, "network");
+  const value = service.values?.bars;
+  if (bars === undefined || !value) return <NotYet />;
+  return (
+    <p className="signal">
+      <span className="bars" role="img" aria-label={`${bars} of 4 bars`}>{[1, 2, 3, 4].map((bar) => <i key={bar} className={bar <= bars ? "on" : ""} />)}</span>
+      {network && <Name>{network}</Name>} <Age value={value} />
+    </p>
+  );
+}
+
+function Calls({ device, service, able }: CardProps) {
+  const mute = action(service, "mute");
+  return (
+    <>
+      <p className="hint">When it rings, a notification here says who calls.</p>
+      {mute && <div className="card-end"><ActionButton device={device} service={service} able={able} of={mute} icon="mute" label="Mute the ringing" done={`${device.name} was asked to be quiet.`} /></div>}
+    </>
   );
 }
 

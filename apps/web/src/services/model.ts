@@ -27,7 +27,7 @@ export const takesFiles = (device: Device) => device.trust === "paired" && (devi
 export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
 
 export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);
-const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word" };
+const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word", input: "Keyboard", signal: "Mobile network", calls: "Telephone" };
 /** The name of a card that several of one kind share. */
 export const groupTitle = (group: Service[]) => (group[0]!.id === "command" ? "Commands" : group.length > 1 ? words(group[0]!.id) : title(group[0]!));
 
@@ -41,18 +41,6 @@ export function shown(of: Property, { data }: Value): string {
   return of.unit ? `${plain} ${unitSign(of.unit)}` : plain;
 }
 
-const MOST_ROWS = 200;
-/** Rows of a service that holds several things (notifications): JSON in its text property `list`. */
-export function rows(service: Service): Record<string, unknown>[] {
-  try {
-    const list: unknown = JSON.parse(text(service, "list") ?? "[]");
-    return Array.isArray(list) ? list.filter((row) => typeof row?.id === "string").slice(0, MOST_ROWS) : [];
-  } catch {
-    return [];
-  }
-}
-export const cell = (row: Record<string, unknown>, name: string): string => (typeof row[name] === "string" ? row[name] : "");
-
 /** Services in the order of the page, those of one kind together: players and sounds share a card. */
 export function grouped(services: Service[]): Service[][] {
   const groups = new Map<string, Service[]>();
@@ -64,7 +52,7 @@ export function grouped(services: Service[]): Service[][] {
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
 const SHARED = ["media", "volume", "command"];
-const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping"];
+const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "input"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */
 export function glance(service: Service, now: number): string {

@@ -61,6 +61,9 @@ const PATHS = {
   stop: "M7 7h10v10H7z",
   volume: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5ZM15.5 9a4.5 4.5 0 0 1 0 6M18 6.5a8.5 8.5 0 0 1 0 11",
   mute: "M4 9.5v5h3.5L12 18.5v-13L7.5 9.5ZM16 9.5l5 5M21 9.5l-5 5",
+  hidden: "M4 4l16 16M9.9 5.2A9.6 9.6 0 0 1 12 5c5 0 8.2 4 9.5 7a14 14 0 0 1-2.6 3.7M6.2 7.2A13.6 13.6 0 0 0 2.5 12c1.3 3 4.5 7 9.5 7 1.7 0 3.2-.5 4.5-1.2M10 10.2a2.7 2.7 0 0 0 3.8 3.8",
+  shuffle: "M3.5 7h3.2c1.4 0 2.6.7 3.4 1.8l3.8 6.4A4 4 0 0 0 17.3 17h3.200M17.5 4l3 3-3 3M17.5 14l3 3-3 3M3.5 17h3.200c1.4 0 2.6-.7 3.4-1.800l.4-.7M13.5 9.500l.4-.7A4 4 0 0 1 17.3 7h3.2",
+  clipboard: "M9 4.500H7A1.5 1.5 0 0 0 5.5 6v13A1.5 1.5 0 0 0 7 20.500h10a1.5 1.5 0 0 0 1.5-1.500V6A1.5 1.5 0 0 0 17 4.500h-2M10 3h4a1 1 0 0 1 1 1v1.500a1 1 0 0 1-1 1h-4a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1ZM9 12h6M9 16h4",
   reply: "M9.5 6 4 11.5 9.5 17M4 11.5h9a7 7 0 0 1 7 7",
   run: "m5 6.5 5.5 5.5L5 17.5M12.5 18H19",
   info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 11v5.5M12 7.5h.01",
@@ -80,8 +83,8 @@ export const KindIcon = ({ kind }: { kind: DeviceKind }) => <Icon name={kind in 
 
 /** Icons of the standard services. */
 export const serviceIcon: Record<string, IconName> = {
-  files: "file", clipboard: "copy", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
-  volume: "volume", command: "run", ping: "bell",
+  files: "file", clipboard: "clipboard", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
+  volume: "volume", command: "run", ping: "text", input: "text", signal: "sensor", calls: "phone", messages: "text",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
 };
 

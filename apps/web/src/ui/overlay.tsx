@@ -10,6 +10,8 @@ export type DialogState =
   | { kind: "add" }
   | { kind: "send"; device: Device }
   | { kind: "rename"; device: Device }
+  | { kind: "notify"; device?: Device }
+  | { kind: "decide"; entry: string; device: Device; because: string }
   | { kind: "help" }
   | { kind: "record"; seq: number }
   | { kind: "confirm"; title: string; body: ReactNode; yes: string; no: string; answer: (yes: boolean) => void };

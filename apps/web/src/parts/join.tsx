@@ -1,0 +1,84 @@
+// Adding devices that find this one by a protocol of their own. What they are, what they make readable and what is to
+// be done there is the hub's word: a new bridge needs nothing here.
+import { useEffect, useState } from "react";
+import { decideEntry, pair, withdraw } from "../actions";
+import type { Device, Entry, Join } from "../api/types";
+import { sentence, visible } from "../format";
+import { kept, keep } from "../kept";
+import { to } from "../router";
+import { useHub } from "../store";
+import { announce, closeDialog } from "../ui/overlay";
+import { Button, Name, Segments } from "../ui/bits";
+import { Icon, KindIcon } from "../ui/icons";
+import { describe } from "./device-bits";
+import { Notice } from "./notice";
+
+export type Joinable = Entry & { join: Join };
+export const joinable = (entries: Entry[]) => entries.filter((one): one is Joinable => Boolean(one.join));
+const standing = (entry: Entry) => [...entry.consents].sort((a, b) => b.decided.localeCompare(a.decided))[0];
+
+export function JoinWay({ entry }: { entry: Joinable }) {
+  const consent = standing(entry);
+  return consent?.state === "given" ? <Steps entry={entry} /> : <Ask entry={entry} refused={consent?.state === "refused"} />;
+}
+
+function Ask({ entry, refused }: { entry: Joinable; refused: boolean }) {
+  const decide = (choice: "always" | "never") => decideEntry({ entry: entry.key, choice }, choice === "always" ? "This computer can be found now." : "Not shared.");
+  return (
+    <div className="way" data-testid="join-ask">
+      <div className="difference plain-words">
+        <Icon name="radar" />
+        <div>
+          <p><strong><Name>{entry.recipient_name}</Name></strong> can then read: {sentence(entry.data).replace(/^./, (letter) => letter.toLocaleLowerCase())}</p>
+          <p className="hint">{sentence(entry.method)} You can take it back at any time.</p>
+        </div>
+      </div>
+      {refused && <p className="hint">You refused this before. It stays so unless you choose otherwise.</p>}
+      <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>
+      <div className="even">
+        <Button onClick={closeDialog}>Not now</Button>
+        <Button onClick={() => decide("never")}>Never</Button>
+        <Button onClick={() => decide("always")} testid="join-allow">Allow</Button>
+      </div>
+    </div>
+  );
+}
+
+function Steps({ entry }: { entry: Joinable }) {
+  const { systems } = entry.join;
+  const [system, setSystem] = useState(() => systems.find((one) => one.name === kept("system"))?.name ?? systems[0]?.name ?? "");
+  const devices = useHub((hub) => hub.devices);
+  const bridge = entry.key.split("/")[0];
+  const found = devices.filter((one) => one.bridge === bridge && (one.trust === "paired" || (one.trust === "seen" && one.reach !== "offline")));
+  const count = found.filter((one) => one.trust === "seen").length;
+  const consent = standing(entry);
+  useEffect(() => {
+    if (count > 0) announce(count === 1 ? "A device appeared." : `${count} devices appeared.`);
+  }, [count]);
+  return (
+    <div className="way" data-testid="join-steps">
+      {systems.length > 1 && <Segments label="The phone’s system" value={system} options={systems.map(({ name }) => ({ value: name, label: name }))} onChange={(name) => { keep("system", name); setSystem(name); }} />}
+      <ol className="steps">{systems.find((one) => one.name === system)?.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>
+      <section className="found" aria-label="Devices that were found">
+        <p className="looking" role="status"><span className="pulse" aria-hidden="true" />{found.length === 0 ? "Waiting for it to appear…" : "Found. Still looking."}</p>
+        {found.length > 0 && <ul className="plain">{found.map((device) => <Found key={device.id} device={device} />)}</ul>}
+      </section>
+      <div className="join-end">
+        <span className="hint">Readable by <Name>{entry.recipient_name.replace(/^./, (letter) => letter.toLocaleLowerCase())}</Name>.</span>
+        {consent && <Button tone="plain" onClick={() => withdraw(consent)}>Stop being found</Button>}
+      </div>
+    </div>
+  );
+}
+
+function Found({ device }: { device: Device }) {
+  return (
+    <li className="row">
+      <span className={`kind small ${device.trust}`}><KindIcon kind={device.kind} /></span>
+      <div className="row-text"><div className="row-label"><Name>{device.name}</Name></div><div className="hint" dir="auto">{describe(device)}</div></div>
+      {device.trust === "paired"
+        ? <a className="button" href={to("devices", device.id)} onClick={closeDialog}><Icon name="check" />Paired</a>
+        : <Button icon="key" label={`Pair with ${device.name}`} onClick={() => pair({ device: device.id })}>Pair</Button>}
+    </li>
+  );
+}
