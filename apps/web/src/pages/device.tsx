@@ -10,6 +10,7 @@ import { Ago, Button, Empty, Name, PageHead, Skeleton, Switch } from "../ui/bits
 import { Icon, KindIcon } from "../ui/icons";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
+import { Why } from "../parts/why";
 import { Services } from "../services/cards";
 import { Age } from "../services/control";
 import { shown, takesFiles } from "../services/model";
@@ -50,6 +51,7 @@ export function DevicePage({ id }: { id: string }) {
           <DeviceMenu device={device} />
         </div>
       </header>
+      {device.reach === "offline" && <Why device={device} />}
       <Offers device={id} />
       <div className="device-page">
         <div className="device-main">
