@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{self, Dialed};
 use accord_consent::{BoundGate, Personal, RecipientId};
+use accord_model::why::Explained;
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, FromBridge, Outputs, Reach,
     Source, Target, Timestamp, ToBridge, Value, Verb, catalogue,
@@ -92,6 +93,10 @@ impl Bridge for ExampleBridge {
                 ToBridge::OpenStream { stream, .. } => {
                     let error = CallError::Unsupported("a lamp takes no stream".into());
                     let _ = side.tell(FromBridge::StreamFailed { stream, error }).await;
+                }
+                ToBridge::Explain { call, .. } => {
+                    let explained = Explained { app: "Lamps".to_owned(), facts: Vec::new() };
+                    let _ = side.tell(FromBridge::Explained { call, explained }).await;
                 }
                 ToBridge::Cancel { call } => drop(waiting.remove(&call)),
                 ToBridge::Answer { .. } => {}

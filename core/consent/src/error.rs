@@ -1,5 +1,8 @@
 //! Why something may not leave, or did not.
 
+use std::io;
+
+use accord_model::why::Outcome;
 use accord_model::{EntryKey, FieldSet, Timestamp};
 use accord_store::StoreError;
 
@@ -124,6 +127,28 @@ pub enum SendError {
     /// The way out is not allowed.
     #[error(transparent)]
     Outlet(#[from] crate::outlet::OutletError),
+}
+
+impl SendError {
+    /// What a failed attempt to connect says about the device.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Io(cause) | Self::Outlet(crate::outlet::OutletError::Io { cause, .. }) => outcome(cause),
+            Self::Outlet(crate::outlet::OutletError::Deadline { .. }) => Outcome::Silent,
+            other => Outcome::Failed(other.to_string()),
+        }
+    }
+}
+
+/// What the system's answer to an attempt says about the device.
+pub fn outcome(error: &io::Error) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Outcome::Refused,
+        io::ErrorKind::TimedOut => Outcome::Silent,
+        io::ErrorKind::HostUnreachable => Outcome::NoHost,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => Outcome::NoRoute,
+        _ => Outcome::Failed(error.to_string()),
+    }
 }
 
 /// Why a decision was not taken.

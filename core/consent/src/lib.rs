@@ -61,7 +61,7 @@ mod watch;
 
 pub use decision::{Choice, Consent, ConsentId, ConsentState, Decision, Shown, Which};
 pub use envelope::{Envelope, Outgoing};
-pub use error::{GateError, Refusal, SendError};
+pub use error::{GateError, Refusal, SendError, outcome};
 pub use gate::{BoundGate, Gate, GateEvent, Received};
 pub use lease::DatagramLease;
 pub use ledger::{Checkpoint, Head, Ledger, LedgerError, Query, Record, RecordKind, VerifyReport};

@@ -91,6 +91,11 @@ impl Limiter {
         Ok(())
     }
 
+    /// How long no run may begin with anyone.
+    pub fn held_up(&self, now: Duration) -> Option<Duration> {
+        self.all.left(now)
+    }
+
     /// Notes how the run that began last ended. Without one, nothing happens.
     pub fn ended(&mut self, ended: Ended, now: Duration) {
         let Some(peer) = self.running.take() else { return };

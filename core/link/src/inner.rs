@@ -13,6 +13,7 @@ use accord_model::{
     CallError, CallId, Device, DeviceId, DeviceKind, FromBridge, Outputs, Reach, Target, Timestamp, Verb,
 };
 use accord_registry::ByteStream;
+use accord_registry::why::Air;
 use iroh::{Endpoint, RelayUrl};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -88,6 +89,8 @@ pub(crate) struct Inner {
     /// The pairing endpoint is made anew.
     pub renew_pair: Notify,
     pub status: watch::Sender<LinkStatus>,
+    /// What is said to everyone near, and heard of others.
+    pub air: Mutex<Air>,
     questions: Mutex<HashMap<CallId, oneshot::Sender<Result<Outputs, CallError>>>>,
     outbox: OnceLock<Outbox>,
     /// A device is described and told in one go, so that an old description never follows its end.
@@ -138,6 +141,7 @@ impl Inner {
             resetting: tokio::sync::Mutex::default(),
             renew_pair: Notify::new(),
             status: watch::Sender::new(LinkStatus::default()),
+            air: Mutex::default(),
             questions: Mutex::default(),
             outbox: OnceLock::new(),
             telling: tokio::sync::Mutex::new(()),

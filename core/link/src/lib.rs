@@ -31,6 +31,7 @@ mod reset;
 mod runs;
 mod serve;
 mod standing;
+mod why;
 #[doc(hidden)]
 pub mod wire;
 

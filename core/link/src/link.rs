@@ -28,6 +28,7 @@ use crate::inner::{Inner, at_port, lock, near_id, slot_over};
 use crate::law::{Denied, Law, PAIRING, RELAY};
 use crate::pairing::Whom;
 use crate::serve;
+use crate::why;
 
 const HANDSHAKES: usize = 64;
 const OPERATIONS: usize = 512;
@@ -275,6 +276,16 @@ impl Bridge for LinkBridge {
                     if let Some(task) = calls.remove(&call) {
                         task.abort();
                     }
+                }
+                ToBridge::Explain { call, device, within } => {
+                    let inner = inner.clone();
+                    let turn = operations.clone().try_acquire_owned();
+                    let task = tokio::spawn(async move {
+                        let Ok(_turn) = turn else { return };
+                        let explained = why::explain(&inner, device.as_ref(), Duration::from_secs(within)).await;
+                        inner.tell(FromBridge::Explained { call, explained }, None).await;
+                    });
+                    calls.insert(call, task.abort_handle());
                 }
                 ToBridge::Answer { call, outcome } => inner.answered(call, outcome),
                 ToBridge::OpenStream { stream, device, target, inputs, class } => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::DatagramLease;
 use accord_identity::StatementKey;
+use accord_model::why::Fact;
 use accord_model::{CallError, DeviceId, Reach, Timestamp};
 use iroh::endpoint::{Connection, VarInt};
 use iroh::{EndpointAddr, EndpointId, TransportAddr};
@@ -19,6 +20,7 @@ use crate::inner::Inner;
 use crate::law::{self, Law};
 use crate::serve;
 use crate::standing::Standing;
+use crate::why;
 use crate::wire::Record;
 
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
@@ -52,6 +54,8 @@ pub(crate) struct Peer {
     waiting: AtomicUsize,
     resting: AtomicBool,
     near: Mutex<Near>,
+    /// Why it turned us away the last time.
+    pub trouble: Mutex<Option<Fact>>,
     cut: Mutex<CancellationToken>,
     standing: Standing<DatagramLease, Live>,
     /// The TCP connections under its streams.
@@ -110,6 +114,7 @@ impl Peer {
             waiting: AtomicUsize::new(0),
             resting: AtomicBool::new(false),
             near: Mutex::default(),
+            trouble: Mutex::default(),
             cut: Mutex::new(CancellationToken::new()),
             standing: Standing::new(),
             wire: Arc::default(),
@@ -365,8 +370,24 @@ impl Peer {
         }
     }
 
+    fn note_trouble(&self, trouble: Option<Fact>) {
+        if trouble.is_some() {
+            *lock(&self.trouble) = trouble;
+        }
+    }
+
+    /// The consent to connect, while it stands.
+    pub(crate) fn lease(&self) -> Option<DatagramLease> {
+        self.standing.now().map(|(lease, _)| lease)
+    }
+
+    /// By how many quarters of an hour its clock and ours differ.
+    pub(crate) fn slots_apart(&self) -> u64 {
+        lock(&self.near).slots_ahead.unsigned_abs()
+    }
+
     /// Where the peer may be found, best first.
-    fn places(&self, inner: &Inner) -> Vec<SocketAddr> {
+    pub(crate) fn places(&self, inner: &Inner) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = self.near_addresses();
         if let Some(record) = inner.peers.get(&self.id) {
             addresses.extend(record.addresses);
@@ -392,7 +413,15 @@ impl Peer {
         let dialled = async {
             let mut endpoint = inner.link.subscribe();
             let endpoint = endpoint.wait_for(Option::is_some).await.ok()?.clone()?;
-            endpoint.connect(EndpointAddr::from_parts(id, places), &name).await.ok()
+            match endpoint.connect(EndpointAddr::from_parts(id, places), &name).await {
+                Ok(connection) => Some(connection),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::debug!(peer = %self.id, error, "not connected");
+                    self.note_trouble(why::refused_in_the_handshake(&error));
+                    None
+                }
+            }
         };
         let connection = tokio::time::timeout(DIAL_WITHIN, dialled).await.ok().flatten();
         tracing::debug!(peer = %self.id, connected = connection.is_some(), "dialled");
@@ -443,6 +472,7 @@ impl Peer {
             return;
         }
         self.resting.store(false, Ordering::Relaxed);
+        *lock(&self.trouble) = None;
         self.heard();
         if let Some(remote) = path_of(&new.connection).remote {
             let (inner, id) = (inner.clone(), self.id.clone());
@@ -471,6 +501,7 @@ impl Peer {
 
     /// A connection closed: the ledger is told of its last bytes.
     pub(crate) fn over(&self, inner: &Inner, live: &Arc<Live>) {
+        self.note_trouble(live.connection.close_reason().as_ref().and_then(why::closed));
         if let Some(lease) = self.standing.over(live) {
             self.account(inner, &lease, std::slice::from_ref(live));
         }

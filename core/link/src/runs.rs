@@ -44,6 +44,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// How long the owner may begin none.
+    pub(crate) fn held_up(&self, now: Duration) -> Option<Duration> {
+        self.own.held_up(now)
+    }
     pub(crate) fn is_busy(&self) -> bool {
         self.theirs.is_busy() || self.own.is_busy()
     }

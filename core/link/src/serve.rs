@@ -124,6 +124,11 @@ pub(crate) async fn introduce(inner: Arc<Inner>, peer: Arc<Peer>, live: Arc<Live
     show_head(inner, peer, live).await;
 }
 
+/// True when the peer answers on this connection within that time.
+pub(crate) async fn is_answered(inner: &Arc<Inner>, peer: &Arc<Peer>, live: &Arc<Live>, within: Duration) -> bool {
+    matches!(tokio::time::timeout(within, exchange_records(inner, peer, live)).await, Ok(Ok(())))
+}
+
 async fn exchange_records(inner: &Arc<Inner>, peer: &Arc<Peer>, live: &Arc<Live>) -> Result<(), FrameError> {
     let (mut send, mut recv) = open(inner, live).await?;
     frame::write(&mut send, &Opening::Hello, SMALL, WITHIN).await?;

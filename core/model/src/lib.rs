@@ -7,6 +7,7 @@
 //! - [`catalogue`]: the standard services every UI has a card for
 //! - [`field`]: the closed list of what kinds of data can be shared
 //! - [`message`]: the only things that cross between core and bridge
+//! - [`why`]: what is known about a device that cannot be reached
 //!
 //! ```
 //! use accord_model::{catalogue, Device, DeviceId, DeviceKind};
@@ -25,6 +26,7 @@ pub mod id;
 pub mod message;
 pub mod text;
 pub mod value;
+pub mod why;
 
 pub use device::{Action, Device, DeviceKind, Effect, Event, Format, Property, Range, Reach, Role, Service, Unit};
 pub use field::{FieldCode, FieldSet};

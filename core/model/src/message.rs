@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::why::Explained;
 use crate::{CallId, Data, Device, DeviceId, Reach, StreamId, Value};
 
 /// Named inputs of an action.
@@ -108,6 +109,17 @@ pub enum ToBridge {
         /// How it will be used.
         class: StreamClass,
     },
+    /// Tell what is known about why a device is or is not reached; of the bridge itself when none is named. A device
+    /// that is not connected is asked once, as far as the owner agreed to that. Answered by one
+    /// [`FromBridge::Explained`] with the same id.
+    Explain {
+        /// Chosen by the core.
+        call: CallId,
+        /// Which device.
+        device: Option<DeviceId>,
+        /// How long that may take, in seconds.
+        within: u64,
+    },
     /// Tell the bridge to stop and release everything.
     Stop,
 }
@@ -159,6 +171,13 @@ pub enum FromBridge {
         call: CallId,
         /// The result.
         outcome: Result<Outputs, CallError>,
+    },
+    /// Answer to a [`ToBridge::Explain`].
+    Explained {
+        /// The id of the question.
+        call: CallId,
+        /// What is known.
+        explained: Explained,
     },
     /// A device asks something of this machine. Answered by one [`ToBridge::Answer`].
     Asked {

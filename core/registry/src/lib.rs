@@ -14,6 +14,7 @@ mod parts;
 mod pending;
 mod registry;
 mod turns;
+pub mod why;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};

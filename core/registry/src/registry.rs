@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use accord_consent::{Outgoing, RecipientId, SendError};
+use accord_model::why::{Explained, MAX_FACTS};
 use accord_model::{
     CallError, CallId, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, Service, StreamClass, StreamId, Target,
     Timestamp, ToBridge, Value, Verb, Write, WriteState,
@@ -29,6 +30,8 @@ const OWN: &str = "own";
 const PASSING_PER_BRIDGE: usize = 1024;
 /// How long a stream may take to open.
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// What a bridge may take to answer beyond the time that it was given.
+const EXPLAIN_MORE: Duration = Duration::from_secs(2);
 
 /// Answers for one of this machine's own services.
 #[async_trait]
@@ -92,6 +95,7 @@ pub(crate) struct Inner {
     writes: RwLock<HashMap<WriteKey, Write>>,
     calls: Pending<CallId, Result<Outputs, CallError>>,
     streams: Pending<StreamId, Result<ByteStream, CallError>>,
+    explanations: Pending<CallId, Explained>,
     next: AtomicU64,
     events: broadcast::Sender<RegistryEvent>,
 }
@@ -133,6 +137,7 @@ impl Registry {
             writes: RwLock::default(),
             calls: Pending::new(),
             streams: Pending::new(),
+            explanations: Pending::new(),
             next: AtomicU64::new(1),
             events: broadcast::channel(1024).0,
         }))
@@ -374,6 +379,33 @@ impl Registry {
         }
     }
 
+    /// Asks a bridge what it knows about why a device is or is not reached, or how it stands itself. A device that is not
+    /// connected is asked once for that, as far as the owner agreed.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when the bridge does not run, [`CallError::Deadline`] when it says nothing in time.
+    pub async fn explain(
+        &self,
+        bridge: &str,
+        device: Option<&DeviceId>,
+        within: Duration,
+    ) -> Result<Explained, CallError> {
+        let door = read(&self.0.bridges).get(bridge).cloned().ok_or_else(gone)?;
+        let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let answer = self.0.explanations.wait_for(call, bridge);
+        let asked = async {
+            let message = ToBridge::Explain { call, device: device.cloned(), within: within.as_secs() };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())
+        };
+        // The bridge has all of that time, and a moment to say so.
+        let outcome = tokio::time::timeout(within + EXPLAIN_MORE, asked).await;
+        outcome.unwrap_or_else(|_| {
+            self.0.explanations.forget(call);
+            Err(CallError::Deadline(within.as_secs()))
+        })
+    }
+
     fn door(&self, device: &DeviceId) -> Result<(String, Door), CallError> {
         let known =
             self.device(device).ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
@@ -411,6 +443,10 @@ impl Inner {
             }
             FromBridge::Reply { call, outcome } => {
                 self.calls.answer(call, outcome);
+            }
+            FromBridge::Explained { call, mut explained } => {
+                explained.facts.truncate(MAX_FACTS);
+                self.explanations.answer(call, explained);
             }
             FromBridge::StreamReady { stream: id } => {
                 let outcome = stream.ok_or_else(|| CallError::Device("the bridge sent no stream".into()));
@@ -554,6 +590,7 @@ impl Inner {
         write(&self.bridges).remove(bridge);
         self.calls.forget_bridge(bridge);
         self.streams.forget_bridge(bridge);
+        self.explanations.forget_bridge(bridge);
         let theirs: Vec<DeviceId> = read(&self.devices)
             .values()
             .filter(|known| known.bridge == bridge)

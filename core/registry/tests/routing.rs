@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Destination, Envelope, Gate, Personal, RecipientId, Record, RecordKind, To};
+use accord_model::why::{Explained, Fact, MAX_FACTS};
 use accord_model::{
     CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, FromBridge, Inputs, Outputs, Reach,
     Source, StreamClass, Target, Timestamp, ToBridge, Value, Verb, WriteState, catalogue,
@@ -81,11 +82,29 @@ impl Bridge for Lamp {
                         .await
                         .map_err(|_| "core gone")?;
                 }
+                // Of itself it says nothing, and of its lamp too much.
+                ToBridge::Explain { device: None, .. } => {}
+                ToBridge::Explain { call, .. } => {
+                    let facts = vec![Fact::Blocked; MAX_FACTS + 1];
+                    let explained = Explained { app: "Lamps".into(), facts };
+                    side.tell(FromBridge::Explained { call, explained }).await.map_err(|_| "core gone")?;
+                }
                 ToBridge::Stop => return Ok(()),
             }
         }
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_bridge_explains_and_neither_its_silence_nor_its_flood_harms() {
+    let home = home().await;
+    let told = home.registry.explain("memory", Some(&lamp()), SOON).await.unwrap();
+    assert_eq!((told.app.as_str(), told.facts.len()), ("Lamps", MAX_FACTS));
+    let silent = home.registry.explain("memory", None, Duration::ZERO).await;
+    assert!(matches!(silent, Err(CallError::Deadline(_))), "{silent:?}");
+    let absent = home.registry.explain("nobody", None, SOON).await;
+    assert!(matches!(absent, Err(CallError::Unreachable(_))), "{absent:?}");
 }
 
 struct Clock(Port);

@@ -14,6 +14,7 @@ mod routes;
 mod tests;
 pub mod types;
 mod ui;
+pub mod why;
 
 use std::sync::Arc;
 
@@ -42,7 +43,9 @@ const MAX_BODY: usize = 2 << 20;
 struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
-    use routes::{clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads};
+    use routes::{
+        clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads, why,
+    };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
         .routes(routes!(status::settings, status::change_settings))
@@ -54,6 +57,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(session::revoke))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::get, devices::change))
+        .routes(routes!(why::device))
+        .routes(routes!(why::house))
         .routes(routes!(everyday::call))
         .routes(routes!(everyday::commands, everyday::change_commands))
         .routes(routes!(everyday::presence))

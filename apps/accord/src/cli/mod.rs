@@ -19,6 +19,7 @@ pub mod screen;
 mod send;
 mod statement;
 mod transfers;
+mod why;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ enum Command {
     Status,
     /// Devices that are here or known, this machine included.
     Devices(devices::Devices),
+    /// Why a device cannot be reached, and what to do; without a device, how this machine itself stands.
+    Why(why::Why),
     /// Pair with a device: compare a code on both screens, or use a ticket.
     Pair(pair::Pair),
     /// Paired devices, and pairings that run.
@@ -171,6 +174,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         }
         Command::Status => look::status(&context).await,
         Command::Devices(args) => devices::run(args, &context).await,
+        Command::Why(args) => why::run(args, &context).await,
         Command::Pair(args) => pair::run(args, &context).await,
         Command::Pairings(args) => pair::pairings(args, &context).await,
         Command::Send(args) => send::run(args, &context).await,

@@ -114,7 +114,7 @@ impl Hub {
     }
 
     /// What the owner noted: with the pairing for paired devices, beside it for all others.
-    fn note(&self, id: &DeviceId) -> Note {
+    pub(super) fn note(&self, id: &DeviceId) -> Note {
         match self.peers.get(id) {
             Some(peer) => Note {
                 name: peer.alias,

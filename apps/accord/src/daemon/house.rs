@@ -19,6 +19,9 @@ const PARTS: &[&str] = &[
     accord_localsend::STATEMENT,
 ];
 
+/// The bridges, and what the owner knows their protocols as.
+pub const BRIDGES: &[(&str, &str)] = &[("link", "Accord"), ("kdeconnect", "KDE Connect"), ("localsend", "LocalSend")];
+
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
     (

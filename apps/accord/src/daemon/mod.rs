@@ -18,6 +18,7 @@ mod transfers;
 pub mod uploads;
 mod view;
 mod watch;
+mod why;
 mod witness;
 
 use std::io::{IsTerminal, Write};

@@ -230,6 +230,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a device cannot be reached
+         * @description It is asked once for that, as far as the owner agreed to speak with it; takes up to ten seconds.
+         */
+        get: operations["device"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/entries": {
         parameters: {
             query?: never;
@@ -922,6 +942,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What hinders this machine from reaching devices; nothing is sent */
+        get: operations["house"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1135,6 +1172,21 @@ export interface components {
             remote_ring?: boolean | null;
             room?: string | null;
         };
+        /** @description `GET /devices/{id}/why` */
+        DeviceWhy: {
+            /** @description What the owner knows the protocol as: `KDE Connect`, `LocalSend`, `Accord`. */
+            app: string;
+            /** @description Which bridge speaks for it. */
+            bridge: string;
+            device: string;
+            /** @description What was seen. */
+            facts: Record<string, never>[];
+            name: string;
+            /** @description What stands in the way, the reason first. */
+            obstacles: components["schemas"]["Obstacle"][];
+            /** @description It answered just now. */
+            reached: boolean;
+        };
         /** @description `GET /devices` → `{ "devices": [Device] }` */
         Devices: {
             devices: components["schemas"]["Device"][];
@@ -1244,6 +1296,10 @@ export interface components {
             label: string;
             required: boolean;
             sensitive: boolean;
+        };
+        /** @description `GET /why`: this machine itself, way by way. */
+        HouseWhy: {
+            ways: components["schemas"]["WhyWay"][];
         };
         /** @description `POST /settings/reset-id`: this device has new ids and a new link key. */
         IdReset: {
@@ -1392,6 +1448,15 @@ export interface components {
             desktop: components["schemas"]["Desktop"];
             /** @description Newest first. */
             notifications: components["schemas"]["Notification"][];
+        };
+        Obstacle: {
+            /** @description The same in every version: `app-closed`, `other-network`, `port-taken`, … */
+            code: string;
+            /** @description What to do. */
+            remedy: string;
+            /** @description What is so. */
+            says: string;
+            weight: components["schemas"]["Weight"];
         };
         OffFeature: {
             /** @description What does not work without it. */
@@ -1766,6 +1831,15 @@ export interface components {
             root: string;
             /** Format: int64 */
             witnesses: number;
+        };
+        /** @enum {string} */
+        Weight: "blocks" | "hinders";
+        /** @description How one protocol stands here. */
+        WhyWay: {
+            app: string;
+            bridge: string;
+            facts: Record<string, never>[];
+            obstacles: components["schemas"]["Obstacle"][];
         };
         /** @description One write to a property. */
         Written: {
@@ -2380,6 +2454,52 @@ export interface operations {
                 };
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    device: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceWhy"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3856,6 +3976,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    house: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HouseWhy"];
                 };
             };
         };

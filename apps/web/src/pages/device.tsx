@@ -11,6 +11,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
+import { Why } from "../parts/why";
 import { Services } from "../services/cards";
 import { Age } from "../services/control";
 import { shown, takesFiles } from "../services/model";
@@ -51,6 +52,7 @@ export function DevicePage({ id }: { id: string }) {
           <DeviceMenu device={device} />
         </div>
       </header>
+      {device.reach === "offline" && <Why device={device} />}
       <Offers device={id} />
       <CopiedOffers device={id} />
       <div className="device-page">

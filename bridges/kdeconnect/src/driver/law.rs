@@ -1,7 +1,9 @@
 //! The bridge's side of the gate: its two entries, and what each lets out.
 
 use accord_consent::{BoundGate, ConsentWatch, Permit, Personal, RecipientId, Refusal};
+use accord_model::why::Fact;
 use accord_model::{CallError, DeviceId, EntryKey, FieldCode, FieldSet};
+use accord_registry::why;
 
 use crate::core::link::Transmit;
 
@@ -36,6 +38,16 @@ impl Law {
     }
     pub fn is_connection_allowed(&self, device: &DeviceId) -> bool {
         self.gate.check(&entry(CONNECTION), &RecipientId::device(device), standing()).is_ok()
+    }
+    /// How the owner decided, for a diagnosis.
+    pub fn presence_fact(&self) -> Fact {
+        let entry = entry(PRESENCE);
+        why::consent(&entry, None, true, self.gate.check(&entry, &RecipientId::lan(), standing()))
+    }
+    pub fn connection_fact(&self, device: &DeviceId) -> Fact {
+        let entry = entry(CONNECTION);
+        let checked = self.gate.check(&entry, &RecipientId::device(device), standing());
+        why::consent(&entry, Some(device), true, checked)
     }
     /// Which content the owner lets this bridge carry to a device.
     pub fn granted(&self, device: &DeviceId) -> FieldSet {

@@ -9,11 +9,13 @@ use accord_consent::outlet::interfaces::Interface;
 use accord_consent::outlet::{DatagramOutlet, Near};
 use accord_mdns::{Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Publication, ServiceInstance};
 use accord_model::FieldSet;
+use accord_model::why::Way;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Happening;
 use super::presence::sealed;
+use super::why::multicast;
 use crate::core::discovery::{Found, SERVICE_TYPE, Service};
 
 /// Responder and querier on every interface.
@@ -23,6 +25,15 @@ pub(crate) struct Mdns {
     open: HashMap<u32, Open>,
     fields: FieldSet,
     happened: mpsc::Sender<Happening>,
+}
+
+/// What came of sending.
+#[derive(Default)]
+pub(crate) struct Flushed {
+    /// Devices that were found, and where.
+    pub found: Vec<(Found, SocketAddr)>,
+    /// By which way each datagram left.
+    pub sent: Vec<Way>,
 }
 
 struct Open {
@@ -102,9 +113,9 @@ impl Mdns {
         self.core.refresh(now);
     }
 
-    /// Sends what is due; the devices that were found.
-    pub async fn flush(&mut self) -> Vec<(Found, SocketAddr)> {
-        let mut found = Vec::new();
+    /// Sends what is due.
+    pub async fn flush(&mut self) -> Flushed {
+        let Flushed { mut found, mut sent } = Flushed::default();
         while let Some(output) = self.core.poll() {
             match output {
                 Output::Transmit(transmit) => {
@@ -115,8 +126,9 @@ impl Mdns {
                         SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, transmit.interface).into(),
                         v4 => v4,
                     };
-                    if let Err(error) = socket.send(&sealed(self.fields, transmit.bytes), to).await {
-                        tracing::debug!(%error, "an announcement by DNS-SD did not leave");
+                    match socket.send(&sealed(self.fields, transmit.bytes), to).await {
+                        Ok(()) => sent.push(multicast(to)),
+                        Err(error) => tracing::debug!(%error, "an announcement by DNS-SD did not leave"),
                     }
                 }
                 Output::Event(Event::Found(instance) | Event::Updated(instance)) => {
@@ -129,7 +141,7 @@ impl Mdns {
                 Output::Event(Event::Lost { .. } | Event::Renamed { .. }) => {}
             }
         }
-        found
+        Flushed { found, sent }
     }
 
     fn now(&self) -> Duration {

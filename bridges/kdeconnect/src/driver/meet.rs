@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::Met;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::Timestamp;
 
 use super::link::{self, Handle, Order};
 use super::near::LOOK;
 use super::peer::{self, Peer, Up};
 use super::wire::Wire;
-use super::{Happening, Line, POLICY, Running, presence};
+use super::{Happening, Line, POLICY, Running, presence, why};
 use crate::core::KdeId;
 use crate::core::discovery::Connect;
 use crate::core::identity::Shown;
@@ -25,13 +26,14 @@ const REPLACED: Duration = Duration::from_secs(10);
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 impl Running {
-    pub(super) fn connect(&mut self, connect: Connect) {
+    /// The number of the connection that is being made, if one is.
+    pub(super) fn connect(&mut self, connect: Connect) -> Option<LinkNo> {
         let Connect { to, identity } = connect;
-        let Some(presence) = &self.presence else { return };
+        let presence = self.presence.as_ref()?;
         if !self.may_meet(&identity.id) {
-            return;
+            return None;
         }
-        let Ok(no) = self.links.begin(to.ip()) else { return };
+        let no = self.links.begin(to.ip()).ok()?;
         let near = presence.near().clone();
         let id = identity.id.clone();
         self.connecting.insert(id.clone(), no);
@@ -44,10 +46,11 @@ impl Running {
                 Ok(met) => link::run(no, setup, Wire::Near(met), orders, happened).await,
                 Err(error) => {
                     tracing::debug!(%to, %error, "a KDE Connect device was not reached");
-                    let _ = happened.send(Happening::NotReached(no, to)).await;
+                    let _ = happened.send(Happening::NotReached(no, to, error.outcome())).await;
                 }
             }
         });
+        Some(no)
     }
 
     pub(super) fn accepted(&mut self, met: Met) {
@@ -111,7 +114,8 @@ impl Running {
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let changed = peer.describe(&up.identity);
-        peer.last_address = Some(address);
+        let moved = peer.last_address != Some(address);
+        (peer.last_address, peer.last_seen, peer.trouble) = (Some(address), Some(Timestamp::now()), None);
         let (version, since) = (up.version, Instant::now());
         let link = Up { no, address, certificate: up.certificate, version, secured: false, dialed, since };
         let resumed;
@@ -133,13 +137,14 @@ impl Running {
         if let Some(asked_by) = resumed {
             self.order(no, Order::Pair(Command::Resume(asked_by)));
         }
-        if up.paired && changed {
+        if up.paired && (changed || moved) {
             self.remember(&id, up.version);
         }
         if up.paired {
             self.secure(&id);
         }
         self.see(&id).await;
+        self.check_up(&id);
     }
 
     /// What follows on this link goes under the consent for its device.
@@ -173,6 +178,7 @@ impl Running {
         if let End::Failed(error) = &end {
             self.failed(id.as_ref(), address, error).await;
         }
+        self.check_ended(no, address, &end);
         let Some(id) = id else { return };
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.link.as_ref().is_none_or(|up| up.no != no) {
@@ -188,6 +194,7 @@ impl Running {
             return self.see(&id).await;
         }
         tracing::debug!(device = %peer.device, ?end, "the link is down");
+        peer.last_seen = Some(Timestamp::now());
         peer.end_pairing();
         if peer.paired.is_some() {
             self.look = self.look.or(Some((Instant::now() + *LOOK.start(), *LOOK.start())));
@@ -209,6 +216,9 @@ impl Running {
             None => tracing::debug!(%address, %error, "a KDE Connect link broke"),
         }
         if let (Some(id), true) = (id.cloned(), known.is_some()) {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.trouble = why::trouble(error).or(peer.trouble.take());
+            }
             self.pairing_failed(&id, &error.to_string()).await;
         }
     }

@@ -17,6 +17,7 @@ mod presence;
 mod store;
 #[cfg(test)]
 mod tests;
+mod why;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +28,9 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::Met;
 use accord_consent::outlet::interfaces::{Interface, Network};
 use accord_consent::{BoundGate, ConsentWatch};
+use accord_model::why::{Outcome, Way};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, StreamId, Target, ToBridge};
+use accord_registry::why::Air;
 use accord_registry::{BridgeSide, ByteStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -70,7 +73,7 @@ pub(crate) enum Happening {
         bytes: Vec<u8>,
     },
     Accepted(Box<Met>),
-    NotReached(LinkNo, SocketAddr),
+    NotReached(LinkNo, SocketAddr, Outcome),
     Link(LinkNo, protocol::Event),
     Secured(LinkNo),
     Ended(LinkNo, End),
@@ -134,6 +137,10 @@ impl Driver {
             discovery,
             presence: None,
             presence_again: None,
+            trouble: None,
+            air: Air::default(),
+            too_old: None,
+            checks: Vec::new(),
             links: Links::default(),
             handles: HashMap::new(),
             connecting: HashMap::new(),
@@ -197,6 +204,14 @@ struct Running {
     presence: Option<Presence>,
     /// When to try again to open what could not be opened.
     presence_again: Option<Instant>,
+    /// Why it could not be opened.
+    trouble: Option<String>,
+    /// What is said to everyone near, and heard.
+    air: Air,
+    /// Who was passed over because of its version.
+    too_old: Option<(IpAddr, String)>,
+    /// Devices that are asked just now why they cannot be reached.
+    checks: Vec<why::Check>,
     links: Links,
     handles: HashMap<LinkNo, Line>,
     connecting: HashMap<KdeId, LinkNo>,
@@ -229,6 +244,8 @@ impl Running {
             peer.outgoing = paired.outgoing;
             peer.paired = Some(paired.since);
             peer.verification = Some(paired.verification);
+            peer.last_address = paired.last.as_ref().map(|last| last.address);
+            peer.last_seen = paired.last.map(|last| last.at);
             self.enter(peer);
             self.watch(&id);
             self.see(&id).await;
@@ -259,23 +276,32 @@ impl Running {
             Happening::ConnectionAllowed(id, allowed) => self.agreed(&id, allowed).await,
             Happening::Interfaces(interfaces) => {
                 if let Some(presence) = &mut self.presence {
+                    let before = presence.addresses().to_vec();
                     presence.take_interfaces(interfaces);
+                    if presence.addresses() != before {
+                        self.air.begin_anew();
+                    }
                     presence.mdns().refresh();
                     self.discovery.announce_soon(Instant::now());
                     self.look = self.look.map(|_| (Instant::now() + *near::LOOK.start(), *near::LOOK.start()));
                     self.flush_mdns().await;
                 }
             }
-            Happening::Datagram { from, bytes } => self.datagram(from, &bytes).await,
+            Happening::Datagram { from, bytes } => {
+                self.note_heard(from, Way::Ipv4Broadcast);
+                self.datagram(from, &bytes).await;
+            }
             Happening::Mdns { interface, from, bytes } => {
+                self.note_heard(from, why::multicast(from));
                 if let Some(presence) = &mut self.presence {
                     presence.mdns().heard(from, interface, &bytes);
                     self.flush_mdns().await;
                 }
             }
             Happening::Accepted(met) => self.accepted(*met),
-            Happening::NotReached(no, to) => {
+            Happening::NotReached(no, to, outcome) => {
                 self.forget_line(no);
+                self.check_failed(no, to, outcome);
                 if let Ok(announce) = self.discovery.connect_failed(to, Instant::now()) {
                     self.announce(announce).await;
                 }
@@ -289,7 +315,9 @@ impl Running {
                 let _ = answer.send(up.map(|up| up.address));
             }
             #[cfg(test)]
-            Happening::Reach(to, identity) => self.connect(crate::core::discovery::Connect { to, identity: *identity }),
+            Happening::Reach(to, identity) => {
+                self.connect(crate::core::discovery::Connect { to, identity: *identity });
+            }
             #[cfg(test)]
             Happening::Port(answer) => drop(answer.send(self.presence.as_ref().map(Presence::port))),
         }
@@ -303,7 +331,8 @@ impl Running {
         let replaced = self.replaced.iter().map(|(at, ..)| *at).min();
         let reading = self.readings.iter().map(calls::Reading::until).min();
         let look = self.look.map(|(at, _)| at);
-        [announce, mdns, replaced, reading, look, self.presence_again].into_iter().flatten().min()
+        let check = self.checks.iter().map(why::Check::until).min();
+        [announce, mdns, replaced, reading, look, check, self.presence_again].into_iter().flatten().min()
     }
 
     async fn on_time(&mut self) {
@@ -330,6 +359,7 @@ impl Running {
             self.order(up.no, Order::Close);
         }
         self.end_readings(now).await;
+        self.end_checks(now).await;
     }
 
     // -- what is said -------------------------------------------------------------------------------
@@ -360,6 +390,7 @@ impl Running {
         match message {
             ToBridge::Call { call, device, target, verb } => self.call(call, &device, &target, verb).await,
             ToBridge::OpenStream { stream, device, target, .. } => self.open_stream(stream, &device, &target).await,
+            ToBridge::Explain { call, device, within } => self.explain(call, device.as_ref(), within).await,
             ToBridge::Answer { .. } | ToBridge::Cancel { .. } | ToBridge::Stop => {}
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::Near;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::why::Way;
 
 use super::link::now;
 use super::peer::Peer;
@@ -35,11 +36,14 @@ impl Running {
                     presence.publish(&service(self.own.identity(), Shown::Full, presence.port()));
                 }
                 self.presence = Some(presence);
+                self.trouble = None;
+                self.air.begin_anew();
                 self.discovery.announce_soon(Instant::now());
                 self.flush_mdns().await;
             }
             Err(message) => {
                 tracing::warn!("{message}");
+                self.trouble = Some(message);
                 self.presence_again = Some(Instant::now() + Duration::from_secs(30));
             }
         }
@@ -47,6 +51,7 @@ impl Running {
 
     pub(super) fn vanish(&mut self) {
         self.presence_again = None;
+        self.trouble = None;
         if let Some(presence) = self.presence.take() {
             presence.close();
         }
@@ -64,8 +69,10 @@ impl Running {
         let Some(presence) = &self.presence else { return };
         let line = self.own.identity().datagram(Shown::Full, presence.port(), now().wall);
         let identity = Transmit { bytes: line.bytes, fields: line.fields };
-        if let Err(error) = presence.announce(announce, identity).await {
-            tracing::debug!(%error, "an announcement did not leave");
+        match presence.announce(announce, identity).await {
+            Ok(true) if announce.from.is_some() => self.air.sent(Way::Ipv4Broadcast, Instant::now()),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "an announcement did not leave"),
         }
     }
 
@@ -85,7 +92,10 @@ impl Running {
 
     pub(super) async fn flush_mdns(&mut self) {
         let Some(presence) = &mut self.presence else { return };
-        for (found, address) in presence.mdns().flush().await {
+        let flushed = presence.mdns().flush().await;
+        let now = Instant::now();
+        flushed.sent.into_iter().for_each(|way| self.air.sent(way, now));
+        for (found, address) in flushed.found {
             let standing = self.standing(&found.id);
             if self.peers.get(&found.id).is_some_and(|peer| peer.link.is_some()) {
                 continue;
@@ -117,9 +127,14 @@ impl Running {
             }
         };
         match discovery.datagram(from, bytes, POLICY, standing, Instant::now()) {
-            Ok(connect) => self.connect(connect),
+            Ok(connect) => {
+                self.connect(connect);
+            }
             Err(passed @ (Passed::TooOld(_) | Passed::Identity(_))) => {
                 tracing::debug!(%from, %passed, "a KDE Connect device is passed over");
+                if let Passed::TooOld(_) = passed {
+                    self.too_old = Some((from.ip(), passed.to_string()));
+                }
             }
             Err(_) => {}
         }

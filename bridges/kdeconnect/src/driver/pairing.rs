@@ -6,7 +6,7 @@ use accord_model::{CallError, Data, DeviceId, FromBridge, Outputs, Target, Times
 
 use super::link::Order;
 use super::peer::Pending;
-use super::store::Paired;
+use super::store::{Last, Paired};
 use super::{Running, not_connected};
 use crate::core::KdeId;
 use crate::core::identity::Version;
@@ -81,10 +81,14 @@ impl Running {
                 }
                 if let Some(peer) = self.peers.get_mut(id) {
                     peer.end_pairing();
+                    peer.trouble = super::why::pairing_trouble(&why);
                 }
                 if self.store.paired.contains_key(id) {
                     tracing::info!(device = %id, %why, "no longer paired");
                     self.unpaired(id, Some(no)).await;
+                    if let Some(peer) = self.peers.get_mut(id) {
+                        peer.ended_there = why != Why::EndedHere;
+                    }
                 }
                 if why != Why::EndedHere {
                     self.pairing_failed(id, &why.to_string()).await;
@@ -107,6 +111,7 @@ impl Running {
         let Some(peer) = self.peers.get_mut(id) else { return };
         peer.end_pairing();
         peer.paired = Some(Timestamp::now());
+        (peer.trouble, peer.ended_there) = (None, false);
         // The link on which both agreed is the one that goes on.
         let here = self.replaced.iter().position(|(_, _, up)| up.no == no).map(|at| self.replaced.remove(at));
         if let Some((.., up)) = here
@@ -146,6 +151,7 @@ impl Running {
             verification: peer.verification.clone().unwrap_or_default(),
             incoming: peer.incoming.clone(),
             outgoing: peer.outgoing.clone(),
+            last: Some(Last { address: up.address, at: Timestamp::now() }),
         };
         if let Err(error) = self.store.keep(id.clone(), paired) {
             tracing::error!(%error, "this pairing lasts only until the hub ends");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use accord_model::why::Fact;
 use accord_model::{Data, Device, DeviceId, DeviceKind, Reach, Service, Source, Target, Timestamp, Value, catalogue};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, mpsc};
@@ -34,6 +35,12 @@ pub(crate) struct Peer {
     pub link: Option<Up>,
     /// Where it was last.
     pub last_address: Option<IpAddr>,
+    /// When it was connected last.
+    pub last_seen: Option<Timestamp>,
+    /// Why it was not let in, or did not let us in, the last time.
+    pub trouble: Option<Fact>,
+    /// It ended the pairing.
+    pub ended_there: bool,
     /// The pairing that is under way.
     pub pairing: Option<Pending>,
     /// Instances of its services by service, in the order they were told: name on the wire, label.
@@ -88,6 +95,9 @@ impl Peer {
             verification: None,
             link: None,
             last_address: None,
+            last_seen: None,
+            trouble: None,
+            ended_there: false,
             pairing: None,
             instances: BTreeMap::new(),
             values: BTreeMap::new(),

@@ -112,8 +112,8 @@ impl Presence {
         self.mdns.take_interfaces(&self.near, found);
     }
 
-    /// Sends our identity there. An error: the consent ended.
-    pub async fn announce(&self, announce: Announce, identity: Transmit) -> Result<(), SendError> {
+    /// Sends our identity there; whether it left. An error: the consent ended.
+    pub async fn announce(&self, announce: Announce, identity: Transmit) -> Result<bool, SendError> {
         let socket = match announce.from {
             Some(from) => self.from.get(&from),
             None => {
@@ -123,12 +123,14 @@ impl Presence {
                 self.anywhere.iter().find(fits).map(Arc::as_ref)
             }
         };
-        let Some(socket) = socket else { return Ok(()) };
+        let Some(socket) = socket else { return Ok(false) };
         match socket.send(&seal(identity), announce.to).await {
-            Err(SendError::Io(error)) => tracing::debug!(%error, to = %announce.to, "an announcement did not leave"),
-            outcome => outcome?,
+            Err(SendError::Io(error)) => {
+                tracing::debug!(%error, to = %announce.to, "an announcement did not leave");
+                Ok(false)
+            }
+            outcome => outcome.map(|()| true),
         }
-        Ok(())
     }
 
     /// Publishes by mDNS, and looks for others.

@@ -1,6 +1,7 @@
 //! What the bridge keeps: its identity and keys, and the paired devices. Private files in a folder of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use accord_identity::secret_file;
@@ -35,6 +36,14 @@ pub(crate) struct Paired {
     pub verification: String,
     pub incoming: BTreeSet<String>,
     pub outgoing: BTreeSet<String>,
+    pub last: Option<Last>,
+}
+
+/// Where and when a device was linked last.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Last {
+    pub address: IpAddr,
+    pub at: Timestamp,
 }
 
 impl Store {
@@ -117,6 +126,8 @@ struct SavedPaired {
     incoming: BTreeSet<String>,
     #[serde(default)]
     outgoing: BTreeSet<String>,
+    #[serde(default)]
+    last: Option<Last>,
 }
 
 impl SavedPaired {
@@ -131,6 +142,7 @@ impl SavedPaired {
             verification: paired.verification.clone(),
             incoming: paired.incoming.clone(),
             outgoing: paired.outgoing.clone(),
+            last: paired.last,
         }
     }
     fn read(self) -> Option<(KdeId, Paired)> {
@@ -144,6 +156,7 @@ impl SavedPaired {
             verification: self.verification,
             incoming: self.incoming,
             outgoing: self.outgoing,
+            last: self.last,
         };
         Some((KdeId::new(&self.id)?, paired))
     }
@@ -192,6 +205,7 @@ mod tests {
             verification: "ABCD1234".into(),
             incoming: ["kdeconnect.ping".to_owned()].into(),
             outgoing: BTreeSet::new(),
+            last: None,
         };
         store.keep(peer.id().clone(), paired).unwrap();
         let again = Store::open(folder.path()).unwrap();

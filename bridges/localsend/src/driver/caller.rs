@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tokio::io::AsyncReadExt;
 
 use super::line::Line;
-use crate::core::http::client::{Connection, Event, Input, Output, Request};
+use crate::core::http::client::{Connection, Ended, Event, Input, Output, Request};
 use crate::core::http::{PIECE, Patience};
 use crate::core::{Fingerprint, Transmit};
 
@@ -57,6 +57,8 @@ pub(crate) struct Caller {
     line: Line,
     buffer: Vec<u8>,
     certificate: Option<Fingerprint>,
+    /// How the connection ended.
+    over: Option<Ended>,
     /// The peer sends no more.
     ended: bool,
     /// Nothing more can be written.
@@ -66,13 +68,23 @@ pub(crate) struct Caller {
 impl Caller {
     /// On a connection that was just made.
     pub(crate) fn new(line: Line, tls: Option<Arc<ClientConfig>>) -> Result<Self, String> {
-        let core = Connection::new(tls, Patience::default(), Instant::now()).map_err(|error| error.to_string())?;
-        Ok(Self { core, line, buffer: Vec::new(), certificate: None, ended: false, mute: false })
+        Self::patient(line, tls, Patience::default())
+    }
+
+    /// The same, with another patience.
+    pub(crate) fn patient(line: Line, tls: Option<Arc<ClientConfig>>, patience: Patience) -> Result<Self, String> {
+        let core = Connection::new(tls, patience, Instant::now()).map_err(|error| error.to_string())?;
+        Ok(Self { core, line, buffer: Vec::new(), certificate: None, over: None, ended: false, mute: false })
     }
 
     /// The certificate that the server proved to own.
     pub(crate) fn certificate(&self) -> Option<&Fingerprint> {
         self.certificate.as_ref()
+    }
+
+    /// How the connection ended, when that is why there is no answer.
+    pub(crate) fn over(&self) -> Option<&Ended> {
+        self.over.as_ref()
     }
 
     /// Asks, and waits for the answer.
@@ -89,7 +101,11 @@ impl Caller {
                     Output::Event(Event::Response { status, body, again }) => {
                         return Ok(Answer { status, body, again: again && !self.ended && !self.mute });
                     }
-                    Output::Event(Event::Closed(why)) => return Err(NoAnswer::Connection(why.to_string())),
+                    Output::Event(Event::Closed(why)) => {
+                        let said = why.to_string();
+                        self.over = Some(why);
+                        return Err(NoAnswer::Connection(said));
+                    }
                     Output::Wait(wake) => break wake,
                 }
             };

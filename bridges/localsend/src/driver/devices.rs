@@ -1,6 +1,7 @@
 //! LocalSend's devices as the house knows them: which id, which services, and what was told of them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use accord_model::{
     Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target as Port,
@@ -27,6 +28,10 @@ pub(crate) struct Known {
     pub verified: bool,
     /// Where it was, the latest first; a verified one only where it must prove itself again.
     pub at: Vec<Target>,
+    /// Where it was in an earlier run; only for trusted devices.
+    pub before: Vec<SocketAddr>,
+    /// When it was heard last.
+    pub seen: Option<Timestamp>,
     pub near: bool,
     /// Known only because it sends.
     pub guest: bool,
@@ -55,6 +60,8 @@ impl Known {
             model: info.model.clone(),
             verified: *verified,
             at: at.iter().filter(fits).map(pinned).collect(),
+            before: Vec::new(),
+            seen: Some(Timestamp::now()),
             near: true,
             guest: false,
         }
@@ -72,7 +79,17 @@ impl Known {
         let (name, kind, verified) = (trusted.name.clone(), trusted.kind, trusted.verified);
         let fingerprint = Fingerprint::parse(&trusted.fingerprint)?;
         let (at, model) = (Vec::new(), None);
-        Some(Self { id: id.clone(), fingerprint, name, kind, model, verified, at, near: false, guest: false })
+        let (before, seen) = (trusted.addresses.clone(), trusted.seen);
+        let id = id.clone();
+        Some(Self { id, fingerprint, name, kind, model, verified, at, before, seen, near: false, guest: false })
+    }
+
+    /// Where it is, or was.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        match self.at.as_slice() {
+            [] => self.before.clone(),
+            at => at.iter().map(|target| target.address).collect(),
+        }
     }
 
     /// What can be compared with what the other screen shows.
@@ -89,6 +106,8 @@ impl Known {
             kind: self.kind,
             verified: self.verified,
             since: Timestamp::now(),
+            addresses: self.addresses(),
+            seen: self.seen,
         }
     }
 
@@ -166,12 +185,13 @@ impl Devices {
             told.extend(self.lost(&id_of(&known.fingerprint, false)));
         }
         told.push(self.seen(&known));
+        let is_elsewhere = |trusted: &Trusted| known.addresses().iter().any(|at| !trusted.addresses.contains(at));
         if let Some(trusted) = self.keep.is_trusted(&known.id)
-            && (trusted.name != known.name || trusted.kind != known.kind)
+            && (trusted.name != known.name || trusted.kind != known.kind || is_elsewhere(trusted))
         {
-            let renamed = Trusted { name: known.name.clone(), kind: known.kind, ..trusted.clone() };
-            if let Err(error) = self.keep.set(&known.id, Some(renamed)) {
-                tracing::warn!(%error, "the new name of a device is not kept");
+            let now = Trusted { since: trusted.since, ..known.trust() };
+            if let Err(error) = self.keep.set(&known.id, Some(now)) {
+                tracing::warn!(%error, "what is new of a device is not kept");
             }
         }
         self.known.insert(known.id.clone(), known);
@@ -196,7 +216,12 @@ impl Devices {
     }
 
     /// A device is there no more.
-    pub(crate) fn gone(&mut self, fingerprint: &Fingerprint) -> Vec<FromBridge> {
+    pub(crate) fn gone(&mut self, fingerprint: &Fingerprint, heard: Timestamp) -> Vec<FromBridge> {
+        for verified in [true, false] {
+            if let Some(known) = self.known.get_mut(&id_of(fingerprint, verified)) {
+                known.seen = Some(heard);
+            }
+        }
         [true, false].iter().filter_map(|verified| self.lost(&id_of(fingerprint, *verified))).collect()
     }
 
@@ -214,6 +239,13 @@ impl Devices {
         }
         (known.near, known.guest) = (false, false);
         Some(FromBridge::Reach { device: id.clone(), reach: Reach::Offline })
+    }
+
+    /// Somebody who is not trusted is where a trusted device was.
+    pub(crate) fn stranger_at(&self, lost: &Known) -> Option<SocketAddr> {
+        let places = lost.addresses();
+        let strangers = self.known.values().filter(|known| known.near && self.keep.is_trusted(&known.id).is_none());
+        strangers.flat_map(Known::addresses).find(|address| places.iter().any(|place| place.ip() == address.ip()))
     }
 
     /// The owner trusts a device, or not any more.
@@ -268,7 +300,7 @@ mod tests {
         let phone = found(Protocol::Https, true);
         let id = Known::of(&phone).id;
         devices.found(&phone);
-        assert!(matches!(devices.gone(&phone.info.fingerprint)[..], [FromBridge::Gone { .. }]));
+        assert!(matches!(devices.gone(&phone.info.fingerprint, Timestamp::now())[..], [FromBridge::Gone { .. }]));
         devices.found(&phone);
         devices.trust(&id, true).unwrap();
         assert!(matches!(devices.all_gone()[..], [FromBridge::Reach { reach: Reach::Offline, .. }]));

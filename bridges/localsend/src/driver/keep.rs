@@ -1,6 +1,7 @@
 //! What is kept on disk, 0600, in a folder of its own: our certificate, and the devices that the owner trusts.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -25,6 +26,11 @@ pub(crate) struct Trusted {
     /// Whether it proved to own the certificate with that fingerprint.
     pub verified: bool,
     pub since: Timestamp,
+    /// Where it was last, and when that was noted.
+    #[serde(default)]
+    pub addresses: Vec<SocketAddr>,
+    #[serde(default)]
+    pub seen: Option<Timestamp>,
 }
 
 /// The folder.
@@ -113,7 +119,8 @@ mod tests {
         let (mut keep, identity) = Keep::open(&folder).unwrap();
         let id = DeviceId::new("localsend-1").unwrap();
         let (name, kind, fingerprint) = ("Phone".to_owned(), DeviceKind::Phone, "AB".repeat(32));
-        let trusted = Trusted { fingerprint, name, kind, verified: true, since: Timestamp::UNIX_EPOCH };
+        let (since, addresses) = (Timestamp::UNIX_EPOCH, vec!["10.0.0.2:53317".parse().unwrap()]);
+        let trusted = Trusted { fingerprint, name, kind, verified: true, since, addresses, seen: None };
         keep.set(&id, Some(trusted.clone())).unwrap();
         let (mut again, same) = Keep::open(&folder).unwrap();
         assert_eq!((same.fingerprint(), again.is_trusted(&id)), (identity.fingerprint(), Some(&trusted)));

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use accord_consent::outlet::Near;
 use accord_consent::{BoundGate, ConsentWatch, Permit, RecipientId, Refusal};
+use accord_model::why::Fact;
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
+use accord_registry::why;
 
 /// How often a pending question is looked at for a no.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -40,6 +42,21 @@ impl Law {
         let permit = self.gate.permit(&self.presence, &RecipientId::lan(), standing(), "on.network");
         let permit = permit.map_err(|refusal| refusal.to_string())?;
         Near::open(permit, "localsend").await.map_err(|error| error.to_string())
+    }
+
+    /// How the owner decided, for a diagnosis.
+    pub(crate) fn presence_fact(&self) -> Fact {
+        let checked = self.gate.check(&self.presence, &RecipientId::lan(), standing());
+        why::consent(&self.presence, None, true, checked)
+    }
+
+    /// The same for transfers; one that is not decided is asked for when it comes to that.
+    pub(crate) fn transfer_fact(&self, device: &DeviceId) -> Option<Fact> {
+        let checked = self.gate.check(&self.transfer, &RecipientId::device(device), standing());
+        match checked {
+            Err(refusal) if may_be_asked(&refusal) => None,
+            checked => Some(why::consent(&self.transfer, Some(device), false, checked)),
+        }
     }
 
     /// A permit for one connection with `device`; without the owner's decision it is asked for.

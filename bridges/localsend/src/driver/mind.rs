@@ -19,6 +19,7 @@ use super::law::{self, Law};
 use super::offers::Incoming;
 use super::sending::Sending;
 use super::session::{Heard, Registered, Session, Woken};
+use super::why::wall;
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::message::{Announcement, DeviceInfo};
 use crate::core::receive::{Decision, Rules};
@@ -49,6 +50,10 @@ pub(crate) struct Mind {
     pub near: Option<Nearby>,
     /// Not before this time.
     again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    /// Devices that are asked just now why they are not reached.
+    pub asked: HashMap<CallId, DeviceId>,
     sends: TaskTracker,
     stop: CancellationToken,
     cancels: Vec<mpsc::Sender<(Peer, Option<Secret>)>>,
@@ -77,6 +82,8 @@ impl Mind {
             outbox,
             near: None,
             again: Instant::now(),
+            trouble: None,
+            asked: HashMap::new(),
             sends: TaskTracker::new(),
             stop: CancellationToken::new(),
             cancels: Vec::new(),
@@ -123,8 +130,13 @@ impl Mind {
         };
         let mut session = match opened {
             Ok(session) => session,
-            Err(why) => return tracing::warn!("LocalSend cannot be used now, and tries again: {why}"),
+            Err(why) => {
+                tracing::warn!("LocalSend cannot be used now, and tries again: {why}");
+                self.trouble = Some(why);
+                return;
+            }
         };
+        self.trouble = None;
         let now = Instant::now();
         let me = self.me(session.port);
         let pin = self.options.pin.as_deref().map(Secret::from);
@@ -155,6 +167,7 @@ impl Mind {
         self.again = Instant::now();
         let gone = self.devices.all_gone();
         self.tell_all(gone).await;
+        self.asked_in_vain().await;
     }
 
     fn me(&self, port: u16) -> Announcement {
@@ -163,7 +176,7 @@ impl Mind {
         Announcement { info, port, protocol: Protocol::Https, announce: false }
     }
 
-    fn me_now(&self) -> Announcement {
+    pub(crate) fn me_now(&self) -> Announcement {
         let port = self.near.as_ref().map_or(crate::core::PORT, |near| near.session.port);
         self.me(port)
     }
@@ -206,6 +219,7 @@ impl Mind {
                 near.server.handle(server::Input::Closed(id), now);
             }
             Heard::Datagram { from, interface, bytes } => {
+                near.session.note_heard(from);
                 near.discovery.handle(discovery::Input::Datagram { from, interface, bytes: &bytes }, now);
             }
             Heard::Registered { target, outcome } => {
@@ -218,6 +232,7 @@ impl Mind {
                 near.discovery.handle(input, now);
             }
             Heard::Checked { device, outcome } => self.checked(device, outcome).await,
+            Heard::Asked { call, found } => self.explained(call, found).await,
             Heard::Permitted { ask, permit } => {
                 if let Some(incoming) = near.incoming.as_mut().filter(|incoming| incoming.ask == ask) {
                     match permit {
@@ -280,7 +295,9 @@ impl Mind {
                 discovery::Output::Event(discovery::Event::Found(found) | discovery::Event::Changed(found)) => {
                     self.devices.found(&found)
                 }
-                discovery::Output::Event(discovery::Event::Lost(fingerprint)) => self.devices.gone(&fingerprint),
+                discovery::Output::Event(discovery::Event::Lost(fingerprint, heard)) => {
+                    self.devices.gone(&fingerprint, wall(heard))
+                }
                 discovery::Output::Event(discovery::Event::Scanned) => continue,
             };
             self.tell_all(told).await;
@@ -354,6 +371,7 @@ impl Mind {
                 };
                 let _ = self.outbox.send(answer).await;
             }
+            ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Stop => {}
         }
     }

@@ -6,6 +6,7 @@
 //! | `session` | what lives as long as the owner agrees to be found: sockets, connections |
 //! | `inbound`, `asking`, `lane` | a connection that came in; what it offers, put to the feature; what it brings, one file after the other |
 //! | `caller`, `sending`, `parcel`, `feed` | a connection that we made; a transfer of a feature, passed on |
+//! | `why` | what is known about a device that is not reached |
 //! | `line`, `law` | under whose permit bytes leave |
 //! | `devices`, `keep` | what is told of devices; certificate and trust on disk |
 
@@ -24,6 +25,7 @@ mod parcel;
 mod port;
 mod sending;
 mod session;
+mod why;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
 use accord_consent::outlet::{DatagramOutlet, Met, Near, NearListener};
 use accord_consent::{Permit, Personal, Refusal};
-use accord_model::{DeviceId, FieldCode, FieldSet};
+use accord_model::why::{Fact, Outcome, Way};
+use accord_model::{CallId, DeviceId, FieldCode, FieldSet, Timestamp};
+use accord_registry::why::{self, Air};
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,12 +22,14 @@ use super::caller::{Caller, NoAnswer, Quiet};
 use super::inbound::{Inbound, Order, Said, Upload};
 use super::line::Line;
 use super::port::Door;
+use crate::core::certificate::CertificateFault;
 use crate::core::discovery::{self, GROUP_V4, GROUP_V6};
+use crate::core::http::client::Ended;
 use crate::core::http::{Patience, server};
 use crate::core::message::{Announcement, MAX_DATAGRAM};
 use crate::core::receive::AskId;
 use crate::core::send::register_call;
-use crate::core::{ConnectionId, Fingerprint, Identity, PORT, Protocol, Target};
+use crate::core::{ConnectionId, Fingerprint, Identity, PORT, Protocol, Target, WireError};
 
 /// What waits for the mind.
 const QUEUE: usize = 256;
@@ -71,6 +75,11 @@ pub(crate) enum Heard {
         upload: Box<Upload>,
         permit: Option<Permit>,
     },
+    /// What came of asking a device why it is not reached.
+    Asked {
+        call: CallId,
+        found: Vec<Fact>,
+    },
     /// The feature takes no more.
     Broken(AskId),
 }
@@ -79,6 +88,15 @@ pub(crate) enum Heard {
 pub(crate) struct Registered {
     pub certificate: Option<Fingerprint>,
     pub body: Vec<u8>,
+}
+
+/// Why there is none.
+pub(crate) struct Missed {
+    /// Whether something listens there.
+    pub connected: bool,
+    pub why: String,
+    /// What that says about the device.
+    pub fact: Fact,
 }
 
 /// What woke the session.
@@ -117,6 +135,9 @@ pub(crate) struct Session {
     listening: CancellationToken,
     port_again: Option<Instant>,
     trouble: Option<String>,
+    ours: Vec<IpAddr>,
+    /// Announcements that left, and others' that came.
+    air: Arc<Mutex<Air>>,
 }
 
 impl Session {
@@ -143,6 +164,8 @@ impl Session {
             listening: CancellationToken::new(),
             port_again: None,
             trouble: None,
+            ours: Vec::new(),
+            air: Arc::default(),
         };
         session.open_door()?;
         Ok(session)
@@ -218,6 +241,11 @@ impl Session {
         self.hearing.cancel();
         self.hearing = self.stop.child_token();
         self.outlets.clear();
+        let ours: Vec<IpAddr> = used.iter().flat_map(|interface| interface.addresses()).collect();
+        if ours != self.ours {
+            self.ours = ours;
+            self.air().begin_anew();
+        }
         for interface in &used {
             let groups =
                 [SocketAddr::from((GROUP_V4, PORT)), SocketAddrV6::new(GROUP_V6, PORT, 0, interface.index).into()];
@@ -247,13 +275,30 @@ impl Session {
     pub(crate) fn announce(&self, interface: u32, to: SocketAddr, bytes: Vec<u8>, fields: FieldSet) {
         let found = self.outlets.iter().find(|(index, v4, _)| *index == interface && *v4 == to.is_ipv4());
         let Some((_, _, outlet)) = found else { return };
-        let outlet = outlet.clone();
+        let (outlet, air) = (outlet.clone(), self.air.clone());
         let sealed = Personal::of(fields.union(FieldSet::one(FieldCode::NetIp)), bytes);
         self.spawn(async move {
-            if let Err(error) = outlet.send(&sealed, to).await {
-                tracing::debug!(%error, %to, "an announcement was not sent");
+            match outlet.send(&sealed, to).await {
+                Ok(()) => air.lock().unwrap_or_else(PoisonError::into_inner).sent(way(to), Instant::now()),
+                Err(error) => tracing::debug!(%error, %to, "an announcement was not sent"),
             }
         });
+    }
+
+    /// An announcement came; our own are heard too.
+    pub(crate) fn note_heard(&self, from: SocketAddr) {
+        if !self.ours.contains(&from.ip().to_canonical()) {
+            self.air().heard(way(from), Instant::now());
+        }
+    }
+
+    pub(crate) fn air(&self) -> std::sync::MutexGuard<'_, Air> {
+        self.air.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The port that the protocol wants.
+    pub(crate) fn wanted(&self) -> u16 {
+        self.wanted
     }
 
     /// Lets a connection in, if there is room.
@@ -310,9 +355,9 @@ impl Session {
     pub(crate) fn register(&self, target: Target, me: Announcement) {
         let (near, identity, heard) = (self.near.clone(), self.identity.clone(), self.heard.clone());
         self.spawn(async move {
-            let outcome = register(&near, &identity, &target, &me).await.map_err(|(connected, why)| {
-                tracing::debug!(%why, address = %target.address, "a device did not answer");
-                connected
+            let outcome = register(&near, &identity, &target, &me, Patience::default()).await.map_err(|missed| {
+                tracing::debug!(why = %missed.why, address = %target.address, "a device did not answer");
+                missed.connected
             });
             let _ = heard.send(Heard::Registered { target, outcome }).await;
         });
@@ -324,16 +369,43 @@ impl Session {
         self.spawn(async move {
             let mut outcome = Err("it is not near; open LocalSend there and try again".to_owned());
             for target in &targets {
-                outcome = match register(&near, &identity, target, &me).await {
+                outcome = match register(&near, &identity, target, &me, Patience::default()).await {
                     Ok(Registered { certificate, .. }) if certificate == target.fingerprint => Ok(()),
                     Ok(_) => Err("another device answers there".to_owned()),
-                    Err((_, why)) => Err(why),
+                    Err(missed) => Err(missed.why),
                 };
                 if outcome.is_ok() {
                     break;
                 }
             }
             let _ = heard.send(Heard::Checked { device, outcome }).await;
+        });
+    }
+
+    /// Asks a device where it was, and tells what that says.
+    pub(crate) fn ask_why(&self, call: CallId, targets: Vec<Target>, me: Announcement, within: Duration) {
+        let (near, identity, heard) = (self.near.clone(), self.identity.clone(), self.heard.clone());
+        self.spawn(async move {
+            let mut found = Vec::new();
+            let until = tokio::time::Instant::now() + within;
+            for target in &targets {
+                let address = target.address;
+                let asked = tokio::time::timeout_at(until, register(&near, &identity, target, &me, little())).await;
+                let fact = match asked {
+                    // Over plain HTTP nobody proves anything; that is another question.
+                    Ok(Ok(answer)) if target.protocol == Protocol::Http || answer.certificate == target.fingerprint => {
+                        Fact::Tried { address, outcome: Outcome::Answered }
+                    }
+                    Ok(Ok(_)) => Fact::Stranger { address: address.ip() },
+                    Ok(Err(missed)) => missed.fact,
+                    Err(_) => Fact::Tried { address, outcome: Outcome::Silent },
+                };
+                found.push(fact);
+                if why::is_reached(&found) {
+                    break;
+                }
+            }
+            let _ = heard.send(Heard::Asked { call, found }).await;
         });
     }
 
@@ -346,6 +418,10 @@ impl Session {
         }
         self.near.close();
     }
+}
+
+fn way(address: SocketAddr) -> Way {
+    if address.ip().to_canonical().is_ipv4() { Way::Ipv4Multicast } else { Way::Ipv6Multicast }
 }
 
 async fn hear(outlet: Arc<DatagramOutlet>, interface: u32, heard: mpsc::Sender<Heard>) {
@@ -380,26 +456,49 @@ async fn accept(listener: NearListener, heard: mpsc::Sender<Heard>) {
     }
 }
 
-/// The error says whether something listens there.
+/// For a device whose silence is an answer.
+fn little() -> Patience {
+    let three = Duration::from_secs(3);
+    Patience { handshake: three, head: three, json: three, ..Patience::default() }
+}
+
 async fn register(
     near: &Near,
     identity: &Identity,
     target: &Target,
     me: &Announcement,
-) -> Result<Registered, (bool, String)> {
+    patience: Patience,
+) -> Result<Registered, Missed> {
+    let missed = |connected, why: String, outcome| Missed {
+        connected,
+        why,
+        fact: Fact::Tried { address: target.address, outcome },
+    };
+    let failed = |connected, why: String| missed(connected, why.clone(), Outcome::Failed(why));
     let tls = match target.protocol {
         Protocol::Http => None,
-        Protocol::Https => Some(identity.client_config(target.pin()).map_err(|error| (false, error.to_string()))?),
+        Protocol::Https => {
+            Some(identity.client_config(target.pin()).map_err(|error| failed(false, error.to_string()))?)
+        }
     };
-    let met = near.dial(target.address).await.map_err(|error| (false, error.to_string()))?;
-    let mut caller = Caller::new(Line::Near(met), tls).map_err(|why| (true, why))?;
+    let met = near.dial(target.address).await;
+    let met = met.map_err(|error| missed(false, error.to_string(), error.outcome()))?;
+    let mut caller = Caller::patient(Line::Near(met), tls, patience).map_err(|why| failed(true, why))?;
     let answer = caller.ask(register_call(target, me), &mut Quiet).await;
     let certificate = caller.certificate().cloned();
+    let over = caller.over().cloned();
     caller.close(Ok(())).await;
     match answer {
         Ok(answer) if answer.status == 200 => Ok(Registered { certificate, body: answer.body }),
-        Ok(answer) => Err((true, format!("it answered {}", answer.status))),
-        Err(NoAnswer::Connection(why) | NoAnswer::Denied(why)) => Err((true, why)),
-        Err(NoAnswer::Stopped) => Err((true, "given up here".to_owned())),
+        Ok(answer) => Err(failed(true, format!("it answered {}", answer.status))),
+        Err(NoAnswer::Connection(why) | NoAnswer::Denied(why)) => Err(match over {
+            Some(Ended::TooSlow(_)) => missed(true, why, Outcome::Mute),
+            Some(Ended::Wire(WireError::Certificate(CertificateFault::Other { .. }))) => {
+                let fact = Fact::KeyChanged { at: Timestamp::now(), why: why.clone() };
+                Missed { connected: true, why, fact }
+            }
+            _ => failed(true, why),
+        }),
+        Err(NoAnswer::Stopped) => Err(failed(true, "given up here".to_owned())),
     }
 }

@@ -4,6 +4,7 @@
 //! `clippy.toml` bans the calls that are made here everywhere else.
 
 mod command;
+pub mod holder;
 pub mod interfaces;
 pub mod local;
 mod near;

@@ -19,6 +19,7 @@ use crate::api::Network;
 use crate::endpoint::port_of;
 use crate::inner::{Inner, at_port, lock};
 use crate::law::{DISCOVERY, discovery_fields};
+use crate::why;
 use accord_consent::outlet::interfaces::{self, Changes, Interface};
 
 /// Datagrams that may wait; more are dropped, as on a full socket buffer.
@@ -133,6 +134,7 @@ impl Session {
                     return;
                 }
                 Some(heard) = self.heard.recv() => {
+                    self.note_heard(heard.from);
                     self.core.handle_datagram(heard.from, heard.interface, &heard.bytes, self.inner.now());
                 }
                 () = tokio::time::sleep(wake.unwrap_or(PROBED_FOR)) => {
@@ -148,6 +150,14 @@ impl Session {
                     self.hurry();
                 }
             }
+        }
+    }
+
+    /// Our own announcements are heard too.
+    fn note_heard(&self, from: SocketAddr) {
+        let ip = from.ip().to_canonical();
+        if !self.open.values().any(|open| open.interface.addresses().any(|own| own == ip)) {
+            lock(&self.inner.air).heard(why::way(from), Instant::now());
         }
     }
 
@@ -196,7 +206,7 @@ impl Session {
                     let Some(socket) = socket else { continue };
                     let (counted, there) = scoped(transmit.to, transmit.interface);
                     match self.lease.send_with(&packet, counted, |bytes| socket.try_send_to(bytes, there)) {
-                        Ok(_) => {}
+                        Ok(_) => lock(&self.inner.air).sent(why::way(transmit.to), Instant::now()),
                         Err(SendError::Io(error)) => {
                             tracing::debug!(%error, interface = open.interface.name, "an announcement did not leave");
                         }
@@ -248,7 +258,11 @@ impl Session {
         if self.inner.network == Network::All && found.iter().any(|interface| !interface.loopback) {
             found.retain(|interface| !interface.loopback);
         }
+        let known = self.open.len();
         self.open.retain(|_, open| found.contains(&open.interface));
+        if self.open.len() != known || self.open.len() != found.len() {
+            lock(&self.inner.air).begin_anew();
+        }
         for interface in found {
             if self.open.contains_key(&interface.index) {
                 continue;

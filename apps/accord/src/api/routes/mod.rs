@@ -10,3 +10,4 @@ pub mod session;
 pub mod status;
 pub mod transfers;
 pub mod uploads;
+pub mod why;

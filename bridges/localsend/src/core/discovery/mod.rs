@@ -141,8 +141,8 @@ pub enum Event {
     Found(Found),
     /// What is known of it changed.
     Changed(Found),
-    /// It is there no more.
-    Lost(Fingerprint),
+    /// It is there no more, and was heard last then.
+    Lost(Fingerprint, Instant),
     /// A scan is through.
     Scanned,
 }
@@ -188,6 +188,11 @@ impl Discovery {
     /// Devices that are known.
     pub fn found(&self) -> impl Iterator<Item = &Found> {
         self.peers.found()
+    }
+
+    /// When a device that is known was heard last.
+    pub fn heard_at(&self, fingerprint: &Fingerprint) -> Option<Instant> {
+        self.peers.heard_at(fingerprint)
     }
 
     /// Takes one input.
@@ -334,8 +339,8 @@ impl Discovery {
             return;
         }
         self.over(&target);
-        if let Some(lost) = self.peers.silent(&target) {
-            self.out.push_back(Output::Event(Event::Lost(lost)));
+        if let Some((lost, heard)) = self.peers.silent(&target) {
+            self.out.push_back(Output::Event(Event::Lost(lost, heard)));
         }
     }
 

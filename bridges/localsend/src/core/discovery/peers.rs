@@ -80,6 +80,10 @@ impl Peers {
         if *found == before { Heard::Same } else { Heard::Changed(found.clone()) }
     }
 
+    pub(super) fn heard_at(&self, fingerprint: &Fingerprint) -> Option<Instant> {
+        self.known.get(fingerprint).map(|known| known.heard)
+    }
+
     /// When the next device is to be asked whether it is there.
     pub(super) fn next_asking(&self) -> Option<Instant> {
         self.known.values().map(|known| known.asked.unwrap_or(known.heard) + self.ask_after).min()
@@ -96,8 +100,8 @@ impl Peers {
         targets
     }
 
-    /// A device did not answer there. Gives it when that means it is gone.
-    pub(super) fn silent(&mut self, target: &Target) -> Option<Fingerprint> {
+    /// A device did not answer there. Gives it when that means it is gone, and when it was heard last.
+    pub(super) fn silent(&mut self, target: &Target) -> Option<(Fingerprint, Instant)> {
         let fingerprint = target.fingerprint.as_ref()?;
         let known = self.known.get_mut(fingerprint).filter(|known| known.found.at.contains(target))?;
         known.silent += 1;
@@ -105,8 +109,8 @@ impl Peers {
             known.found.at.rotate_left(1);
             return None;
         }
-        self.known.remove(fingerprint);
-        Some(fingerprint.clone())
+        let gone = self.known.remove(fingerprint)?;
+        Some((fingerprint.clone(), gone.heard))
     }
 
     /// A flood of made-up devices does not push out proved ones; a proved one pushes out the oldest made-up one.

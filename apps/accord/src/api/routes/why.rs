@@ -1,0 +1,28 @@
+//! Why a device cannot be reached.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api::error::Answer;
+use crate::api::extract::Id;
+use crate::api::types::ApiError;
+use crate::api::why::{DeviceWhy, HouseWhy};
+use crate::daemon::hub::Hub;
+
+/// Why a device cannot be reached
+///
+/// It is asked once for that, as far as the owner agreed to speak with it; takes up to ten seconds.
+#[utoipa::path(get, path = "/devices/{id}/why", tag = "devices", params(("id" = String, Path, description = "Id or unique name")),
+    responses((status = 200, body = DeviceWhy), (status = 400, body = ApiError), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn device(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<DeviceWhy>> {
+    let id = hub.resolve(&id)?;
+    Ok(Json(hub.why(&id).await?))
+}
+
+/// What hinders this machine from reaching devices; nothing is sent
+#[utoipa::path(get, path = "/why", tag = "hub", responses((status = 200, body = HouseWhy)))]
+pub async fn house(State(hub): State<Arc<Hub>>) -> Json<HouseWhy> {
+    Json(hub.why_here().await)
+}

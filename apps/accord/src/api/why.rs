@@ -1,0 +1,61 @@
+//! The API's types for the question why a device cannot be reached.
+
+use accord_model::why::{Code, Fact};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /devices/{id}/why`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeviceWhy {
+    pub device: String,
+    pub name: String,
+    /// Which bridge speaks for it.
+    pub bridge: String,
+    /// What the owner knows the protocol as: `KDE Connect`, `LocalSend`, `Accord`.
+    pub app: String,
+    /// It answered just now.
+    pub reached: bool,
+    /// What stands in the way, the reason first.
+    pub obstacles: Vec<Obstacle>,
+    /// What was seen.
+    #[schema(value_type = Vec<Object>)]
+    pub facts: Vec<Fact>,
+}
+
+/// `GET /why`: this machine itself, way by way.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HouseWhy {
+    pub ways: Vec<Way>,
+}
+
+/// How one protocol stands here.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = WhyWay)]
+pub struct Way {
+    pub bridge: String,
+    pub app: String,
+    pub obstacles: Vec<Obstacle>,
+    #[schema(value_type = Vec<Object>)]
+    pub facts: Vec<Fact>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Obstacle {
+    /// The same in every version: `app-closed`, `other-network`, `port-taken`, …
+    #[schema(value_type = String)]
+    pub code: Code,
+    pub weight: Weight,
+    /// What is so.
+    pub says: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// It is the reason.
+    Blocks,
+    /// It may be, or something works less well.
+    Hinders,
+}

@@ -1,0 +1,470 @@
+//! From facts to obstacles: which, in which order, and the words for the owner.
+
+use std::net::{IpAddr, SocketAddr};
+
+use accord_model::text::for_screen;
+use accord_model::why::{
+    Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way, Weight,
+};
+use accord_model::{DeviceId, EntryKey, Timestamp};
+
+/// Announcements of others are awaited for so long before their absence means something, in seconds.
+const PATIENCE: u64 = 10;
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The device as the owner calls it; absent for this machine itself.
+    pub device: Option<&'a str>,
+    /// Its id.
+    pub id: Option<&'a DeviceId>,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+/// True when the facts say that the device is reached.
+pub fn is_reached(facts: &[Fact]) -> bool {
+    facts.iter().any(|fact| matches!(fact, Fact::Connected { .. } | Fact::Tried { outcome: Outcome::Answered, .. }))
+}
+
+/// What stands in the way, the reason first.
+pub fn diagnose(subject: Subject<'_>, explained: &Explained) -> Vec<Obstacle> {
+    let judge = Judge { subject, app: &explained.app, facts: &explained.facts, reached: is_reached(&explained.facts) };
+    let mut found: Vec<Obstacle> = Vec::new();
+    for fact in judge.facts {
+        found.extend(judge.of_itself(fact));
+    }
+    if !judge.reached {
+        if subject.device.is_some() {
+            found.extend(judge.way_there());
+        }
+        found.extend(judge.air());
+    }
+    // What the owner decided and what this machine lacks explain the rest.
+    found.sort_by_key(|obstacle| (obstacle.weight, rank(obstacle.code)));
+    found.dedup();
+    found
+}
+
+fn rank(code: Code) -> u8 {
+    match code {
+        Code::Blocked => 0,
+        Code::ConsentMissing | Code::ConsentRefused | Code::ConsentEnded => 1,
+        Code::BridgeOff => 2,
+        Code::NoNetwork => 3,
+        Code::PortTaken | Code::NotOpen => 4,
+        Code::KeyChanged | Code::UnpairedThere | Code::TurnedAway | Code::VersionTooOld => 5,
+        Code::PairingPending | Code::NotPaired | Code::TooManyAttempts => 6,
+        Code::StrangerThere => 7,
+        Code::OtherNetwork => 8,
+        _ => 9,
+    }
+}
+
+struct Judge<'a> {
+    subject: Subject<'a>,
+    app: &'a str,
+    facts: &'a [Fact],
+    reached: bool,
+}
+
+impl Judge<'_> {
+    /// What a fact means without the others.
+    fn of_itself(&self, fact: &Fact) -> Option<Obstacle> {
+        let (app, who) = (self.app, self.who());
+        let blocks = if self.reached { Weight::Hinders } else { Weight::Blocks };
+        Some(match fact {
+            Fact::Consent { standing: Standing::Given, .. } => return None,
+            Fact::Consent { entry, to, standing, needed } => {
+                let weight = if *needed && !self.reached { Weight::Blocks } else { Weight::Hinders };
+                self.consent(entry, to.is_some(), *standing, weight)
+            }
+            Fact::Blocked => obstacle(
+                Code::Blocked,
+                Weight::Blocks,
+                format!("You blocked {who}."),
+                "Lift the block on its page, or with `accord devices set DEVICE --blocked false`.",
+            ),
+            Fact::Networks { networks } if networks.is_empty() => obstacle(
+                Code::NoNetwork,
+                blocks,
+                "This machine is in no network: no interface but loopback is up with an address.",
+                "Connect it by cable or Wi-Fi, then ask again.",
+            ),
+            Fact::PortTaken { port, transport, holder, instead } => {
+                self.port_taken(*port, *transport, holder.as_ref(), *instead, blocks)
+            }
+            Fact::NotOpen { why } => obstacle(
+                Code::NotOpen,
+                blocks,
+                format!("{app} could not be opened here: {}.", sentence(why)),
+                "It is tried again every few moments; what the system says above has to be put right.",
+            ),
+            Fact::KeyChanged { at, why } => obstacle(
+                Code::KeyChanged,
+                blocks,
+                format!(
+                    "Whoever answers at {who} proves another key than the device that you paired ({}, noticed {}).",
+                    sentence(why),
+                    self.ago(*at)
+                ),
+                "Do not trust it unless you know why: was the app there reset or installed anew? Then unpair it here \
+                 and pair again, comparing the codes. Otherwise someone may be pretending to be it.",
+            ),
+            Fact::TooOld { address, why } => obstacle(
+                Code::VersionTooOld,
+                if address.is_some() { Weight::Hinders } else { blocks },
+                match address {
+                    Some(address) => format!("A device at {address} is passed over: {}.", sentence(why)),
+                    None => format!("{}: {}.", capital(&who), sentence(why)),
+                },
+                format!("Update {app} on that device."),
+            ),
+            Fact::ClockDiffers { seconds } => obstacle(
+                Code::ClockDiffers,
+                Weight::Hinders,
+                format!("Its clock and this machine's differ by about {}.", duration(*seconds)),
+                "Set both by network time; names and certificates are good for a time only.",
+            ),
+            Fact::Pairing { state: Pairing::EndedThere } => obstacle(
+                Code::UnpairedThere,
+                Weight::Blocks,
+                format!("{} ended the pairing: it no longer knows this machine.", capital(&who)),
+                "Pair again: `accord pair DEVICE`.",
+            ),
+            Fact::TurnedAway { at, why } => obstacle(
+                Code::TurnedAway,
+                blocks,
+                format!(
+                    "{} answered {} and turned this machine away: {}.",
+                    capital(&who),
+                    self.ago(*at),
+                    sentence(why)
+                ),
+                "Look on that device whether this machine is still paired and allowed there; if not, unpair here and \
+                 pair again.",
+            ),
+            Fact::Pairing { state: Pairing::Pending } => obstacle(
+                Code::PairingPending,
+                blocks,
+                format!("A pairing with {who} waits for an answer."),
+                "Compare the codes on both screens, and accept on both.",
+            ),
+            Fact::Pairing { state: Pairing::NotPaired } => obstacle(
+                Code::NotPaired,
+                Weight::Hinders,
+                format!("{} is not paired with this machine.", capital(&who)),
+                "Pair with it: `accord pair DEVICE`.",
+            ),
+            Fact::TooManyAttempts { seconds } => obstacle(
+                Code::TooManyAttempts,
+                blocks,
+                "Too many pairings failed lately; new ones are held up.",
+                format!("Try again in {}.", duration(*seconds)),
+            ),
+            Fact::Stranger { address } if !self.reached => obstacle(
+                Code::StrangerThere,
+                Weight::Blocks,
+                format!(
+                    "At {address}, where {who} was last, a device announces itself that does not know this machine: it \
+                     was reset or installed anew, it ended the pairing, or another device has that address now."
+                ),
+                "If it is the same device, unpair it here and pair again, comparing the codes.",
+            ),
+            _ => return None,
+        })
+    }
+
+    /// What the addresses and the attempts say together.
+    fn way_there(&self) -> Option<Obstacle> {
+        if self.is_unasked() {
+            return None;
+        }
+        let (app, who) = (self.app, self.who());
+        let last = self.facts.iter().find_map(|fact| match fact {
+            Fact::LastSeen { at, addresses } => Some((*at, addresses.as_slice())),
+            _ => None,
+        });
+        let tried = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Tried { address, outcome } => Some((*address, outcome)),
+            _ => None,
+        });
+        let tried: Vec<(SocketAddr, &Outcome)> = tried.collect();
+        let at = last.and_then(|(at, _)| at).map_or_else(String::new, |at| format!(", {}", self.ago(at)));
+        let best = tried.iter().min_by_key(|(_, outcome)| match outcome {
+            Outcome::Answered => 0,
+            Outcome::Refused => 1,
+            Outcome::Mute => 2,
+            Outcome::Failed(_) => 3,
+            Outcome::Silent => 4,
+            Outcome::NoHost => 5,
+            Outcome::NoRoute => 6,
+        });
+        let answers_at_all = matches!(best, Some((_, Outcome::Refused | Outcome::Mute | Outcome::Failed(_))));
+        if let Some((elsewhere, here)) = last.and_then(|(_, addresses)| self.elsewhere(addresses))
+            && !answers_at_all
+        {
+            return Some(obstacle(
+                Code::OtherNetwork,
+                Weight::Blocks,
+                format!(
+                    "{} was last seen at {elsewhere}{at}; this machine is in {here} now. They are in different \
+                     networks.",
+                    capital(&who)
+                ),
+                "Bring both into the same network: the same Wi-Fi, no guest network, no VPN in between.",
+            ));
+        }
+        let Some((address, outcome)) = best else {
+            return last.is_none_or(|(_, addresses)| addresses.is_empty()).then(|| {
+                obstacle(
+                    Code::NoAddress,
+                    Weight::Blocks,
+                    format!("{} has not been heard in this network{at}, and no address of it is known.", capital(&who)),
+                    format!("Turn it on, open {app} on it, and see that it is in the same network."),
+                )
+            });
+        };
+        Some(match outcome {
+            Outcome::Answered => return None,
+            Outcome::Refused => obstacle(
+                Code::AppClosed,
+                Weight::Blocks,
+                format!(
+                    "{address} answers that nothing listens there: the device is on, but {app} is not running on it, or is \
+                     turned off there."
+                ),
+                format!("Start {app} on it, and see that it may be reached."),
+            ),
+            Outcome::Mute => obstacle(
+                Code::Mute,
+                Weight::Blocks,
+                format!(
+                    "{address} takes connections, but {app} does not speak there: it is stopped, or its device half asleep."
+                ),
+                format!("Wake the device, open {app} on it, and let the system not restrict it in the background."),
+            ),
+            Outcome::Silent | Outcome::NoHost => obstacle(
+                Code::Asleep,
+                Weight::Blocks,
+                match outcome {
+                    Outcome::NoHost => format!(
+                        "Nobody in this network has {} any more, where {who} was last{at}: it is off, asleep or gone.",
+                        address.ip()
+                    ),
+                    _ => format!(
+                        "{} was at {}{at}, and nothing comes back from there: it is asleep or off, or a firewall \
+                         drops what is sent to it.",
+                        capital(&who),
+                        address.ip()
+                    ),
+                },
+                format!("Wake it or turn it on, and open {app} on it."),
+            ),
+            Outcome::NoRoute => obstacle(
+                Code::NoRoute,
+                Weight::Blocks,
+                format!("This machine knows no way to {}, where {who} was last{at}.", address.ip()),
+                "Bring both into the same network.",
+            ),
+            Outcome::Failed(why) => obstacle(
+                Code::Failed,
+                Weight::Blocks,
+                format!("{} was asked at {address}, and it came to nothing: {}.", capital(&who), sentence(why)),
+                format!("Restart {app} on it; if that does not help, unpair and pair again."),
+            ),
+        })
+    }
+
+    /// Whether announcements get through.
+    fn air(&self) -> Option<Obstacle> {
+        let used: Vec<(Way, u64, u64)> = self
+            .facts
+            .iter()
+            .filter_map(|fact| match fact {
+                Fact::Air { way, sent, heard, seconds } if *sent > 0 && *seconds >= PATIENCE => {
+                    Some((*way, *heard, *seconds))
+                }
+                _ => None,
+            })
+            .collect();
+        let names =
+            |heard: bool| list(used.iter().filter(|(_, count, _)| (*count > 0) == heard).map(|(way, ..)| way.as_str()));
+        let seconds = used.iter().map(|(.., seconds)| *seconds).max()?;
+        if used.iter().all(|(_, heard, _)| *heard == 0) {
+            return Some(obstacle(
+                Code::NothingHeard,
+                Weight::Hinders,
+                format!(
+                    "{} announces this machine by {}, and in {} nothing of any other device came that way: either \
+                     nobody else is here, or this network keeps devices apart.",
+                    self.app,
+                    names(false),
+                    duration(seconds)
+                ),
+                "Guest networks, \"AP isolation\", VPNs and firewalls do that. Use the home network, allow the app in \
+                 the firewall, or name the device by its address.",
+            ));
+        }
+        used.iter().any(|(_, heard, _)| *heard == 0).then(|| {
+            obstacle(
+                Code::PartlyHeard,
+                Weight::Hinders,
+                format!("Others are heard by {}, but not by {}.", names(true), names(false)),
+                "A device that announces itself only that way is not found; routers and switches often filter multicast.",
+            )
+        })
+    }
+
+    fn consent(&self, entry: &EntryKey, one: bool, standing: Standing, weight: Weight) -> Obstacle {
+        let (code, what) = match standing {
+            Standing::Refused => (Code::ConsentRefused, "You refused"),
+            Standing::Withdrawn => (Code::ConsentEnded, "You took back your consent to"),
+            Standing::Expired => (Code::ConsentEnded, "The time is over for which you agreed to"),
+            Standing::Lapsed => (Code::ConsentEnded, "What is shared is more than you agreed to in"),
+            Standing::Undecided | Standing::Given => (Code::ConsentMissing, "You have not agreed to"),
+        };
+        let to = match (one, self.subject.id) {
+            (true, Some(id)) => format!(" --to {id}"),
+            _ => String::new(),
+        };
+        let whom = if one { format!(" for {}", self.who()) } else { String::new() };
+        let then = if weight == Weight::Blocks { ", so nothing is sent" } else { "" };
+        obstacle(
+            code,
+            weight,
+            format!("{what} `{entry}`{whom}{then}."),
+            format!("Read what it shares under Privacy, and agree there or with `accord consent grant {entry}{to}`."),
+        )
+    }
+
+    fn port_taken(
+        &self,
+        port: u16,
+        transport: Transport,
+        holder: Option<&Holder>,
+        instead: Option<u16>,
+        blocks: Weight,
+    ) -> Obstacle {
+        let kind = match transport {
+            Transport::Tcp => "TCP",
+            Transport::Udp => "UDP",
+        };
+        let holder = match holder {
+            Some(Holder { program: Some(program), pid: Some(pid) }) => format!("`{}` (process {pid})", cut(program)),
+            Some(Holder { program: Some(program), .. }) => format!("`{}`", cut(program)),
+            Some(_) => "a program of another user".to_owned(),
+            None => "another program".to_owned(),
+        };
+        let app = self.app;
+        let (weight, then) = match instead {
+            None => (blocks, format!("so {app} could not be opened")),
+            Some(instead) if instead == port => (
+                Weight::Hinders,
+                format!("which shares it with {app} here; each datagram to this machine reaches only one of both"),
+            ),
+            Some(instead) => (
+                Weight::Hinders,
+                format!("so {app} listens on {instead} here; devices that look only at {port} do not find it"),
+            ),
+        };
+        obstacle(
+            Code::PortTaken,
+            weight,
+            format!("{kind} port {port} is taken by {holder}, {then}."),
+            format!("Quit that program, or keep using it instead of {app} here: one of both per machine."),
+        )
+    }
+
+    /// The device's last address and our networks, when none of them has it.
+    fn elsewhere(&self, addresses: &[SocketAddr]) -> Option<(IpAddr, String)> {
+        let networks = self.facts.iter().find_map(|fact| match fact {
+            Fact::Networks { networks } if !networks.is_empty() => Some(networks),
+            _ => None,
+        })?;
+        // Link-local addresses are the same in every network, and say nothing.
+        let telling: Vec<IpAddr> =
+            addresses.iter().map(|address| address.ip().to_canonical()).filter(|ip| !is_link_local(*ip)).collect();
+        let first = telling.first()?;
+        let is_here = |ip: &IpAddr| ip.is_loopback() || networks.iter().any(|net| net.has(*ip));
+        if telling.iter().any(is_here) {
+            return None;
+        }
+        let shown: Vec<&Net> = networks.iter().filter(|net| !is_link_local(net.address)).collect();
+        let shown: Vec<String> = if shown.is_empty() {
+            networks.iter().map(Net::to_string).collect()
+        } else {
+            shown.iter().map(ToString::to_string).collect()
+        };
+        Some((*first, list(shown.iter().take(4).map(String::as_str))))
+    }
+
+    /// Nothing was tried because the owner has not agreed, or there is no network.
+    fn is_unasked(&self) -> bool {
+        self.facts.iter().any(|fact| match fact {
+            Fact::Consent { standing, needed: true, .. } => *standing != Standing::Given,
+            Fact::Networks { networks } => networks.is_empty(),
+            Fact::Blocked | Fact::NotOpen { .. } | Fact::PortTaken { instead: None, .. } => true,
+            _ => false,
+        })
+    }
+
+    fn who(&self) -> String {
+        self.subject.device.map_or_else(|| "the device".to_owned(), |name| for_screen(name, 64))
+    }
+
+    fn ago(&self, at: Timestamp) -> String {
+        let seconds = self.subject.now.duration_since(at).as_secs();
+        match u64::try_from(seconds) {
+            Ok(seconds) if seconds >= 5 => format!("{} ago", duration(seconds)),
+            _ => "just now".to_owned(),
+        }
+    }
+}
+
+fn obstacle(code: Code, weight: Weight, says: impl Into<String>, remedy: impl Into<String>) -> Obstacle {
+    Obstacle { code, weight, says: says.into(), remedy: remedy.into() }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+fn cut(text: &str) -> String {
+    for_screen(text, MAX_TEXT)
+}
+
+fn sentence(text: &str) -> String {
+    cut(text.trim().trim_end_matches('.'))
+}
+
+fn capital(text: &str) -> String {
+    match text.strip_prefix("the device") {
+        Some(rest) => format!("The device{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

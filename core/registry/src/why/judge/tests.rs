@@ -1,0 +1,116 @@
+use super::*;
+
+fn asked(facts: Vec<Fact>) -> Vec<Obstacle> {
+    let id = DeviceId::new("kdeconnect-1").unwrap();
+    let now = "2026-11-25T12:00:00Z".parse().unwrap();
+    let subject = Subject { device: Some("Phone"), id: Some(&id), now };
+    diagnose(subject, &Explained { app: "KDE Connect".into(), facts })
+}
+
+fn codes(facts: Vec<Fact>) -> Vec<(Code, Weight)> {
+    asked(facts).iter().map(|obstacle| (obstacle.code, obstacle.weight)).collect()
+}
+
+fn home() -> Fact {
+    let net = |address: &str, prefix| Net { interface: "eth0".into(), address: address.parse().unwrap(), prefix };
+    Fact::Networks { networks: vec![net("10.66.0.1", 24), net("fe80::1", 64)] }
+}
+
+fn seen(address: &str) -> Fact {
+    Fact::LastSeen { at: Some("2026-11-25T11:48:00Z".parse().unwrap()), addresses: vec![address.parse().unwrap()] }
+}
+
+fn tried(address: &str, outcome: Outcome) -> Fact {
+    Fact::Tried { address: address.parse().unwrap(), outcome }
+}
+
+fn presence(standing: Standing) -> Fact {
+    let entry = EntryKey::new("kdeconnect/presence").unwrap();
+    Fact::Consent { entry, to: None, standing, needed: true }
+}
+
+fn air(way: Way, heard: u64) -> Fact {
+    Fact::Air { way, sent: 3, heard, seconds: 60 }
+}
+
+const BLOCKS: Weight = Weight::Blocks;
+
+#[test]
+fn without_consent_that_is_the_reason_and_nothing_is_guessed() {
+    let facts = vec![presence(Standing::Refused), home(), seen("10.66.0.2:1716")];
+    assert_eq!(codes(facts.clone()), [(Code::ConsentRefused, BLOCKS)]);
+    assert!(asked(facts)[0].remedy.contains("accord consent grant kdeconnect/presence`"));
+}
+
+#[test]
+fn the_attempt_tells_asleep_from_closed_from_stopped() {
+    for (outcome, code) in [
+        (Outcome::Refused, Code::AppClosed),
+        (Outcome::Mute, Code::Mute),
+        (Outcome::Silent, Code::Asleep),
+        (Outcome::NoHost, Code::Asleep),
+        (Outcome::Failed("strange".into()), Code::Failed),
+    ] {
+        let facts = vec![presence(Standing::Given), home(), seen("10.66.0.2:1716"), tried("10.66.0.2:1716", outcome)];
+        assert_eq!(codes(facts), [(code, BLOCKS)]);
+    }
+    let facts = vec![home(), seen("10.66.0.2:1716"), tried("10.66.0.2:1716", Outcome::Silent)];
+    assert!(asked(facts)[0].says.contains("Phone was at 10.66.0.2, 12 min ago"), "when and where it was is said");
+}
+
+#[test]
+fn an_address_of_no_present_network_is_another_network() {
+    let facts = vec![home(), seen("192.168.1.7:1716"), tried("192.168.1.7:1716", Outcome::NoRoute)];
+    let found = asked(facts);
+    assert_eq!(found[0].code, Code::OtherNetwork);
+    assert!(found[0].says.contains("192.168.1.7") && found[0].says.contains("10.66.0.1/24"), "{}", found[0].says);
+    let answers = vec![home(), seen("192.168.1.7:1716"), tried("192.168.1.7:1716", Outcome::Refused)];
+    assert_eq!(codes(answers), [(Code::AppClosed, BLOCKS)], "a router in between is no obstacle");
+    let link_local = vec![home(), seen("[fe80::9]:1716"), tried("[fe80::9]:1716", Outcome::Silent)];
+    assert_eq!(codes(link_local), [(Code::Asleep, BLOCKS)]);
+}
+
+#[test]
+fn a_changed_key_goes_before_what_the_network_says() {
+    let changed = Fact::KeyChanged { at: Timestamp::UNIX_EPOCH, why: "another certificate".into() };
+    let found = codes(vec![home(), seen("10.66.0.2:1716"), tried("10.66.0.2:1716", Outcome::Silent), changed]);
+    assert_eq!(found[0], (Code::KeyChanged, BLOCKS));
+}
+
+#[test]
+fn what_is_reached_has_no_obstacle_in_the_network() {
+    let connected = Fact::Connected { address: "10.66.0.2:1716".into() };
+    assert_eq!(
+        codes(vec![home(), air(Way::Ipv4Broadcast, 0), connected, tried("10.66.0.9:1716", Outcome::Silent)]),
+        []
+    );
+}
+
+#[test]
+fn ways_that_carry_nothing_are_named() {
+    let facts = vec![home(), air(Way::Ipv4Broadcast, 0), air(Way::Ipv6Multicast, 0)];
+    let found = asked(facts);
+    assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), [Code::NoAddress, Code::NothingHeard]);
+    assert!(found[1].says.contains("IPv4 broadcast and IPv6 multicast"), "{}", found[1].says);
+    let facts = vec![home(), air(Way::Ipv4Broadcast, 5), air(Way::Ipv6Multicast, 0)];
+    let found = asked(facts);
+    assert!(found[1].says.contains("by IPv4 broadcast, but not by IPv6 multicast"), "{}", found[1].says);
+    let early = Fact::Air { way: Way::Ipv4Broadcast, sent: 1, heard: 0, seconds: 3 };
+    assert_eq!(codes(vec![home(), early]), [(Code::NoAddress, BLOCKS)], "too early to say");
+}
+
+#[test]
+fn a_taken_port_names_its_holder_and_blocks_only_when_there_is_no_other() {
+    let holder = Some(Holder { program: Some("kdeconnectd".into()), pid: Some(7) });
+    let taken = |instead| Fact::PortTaken { port: 1716, transport: Transport::Tcp, holder: holder.clone(), instead };
+    let found = asked(vec![home(), taken(None)]);
+    assert_eq!((found[0].code, found[0].weight), (Code::PortTaken, BLOCKS));
+    assert!(found[0].says.starts_with("TCP port 1716 is taken by `kdeconnectd` (process 7)"));
+    assert_eq!(asked(vec![home(), taken(Some(1717))])[1].weight, Weight::Hinders);
+}
+
+#[test]
+fn what_devices_say_is_escaped() {
+    let odd = Fact::TurnedAway { at: Timestamp::UNIX_EPOCH, why: "\u{1b}[2Jbye".into() };
+    assert!(!asked(vec![home(), odd])[0].says.contains('\u{1b}'));
+}
