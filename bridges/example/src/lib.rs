@@ -94,7 +94,7 @@ impl Bridge for ExampleBridge {
                     let _ = side.tell(FromBridge::StreamFailed { stream, error }).await;
                 }
                 ToBridge::Cancel { call } => drop(waiting.remove(&call)),
-                ToBridge::Answer { .. } => {}
+                ToBridge::Answer { .. } | ToBridge::Own { .. } => {}
                 ToBridge::Stop => break,
             }
         }

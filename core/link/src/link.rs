@@ -293,6 +293,7 @@ impl Bridge for LinkBridge {
                         }
                     });
                 }
+                ToBridge::Own { .. } => {}
                 ToBridge::Stop => break,
             }
         }

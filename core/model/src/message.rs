@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, Data, Device, DeviceId, Reach, StreamId, Value};
+use crate::{CallId, Data, Device, DeviceId, DeviceKind, Reach, StreamId, Value};
 
 /// Named inputs of an action.
 pub type Inputs = BTreeMap<String, Data>;
@@ -107,6 +107,13 @@ pub enum ToBridge {
         inputs: Inputs,
         /// How it will be used.
         class: StreamClass,
+    },
+    /// What this machine is called and is from now on.
+    Own {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: DeviceKind,
     },
     /// Tell the bridge to stop and release everything.
     Stop,

@@ -1,5 +1,6 @@
 //! The driver: one task that owns all state; links and transfers are tasks of their own that tell it what happens.
 
+mod again;
 mod calls;
 mod heard;
 mod incoming;
@@ -13,7 +14,9 @@ mod outgoing;
 mod pairing;
 mod payload;
 mod peer;
+mod picture;
 mod presence;
+mod runs;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::again::Awaited;
 use self::law::Law;
 use self::link::{Handle, Order};
 use self::peer::{Peer, Up};
@@ -78,6 +82,8 @@ pub(crate) enum Happening {
     Say(KdeId, Packet, oneshot::Sender<Result<IpAddr, CallError>>),
     /// Where a device is linked from.
     Where(KdeId, oneshot::Sender<Option<IpAddr>>),
+    /// A notification's picture is here, or will not come.
+    Pictured(KdeId, Box<picture::Picture>, Option<Vec<u8>>),
     #[cfg(test)]
     Reach(SocketAddr, Box<crate::core::identity::Identity>),
     #[cfg(test)]
@@ -143,6 +149,8 @@ impl Driver {
             look: None,
             replaced: Vec::new(),
             readings: Vec::new(),
+            awaited: HashMap::new(),
+            runs: Vec::new(),
             next: 0,
             tasks: JoinSet::new(),
         };
@@ -209,6 +217,10 @@ struct Running {
     replaced: Vec<(Instant, KdeId, Up)>,
     /// Calls whose answer comes in packets.
     readings: Vec<calls::Reading>,
+    /// What devices asked of features, until these have answered.
+    awaited: HashMap<CallId, (KdeId, Awaited)>,
+    /// Commands of devices that run.
+    runs: Vec<runs::Run>,
     next: u64,
     tasks: JoinSet<()>,
 }
@@ -288,6 +300,7 @@ impl Running {
                 let up = self.peers.get(&id).and_then(|peer| peer.link.as_ref());
                 let _ = answer.send(up.map(|up| up.address));
             }
+            Happening::Pictured(id, picture, png) => self.pictured(&id, *picture, png).await,
             #[cfg(test)]
             Happening::Reach(to, identity) => self.connect(crate::core::discovery::Connect { to, identity: *identity }),
             #[cfg(test)]
@@ -302,8 +315,9 @@ impl Running {
         let mdns = self.presence.as_ref().and_then(Presence::next_mdns);
         let replaced = self.replaced.iter().map(|(at, ..)| *at).min();
         let reading = self.readings.iter().map(calls::Reading::until).min();
+        let run = self.runs.iter().map(runs::Run::until).min();
         let look = self.look.map(|(at, _)| at);
-        [announce, mdns, replaced, reading, look, self.presence_again].into_iter().flatten().min()
+        [announce, mdns, replaced, reading, run, look, self.presence_again].into_iter().flatten().min()
     }
 
     async fn on_time(&mut self) {
@@ -330,6 +344,7 @@ impl Running {
             self.order(up.no, Order::Close);
         }
         self.end_readings(now).await;
+        self.end_runs(now).await;
     }
 
     // -- what is said -------------------------------------------------------------------------------
@@ -360,7 +375,9 @@ impl Running {
         match message {
             ToBridge::Call { call, device, target, verb } => self.call(call, &device, &target, verb).await,
             ToBridge::OpenStream { stream, device, target, .. } => self.open_stream(stream, &device, &target).await,
-            ToBridge::Answer { .. } | ToBridge::Cancel { .. } | ToBridge::Stop => {}
+            ToBridge::Answer { call, outcome } => self.answered(call, outcome),
+            ToBridge::Own { name, kind } => self.renamed(name, kind),
+            ToBridge::Cancel { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -374,6 +391,9 @@ impl Running {
     }
 
     fn pass_files_on(&mut self, device: &DeviceId, target: &Target) -> Result<ByteStream, CallError> {
+        if target.service == "clipboard" {
+            return Err(CallError::Unsupported(calls::TEXTS_ONLY.into()));
+        }
         if target.service != "files" {
             return Err(CallError::Unsupported(format!("no stream to `{}`", target.service)));
         }
