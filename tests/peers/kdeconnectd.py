@@ -50,10 +50,10 @@ GLib.MainLoop().run()
 
 
 class Daemon:
-    """`kdeconnectd` as people run it, without a screen."""
+    """`kdeconnectd` as people run it: without a screen and on a bus of its own, or on a `desktop`."""
 
-    def __init__(self, machine, name, folder=None):
-        self.machine, self.name = machine, name
+    def __init__(self, machine, name, folder=None, desktop=None):
+        self.machine, self.name, self.desktop = machine, name, desktop
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="accord-kdeconnect-"))
         self.runtime = self.home / "run"
         self.process = None
@@ -68,6 +68,9 @@ class Daemon:
         }
         if self.bus:
             made["DBUS_SESSION_BUS_ADDRESS"] = self.bus
+        if self.desktop:
+            made.update(self.desktop.env)
+            made["QT_QPA_PLATFORM"] = "xcb" if "DISPLAY" in made else "offscreen"
         return made
 
     def start(self):
@@ -79,12 +82,16 @@ class Daemon:
             config.write_text(f"[General]\nname={self.name}\n")
         (self.runtime / "bus").unlink(missing_ok=True)
         self.bus = None
-        script = f"echo $DBUS_SESSION_BUS_ADDRESS > {self.runtime}/bus; exec {KDECONNECTD}"
         log = open(self.home / "log", "ab")
-        self.process = self.machine.popen("dbus-run-session", "--", "sh", "-c", script, stdout=log, stderr=log,
-                                          env=self.env(), cwd=self.home, start_new_session=True)
-        self.bus = until(lambda: (self.runtime / "bus").exists() and (self.runtime / "bus").read_text().strip(), 10,
-                         "a bus for kdeconnectd")
+        words = [KDECONNECTD]
+        if not self.desktop:
+            words = ["dbus-run-session", "--", "sh", "-c", f"echo $DBUS_SESSION_BUS_ADDRESS > {self.runtime}/bus; exec {KDECONNECTD}"]
+        self.process = self.machine.popen(*words, stdout=log, stderr=log, env=self.env(), cwd=self.home, start_new_session=True)
+        if self.desktop:
+            self.bus = self.desktop.bus
+        else:
+            self.bus = until(lambda: (self.runtime / "bus").exists() and (self.runtime / "bus").read_text().strip(), 10,
+                             "a bus for kdeconnectd")
         # Asking for it by name before it is there would make the bus start a second one.
         owned = lambda: "true" in (self.run("gdbus", "call", "--session", "--dest", "org.freedesktop.DBus", "--object-path",
                                             "/org/freedesktop/DBus", "--method", "org.freedesktop.DBus.NameHasOwner",
@@ -154,6 +161,21 @@ class Daemon:
         self.run("gdbus", "call", "--session", "--dest", "org.freedesktop.Notifications", "--object-path",
                  "/org/freedesktop/Notifications", "--method", "org.freedesktop.Notifications.Notify", "Lab", "0", "", title,
                  body, "[]", "{}", "5000")
+
+    def plugin(self, id, plugin, method, *words, check=True):
+        """A method of one of its plugins."""
+        return self.call(f"/modules/kdeconnect/devices/{id}/{plugin}", f"org.kde.kdeconnect.device.{plugin}.{method}", *words,
+                         check=check) or ""
+
+    def says(self, id, plugin, name):
+        """A property of one of its plugins."""
+        return self.property(id, name, f"org.kde.kdeconnect.device.{plugin}", f"/{plugin}")
+
+    def configure(self, id, plugin, text):
+        """A plugin's settings for one device, from its next start on."""
+        folder = self.home / ".config/kdeconnect" / id / f"kdeconnect_{plugin}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config").write_text(text)
 
     def downloads(self):
         return self.home / "Downloads"

@@ -304,6 +304,7 @@ impl Bridge for LinkBridge {
                         }
                     });
                 }
+                ToBridge::Own { .. } => {}
                 ToBridge::Stop => break,
             }
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::why::Explained;
-use crate::{CallId, Data, Device, DeviceId, Reach, StreamId, Value};
+use crate::{CallId, Data, Device, DeviceId, DeviceKind, Reach, StreamId, Value};
 
 /// Named inputs of an action.
 pub type Inputs = BTreeMap<String, Data>;
@@ -119,6 +119,13 @@ pub enum ToBridge {
         device: Option<DeviceId>,
         /// How long that may take, in seconds.
         within: u64,
+    },
+    /// What this machine is called and is from now on.
+    Own {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: DeviceKind,
     },
     /// Tell the bridge to stop and release everything.
     Stop,

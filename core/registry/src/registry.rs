@@ -158,11 +158,22 @@ impl Registry {
         self.0.events.subscribe()
     }
 
-    /// Describes this machine itself. What features [offer](Registry::offer) stays.
+    /// Describes this machine itself. What features [offer](Registry::offer) stays. Bridges are told of a new name or kind.
     pub fn set_own(&self, device: Device) {
+        let before = self.device(&device.id).map(|known| (known.device.name, known.device.kind));
+        let now = (device.name.clone(), device.kind);
         let mut parts = self.0.parts();
         let own = parts.set_own(device);
         self.0.keep(OWN, own);
+        drop(parts);
+        if before.is_some_and(|before| before != now) {
+            for (bridge, door) in read(&self.0.bridges).iter() {
+                let (name, kind) = now.clone();
+                if door.try_send((ToBridge::Own { name, kind }, None)).is_err() {
+                    tracing::warn!(bridge, "a bridge has too much to do to learn this machine's new name");
+                }
+            }
+        }
     }
 
     /// Sets all instances of one service of this machine, with their values; none takes the service away.

@@ -34,6 +34,7 @@ pub(super) const SENT: &[&str] = &[
     "systemvolume.request",
     "runcommand",
     "runcommand.request",
+    "runcommand.output",
     "lock",
     "lock.request",
     "telephony.request_mute",
@@ -46,6 +47,8 @@ pub(super) const SENT: &[&str] = &[
     "presenter",
 ];
 
+/// What becomes of a picture that was copied.
+pub(super) const TEXTS_ONLY: &str = "KDE Connect takes copied texts of up to 256 KiB, and no pictures";
 /// The longest text in one packet.
 const MAX_TEXT: usize = 256 * 1024;
 /// How long the answer to a question may take, and how long nothing more of it may come before it counts as whole.
@@ -103,6 +106,12 @@ impl Running {
             ("pairing", Verb::Act { action, .. }) => self.pair(device, &action).await.map(|()| Outputs::new()),
             ("messages" | "contacts", Verb::Act { action, inputs }) if action != "send" => {
                 match self.read(call, device, &action, &inputs) {
+                    Ok(()) => return,
+                    Err(error) => Err(error),
+                }
+            }
+            ("command", Verb::Act { action, .. }) if action == "run" && self.tells_output(device) => {
+                match self.run(call, device, target) {
                     Ok(()) => return,
                     Err(error) => Err(error),
                 }
@@ -232,19 +241,32 @@ fn message_json(message: &Sms) -> Json {
     })
 }
 
+/// What a device that has just come is asked, so that it is seen as it is: nothing of ours is in it.
+pub(super) fn first_questions(peer: &Peer) -> Vec<Packet> {
+    let all: [Packet; 6] = [
+        BatteryRequest { request: true }.into(),
+        MprisRequest { request_player_list: Some(true), ..Default::default() }.into(),
+        SystemVolumeRequest { request_sinks: Some(true), ..Default::default() }.into(),
+        RunCommandRequest { request_command_list: Some(true), ..Default::default() }.into(),
+        NotificationRequest { request: Some(true), ..Default::default() }.into(),
+        LockRequest { request_locked: Some(true), ..Default::default() }.into(),
+    ];
+    all.into_iter().filter(|packet| peer.incoming.contains(packet.body.kind())).collect()
+}
+
+/// Asks what a player plays, and how loud.
+pub(super) fn what_plays(player: String) -> Packet {
+    let yes = Some(true);
+    MprisRequest { player: Some(player), request_now_playing: yes, request_volume: yes, ..Default::default() }.into()
+}
+
 /// Asks the device for what a service says; nothing of ours is in it.
 fn question(peer: &Peer, target: &Target) -> Result<Vec<Packet>, CallError> {
     let name = peer.wire_name(&target.service, target.instance).map(str::to_owned);
     let packet = match target.service.as_str() {
         "battery" if peer.takes("battery.request") => BatteryRequest { request: true }.into(),
         "media" => match name {
-            Some(player) => MprisRequest {
-                player: Some(player),
-                request_now_playing: Some(true),
-                request_volume: Some(true),
-                ..Default::default()
-            }
-            .into(),
+            Some(player) => what_plays(player),
             None => MprisRequest { request_player_list: Some(true), ..Default::default() }.into(),
         },
         "volume" => SystemVolumeRequest { request_sinks: Some(true), ..Default::default() }.into(),
@@ -269,6 +291,9 @@ pub(super) fn packets(peer: &Peer, target: &Target, verb: Verb) -> Result<Vec<Pa
             Ping { message: message.map(Private::from) }.into()
         }
         ("clipboard", Verb::Act { action, inputs }) if action == "set" => {
+            if inputs.contains_key("image") {
+                return Err(CallError::Unsupported(TEXTS_ONLY.into()));
+            }
             Clipboard { content: text(&inputs, "content")?.into() }.into()
         }
         ("notifications", Verb::Act { action, inputs }) => notification(peer, &action, &inputs)?,
@@ -353,14 +378,12 @@ fn notification(peer: &Peer, action: &str, inputs: &Inputs) -> Result<Packet, Ca
             .into()
         }
         // The same word dismisses what it posted and takes back what we showed there.
-        "dismiss" if peer.takes("notification.request") => {
-            NotificationRequest { cancel: Some(id), ..Default::default() }.into()
-        }
+        "dismiss" if peer.posted.knows(&id) => NotificationRequest { cancel: Some(id), ..Default::default() }.into(),
         "dismiss" => Notification { id, is_cancel: Some(true), ..Default::default() }.into(),
         "reply" => {
-            let reply = peer.replies.get(&id);
+            let reply = peer.posted.reply(&id).map(str::to_owned);
             let request_reply_id =
-                reply.cloned().ok_or_else(|| CallError::BadInput("this notification cannot be answered".into()))?;
+                reply.ok_or_else(|| CallError::BadInput("this notification cannot be answered".into()))?;
             NotificationReply { request_reply_id, message: text(inputs, "text")?.into() }.into()
         }
         "act" => NotificationAction { key: id, action: text(inputs, "action")? }.into(),

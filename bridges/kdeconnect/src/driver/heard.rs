@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use accord_model::{Data, FromBridge, Outputs, Target, Value, Verb, text::for_screen};
 
 use super::incoming::{self, Offered};
-use super::peer::Peer;
+use super::mirror::Again;
+use super::peer::{MAX_INSTANCES, Peer};
+use super::picture::Picture;
 use super::{Running, calls};
 use crate::core::packet::{
-    Body, ContactsCards, Lock, Mousepad, Mpris, MprisRequest, Notification, Packet, PayloadInfo, Presenter, Sink, Sms,
-    SystemVolume, Telephony,
+    Body, ContactsCards, Lock, Mousepad, Mpris, MprisRequest, Notification, Packet, PayloadInfo, Presenter,
+    RunCommandOutput, Sink, Sms, SystemVolume, Telephony,
 };
 use crate::core::{KdeId, Private};
 
@@ -34,6 +36,7 @@ pub(super) const TAKEN: &[&str] = &[
     "systemvolume.request",
     "runcommand",
     "runcommand.request",
+    "runcommand.output",
     "lock",
     "lock.request",
     "telephony",
@@ -44,9 +47,6 @@ pub(super) const TAKEN: &[&str] = &[
     "presenter",
 ];
 
-/// Notifications whose answers are remembered.
-const MAX_REPLIES: usize = 256;
-
 /// What a packet leads to.
 #[derive(Debug, PartialEq)]
 pub(super) enum Effect {
@@ -54,13 +54,19 @@ pub(super) enum Effect {
     Described,
     Values(Target, BTreeMap<String, Value>),
     Event(&'static str, &'static str, Outputs),
+    /// Asks it; nothing of ours is in that.
     Say(Packet),
+    /// It asks for what was shown to it. The feature that showed it is asked whether, and how it is now.
+    Again(Again),
+    /// A notification, whose picture it has ready.
+    Picture(Picture),
     /// It wants something of one of our services.
     Ask(Target, Verb),
     Offer(Body, Option<PayloadInfo>),
     Messages(Vec<Sms>),
     Contacts(Vec<String>),
     Cards(ContactsCards),
+    Output(RunCommandOutput),
 }
 
 impl Running {
@@ -75,19 +81,18 @@ impl Running {
                 }
                 Effect::Event(service, event, arguments) => self.tell_event(&device, service, event, arguments).await,
                 Effect::Say(packet) => {
-                    // What was shown may be said again while the owner agrees; else silence.
                     if let Err(error) = self.say(id, packet) {
-                        tracing::debug!(%device, %error, "not answered");
+                        tracing::debug!(%device, %error, "not asked");
                     }
                 }
-                Effect::Ask(target, verb) => {
-                    let call = self.next_call();
-                    self.tell(FromBridge::Asked { call, device: device.clone(), target, verb }).await;
-                }
+                Effect::Again(again) => self.say_again(id, again).await,
+                Effect::Picture(picture) => self.picture(id, picture).await,
+                Effect::Ask(target, verb) => self.asked(id, target, verb).await,
                 Effect::Offer(body, payload) => self.offered(id, body, payload),
                 Effect::Messages(messages) => self.messages_came(id, messages),
                 Effect::Contacts(uids) => self.contacts_there(id, uids),
                 Effect::Cards(cards) => self.contacts_came(id, cards),
+                Effect::Output(output) => self.output_came(id, output).await,
             }
         }
     }
@@ -113,7 +118,7 @@ impl Peer {
         self.instances.clear();
         self.values.clear();
         self.loudest.clear();
-        self.replies.clear();
+        self.posted = Default::default();
         self.shown = Default::default();
         self.offers = None;
         self.watch = None;
@@ -160,7 +165,7 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
             let content = Data::from(clipboard.content.into_string());
             event("clipboard", "changed", [("content", content), ("copied", copied)])
         }
-        Body::Notification(notification) => notified(peer, notification),
+        Body::Notification(notification) => notified(peer, notification, payload),
         Body::NotificationRequest(request) => match request.cancel {
             Some(id) => event("notifications", "removed", [("id", Data::from(id))]),
             None => Vec::new(),
@@ -176,9 +181,10 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
         Body::SmsMessages(messages) => vec![Effect::Messages(messages.messages)],
         Body::ContactsUids(uids) => vec![Effect::Contacts(uids.0.into_keys().collect())],
         Body::ContactsCards(cards) => vec![Effect::Cards(cards)],
-        Body::BatteryRequest(_) => say(peer.shown.battery()),
+        Body::RunCommandOutput(output) => vec![Effect::Output(output)],
+        Body::BatteryRequest(_) => again(peer, Again::Battery),
         Body::MprisRequest(request) => media_wanted(peer, request),
-        Body::SystemVolumeRequest(request) if request.request_sinks == Some(true) => say(peer.shown.sinks()),
+        Body::SystemVolumeRequest(request) if request.request_sinks == Some(true) => again(peer, Again::Sinks),
         Body::SystemVolumeRequest(request) => {
             let Some(instance) = request.name.as_ref().and_then(|name| peer.shown.instance("volume", name)) else {
                 return Vec::new();
@@ -196,7 +202,7 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
                 instance.map(|instance| act("command", instance, "run", Outputs::new())).into_iter().collect()
             }
             Some(_) => Vec::new(),
-            None if request.request_command_list == Some(true) => say(peer.shown.commands()),
+            None if request.request_command_list == Some(true) => again(peer, Again::Commands),
             None => Vec::new(),
         },
         Body::FindMyPhone(_) => vec![act("ringer", 0, "ring", Outputs::new())],
@@ -206,7 +212,7 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
                 tracing::warn!(device = %peer.name, "it wants to unlock this screen; that takes more than a pairing");
                 Vec::new()
             }
-            (None, Some(_)) => say(peer.shown.lock()),
+            (None, Some(_)) => again(peer, Again::Lock),
             (None, None) => Vec::new(),
         },
         Body::Mousepad(input) => moved(input),
@@ -222,9 +228,11 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
 fn media(peer: &mut Peer, mpris: Mpris) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(players) = mpris.player_list {
-        let named =
-            players.into_iter().filter(|name| !name.is_empty()).map(|name| (name.clone(), for_screen(&name, 100)));
+        let players: Vec<_> = players.into_iter().filter(|name| !name.is_empty()).take(MAX_INSTANCES).collect();
+        let new: Vec<_> = players.iter().filter(|name| peer.instance("media", name).is_none()).cloned().collect();
+        let named = players.into_iter().map(|name| (name.clone(), for_screen(&name, 100)));
         effects.extend(described(peer.set_instances("media", named.collect())));
+        effects.extend(new.into_iter().map(|player| Effect::Say(calls::what_plays(player))));
     }
     let Some(player) = mpris.player.filter(|name| !name.is_empty()) else { return effects };
     let instance = match peer.instance("media", &player) {
@@ -260,7 +268,7 @@ fn media(peer: &mut Peer, mpris: Mpris) -> Vec<Effect> {
 fn volumes(peer: &mut Peer, volume: SystemVolume) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(mut sinks) = volume.sink_list {
-        sinks.truncate(super::peer::MAX_INSTANCES);
+        sinks.truncate(MAX_INSTANCES);
         let named = sinks.iter().map(|sink| (sink.name.clone(), for_screen(&sink.description, 100)));
         effects.extend(described(peer.set_instances("volume", named.collect())));
         peer.loudest = sinks.iter().map(|sink| (sink.name.clone(), sink.max_volume.max(1))).collect();
@@ -284,21 +292,14 @@ fn sink(peer: &mut Peer, name: &str, volume: Option<i64>, muted: Option<bool>, d
     values(peer, Target { service: "volume".into(), instance }, said)
 }
 
-fn notified(peer: &mut Peer, said: Notification) -> Vec<Effect> {
+fn notified(peer: &mut Peer, said: Notification, payload: Option<PayloadInfo>) -> Vec<Effect> {
     let id = ("id", Data::from(said.id.clone()));
     if said.is_cancel == Some(true) {
-        peer.replies.remove(&said.id);
+        peer.posted.forget(&said.id);
         return event("notifications", "removed", [id]);
     }
-    match said.request_reply_id {
-        Some(reply) if peer.replies.len() < MAX_REPLIES || peer.replies.contains_key(&said.id) => {
-            peer.replies.insert(said.id.clone(), reply);
-        }
-        Some(_) => {}
-        None => {
-            peer.replies.remove(&said.id);
-        }
-    }
+    let can_reply = said.request_reply_id.is_some();
+    let no = peer.posted.note(&said.id, said.request_reply_id);
     let text = |text: Option<Private>| text.map(|text| Data::from(text.into_string()));
     let body = text(said.text).or_else(|| text(said.ticker).filter(|_| said.title.is_none()));
     let arguments = [
@@ -306,11 +307,13 @@ fn notified(peer: &mut Peer, said: Notification) -> Vec<Effect> {
         ("title", text(said.title)),
         ("body", body),
         ("actions", said.actions.map(Data::from)),
-        ("reply", Some(peer.replies.contains_key(&said.id).into())),
+        ("reply", Some(can_reply.into())),
         ("silent", Some(said.silent.unwrap_or(false).into())),
     ];
-    let arguments = arguments.into_iter().filter_map(|(id, data)| Some((id, data?)));
-    event("notifications", "posted", arguments.chain([id]))
+    let arguments = arguments.into_iter().filter_map(|(id, data)| Some((id, data?))).chain([id]);
+    let Some(hash) = said.payload_hash else { return event("notifications", "posted", arguments) };
+    let arguments = arguments.map(|(id, data)| (id.to_owned(), data)).collect();
+    vec![Effect::Picture(Picture { note: said.id, no, hash, payload, arguments })]
 }
 
 fn called(call: Telephony) -> Vec<Effect> {
@@ -330,13 +333,13 @@ fn called(call: Telephony) -> Vec<Effect> {
 fn media_wanted(peer: &Peer, request: MprisRequest) -> Vec<Effect> {
     let mut effects = Vec::new();
     if request.request_player_list == Some(true) {
-        effects.extend(say(peer.shown.players()));
+        effects.extend(again(peer, Again::Players));
     }
     let Some(instance) = request.player.as_ref().and_then(|player| peer.shown.instance("media", player)) else {
         return effects;
     };
     if request.request_now_playing == Some(true) || request.request_volume == Some(true) {
-        effects.extend(say(peer.shown.player(instance)));
+        effects.extend(again(peer, Again::Player(instance)));
     }
     let action = match request.action.as_deref() {
         Some("Play") => Some("play"),
@@ -400,8 +403,9 @@ fn described(changed: bool) -> Vec<Effect> {
     if changed { vec![Effect::Described] } else { Vec::new() }
 }
 
-fn say(packet: Option<Packet>) -> Vec<Effect> {
-    packet.map(Effect::Say).into_iter().collect()
+/// Only what was shown is asked for.
+fn again(peer: &Peer, again: Again) -> Vec<Effect> {
+    peer.shown.target(again).map(|_| Effect::Again(again)).into_iter().collect()
 }
 
 fn values(peer: &mut Peer, target: Target, said: impl IntoIterator<Item = (&'static str, Data)>) -> Vec<Effect> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Interface;
 use accord_consent::outlet::{DatagramOutlet, Near};
-use accord_mdns::{Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Publication, ServiceInstance};
+use accord_mdns::{
+    Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Publication, PublicationId, ServiceInstance,
+};
 use accord_model::FieldSet;
 use accord_model::why::Way;
 use tokio::sync::mpsc;
@@ -24,6 +26,7 @@ pub(crate) struct Mdns {
     start: Instant,
     open: HashMap<u32, Open>,
     fields: FieldSet,
+    published: Option<PublicationId>,
     happened: mpsc::Sender<Happening>,
 }
 
@@ -47,7 +50,7 @@ impl Mdns {
         let mut seed = [0; 8];
         let _ = getrandom::fill(&mut seed);
         let core = Core::new(Config::with_seed(u64::from_ne_bytes(seed)));
-        Self { core, start: Instant::now(), open: HashMap::new(), fields: FieldSet::EMPTY, happened }
+        Self { core, start: Instant::now(), open: HashMap::new(), fields: FieldSet::EMPTY, published: None, happened }
     }
 
     pub fn publish(&mut self, service: &Service) {
@@ -57,8 +60,14 @@ impl Mdns {
         let made = Publication::new(SERVICE_TYPE, &service.instance, &host, service.port).and_then(|made| {
             service.txt.iter().try_fold(made, |made, (key, value)| made.attribute(key, value.as_bytes()))
         });
-        let published = made.and_then(|made| self.core.publish(made, now)).map(drop);
-        if let Err(error) = published.and_then(|()| self.core.browse(SERVICE_TYPE, now)) {
+        let published = made.and_then(|made| {
+            match self.published {
+                Some(id) => self.core.set_attributes(id, &made, now),
+                None => self.published = Some(self.core.publish(made, now)?),
+            }
+            self.core.browse(SERVICE_TYPE, now)
+        });
+        if let Err(error) = published {
             tracing::warn!(%error, "KDE Connect devices are not found by DNS-SD, only by broadcast");
         }
     }

@@ -11,7 +11,7 @@ use super::link::{self, Handle, Order};
 use super::near::LOOK;
 use super::peer::{self, Peer, Up};
 use super::wire::Wire;
-use super::{Happening, Line, POLICY, Running, presence, why};
+use super::{Happening, Line, POLICY, Running, calls, presence, why};
 use crate::core::KdeId;
 use crate::core::discovery::Connect;
 use crate::core::identity::Shown;
@@ -165,10 +165,15 @@ impl Running {
             old.secured = true;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if let Some(up) = peer.link.as_mut().filter(|up| up.no == no) {
-            up.secured = true;
-        }
+        let Some(up) = peer.link.as_mut().filter(|up| up.no == no) else { return };
+        up.secured = true;
+        let questions = calls::first_questions(peer);
         self.see(&id).await;
+        for question in questions {
+            if let Err(error) = self.say(&id, question) {
+                tracing::debug!(device = %id, %error, "not asked");
+            }
+        }
     }
 
     pub(super) async fn ended(&mut self, no: LinkNo, end: End) {
@@ -196,6 +201,10 @@ impl Running {
         tracing::debug!(device = %peer.device, ?end, "the link is down");
         peer.last_seen = Some(Timestamp::now());
         peer.end_pairing();
+        // Features show everything anew to a device that comes back.
+        peer.shown = Default::default();
+        self.awaited.retain(|_, (of, _)| *of != id);
+        let Some(peer) = self.peers.get(&id) else { return };
         if peer.paired.is_some() {
             self.look = self.look.or(Some((Instant::now() + *LOOK.start(), *LOOK.start())));
             self.see(&id).await;

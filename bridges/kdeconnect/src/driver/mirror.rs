@@ -1,8 +1,9 @@
-//! What features show to a device of our own services, kept so that it can be answered when the device asks again.
+//! What features show to a device of our own services, kept so that it is known what the device may ask for. When it asks
+//! again, the feature is asked first: its owner may have taken the consent back.
 
 use std::collections::BTreeMap;
 
-use accord_model::{CallError, Data, Inputs, text::for_screen};
+use accord_model::{CallError, Data, Inputs, Outputs, Target, text::for_screen};
 
 use super::peer::MAX_INSTANCES;
 use crate::core::Private;
@@ -59,8 +60,56 @@ pub(super) fn show(shown: &Shown, action: &str, inputs: &Inputs) -> Result<(Show
     Ok((next, packets.into_iter().flatten().collect()))
 }
 
+/// What a device asks to be told once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    Battery,
+    Players,
+    Player(u16),
+    Sinks,
+    Commands,
+    Lock,
+}
+
 impl Shown {
-    pub fn battery(&self) -> Option<Packet> {
+    /// The service that was shown and must be asked whether it is still told, and how it is now.
+    pub fn target(&self, again: Again) -> Option<Target> {
+        let (service, instance) = match again {
+            Again::Battery => ("battery", None),
+            Again::Players => ("media", None),
+            Again::Player(instance) => ("media", Some(instance)),
+            Again::Sinks => ("volume", None),
+            Again::Commands => ("command", None),
+            Again::Lock => ("screen-lock", None),
+        };
+        let instance = match instance {
+            Some(instance) => self.0.contains_key(&(service.to_owned(), instance)).then_some(instance),
+            None => self.of(service).next().map(|(instance, _)| instance),
+        };
+        Some(Target { service: service.to_owned(), instance: instance? })
+    }
+    /// How it is now.
+    pub fn note(&mut self, target: &Target, values: Outputs) {
+        if let Some(shown) = self.0.get_mut(&(target.service.clone(), target.instance)) {
+            shown.values.extend(values);
+        }
+    }
+    pub fn again(&self, again: Again) -> Option<Packet> {
+        match again {
+            Again::Battery => self.battery(),
+            Again::Players => self.players(),
+            Again::Player(instance) => self.player(instance),
+            Again::Sinks => self.sinks(),
+            Again::Commands => self.commands(),
+            Again::Lock => self.lock(),
+        }
+    }
+    /// What the device sees an instance under.
+    pub fn label(&self, service: &str, instance: u16) -> Option<&str> {
+        self.0.get(&(service.to_owned(), instance)).map(|shown| shown.label.as_str())
+    }
+
+    fn battery(&self) -> Option<Packet> {
         let battery = self.0.get(&("battery".to_owned(), 0))?;
         let current_charge =
             battery.values.get("percent").and_then(Data::as_number).map_or(-1, |percent| percent as i64);
@@ -68,12 +117,12 @@ impl Shown {
         let threshold_event = Some(i64::from(is("low")));
         Some(Battery { current_charge, is_charging: is("charging"), threshold_event, battery_quantity: Some(1) }.into())
     }
-    pub fn lock(&self) -> Option<Packet> {
+    fn lock(&self) -> Option<Packet> {
         let lock = self.0.get(&("screen-lock".to_owned(), 0))?;
         Some(Lock { is_locked: lock.values.get("locked")?.as_bool()?, lock_result: None }.into())
     }
     /// The commands; `None` when none was ever shown.
-    pub fn commands(&self) -> Option<Packet> {
+    fn commands(&self) -> Option<Packet> {
         let all = self.of("command").map(|(instance, shown)| {
             // The name stands for the command line, which is nobody else's affair.
             let command = Command { name: shown.label.clone(), command: Private::from(shown.label.as_str()) };
@@ -82,13 +131,13 @@ impl Shown {
         Some(RunCommand { command_list: Commands(all.collect()), can_add_command: Some(false) }.into())
             .filter(|_| self.of("command").next().is_some())
     }
-    pub fn sinks(&self) -> Option<Packet> {
+    fn sinks(&self) -> Option<Packet> {
         self.sinks_even_none().filter(|_| self.of("volume").next().is_some())
     }
-    pub fn players(&self) -> Option<Packet> {
+    fn players(&self) -> Option<Packet> {
         self.players_even_none().filter(|_| self.of("media").next().is_some())
     }
-    pub fn player(&self, instance: u16) -> Option<Packet> {
+    fn player(&self, instance: u16) -> Option<Packet> {
         let shown = self.0.get(&("media".to_owned(), instance))?;
         let text = |id: &str| shown.values.get(id).and_then(Data::as_text).map(Private::from);
         let is = |id: &str| shown.values.get(id).and_then(Data::as_bool);

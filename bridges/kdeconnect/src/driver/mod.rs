@@ -1,5 +1,6 @@
 //! The driver: one task that owns all state; links and transfers are tasks of their own that tell it what happens.
 
+mod again;
 mod calls;
 mod heard;
 mod incoming;
@@ -13,7 +14,9 @@ mod outgoing;
 mod pairing;
 mod payload;
 mod peer;
+mod picture;
 mod presence;
+mod runs;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::again::Awaited;
 use self::law::Law;
 use self::link::{Handle, Order};
 use self::peer::{Peer, Up};
@@ -81,6 +85,8 @@ pub(crate) enum Happening {
     Say(KdeId, Packet, oneshot::Sender<Result<IpAddr, CallError>>),
     /// Where a device is linked from.
     Where(KdeId, oneshot::Sender<Option<IpAddr>>),
+    /// A notification's picture is here, or will not come.
+    Pictured(KdeId, Box<picture::Picture>, Option<Vec<u8>>),
     #[cfg(test)]
     Reach(SocketAddr, Box<crate::core::identity::Identity>),
     #[cfg(test)]
@@ -150,6 +156,8 @@ impl Driver {
             look: None,
             replaced: Vec::new(),
             readings: Vec::new(),
+            awaited: HashMap::new(),
+            runs: Vec::new(),
             next: 0,
             tasks: JoinSet::new(),
         };
@@ -224,6 +232,10 @@ struct Running {
     replaced: Vec<(Instant, KdeId, Up)>,
     /// Calls whose answer comes in packets.
     readings: Vec<calls::Reading>,
+    /// What devices asked of features, until these have answered.
+    awaited: HashMap<CallId, (KdeId, Awaited)>,
+    /// Commands of devices that run.
+    runs: Vec<runs::Run>,
     next: u64,
     tasks: JoinSet<()>,
 }
@@ -314,6 +326,7 @@ impl Running {
                 let up = self.peers.get(&id).and_then(|peer| peer.link.as_ref());
                 let _ = answer.send(up.map(|up| up.address));
             }
+            Happening::Pictured(id, picture, png) => self.pictured(&id, *picture, png).await,
             #[cfg(test)]
             Happening::Reach(to, identity) => {
                 self.connect(crate::core::discovery::Connect { to, identity: *identity });
@@ -330,9 +343,10 @@ impl Running {
         let mdns = self.presence.as_ref().and_then(Presence::next_mdns);
         let replaced = self.replaced.iter().map(|(at, ..)| *at).min();
         let reading = self.readings.iter().map(calls::Reading::until).min();
+        let run = self.runs.iter().map(runs::Run::until).min();
         let look = self.look.map(|(at, _)| at);
         let check = self.checks.iter().map(why::Check::until).min();
-        [announce, mdns, replaced, reading, look, check, self.presence_again].into_iter().flatten().min()
+        [announce, mdns, replaced, reading, run, look, check, self.presence_again].into_iter().flatten().min()
     }
 
     async fn on_time(&mut self) {
@@ -360,6 +374,7 @@ impl Running {
         }
         self.end_readings(now).await;
         self.end_checks(now).await;
+        self.end_runs(now).await;
     }
 
     // -- what is said -------------------------------------------------------------------------------
@@ -391,7 +406,9 @@ impl Running {
             ToBridge::Call { call, device, target, verb } => self.call(call, &device, &target, verb).await,
             ToBridge::OpenStream { stream, device, target, .. } => self.open_stream(stream, &device, &target).await,
             ToBridge::Explain { call, device, within } => self.explain(call, device.as_ref(), within).await,
-            ToBridge::Answer { .. } | ToBridge::Cancel { .. } | ToBridge::Stop => {}
+            ToBridge::Answer { call, outcome } => self.answered(call, outcome),
+            ToBridge::Own { name, kind } => self.renamed(name, kind),
+            ToBridge::Cancel { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -405,6 +422,9 @@ impl Running {
     }
 
     fn pass_files_on(&mut self, device: &DeviceId, target: &Target) -> Result<ByteStream, CallError> {
+        if target.service == "clipboard" {
+            return Err(CallError::Unsupported(calls::TEXTS_ONLY.into()));
+        }
         if target.service != "files" {
             return Err(CallError::Unsupported(format!("no stream to `{}`", target.service)));
         }

@@ -1,20 +1,22 @@
 //! Being near, as far as it is the driver's: when to open and close, whom to announce to, and whom to connect to.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::Near;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::DeviceKind;
 use accord_model::why::Way;
 
 use super::link::now;
-use super::peer::Peer;
+use super::peer::{Peer, device_type};
 use super::presence::Presence;
 use super::{POLICY, Running};
 use crate::core::KdeId;
 use crate::core::discovery::{Announce, DISCOVERY_PORT, Passed, Standing, service};
-use crate::core::identity::Shown;
-use crate::core::link::Transmit;
+use crate::core::identity::{OwnIdentity, Shown};
+use crate::core::link::{Own, Transmit};
 
 /// A paired device that is lost is looked for at its last address, first after this, then ever more seldom.
 pub(super) const LOOK: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(300);
@@ -47,6 +49,19 @@ impl Running {
                 self.presence_again = Some(Instant::now() + Duration::from_secs(30));
             }
         }
+    }
+
+    /// What we are called from now on. Devices that are linked learn it with their next link.
+    pub(super) fn renamed(&mut self, name: String, kind: DeviceKind) {
+        let identity = OwnIdentity { name, kind: device_type(kind), ..self.own.identity().clone() };
+        match Own::new(identity, self.own.certificate().clone()) {
+            Ok(own) => self.own = Arc::new(own),
+            Err(error) => return tracing::error!(%error, "KDE Connect devices see the old name until the next start"),
+        }
+        if let Some(presence) = self.presence.as_mut().filter(|_| self.network == Network::All) {
+            presence.publish(&service(self.own.identity(), Shown::Full, presence.port()));
+        }
+        self.discovery.announce_soon(Instant::now());
     }
 
     pub(super) fn vanish(&mut self) {

@@ -1,6 +1,6 @@
 //! What is known of one device, and how the house sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::incoming::Offered;
 use super::mirror::Shown;
+use super::picture::Pictures;
 use crate::core::KdeId;
 use crate::core::certificate::PeerCertificate;
 use crate::core::identity::{DeviceType, Identity, Version};
@@ -21,6 +22,8 @@ use crate::core::pairing::Side;
 
 /// Instances of one service that are listed.
 pub(crate) const MAX_INSTANCES: usize = 64;
+/// Notifications of one device that are known; the house lists fewer.
+const MAX_POSTED: usize = 256;
 
 /// One device.
 pub(crate) struct Peer {
@@ -48,8 +51,9 @@ pub(crate) struct Peer {
     pub values: BTreeMap<(String, u16), BTreeMap<String, Value>>,
     /// Loudest of each volume instance, on its own scale.
     pub loudest: BTreeMap<String, i64>,
-    /// Ids under which notifications can be answered, by notification.
-    pub replies: BTreeMap<String, String>,
+    /// Notifications that it told of.
+    pub posted: Posted,
+    pub pictures: Pictures,
     /// What features showed to it.
     pub shown: Shown,
     /// Files that it offers.
@@ -67,6 +71,49 @@ pub(crate) struct Pending {
     pub no: LinkNo,
     pub until: Instant,
     pub asked_by: Side,
+}
+
+/// Notifications that a device told of and did not take back, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Posted {
+    known: VecDeque<Known>,
+    told: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: String,
+    reply: Option<String>,
+    no: u64,
+}
+
+impl Posted {
+    /// It is there, or changed. `reply` is the id under which it can be answered. What comes back is another one each time.
+    pub fn note(&mut self, id: &str, reply: Option<String>) -> u64 {
+        self.forget(id);
+        if self.known.len() >= MAX_POSTED {
+            self.known.pop_front();
+        }
+        self.told += 1;
+        self.known.push_back(Known { id: id.to_owned(), reply, no: self.told });
+        self.told
+    }
+    pub fn forget(&mut self, id: &str) {
+        self.known.retain(|known| known.id != id);
+    }
+    pub fn knows(&self, id: &str) -> bool {
+        self.find(id).is_some()
+    }
+    /// Whether it is there as it was told under this number.
+    pub fn is_as_told(&self, id: &str, no: u64) -> bool {
+        self.find(id).is_some_and(|known| known.no == no)
+    }
+    pub fn reply(&self, id: &str) -> Option<&str> {
+        self.find(id)?.reply.as_deref()
+    }
+    fn find(&self, id: &str) -> Option<&Known> {
+        self.known.iter().find(|known| known.id == id)
+    }
 }
 
 /// Its link.
@@ -102,7 +149,8 @@ impl Peer {
             instances: BTreeMap::new(),
             values: BTreeMap::new(),
             loudest: BTreeMap::new(),
-            replies: BTreeMap::new(),
+            posted: Posted::default(),
+            pictures: Pictures::default(),
             shown: Shown::default(),
             offers: None,
             watch: None,

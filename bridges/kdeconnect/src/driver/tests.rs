@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use accord_model::{CallError, Data, Inputs, Target, Verb};
+use accord_model::{CallError, Data, Inputs, Outputs, Target, Verb};
 
 use super::heard::{Effect, effects};
+use super::mirror::Again;
 use super::peer::Peer;
 use super::{calls, mirror};
 use crate::core::KdeId;
@@ -80,8 +81,10 @@ fn what_was_shown_is_answered_and_only_that_can_be_asked_for() {
     let mut peer = peer();
     let text = |text: &str| Data::from(text);
     show(&mut peer, &[("service", text("command")), ("instance", 4.into()), ("label", text("Lights"))]);
-    let list = hear(&mut peer, "runcommand.request", r#"{"requestCommandList":true}"#);
-    let [Effect::Say(Packet { body: Body::RunCommand(list), .. })] = &list[..] else { panic!("{list:?}") };
+    let asked_again = hear(&mut peer, "runcommand.request", r#"{"requestCommandList":true}"#);
+    assert_eq!(asked_again, [Effect::Again(Again::Commands)]);
+    let list = peer.shown.again(Again::Commands);
+    let Some(Packet { body: Body::RunCommand(list), .. }) = list else { panic!("{list:?}") };
     assert_eq!(list.command_list.0["4"].name, "Lights");
     assert_eq!(asked(&hear(&mut peer, "runcommand.request", r#"{"key":"4"}"#)), [("command", 4, "run".into())]);
     assert_eq!(hear(&mut peer, "runcommand.request", r#"{"key":"5"}"#), []);
@@ -136,10 +139,74 @@ fn what_a_phone_says_becomes_values_and_events() {
     };
     let reply = act("reply", &[("text", "hi".into())]).unwrap();
     assert!(matches!(&reply[0].body, Body::NotificationReply(reply) if reply.request_reply_id == "r"));
-    assert!(act("dismiss", &[]).is_ok() && act("act", &[("action", "Like".into())]).is_ok());
+    let dismissed = act("dismiss", &[]).unwrap();
+    assert!(matches!(&dismissed[0].body, Body::NotificationRequest(of) if of.cancel.as_deref() == Some("7")));
+    assert!(act("act", &[("action", "Like".into())]).is_ok());
     assert!(matches!(act("reply", &[]), Err(CallError::BadInput(_))));
     let call = hear(&mut peer, "telephony", r#"{"event":"ringing","phoneNumber":"123"}"#);
     assert!(matches!(&call[0], Effect::Event("calls", "ringing", who) if who["number"].as_text() == Some("123")));
+}
+
+#[test]
+fn one_of_ours_is_taken_back_and_one_of_theirs_dismissed() {
+    let mut peer = peer();
+    hear(&mut peer, "notification", r#"{"id":"theirs","title":"A"}"#);
+    let dismiss = |peer: &Peer, id: &str| {
+        let verb = Verb::Act { action: "dismiss".into(), inputs: inputs(&[("id", id.into())]) };
+        calls::packets(peer, &Target::new("notifications"), verb).unwrap().remove(0).body
+    };
+    assert!(matches!(dismiss(&peer, "theirs"), Body::NotificationRequest(_)));
+    assert!(matches!(dismiss(&peer, "ours"), Body::Notification(of) if of.is_cancel == Some(true) && of.id == "ours"));
+    hear(&mut peer, "notification", r#"{"id":"theirs","isCancel":true}"#);
+    assert!(matches!(dismiss(&peer, "theirs"), Body::Notification(_)));
+}
+
+#[test]
+fn a_notification_waits_for_its_picture_and_a_later_one_goes_before() {
+    let mut peer = peer();
+    let mut told = || {
+        let pictured = hear(&mut peer, "notification", r#"{"id":"7","title":"A","payloadHash":"abc"}"#);
+        let [Effect::Picture(picture)] = &pictured[..] else { panic!("{pictured:?}") };
+        assert_eq!(picture.arguments["title"].as_text(), Some("A"));
+        picture.no
+    };
+    let (first, second) = (told(), told());
+    assert!(!peer.posted.is_as_told("7", first) && peer.posted.is_as_told("7", second));
+}
+
+#[test]
+fn a_device_that_comes_is_asked_for_what_it_has_and_for_every_new_player() {
+    let mut peer = peer();
+    let kinds: Vec<_> = calls::first_questions(&peer).iter().map(|packet| packet.body.kind()).collect();
+    assert!(kinds.contains(&"kdeconnect.mpris.request") && kinds.contains(&"kdeconnect.runcommand.request"));
+    let shares = |packet: &Packet| packet.body.fields() != accord_model::FieldSet::EMPTY;
+    assert!(!calls::first_questions(&peer).iter().any(shares), "a question shares nothing");
+    let mut asks = |list: &str| {
+        let effects = hear(&mut peer, "mpris", &format!(r#"{{"playerList":{list}}}"#));
+        effects.into_iter().filter(|effect| matches!(effect, Effect::Say(_))).count()
+    };
+    assert_eq!((asks(r#"["mpv","vlc"]"#), asks(r#"["vlc"]"#), asks(r#"["vlc","mpv"]"#)), (2, 0, 1));
+}
+
+#[test]
+fn what_a_command_printed_is_told_when_the_feature_tells_it() {
+    let call = accord_model::CallId(7);
+    assert!(super::runs::told(call, "Lights", &Outputs::new()).is_empty());
+    let answer = inputs(&[("output", "off\nall".into()), ("code", 1.into())]);
+    let told = super::runs::told(call, "Lights", &answer);
+    let bodies: Vec<_> = told
+        .iter()
+        .filter_map(|one| if let Body::RunCommandOutput(of) = &one.body { Some(of) } else { None })
+        .collect();
+    assert_eq!((bodies.len(), bodies[1].stdout.as_ref().map(Vec::len)), (3, Some(2)));
+    assert_eq!((bodies[2].success, bodies[2].exit_code), (Some(false), Some(1)));
+}
+
+#[test]
+fn pictures_are_not_copied_by_kde_connect() {
+    let image = Verb::Act { action: "set".into(), inputs: inputs(&[("image", Data::Bytes(vec![1]))]) };
+    let refused = calls::packets(&peer(), &Target::new("clipboard"), image);
+    assert!(matches!(refused, Err(CallError::Unsupported(why)) if why.contains("no pictures")));
 }
 
 #[test]

@@ -372,6 +372,17 @@ impl Mind {
                 let _ = self.outbox.send(answer).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
+            ToBridge::Own { name, kind } => {
+                (self.options.name, self.options.kind) = (name, kind);
+                // Begins anew under it; while something comes in, others only hear of it.
+                if self.near.as_ref().is_some_and(|near| near.incoming.is_none()) {
+                    return self.end_nearby().await;
+                }
+                let me = self.me_now();
+                if let Some(near) = &mut self.near {
+                    near.discovery.handle(discovery::Input::Me(me), Instant::now());
+                }
+            }
             ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Stop => {}
         }
     }
