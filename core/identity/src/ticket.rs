@@ -245,7 +245,8 @@ mod tests {
             let at = at.min(good.len() - 1);
             changed.replace_range(at..=at, &c);
             if let Ok(read) = Ticket::parse(&changed) {
-                prop_assert!(changed.trim_end() == good || read != ticket());
+                // Letters of an IPv6 address may be of either case.
+                prop_assert!(changed.trim_end().eq_ignore_ascii_case(&good) || read != ticket());
             }
         }
     }
