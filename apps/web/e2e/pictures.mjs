@@ -34,7 +34,6 @@ try {
     await page.screenshot({ path: join(out, `${name}.png`) });
   };
   await page.getByTestId("ask-discovery").waitFor();
-  await shoot("first");
   await page.getByTestId("ask-discovery").getByRole("button", { name: "Look for devices" }).click();
   for (const entry of ["link/pairing", "link/connection", "files/receive"]) await decide(page, entry, "Always");
   await go(page, "#/devices");
@@ -55,7 +54,6 @@ try {
   await page.getByTestId("prompt").getByRole("button", { name: "Allow always", exact: true }).click();
   await page.getByTestId("offer").first().waitFor({ timeout: 60_000 }).catch(() => undefined);
   await shoot("devices");
-  await shoot("devices-dark", "dark");
   if (await page.getByTestId("accept").first().isVisible()) await page.getByTestId("accept").first().click();
   await go(page, "#/transfers");
   await page.locator("[data-testid=transfer][data-state=done]").first().waitFor({ timeout: 60_000 });
@@ -65,10 +63,8 @@ try {
   await go(page, "#/privacy/ledger");
   await page.getByTestId("verify").click();
   await page.getByTestId("verdict").waitFor();
-  await shoot("ledger");
   await page.setViewportSize({ width: 390, height: 844 });
-  await go(page, "#/devices");
-  await shoot("phone");
+  await shoot("ledger-phone-dark", "dark");
   console.log(`Pictures are in ${out}`);
 } finally {
   await browser?.close();

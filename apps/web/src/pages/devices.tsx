@@ -13,7 +13,7 @@ import { describe, DeviceMenu, ReachLine } from "../parts/device-bits";
 import { Notice } from "../parts/notice";
 import { DropTarget } from "../parts/send";
 import { Offers } from "../parts/transfer";
-import { glance, takesFiles } from "../services/model";
+import { ELSEWHERE, glance, takesFiles } from "../services/model";
 
 const DISCOVERY = "link/discovery";
 
@@ -93,7 +93,7 @@ export function DeviceCard({ device }: { device: Device }) {
   const mine = preparing.filter((one) => one.device === device.id);
   const total = active.reduce((sum, one) => sum + one.bytes_total, 0) + mine.reduce((sum, one) => sum + one.bytes, 0);
   const done = active.reduce((sum, one) => sum + one.bytes_done, 0) + mine.reduce((sum, one) => sum + one.bytesDone, 0);
-  const abilities = device.services.filter((service) => service.id !== "information");
+  const abilities = device.services.filter((service) => !ELSEWHERE.includes(service.id));
   const shown = abilities.slice(0, abilities.length > 5 ? 4 : 5);
   const now = useNow();
   return (

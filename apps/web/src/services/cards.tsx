@@ -8,7 +8,7 @@ import { Button, Field, Name, Progress, useNow } from "../ui/bits";
 import { Icon, serviceIcon } from "../ui/icons";
 import { DropTarget } from "../parts/send";
 import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, useWanted, write } from "./control";
-import { action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
+import { ELSEWHERE, action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
 import { Input } from "./input";
 import { Clipboard, Notifications, Ping } from "./notices";
 
@@ -33,8 +33,6 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
-/** Shown elsewhere on the page, or nothing that a person does. */
-const ELSEWHERE = ["information", "pairing", "mirror"];
 const WIDE = ["files", "media", "notifications"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,

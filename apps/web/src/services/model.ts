@@ -2,6 +2,9 @@
 import type { Action, Data, Device, Property, Service, Value } from "../api/types";
 import { bytes, unitSign, words } from "../format";
 
+/** Shown elsewhere on a device's page, or nothing that a person does. */
+export const ELSEWHERE = ["information", "pairing", "mirror"];
+
 /** A service's value, when it is of the wanted type. */
 export function value<T extends Data>(service: Service, id: string, type: "boolean" | "number" | "string"): T | undefined {
   const data = service.values?.[id]?.data;
