@@ -93,7 +93,8 @@ class KdeConnect(Way):
         for machine, end in zip((self.alpha, self.beta), self.ends):
             if end == THEIRS:
                 folder = self.folder / machine.name
-                self.daemon_of[machine.name] = kdeconnectd.Daemon(machine, machine.name, folder).start()
+                daemon = self.daemon_of[machine.name] = kdeconnectd.Daemon(machine, machine.name, folder).start()
+                daemon.notifier()  # without one it waits for a bus that starts one in vain
             else:
                 self.hub(machine, "kdeconnect/presence", "files/send", "files/receive")
         {(THEIRS, THEIRS): self.pair_theirs, (OURS, OURS): self.pair_ours}.get(self.ends, self.pair_mixed)()
