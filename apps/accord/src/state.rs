@@ -141,14 +141,8 @@ impl StateDir {
     pub fn save_config(&self, config: &Config) -> Result<()> {
         self.prepare()?;
         let path = self.config_file();
-        let draft = self.config.join(".config.toml.new");
-        let write = || -> Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-            file.write_all(toml::to_string_pretty(config)?.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)?;
-            Ok(())
-        };
+        let write =
+            || -> Result<()> { Ok(accord_store::replace_private(&path, toml::to_string_pretty(config)?.as_bytes())?) };
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -3,7 +3,6 @@
 //! everything in it is learnt again.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -83,16 +82,9 @@ impl Memory {
     }
 
     fn save(&self, kept: &Kept) {
-        let written = || -> std::io::Result<()> {
-            use std::os::unix::fs::OpenOptionsExt;
-            let aside = self.path.with_extension("json.new");
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-            file.write_all(&serde_json::to_vec(kept)?)?;
-            file.sync_all()?;
-            std::fs::rename(&aside, &self.path)
-        };
-        if let Err(error) = written() {
+        let written = serde_json::to_vec(kept).map_err(std::io::Error::other);
+        let written = written.and_then(|bytes| accord_store::replace_private(&self.path, &bytes));
+        if let Err(error) = written {
             tracing::warn!(file = %self.path.display(), %error, "what the link knows could not be kept");
         }
     }

@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 mod file;
+mod json;
 mod writer;
 
 use std::{
@@ -24,7 +25,8 @@ use std::{
     time::Duration,
 };
 
-pub use file::{create_private_dir, private_file};
+pub use file::{create_private_dir, private_file, replace_private};
+pub use json::JsonFile;
 pub use rusqlite;
 use rusqlite::{Connection, OpenFlags};
 use writer::Writer;

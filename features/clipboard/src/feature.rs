@@ -7,6 +7,7 @@ use std::time::Duration;
 use accord_consent::{BoundGate, Refusal};
 use accord_model::{DeviceId, EntryKey, Timestamp};
 use accord_registry::{Port, Registry};
+use accord_store::JsonFile;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::incoming;
 use crate::incoming::Handler;
 use crate::memory::Memory;
 use crate::outgoing::FIELDS;
-use crate::rules::{ClipboardRules, File};
+use crate::rules::{ClipboardRules, MAX_FILE};
 use crate::tool::{Board, Change, Tool};
 
 /// The service's name.
@@ -42,7 +43,7 @@ pub(crate) struct Inner {
     board: Option<Box<dyn Board>>,
     state: Mutex<State>,
     events: broadcast::Sender<ClipboardEvent>,
-    file: File,
+    file: JsonFile,
     saving: tokio::sync::Mutex<()>,
     changed: Arc<Notify>,
     pub stop: CancellationToken,
@@ -69,7 +70,7 @@ impl Clipboard {
         config: ClipboardConfig,
         board: Option<Box<dyn Board>>,
     ) -> Result<Self, ClipboardError> {
-        let file = File::in_folder(&config.folder);
+        let file = JsonFile::new(config.folder.join("clipboard.json"), MAX_FILE);
         let rules = file.load().map_err(|error| state_error(&file, error))?;
         let entry = EntryKey::new(SHARE).expect("a constant that is a valid entry");
         let inner = Arc::new(Inner {
@@ -375,6 +376,6 @@ async fn follow(weak: Weak<Inner>) {
     }
 }
 
-fn state_error(file: &File, error: std::io::Error) -> ClipboardError {
+fn state_error(file: &JsonFile, error: std::io::Error) -> ClipboardError {
     ClipboardError::State { path: file.path().display().to_string(), error }
 }

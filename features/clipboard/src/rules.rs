@@ -1,16 +1,12 @@
 //! What the owner set, and where it is kept: `clipboard.json`, readable by the owner alone.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 
 use accord_model::DeviceId;
 use serde::{Deserialize, Serialize};
 
 const MAX_DEVICES: usize = 200;
-const MAX_FILE: u64 = 1 << 20;
+pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// What becomes of what a device copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -65,42 +61,5 @@ impl ClipboardRules {
             return Err(format!("rules are for at most {MAX_DEVICES} devices"));
         }
         Ok(())
-    }
-}
-
-/// Where the rules lie.
-#[derive(Debug, Clone)]
-pub(crate) struct File(PathBuf);
-
-impl File {
-    pub fn in_folder(folder: &Path) -> Self {
-        Self(folder.join("clipboard.json"))
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn load(&self) -> io::Result<ClipboardRules> {
-        let file = match fs::File::open(&self.0) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ClipboardRules::default()),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE).read_to_end(&mut bytes)?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let advice = format!("it is damaged ({error}); move it away to begin with no rules");
-            io::Error::new(ErrorKind::InvalidData, advice)
-        })
-    }
-
-    /// Replaces the file whole, or leaves the old one.
-    pub fn save(&self, rules: &ClipboardRules) -> io::Result<()> {
-        let draft = self.0.with_extension("json.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(&serde_json::to_vec_pretty(rules)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.0)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -180,12 +180,8 @@ pub(crate) fn load(dir: &Path) -> io::Result<Vec<Saved>> {
 
 /// Remembers a transfer; whole or not at all.
 pub(crate) fn save(dir: &Path, saved: &Saved) -> io::Result<()> {
-    let name = saved.transfer.id.as_str();
-    let (new, path) = (dir.join(format!("{name}.new")), dir.join(format!("{name}.json")));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec(saved)?)?;
-    file.sync_data()?;
-    fs::rename(new, path)
+    let path = dir.join(format!("{}.json", saved.transfer.id.as_str()));
+    accord_store::replace_private(&path, &serde_json::to_vec(saved)?)
 }
 
 /// Forgets a transfer.

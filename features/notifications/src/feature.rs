@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use accord_consent::{BoundGate, Envelope, Personal, RecipientId};
 use accord_model::{CallError, Data, DeviceId, EntryKey, FieldCode, FieldSet, Target, Timestamp};
 use accord_registry::{Ask, Port, Registry};
+use accord_store::JsonFile;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::note::{MAX_REPLY, Note, lines};
 use crate::outgoing;
 use crate::queue::{Bounds, Op, Queue};
 use crate::rules::Rules;
-use crate::state::{File, Saved};
+use crate::state::{MAX_FILE, Saved};
 
 /// The service's name.
 pub(crate) const SERVICE: &str = "notifications";
@@ -48,7 +49,7 @@ pub(crate) struct Inner {
     pub stop: CancellationToken,
     state: Mutex<State>,
     events: broadcast::Sender<NotificationsEvent>,
-    file: File,
+    file: JsonFile,
     saving: tokio::sync::Mutex<()>,
 }
 
@@ -82,8 +83,8 @@ impl Notifications {
         config: NotificationsConfig,
         desktop: Desktop,
     ) -> Result<Self, NotificationsError> {
-        let file = File::in_folder(&config.folder);
-        let saved = file.load().map_err(|error| state_error(&file, error))?;
+        let file = JsonFile::new(config.folder.join("notifications.json"), MAX_FILE);
+        let saved: Saved = file.load().map_err(|error| state_error(&file, error))?;
         let entry = |key| EntryKey::new(key).expect("a constant that is a valid entry");
         let state = State { rules: saved.rules, queue: saved.queue, known: saved.known, ..State::default() };
         let inner = Arc::new(Inner {
@@ -450,6 +451,6 @@ fn gone(id: &str) -> NotificationsError {
     NotificationsError::Gone(accord_model::text::for_screen(id, 60))
 }
 
-fn state_error(file: &File, error: std::io::Error) -> NotificationsError {
+fn state_error(file: &JsonFile, error: std::io::Error) -> NotificationsError {
     NotificationsError::State { path: file.path().display().to_string(), error }
 }

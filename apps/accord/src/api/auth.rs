@@ -2,14 +2,13 @@
 //! they buy. Only hashes rest on disk.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use accord_model::Timestamp;
+use accord_store::replace_private;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
@@ -186,21 +185,12 @@ impl Auth {
 
     fn save(&self, inner: &Inner) -> std::io::Result<()> {
         let stored = Stored { tag: self.tag.clone(), sessions: inner.sessions.clone() };
-        write_private(&self.path, &serde_json::to_vec_pretty(&stored)?)
+        replace_private(&self.path, &serde_json::to_vec_pretty(&stored)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Replaces a file whole, readable by the owner alone.
-pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)
 }
 
 /// Failed tries in the current window.

@@ -8,8 +8,8 @@ use accord_model::DeviceId;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::api::auth::write_private;
 use crate::api::types::{DeviceChange, RemoteControl};
+use accord_store::replace_private;
 
 const MAX_NOTES: usize = 4096;
 const MAX_TEXT: usize = 100;
@@ -101,7 +101,7 @@ impl Notes {
 
     fn save(&self, notes: &BTreeMap<DeviceId, Note>) -> Result<(), NoteError> {
         let bytes = serde_json::to_vec_pretty(notes).map_err(|error| NoteError::NotSaved(error.to_string()))?;
-        write_private(&self.path, &bytes).map_err(|error| NoteError::NotSaved(error.to_string()))
+        replace_private(&self.path, &bytes).map_err(|error| NoteError::NotSaved(error.to_string()))
     }
 }
 

@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::api::auth::write_private;
+use accord_store::replace_private;
 
 /// Days that the authority and its certificates are valid. Browsers take no longer ones from private authorities.
 const AUTHORITY_DAYS: i64 = 10 * 365;
@@ -58,7 +58,7 @@ impl Tls {
             Ok(pem) => KeyPair::from_pem(&pem).with_context(|| format!("{} is damaged", key_file.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = KeyPair::generate()?;
-                write_private(&key_file, key.serialize_pem().as_bytes())?;
+                replace_private(&key_file, key.serialize_pem().as_bytes())?;
                 key
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", key_file.display())),
@@ -71,7 +71,7 @@ impl Tls {
             Ok(pem) => pem,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let pem = params.self_signed(&key)?.pem();
-                write_private(&cert_file, pem.as_bytes())?;
+                replace_private(&cert_file, pem.as_bytes())?;
                 pem
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", cert_file.display())),
