@@ -159,6 +159,24 @@ impl Files {
         self.0.book().get_mut(id).map(Live::view)
     }
 
+    /// Waits until a transfer is over or gone, at most `within`.
+    pub async fn until_over(&self, id: &TransferId, within: Duration) {
+        let mut events = self.events();
+        let over = async {
+            while self.get(id).is_some_and(|transfer| !transfer.state.is_over()) {
+                loop {
+                    match events.recv().await {
+                        Ok(FilesEvent::Changed(transfer)) if transfer.id != *id || !transfer.state.is_over() => {}
+                        Ok(FilesEvent::Gone(gone)) if gone != *id => {}
+                        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    }
+                }
+            }
+        };
+        let _ = tokio::time::timeout(within, over).await;
+    }
+
     /// What happens from now on. A slow follower misses the oldest and is told how many.
     pub fn events(&self) -> broadcast::Receiver<FilesEvent> {
         self.0.events.subscribe()

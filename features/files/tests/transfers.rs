@@ -50,6 +50,22 @@ fn an_offer_waits_for_the_owner_and_then_arrives_and_is_recorded() {
 }
 
 #[test]
+fn who_waits_for_the_end_of_a_transfer_is_told_at_once_and_never_later_than_wanted() {
+    let home = Home::new();
+    let (a, b) = home.agreed();
+    let out = send(&a, Items::Paths(vec![home.file("holiday.jpg", 1000)]));
+    let incoming = b.until(&b.first(), State::Offered);
+    let began = std::time::Instant::now();
+    a.run(a.files.until_over(&out, Duration::from_millis(50)));
+    assert!(began.elapsed() >= Duration::from_millis(50), "nobody has answered yet");
+    b.files.accept(&incoming.id, false).unwrap();
+    a.run(a.files.until_over(&out, Duration::from_secs(60)));
+    assert_eq!(a.files.get(&out).map(|transfer| transfer.state), Some(State::Done));
+    a.run(a.files.until_over(&TransferId::random(), Duration::from_secs(60)));
+    assert!(began.elapsed() < Duration::from_secs(50), "what is over or gone is not waited for");
+}
+
+#[test]
 fn nothing_is_offered_before_the_owner_agrees() {
     let home = Home::new();
     let (a, b) = home.hubs();

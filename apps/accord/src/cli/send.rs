@@ -5,13 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 use accord_model::text::for_screen;
 use anyhow::{Context as _, Result, bail};
 use hyper::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::time::sleep;
 
 use super::agree::{Owner, quote, with_consent};
 use super::devices::find;
@@ -44,7 +42,8 @@ pub struct Send {
     quiet: bool,
 }
 
-const LOOK: Duration = Duration::from_millis(150);
+/// How often the progress bar is drawn anew, in milliseconds; the end is told at once.
+const LOOK: u32 = 150;
 /// Longer texts are files.
 const MAX_TEXT: usize = 1 << 20;
 
@@ -155,11 +154,12 @@ async fn watch_and_feed(context: &Context, transfer: Transfer, quiet: bool) -> R
 /// Follows a transfer to its end; Ctrl-C cancels it.
 async fn watch(context: &Context, mut transfer: Transfer, quiet: bool) -> Result<Transfer> {
     let path = format!("/transfers/{}", escape(&transfer.id));
+    let look = format!("{path}?wait={LOOK}");
     let bar = Bar::new(quiet);
     while !is_over(transfer.state) {
         bar.show(&transfer);
         tokio::select! {
-            () = sleep(LOOK) => transfer = context.hub.get(&path).await?,
+            looked = context.hub.get(&look) => transfer = looked?,
             _ = tokio::signal::ctrl_c() => {
                 context.hub.tell(Method::POST, &format!("{path}/cancel"), None::<&()>).await?;
                 bar.clear();

@@ -91,8 +91,10 @@ impl Hub {
         transfers.iter().map(|transfer| self.transfer_view(transfer)).collect()
     }
 
-    pub fn transfer(&self, id: &str) -> Answer<api::Transfer> {
+    /// A transfer, as soon as it is over or `within` has passed.
+    pub async fn transfer_over(&self, id: &str, within: Duration) -> Answer<api::Transfer> {
         let id: TransferId = id.parse()?;
+        self.files.until_over(&id, within).await;
         self.view_of(&id)
     }
 

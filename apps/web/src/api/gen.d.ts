@@ -3669,7 +3669,10 @@ export interface operations {
     };
     get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answer when it is over, or after so many milliseconds; at most 30,000. */
+                wait?: number;
+            };
             header?: never;
             path: {
                 id: string;

@@ -1,13 +1,16 @@
 //! Sending and receiving.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::api::error::{Answer, Failure};
-use crate::api::extract::{Body, Id, Wanted};
+use crate::api::extract::{Body, Id, Params, Wanted};
 use crate::api::guard::Caller;
 use crate::api::types::{Accept, ApiError, Inbox, StartTransfer, Transfer, Transfers};
 use crate::daemon::hub::Hub;
@@ -56,11 +59,29 @@ impl From<PipeError> for Failure {
     }
 }
 
+/// Longest wait for the end of a transfer in one request.
+const LONGEST_WAIT: u32 = 30_000;
+
+/// How one transfer is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TransferQuery {
+    /// Answer when it is over, or after so many milliseconds; at most 30,000.
+    #[serde(default)]
+    #[param(default = 0, maximum = 30_000)]
+    wait: u32,
+}
+
 /// One transfer
-#[utoipa::path(get, path = "/transfers/{id}", tag = "transfers", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/transfers/{id}", tag = "transfers", params(("id" = String, Path), TransferQuery),
     responses((status = 200, body = Transfer), (status = 404, body = ApiError)))]
-pub async fn get(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Transfer>> {
-    Ok(Json(hub.transfer(&id)?))
+pub async fn get(
+    State(hub): State<Arc<Hub>>,
+    Id(id): Id,
+    Params(query): Params<TransferQuery>,
+) -> Answer<Json<Transfer>> {
+    let within = Duration::from_millis(query.wait.min(LONGEST_WAIT).into());
+    Ok(Json(hub.transfer_over(&id, within).await?))
 }
 
 /// Stop a transfer
