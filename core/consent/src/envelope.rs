@@ -7,6 +7,7 @@ use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWrite;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Personal, RecipientId, SendError,
@@ -158,6 +159,10 @@ impl Outgoing {
     /// Who it is for.
     pub fn recipient(&self) -> &RecipientId {
         self.running.recipient()
+    }
+    /// Cancelled once the consent ends.
+    pub fn cancelled(&self) -> CancellationToken {
+        self.running.live.stopped().clone()
     }
     /// What [`Outgoing::inputs`] gave out was handed on.
     ///

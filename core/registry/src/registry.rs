@@ -251,11 +251,12 @@ impl Registry {
     }
 
     /// Asks a device for something, and closes the record of what was said: what the bridge could not pass on was not
-    /// sent. A write is pending until the device reports it: see [`Registry::write_state`].
+    /// sent. A write is pending until the device reports it: see [`Registry::write_state`]. When the consent ends, so does
+    /// the question: its bridge is told that nobody waits any more.
     ///
     /// # Errors
     /// [`CallError::Unreachable`] when nobody speaks for the device, [`CallError::Deadline`] when no answer
-    /// came in time, or what the device answered.
+    /// came in time, [`CallError::NotConsented`] when the consent ended meanwhile, or what the device answered.
     pub async fn call(
         &self,
         device: &DeviceId,
@@ -264,7 +265,16 @@ impl Registry {
         message: Outgoing,
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
-        let outcome = self.pass_on(device, target, ask, &message, deadline).await;
+        let stopped = message.cancelled();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.pass_on(device, target, ask, &message, deadline) => outcome,
+            () = stopped.cancelled() => {
+                // What was asked has left; its answer is not waited for.
+                message.handed_on().await.map_err(not_let_out)?;
+                return Err(CallError::NotConsented("the consent ended".into()));
+            }
+        };
         let recorded = match &outcome {
             Err(
                 error @ (CallError::Unreachable(_)
