@@ -29,6 +29,14 @@ pub fn files() -> Service {
     )
 }
 
+/// What lies on the device: `list` tells what is in the folder `path`, and without it the places to begin; a page of it,
+/// beginning at `from`. `fetch` has one file come here, on a stream of the service `files` as the transfer named.
+pub fn storage() -> Service {
+    let path = || text("path").sensitive(FieldCode::FileName);
+    let list = action("list", Effect::Safe, vec![path(), Property::state("from", Format::Int)]);
+    service("storage", vec![], vec![list, action("fetch", Effect::Safe, vec![path(), text("transfer")])], vec![])
+}
+
 /// What was copied: shown to the device with `set`, told by it with `changed`. `content` is text, `image` a PNG.
 pub fn clipboard() -> Service {
     let content = || {
@@ -292,6 +300,7 @@ mod tests {
     fn a_device_survives_json() {
         let device = [
             files(),
+            storage(),
             clipboard(),
             notifications(),
             media(),

@@ -4,6 +4,7 @@
 //! - [`files`]: what the byte streams of the service `files` look like, and both ends of them
 //! - [`mirror`]: devices are kept told of services of this machine
 //! - [`remote`]: what devices may do with this machine
+//! - [`storage`]: what lies on a device
 //! - [`tasks`]: what a feature runs, ended with it
 //!
 //! A device that offers the service `files` takes a stream of [`files::wire`] frames, whatever bridge it comes through:
@@ -14,4 +15,5 @@
 pub mod files;
 pub mod mirror;
 pub mod remote;
+pub mod storage;
 pub mod tasks;

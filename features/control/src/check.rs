@@ -7,11 +7,11 @@ use accord_model::{CallError, Data, Device, Effect, Inputs, Property, Service, T
 const MAX_TEXT: usize = 64 * 1024;
 const MAX_BYTES: usize = 48 * 1024;
 const MAX_TEXTS: usize = 256;
-/// What is done by features of its own, which know more than a form: pairing asks both owners, files travel as streams, and
-/// a mirror shows what is really ours. What is set of a device that takes files, such as its PIN, is set here.
+/// What is done by features of its own, which know more than a form: pairing asks both owners, files travel as streams,
+/// looking into a device has a consent of its own, and a mirror shows what is really ours. What is set of a device that takes files, such as its PIN, is set here.
 fn is_done_elsewhere(service: &str, verb: &Verb) -> bool {
     match service {
-        "pairing" | "mirror" => true,
+        "pairing" | "mirror" | "storage" => true,
         "files" => matches!(verb, Verb::Act { .. }),
         _ => false,
     }

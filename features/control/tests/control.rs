@@ -27,6 +27,7 @@ async fn home() -> Home {
         .with(catalogue::ping())
         .with(catalogue::command())
         .with(catalogue::pairing())
+        .with(catalogue::storage())
         .with(files_with_pin());
     device.reach = Reach::Local;
     let (phone, memory) = bridge(vec![device]);
@@ -135,6 +136,7 @@ async fn only_what_the_device_offers_in_its_form_reaches_it() {
         ("media", Verb::Read { properties: vec!["password".into()] }),
         ("pairing", act("accept", &[])),
         ("files", act("send", &[])),
+        ("storage", act("list", &[("path", "/sdcard".into())])),
     ] {
         let refused = home.call(service, verb.clone()).await;
         assert!(
