@@ -15,6 +15,7 @@ use crate::api::{
 };
 use crate::book::{self, Book, Live, Saved};
 use crate::engine::store::{Store, discard, folder, untouched};
+use crate::expected::Expected;
 use crate::incoming::Handler;
 use crate::name::safe_name;
 use crate::outgoing;
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     events: broadcast::Sender<FilesEvent>,
     saving: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
+    pub expected: Expected,
 }
 
 impl Files {
@@ -68,6 +70,7 @@ impl Files {
             events: broadcast::channel(EVENTS).0,
             saving: tokio::sync::Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
+            expected: Expected::default(),
         });
         for saved in remembered {
             let id = saved.transfer.id.clone();

@@ -82,14 +82,19 @@ enum Known {
     Cancelled,
 }
 
+/// What a transfer is called here that a device offers under this id.
+pub(crate) fn id_of(transfer: &[u8; 16], from: &DeviceId) -> TransferId {
+    let mut hash = blake3::Hasher::new();
+    hash.update(transfer);
+    hash.update(from.as_str().as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+    TransferId::of(&id)
+}
+
 impl Incoming {
     fn id(&self) -> TransferId {
-        let mut hash = blake3::Hasher::new();
-        hash.update(&self.offer.transfer);
-        hash.update(self.from.as_str().as_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash.finalize().as_bytes()[..16]);
-        TransferId::of(&id)
+        id_of(&self.offer.transfer, &self.from)
     }
 
     async fn run(mut self, mut intake: Intake<Reader>) {
@@ -105,10 +110,10 @@ impl Incoming {
             Known::Done(received) => return self.done_before(intake, &received).await,
             Known::Accepted => true,
             Known::New => match self.enter(&id, &cancel, &session) {
-                Ok(None) => false,
+                Ok(None) => self.is_expected(),
                 Ok(Some(given_up)) => {
                     self.inner.give_up(&given_up, State::Refused, "its sender went away").await;
-                    false
+                    self.is_expected()
                 }
                 Err(reason) => return self.no(intake, reason).await,
             },
@@ -131,6 +136,11 @@ impl Incoming {
                 self.no(intake, reason).await;
             }
         }
+    }
+
+    /// Whether the owner asked the device for this very transfer.
+    fn is_expected(&self) -> bool {
+        self.inner.expected.take(&self.offer.transfer, &self.from)
     }
 
     /// Waits until no other connection works on this transfer.

@@ -13,6 +13,7 @@ pub mod block;
 mod book;
 #[doc(hidden)]
 pub mod engine;
+mod expected;
 mod files;
 mod incoming;
 pub mod name;

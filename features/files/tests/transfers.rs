@@ -5,10 +5,10 @@
 mod hubs;
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use accord_consent::{Choice, Query, RecipientId, RecordKind, To};
-use accord_files::wire::{Back, FailReason, Forward};
+use accord_files::wire::{Back, FailReason, Forward, Offer, StopReason};
 use accord_files::{Items, SendRequest, State, TransferId};
 use accord_model::{EntryKey, FieldCode, FieldSet};
 use hubs::{Home, Hub, Peer, id, offer};
@@ -335,6 +335,32 @@ fn a_count_far_beyond_what_was_shown_asks_the_owner_again() {
     assert_eq!((shown.state, shown.bytes_total), (State::Offered, 3 << 30));
     b.files.refuse(&incoming.id).unwrap();
     assert!(matches!(b.run(peer.hear()), Some(Back::Refused(_))));
+}
+
+#[test]
+fn what_the_owner_asked_for_is_taken_from_that_device_alone() {
+    let home = Home::new();
+    let (_a, b) = home.agreed();
+    let asked = |device: &str| {
+        let (transfer, id) = b.files.expect(&id(device));
+        let transfer: [u8; 16] = data_encoding::HEXLOWER.decode(transfer.as_bytes()).unwrap().try_into().unwrap();
+        (Offer { transfer, ..offer(0, "photo.jpg", 10, true) }, id)
+    };
+    let (wanted, id) = asked("a");
+    let mut peer = b.run(Peer::offers(&home.link, wanted.clone()));
+    assert!(matches!(b.run(peer.hear()), Some(Back::Accepted { .. })));
+    b.run(peer.say(&Forward::Stop(StopReason::Failed)));
+    b.until(&id, State::Failed);
+    // What another device was asked for is a question, and what nobody was asked for.
+    let (others, _) = asked("c");
+    let _other = b.run(Peer::offers(&home.link, others));
+    let _unasked = b.run(Peer::offers(&home.link, offer(9, "photo.jpg", 10, true)));
+    let offers = || b.files.list().iter().filter(|transfer| transfer.state == State::Offered).count();
+    let begun = Instant::now();
+    while offers() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:#?}", b.files.list());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
