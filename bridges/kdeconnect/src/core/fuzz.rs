@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use accord_model::Timestamp;
+use accord_ports::storage::MAX_ENTRIES;
 
 use super::certificate::{OwnCertificate, PeerCertificate};
 use super::discovery::{Answer, Discovery, Policy, Standing};
@@ -11,6 +12,7 @@ use super::identity::{DeviceType, Identity, OwnIdentity, Shown, Version};
 use super::lines::{Line, Lines};
 use super::link::{Input, Link, Output, Own, Role, Setup};
 use super::packet::Packet;
+use super::sftp::{self, Sftp};
 use super::time::Now;
 use super::{KdeId, identity};
 
@@ -74,6 +76,24 @@ pub fn certificate(bytes: &[u8]) {
     }
 }
 
+/// Answers of an SFTP server to either job: the first byte chooses which, and the size of the portions.
+pub fn sftp(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let now = Instant::now();
+    let mut sftp = if first & 1 == 0 { Sftp::list("/sd", now) } else { Sftp::get("/sd/a", now) };
+    for portion in bytes.chunks(usize::from(first >> 1) + 1) {
+        sftp.handle(sftp::Input::Bytes(portion), now);
+        loop {
+            match sftp.poll_output(now) {
+                sftp::Output::Wait(_) => break,
+                sftp::Output::Event(sftp::Event::Found { .. }) => sftp.go_on(now),
+                sftp::Output::Event(sftp::Event::Listed(listing)) => assert!(listing.entries.len() <= MAX_ENTRIES),
+                _ => {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -85,6 +105,23 @@ mod tests {
             super::identity(&bytes);
             super::link(&bytes);
             super::certificate(&bytes);
+            super::sftp(&bytes);
+        }
+
+        #[test]
+        fn answers_of_any_shape_are_survived(
+            first: u8,
+            answers in prop::collection::vec((prop::sample::select(&[2u8, 101, 102, 103, 104, 105]), 0u32..6, prop::collection::vec(0u8..9, 0..60)), 0..9),
+        ) {
+            let mut bytes = vec![first];
+            bytes.extend([0, 0, 0, 5, 2, 0, 0, 0, 3]);
+            for (kind, id, body) in answers {
+                bytes.extend((body.len() as u32 + 5).to_be_bytes());
+                bytes.push(kind);
+                bytes.extend(id.to_be_bytes());
+                bytes.extend(body);
+            }
+            super::sftp(&bytes);
         }
 
         #[test]

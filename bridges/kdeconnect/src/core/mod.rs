@@ -6,6 +6,7 @@
 //! - [`pairing`]: who is paired
 //! - [`packet`]: what is said
 //! - [`payload`]: bytes on connections of their own; [`batch`]: several files as one share
+//! - [`sftp`]: looking into a device's folders, inside of SSH
 //! - [`identity`], [`certificate`], [`tls`], [`lines`]: what the above are made of
 //! - [`fuzz`]: entry points for fuzzers
 
@@ -22,6 +23,7 @@ pub mod packet;
 pub mod pairing;
 pub mod payload;
 mod rates;
+pub mod sftp;
 mod time;
 pub mod tls;
 mod verification;

@@ -45,6 +45,7 @@ pub(super) const SENT: &[&str] = &[
     "contacts.request_vcards_by_uid",
     "mousepad.request",
     "presenter",
+    "sftp.request",
 ];
 
 /// What becomes of a picture that was copied.
@@ -110,6 +111,10 @@ impl Running {
                     Err(error) => Err(error),
                 }
             }
+            ("storage", Verb::Act { action, inputs }) => match self.browse(call, device, &action, &inputs) {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
             ("command", Verb::Act { action, .. }) if action == "run" && self.tells_output(device) => {
                 match self.run(call, device, target) {
                     Ok(()) => return,

@@ -11,7 +11,7 @@ use super::picture::Picture;
 use super::{Running, calls};
 use crate::core::packet::{
     Body, ContactsCards, Lock, Mousepad, Mpris, MprisRequest, Notification, Packet, PayloadInfo, Presenter,
-    RunCommandOutput, Sink, Sms, SystemVolume, Telephony,
+    RunCommandOutput, Sftp, Sink, Sms, SystemVolume, Telephony,
 };
 use crate::core::{KdeId, Private};
 
@@ -45,6 +45,7 @@ pub(super) const TAKEN: &[&str] = &[
     "contacts.response_vcards",
     "mousepad.request",
     "presenter",
+    "sftp",
 ];
 
 /// What a packet leads to.
@@ -67,6 +68,8 @@ pub(super) enum Effect {
     Contacts(Vec<String>),
     Cards(ContactsCards),
     Output(RunCommandOutput),
+    /// How its files can be had.
+    Way(Box<Sftp>),
 }
 
 impl Running {
@@ -93,6 +96,7 @@ impl Running {
                 Effect::Contacts(uids) => self.contacts_there(id, uids),
                 Effect::Cards(cards) => self.contacts_came(id, cards),
                 Effect::Output(output) => self.output_came(id, output).await,
+                Effect::Way(way) => self.way_came(id, *way),
             }
         }
     }
@@ -121,6 +125,8 @@ impl Peer {
         self.posted = Default::default();
         self.shown = Default::default();
         self.offers = None;
+        self.browser = None;
+        self.way = None;
         self.watch = None;
     }
 }
@@ -182,6 +188,7 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
         Body::ContactsUids(uids) => vec![Effect::Contacts(uids.0.into_keys().collect())],
         Body::ContactsCards(cards) => vec![Effect::Cards(cards)],
         Body::RunCommandOutput(output) => vec![Effect::Output(output)],
+        Body::Sftp(way) => vec![Effect::Way(Box::new(way))],
         Body::BatteryRequest(_) => again(peer, Again::Battery),
         Body::MprisRequest(request) => media_wanted(peer, request),
         Body::SystemVolumeRequest(request) if request.request_sinks == Some(true) => again(peer, Again::Sinks),

@@ -237,7 +237,7 @@ impl Taking {
 }
 
 /// A stream to the feature.
-async fn open(ctx: &Context) -> Result<Giver, PortError> {
+pub(super) async fn open(ctx: &Context) -> Result<Giver, PortError> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let (ours, theirs) = pair("kdeconnect");
     let stream = StreamId(NEXT.fetch_add(1, Ordering::Relaxed));

@@ -1,6 +1,7 @@
 //! The driver: one task that owns all state; links and transfers are tasks of their own that tell it what happens.
 
 mod again;
+mod browse;
 mod calls;
 mod heard;
 mod incoming;
@@ -17,6 +18,7 @@ mod peer;
 mod picture;
 mod presence;
 mod runs;
+mod ssh;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ use accord_registry::why::Air;
 use accord_registry::{BridgeSide, ByteStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::again::Awaited;
@@ -85,6 +88,8 @@ pub(crate) enum Happening {
     Say(KdeId, Packet, oneshot::Sender<Result<IpAddr, CallError>>),
     /// Where a device is linked from.
     Where(KdeId, oneshot::Sender<Option<IpAddr>>),
+    /// Ask a device how its files can be had.
+    AskWay(KdeId, browse::WayAnswer),
     /// A notification's picture is here, or will not come.
     Pictured(KdeId, Box<picture::Picture>, Option<Vec<u8>>),
     #[cfg(test)]
@@ -158,6 +163,7 @@ impl Driver {
             readings: Vec::new(),
             awaited: HashMap::new(),
             runs: Vec::new(),
+            jobs: HashMap::new(),
             next: 0,
             tasks: JoinSet::new(),
         };
@@ -236,6 +242,8 @@ struct Running {
     awaited: HashMap<CallId, (KdeId, Awaited)>,
     /// Commands of devices that run.
     runs: Vec<runs::Run>,
+    /// What looks into devices, by the call that it answers.
+    jobs: HashMap<CallId, CancellationToken>,
     next: u64,
     tasks: JoinSet<()>,
 }
@@ -326,6 +334,7 @@ impl Running {
                 let up = self.peers.get(&id).and_then(|peer| peer.link.as_ref());
                 let _ = answer.send(up.map(|up| up.address));
             }
+            Happening::AskWay(id, answer) => self.ask_way(&id, answer),
             Happening::Pictured(id, picture, png) => self.pictured(&id, *picture, png).await,
             #[cfg(test)]
             Happening::Reach(to, identity) => {
@@ -408,7 +417,8 @@ impl Running {
             ToBridge::Explain { call, device, within } => self.explain(call, device.as_ref(), within).await,
             ToBridge::Answer { call, outcome } => self.answered(call, outcome),
             ToBridge::Own { name, kind } => self.renamed(name, kind),
-            ToBridge::Cancel { .. } | ToBridge::Stop => {}
+            ToBridge::Cancel { call } => self.cancelled(call),
+            ToBridge::Stop => {}
         }
     }
 

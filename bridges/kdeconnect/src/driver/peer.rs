@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::browse::{Browser, WayAnswer};
 use super::incoming::Offered;
 use super::mirror::Shown;
 use super::picture::Pictures;
@@ -58,6 +59,10 @@ pub(crate) struct Peer {
     pub shown: Shown,
     /// Files that it offers.
     pub offers: Option<(mpsc::Sender<Offered>, AbortOnDropHandle<()>)>,
+    /// What looks into it.
+    pub browser: Option<Browser>,
+    /// Who waits to hear how its files can be had.
+    pub way: Option<WayAnswer>,
     pub watch: Option<AbortOnDropHandle<()>>,
     /// One batch at a time.
     pub turn: Arc<Mutex<()>>,
@@ -153,6 +158,8 @@ impl Peer {
             pictures: Pictures::default(),
             shown: Shown::default(),
             offers: None,
+            browser: None,
+            way: None,
             watch: None,
             turn: Arc::default(),
             busy: Arc::default(),
@@ -198,6 +205,11 @@ impl Peer {
     }
     pub fn sends(&self, kind: &str) -> bool {
         self.outgoing.contains(&format!("kdeconnect.{kind}"))
+    }
+
+    /// Whether what lies on it can be looked at.
+    pub fn shows_storage(&self) -> bool {
+        self.takes("sftp.request") && self.sends("sftp")
     }
 
     /// Sets the instances of a service; true when that changed something.
@@ -281,6 +293,7 @@ impl Peer {
         }
         let single = [
             (self.takes("share.request"), catalogue::files as fn() -> Service),
+            (self.shows_storage(), catalogue::storage),
             (self.takes("ping"), catalogue::ping),
             (self.sends("battery"), catalogue::battery),
             (self.takes("clipboard") || self.sends("clipboard"), catalogue::clipboard),
