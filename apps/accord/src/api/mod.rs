@@ -2,6 +2,7 @@
 //! them apart.
 
 pub mod auth;
+pub mod browse;
 pub mod error;
 pub mod events;
 mod extract;
@@ -44,7 +45,7 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads, why,
+        browse, clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
@@ -60,6 +61,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(why::device))
         .routes(routes!(why::house))
         .routes(routes!(everyday::call))
+        .routes(routes!(browse::list))
+        .routes(routes!(browse::fetch))
         .routes(routes!(everyday::commands, everyday::change_commands))
         .routes(routes!(everyday::presence))
         .routes(routes!(devices::pairings, devices::pair))

@@ -2,6 +2,7 @@
 //! hub's stores where that works without one.
 
 mod agree;
+mod browse;
 mod clip;
 mod commands;
 mod completions;
@@ -64,6 +65,8 @@ enum Command {
     Pairings(pair::Pairings),
     /// Send files, folders, text or a link to a device.
     Send(send::Send),
+    /// What lies on a device: list its folders, fetch its files.
+    Browse(browse::Browse),
     /// Transfers that run or ran.
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
@@ -178,6 +181,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Pair(args) => pair::run(args, &context).await,
         Command::Pairings(args) => pair::pairings(args, &context).await,
         Command::Send(args) => send::run(args, &context).await,
+        Command::Browse(args) => browse::run(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
         Command::Ring(args) => control::ring(args, &context).await,

@@ -16,7 +16,7 @@ use super::devices::find;
 use super::hub::{escape, escape_path};
 use super::screen::{count, name, size};
 use super::{Context, Usage};
-use crate::api::types::{StartTransfer, Transfer, TransferKind, TransferState, Trust};
+use crate::api::types::{Direction, StartTransfer, Transfer, TransferKind, TransferState, Trust};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(false).args(["paths", "text", "url"]))]
@@ -152,7 +152,7 @@ async fn watch_and_feed(context: &Context, transfer: Transfer, quiet: bool) -> R
 }
 
 /// Follows a transfer to its end; Ctrl-C cancels it.
-async fn watch(context: &Context, mut transfer: Transfer, quiet: bool) -> Result<Transfer> {
+pub async fn watch(context: &Context, mut transfer: Transfer, quiet: bool) -> Result<Transfer> {
     let path = format!("/transfers/{}", escape(&transfer.id));
     let look = format!("{path}?wait={LOOK}");
     let bar = Bar::new(quiet);
@@ -163,7 +163,8 @@ async fn watch(context: &Context, mut transfer: Transfer, quiet: bool) -> Result
             _ = tokio::signal::ctrl_c() => {
                 context.hub.tell(Method::POST, &format!("{path}/cancel"), None::<&()>).await?;
                 bar.clear();
-                bail!("Cancelled; {} had been sent", size(transfer.bytes_done));
+                let moved = if transfer.direction == Direction::In { "had come" } else { "had been sent" };
+                bail!("Cancelled; {} {moved}", size(transfer.bytes_done));
             }
         }
     }
@@ -221,6 +222,9 @@ impl Bar {
         let to = name(&transfer.device_name);
         let (template, message) = match transfer.state {
             TransferState::Connecting => ("{spinner} {msg}", format!("Looking for a way to {to}…")),
+            TransferState::Offered if transfer.direction == Direction::In => {
+                ("{spinner} {msg}", format!("Waiting for {to}…"))
+            }
             TransferState::Offered => ("{spinner} {msg}", format!("Offered; waiting for the person at {to}…")),
             TransferState::Paused => {
                 ("{spinner} {msg}", format!("The link to {to} broke; this goes on by itself when it is back"))

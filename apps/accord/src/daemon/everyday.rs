@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accord_battery::{Battery, Supply};
+use accord_browse::Browse;
 use accord_commands::{Commands, OwnCommand};
 use accord_consent::RecipientId;
 use accord_control::{COMMAND, Control, ControlError};
@@ -28,6 +29,7 @@ use crate::api::types as api;
 
 /// The features, from when the hub runs.
 pub struct Everyday {
+    pub(super) browse: Browse,
     control: Control,
     media: Media,
     battery: Battery,
@@ -75,6 +77,7 @@ impl Everyday {
         })?;
         accord_everyday::serve_shown(registry);
         Ok(Self {
+            browse: Browse::new(&gate.bind("browse"), registry)?,
             control: Control::new(&gate.bind("control"), registry)?,
             media: Media::new(&gate.bind("media"), registry, grants.clone(), Bus::Session)?,
             battery: Battery::new(&gate.bind("battery"), registry, Supply::System)?,
@@ -139,7 +142,7 @@ fn said(percent: i64, seen: Timestamp) -> String {
 }
 
 impl Hub {
-    fn everyday(&self) -> Answer<&Everyday> {
+    pub(super) fn everyday(&self) -> Answer<&Everyday> {
         self.everyday.get().ok_or_else(|| Failure::unavailable("The hub is starting; try again in a moment."))
     }
 

@@ -10,6 +10,7 @@ use crate::api::types::{Join, JoinSystem};
 const PARTS: &[&str] = &[
     accord_files::STATEMENT,
     accord_control::STATEMENT,
+    accord_browse::STATEMENT,
     accord_media::STATEMENT,
     accord_battery::STATEMENT,
     accord_commands::STATEMENT,
@@ -33,6 +34,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("link/relay", "Paired devices reach each other only on the same network."),
     ("files/send", "Nothing can be sent to other devices."),
     ("control/command", "Other devices cannot be controlled from here."),
+    ("browse/look", "The files on your other devices cannot be looked at or fetched from here."),
     ("media/share", "Other devices do not show what this computer plays."),
     ("battery/share", "Other devices do not show this computer's battery."),
     ("commands/share", "Other devices do not show your commands."),

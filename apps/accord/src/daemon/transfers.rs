@@ -98,7 +98,7 @@ impl Hub {
         self.view_of(&id)
     }
 
-    fn view_of(&self, id: &TransferId) -> Answer<api::Transfer> {
+    pub(super) fn view_of(&self, id: &TransferId) -> Answer<api::Transfer> {
         let transfer = self.files.get(id).ok_or_else(|| FilesError::NoTransfer(id.to_string()))?;
         Ok(self.transfer_view(&transfer))
     }

@@ -1,5 +1,6 @@
 //! One module per part of the API.
 
+pub mod browse;
 pub mod clipboard;
 pub mod consents;
 pub mod devices;
