@@ -7,6 +7,7 @@ const value = (data, age = 20, fresh = 600, source = "pushed") => ({ data, seen:
 const percent = (id) => property(id, "int", { unit: "percent", range: { min: 0, max: 100, step: 1 }, write: true });
 
 export const files = () => service("files", [], [action("send", "safe", [property("name", "text")])]);
+export const storageService = () => service("storage", [], [action("list", "safe", [property("path", "text"), property("from", "int")]), action("fetch", "safe", [property("path", "text"), property("transfer", "text")])]);
 export const battery = (level, charging, age) => service("battery", [property("percent", "int", { unit: "percent" }), property("charging", "bool")], [], { percent: value(level, age), charging: value(charging, age) });
 export const information = (os) => service("information", [property("software", "text", { role: "diagnostic" }), property("os", "text", { role: "diagnostic" })], [], { software: value("accord 0.1.0", 40, 86400), os: value(os, 40, 86400) });
 export const clipboard = () => service("clipboard", [], [action("set", "safe", [property("content", "text")])]);

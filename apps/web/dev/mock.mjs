@@ -4,8 +4,9 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
-import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, volume } from "./mock-services.mjs";
+import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, storageService, volume } from "./mock-services.mjs";
 import { makeNotices, noticeEntries } from "./mock-notices.mjs";
+import * as storage from "./mock-storage.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -43,7 +44,7 @@ const hub = {
   settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
   devices: [
     device("own-1", "Ada’s desk", "computer", "own", { maker: "Framework", model: "Desktop", services: [files(), information("Debian 13")] }),
-    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), battery(82, true), notifications(), clipboard(), ringer(), ping(), signal(3, "5G"), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),
+    device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), storageService(), battery(82, true), notifications(), clipboard(), ringer(), ping(), signal(3, "5G"), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),
     device("link-laptop", "Work laptop", "laptop", "paired", { maker: "Lenovo", model: "ThinkPad X13", room: "Study", auto_accept: true, path: { carrier: "tls", address: "[fe80::9c1:2aff:fe31:1]:4433", relayed: false, rtt_ms: 0.6 }, services: [files(), battery(12, false, 2400), notifications(), clipboard(), information("Fedora 43")] }),
     device("link-tv", "Living room TV", "tv", "paired", { maker: "Philips", model: "55OLED808", room: "Living room", reach: "offline", last_seen: at(5400), addresses: [], services: [files(), notifications(), player(0, null, "Nils Frahm – Says", null, 10, 0, true, 4000)] }),
     device("link-tablet", "Kitchen tablet", "tablet", "seen", { services: [files()], addresses: ["192.168.1.44:4433", "[fd00::44]:4433"] }),
@@ -78,6 +79,7 @@ const entries = [
   { ...base, key: "link/relay", title: "Reaching devices through your relay", recipient: "relay", recipient_name: "Your own relay", fields: [field("net.ip", "IP address"), field("device.id", "device ID")], purpose: "To reach your devices from elsewhere.", scenario: "When no direct path exists.", transport: "relay", hosts: ["relay.example:443"], rules_url: "https://relay.example/rules" },
   { ...base, key: "files/send", title: "Sending files, text and links", recipient: "paired-device", recipient_name: "Your paired devices", fields: [field("file.name", "file names", true, true), field("file.content", "file content", true, true), field("file.time", "modification times", false)], purpose: "To give the other device what you chose to send.", scenario: "When you send something.", transport: "lan", storage: "In the inbox folder of the receiving device.", retention: "Until its owner deletes it." },
   { ...base, key: "files/receive", title: "Answering a sender", recipient: "paired-device", recipient_name: "Your paired devices", fields: [field("transfer.progress", "what was received and how much of it")], purpose: "So that the sender knows whether you accepted, and where to resume.", scenario: "When a paired device sends you something.", transport: "lan" },
+  { ...base, key: "browse/look", title: "Looking at the files on another device", recipient: "paired-device", recipient_name: "The device you look into", fields: [field("file.name", "file names", true, true)], purpose: "Showing you what lies on the device, and bringing a file here that you choose.", scenario: "When you open the device’s files or fetch one of them.", transport: "lan", storage: "Not kept there.", retention: "While it is used." },
   ...noticeEntries(base, field),
 ].map((entry, n) => ({ ...entry, fingerprint: hex(n + 50), consents: [], lately: [] }));
 const entryOf = (key) => entries.find((entry) => entry.key === key);
@@ -273,6 +275,19 @@ async function api(method, path, query, body, raw) {
   const route = `${method} ${first}`;
   if (hub.broken && ["ledger", "entries"].includes(first)) return [500, { error: "internal", message: "The database is locked by another program. Close it, then try again.", prompt: null }];
   if (route === "GET status") return [200, status()];
+  if (first === "devices" && third === "files") {
+    const one = find(hub.devices, second);
+    if (!one) return missing();
+    if (one.reach === "offline") return [502, { error: "unreachable", message: `${one.name} cannot be reached.`, prompt: null }];
+    const refused = needs("browse/look", `device:${one.id}`, `${fourth ? "Fetch a file from" : "Look at the files on"} ${one.name}`);
+    if (refused) return refused;
+    if (!fourth) return storage.list(query.get("path") ?? "");
+    const item = storage.find(body.path);
+    if (!item) return [409, { error: "conflict", message: "the device reports: there is no such file or folder on it", prompt: null }];
+    const made = transfer({ direction: "in", device: one.id, device_name: one.name, items: [{ name: item.name, size: item.size, folder: false }], bytes_total: item.size ?? 0 });
+    run(made, Math.max(200, (item.size ?? 0) / 3));
+    return [200, made];
+  }
   if (route === "GET devices") return [200, { devices: hub.devices }];
   if (route === "POST devices" && !second) return [502, { error: "unreachable", message: `Nobody answers at ${body.address}. Is Accord running there?`, prompt: null }];
   if (route === "POST devices" && third === "call") {

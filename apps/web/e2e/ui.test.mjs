@@ -62,6 +62,45 @@ test("axe finds nothing on any page, wide and narrow, light and dark", { skip },
   await page.setViewportSize({ width: 1280, height: 900 });
 });
 
+test("what lies on a phone is looked at by keyboard alone, and a file is fetched", { skip: mock ? skip : "only the mock hub has a phone that shows its files" }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices/link-phone");
+  const card = page.locator("[data-service=storage]");
+  const entry = (name) => card.getByTestId("entry").filter({ hasText: name });
+  const crumbs = card.getByRole("navigation", { name: "Folders" });
+  await card.getByTestId("browse").focus();
+  await page.keyboard.press("Enter");
+  await page.getByTestId("prompt").getByRole("button", { name: "Allow always", exact: true }).click();
+  await entry("SD card").waitFor();
+  await accessible(page, "the places of a phone");
+  await entry("Internal storage").getByRole("button", { name: "Internal storage" }).press("Enter");
+  await entry("notes.txt").waitFor();
+  assert.ok(await card.getByTestId("storage").evaluate((box) => box === document.activeElement), "the focus stays in the list");
+  await entry("Secret").getByRole("button", { name: "Secret" }).press("Enter");
+  await card.getByRole("alert").filter({ hasText: "does not let this be seen" }).waitFor();
+  await accessible(page, "a folder that is not shown");
+  await crumbs.getByRole("button", { name: "Internal storage" }).press("Enter");
+  await entry("DCIM").getByRole("button", { name: "DCIM" }).press("Enter");
+  await entry("IMG_2000.jpg").waitFor();
+  assert.equal(await card.getByTestId("entry").count(), 200);
+  await card.getByRole("button", { name: /^Show more/ }).press("Enter");
+  await card.getByText("There is more in this folder").waitFor();
+  assert.equal(await card.getByTestId("entry").count(), 451);
+  assert.ok(!(await card.textContent()).includes("\u202e"), "nothing reorders what stands beside it");
+  for (const [width, height] of [[390, 844], [1280, 900]]) {
+    await page.setViewportSize({ width, height });
+    await accessible(page, `a folder at ${width}`);
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wider <= 0, `a folder at ${width} scrolls sideways by ${wider} px`);
+  }
+  await entry("IMG_2000.jpg").getByRole("button", { name: "Fetch IMG_2000.jpg" }).press("Enter");
+  await page.getByTestId("transfer").filter({ hasText: "IMG_2000.jpg" }).waitFor();
+  await crumbs.getByRole("button", { name: "Start" }).press("Enter");
+  await entry("SD card").waitFor();
+  await card.getByRole("button", { name: "Close" }).press("Enter");
+  await card.getByTestId("browse").waitFor();
+});
+
 test("dialogs take the focus, keep it, and give it back", { skip }, async () => {
   const { page } = ours;
   await go(page, "#/devices");

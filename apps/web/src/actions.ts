@@ -1,7 +1,7 @@
 // What the owner does, with the questions that come in between: an action that needs a consent asks for
 // it in context and goes on by itself once it is given.
-import { CallFailed, del, id, patch, post, putFile } from "./api/client";
-import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
+import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client";
+import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
@@ -205,6 +205,13 @@ export function unlike(chosen: Chosen[]): Chosen[] {
     taken.add(name);
     return { path: name, file };
   });
+}
+
+/** Has a file of a device come to the inbox. The list of transfers tells how far it is. */
+export async function fetchFile(device: Device, entry: FolderEntry) {
+  const transfer = await consenting(() => post<Transfer>(`/devices/${id(device.id)}/files/fetch`, { path: entry.path }, SLOW_MS));
+  set({ transfers: know(hub().transfers, transfer) });
+  announce(`${entry.name} is on its way to the inbox.`);
 }
 
 export const answerOffer = (transfer: Transfer, answer: "accept" | "always" | "refuse") =>

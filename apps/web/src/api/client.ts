@@ -3,6 +3,8 @@ import type { ApiError, Data, Device, Prompt, Service, Verb } from "./types";
 
 export const BASE = "/api/v1";
 const DEADLINE_MS = 20_000;
+/** For what a device is asked that may have to wake up first. */
+export const SLOW_MS = 75_000;
 
 export class CallFailed extends Error {
   constructor(
@@ -19,7 +21,7 @@ export const gone = () => new CallFailed("gone", "The hub does not answer. Is it
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-export async function call<T = void>(method: Method, path: string, body?: unknown): Promise<T> {
+export async function call<T = void>(method: Method, path: string, body?: unknown, deadline = DEADLINE_MS): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (method !== "GET") headers["x-accord"] = "1";
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -29,7 +31,7 @@ export async function call<T = void>(method: Method, path: string, body?: unknow
       method,
       headers,
       body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(DEADLINE_MS),
+      signal: AbortSignal.timeout(deadline),
       credentials: "same-origin",
       cache: "no-store",
     });
@@ -42,8 +44,8 @@ export async function call<T = void>(method: Method, path: string, body?: unknow
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
-export const get = <T>(path: string) => call<T>("GET", path);
-export const post = <T = void>(path: string, body: unknown = {}) => call<T>("POST", path, body);
+export const get = <T>(path: string, deadline?: number) => call<T>("GET", path, undefined, deadline);
+export const post = <T = void>(path: string, body: unknown = {}, deadline?: number) => call<T>("POST", path, body, deadline);
 export const put = <T = void>(path: string, body: unknown) => call<T>("PUT", path, body);
 export const patch = <T = void>(path: string, body: unknown) => call<T>("PATCH", path, body);
 export const del = <T = void>(path: string) => call<T>("DELETE", path);

@@ -230,6 +230,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is in a folder of a device
+         * @description The device is asked for it; that may take a while when it sleeps.
+         */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/files/fetch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a file of a device come to the inbox
+         * @description Answers with the transfer, once it has begun.
+         */
+        post: operations["fetch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/why": {
         parameters: {
             query?: never;
@@ -1222,6 +1262,8 @@ export interface components {
             title: string;
             transport: string;
         };
+        /** @enum {string} */
+        EntryKind: "folder" | "file" | "link" | "other";
         /** @description `GET /events` (server-sent events): `event:` is the tag, `data:` the content. */
         Event: {
             /** @description First, and after a gap: read everything anew. */
@@ -1291,11 +1333,45 @@ export interface components {
             /** @enum {string} */
             event: "clipboard";
         };
+        /** @description `POST /devices/{id}/files/fetch` */
+        FetchFile: {
+            /** @description A file's path on the device. */
+            path: string;
+        };
         Field: {
             code: string;
             label: string;
             required: boolean;
             sensitive: boolean;
+        };
+        /** @description `GET /devices/{id}/files` */
+        Folder: {
+            /** @description Folders first, by name. */
+            entries: components["schemas"]["FolderEntry"][];
+            /** @description There is more than these. */
+            more: boolean;
+            /**
+             * Format: int64
+             * @description Entries that are left out because their names are no text.
+             */
+            nameless: number;
+            /** @description Which folder it is, as the device calls it; empty for the list of the places where one can begin. */
+            path: string;
+        };
+        /** @description One entry of a folder on a device. */
+        FolderEntry: {
+            kind: components["schemas"]["EntryKind"];
+            /** Format: date-time */
+            modified?: string | null;
+            /** @description Safe to show. */
+            name: string;
+            /** @description To ask for it with. Not safe to show. */
+            path: string;
+            /**
+             * Format: int64
+             * @description Bytes of a file.
+             */
+            size?: number | null;
         };
         /** @description `GET /why`: this machine itself, way by way. */
         HouseWhy: {
@@ -2445,6 +2521,123 @@ export interface operations {
                 };
             };
             /** @description `consent-needed` with the prompt, `confirm-needed`, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description A folder's path on the device; without it, the places where one can begin. */
+                path?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Folder"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    fetch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FetchFile"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Transfer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
             409: {
                 headers: {
                     [name: string]: unknown;

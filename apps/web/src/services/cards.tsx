@@ -11,6 +11,7 @@ import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider
 import { ELSEWHERE, action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
 import { Input } from "./input";
 import { Clipboard, Notifications, Ping } from "./notices";
+import { Storage } from "./storage";
 
 /** Everything the device offers, a card each. */
 export function Services({ device }: { device: Device }) {
@@ -33,9 +34,9 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
-const WIDE = ["files", "media", "notifications"];
+const WIDE = ["files", "storage", "media", "notifications"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
-  files: Files, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
+  files: Files, storage: Storage, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
   "screen-lock": ScreenLock, volume: Volume, command: Command, ping: Ping, input: Input, signal: Signal, calls: Calls,
 };
 

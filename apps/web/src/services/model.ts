@@ -30,7 +30,7 @@ export const takesFiles = (device: Device) => device.trust === "paired" && (devi
 export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
 
 export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);
-const serviceName: Record<string, string> = { ringer: "Find it", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word", input: "Keyboard", signal: "Mobile network", calls: "Telephone" };
+const serviceName: Record<string, string> = { ringer: "Find it", storage: "Files on this device", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word", input: "Keyboard", signal: "Mobile network", calls: "Telephone" };
 /** The name of a card that several of one kind share. */
 export const groupTitle = (group: Service[]) => (group[0]!.id === "command" ? "Commands" : group.length > 1 ? words(group[0]!.id) : title(group[0]!));
 
@@ -55,7 +55,7 @@ export function grouped(services: Service[]): Service[][] {
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
 const SHARED = ["media", "volume", "command"];
-const ORDER = ["files", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "input"];
+const ORDER = ["files", "storage", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "input"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */
 export function glance(service: Service, now: number): string {

@@ -83,7 +83,7 @@ export const KindIcon = ({ kind }: { kind: DeviceKind }) => <Icon name={kind in 
 
 /** Icons of the standard services. */
 export const serviceIcon: Record<string, IconName> = {
-  files: "file", clipboard: "clipboard", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
+  files: "file", storage: "folder", clipboard: "clipboard", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
   volume: "volume", command: "run", ping: "text", input: "text", signal: "sensor", calls: "phone", messages: "text",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
 };
