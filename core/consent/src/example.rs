@@ -7,7 +7,8 @@ use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::Signer;
 
-/// Two entries: `example/hello` to paired devices, `example/beacon` to everyone near.
+/// Entries: `example/hello` to paired devices, `example/beacon` to everyone near, `example/page` to visitors, and
+/// `example/cloud` to a company.
 pub const STATEMENT: &str = r#"
 owner = "example"
 
@@ -36,6 +37,18 @@ method = { acquire = "in-process", transport = "lan" }
 retention = "session"
 [entry.text.en]
 title = "Being seen"
+
+[[entry]]
+key = "example/page"
+recipient = { id = "visitor", name = "Browsers that you let in" }
+means = { type = "service", name = "Example" }
+fields = ["device.name", "file.content", "file.name"]
+purpose = ["service.example"]
+scenario = ["on.request"]
+method = { acquire = "in-process", transport = "lan" }
+retention = "session"
+[entry.text.en]
+title = "Showing a page"
 
 [[entry]]
 key = "example/cloud"

@@ -1,16 +1,17 @@
-//! Who receives: everyone near, one device, or one host.
+//! Who receives: everyone near, one device, one host, or a visitor.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use accord_model::{DeviceId, text::for_screen};
 use serde::{Deserialize, Serialize};
 
-/// One recipient: `network:lan`, `device:<id>` or `host:<name[:port]>`.
+/// One recipient: `network:lan`, `device:<id>`, `host:<name[:port]>` or `visitor:<address>`.
 ///
 /// ```
 /// use accord_consent::RecipientId;
 /// assert_eq!("network:lan".parse::<RecipientId>().unwrap(), RecipientId::lan());
 /// assert!("host:a b".parse::<RecipientId>().is_err());
+/// assert_eq!(RecipientId::visitor("::ffff:10.0.0.7".parse().unwrap()).as_str(), "visitor:10.0.0.7");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,7 +19,7 @@ pub struct RecipientId(String);
 
 /// A text that names no recipient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no recipient; use `network:lan`, `device:<id>` or `host:<name:port>`")]
+#[error("`{0}` names no recipient; use `network:lan`, `device:<id>`, `host:<name:port>` or `visitor:<address>`")]
 pub struct BadRecipient(String);
 
 impl RecipientId {
@@ -37,6 +38,10 @@ impl RecipientId {
     pub fn host(host: &str) -> Result<Self, BadRecipient> {
         format!("host:{host}").parse()
     }
+    /// Whoever is at this address of a network near, with nothing else known of it: a browser.
+    pub fn visitor(address: IpAddr) -> Self {
+        Self(format!("visitor:{}", address.to_canonical()))
+    }
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,6 +58,10 @@ impl RecipientId {
     pub fn as_host(&self) -> Option<&str> {
         self.0.strip_prefix("host:")
     }
+    /// The visitor's address, if it is one.
+    pub fn as_visitor(&self) -> Option<IpAddr> {
+        self.0.strip_prefix("visitor:").and_then(|address| address.parse().ok())
+    }
 }
 
 impl FromStr for RecipientId {
@@ -65,6 +74,11 @@ impl FromStr for RecipientId {
                 let fits =
                     |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | ':' | '[' | ']');
                 !host.is_empty() && host.len() <= 261 && host.chars().all(fits)
+            }
+            // One way to write each address, so that a no is never missed.
+            Some(("visitor", address)) => {
+                let parsed = address.parse::<IpAddr>().ok();
+                parsed.is_some_and(|parsed| Self::visitor(parsed).0 == text)
             }
             _ => false,
         };

@@ -205,6 +205,12 @@ impl EntryRules {
         if to_everyone_near {
             return false;
         }
+        // Whoever is a visitor is no device of the owner's, and the reverse.
+        let to_visitors = self.entry.recipient.id == VISITORS;
+        // gate-check: visitor-not-device
+        if to_visitors != to.as_visitor().is_some() {
+            return false;
+        }
         let to_hosts = self.entry.method.transport == "hosts" || !self.entry.hosts.is_empty();
         // gate-check: device-not-host
         if to_hosts {
@@ -216,6 +222,8 @@ impl EntryRules {
 
 /// The recipient of entries that go to whoever listens on the networks this machine is in.
 const EVERYONE_NEAR: &str = "local-network";
+/// The recipient of entries that go to addresses near of which nothing else is known.
+const VISITORS: &str = "visitor";
 
 /// True when the entry may go to or through `host` (`name:port`). A relay that the statement does not
 /// name is one that the owner names, in a decision on that host.

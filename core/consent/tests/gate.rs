@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -77,6 +77,10 @@ fn an_entry_goes_only_to_recipients_that_it_declares() {
     assert!(!refused(check(&beacon(), "network:lan")));
     assert!(refused(check(&cloud(), "device:phone")), "named hosts are no devices");
     assert!(refused(check(&beacon(), "device:phone")), "everyone near is no one device");
+    assert!(refused(check(&hello(), "visitor:10.0.0.7")), "a visitor is no device of the owner's");
+    assert!(refused(check(&page(), "device:phone")), "nor the reverse");
+    assert!(refused(check(&page(), "network:lan")) && refused(check(&beacon(), "visitor:10.0.0.7")));
+    assert!(!refused(check(&page(), "visitor:10.0.0.7")));
     let grant = |entry, to| home.grant(&entry, To::One(to), Choice::Always);
     assert!(matches!(grant(cloud(), phone()), Err(GateError::NotARecipient { .. })));
     let silent = example::STATEMENT.replacen("transport = \"lan\"", "transport = \"none\"", 1);
@@ -515,6 +519,42 @@ async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
         assert!(wrong(outlet::serve(permit(), any, far.ip(), WITHIN).await.err()), "{far}");
     }
     assert!(home.records(RecordKind::Intent).is_empty());
+}
+
+#[tokio::test]
+async fn a_permit_for_a_visitor_reaches_only_the_visitors_address() {
+    let home = Home::new();
+    let other = IpAddr::from([127, 0, 0, 9]);
+    home.grant(&page(), To::One(RecipientId::visitor(other)), Choice::Always).unwrap();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let permit = || home.bound.permit(&page(), &RecipientId::visitor(other), FieldSet::EMPTY, "").unwrap();
+    let wrong = |error: Option<SendError>| matches!(error, Some(SendError::Outlet(OutletError::WrongAddress { .. })));
+    let everyone = home.bound.permit(&beacon(), &RecipientId::lan(), FieldSet::EMPTY, "").unwrap();
+    let near = outlet::Near::open(everyone, "beacon").await.unwrap();
+    let listener = near.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, _dialed) = tokio::join!(listener.accept(), near.dial(address));
+    assert!(wrong(accepted.unwrap().unwrap().under(permit()).await.err()), "another is at the other end");
+    assert!(wrong(outlet::dial_tcp(permit(), address).await.err()));
+    let served = outlet::serve(permit(), "127.0.0.1:0".parse().unwrap(), address.ip(), WITHIN).await;
+    assert!(wrong(served.err()));
+    assert!(outlet::serve(permit(), "127.0.0.1:0".parse().unwrap(), other, WITHIN).await.is_ok());
+    let far = IpAddr::from([203, 0, 113, 9]);
+    home.grant(&page(), To::One(RecipientId::visitor(far)), Choice::Always).unwrap();
+    let permit = home.bound.permit(&page(), &RecipientId::visitor(far), FieldSet::EMPTY, "").unwrap();
+    assert!(wrong(outlet::dial_tcp(permit, (far, 9).into()).await.err()), "visitors are near");
+}
+
+#[test]
+fn a_visitors_address_is_written_in_one_way() {
+    for text in ["visitor:10.0.0.7", "visitor:fe80::1", "visitor:::1"] {
+        assert_eq!(text.parse::<RecipientId>().unwrap().as_str(), text);
+    }
+    for text in ["visitor:", "visitor:10.0.0.07", "visitor:::ffff:10.0.0.7", "visitor:FE80::1", "visitor:fe80:0::1", "visitor:a"] {
+        assert!(text.parse::<RecipientId>().is_err(), "{text}");
+    }
+    let wrapped = RecipientId::visitor("::ffff:10.0.0.7".parse().unwrap());
+    assert_eq!(wrapped.as_visitor(), Some(IpAddr::from([10, 0, 0, 7])));
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
-    /// `paired-device`, `local-network`, `relay`, or a stable name of a company.
+    /// `paired-device`, `local-network`, `visitor`, `relay`, or a stable name of a company.
     pub id: String,
     /// What people read.
     pub name: String,

@@ -75,12 +75,17 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> OutletError {
 }
 
 /// Under a permit for a host, the connection goes by name ([`dial_host`]), so that the name is checked. Under any
-/// other, it stays in the networks that this machine is in.
+/// other, it stays in the networks that this machine is in; for a visitor, at the visitor's address.
 fn device_permit(permit: &Permit, address: SocketAddr) -> Result<(), OutletError> {
     let host = permit.recipient().as_host();
     let wrong = || OutletError::WrongAddress { address, recipient: permit.recipient().to_string() };
     // gate-check: outlet-by-name
     if host.is_some_and(|host| host != address.to_string()) {
+        return Err(wrong());
+    }
+    let visitor = permit.recipient().as_visitor();
+    // gate-check: outlet-visitor
+    if visitor.is_some_and(|visitor| visitor != address.ip().to_canonical()) {
         return Err(wrong());
     }
     // gate-check: outlet-near

@@ -57,6 +57,12 @@ pub async fn serve(
         let address = SocketAddr::new(recipient_addr, 0);
         return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
     }
+    let visitor = recipient.as_visitor();
+    // gate-check: served-visitor
+    if visitor.is_some_and(|visitor| visitor != recipient_addr.to_canonical()) {
+        let address = SocketAddr::new(recipient_addr, 0);
+        return Err(OutletError::WrongAddress { address, recipient: recipient.to_string() }.into());
+    }
     let destination = Destination::new(recipient, recipient_addr.to_string());
     let lease = permit.datagrams(destination).await?;
     let listener =

@@ -24,6 +24,9 @@ pub fn beacon() -> EntryKey {
 pub fn cloud() -> EntryKey {
     EntryKey::new("example/cloud").unwrap()
 }
+pub fn page() -> EntryKey {
+    EntryKey::new("example/page").unwrap()
+}
 pub fn phone() -> RecipientId {
     "device:phone".parse().unwrap()
 }
