@@ -550,7 +550,14 @@ fn a_visitors_address_is_written_in_one_way() {
     for text in ["visitor:10.0.0.7", "visitor:fe80::1", "visitor:::1"] {
         assert_eq!(text.parse::<RecipientId>().unwrap().as_str(), text);
     }
-    for text in ["visitor:", "visitor:10.0.0.07", "visitor:::ffff:10.0.0.7", "visitor:FE80::1", "visitor:fe80:0::1", "visitor:a"] {
+    for text in [
+        "visitor:",
+        "visitor:10.0.0.07",
+        "visitor:::ffff:10.0.0.7",
+        "visitor:FE80::1",
+        "visitor:fe80:0::1",
+        "visitor:a",
+    ] {
         assert!(text.parse::<RecipientId>().is_err(), "{text}");
     }
     let wrapped = RecipientId::visitor("::ffff:10.0.0.7".parse().unwrap());

@@ -2,7 +2,9 @@
 //! other understand one another.
 //!
 //! - [`files`]: what the byte streams of the service `files` look like, and both ends of them
+//! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
+//! - [`pin`], [`secret`]: what somebody near must know, and what nobody can guess
 //! - [`remote`]: what devices may do with this machine
 //! - [`storage`]: what lies on a device
 //! - [`tasks`]: what a feature runs, ended with it
@@ -13,7 +15,13 @@
 #![deny(missing_docs)]
 
 pub mod files;
+mod line;
 pub mod mirror;
+pub mod pin;
 pub mod remote;
+pub mod secret;
 pub mod storage;
 pub mod tasks;
+
+pub use line::Line;
+pub use secret::Secret;

@@ -6,7 +6,7 @@
 //! | [`discovery`] | who is there: multicast, register, scan | bridge |
 //! | [`http::server`] | TLS and HTTP of a connection that came in | connection |
 //! | [`http::client`] | TLS and HTTP of a connection that we made | connection |
-//! | [`server`] | answers what came in: info, register, [`receive`], [`share_by_link`] | bridge |
+//! | [`server`] | answers what came in: info, register, [`receive`] | bridge |
 //! | [`send`] | one transfer to one device, as requests | transfer |
 //!
 //! Connections only move bytes and know nothing of transfers; `server` and `send` only decide and never
@@ -24,12 +24,11 @@ pub mod route;
 mod secret;
 pub mod send;
 pub mod server;
-pub mod share_by_link;
 mod wire;
 
+pub use accord_ports::Secret;
 pub use certificate::{Fingerprint, Identity, Pin};
 pub use message::{Announcement, DeviceInfo, DeviceType, Protocol};
-pub use secret::Secret;
 pub use wire::{Transmit, WireError};
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};

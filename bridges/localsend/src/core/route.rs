@@ -29,26 +29,6 @@ pub enum Route {
         /// The session; without, the request that waits for an answer.
         session: Option<Secret>,
     },
-    /// `POST prepare-download`.
-    PrepareDownload {
-        /// A session that was granted before.
-        session: Option<Secret>,
-        /// The PIN that was typed.
-        pin: Option<Secret>,
-    },
-    /// `GET download`.
-    Download {
-        /// The session.
-        session: Option<Secret>,
-        /// The file's id.
-        file: Option<String>,
-    },
-    /// `GET /`: the page for browsers.
-    Page,
-    /// `POST /`: the page's form.
-    Form,
-    /// `GET /style.css`.
-    Style,
     /// A path of ours, asked otherwise.
     WrongMethod,
     /// Nothing of ours.
@@ -61,8 +41,6 @@ impl Route {
         let parameter = |name: &str| head.parameter(name).map(Secret::from);
         let is_post = head.method == Method::Post;
         let (route, post) = match head.path.as_str() {
-            "/" => (if is_post { Self::Form } else { Self::Page }, is_post),
-            "/style.css" => (Self::Style, false),
             "/api/localsend/v1/info" | "/api/localsend/v2/info" => (Self::Info, false),
             "/api/localsend/v2/register" => (Self::Register, true),
             "/api/localsend/v2/prepare-upload" => (Self::PrepareUpload { pin: parameter("pin") }, true),
@@ -72,13 +50,6 @@ impl Route {
                 (Self::Upload { session, file, token }, true)
             }
             "/api/localsend/v2/cancel" => (Self::Cancel { session: parameter("sessionId") }, true),
-            "/api/localsend/v2/prepare-download" => {
-                (Self::PrepareDownload { session: parameter("sessionId"), pin: parameter("pin") }, true)
-            }
-            "/api/localsend/v2/download" => (
-                Self::Download { session: parameter("sessionId"), file: head.parameter("fileId").map(str::to_owned) },
-                false,
-            ),
             _ => return Self::Unknown,
         };
         let fits = if post { is_post } else { head.method == Method::Get };

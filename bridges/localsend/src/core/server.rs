@@ -1,18 +1,16 @@
 //! Our server's mind: every request of every connection comes here, and what to do with it comes out.
 //!
 //! ```text
-//! connection ─ Event::Request ──▶ Server ─ Output::Respond / Receive / Serve ──▶ connection
+//! connection ─ Event::Request ──▶ Server ─ Output::Respond / Receive ──▶ connection
 //! ```
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::http::server::{Request, Response};
-use super::http::{decode_component, far};
 use super::message::{Announcement, DeviceInfo, FileOffer, MessageError, PrepareUpload};
 use super::receive::{self, AskId, Decision, Incoming, Receiver, Rules, UploadFault};
 use super::route::Route;
-use super::share_by_link::{self, Share, VisitId};
 use super::{ConnectionId, Peer, Secret, Target};
 
 /// What goes in.
@@ -28,13 +26,7 @@ pub enum Input {
     Decide(AskId, Decision),
     /// The owner breaks off what is received.
     StopReceiving,
-    /// The owner decided about a browser.
-    Admit(VisitId, bool),
-    /// The owner shares files by link.
-    Share(Box<Share>),
-    /// The owner shares nothing any more.
-    Unshare,
-    /// We are called otherwise now, or offer other things.
+    /// We are called otherwise now.
     Me(DeviceInfo),
     /// The time that [`Output::Wait`] named has come.
     Timeout,
@@ -47,8 +39,6 @@ pub enum Output {
     Respond(ConnectionId, Response),
     /// Let the upload on this connection in.
     Receive(ConnectionId, Incoming, Box<FileOffer>),
-    /// Answer on this connection with a shared file's content, by its place in the share.
-    Serve(ConnectionId, Response, usize),
     /// End this connection.
     Abort(ConnectionId),
     /// Tell a sender that its session is cancelled: [`super::send::cancel_call`].
@@ -73,10 +63,6 @@ pub enum Event {
     PeerCancelled(Peer, Option<Secret>),
     /// Of the transfer that is received.
     Receive(receive::Event),
-    /// A browser asks for what is shared.
-    Visit(VisitId, Peer),
-    /// That question has fallen away.
-    VisitWithdrawn(VisitId),
 }
 
 /// Answers requests.
@@ -84,7 +70,6 @@ pub enum Event {
 pub struct Server {
     me: DeviceInfo,
     receiver: Receiver,
-    share: Option<Box<Share>>,
     out: VecDeque<Output>,
     now: Instant,
 }
@@ -92,7 +77,7 @@ pub struct Server {
 impl Server {
     /// Answers as `me`, under the owner's rules.
     pub fn new(me: DeviceInfo, rules: Rules, now: Instant) -> Self {
-        Self { me, receiver: Receiver::new(rules, now), share: None, out: VecDeque::new(), now }
+        Self { me, receiver: Receiver::new(rules, now), out: VecDeque::new(), now }
     }
 
     /// Takes one input.
@@ -105,24 +90,11 @@ impl Server {
             }
             Input::Closed(connection) => {
                 self.receiver.handle(receive::Input::Closed(connection), now);
-                self.share(share_by_link::Input::Closed(connection));
             }
             Input::Decide(ask, decision) => self.receiver.handle(receive::Input::Decide(ask, decision), now),
             Input::StopReceiving => self.receiver.handle(receive::Input::Stop, now),
-            Input::Admit(visit, yes) => self.share(share_by_link::Input::Decide(visit, yes)),
-            Input::Share(share) => {
-                self.me.download = true;
-                self.share = Some(share);
-            }
-            Input::Unshare => {
-                self.me.download = false;
-                self.share = None;
-            }
-            Input::Me(me) => self.me = DeviceInfo { download: self.share.is_some(), ..me },
-            Input::Timeout => {
-                self.receiver.handle(receive::Input::Timeout, now);
-                self.share(share_by_link::Input::Timeout);
-            }
+            Input::Me(me) => self.me = me,
+            Input::Timeout => self.receiver.handle(receive::Input::Timeout, now),
         }
     }
 
@@ -131,27 +103,14 @@ impl Server {
         if let Some(output) = self.out.pop_front() {
             return output;
         }
-        let received = match self.receiver.poll_output() {
-            receive::Output::Respond(connection, response) => return Output::Respond(connection, response),
-            receive::Output::Receive(connection, incoming, offer) => {
-                return Output::Receive(connection, incoming, offer);
-            }
-            receive::Output::Abort(connection) => return Output::Abort(connection),
-            receive::Output::TellCancelled { at, session } => return Output::TellCancelled { at, session },
-            receive::Output::Event(event) => return Output::Event(Event::Receive(event)),
-            receive::Output::Wait(until) => until,
-        };
-        let shared = match self.share.as_mut().map(|share| share.poll_output()) {
-            Some(share_by_link::Output::Respond(connection, response)) => return Output::Respond(connection, response),
-            Some(share_by_link::Output::Serve(connection, response, file)) => {
-                return Output::Serve(connection, response, file);
-            }
-            Some(share_by_link::Output::Asked(visit, peer)) => return Output::Event(Event::Visit(visit, peer)),
-            Some(share_by_link::Output::Withdrawn(visit)) => return Output::Event(Event::VisitWithdrawn(visit)),
-            Some(share_by_link::Output::Wait(until)) => until,
-            None => far(self.now),
-        };
-        Output::Wait(received.min(shared))
+        match self.receiver.poll_output() {
+            receive::Output::Respond(connection, response) => Output::Respond(connection, response),
+            receive::Output::Receive(connection, incoming, offer) => Output::Receive(connection, incoming, offer),
+            receive::Output::Abort(connection) => Output::Abort(connection),
+            receive::Output::TellCancelled { at, session } => Output::TellCancelled { at, session },
+            receive::Output::Event(event) => Output::Event(Event::Receive(event)),
+            receive::Output::Wait(until) => Output::Wait(until),
+        }
     }
 
     fn request(&mut self, connection: ConnectionId, request: Request) {
@@ -175,25 +134,9 @@ impl Server {
                 self.receiver.handle(input, self.now);
             }
             Route::Cancel { session } => self.cancel(connection, peer, session),
-            Route::Download { session: Some(session), file: Some(file) } => {
-                self.if_shared(
-                    connection,
-                    share_by_link::Input::Download { connection, peer: &peer, session: &session, file: &file },
-                );
-            }
-            Route::PrepareDownload { session, pin } => {
-                let (session, pin) = (session.as_deref(), pin.as_deref());
-                self.if_shared(connection, share_by_link::Input::Prepare { connection, peer: &peer, session, pin });
-            }
-            Route::Page => self.if_shared(connection, share_by_link::Input::Page(connection, &peer)),
-            Route::Form => {
-                let pin = form_field(&body, "pin");
-                self.if_shared(connection, share_by_link::Input::Form(connection, &peer, pin.as_deref()));
-            }
-            Route::Style if self.share.is_some() => self.out.push_back(Output::Respond(connection, Share::style())),
-            Route::Upload { .. } | Route::Download { .. } => self.refuse(connection, 400, "A parameter is missing"),
+            Route::Upload { .. } => self.refuse(connection, 400, "A parameter is missing"),
             Route::WrongMethod => self.refuse(connection, 405, "Not to be asked like this"),
-            Route::Style | Route::Unknown => self.refuse(connection, 404, "Nothing here"),
+            Route::Unknown => self.refuse(connection, 404, "Nothing here"),
         }
     }
 
@@ -224,19 +167,6 @@ impl Server {
         Response::json(self.me.to_json(), self.me.fields())
     }
 
-    fn if_shared(&mut self, connection: ConnectionId, input: share_by_link::Input<'_>) {
-        match &mut self.share {
-            Some(share) => share.handle(input, self.now),
-            None => self.refuse(connection, 404, "Nothing is shared here"),
-        }
-    }
-
-    fn share(&mut self, input: share_by_link::Input<'_>) {
-        if let Some(share) = &mut self.share {
-            share.handle(input, self.now);
-        }
-    }
-
     fn malformed(&mut self, connection: ConnectionId, error: &MessageError) {
         self.refuse(connection, 400, &error.to_string());
     }
@@ -244,12 +174,6 @@ impl Server {
     fn refuse(&mut self, connection: ConnectionId, status: u16, why: &str) {
         self.out.push_back(Output::Respond(connection, Response::reason(status, why)));
     }
-}
-
-fn form_field(body: &[u8], name: &str) -> Option<String> {
-    let form = std::str::from_utf8(body).ok()?;
-    let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    Some(decode_component(value).trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use accord_consent::{Personal, SendError};
 use rustls::ClientConfig;
 use tokio::io::AsyncReadExt;
 
-use super::line::Line;
 use crate::core::http::client::{Connection, Ended, Event, Input, Output, Request};
 use crate::core::http::{PIECE, Patience};
 use crate::core::{Fingerprint, Transmit};
+use accord_ports::Line;
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::{Lane, Turn};
 use super::law;
-use super::line::Line;
 use super::session::Heard;
 use crate::core::ConnectionId;
 use crate::core::http::PIECE;
@@ -18,6 +17,7 @@ use crate::core::http::server::{Connection, Event, Input, Output, Request, Respo
 use crate::core::message::FileOffer;
 use crate::core::receive::{Incoming, UploadFault};
 use crate::core::route::Route;
+use accord_ports::Line;
 
 /// How long the mind may take to end a connection whose upload goes nowhere.
 const ABORT_WITHIN: Duration = Duration::from_secs(2);
@@ -120,10 +120,6 @@ impl Inbound {
                         outcome = ended(upload.take(), outcome) => outcome,
                     };
                     self.say(Said::Uploaded(outcome)).await?;
-                    continue;
-                }
-                Output::Event(Event::Wanted(_)) => {
-                    self.core.handle(Input::Body(Vec::new()), Instant::now());
                     continue;
                 }
                 Output::Event(Event::Answered) => continue,

@@ -336,7 +336,6 @@ impl Mind {
                 Some(told) => near.session.abort_after(id, told.clone()),
                 None => near.session.abort(id),
             },
-            server::Output::Serve(id, ..) => near.session.abort(id),
             server::Output::TellCancelled { at, session } => self.tell_cancelled(at, session),
             server::Output::Event(server::Event::Registered(announced, peer)) => {
                 near.discovery.handle(discovery::Input::Registered(&announced, &peer), now);
@@ -348,10 +347,7 @@ impl Mind {
                 }
             }
             server::Output::Event(server::Event::Receive(event)) => self.receiving(event).await,
-            server::Output::Event(server::Event::Visit(visit, _)) => {
-                near.server.handle(server::Input::Admit(visit, false), now);
-            }
-            server::Output::Event(server::Event::VisitWithdrawn(_)) | server::Output::Wait(_) => {}
+            server::Output::Wait(_) => {}
         }
     }
 

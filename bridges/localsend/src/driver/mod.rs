@@ -7,7 +7,7 @@
 //! | `inbound`, `asking`, `lane` | a connection that came in; what it offers, put to the feature; what it brings, one file after the other |
 //! | `caller`, `sending`, `parcel`, `feed` | a connection that we made; a transfer of a feature, passed on |
 //! | `why` | what is known about a device that is not reached |
-//! | `line`, `law` | under whose permit bytes leave |
+//! | `law` | under whose permit bytes leave |
 //! | `devices`, `keep` | what is told of devices; certificate and trust on disk |
 
 mod asking;
@@ -18,7 +18,6 @@ mod inbound;
 mod keep;
 mod lane;
 mod law;
-mod line;
 mod mind;
 mod offers;
 mod parcel;

@@ -16,12 +16,12 @@ use super::devices::{Known, id_of};
 use super::inbound::Order;
 use super::lane::Lane;
 use super::law;
-use super::line::Line;
 use super::mind::{Mind, NAME, Nearby};
 use super::session::Heard;
 use crate::core::receive::{self, AskId, Asked, Decision, Finished};
 use crate::core::send::cancel_call;
 use crate::core::{ConnectionId, Protocol, Secret, Target, discovery, server};
+use accord_ports::Line;
 
 /// The transfer that a device offers or sends.
 pub(crate) struct Incoming {

@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use super::caller::{Answer, Caller, NoAnswer, Quiet};
 use super::feed::{Body, Feed, Run};
 use super::law::Law;
-use super::line::Line;
 use super::parcel::{Parcel, text};
 use crate::core::message::{Announcement, MAX_FILES};
 use crate::core::send::{Event, Input, JobId, Options, Output, SendError, Sender};
 use crate::core::{Identity, Peer, Protocol, Secret, Target};
+use accord_ports::Line;
 
 /// How long a device that does not answer is tried.
 const TRY_FOR: Duration = Duration::from_secs(20);

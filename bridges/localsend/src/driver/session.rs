@@ -20,7 +20,6 @@ use tokio_util::task::TaskTracker;
 use super::asking::OwnerSays;
 use super::caller::{Caller, NoAnswer, Quiet};
 use super::inbound::{Inbound, Order, Said, Upload};
-use super::line::Line;
 use super::port::Door;
 use crate::core::certificate::CertificateFault;
 use crate::core::discovery::{self, GROUP_V4, GROUP_V6};
@@ -30,6 +29,7 @@ use crate::core::message::{Announcement, MAX_DATAGRAM};
 use crate::core::receive::AskId;
 use crate::core::send::register_call;
 use crate::core::{ConnectionId, Fingerprint, Identity, PORT, Protocol, Target, WireError};
+use accord_ports::Line;
 
 /// What waits for the mind.
 const QUEUE: usize = 256;

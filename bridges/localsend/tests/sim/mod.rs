@@ -357,7 +357,6 @@ impl Sim {
                 while self.lines.get_mut(&id).unwrap().drained_client_differs(self.now, &mut self.sender) {}
             }
             http_server::Output::Event(http_server::Event::Answered) => {}
-            http_server::Output::Event(event) => panic!("{event:?}"),
         }
         true
     }

@@ -6,11 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use accord_http::{ResponseHead, head_of_response, request_head};
 use accord_model::FieldSet;
 use rustls::ClientConfig;
 
-pub use super::exchange::{Body, Ended};
-use super::head::{ResponseHead, head_of_response, request_head};
+pub use super::exchange::Ended;
 use super::{BodyLength, BodyReader, HttpError, Method, PIECE, Patience, far};
 use crate::core::Fingerprint;
 use crate::core::wire::{Transmit, Wire, WireError};
@@ -46,6 +46,24 @@ pub enum Output {
     Event(Event),
     /// Nothing more for now; come back at this time at the latest, or with new input.
     Wait(Instant),
+}
+
+/// Content of a request.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Body {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// So many bytes, asked for with an event `Wanted`.
+    Stream(u64),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Stream(length) => write!(f, "Stream({length} bytes)"),
+        }
+    }
 }
 
 /// What happened.

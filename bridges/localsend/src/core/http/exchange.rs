@@ -49,42 +49,30 @@ pub struct Request {
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// MIME type.
     pub content_type: &'static str,
-    /// Further header lines, each with its end.
-    pub headers: String,
     /// The content.
-    pub body: Body,
-    /// Which kinds of personal data are in it, the streamed ones included.
+    pub body: Vec<u8>,
+    /// Which kinds of personal data are in it.
     pub fields: FieldSet,
-}
-
-/// Content of an answer.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Body {
-    /// All of it.
-    Bytes(Vec<u8>),
-    /// So many bytes, asked for with an event `Wanted`.
-    Stream(u64),
 }
 
 impl Response {
     /// Nothing but a status.
     pub fn status(status: u16) -> Self {
-        let (content_type, body) = ("application/json", Body::Bytes(Vec::new()));
-        Self { status, content_type, headers: String::new(), body, fields: FieldSet::EMPTY }
+        Self { status, content_type: "application/json", body: Vec::new(), fields: FieldSet::EMPTY }
     }
     /// A status and why.
     pub fn reason(status: u16, why: &str) -> Self {
-        Self { body: Body::Bytes(reason_json(why)), ..Self::status(status) }
+        Self { body: reason_json(why), ..Self::status(status) }
     }
     /// JSON with personal data of these kinds.
     pub fn json(json: Vec<u8>, fields: FieldSet) -> Self {
-        Self { body: Body::Bytes(json), fields, ..Self::status(200) }
+        Self { body: json, fields, ..Self::status(200) }
     }
 }
 
@@ -97,11 +85,9 @@ impl fmt::Debug for Request {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::Stream(length) => write!(f, "Stream({length} bytes)"),
-        }
+        let Self { status, body, fields, .. } = self;
+        f.debug_struct("Response").field("status", status).field("body", &body.len()).field("fields", fields).finish()
     }
 }

@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use accord_http::{read_request, response_head};
 use accord_model::FieldSet;
 use rustls::ServerConfig;
 
-pub use super::exchange::{Body, Ended, Request, Response};
-use super::head::{read_request, response_head};
+pub use super::exchange::{Ended, Request, Response};
 use super::{BodyLength, BodyReader, HttpError, PIECE, Patience, RequestHead, far};
 use crate::core::message::{MAX_JSON, MAX_SMALL_JSON, reason_json};
 use crate::core::receive::{Incoming, UploadFault};
@@ -34,8 +34,6 @@ pub enum Input<'a> {
     Respond(Response),
     /// Take the upload.
     Receive(Incoming),
-    /// The next bytes of an answer that streams; not more than [`Event::Wanted`] said. Empty: there are no more.
-    Body(Vec<u8>),
     /// A piece was dealt with; its buffer comes back.
     Stored(Vec<u8>),
     /// The bytes of a [`Transmit`] were written; the buffer comes back. May be left out.
@@ -66,8 +64,6 @@ pub enum Event {
     Piece(Vec<u8>),
     /// The upload is over, whole or not. To be answered, unless the connection ended.
     Uploaded(Result<(), UploadFault>),
-    /// So many more bytes of the streaming answer are wanted.
-    Wanted(usize),
     /// The answer is on its way, whole.
     Answered,
     /// The connection is over; close it. Nothing comes after this.
@@ -99,7 +95,6 @@ impl Connection {
             Input::Eof => self.http.hang_up(),
             Input::Respond(response) => self.http.respond(response, &mut self.wire),
             Input::Receive(incoming) => self.http.receive(incoming, &mut self.wire),
-            Input::Body(bytes) => self.http.body(bytes, &mut self.wire),
             Input::Stored(buffer) => self.http.stored(buffer),
             Input::Written(buffer) => self.wire.spare.give(buffer),
             Input::Abort => self.http.end(Ended::Aborted),
@@ -180,11 +175,6 @@ enum State {
         discard: bool,
     },
     Receiving(Box<Incoming>),
-    Streaming {
-        left: u64,
-        asked: bool,
-        fields: FieldSet,
-    },
     Farewell(Ended),
     Over,
 }
@@ -219,11 +209,7 @@ impl Http {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        match &mut self.state {
-            State::Streaming { left, asked, .. } if !*asked => {
-                *asked = true;
-                Some(Event::Wanted(usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE)))
-            }
+        match &self.state {
             // Everything was said and read: no need to linger.
             State::Farewell(ended) if self.reader.is_done() => {
                 let ended = ended.clone();
@@ -305,7 +291,7 @@ impl Http {
                     return &[];
                 }
                 State::Over | State::Deciding { discard: true, .. } => return &[],
-                State::Deciding { .. } | State::Streaming { .. } => return input,
+                State::Deciding { .. } => return input,
             };
             if let Err((status, fault)) = read {
                 if matches!(self.state, State::Receiving(_)) {
@@ -410,39 +396,12 @@ impl Http {
             return;
         }
         let keep_alive = self.keep_alive && self.reader.is_done();
-        let Response { status, content_type, headers, body, fields } = response;
-        let (bytes, length) = match body {
-            Body::Bytes(bytes) => (Some(bytes), None),
-            Body::Stream(length) => (None, Some(length)),
-        };
-        let length = length.unwrap_or_else(|| bytes.as_ref().map_or(0, Vec::len) as u64);
-        let mut out = response_head(status, length, content_type, keep_alive, &headers);
+        let Response { status, content_type, body, fields } = response;
+        let mut out = response_head(status, body.len() as u64, content_type, keep_alive, "");
         self.keep_alive = keep_alive;
-        if let Some(bytes) = bytes {
-            out.extend_from_slice(&bytes);
-            wire.send(out, fields);
-            self.answered(wire);
-        } else {
-            wire.send(out, FieldSet::EMPTY);
-            self.state = State::Streaming { left: length, asked: false, fields };
-            if length == 0 {
-                self.answered(wire);
-            }
-        }
-    }
-
-    fn body(&mut self, bytes: Vec<u8>, wire: &mut Wire) {
-        let State::Streaming { left, asked, fields } = &mut self.state else { return };
-        let length = bytes.len() as u64;
-        if length == 0 || length > *left {
-            return self.end(Ended::Aborted);
-        }
-        (*left, *asked) = (*left - length, false);
-        let (left, fields) = (*left, *fields);
-        wire.send(bytes, fields);
-        if left == 0 {
-            self.answered(wire);
-        }
+        out.extend_from_slice(&body);
+        wire.send(out, fields);
+        self.answered(wire);
     }
 
     fn answered(&mut self, wire: &mut Wire) {
@@ -522,7 +481,7 @@ impl Http {
                 let ended = ended.clone();
                 self.end(ended);
             }
-            State::Deciding { .. } | State::Streaming { .. } | State::Over => {}
+            State::Deciding { .. } | State::Over => {}
         }
     }
 
@@ -536,7 +495,7 @@ impl Http {
             State::Json { .. } => self.since + patience.json,
             State::Receiving(_) if self.held == 0 => self.since + patience.stall,
             State::Farewell(_) => self.since + patience.farewell,
-            State::Receiving(_) | State::Deciding { .. } | State::Streaming { .. } => far(self.now),
+            State::Receiving(_) | State::Deciding { .. } => far(self.now),
         }
     }
 }

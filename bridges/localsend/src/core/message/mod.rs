@@ -6,7 +6,7 @@ mod path;
 mod transfer;
 
 pub use path::{PathFault, RelativePath};
-pub use transfer::{DownloadOffer, FileOffer, PrepareUpload, Prepared};
+pub use transfer::{FileOffer, PrepareUpload, Prepared};
 
 use accord_model::{FieldCode, FieldSet, text};
 use serde::{Deserialize, Serialize};
@@ -328,7 +328,6 @@ pub fn fuzz(bytes: &[u8]) {
         assert_eq!(PrepareUpload::parse(&written).as_ref(), Ok(&read));
     }
     let _ = Prepared::parse(bytes);
-    let _ = DownloadOffer::parse(bytes);
     let _ = reason(bytes);
 }
 

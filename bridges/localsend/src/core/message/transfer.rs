@@ -9,8 +9,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Announcement, DeviceFields, DeviceInfo, DeviceOut, MAX_FILES, MAX_JSON, MAX_TEXT, MessageError, RelativePath,
-    check_id, from_json, lenient, to_json,
+    Announcement, DeviceFields, DeviceOut, MAX_FILES, MAX_JSON, MAX_TEXT, MessageError, RelativePath, check_id,
+    from_json, lenient, to_json,
 };
 use crate::core::{Secret, secret};
 
@@ -73,7 +73,7 @@ impl PrepareUpload {
     /// Writes one.
     pub fn to_json(&self) -> Vec<u8> {
         let info = DeviceOut::of(&self.sender.info, Some(&self.sender), None);
-        to_json(&OfferOut { info, session_id: None, files: FilesOut(&self.files) })
+        to_json(&OfferOut { info, files: FilesOut(&self.files) })
     }
     /// Which kinds of personal data are in it.
     pub fn fields(&self) -> FieldSet {
@@ -120,39 +120,6 @@ impl Prepared {
     }
 }
 
-/// Answer to `prepare-download`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DownloadOffer {
-    /// Who offers.
-    pub info: DeviceInfo,
-    /// The session.
-    pub session: Secret,
-    /// What.
-    pub files: Vec<FileOffer>,
-}
-
-impl DownloadOffer {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// [`MessageError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, MessageError> {
-        let read: PrepareIn = from_json(bytes, MAX_JSON)?;
-        let session = Secret::from(read.session_id.unwrap_or_default());
-        check_id(&session)?;
-        Ok(Self { info: read.info.info()?, session, files: read.files.checked()? })
-    }
-    /// Writes one.
-    pub fn to_json(&self) -> Vec<u8> {
-        let info = DeviceOut::of(&self.info, None, None);
-        to_json(&OfferOut { info, session_id: Some(&self.session), files: FilesOut(&self.files) })
-    }
-    /// Which kinds of personal data are in it.
-    pub fn fields(&self) -> FieldSet {
-        self.info.fields().union(offered(&self.files))
-    }
-}
-
 fn offered(files: &[FileOffer]) -> FieldSet {
     let mut fields = FieldSet::from_iter([FieldCode::FileName, FieldCode::FileMeta]);
     if files.iter().any(|file| file.preview.is_some()) {
@@ -165,8 +132,6 @@ fn offered(files: &[FileOffer]) -> FieldSet {
 #[serde(rename_all = "camelCase")]
 struct PrepareIn {
     info: DeviceFields,
-    #[serde(default, deserialize_with = "lenient::text")]
-    session_id: Option<String>,
     files: FilesIn,
 }
 
@@ -276,8 +241,6 @@ impl FileIn {
 #[serde(rename_all = "camelCase")]
 struct OfferOut<'a> {
     info: DeviceOut<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<&'a str>,
     files: FilesOut<'a>,
 }
 

@@ -4,11 +4,10 @@
 //! comes back from there as whole or not.
 
 mod incoming;
-mod pin;
 mod session;
 
+pub use accord_ports::pin::{MAX_WRONG, PinGuard, PinVerdict};
 pub use incoming::{Incoming, UploadFault};
-pub use pin::{MAX_WRONG, PinGuard, PinVerdict};
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

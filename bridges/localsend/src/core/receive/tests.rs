@@ -52,7 +52,7 @@ impl Bench {
         self.prepare(1, &peer("10.0.0.2"));
         let outputs = self.give(Input::Decide(AskId(1), Decision::Accept));
         let [Output::Event(Event::Started { .. }), Output::Respond(_, response)] = &outputs[..] else { panic!() };
-        let crate::core::http::server::Body::Bytes(body) = &response.body else { panic!() };
+        let body = &response.body;
         Prepared::parse(body).unwrap()
     }
     fn upload(&mut self, connection: u64, from: &Peer, prepared: &Prepared, file: &str, token: &str) -> Vec<Output> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::message::{DeviceType, Protocol, RelativePath};
+use crate::core::message::{DeviceType, Protocol};
 use crate::core::{Fingerprint, PORT};
 
 struct Bench {
@@ -74,7 +74,6 @@ fn info_is_answered_to_everybody_and_unknown_things_are_refused() {
     assert_eq!(status(&bench.ask(peer("them"), Route::WrongMethod, b"")), 405);
     let upload = Route::Upload { session: Some("s".into()), file: None, token: Some("t".into()) };
     assert_eq!(status(&bench.ask(peer("them"), upload, b"")), 400);
-    assert_eq!(status(&bench.ask(peer("them"), Route::Page, b"")), 404);
 }
 
 #[test]
@@ -83,22 +82,4 @@ fn a_cancel_that_is_not_for_the_receiver_reaches_the_senders() {
     let outputs = bench.ask(peer("them"), Route::Cancel { session: Some("s".into()) }, b"");
     assert!(matches!(&outputs[..], [Output::Event(Event::PeerCancelled(_, Some(_))), Output::Respond(..)]));
     assert_eq!(status(&outputs), 200);
-}
-
-#[test]
-fn what_is_shared_is_there_until_it_is_shared_no_more() {
-    let mut bench = Bench::new();
-    let file = FileOffer::new("a", RelativePath::parse("a").unwrap(), 1);
-    let share = Share::new(device("us"), vec![file], Some("7".into()), bench.now);
-    bench.give(Input::Share(Box::new(share)));
-    let [Output::Respond(_, info)] = &bench.ask(peer("them"), Route::Info, b"")[..] else { panic!() };
-    let super::super::http::server::Body::Bytes(body) = &info.body else { panic!() };
-    assert!(DeviceInfo::parse(body).unwrap().download);
-    assert_eq!(status(&bench.ask(peer("them"), Route::Page, b"")), 200);
-    assert_eq!(status(&bench.ask(peer("them"), Route::Form, b"pin=8")), 401);
-    let asked = bench.ask(peer("them"), Route::Form, b"x=y&pin=+7");
-    let [Output::Event(Event::Visit(visit, _))] = asked[..] else { panic!("{asked:?}") };
-    bench.give(Input::Unshare);
-    assert!(bench.give(Input::Admit(visit, true)).is_empty());
-    assert_eq!(status(&bench.ask(peer("them"), Route::Page, b"")), 404);
 }

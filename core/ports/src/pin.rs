@@ -1,11 +1,11 @@
-//! The PIN that a sender must know, and how often it may be wrong.
+//! The PIN that somebody near must know, and how often it may be wrong.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::core::{Secret, secret};
+use crate::{Secret, secret};
 
 /// Wrong PINs allowed per address.
 pub const MAX_WRONG: u8 = 3;

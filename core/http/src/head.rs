@@ -49,6 +49,14 @@ pub struct RequestHead {
     pub origin: Option<String>,
     /// Whether a browser sends it.
     pub browser: bool,
+    /// Which part of a file is wanted: [`super::asked`].
+    pub range: Option<String>,
+    /// The version of the file that the part is to be of.
+    pub if_range: Option<String>,
+    /// The version of the file that is known already.
+    pub if_none_match: Option<String>,
+    /// What the program says it is; from outside.
+    pub agent: Option<String>,
 }
 
 impl RequestHead {
@@ -90,7 +98,10 @@ pub struct ResponseHead {
 }
 
 /// The head at the start of `bytes` and its length; nothing when it is not complete.
-pub(super) fn read_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HttpError> {
+///
+/// # Errors
+/// [`HttpError`].
+pub fn read_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let length = match request.parse(bytes).map_err(fault)? {
@@ -124,6 +135,10 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>,
         host: text("host"),
         origin: text("origin"),
         browser: text("sec-fetch-site").is_some(),
+        range: text("range"),
+        if_range: text("if-range"),
+        if_none_match: text("if-none-match"),
+        agent: text("user-agent"),
     };
     Ok(Some((head, length)))
 }
@@ -231,6 +246,13 @@ pub fn decode_component(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
+/// A field of a form (`application/x-www-form-urlencoded`), decoded and trimmed; `None` when it is missing or empty.
+pub fn form_field(form: &[u8], name: &str) -> Option<String> {
+    let form = std::str::from_utf8(form).ok()?;
+    let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+    Some(decode_component(value).trim().to_owned()).filter(|value| !value.is_empty())
+}
+
 /// A text as part of a query (RFC 3986, section 2.3).
 pub fn encode_component(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -245,7 +267,7 @@ pub fn encode_component(text: &str) -> String {
 }
 
 /// A request's head. `length`: of the body, with its content type.
-pub(crate) fn request_head(method: Method, target: &str, host: &str, length: u64, content_type: &str) -> Vec<u8> {
+pub fn request_head(method: Method, target: &str, host: &str, length: u64, content_type: &str) -> Vec<u8> {
     let method = match method {
         Method::Get => "GET",
         Method::Head => "HEAD",
@@ -260,11 +282,14 @@ pub(crate) fn request_head(method: Method, target: &str, host: &str, length: u64
 }
 
 /// A response's head. `extra`: further lines, each with its end.
-pub(crate) fn response_head(status: u16, length: u64, content_type: &str, keep_alive: bool, extra: &str) -> Vec<u8> {
+pub fn response_head(status: u16, length: u64, content_type: &str, keep_alive: bool, extra: &str) -> Vec<u8> {
     let words = match status {
         100 => return b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(),
         200 => "OK",
         204 => "No Content",
+        206 => "Partial Content",
+        303 => "See Other",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -272,15 +297,18 @@ pub(crate) fn response_head(status: u16, length: u64, content_type: &str, keep_a
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         409 => "Conflict",
+        410 => "Gone",
         413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
+        503 => "Service Unavailable",
         _ => "Unknown",
     };
     let mut head = format!("HTTP/1.1 {status} {words}\r\n");
-    if status != 204 {
+    if status != 204 && status != 304 {
         head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {length}\r\n"));
     }
     head.push_str(extra);

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 const ADDRESS: FieldSet = FieldSet::one(FieldCode::NetIp);
 
-pub(crate) enum Line {
+/// A connection with somebody near.
+pub enum Line {
     /// With someone near.
     Near(Met),
     /// With a device, and what every byte to it says beside its own fields.
@@ -18,7 +19,8 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    pub(crate) fn device(dialed: Dialed, always: FieldSet) -> Self {
+    /// A connection that was made, or is bound, under a permit. `always`: what every byte to it says beside its own fields.
+    pub fn device(dialed: Dialed, always: FieldSet) -> Self {
         let Dialed { reader, mut outflow, address } = dialed;
         // The features note what was sent; hashing it again says nothing more.
         outflow.note_digest(None);
@@ -26,7 +28,10 @@ impl Line {
     }
 
     /// From now on under `permit`.
-    pub(crate) async fn bind(&mut self, permit: Permit, always: FieldSet) -> Result<(), SendError> {
+    ///
+    /// # Errors
+    /// [`SendError`]; then the connection is gone.
+    pub async fn bind(&mut self, permit: Permit, always: FieldSet) -> Result<(), SendError> {
         match std::mem::replace(self, Self::Gone) {
             Self::Near(met) => *self = Self::device(met.under(permit).await?, always),
             other => *self = other,
@@ -34,7 +39,11 @@ impl Line {
         Ok(())
     }
 
-    pub(crate) async fn put(&mut self, fields: FieldSet, bytes: &[u8]) -> Result<(), SendError> {
+    /// Writes all of it; `fields` is what is in it.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn put(&mut self, fields: FieldSet, bytes: &[u8]) -> Result<(), SendError> {
         match self {
             Self::Near(met) => met.put(&Personal::of(fields.union(ADDRESS), bytes)).await,
             Self::Device(dialed, always) => dialed.outflow.put(&Personal::of(fields.union(*always), bytes)).await,
@@ -43,7 +52,10 @@ impl Line {
     }
 
     /// The next bytes; 0 at the end. May be dropped at any time.
-    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Near(met) => met.read(buffer).await,
             Self::Device(dialed, _) => dialed.reader.read(buffer).await,
@@ -52,7 +64,7 @@ impl Line {
     }
 
     /// Cancelled once nothing may be said any more.
-    pub(crate) fn cancelled(&self) -> CancellationToken {
+    pub fn cancelled(&self) -> CancellationToken {
         match self {
             Self::Near(met) => met.cancelled(),
             Self::Device(dialed, _) => dialed.outflow.cancelled(),
@@ -61,7 +73,7 @@ impl Line {
     }
 
     /// Closes it, and records how it ended.
-    pub(crate) async fn close(self, outcome: Result<(), String>) {
+    pub async fn close(self, outcome: Result<(), String>) {
         let Self::Device(dialed, _) = self else { return };
         let recorded = match outcome {
             Ok(()) => dialed.outflow.finish().await.map(drop),
