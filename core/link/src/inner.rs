@@ -315,7 +315,7 @@ impl Inner {
         addresses.extend(
             record.addresses.iter().filter(|address| !addresses.contains(address)).copied().collect::<Vec<_>>(),
         );
-        let mut device = Device::new(record.device_id.clone(), record.kind, record.shown_name());
+        let mut device = Device::new(record.device_id.clone(), record.kind, record.shown_name()).asking(HUBS_ASK);
         device.room = record.room.clone();
         device.reach = reach;
         device.services = said.services;
@@ -562,6 +562,9 @@ pub(crate) fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
 }
+
+/// Another hub can ask for whatever this one shows it.
+const HUBS_ASK: [&str; 3] = ["media", "ringer", "command"];
 
 pub(crate) fn near_id(id: &str) -> Option<DeviceId> {
     DeviceId::new(format!("near-{id}")).ok()

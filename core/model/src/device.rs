@@ -33,6 +33,10 @@ pub struct Device {
     pub via: Option<DeviceId>,
     /// What it offers.
     pub services: Vec<Service>,
+    /// Which services of this machine it can ask for, in the protocol that it speaks. What it may have of them is the
+    /// owner's to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<String>,
     /// Merely seen on the network: nobody here paired with it or set it up. Of such devices there may be any
     /// number, so that they are counted apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -52,6 +56,7 @@ impl Device {
             reach: Reach::Offline,
             via: None,
             services: Vec::new(),
+            asks: Vec::new(),
             passing: false,
         }
     }
@@ -60,6 +65,16 @@ impl Device {
     pub fn with(mut self, service: Service) -> Self {
         self.services.push(service);
         self
+    }
+    /// A device that can ask for these services of this machine.
+    #[must_use]
+    pub fn asking<'a>(mut self, services: impl IntoIterator<Item = &'a str>) -> Self {
+        self.asks = services.into_iter().map(str::to_owned).collect();
+        self
+    }
+    /// Whether it can ask for a service of this machine.
+    pub fn can_ask(&self, service: &str) -> bool {
+        self.asks.iter().any(|known| known == service)
     }
     /// The first instance of a service.
     pub fn service(&self, id: &str) -> Option<&Service> {

@@ -13,6 +13,20 @@ pub enum Remote {
     Commands,
 }
 
+impl Remote {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Media, Self::Ring, Self::Commands];
+
+    /// The service of this machine that it is about ([`accord_model::Device::asks`]).
+    pub const fn service(self) -> &'static str {
+        match self {
+            Self::Media => "media",
+            Self::Ring => "ringer",
+            Self::Commands => "command",
+        }
+    }
+}
+
 /// What the owner allowed. Nothing is allowed until the owner says so.
 pub trait Grants: Send + Sync + 'static {
     /// Whether `device` may do this with this machine now.

@@ -274,7 +274,16 @@ impl Peer {
         let secured = self.link.as_ref().is_some_and(|link| link.secured || self.paired.is_none());
         device.reach = if secured { Reach::Local } else { Reach::Offline };
         device.services = self.services();
+        device.asks = self.asks();
         device
+    }
+
+    /// What of this machine its packets can ask for; all that the protocol knows while it has not said.
+    fn asks(&self) -> Vec<String> {
+        let known = [("media", "mpris.request"), ("ringer", "findmyphone.request"), ("command", "runcommand.request")];
+        let silent = self.outgoing.is_empty();
+        let asked = known.into_iter().filter(|(_, kind)| silent || self.sends(kind));
+        asked.map(|(service, _)| service.to_owned()).collect()
     }
 
     fn services(&self) -> Vec<Service> {
