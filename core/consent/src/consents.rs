@@ -16,6 +16,8 @@ CREATE TABLE consent(entry TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 "];
 
+const NEXT: &str = "next";
+
 /// Largest record that is read, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
@@ -81,6 +83,20 @@ impl Consents {
     pub async fn save_one(&self, consent: &Consent) -> Result<(), StoreError> {
         let row = Row::of(consent);
         self.db.write(move |connection| row.insert(connection)).await
+    }
+
+    /// Removes one decision, and keeps in mind which number comes next.
+    pub fn forget(&self, entry: &EntryKey, to: &To, next: u64) -> Result<(), StoreError> {
+        let (entry, to) = (entry.to_string(), to.to_string());
+        self.db.write_blocking(move |connection| {
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![NEXT, next.to_string()])?;
+            connection.execute("DELETE FROM consent WHERE entry = ?1 AND recipient = ?2", params![entry, to]).map(drop)
+        })
+    }
+
+    /// The number that comes next, if any decision was forgotten.
+    pub fn next(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.meta(NEXT)?.and_then(|next| next.parse().ok()))
     }
 
     pub fn meta(&self, key: &'static str) -> Result<Option<String>, StoreError> {

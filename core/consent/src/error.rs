@@ -6,7 +6,7 @@ use accord_model::why::Outcome;
 use accord_model::{EntryKey, FieldSet, Timestamp};
 use accord_store::StoreError;
 
-use crate::{LedgerError, Notice, RecipientId, To};
+use crate::{ConsentId, LedgerError, Notice, RecipientId, To};
 
 /// Why the gate does not let something out. Nothing left.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -192,6 +192,9 @@ pub enum GateError {
     /// There is no such consent.
     #[error("there is no consent {0}")]
     NoConsent(String),
+    /// A decision that may not be forgotten.
+    #[error("{0} still counts: only decisions about visitors that are over are forgotten")]
+    Counts(ConsentId),
 }
 
 impl GateError {

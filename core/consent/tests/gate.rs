@@ -546,6 +546,34 @@ async fn a_permit_for_a_visitor_reaches_only_the_visitors_address() {
 }
 
 #[test]
+fn only_what_is_over_about_a_visitor_is_forgotten() {
+    let home = Home::new();
+    let [first, second] = [7, 8].map(|last| RecipientId::visitor(IpAddr::from([10, 0, 0, last])));
+    let check = |home: &Home, to: &RecipientId| home.bound.check(&page(), to, FieldSet::EMPTY);
+    let given = home.grant(&page(), To::One(first.clone()), Choice::Always).unwrap();
+    let no = home.grant(&page(), To::One(second.clone()), Choice::Never).unwrap();
+    let device = home.agree();
+    home.gate.withdraw(device.id).unwrap();
+    for id in [given.id, no.id, device.id] {
+        assert!(matches!(home.gate.forget(id), Err(GateError::Counts(_))), "{id}");
+    }
+    assert!(check(&home, &first).is_ok());
+    home.gate.withdraw(given.id).unwrap();
+    home.grant(&page(), To::Any, Choice::Always).unwrap();
+    assert!(matches!(check(&home, &first), Err(Refusal::Withdrawn(_))), "until it is forgotten");
+    let last = home.grant(&page(), To::One(second.clone()), Choice::Always).unwrap();
+    home.gate.withdraw(last.id).unwrap();
+    home.gate.forget(given.id).unwrap();
+    home.gate.forget(last.id).unwrap();
+    assert!(check(&home, &first).is_ok(), "as for anyone");
+    assert!(home.gate.forget(given.id).is_err());
+    let home = home.reopen();
+    assert!(check(&home, &second).is_ok());
+    let next = home.grant(&page(), To::One(first), Choice::Always).unwrap();
+    assert!(next.id > last.id, "no number is given twice");
+}
+
+#[test]
 fn a_visitors_address_is_written_in_one_way() {
     for text in ["visitor:10.0.0.7", "visitor:fe80::1", "visitor:::1"] {
         assert_eq!(text.parse::<RecipientId>().unwrap().as_str(), text);

@@ -106,6 +106,31 @@ impl Inner {
         Ok(consent)
     }
 
+    pub(super) fn forget(&self, id: ConsentId) -> Result<(), GateError> {
+        let mut book = self.book();
+        let found = book.kept.iter().find(|(_, kept)| kept.consent.id == id);
+        let found = found.map(|(key, kept)| (key.clone(), kept.now().state, kept.consent.to.clone()));
+        let Some((key, state, to)) = found else { return Err(GateError::NoConsent(id.to_string())) };
+        let visitor = matches!(&to, To::One(to) if to.as_visitor().is_some());
+        // gate-check: forget-visitor
+        if !visitor {
+            return Err(GateError::Counts(id));
+        }
+        // gate-check: forget-over
+        if matches!(state, ConsentState::Given | ConsentState::Refused | ConsentState::Unreadable) {
+            return Err(GateError::Counts(id));
+        }
+        if let Some(stored) = &self.consents {
+            stored.forget(&key.0, &key.1, book.next)?;
+        }
+        let before = book.kept.remove(&key);
+        self.renew(None, &book);
+        if let Some(before) = before {
+            before.rule.lives.stop();
+        }
+        Ok(())
+    }
+
     fn record_notice(&self, consent: &Consent) -> Result<u64, GateError> {
         let mut draft = Draft::new(RecordKind::NoticeShown);
         draft.public.entry = Some(consent.entry.clone());

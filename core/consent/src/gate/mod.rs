@@ -156,7 +156,8 @@ impl Gate {
         let (events, _) = broadcast::channel(EVENTS);
         let ledger = Ledger::open(&dir.join("ledger.db"), signer, events.clone())?;
         let (kept, damaged) = consents.load()?;
-        let next = kept.iter().map(|consent| consent.id.0).max().unwrap_or(0) + 1;
+        // Numbers of forgotten decisions are not given again: the ledger names them.
+        let next = kept.iter().map(|consent| consent.id.0 + 1).chain(consents.next()?).max().unwrap_or(1);
         let kept = kept.into_iter().map(|consent| {
             let rule = Arc::new(Rule::new(&consent));
             ((consent.entry.clone(), consent.to.clone()), Kept { consent, rule })
@@ -254,6 +255,15 @@ impl Gate {
     /// [`GateError::NoConsent`]; or a database failed: then it is in force until the hub ends, but not stored.
     pub fn withdraw(&self, which: impl Into<Which>) -> Result<Consent, GateError> {
         self.inner.withdraw(which.into())
+    }
+
+    /// Forgets a decision about a visitor that is over: withdrawn, expired, used or lapsed. An address is somebody else's
+    /// tomorrow, and what was decided about it then is no decision about them. The ledger keeps what was decided.
+    ///
+    /// # Errors
+    /// [`GateError::Counts`] when it is not about a visitor, is in force, or is a no.
+    pub fn forget(&self, id: ConsentId) -> Result<(), GateError> {
+        self.inner.forget(id)
     }
 
     /// Every decision with what became of it, by entry and recipient.
