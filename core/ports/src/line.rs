@@ -63,6 +63,18 @@ impl Line {
         }
     }
 
+    /// Notes a file or text that was sent, for the record of a device's or visitor's connection.
+    pub fn note_item<T: AsRef<str>>(&mut self, name: &Personal<T>, size: u64) {
+        if let Self::Device(dialed, _) = self {
+            dialed.outflow.note_item(name, size, None);
+        }
+    }
+
+    /// Whether it is under a permit of its own.
+    pub fn is_bound(&self) -> bool {
+        matches!(self, Self::Device(..))
+    }
+
     /// Cancelled once nothing may be said any more.
     pub fn cancelled(&self) -> CancellationToken {
         match self {
