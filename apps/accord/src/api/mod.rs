@@ -11,6 +11,7 @@ mod install;
 mod neighbours;
 pub mod notices;
 mod routes;
+pub mod shares;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -37,7 +38,7 @@ const MAX_BODY: usize = 2 << 20;
 #[openapi(
     info(title = "Accord", description = "The local API of an Accord hub.", license(name = "MIT OR Apache-2.0")),
     tags(
-        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "notifications"), (name = "clipboard"),
+        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "shares"), (name = "notifications"), (name = "clipboard"),
         (name = "privacy"), (name = "ledger")
     )
 )]
@@ -45,7 +46,8 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, clipboard, consents, devices, everyday, ledger, notifications, session, status, transfers, uploads, why,
+        browse, clipboard, consents, devices, everyday, ledger, notifications, session, shares, status, transfers,
+        uploads, why,
     };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
@@ -79,6 +81,10 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(transfers::inbox))
         .routes(routes!(transfers::accept))
         .routes(routes!(transfers::refuse))
+        .routes(routes!(shares::list, shares::start))
+        .routes(routes!(shares::get, shares::stop))
+        .routes(routes!(shares::code))
+        .routes(routes!(shares::answer))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::put_file))
         .routes(routes!(uploads::discard))

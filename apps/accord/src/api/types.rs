@@ -86,6 +86,9 @@ pub struct Device {
     pub auto_accept: bool,
     /// What it may do with this machine.
     pub remote: RemoteControl,
+    /// What of that its protocol can ask for at all.
+    #[serde(default)]
+    pub asks: RemoteControl,
     /// What became of the last writes to its properties.
     pub writes: Vec<Written>,
     #[schema(value_type = Vec<Object>)]
@@ -142,7 +145,7 @@ impl DeviceChange {
     }
 }
 
-/// What a device may do with this machine; nothing until the owner says so.
+/// What a device may do with this machine, nothing until the owner says so; or can ask for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RemoteControl {
@@ -701,6 +704,11 @@ pub enum Event {
     Pairing(Pairing),
     Transfer(Transfer),
     TransferGone {
+        id: String,
+    },
+    /// A share by link is new, or something about it changed.
+    Share(super::shares::Share),
+    ShareGone {
         id: String,
     },
     Prompt(Box<Prompt>),

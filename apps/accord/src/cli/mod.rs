@@ -18,6 +18,7 @@ mod notices;
 mod pair;
 pub mod screen;
 mod send;
+mod share;
 mod statement;
 mod transfers;
 mod why;
@@ -67,6 +68,10 @@ enum Command {
     Send(send::Send),
     /// What lies on a device: list its folders, fetch its files.
     Browse(browse::Browse),
+    /// Share files, folders or a text with any browser near: prints an address and a QR code, shows who comes.
+    Share(share::ShareArgs),
+    /// What is shared by link now; stop it, let visitors in.
+    Shares(share::Shares),
     /// Transfers that run or ran.
     Transfers(transfers::Transfers),
     /// What others offer you, and what you received.
@@ -182,6 +187,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Pairings(args) => pair::pairings(args, &context).await,
         Command::Send(args) => send::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
+        Command::Share(args) => share::share(args, &context).await,
+        Command::Shares(args) => share::shares(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,
         Command::Inbox(args) => transfers::inbox(args, &context).await,
         Command::Ring(args) => control::ring(args, &context).await,

@@ -120,7 +120,7 @@ fn is_url(text: &str) -> bool {
     lower.starts_with("http://") || lower.starts_with("https://")
 }
 
-fn absolute(path: &OsStr) -> Result<String> {
+pub(super) fn absolute(path: &OsStr) -> Result<String> {
     let shown = for_screen(&path.to_string_lossy(), 200);
     let full = std::path::absolute(path).with_context(|| format!("`{shown}` is no path"))?;
     std::fs::symlink_metadata(&full).with_context(|| format!("cannot send {shown}"))?;

@@ -10,6 +10,7 @@ use accord_identity::AutoAccept;
 use accord_link::{LinkDevice, LinkError, PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
+use accord_ports::remote::Remote;
 use accord_registry::Known;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -108,6 +109,7 @@ impl Hub {
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
             auto_accept: note.auto_accept,
             remote: note.remote,
+            asks: asks(device),
             writes: self.writes(device),
             services: device.services.clone(),
         }
@@ -188,6 +190,7 @@ impl Hub {
         if id.as_str() == house::OWN {
             return Err(Failure::bad_request("This machine is named in the settings."));
         }
+        self.can_ask(id, &change)?;
         if self.peers.get(id).is_none() {
             self.notes.change(id, change)?;
         } else {
@@ -213,6 +216,26 @@ impl Hub {
         let device = self.device(id)?;
         self.events.tell(api::Event::Device(device.clone()));
         Ok(device)
+    }
+
+    /// What a device's protocol cannot ask for is not allowed to it: the switch would do nothing.
+    fn can_ask(&self, id: &DeviceId, change: &api::DeviceChange) -> Answer<()> {
+        let Some(known) = self.registry.device(id) else { return Ok(()) };
+        let wanted = [
+            (change.remote_media, Remote::Media, "control players"),
+            (change.remote_ring, Remote::Ring, "let another device ring"),
+            (change.remote_commands, Remote::Commands, "have commands run"),
+        ];
+        let in_vain =
+            wanted.into_iter().find(|(on, what, _)| *on == Some(true) && !known.device.can_ask(what.service()));
+        match in_vain {
+            Some((.., words)) => Err(Failure::bad_request(format!(
+                "{} cannot ask for this: what it speaks ({}) has no way to {words}.",
+                self.device_name(id.as_str()).unwrap_or_else(|| id.to_string()),
+                known.bridge
+            ))),
+            None => Ok(()),
+        }
     }
 
     pub fn pairings(&self) -> Answer<api::Pairings> {
@@ -404,6 +427,12 @@ impl Hub {
     }
 }
 
+/// What of remote control the device's protocol can ask for.
+fn asks(device: &accord_model::Device) -> api::RemoteControl {
+    let can = |what: Remote| device.can_ask(what.service());
+    api::RemoteControl { media: can(Remote::Media), ring: can(Remote::Ring), commands: can(Remote::Commands) }
+}
+
 const PAIRING: &str = "link/pairing";
 const CONNECTION: &str = "link/connection";
 
@@ -422,8 +451,8 @@ fn socket_address(text: &str) -> Answer<SocketAddr> {
     text.trim().parse().map_err(|_| Failure::bad_request("An address looks like 192.168.1.20:4242 or [fd00::1]:4242."))
 }
 
-fn qr(text: &str) -> Answer<String> {
+pub(super) fn qr(text: &str) -> Answer<String> {
     let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M)
-        .map_err(|error| Failure::internal("The ticket does not fit a QR code", error))?;
+        .map_err(|error| Failure::internal("This does not fit a QR code", error))?;
     Ok(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(240, 240).build())
 }

@@ -18,6 +18,7 @@ const PARTS: &[&str] = &[
     accord_clipboard::STATEMENT,
     accord_kdeconnect::STATEMENT,
     accord_localsend::STATEMENT,
+    accord_share::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
@@ -45,6 +46,8 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("clipboard/share", "What you copy here cannot be pasted on other devices."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+    ("share/link", "Nothing can be shared by link: no page is opened for browsers."),
+    ("share/visitor", "Nobody who opens the page of a share by link gets anything."),
     (
         "localsend/presence",
         "Phones and computers with LocalSend neither find this device nor are they found; nothing is received from them.",

@@ -16,6 +16,7 @@ use accord_localsend::LocalSendBridge;
 use accord_model::DeviceKind;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_registry::{Bridge, Registry};
+use accord_share::Shares;
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use super::foreign::Foreign;
 use super::notes::Notes;
 use super::pipes::Pipes;
 use super::prompts::Prompts;
+use super::shares::Belongings;
 use super::transfers::{Trusted, needs_upload};
 use super::uploads::Uploads;
 use super::witness::Heads;
@@ -51,6 +53,8 @@ pub struct Hub {
     pub files: Files,
     pub notifications: Notifications,
     pub clipboard: Clipboard,
+    pub shares: Shares,
+    pub belongings: Belongings,
     pub auth: Arc<Auth>,
     pub events: Events,
     pub prompts: Prompts,
@@ -182,6 +186,7 @@ impl Hub {
             .context("notifications cannot be begun")?;
         let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
             .context("the clipboard cannot be begun")?;
+        let shares = Shares::new(gate.bind("share"), network);
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -193,6 +198,8 @@ impl Hub {
             files,
             notifications,
             clipboard,
+            shares,
+            belongings: Belongings::default(),
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
             prompts: Prompts::default(),
@@ -211,6 +218,7 @@ impl Hub {
         };
         hub.registry.set_own(own);
         hub.apply_refusals()?;
+        hub.forget_visitors();
         Ok(Arc::new(hub))
     }
 
@@ -225,6 +233,7 @@ impl Hub {
     /// and goes on later. A transfer that is ended before its stream would tell the other side that the
     /// owner stopped it.
     pub async fn end(&self) {
+        self.stop_shares().await;
         if let Some(everyday) = self.everyday.get() {
             everyday.stop().await;
         }

@@ -14,6 +14,7 @@ mod notify;
 pub mod pipes;
 mod privacy;
 pub mod prompts;
+mod shares;
 mod tls;
 mod transfers;
 pub mod uploads;

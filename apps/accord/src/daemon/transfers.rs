@@ -285,7 +285,7 @@ fn state(transfer: &Transfer) -> api::TransferState {
     }
 }
 
-fn absolute(paths: Vec<String>) -> Answer<Vec<PathBuf>> {
+pub(super) fn absolute(paths: Vec<String>) -> Answer<Vec<PathBuf>> {
     if paths.is_empty() || paths.len() > MAX_PATHS {
         return Err(Failure::bad_request(format!("Give 1 to {MAX_PATHS} paths.")));
     }

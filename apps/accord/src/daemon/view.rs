@@ -150,6 +150,7 @@ pub fn recipient_name(to: &str, name: impl Fn(&str) -> Option<String>) -> String
         Some(("network", _)) => "everyone on this network".to_owned(),
         Some(("device", id)) => name(id).unwrap_or_else(|| format!("a device that is gone ({})", short(id))),
         Some(("host", host)) => host.to_owned(),
+        Some(("visitor", address)) => format!("a visitor at {address}"),
         _ => accord_model::text::for_screen(to, 60),
     }
 }

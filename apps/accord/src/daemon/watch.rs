@@ -41,6 +41,10 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
         let (hub, notifier) = (hub.clone(), notifier.clone());
         follow(hub.clone(), tracker, hub.files.events(), move |event| on_files(&hub, &notifier, event));
     }
+    {
+        let (hub, notifier) = (hub.clone(), notifier.clone());
+        follow(hub.clone(), tracker, hub.shares.events(), move |event| hub.on_share(&notifier, event));
+    }
     super::notices::start(hub, &notifier, tracker);
     tracker.spawn(tell_ledger(hub.clone()));
     tracker.spawn(tidy(hub.clone()));
@@ -50,7 +54,7 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
 /// Now and then: uploads that nobody needs any more.
 async fn tidy(hub: Arc<Hub>) {
     while tokio::time::timeout(TIDY, hub.stop.cancelled()).await.is_err() {
-        let needs = |id: &str| needs_upload(&hub.files, id);
+        let needs = |id: &str| needs_upload(&hub.files, id) || hub.belongings.need_upload(id);
         tokio::task::block_in_place(|| hub.uploads.tidy(needs));
     }
 }

@@ -8,6 +8,7 @@ pub mod everyday;
 pub mod ledger;
 pub mod notifications;
 pub mod session;
+pub mod shares;
 pub mod status;
 pub mod transfers;
 pub mod uploads;
