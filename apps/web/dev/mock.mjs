@@ -37,7 +37,7 @@ const hex = (seed, length = 64) => {
 
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
-  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false }, writes: [], services: [files(), information("Debian 13")], ...more,
+  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false }, asks: { media: true, ring: true, commands: true }, writes: [], services: [files(), information("Debian 13")], ...more,
 });
 
 const hub = {
@@ -55,7 +55,7 @@ const hub = {
   paired: [
     ["link-phone", "Mira’s phone", "phone", 82], ["link-laptop", "Work laptop", "laptop", 12], ["link-tv", "Living room TV", "tv", 300],
   ].map(([id, name, kind, days], n) => ({ device: id, name, kind, since: at(86400 * days), until: null, fingerprint: hex(n + 7, 16).replace(/(.{4})/g, "$1 ").trim(), witness_of: { size: 812 + n, root: hex(n), signed: at(600) }, witnessed_by: n === 2 ? null : { size: 401, root: hex(n + 20), signed: at(900) } })),
-  pairings: [], transfers: [], prompts: [], uploads: new Map(), ledger: [], consents: [], sessions: [],
+  pairings: [], transfers: [], shares: [], prompts: [], uploads: new Map(), ledger: [], consents: [], sessions: [],
   discovery: process.env.MOCK_DISCOVERY ?? "undecided",
 };
 
@@ -330,6 +330,35 @@ async function api(method, path, query, body, raw) {
     if (!pairing) return missing();
     if (third === "confirm" || third === "reject") confirm(pairing, third === "confirm", body.code);
     return [200, pairing];
+  }
+  if (first === "shares") {
+    const one = second && find(hub.shares, second);
+    if (method === "GET" && !second) return [200, { shares: hub.shares }];
+    if (method === "POST" && !second) {
+      const items = body.text ? [{ name: "text.txt", size: body.text.length, text: true }] : [{ name: "photo.jpg", size: 2_400_000, text: false }];
+      const pin = body.admission === "pin" ? body.pin ?? "471108" : null;
+      const share = {
+        id: `s${Date.now()}`, urls: [`http://192.168.1.20:8421/${pin ? "" : "kf3mq8wz2abc/"}`], admission: body.admission ?? "ask", pin, opened: at(), until: at(-(body.seconds ?? 3600)),
+        items, items_total: items.length, bytes_total: items[0].size, skipped: [],
+        visitors: [{ id: 1, address: "192.168.1.34", agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X)", state: pin || body.admission === "everyone" ? "in" : "waiting", since: at(), files_done: 0, bytes: 0, fetching: null }],
+      };
+      hub.shares.unshift(share);
+      tell("share", share);
+      return [200, share];
+    }
+    if (!one) return missing();
+    if (third === "code") return [200, { url: one.urls[0], qr_svg: '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="#fff"/><path d="M1 1h3v3H1zM5 1h3v3H5zM1 5h3v3H1z"/></svg>' }];
+    if (third === "visitors") {
+      one.visitors[0].state = body.let_in ? "in" : "declined";
+      tell("share", one);
+      return [200, one];
+    }
+    if (method === "DELETE") {
+      hub.shares = hub.shares.filter((other) => other !== one);
+      tell("share-gone", { id: one.id });
+      return [204];
+    }
+    return [200, one];
   }
   if (first === "transfers") {
     if (method === "GET") return [200, { transfers: hub.transfers }];

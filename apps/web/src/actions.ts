@@ -1,7 +1,7 @@
 // What the owner does, with the questions that come in between: an action that needs a consent asks for
 // it in context and goes on by itself once it is given.
 import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client";
-import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, StartPairing, StartTransfer, Transfer } from "./api/types";
+import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Share, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
@@ -138,8 +138,35 @@ export interface Chosen { path: string; file: File }
 let preparations = 0;
 const AT_ONCE = 4;
 
-/** Takes files into the hub, a few at a time, then sends them as one transfer. */
-export function sendFiles(device: Device, chosen: Chosen[]) {
+/** Takes files into the hub, then sends them as one transfer. */
+export const sendFiles = (device: Device, chosen: Chosen[]) =>
+  takeIn(chosen, device, (upload) => start({ device: device.id, upload }));
+
+/** Opens a link for browsers, and shows it. */
+const open = async (what: StartShare) => {
+  const share = await consenting(() => post<Share>("/shares", { ...what, surface: "web" }));
+  set({ shares: know(hub().shares, share) });
+  openDialog({ kind: "share", id: share.id });
+  announce("The link is open.");
+};
+export const shareFiles = (chosen: Chosen[], how: StartShare) => takeIn(chosen, null, (upload) => open({ ...how, upload }));
+export const shareText = (text: string, how: StartShare) => attempt(() => open({ ...how, text }));
+
+export const stopShare = (share: Share) =>
+  attempt(async () => {
+    await del(`/shares/${id(share.id)}`);
+    set({ shares: without(hub().shares, share.id) });
+    toast("Sharing stopped. Nothing is sent any more.");
+  });
+
+export const answerVisitor = (share: Share, visitor: Visitor, yes: boolean) =>
+  attempt(async () => {
+    const now = await post<Share>(`/shares/${id(share.id)}/visitors/${visitor.id}`, { let_in: yes, surface: "web" });
+    set({ shares: upsert(hub().shares, now) });
+  });
+
+/** Takes files into the hub, a few at a time, then lets `use` have the upload. */
+function takeIn(chosen: Chosen[], device: Device | null, use: (upload: string) => Promise<unknown>) {
   if (chosen.length === 0) {
     toast("There was no file in what you chose.", { tone: "bad" });
     return Promise.resolve(false);
@@ -149,7 +176,8 @@ export function sendFiles(device: Device, chosen: Chosen[]) {
     const mine = preparations;
     const abort = new AbortController();
     const bytes = chosen.reduce((sum, one) => sum + one.file.size, 0);
-    let shown = { id: mine, device: device.id, deviceName: device.name, files: chosen.length, filesDone: 0, bytes, bytesDone: 0, abort };
+    const what = device?.name ?? "a link";
+    let shown = { id: mine, device: device?.id ?? null, what, files: chosen.length, filesDone: 0, bytes, bytesDone: 0, abort };
     let before = 0;
     const show = (change: Partial<typeof shown>) => {
       shown = { ...shown, ...change };
@@ -159,7 +187,7 @@ export function sendFiles(device: Device, chosen: Chosen[]) {
       set({ preparing: [shown, ...hub().preparing.filter((other) => other.id !== mine)] });
     };
     show({});
-    announce(`Preparing ${chosen.length === 1 ? "1 file" : `${chosen.length} files`} for ${device.name}.`);
+    announce(`Preparing ${chosen.length === 1 ? "1 file" : `${chosen.length} files`} for ${what}.`);
     let upload = "";
     try {
       upload = (await post<{ id: string }>("/uploads")).id;
@@ -180,7 +208,7 @@ export function sendFiles(device: Device, chosen: Chosen[]) {
         }
       };
       await Promise.all(Array.from({ length: Math.min(AT_ONCE, chosen.length) }, worker));
-      await start({ device: device.id, upload });
+      await use(upload);
     } catch (error) {
       abort.abort();
       if (upload) void del(`/uploads/${id(upload)}`).catch(() => undefined);

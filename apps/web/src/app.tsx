@@ -5,7 +5,7 @@ import type { Device } from "./api/types";
 import { visible } from "./format";
 import { keep, kept } from "./kept";
 import { go, to, useRoute } from "./router";
-import { connect, reconnect, set, transferWatch, unseen, useHub } from "./store";
+import { connect, reconnect, set, shareWatch, transferWatch, unseen, useHub, visitorsWaiting } from "./store";
 import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
 import { Button, Field, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
@@ -14,6 +14,7 @@ import { AddDialog, PairingDialog } from "./parts/pairing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
 import { SendDialog } from "./parts/send";
+import { ShareDialog, SharedDialog } from "./parts/share";
 import { isOffer, summary } from "./parts/transfer";
 import { DevicePage } from "./pages/device";
 import { DevicesPage } from "./pages/devices";
@@ -64,9 +65,15 @@ function start() {
   };
 }
 
+shareWatch.changed = (before, now) => {
+  const waited = new Set(before?.visitors.filter((one) => one.state === "waiting").map((one) => one.id));
+  for (const one of now.visitors) if (one.state === "waiting" && !waited.has(one.id)) announce(`${one.address} wants to fetch what you share.`);
+};
+
 function Shell() {
   const route = useRoute();
   const offers = useHub((hub) => hub.transfers.filter(isOffer).length);
+  const visitors = useHub(visitorsWaiting);
   const prompts = useHub((hub) => hub.prompts.length);
   const fresh = useHub(unseen);
   const copied = useHub((hub) => hub.clipboard?.offers.length ?? 0);
@@ -76,13 +83,13 @@ function Shell() {
   const live = useHub((hub) => hub.live);
   const page = PAGES.find((one) => one.id === route[0]) ?? PAGES[0]!;
   const shown = useHub((hub) => (route[0] === "devices" && route[1] ? hub.devices.find((one) => one.id === route[1])?.name : undefined)) ?? page.title;
-  const counts: Record<string, number> = { transfers: offers, privacy: prompts, notifications: fresh, clipboard: copied };
+  const counts: Record<string, number> = { transfers: offers + visitors, privacy: prompts, notifications: fresh, clipboard: copied };
   const address = route.join("/");
   const first = useRef(true);
 
   useEffect(() => {
-    document.title = `${offers ? `(${offers}) ` : ""}${visible(shown)} · Accord`;
-  }, [shown, offers]);
+    document.title = `${offers + visitors ? `(${offers + visitors}) ` : ""}${visible(shown)} · Accord`;
+  }, [shown, offers, visitors]);
   useEffect(() => {
     if (first.current) {
       first.current = false;
@@ -133,6 +140,7 @@ function Shell() {
         {dialog?.kind === "pairing" && <PairingDialog key={dialog.id} pairing={dialog.id} again={dialog.again} />}
         {dialog?.kind === "add" && <AddDialog />}
         {dialog?.kind === "send" && <SendDialog device={dialog.device} />}
+        {dialog?.kind === "share" && (dialog.id ? <SharedDialog key={dialog.id} id={dialog.id} /> : <ShareDialog />)}
         {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
         {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
         {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}
@@ -291,7 +299,7 @@ function useShortcuts() {
         else if (event.key === "l") go("privacy", "ledger");
       } else if (event.key === "g") after = Date.now();
       else if (event.key === "a") openDialog({ kind: "add" });
-      else if (event.key === "w") document.querySelector<HTMLElement>(".sheet, .prompt-pill, .offer")?.focus();
+      else if (event.key === "w") document.querySelector<HTMLElement>(".sheet, .prompt-pill, .offer, .visitor.waiting")?.focus();
       else if (event.key === "?") openDialog({ kind: "help" });
       else if (event.key === "/") {
         event.preventDefault();

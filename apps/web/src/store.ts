@@ -3,15 +3,17 @@ import { useSyncExternalStore } from "react";
 import { BASE, CallFailed, call, get } from "./api/client";
 import type {
   Clipboard, Consent, Desktop, Device, Entries, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
-  Settings, Status, Transfer,
+  Settings, Share, Status, Transfer,
 } from "./api/types";
 import { keep, kept } from "./kept";
 
 /** Files on their way from this browser into the hub, before a transfer exists. */
 export interface Preparing {
   id: number;
-  device: string;
-  deviceName: string;
+  /** For which device; `null` for a link. */
+  device: string | null;
+  /** The same in words. */
+  what: string;
   files: number;
   filesDone: number;
   bytes: number;
@@ -31,6 +33,8 @@ export interface Hub {
   paired: PairedDevice[];
   pairings: Pairing[];
   transfers: Transfer[];
+  /** What is shared by link now. */
+  shares: Share[];
   inbox: string;
   prompts: Prompt[];
   settings: Settings | null;
@@ -51,7 +55,7 @@ export interface Hub {
 
 let state: Hub = {
   phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
-  transfers: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
+  transfers: [], shares: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
   notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null,
 };
 const listeners = new Set<() => void>();
@@ -99,6 +103,12 @@ export function promptGone(prompt: string) {
 /** Told of each transfer's change, to announce ends. */
 export const transferWatch: { changed?: (before: Transfer | undefined, now: Transfer) => void } = {};
 
+/** The same for shares by link, to announce visitors. */
+export const shareWatch: { changed?: (before: Share | undefined, now: Share) => void } = {};
+/** Visitors that wait to be let in. */
+export const visitorsWaiting = ({ shares }: Hub) =>
+  shares.reduce((all, share) => all + share.visitors.filter((one) => one.state === "waiting").length, 0);
+
 /** What events changed while a list was being read: there the events are newer than the list. */
 let touched = new Set<string>();
 const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
@@ -109,11 +119,12 @@ const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
 
 export async function readAll() {
   touched = new Set();
-  const [status, devices, pairings, transfers, inbox, prompts, settings] = await Promise.all([
+  const [status, devices, pairings, transfers, shares, inbox, prompts, settings] = await Promise.all([
     get<Status>("/status"),
     get<{ devices: Device[] }>("/devices"),
     get<Pairings>("/pairings"),
     get<{ transfers: Transfer[] }>("/transfers"),
+    get<{ shares: Share[] }>("/shares"),
     get<Inbox>("/inbox"),
     get<{ prompts: Prompt[] }>("/prompts"),
     get<Settings>("/settings"),
@@ -125,7 +136,7 @@ export async function readAll() {
   for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
   set({
     phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
-    transfers: all, inbox: inbox.folder, prompts: prompts.prompts, settings,
+    transfers: all, shares: newer(shares.shares, state.shares), inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
   void readNotifications();
@@ -234,6 +245,11 @@ export function connect() {
     transferWatch.changed?.(state.transfers.find((other) => other.id === transfer.id), transfer);
     set({ transfers: upsert(state.transfers, transfer) });
   });
+  on<Share>("share", (share) => {
+    shareWatch.changed?.(state.shares.find((other) => other.id === share.id), share);
+    set({ shares: upsert(state.shares, share) });
+  });
+  on<{ id: string }>("share-gone", ({ id }) => set({ shares: without(state.shares, id) }));
   on<{ id: string }>("transfer-gone", ({ id }) => set({ transfers: without(state.transfers, id) }));
   on<Prompt>("prompt", (prompt) => set({ prompts: upsert(state.prompts, prompt) }));
   on<{ id: string }>("prompt-gone", ({ id }) => promptGone(id));

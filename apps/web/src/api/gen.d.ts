@@ -810,6 +810,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/shares": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Open shares, newest first */
+        get: operations["list"];
+        put?: never;
+        /** Share files, folders or a text with browsers near */
+        post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/shares/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One share */
+        get: operations["get"];
+        put?: never;
+        post?: never;
+        /** Stop sharing; nothing is sent any more once this returns */
+        delete: operations["stop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/shares/{id}/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Its address as a QR code */
+        get: operations["code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/shares/{id}/visitors/{visitor}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a visitor in, or not */
+        post: operations["answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/statement": {
         parameters: {
             query?: never;
@@ -1018,6 +1088,11 @@ export interface components {
             /** @description `ip:port`. */
             address: string;
         };
+        /**
+         * @description Who is let in.
+         * @enum {string}
+         */
+        Admission: "ask" | "pin" | "everyone";
         /** @description `POST /prompts/{id}`: the owner's answer to a prompt, as [`Decide`] for its entry and recipient. */
         AnswerPrompt: {
             choice: components["schemas"]["Choice"];
@@ -1028,6 +1103,12 @@ export interface components {
              * @description With `until`.
              */
             until?: string | null;
+        };
+        /** @description `POST /shares/{id}/visitors/{visitor}` */
+        AnswerVisitor: {
+            let_in: boolean;
+            /** @description Where the owner decided: `web`, `cli`. */
+            surface?: string | null;
         };
         /** @description Every answer that is not 2xx. */
         ApiError: {
@@ -1173,6 +1254,8 @@ export interface components {
         Device: {
             /** @description `ip:port` forms, best first. */
             addresses: string[];
+            /** @description What of that its protocol can ask for at all. */
+            asks?: components["schemas"]["RemoteControl"];
             /** @description Accept what it sends without asking. */
             auto_accept: boolean;
             /** @description Which bridge speaks for it: `link`, … */
@@ -1294,6 +1377,17 @@ export interface components {
             };
             /** @enum {string} */
             event: "transfer-gone";
+        } | {
+            /** @description A share by link is new, or something about it changed. */
+            data: components["schemas"]["Share"];
+            /** @enum {string} */
+            event: "share";
+        } | {
+            data: {
+                id: string;
+            };
+            /** @enum {string} */
+            event: "share-gone";
         } | {
             data: components["schemas"]["Prompt"];
             /** @enum {string} */
@@ -1679,7 +1773,7 @@ export interface components {
              */
             wire_bytes?: number | null;
         };
-        /** @description What a device may do with this machine; nothing until the owner says so. */
+        /** @description What a device may do with this machine, nothing until the owner says so; or can ask for. */
         RemoteControl: {
             /** @default false */
             commands: boolean;
@@ -1749,6 +1843,47 @@ export interface components {
             /** @description The web UI's address with the token behind `#setup=`, which browsers send to nobody. */
             url: string;
         };
+        /** @description One open share. Its page is at every one of `urls`. */
+        Share: {
+            admission: components["schemas"]["Admission"];
+            /** Format: int64 */
+            bytes_total: number;
+            id: string;
+            /** @description The first hundred. */
+            items: components["schemas"]["ShareItem"][];
+            items_total: number;
+            /** Format: date-time */
+            opened: string;
+            /** @description What visitors have to know, with `pin`. */
+            pin?: string | null;
+            /** @description What is not shared, and why. */
+            skipped: string[];
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            until: string;
+            /** @description By the addresses of this machine, the likeliest first; empty when it is in no network. */
+            urls: string[];
+            /** @description Who came, newest first. */
+            visitors: components["schemas"]["Visitor"][];
+        };
+        /** @description `GET /shares/{id}/code`: the first address as a QR code. */
+        ShareCode: {
+            qr_svg: string;
+            url: string;
+        };
+        /** @description A file that is shared, with the folders that it is in, or a text. */
+        ShareItem: {
+            name: string;
+            /** Format: int64 */
+            size: number;
+            text: boolean;
+        };
+        /** @description `GET /shares` → `{ "shares": [Share] }`, newest first. */
+        Shares: {
+            shares: components["schemas"]["Share"][];
+        };
         /** @description `POST /session`: the one-time setup token from the terminal; sets the session cookie. */
         SignIn: {
             token: string;
@@ -1761,6 +1896,24 @@ export interface components {
             device?: string | null;
             /** @description A ticket or the content of a QR code: `accord:pair/1?…`. */
             ticket?: string | null;
+        };
+        /** @description `POST /shares`: files and folders of this machine, or those of an upload, and a text. */
+        StartShare: {
+            admission?: components["schemas"]["Admission"];
+            /** @description Full paths, or `file:` URLs. */
+            paths?: string[] | null;
+            /** @description With `pin`: 4 to 32 letters or digits. Without, six digits are made up. */
+            pin?: string | null;
+            /**
+             * Format: int32
+             * @description How long it is open, in seconds; an hour without.
+             */
+            seconds?: number | null;
+            /** @description Where the owner decided: `web`, `cli`. */
+            surface?: string | null;
+            text?: string | null;
+            /** @description An upload of files. */
+            upload?: string | null;
         };
         /**
          * @description `POST /transfers`: `device` and exactly one of the others. Answers `Transfer`, or 409 with
@@ -1908,6 +2061,28 @@ export interface components {
             /** Format: int64 */
             witnesses: number;
         };
+        /** @description Somebody who opened the page. */
+        Visitor: {
+            address: string;
+            /** @description What its browser says that it is; from outside, safe to show. */
+            agent?: string | null;
+            /** Format: int64 */
+            bytes: number;
+            /** @description What is sent to it now. */
+            fetching?: string | null;
+            /** Format: int64 */
+            files_done: number;
+            /**
+             * Format: int64
+             * @description Within the share.
+             */
+            id: number;
+            /** Format: date-time */
+            since: string;
+            state: components["schemas"]["VisitorState"];
+        };
+        /** @enum {string} */
+        VisitorState: "waiting" | "in" | "declined" | "left";
         /** @enum {string} */
         Weight: "blocks" | "hinders";
         /** @description How one protocol stands here. */
@@ -3739,6 +3914,193 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IdReset"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shares"];
+                };
+            };
+        };
+    };
+    start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartShare"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Share"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Share"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShareCode"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                visitor: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnswerVisitor"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Share"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
         };

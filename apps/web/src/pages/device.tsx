@@ -97,6 +97,8 @@ function About({ device }: { device: Device }) {
 function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
   // A device that pairs in its own way is no hub and keeps no ledger.
   const hub = !device.services.some((one) => one.id === "pairing");
+  // What it cannot ask for is no switch; what was allowed can always be taken back.
+  const offered = (what: keyof Device["remote"]) => device.asks[what] || device.remote[what];
   return (
     <section className="card facts" aria-labelledby="trust">
       <h2 id="trust" className="card-title">Trust</h2>
@@ -107,9 +109,9 @@ function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
         {hub && <div><dt>Its ledger</dt><dd>{paired.witness_of ? `We vouch for ${plural(paired.witness_of.size, "record")}` : "We vouch for none yet"}</dd></div>}
       </dl>
       <Switch on={device.auto_accept} label="Accept without asking" hint="What it sends lands in the inbox at once." onChange={(on) => changeDevice(device, { auto_accept: on })} />
-      <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />
-      <Switch on={device.remote.ring} label="Ring this machine" hint="It may let this machine ring, to find it." onChange={(on) => changeDevice(device, { remote_ring: on })} />
-      <Switch on={device.remote.commands} label="Run your commands" hint="It may run what you listed with “accord commands”." onChange={(on) => changeDevice(device, { remote_commands: on })} />
+      {offered("media") && <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />}
+      {offered("ring") && <Switch on={device.remote.ring} label="Ring this machine" hint="It may let this machine ring, to find it." onChange={(on) => changeDevice(device, { remote_ring: on })} />}
+      {offered("commands") && <Switch on={device.remote.commands} label="Run your commands" hint="It may run what you listed with “accord commands”." onChange={(on) => changeDevice(device, { remote_commands: on })} />}
       <div className="even">
         <Button onClick={() => askUnpair(device)}>Unpair…</Button>
         <Button onClick={() => askBlock(device)}>Block…</Button>

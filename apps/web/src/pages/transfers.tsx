@@ -9,6 +9,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { reachName } from "../parts/device-bits";
 import { DropTarget } from "../parts/send";
 import { takesFiles } from "../services/model";
+import { ShareCards, ShareTile } from "../parts/share";
 import { isActive, isOffer, Offers, TransferRow } from "../parts/transfer";
 
 export function TransfersPage() {
@@ -23,6 +24,7 @@ export function TransfersPage() {
     <>
       <PageHead title="Transfers" lead={inbox && <>Received files are saved in <code><bdi>{inbox}</bdi></code></>} />
       <Offers />
+      <ShareCards />
       {active.length + preparing.length > 0 && (
         <section aria-labelledby="active">
           <h2 id="active" className="section-head">Now <span className="count">{active.length + preparing.length}</span></h2>
@@ -32,11 +34,11 @@ export function TransfersPage() {
                 <span className="kind small"><Icon name="upload" /></span>
                 <div className="transfer-main">
                   <h3 className="card-title">{plural(one.files, "file")}</h3>
-                  <p className="meta">Getting ready to send to <Name>{one.deviceName}</Name></p>
-                  <Progress label={`Preparing ${plural(one.files, "file")} for ${one.deviceName}`} done={one.bytesDone} total={one.bytes} />
+                  <p className="meta">Getting ready for <Name>{one.what}</Name></p>
+                  <Progress label={`Preparing ${plural(one.files, "file")} for ${one.what}`} done={one.bytesDone} total={one.bytes} />
                   <p className="numbers tabular"><span>{bytes(one.bytesDone)} of {bytes(one.bytes)}</span></p>
                 </div>
-                <div className="transfer-actions"><Button label={`Cancel ${plural(one.files, "file")} for ${one.deviceName}`} onClick={() => one.abort.abort()}>Cancel</Button></div>
+                <div className="transfer-actions"><Button label={`Cancel ${plural(one.files, "file")} for ${one.what}`} onClick={() => one.abort.abort()}>Cancel</Button></div>
               </article>
             ))}
             {active.map((one) => <TransferRow key={one.id} transfer={one} />)}
@@ -66,9 +68,7 @@ function SendTo() {
   return (
     <section aria-labelledby="send-to">
       <h2 id="send-to" className="section-head">Send {paired.length > 0 && <span className="hint">Drop files on a device, or choose it.</span>}</h2>
-      {paired.length === 0 ? (
-        <p className="hint">No device is paired yet. <a href={to("devices")}>Pair one</a>, then drop files on it here.</p>
-      ) : (
+      {paired.length === 0 && <p className="hint">No device is paired yet. <a href={to("devices")}>Pair one</a>, then drop files on it here.</p>}
         <ul className="tiles">
           {paired.map((device) => (
             <li key={device.id}>
@@ -80,8 +80,8 @@ function SendTo() {
               </DropTarget>
             </li>
           ))}
+          <li><ShareTile /></li>
         </ul>
-      )}
     </section>
   );
 }

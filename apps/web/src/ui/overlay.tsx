@@ -9,6 +9,7 @@ export type DialogState =
   | { kind: "pairing"; id: string; again?: StartPairing }
   | { kind: "add" }
   | { kind: "send"; device: Device }
+  | { kind: "share"; id?: string }
   | { kind: "rename"; device: Device }
   | { kind: "notify"; device?: Device }
   | { kind: "decide"; entry: string; device: Device; because: string }
