@@ -73,8 +73,8 @@ async function run(file) {
   } else {
     // Other hubs may run on this machine: names of our own.
     const name = `Kitchen tablet ${process.pid}`;
-    const desk = file === "ui" ? "Desk" : `Desk ${process.pid}`;
-    const address = file === "ui" ? null : await bus();
+    const desk = file !== "notices" ? "Desk" : `Desk ${process.pid}`;
+    const address = file !== "notices" ? null : await bus();
     const peer = await start(`${file}-peer`, name, "tablet", address ? { DBUS_SESSION_BUS_ADDRESS: address } : {});
     const hub = await start(`${file}-hub`, desk, "computer");
     Object.assign(env, { ACCORD_PEER_NAME: name, ACCORD_NAME: desk, ACCORD_PROGRAM: program, ACCORD_STATE: hub.state, ACCORD_PEER_STATE: peer.state, ...(address ? { ACCORD_PEER_BUS: address } : {}) });
@@ -92,7 +92,7 @@ async function run(file) {
 
 let code = 0;
 try {
-  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices"]) {
+  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share"]) {
     code = (await run(file)) || code;
     for (const child of running.splice(0)) child.kill("SIGKILL");
   }
