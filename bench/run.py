@@ -23,11 +23,14 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
+import notices  # noqa: E402
 import phones  # noqa: E402
 import tools  # noqa: E402  (finds the tests' machines, too)
 from tools import TARGET, net  # noqa: E402
 
 MIB = 1 << 20
+# The row of notifications, which no other tool has.
+NOTICES = "notices"
 # A tool that takes longer than these seconds, or fails, is not run again.
 PATIENCE = 60
 
@@ -102,6 +105,8 @@ class Bench:
                 results.append(self.measure(row))
             more = {} if self.options.rows else {
                 "idle": self.idle(), "law": self.law(), "round_trip": self.round_trip()}
+            if not self.options.rows or NOTICES in self.options.rows:
+                more["notices"] = self.notices()
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
         return {"rows": results, "absent": self.absent, **more}
@@ -193,6 +198,19 @@ class Bench:
             print(f"  {name}: p50 {figure['p50_us']} us, p99 {figure['p99_us']} us", flush=True)
         return found
 
+    def notices(self):
+        """Notifications of an app to the screens of three hubs, in milliseconds; `None` where that cannot be measured."""
+        print(f"\n{notices.COUNT:,} notifications to three hubs", flush=True)
+        if why := notices.missing():
+            print(f"  cannot run here: {why}", flush=True)
+            self.absent[f"{notices.COUNT:,} notifications"] = why
+            return None
+        found = notices.measure(self.scratch)
+        for where in ("here", "there"):
+            print(f"  shown {where}: p50 {found[where]['p50_ms']} ms, p99 {found[where]['p99_ms']} ms", flush=True)
+        print(f"  lost: {found['lost']}", flush=True)
+        return found
+
     def idle(self):
         """Memory and wake-ups of a hub that sees another and has nothing to do."""
         print("\nIdle hub, discovery on, one paired device, 30 s", flush=True)
@@ -273,6 +291,13 @@ def table(found):
                   f"| The whole send path for 64 bytes, without the disk | {law['send_64_ns'] / 1000:.1f} µs |"]
         lines += [f"| 64 bytes there and back, {name} | p50 {figure['p50_us']} µs, p99 {figure['p99_us']} µs |"
                   for name, figure in trip.items()]
+    if found.get("notices"):
+        some = found["notices"]
+        if "idle" not in found:
+            lines += ["", "| | |", "|---|---:|"]
+        lines += [f"| {some['sent']:,} notifications of an app, shown by its own hub | p50 {some['here']['p50_ms']} ms, p99 {some['here']['p99_ms']} ms |",
+                  f"| The same, shown on two other hubs | p50 {some['there']['p50_ms']} ms, p99 {some['there']['p99_ms']} ms |",
+                  f"| Of the {some['devices'] * some['sent']:,}, lost | {some['lost']} |"]
     return "\n".join(lines)
 
 
