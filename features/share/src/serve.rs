@@ -100,6 +100,8 @@ struct Connection {
     line: Line,
     requests: Requests,
     buffer: Vec<u8>,
+    /// Nothing was asked that is not answered.
+    idle: bool,
 }
 
 /// Why a connection is over, for the record.
@@ -115,13 +117,20 @@ struct Manner {
 impl Connection {
     async fn run(place: Place, met: Met) {
         let running = place.running.clone();
-        let mut connection =
-            Self { place, line: Line::Near(met), requests: Requests::new(MAX_BODY), buffer: vec![0; 16 * 1024] };
+        let mut connection = Self {
+            place,
+            line: Line::Near(met),
+            requests: Requests::new(MAX_BODY),
+            buffer: vec![0; 16 * 1024],
+            idle: true,
+        };
         let outcome = tokio::select! {
             biased;
             () = running.stop.cancelled() => Err("sharing was stopped".to_owned()),
             outcome = connection.serve() => outcome,
         };
+        // Between two requests nothing is broken off, whoever ends it.
+        let outcome = if connection.idle { Ok(()) } else { outcome };
         connection.line.close(outcome).await;
     }
 
@@ -131,7 +140,9 @@ impl Connection {
 
     async fn serve(&mut self) -> Result<(), Over> {
         loop {
+            self.idle = true;
             let Some((head, body)) = self.next().await? else { return Ok(()) };
+            self.idle = false;
             let manner = Manner { keep_alive: head.keep_alive, head_only: head.method == Method::Head };
             self.answer(&head, &body, manner).await?;
             if !manner.keep_alive {

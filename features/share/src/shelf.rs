@@ -203,9 +203,9 @@ impl Shelf {
     }
 
     /// The texts, by place.
-    pub fn texts(&self) -> Vec<(usize, &str)> {
-        let text = |(place, thing)| match thing {
-            &Thing::Text(ref text) => Some((place, text.as_str())),
+    pub fn texts<'a>(&'a self) -> Vec<(usize, &'a str)> {
+        let text = |(place, thing): (usize, &'a Thing)| match thing {
+            Thing::Text(text) => Some((place, text.as_str())),
             Thing::File { .. } => None,
         };
         self.things.iter().enumerate().filter_map(text).collect()

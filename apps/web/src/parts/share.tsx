@@ -170,7 +170,7 @@ function VisitorRow({ share, visitor }: { share: Share; visitor: Visitor }) {
       {visitor.state === "waiting" && (
         <div className="pair-buttons">
           <Button onClick={() => answerVisitor(share, visitor, false)} label={`Decline ${visitor.address}`} testid="decline-visitor">Decline</Button>
-          <Button onClick={() => answerVisitor(share, visitor, true)} label={`Let ${visitor.address} in`} testid="let-in">Let in</Button>
+          <Button onClick={() => answerVisitor(share, visitor, true)} label={`Let in ${visitor.address}`} testid="let-in">Let in</Button>
         </div>
       )}
     </li>
