@@ -269,9 +269,10 @@ def table(found):
         lines.append("")
     runs = max((figure["runs"] for result in results for figure in result["tools"].values()), default=0)
     once = [kind.name for kind in every if kind.runs_at_most == 1]
-    lines.append(f"Median of {runs} runs each (one of {', '.join(once)}), tools in turn, files on tmpfs, whole commands "
-                 "timed. \\* not encrypted. iperf3 moves bytes from memory; `tls` is a bare TLS 1.3 copy of the file "
-                 "that checks and names nothing.")
+    if results:
+        lines.append(f"Median of {runs} runs each (one of {', '.join(once)}), tools in turn, files on tmpfs, whole commands "
+                     "timed. \\* not encrypted. iperf3 moves bytes from memory; `tls` is a bare TLS 1.3 copy of the file "
+                     "that checks and names nothing.")
     if phone:
         names = [kind.name for kind in phones.WAYS["KDE Connect"]]
         lines += ["", "| MiB/s, over the phones' own protocols | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
