@@ -145,7 +145,8 @@ pub fn calls() -> Service {
     )
 }
 
-/// Short messages of a phone, as JSON texts: `conversations`, one `conversation`, `send`.
+/// Short messages of a phone, as JSON texts: `conversations` (the newest message of each), the messages of one
+/// `conversation` (the newest, or those from `before`, in milliseconds since 1970), `send`.
 pub fn messages() -> Service {
     let content = |id: &str| text(id).sensitive(FieldCode::TextContent);
     service(
@@ -153,29 +154,42 @@ pub fn messages() -> Service {
         vec![],
         vec![
             action("conversations", Effect::Safe, vec![]),
-            action("conversation", Effect::Safe, vec![Property::state("thread", Format::Int)]),
+            action(
+                "conversation",
+                Effect::Safe,
+                vec![Property::state("thread", Format::Int), Property::state("before", Format::Int)],
+            ),
             action("send", Effect::Physical, vec![Property::state("to", Format::Texts), content("text")]),
         ],
         vec![],
     )
 }
 
-/// The address book of a phone: `list` answers vCards.
+/// The address book of a phone: `list` answers vCards without their pictures, a page at a time in the order of their uids,
+/// the next one with the last uid as `after`.
 pub fn contacts() -> Service {
-    service("contacts", vec![], vec![action("list", Effect::Safe, vec![])], vec![])
+    service("contacts", vec![], vec![action("list", Effect::Safe, vec![text("after")])], vec![])
 }
 
-/// Pointer and keyboard of the device, moved from afar.
+/// Pointer and keyboard of the device, moved from afar. `move` is in pixels; `scroll` is one step of the wheel, up when
+/// `dy` is positive, to the right when `dx` is; buttons are `left`, `middle`, `right`, and for `click` also `double`;
+/// `hold` and `release` drag; a `key` is a character or a name (`enter`, `page-up`, `f5`), pressed with the modifiers
+/// `shift`, `ctrl`, `alt`, `super`; `point` moves a spot over slides, in fractions of the screen's width both ways.
+/// `keyboard` says whether keys are taken now.
 pub fn input() -> Service {
     let number = |id: &str| Property::state(id, Format::Float);
+    let button = || vec![text("button")];
+    let key = text("key").sensitive(FieldCode::TextContent);
     service(
         "input",
-        vec![],
+        vec![Property::state("keyboard", Format::Bool)],
         vec![
             action("move", Effect::Physical, vec![number("dx"), number("dy")]),
             action("scroll", Effect::Physical, vec![number("dx"), number("dy")]),
-            action("click", Effect::Physical, vec![text("button")]),
-            action("key", Effect::Physical, vec![text("key"), Property::state("modifiers", Format::Texts)]),
+            action("click", Effect::Physical, button()),
+            action("hold", Effect::Physical, button()),
+            action("release", Effect::Physical, button()),
+            action("key", Effect::Physical, vec![key, Property::state("modifiers", Format::Texts)]),
             action("type", Effect::Physical, vec![text("text").sensitive(FieldCode::TextContent)]),
             action("point", Effect::Safe, vec![number("dx"), number("dy")]),
         ],

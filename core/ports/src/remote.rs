@@ -11,6 +11,8 @@ pub enum Remote {
     Ring,
     /// Run commands of the owner's list.
     Commands,
+    /// Move this machine's pointer and type on it.
+    Input,
 }
 
 impl Remote {

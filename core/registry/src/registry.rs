@@ -18,7 +18,7 @@ use crate::ask::{Answer, Ask, PairStep};
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
 use crate::parts::Parts;
 use crate::pending::Pending;
-use crate::turns::{Turn, Turns};
+use crate::turns::{Place, Turn, Turns};
 
 /// Messages that may wait in one direction between the core and one bridge.
 const QUEUE: usize = 256;
@@ -40,6 +40,10 @@ pub trait ServiceHandler: Send + Sync + 'static {
     async fn asked(&self, from: DeviceId, target: Target, verb: Verb) -> Result<Answer, CallError>;
     /// A device opens a byte stream.
     async fn stream(&self, from: DeviceId, target: Target, inputs: Inputs, stream: ByteStream);
+    /// Whether what one device asks is to be worked on one by one, in the order in which it asked. Otherwise all at once.
+    fn in_order(&self) -> bool {
+        false
+    }
 }
 
 /// A device and who speaks for it.
@@ -478,7 +482,9 @@ impl Inner {
             }
             FromBridge::Asked { call, device, target, verb } => {
                 let turn = turns.question(&device);
-                self.asked(bridge, door.clone(), turn, call, device, target, verb);
+                let is_ordered = self.handler(&target.service).is_some_and(|handler| handler.in_order());
+                let place = (is_ordered && turn.is_some()).then(|| turns.queue(&device, &target.service));
+                self.asked(bridge, door.clone(), (turn, place), call, device, target, verb);
             }
             FromBridge::StreamOpened { stream: _, device, target, inputs } => {
                 let (Some(handler), Some(stream)) = (self.handler(&target.service), stream) else { return };
@@ -503,7 +509,7 @@ impl Inner {
         self: &Arc<Self>,
         bridge: &str,
         door: Door,
-        turn: Option<Turn>,
+        (turn, place): (Option<Turn>, Option<Place>),
         call: CallId,
         device: DeviceId,
         target: Target,
@@ -512,6 +518,10 @@ impl Inner {
         let handler = self.handler(&target.service);
         let known = read(&self.devices).get(&device).map(|known| known.bridge == bridge);
         tokio::spawn(async move {
+            let _place = match place {
+                Some(place) => Some(place.reached().await),
+                None => None,
+            };
             let outcome = match (handler, turn) {
                 _ if known == Some(false) => Err(CallError::Refused("that device is not this bridge's".into())),
                 (None, _) => Err(CallError::Unsupported(target.service)),

@@ -58,6 +58,7 @@ impl Grants for Allowed {
             Remote::Media => note.remote.media,
             Remote::Ring => note.remote.ring,
             Remote::Commands => note.remote.commands,
+            Remote::Input => false,
         }
     }
 }

@@ -49,6 +49,41 @@ pub async fn unix_connect(path: &Path) -> Result<UnixStream, OutletError> {
     }
 }
 
+/// Connects to the X server of this desktop, by its local socket. `display` is what the environment says (`:0`, X(7));
+/// one on another machine is refused, and so is a server that neither root nor this user runs: what is typed there
+/// would be somebody else's to read. What goes over the connection ends on this machine.
+///
+/// # Errors
+/// [`OutletError::NoDisplay`], [`OutletError::Stranger`], or what the system says.
+pub async fn display(display: &str) -> Result<(UnixStream, u16), OutletError> {
+    let bad = || OutletError::NoDisplay(accord_model::text::for_screen(display, 60));
+    let number = display_number(display).ok_or_else(bad)?;
+    let path = Path::new(DISPLAYS).join(format!("X{number}"));
+    // As every X client on Linux does: by the abstract name first, which belongs to the network namespace that we are in.
+    let mut name = std::ffi::OsString::from("\0");
+    name.push(&path);
+    let stream = match unix_connect(Path::new(&name)).await {
+        Ok(stream) => stream,
+        Err(_) => unix_connect(&path).await?,
+    };
+    let uid = stream.peer_cred().map_err(failed(path.display().to_string()))?.uid();
+    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+        return Err(OutletError::Stranger { path, uid });
+    }
+    Ok((stream, number))
+}
+
+/// Where X servers listen on their machine.
+const DISPLAYS: &str = "/tmp/.X11-unix";
+
+/// The number in `:0`, `:0.0` or `unix:0`; none for a display elsewhere.
+fn display_number(display: &str) -> Option<u16> {
+    let rest = display.strip_prefix("unix").unwrap_or(display).strip_prefix(':')?;
+    let (number, screen) = rest.split_once('.').unwrap_or((rest, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(number) && is_number(screen)).then(|| number.parse().ok())?
+}
+
 /// Listens for the owner's browser, on a loopback address.
 ///
 /// # Errors
@@ -66,4 +101,22 @@ pub async fn web_listener(address: SocketAddr) -> Result<TcpListener, OutletErro
 /// What the system says.
 pub async fn tls_web_listener(address: SocketAddr) -> Result<TcpListener, OutletError> {
     TcpListener::bind(address).await.map_err(failed(format!("listening on {address}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_displays_of_this_machine_are_connected_to() {
+        for (display, number) in [(":0", 0), (":99.0", 99), ("unix:7", 7)] {
+            assert_eq!(display_number(display), Some(number));
+        }
+        for elsewhere in
+            ["", ":", "host:0", "192.0.2.1:0", "tcp/host:0", "/tmp/x", ":-1", ":0.", ":0/../x", ":99999999"]
+        {
+            assert_eq!(display_number(elsewhere), None, "{elsewhere}");
+            assert!(matches!(super::display(elsewhere).await, Err(OutletError::NoDisplay(_))));
+        }
+    }
 }

@@ -61,6 +61,17 @@ pub enum OutletError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Not a display of this machine.
+    #[error("the display `{0}` is not one of this machine (X11's `:0`), so it is left alone")]
+    NoDisplay(String),
+    /// Somebody else's program stands where the desktop's should.
+    #[error("{path} belongs to a program of another user (uid {uid}); nothing is said to it")]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Not a command line.
     #[error("a command is 1 to {MAX_WORDS} words, the first a program, of at most {MAX_WORD} bytes each")]
     NoCommand,
