@@ -22,7 +22,7 @@ DIRECT = {
     "n0-watcher": {"accord-consent"},
     "tokio-rustls": {"accord-link", "accord-consent", "accord"},
     # The desktop is spoken to over the connection that the outlet makes.
-    "zbus": {"accord-consent", "accord", "accord-media", "accord-battery", "accord-notifications"},
+    "zbus": {"accord-consent", "accord", "accord-media", "accord-battery", "accord-notifications", "accord-input"},
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},
@@ -36,7 +36,7 @@ NOBODY = {"quinn", "mdns-sd", "reqwest", "ureq", "curl", "hickory-resolver", "tr
 # ours may reach it other than through one another. A crate that is not here was not looked at: look, then add it.
 LINK, CONSENT, HUB = "accord-link", "accord-consent", "accord"
 # Who speaks to the desktop.
-BUS = {CONSENT, HUB, "accord-media", "accord-battery", "accord-notifications"}
+BUS = {CONSENT, HUB, "accord-media", "accord-battery", "accord-notifications", "accord-input"}
 SOCKETS = {
     "axum": {HUB},  # serves a listener that it is given
     "hyper-rustls": {LINK},  # iroh's relay client

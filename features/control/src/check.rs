@@ -8,10 +8,11 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_BYTES: usize = 48 * 1024;
 const MAX_TEXTS: usize = 256;
 /// What is done by features of its own, which know more than a form: pairing asks both owners, files travel as streams,
-/// looking into a device has a consent of its own, and a mirror shows what is really ours. What is set of a device that takes files, such as its PIN, is set here.
+/// looking into a device, keys, messages and contacts have consents of their own, and a mirror shows what is really ours.
+/// What is set of a device that takes files, such as its PIN, is set here.
 fn is_done_elsewhere(service: &str, verb: &Verb) -> bool {
     match service {
-        "pairing" | "mirror" | "storage" => true,
+        "pairing" | "mirror" | "storage" | "input" | "messages" | "contacts" => true,
         "files" => matches!(verb, Verb::Act { .. }),
         _ => false,
     }
