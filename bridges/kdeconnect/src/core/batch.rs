@@ -49,10 +49,8 @@ impl Pace {
             _ => Self::Prompt,
         }
     }
-    /// How fast a payload may go, in bytes per second. These desktops read without limit into the queue of their file
-    /// worker (KIO 5), and taking one portion out of it costs time in proportion to its length: when a payload comes
-    /// faster than it is written for half a second, on a busy machine or a slow disk, it falls to a twentieth of its
-    /// speed and stays there. They tell nobody how long the queue is, so this is what an old hard disk keeps up with.
+    /// How fast a payload may go, in bytes per second. These desktops read without limit into memory, and
+    /// fall to a tenth of their speed once much of it is full.
     pub fn limit(self) -> Option<u64> {
         (self == Self::Slow).then_some(64 << 20)
     }

@@ -1,19 +1,16 @@
 //! From the house to a device: calls become packets.
 
-use std::time::{Duration, Instant};
-
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, Verb};
-use serde_json::{Value as Json, json};
 
 use super::peer::Peer;
 use super::{Running, mirror, not_connected};
+use crate::core::Private;
+use crate::core::identity::DeviceType;
 use crate::core::packet::{
-    Address, BatteryRequest, Clipboard, ContactsCards, ContactsCardsRequest, ContactsUidsRequest, FindMyPhone,
-    LockRequest, Mousepad, MprisRequest, Notification, NotificationAction, NotificationReply, NotificationRequest,
-    Packet, Ping, Presenter, RunCommandRequest, Sms, SmsConversation, SmsConversations, SmsSend, SystemVolumeRequest,
-    TelephonyMute, special_key,
+    Address, BatteryRequest, Clipboard, FindMyPhone, LockRequest, Mousepad, MprisRequest, Notification,
+    NotificationAction, NotificationReply, NotificationRequest, Packet, Ping, Presenter, RunCommandRequest, SmsSend,
+    SystemVolumeRequest, TelephonyMute, special_key,
 };
-use crate::core::{KdeId, Private};
 
 /// What we may send, by type.
 pub(super) const SENT: &[&str] = &[
@@ -44,6 +41,8 @@ pub(super) const SENT: &[&str] = &[
     "contacts.request_all_uids_timestamps",
     "contacts.request_vcards_by_uid",
     "mousepad.request",
+    "mousepad.echo",
+    "mousepad.keyboardstate",
     "presenter",
     "sftp.request",
 ];
@@ -52,55 +51,8 @@ pub(super) const SENT: &[&str] = &[
 pub(super) const TEXTS_ONLY: &str = "KDE Connect takes copied texts of up to 256 KiB, and no pictures";
 /// The longest text in one packet.
 const MAX_TEXT: usize = 256 * 1024;
-/// How long the answer to a question may take, and how long nothing more of it may come before it counts as whole.
-const READ_WITHIN: Duration = Duration::from_secs(15);
-const QUIET: Duration = Duration::from_millis(1500);
-/// The most that one answer holds: it must fit a message of the house.
-const MAX_ANSWER: usize = 200 * 1024;
-/// Contacts that are asked for at once.
-const MAX_CONTACTS: usize = 2000;
-/// Questions that wait at once.
-const MAX_READINGS: usize = 16;
-
-/// A call whose answer comes in packets.
-pub(super) struct Reading {
-    call: CallId,
-    of: KdeId,
-    what: What,
-    found: Vec<Json>,
-    size: usize,
-    until: Instant,
-    heard: Option<Instant>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Messages,
-    Contacts,
-}
-
-impl Reading {
-    pub fn until(&self) -> Instant {
-        self.heard.map_or(self.until, |heard| self.until.min(heard + QUIET))
-    }
-    fn take(&mut self, item: Json) {
-        self.size += item.to_string().len() + 1;
-        if self.size <= MAX_ANSWER {
-            self.found.push(item);
-        }
-        self.heard = Some(Instant::now());
-    }
-    fn outcome(self) -> Result<Outputs, CallError> {
-        if self.heard.is_none() {
-            return Err(CallError::Deadline(READ_WITHIN.as_secs()));
-        }
-        let id = if self.what == What::Messages { "messages" } else { "contacts" };
-        let more = self.size > MAX_ANSWER;
-        let list = Data::from(Json::Array(self.found).to_string());
-        Ok(Outputs::from([(id.to_owned(), list), ("more".to_owned(), more.into())]))
-    }
-}
-
+/// Lines that are typed at once: all of them wait together.
+const MAX_LINES: usize = 40;
 impl Running {
     pub(super) async fn call(&mut self, call: CallId, device: &DeviceId, target: &Target, verb: Verb) {
         let outcome = match (target.service.as_str(), verb) {
@@ -173,77 +125,6 @@ impl Running {
             let _ = outbox.send((FromBridge::Reply { call, outcome }, None)).await;
         });
     }
-
-    fn read(&mut self, call: CallId, device: &DeviceId, action: &str, inputs: &Inputs) -> Result<(), CallError> {
-        let id = self.ids.get(device).cloned().ok_or_else(not_connected)?;
-        let (what, packet) = match action {
-            "conversations" => (What::Messages, SmsConversations {}.into()),
-            "conversation" => {
-                let thread_id = inputs.get("thread").and_then(Data::as_int).ok_or_else(|| missing("thread"))?;
-                let ask = SmsConversation { thread_id, number_to_request: Some(100), ..Default::default() };
-                (What::Messages, ask.into())
-            }
-            "list" => (What::Contacts, Packet::from(ContactsUidsRequest {})),
-            other => return Err(CallError::Unsupported(other.to_owned())),
-        };
-        if self.readings.len() >= MAX_READINGS {
-            return Err(CallError::Refused("too many questions at once; try again".into()));
-        }
-        self.say(&id, packet)?;
-        let until = Instant::now() + READ_WITHIN;
-        self.readings.push(Reading { call, of: id, what, found: Vec::new(), size: 0, until, heard: None });
-        Ok(())
-    }
-
-    pub(super) fn messages_came(&mut self, id: &KdeId, messages: Vec<Sms>) {
-        for reading in self.readings.iter_mut().filter(|one| one.of == *id && one.what == What::Messages) {
-            reading.heard = Some(Instant::now());
-            messages.iter().for_each(|message| reading.take(message_json(message)));
-        }
-    }
-
-    /// Which contacts there are: now their cards.
-    pub(super) fn contacts_there(&mut self, id: &KdeId, uids: Vec<String>) {
-        let mut asked = self.readings.iter().filter(|one| one.of == *id && one.what == What::Contacts).peekable();
-        if asked.peek().is_none() {
-            return;
-        }
-        let uids: Vec<_> = uids.into_iter().take(MAX_CONTACTS).collect();
-        if uids.is_empty() {
-            self.contacts_came(id, ContactsCards::default());
-        } else if let Err(error) = self.say(id, ContactsCardsRequest { uids }.into()) {
-            tracing::debug!(%error, "contacts are not asked for");
-        }
-    }
-
-    pub(super) fn contacts_came(&mut self, id: &KdeId, cards: ContactsCards) {
-        for reading in self.readings.iter_mut().filter(|one| one.of == *id && one.what == What::Contacts) {
-            reading.heard = Some(Instant::now());
-            cards.0.iter().for_each(|(uid, card)| reading.take(json!({ "uid": uid, "vcard": card.as_str() })));
-        }
-    }
-
-    /// Answers what is whole, or too late.
-    pub(super) async fn end_readings(&mut self, now: Instant) {
-        let (over, left): (Vec<_>, Vec<_>) = self.readings.drain(..).partition(|reading| reading.until() <= now);
-        self.readings = left;
-        for reading in over {
-            self.tell(FromBridge::Reply { call: reading.call, outcome: reading.outcome() }).await;
-        }
-    }
-}
-
-fn message_json(message: &Sms) -> Json {
-    let from: Vec<_> = message.addresses.iter().map(|address| address.address.as_str()).collect();
-    json!({
-        "id": message.id,
-        "thread": message.thread_id,
-        "text": message.body.as_ref().map(Private::as_str),
-        "addresses": from,
-        "date_ms": message.date,
-        "sent": message.kind == Some(2),
-        "read": message.read == Some(1),
-    })
 }
 
 /// What a device that has just come is asked, so that it is seen as it is: nothing of ours is in it.
@@ -352,13 +233,19 @@ pub(super) fn packets(peer: &Peer, target: &Target, verb: Verb) -> Result<Vec<Pa
             }
             request.into()
         }
+        ("input", Verb::Act { action, inputs }) if action == "type" => return typed(peer, &text(&inputs, "text")?),
         ("input", Verb::Act { action, inputs }) => input(&action, &inputs)?,
         _ => return Err(unsupported(target)),
     };
-    if !peer.incoming.contains(packet.body.kind()) {
-        return Err(CallError::Unsupported(format!("its KDE Connect does not take `{}`", packet.body.kind())));
+    taken(peer, vec![packet])
+}
+
+/// What its app takes.
+fn taken(peer: &Peer, packets: Vec<Packet>) -> Result<Vec<Packet>, CallError> {
+    match packets.iter().find(|packet| !peer.incoming.contains(packet.body.kind())) {
+        Some(packet) => Err(CallError::Unsupported(format!("its KDE Connect does not take `{}`", packet.body.kind()))),
+        None => Ok(packets),
     }
-    Ok(vec![packet])
 }
 
 fn notification(peer: &Peer, action: &str, inputs: &Inputs) -> Result<Packet, CallError> {
@@ -396,6 +283,26 @@ fn notification(peer: &Peer, action: &str, inputs: &Inputs) -> Result<Packet, Ca
     })
 }
 
+/// A text to be typed. Desktops type a new line as a key of its own; phones take it in the text, where the key may send
+/// what is written.
+fn typed(peer: &Peer, text: &str) -> Result<Vec<Packet>, CallError> {
+    let piece = |text: &str| Packet::from(Mousepad { key: Some(text.into()), ..Default::default() });
+    let enter = || Packet::from(Mousepad { special_key: Some(special_key::RETURN), ..Default::default() });
+    if matches!(peer.kind, DeviceType::Phone | DeviceType::Tablet) {
+        return taken(peer, vec![piece(text)]);
+    }
+    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+    if lines.len() > MAX_LINES {
+        return Err(CallError::BadInput(format!("KDE Connect is told at most {MAX_LINES} lines at once")));
+    }
+    let mut packets = Vec::new();
+    for (at, line) in lines.into_iter().enumerate() {
+        packets.extend((at > 0).then(enter));
+        packets.extend((!line.is_empty()).then(|| piece(line)));
+    }
+    taken(peer, packets)
+}
+
 fn input(action: &str, inputs: &Inputs) -> Result<Packet, CallError> {
     let amount = |id: &str| inputs.get(id).map(number).transpose().map(|amount| amount.or(Some(0.0)));
     let mut packet = Mousepad::default();
@@ -414,7 +321,12 @@ fn input(action: &str, inputs: &Inputs) -> Result<Packet, CallError> {
                 return Err(CallError::BadInput(format!("no button `{}`", accord_model::text::for_screen(other, 20))));
             }
         },
-        "type" => packet.key = Some(text(inputs, "text")?.into()),
+        // KDE Connect drags with the left button alone.
+        "hold" | "release" if text(inputs, "button")? != "left" => {
+            return Err(CallError::Unsupported("KDE Connect holds the left button alone".into()));
+        }
+        "hold" => packet.singlehold = Some(true),
+        "release" => packet.singlerelease = Some(true),
         "key" => {
             let key = text(inputs, "key")?;
             match special_of(&key) {
@@ -447,6 +359,12 @@ const KEYS: &[(&str, i64)] = &[
     ("enter", special_key::RETURN),
     ("delete", special_key::DELETE),
     ("escape", special_key::ESCAPE),
+    ("sys-rq", special_key::SYS_RQ),
+    ("scroll-lock", special_key::SCROLL_LOCK),
+    ("ctrl", special_key::CTRL),
+    ("alt", special_key::ALT),
+    ("shift", special_key::SHIFT),
+    ("super", special_key::SUPER),
 ];
 
 fn special_of(name: &str) -> Option<i64> {
@@ -481,7 +399,7 @@ fn number(data: &Data) -> Result<f64, CallError> {
     data.as_number().filter(|number| number.is_finite()).ok_or_else(|| CallError::BadInput("not a number".into()))
 }
 
-fn missing(id: &str) -> CallError {
+pub(super) fn missing(id: &str) -> CallError {
     CallError::BadInput(format!("`{id}` is missing"))
 }
 

@@ -8,10 +8,10 @@ use super::incoming::{self, Offered};
 use super::mirror::Again;
 use super::peer::{MAX_INSTANCES, Peer};
 use super::picture::Picture;
-use super::{Running, calls};
+use super::{Running, art, calls};
 use crate::core::packet::{
-    Body, ContactsCards, Lock, Mousepad, Mpris, MprisRequest, Notification, Packet, PayloadInfo, Presenter,
-    RunCommandOutput, Sftp, Sink, Sms, SystemVolume, Telephony,
+    Body, ContactsCards, Lock, Mousepad, MousepadEcho, Mpris, MprisRequest, Notification, Packet, PayloadInfo,
+    Presenter, RunCommandOutput, Sftp, Sink, Sms, SystemVolume, Telephony,
 };
 use crate::core::{KdeId, Private};
 
@@ -44,6 +44,7 @@ pub(super) const TAKEN: &[&str] = &[
     "contacts.response_uids_timestamps",
     "contacts.response_vcards",
     "mousepad.request",
+    "mousepad.keyboardstate",
     "presenter",
     "sftp",
 ];
@@ -59,10 +60,14 @@ pub(super) enum Effect {
     Say(Packet),
     /// It asks for what was shown to it. The feature that showed it is asked whether, and how it is now.
     Again(Again),
+    /// It asks for the picture of one of our players, by its address.
+    Art(u16, String),
     /// A notification, whose picture it has ready.
     Picture(Picture),
     /// It wants something of one of our services.
     Ask(Target, Verb),
+    /// The same, and it wants to hear when that was done.
+    Typed(Target, Verb, MousepadEcho),
     Offer(Body, Option<PayloadInfo>),
     Messages(Vec<Sms>),
     Contacts(Vec<String>),
@@ -89,8 +94,10 @@ impl Running {
                     }
                 }
                 Effect::Again(again) => self.say_again(id, again).await,
+                Effect::Art(instance, address) => self.art_wanted(id, instance, address).await,
                 Effect::Picture(picture) => self.picture(id, picture).await,
-                Effect::Ask(target, verb) => self.asked(id, target, verb).await,
+                Effect::Ask(target, verb) => self.asked(id, target, verb, None).await,
+                Effect::Typed(target, verb, echo) => self.asked(id, target, verb, Some(echo)).await,
                 Effect::Offer(body, payload) => self.offered(id, body, payload),
                 Effect::Messages(messages) => self.messages_came(id, messages),
                 Effect::Contacts(uids) => self.contacts_there(id, uids),
@@ -223,6 +230,8 @@ pub(super) fn effects(peer: &mut Peer, packet: Packet) -> Vec<Effect> {
             (None, None) => Vec::new(),
         },
         Body::Mousepad(input) => moved(input),
+        Body::KeyboardState(keyboard) => values(peer, Target::new("input"), [("keyboard", keyboard.state.into())]),
+        // A spot that is taken away leaves the pointer where it is.
         Body::Presenter(Presenter { dx, dy, .. }) => match (dx, dy) {
             (None, None) => Vec::new(),
             (dx, dy) => vec![act("input", 0, "point", amounts(dx, dy))],
@@ -345,6 +354,11 @@ fn media_wanted(peer: &Peer, request: MprisRequest) -> Vec<Effect> {
     let Some(instance) = request.player.as_ref().and_then(|player| peer.shown.instance("media", player)) else {
         return effects;
     };
+    if let Some(wanted) = request.album_art_url {
+        let shown = peer.shown.art(instance).map(art::address);
+        effects.extend(shown.filter(|shown| shown == wanted.as_str()).map(|shown| Effect::Art(instance, shown)));
+        return effects;
+    }
     if request.request_now_playing == Some(true) || request.request_volume == Some(true) {
         effects.extend(again(peer, Again::Player(instance)));
     }
@@ -371,8 +385,10 @@ fn media_wanted(peer: &Peer, request: MprisRequest) -> Vec<Effect> {
     effects
 }
 
+/// One thing at a time, as KDE Connect's desktops read it: buttons before keys, keys before moves.
 fn moved(input: Mousepad) -> Vec<Effect> {
     let is = |flag: Option<bool>| flag == Some(true);
+    let press = |action: &str, button: &str| vec![act("input", 0, action, one("button", button.into()))];
     let button = [
         (input.singleclick, "left"),
         (input.doubleclick, "double"),
@@ -380,26 +396,54 @@ fn moved(input: Mousepad) -> Vec<Effect> {
         (input.rightclick, "right"),
     ];
     if let Some((_, button)) = button.into_iter().find(|(flag, _)| is(*flag)) {
-        return vec![act("input", 0, "click", Outputs::from([("button".to_owned(), button.into())]))];
+        return press("click", button);
     }
+    if is(input.singlehold) {
+        return press("hold", "left");
+    }
+    if is(input.singlerelease) {
+        return press("release", "left");
+    }
+    if is(input.scroll) {
+        return vec![act("input", 0, "scroll", amounts(input.dx, input.dy))];
+    }
+    let echo = is(input.send_ack).then(|| MousepadEcho {
+        key: Some(input.key.clone().unwrap_or_default()),
+        special_key: input.special_key,
+        shift: input.shift,
+        ctrl: input.ctrl,
+        alt: input.alt,
+        super_key: input.super_key,
+        is_ack: true,
+    });
     let named = input.special_key.and_then(calls::name_of_key);
     let held = [(input.shift, "shift"), (input.ctrl, "ctrl"), (input.alt, "alt"), (input.super_key, "super")];
     let held: Vec<String> = held.into_iter().filter(|(flag, _)| is(*flag)).map(|(_, name)| name.to_owned()).collect();
     let typed = input.key.map(Private::into_string).filter(|typed| !typed.is_empty());
-    match (named, typed) {
-        (None, Some(typed)) if held.is_empty() => {
-            vec![act("input", 0, "type", Outputs::from([("text".to_owned(), typed.into())]))]
+    let effect = match (named, typed) {
+        // What is typed with shift alone has its capitals already.
+        (None, Some(typed)) if held.iter().all(|held| held == "shift") => {
+            act("input", 0, "type", one("text", typed.into()))
         }
-        (Some(key), _) | (None, Some(key)) => {
-            let inputs = [("key".to_owned(), Data::from(key)), ("modifiers".to_owned(), held.into())];
-            vec![act("input", 0, "key", Outputs::from(inputs))]
-        }
+        (Some(key), _) | (None, Some(key)) => act(
+            "input",
+            0,
+            "key",
+            [one("key", key.into()), one("modifiers", held.into())].into_iter().flatten().collect(),
+        ),
         (None, None) if input.dx.is_some() || input.dy.is_some() => {
-            let action = if is(input.scroll) { "scroll" } else { "move" };
-            vec![act("input", 0, action, amounts(input.dx, input.dy))]
+            return vec![act("input", 0, "move", amounts(input.dx, input.dy))];
         }
-        (None, None) => Vec::new(),
+        (None, None) => return Vec::new(),
+    };
+    match (effect, echo) {
+        (Effect::Ask(target, verb), Some(echo)) => vec![Effect::Typed(target, verb, echo)],
+        (effect, _) => vec![effect],
     }
+}
+
+fn one(id: &str, data: Data) -> Outputs {
+    Outputs::from([(id.to_owned(), data)])
 }
 
 fn amounts(dx: Option<f64>, dy: Option<f64>) -> Outputs {

@@ -167,6 +167,7 @@ impl Running {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(up) = peer.link.as_mut().filter(|up| up.no == no) else { return };
         up.secured = true;
+        peer.keyboard_told = false;
         let questions = calls::first_questions(peer);
         self.see(&id).await;
         for question in questions {
@@ -174,6 +175,7 @@ impl Running {
                 tracing::debug!(device = %id, %error, "not asked");
             }
         }
+        self.ask_for_keys(&id).await;
     }
 
     pub(super) async fn ended(&mut self, no: LinkNo, end: End) {

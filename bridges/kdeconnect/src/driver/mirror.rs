@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use accord_model::{CallError, Data, Inputs, Outputs, Target, text::for_screen};
 
+use super::art;
 use super::peer::MAX_INSTANCES;
 use crate::core::Private;
 use crate::core::packet::{Battery, Command, Commands, Lock, Mpris, Packet, RunCommand, Sink, SystemVolume};
@@ -150,6 +151,7 @@ impl Shown {
                 title: text("title"),
                 artist: text("artist"),
                 album: text("album"),
+                album_art_url: self.art(instance).map(|picture| art::address(picture).into()),
                 now_playing: Some(now_playing.into()),
                 is_playing: is("playing"),
                 pos: ms("position"),
@@ -166,6 +168,17 @@ impl Shown {
             }
             .into(),
         )
+    }
+    /// The picture of what a player plays.
+    pub fn art(&self, instance: u16) -> Option<&[u8]> {
+        match self.0.get(&("media".to_owned(), instance))?.values.get("artwork")? {
+            Data::Bytes(picture) if !picture.is_empty() => Some(picture),
+            _ => None,
+        }
+    }
+    /// What the device knows a player as.
+    pub fn player_name(&self, instance: u16) -> Option<String> {
+        self.name("media", instance)
     }
     /// Seconds.
     pub fn position(&self, instance: u16) -> f64 {
@@ -200,7 +213,7 @@ impl Shown {
     }
     fn players_even_none(&self) -> Option<Packet> {
         let players = self.of("media").filter_map(|(instance, _)| self.name("media", instance)).collect();
-        let (list, art) = (Some(players), Some(false));
+        let (list, art) = (Some(players), Some(true));
         Some(Mpris { player_list: list, support_album_art_payload: art, ..Default::default() }.into())
     }
 

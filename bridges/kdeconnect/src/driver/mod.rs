@@ -1,6 +1,7 @@
 //! The driver: one task that owns all state; links and transfers are tasks of their own that tell it what happens.
 
 mod again;
+mod art;
 mod browse;
 mod calls;
 mod heard;
@@ -15,6 +16,7 @@ mod outgoing;
 mod pairing;
 mod payload;
 mod peer;
+mod people;
 mod picture;
 mod presence;
 mod runs;
@@ -237,7 +239,7 @@ struct Running {
     /// Links that were replaced and are still open.
     replaced: Vec<(Instant, KdeId, Up)>,
     /// Calls whose answer comes in packets.
-    readings: Vec<calls::Reading>,
+    readings: Vec<people::Reading>,
     /// What devices asked of features, until these have answered.
     awaited: HashMap<CallId, (KdeId, Awaited)>,
     /// Commands of devices that run.
@@ -351,7 +353,7 @@ impl Running {
         let announce = announce.map(|at| if busy { at.max(Instant::now() + UNDISTURBED) } else { at });
         let mdns = self.presence.as_ref().and_then(Presence::next_mdns);
         let replaced = self.replaced.iter().map(|(at, ..)| *at).min();
-        let reading = self.readings.iter().map(calls::Reading::until).min();
+        let reading = self.readings.iter().map(people::Reading::until).min();
         let run = self.runs.iter().map(runs::Run::until).min();
         let look = self.look.map(|(at, _)| at);
         let check = self.checks.iter().map(why::Check::until).min();

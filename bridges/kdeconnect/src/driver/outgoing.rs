@@ -21,6 +21,8 @@ const MAX_KEPT: usize = 32 * 1024 * 1024;
 /// How long after a payload broke a link that is still up counts as a device that stopped it.
 const SURE_AFTER: Duration = Duration::from_millis(1500);
 
+const CONTENT: FieldSet = FieldSet::one(FieldCode::FileContent);
+
 /// How a transfer ends before its end.
 enum Stop {
     /// Our side stopped, or the stream to the feature broke.
@@ -226,7 +228,7 @@ impl<'a> Sending<'a> {
                     if let Some(packet) = step.packet(port) {
                         self.ctx.say(packet).await?;
                     }
-                    let giving = Giving::accept(self.ctx, &served, size, self.pace.limit()).await?;
+                    let giving = Giving::accept(self.ctx, &served, size, self.pace.limit(), CONTENT).await?;
                     self.now = Now::Payload(Box::new(giving), size);
                     return Ok(());
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{self, Dialed, Served, ServedStream};
-use accord_model::{CallError, DeviceId, FieldCode, FieldSet};
+use accord_model::{CallError, DeviceId, FieldSet};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -109,7 +109,14 @@ pub(crate) struct Giving {
 
 impl Giving {
     /// Waits for the device to connect and to prove who it is.
-    pub async fn accept(ctx: &Context, served: &Served, size: u64, limit: Option<u64>) -> Result<Self, Failed> {
+    /// `fields`: what is in it.
+    pub async fn accept(
+        ctx: &Context,
+        served: &Served,
+        size: u64,
+        limit: Option<u64>,
+        fields: FieldSet,
+    ) -> Result<Self, Failed> {
         let accepted = tokio::time::timeout(CONNECT_TIME, served.accept()).await;
         let stream = match accepted {
             Err(_) => return Err(Failed::Other("the device did not fetch the file; is it awake?".to_owned())),
@@ -117,7 +124,6 @@ impl Giving {
             Ok(Ok(None)) => return Err(PayloadError::Stopped.into()),
             Ok(Ok(Some(stream))) => stream,
         };
-        let fields = FieldSet::one(FieldCode::FileContent);
         let certificate = ctx.own.certificate();
         let sender = Sender::new(certificate, &ctx.certificate, size, fields, limit, Instant::now());
         let sender = sender.map_err(PayloadError::from)?;

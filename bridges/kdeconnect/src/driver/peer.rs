@@ -8,9 +8,10 @@ use std::time::Instant;
 use accord_model::why::Fact;
 use accord_model::{Data, Device, DeviceId, DeviceKind, Reach, Service, Source, Target, Timestamp, Value, catalogue};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::art;
 use super::browse::{Browser, WayAnswer};
 use super::incoming::Offered;
 use super::mirror::Shown;
@@ -57,6 +58,8 @@ pub(crate) struct Peer {
     pub pictures: Pictures,
     /// What features showed to it.
     pub shown: Shown,
+    /// It was told on this link that it may type here.
+    pub keyboard_told: bool,
     /// Files that it offers.
     pub offers: Option<(mpsc::Sender<Offered>, AbortOnDropHandle<()>)>,
     /// What looks into it.
@@ -66,6 +69,8 @@ pub(crate) struct Peer {
     pub watch: Option<AbortOnDropHandle<()>>,
     /// One batch at a time.
     pub turn: Arc<Mutex<()>>,
+    /// For pictures of our players that go to it.
+    pub arts: Arc<Semaphore>,
     /// A clone for everything that moves bytes.
     pub busy: Arc<()>,
 }
@@ -157,11 +162,13 @@ impl Peer {
             posted: Posted::default(),
             pictures: Pictures::default(),
             shown: Shown::default(),
+            keyboard_told: false,
             offers: None,
             browser: None,
             way: None,
             watch: None,
             turn: Arc::default(),
+            arts: Arc::new(Semaphore::new(art::AT_ONCE)),
             busy: Arc::default(),
         }
     }

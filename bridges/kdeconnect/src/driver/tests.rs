@@ -114,6 +114,29 @@ fn what_was_shown_is_answered_and_only_that_can_be_asked_for() {
 }
 
 #[test]
+fn only_the_picture_that_was_shown_is_asked_for_and_its_address_says_nothing() {
+    let mut peer = peer();
+    let text = |text: &str| Data::from(text);
+    let media = [("service", text("media")), ("label", text("mpv")), ("artwork", Data::Bytes(vec![1, 2, 3]))];
+    let said = show(&mut peer, &media);
+    let address = said.iter().find_map(|packet| match &packet.body {
+        Body::Mpris(mpris) => mpris.album_art_url.as_ref().map(|address| address.as_str().to_owned()),
+        _ => None,
+    });
+    let address = address.expect("its address is told");
+    let request =
+        |player: &str, address: &str| format!(r#"{{"player":"{player}","albumArtUrl":"{address}","action":"Stop"}}"#);
+    assert_eq!(hear(&mut peer, "mpris.request", &request("mpv", &address)), [Effect::Art(0, address.clone())]);
+    for other in ["file:///etc/passwd", "file:///accord/00", ""] {
+        assert_eq!(hear(&mut peer, "mpris.request", &request("mpv", other)), [], "{other}");
+    }
+    assert_eq!(hear(&mut peer, "mpris.request", &request("vlc", &address)), []);
+    // A picture that is no more.
+    show(&mut peer, &[("service", text("media")), ("label", text("mpv")), ("artwork", Data::Bytes(vec![]))]);
+    assert_eq!(hear(&mut peer, "mpris.request", &request("mpv", &address)), []);
+}
+
+#[test]
 fn what_a_phone_says_becomes_values_and_events() {
     let mut peer = peer();
     let values = |effects: Vec<Effect>| -> BTreeMap<String, Data> {
@@ -218,8 +241,46 @@ fn a_pointer_and_keys_are_asked_for_one_by_one() {
     assert_eq!(says(r#"{"singleclick":true}"#).as_deref(), Some("click"));
     assert_eq!(says(r#"{"key":"a"}"#).as_deref(), Some("type"));
     assert_eq!(says(r#"{"key":"c","ctrl":true}"#).as_deref(), Some("key"));
+    assert_eq!(says(r#"{"key":"A","shift":true}"#).as_deref(), Some("type"), "a capital is one already");
     assert_eq!(says(r#"{"specialKey":21}"#).as_deref(), Some("key"));
+    assert_eq!(says(r#"{"singlehold":true}"#).as_deref(), Some("hold"));
+    assert_eq!(says(r#"{"singlerelease":true,"dx":1}"#).as_deref(), Some("release"));
     assert_eq!(says(r#"{"specialKey":999}"#), None);
+}
+
+#[test]
+fn a_key_that_wants_an_echo_gets_its_own_words_back_and_nothing_more() {
+    let typed =
+        hear(&mut peer(), "mousepad.request", r#"{"key":"a","specialKey":-1,"ctrl":false,"sendAck":true,"x":"y"}"#);
+    let [Effect::Typed(target, Verb::Act { action, .. }, echo)] = &typed[..] else { panic!("{typed:?}") };
+    assert_eq!((target.service.as_str(), action.as_str()), ("input", "type"));
+    assert_eq!(echo.key.as_ref().map(|key| key.as_str()), Some("a"));
+    assert_eq!((echo.special_key, echo.ctrl, echo.is_ack), (Some(-1), Some(false), true));
+    // Moves are not echoed, whatever they ask for.
+    assert!(matches!(&hear(&mut peer(), "mousepad.request", r#"{"dx":1,"sendAck":true}"#)[..], [Effect::Ask(..)]));
+}
+
+#[test]
+fn a_text_is_typed_line_by_line_on_a_desktop_and_whole_on_a_phone() {
+    let mut peer = peer();
+    let says = |peer: &Peer, text: &str| {
+        let verb = Verb::Act { action: "type".into(), inputs: inputs(&[("text", text.into())]) };
+        let packets = calls::packets(peer, &Target::new("input"), verb)?;
+        let of = |packet: &Packet| match &packet.body {
+            Body::Mousepad(of) => {
+                of.key.as_ref().map_or_else(|| format!("{:?}", of.special_key), |key| key.as_str().to_owned())
+            }
+            other => format!("{other:?}"),
+        };
+        Ok::<_, CallError>(packets.iter().map(of).collect::<Vec<_>>())
+    };
+    assert_eq!(says(&peer, "a\nb").unwrap(), ["a\nb"]);
+    peer.kind = DeviceType::Desktop;
+    assert_eq!(says(&peer, "a\r\n\nb").unwrap(), ["a", "Some(12)", "Some(12)", "b"]);
+    assert!(matches!(says(&peer, &"\n".repeat(5000)), Err(CallError::BadInput(_))));
+    let hold = |button: &str| Verb::Act { action: "hold".into(), inputs: inputs(&[("button", button.into())]) };
+    assert!(calls::packets(&peer, &Target::new("input"), hold("left")).is_ok());
+    assert!(matches!(calls::packets(&peer, &Target::new("input"), hold("right")), Err(CallError::Unsupported(_))));
 }
 
 #[test]

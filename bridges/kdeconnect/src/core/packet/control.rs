@@ -181,9 +181,9 @@ object! {
 object! {
     /// Moves a spot on the slides.
     pub struct Presenter {
-        /// Fraction of the screen's width.
+        /// To the right, in fractions of the screen's width.
         dx: Option<f64> = "dx",
-        /// Fraction of the screen's height.
+        /// Down, in fractions of the screen's width as well.
         dy: Option<f64> = "dy",
         /// Takes the spot away.
         stop: Option<bool> = "stop",
