@@ -10,6 +10,7 @@ pub mod guard;
 mod install;
 mod neighbours;
 pub mod notices;
+pub mod people;
 mod routes;
 pub mod shares;
 #[cfg(test)]
@@ -46,7 +47,7 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, clipboard, consents, devices, everyday, ledger, notifications, session, shares, status, transfers,
+        browse, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status, transfers,
         uploads, why,
     };
     let v1 = OpenApiRouter::new()
@@ -65,6 +66,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(everyday::call))
         .routes(routes!(browse::list))
         .routes(routes!(browse::fetch))
+        .routes(routes!(people::conversations, people::send))
+        .routes(routes!(people::conversation))
+        .routes(routes!(people::contacts))
         .routes(routes!(everyday::commands, everyday::change_commands))
         .routes(routes!(everyday::presence))
         .routes(routes!(devices::pairings, devices::pair))

@@ -89,6 +89,11 @@ pub struct Device {
     /// What of that its protocol can ask for at all.
     #[serde(default)]
     pub asks: RemoteControl,
+    /// It moves this machine's pointer and types here just now.
+    pub input_now: bool,
+    /// When it did that last, since the hub started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub input_last: Option<Timestamp>,
     /// What became of the last writes to its properties.
     pub writes: Vec<Written>,
     #[schema(value_type = Vec<Object>)]
@@ -131,6 +136,8 @@ pub struct DeviceChange {
     pub remote_ring: Option<bool>,
     /// Let it have commands of the owner's list run.
     pub remote_commands: Option<bool>,
+    /// Let it move this machine's pointer and type here. Turned on at this computer's command line alone.
+    pub remote_input: Option<bool>,
 }
 
 impl DeviceChange {
@@ -140,6 +147,7 @@ impl DeviceChange {
             remote_media: self.remote_media,
             remote_ring: self.remote_ring,
             remote_commands: self.remote_commands,
+            remote_input: self.remote_input,
             ..Self::default()
         }
     }
@@ -152,6 +160,7 @@ pub struct RemoteControl {
     pub media: bool,
     pub ring: bool,
     pub commands: bool,
+    pub input: bool,
 }
 
 /// One write to a property.

@@ -139,7 +139,7 @@ pub async fn call(
     with_consent(context, Owner::AtTerminal, async || context.hub.post(&path, &call).await).await
 }
 
-fn service<'a>(device: &'a Device, id: &str, cannot: &str) -> Result<&'a Service> {
+pub fn service<'a>(device: &'a Device, id: &str, cannot: &str) -> Result<&'a Service> {
     match device.services.iter().find(|service| service.id == id) {
         Some(service) => Ok(service),
         None => bail!("{} {cannot}", name(&device.name)),
@@ -150,7 +150,7 @@ fn label(service: &Service) -> &str {
     service.label.as_deref().unwrap_or(&service.id)
 }
 
-fn said(context: &Context, answer: &Outputs, line: String) -> Result<()> {
+pub fn said(context: &Context, answer: &Outputs, line: String) -> Result<()> {
     if context.screen.json {
         return context.screen.document(answer);
     }

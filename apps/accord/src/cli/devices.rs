@@ -52,6 +52,9 @@ enum Action {
         /// Let it have commands of your list run.
         #[arg(long, value_name = "BOOL")]
         remote_commands: Option<bool>,
+        /// Let it move this machine's pointer and type here: whatever you can do here, it can.
+        #[arg(long, value_name = "BOOL")]
+        remote_input: Option<bool>,
     },
 }
 
@@ -72,6 +75,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             remote_media,
             remote_ring,
             remote_commands,
+            remote_input,
         } => {
             let change = DeviceChange {
                 name,
@@ -82,6 +86,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
                 remote_media,
                 remote_ring,
                 remote_commands,
+                remote_input,
             };
             if serde_json::to_value(&change)? == serde_json::to_value(DeviceChange::default())? {
                 return Err(Usage("say what to change, for example --room Kitchen".into()).into());
@@ -204,7 +209,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "id": id, "name": name, "kind": "phone", "favourite": false, "trust": trust, "reach": "local",
             "addresses": [], "bridge": "link", "auto_accept": false, "services": [], "writes": [],
-            "remote": { "media": false, "ring": false, "commands": false }
+            "remote": { "media": false, "ring": false, "commands": false, "input": false }, "input_now": false
         }))
         .unwrap()
     }

@@ -11,11 +11,13 @@ mod control;
 mod desk;
 mod devices;
 pub mod hub;
+mod input;
 mod ledger;
 pub mod look;
 mod media;
 mod notices;
 mod pair;
+mod people;
 pub mod screen;
 mod send;
 mod share;
@@ -82,6 +84,12 @@ enum Command {
     Ping(control::Ping),
     /// See and control players of a device, or of this machine.
     Media(media::Media),
+    /// Type and point on a device.
+    Input(input::Input),
+    /// A phone's text messages: its conversations, or one of them; have it send one.
+    Messages(people::Messages),
+    /// A phone's address book.
+    Contacts(people::Contacts),
     /// Run a command that a device offers, or list them.
     Run(control::Run),
     /// Paired devices that are here.
@@ -194,6 +202,9 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Ring(args) => control::ring(args, &context).await,
         Command::Ping(args) => control::ping(args, &context).await,
         Command::Media(args) => media::run(args, &context).await,
+        Command::Input(args) => input::run(args, &context).await,
+        Command::Messages(args) => people::messages(args, &context).await,
+        Command::Contacts(args) => people::contacts(args, &context).await,
         Command::Run(args) => control::run(args, &context).await,
         Command::Who => control::who(&context).await,
         Command::Commands(args) => commands::run(args, &context).await,

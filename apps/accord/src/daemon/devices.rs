@@ -110,6 +110,8 @@ impl Hub {
             auto_accept: note.auto_accept,
             remote: note.remote,
             asks: asks(device),
+            input_now: self.input_of(&device.id).0,
+            input_last: self.input_of(&device.id).1,
             writes: self.writes(device),
             services: device.services.clone(),
         }

@@ -11,10 +11,12 @@ use accord_consent::RecipientId;
 use accord_control::{COMMAND, Control, ControlError};
 use accord_everyday::{Pings, Presence, Ring};
 use accord_identity::Peers;
+use accord_input::Input;
 use accord_media::{Bus, Media};
 use accord_model::text::for_screen;
 use accord_model::value::CONFIRM_WITHIN;
 use accord_model::{Device, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
+use accord_people::People;
 use accord_ports::remote::{Grants, Remote};
 use anyhow::{Context, Result};
 use tokio_util::task::TaskTracker;
@@ -34,12 +36,15 @@ pub struct Everyday {
     media: Media,
     battery: Battery,
     commands: Commands,
+    pub(super) input: Input,
+    pub(super) people: People,
     ring: Ring,
     pings: Pings,
     presence: Presence,
 }
 
-/// What the owner allowed paired devices to do with this machine; this machine itself may do everything.
+/// What the owner allowed paired devices to do with this machine. This machine itself may do everything but type: a browser
+/// that somebody else got hold of must not become its keyboard.
 struct Allowed {
     peers: Arc<Peers>,
     notes: Arc<Notes>,
@@ -48,7 +53,7 @@ struct Allowed {
 impl Grants for Allowed {
     fn allows(&self, device: &DeviceId, what: Remote) -> bool {
         if device.as_str() == house::OWN {
-            return true;
+            return what != Remote::Input;
         }
         let note = self.notes.get(device);
         if note.blocked || self.peers.get(device).is_some_and(|peer| peer.blocked) {
@@ -58,7 +63,7 @@ impl Grants for Allowed {
             Remote::Media => note.remote.media,
             Remote::Ring => note.remote.ring,
             Remote::Commands => note.remote.commands,
-            Remote::Input => false,
+            Remote::Input => note.remote.input,
         }
     }
 }
@@ -66,7 +71,7 @@ impl Grants for Allowed {
 impl Everyday {
     /// Ends what shows something of this machine, and lets go of the gate.
     pub async fn stop(&self) {
-        tokio::join!(self.media.stop(), self.battery.stop(), self.commands.stop());
+        tokio::join!(self.media.stop(), self.battery.stop(), self.commands.stop(), self.input.stop());
     }
 
     fn start(hub: &Hub) -> Result<Self> {
@@ -83,6 +88,8 @@ impl Everyday {
             media: Media::new(&gate.bind("media"), registry, grants.clone(), Bus::Session)?,
             battery: Battery::new(&gate.bind("battery"), registry, Supply::System)?,
             commands,
+            input: Input::new(&gate.bind("input"), registry, grants.clone(), accord_input::Place::Session)?,
+            people: People::new(&gate.bind("people"), registry)?,
             ring: Ring::new(registry, grants, hub.state.data()),
             pings: Pings::new(registry),
             presence: Presence::new(registry),
@@ -125,6 +132,16 @@ pub fn start(hub: &Arc<Hub>, notifier: &Notifier, tracker: &TaskTracker) -> Resu
             show(&pinged.by, "ping", |name| format!("From {name}"), text);
         }
     });
+    follow(hub.clone(), tracker, everyday.input.events(), {
+        let (show, hub) = (show.clone(), hub.clone());
+        move |used: accord_input::Used| {
+            if used.began {
+                let body = "It moves the pointer and types here, as you allowed it to.".to_owned();
+                show(&used.device, "input", |name| format!("{name} uses this computer"), body);
+            }
+            hub.tell_input(&used);
+        }
+    });
     follow(hub.clone(), tracker, everyday.commands.events(), move |ran: accord_commands::Ran| {
         show(&ran.device, "run", |name| format!("{name} had a command run"), for_screen(&ran.name, 64));
     });
@@ -163,6 +180,9 @@ impl Hub {
                 return Err(Failure::conflict(format!("{} is not paired; pair with it first.", device.name)));
             }
             _ => {}
+        }
+        if target.service == "input" {
+            return self.type_there(id, &device.name, &verb).await.map(|()| Outputs::new());
         }
         let because = because(&device.name, &target, &verb);
         let written = matches!(verb, Verb::Write { .. });
@@ -279,15 +299,17 @@ mod tests {
         let peers = Arc::new(Peers::open(dir.path()).unwrap());
         let allowed = Allowed { peers, notes: notes.clone() };
         let phone = DeviceId::new("phone").unwrap();
-        let all = [Remote::Media, Remote::Ring, Remote::Commands];
-        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+        let all = [Remote::Media, Remote::Ring, Remote::Commands, Remote::Input];
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
         let ring = api::DeviceChange { remote_ring: Some(true), ..Default::default() };
         notes.change(&phone, ring).unwrap();
-        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false, true, false]);
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false, true, false, false]);
         let blocked = api::DeviceChange { blocked: Some(true), ..Default::default() };
         notes.change(&phone, blocked).unwrap();
-        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
+        let own = DeviceId::new(house::OWN).unwrap();
+        assert_eq!(all.map(|what| allowed.allows(&own, what)), [true, true, true, false], "nobody types by browser");
         notes.forget(&phone).unwrap();
-        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 3]);
+        assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
     }
 }

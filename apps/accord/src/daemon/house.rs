@@ -16,6 +16,8 @@ const PARTS: &[&str] = &[
     accord_commands::STATEMENT,
     accord_notifications::STATEMENT,
     accord_clipboard::STATEMENT,
+    accord_input::STATEMENT,
+    accord_people::STATEMENT,
     accord_kdeconnect::STATEMENT,
     accord_localsend::STATEMENT,
     accord_share::STATEMENT,
@@ -45,6 +47,10 @@ const EFFECTS: &[(&str, &str)] = &[
         "Notifications of other devices can be read here, but neither answered nor dismissed there.",
     ),
     ("clipboard/share", "What you copy here cannot be pasted on other devices."),
+    ("input/send", "Nothing can be typed or pointed at on other devices from here."),
+    ("people/messages", "Messages of phones cannot be read here."),
+    ("people/reply", "Phones cannot be told to send messages from here."),
+    ("people/contacts", "Contacts of phones cannot be looked at here."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
     ("share/link", "Nothing can be shared by link: no page is opened for browsers."),
     ("share/visitor", "Nobody who opens the page of a share by link gets anything."),
@@ -141,6 +147,9 @@ pub fn own_device(name: &str, kind: DeviceKind) -> Device {
         .with(catalogue::mirror())
         .with(catalogue::notifications())
         .with(catalogue::clipboard());
+    if accord_input::desk::is_there() {
+        device = device.with(catalogue::input());
+    }
     device.reach = Reach::Local;
     device
 }

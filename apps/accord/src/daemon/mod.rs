@@ -11,6 +11,7 @@ mod listen;
 mod notes;
 mod notices;
 mod notify;
+mod people;
 pub mod pipes;
 mod privacy;
 pub mod prompts;

@@ -79,6 +79,7 @@ impl Notes {
         note.remote.media = change.remote_media.unwrap_or(note.remote.media);
         note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
         note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);
+        note.remote.input = change.remote_input.unwrap_or(note.remote.input);
         let mut next = notes.clone();
         if note == Note::default() {
             next.remove(device);

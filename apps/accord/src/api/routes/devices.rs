@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
-use crate::api::error::Answer;
+use crate::api::error::{Answer, Failure};
 use crate::api::extract::{Body, Id, Wanted};
 use crate::api::guard::Caller;
 use crate::api::types::{
@@ -37,12 +37,20 @@ pub async fn get(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Device>
 
 /// Name, place, prefer, block or trust a device
 #[utoipa::path(patch, path = "/devices/{id}", tag = "devices", params(("id" = String, Path, description = "Id or unique name")),
-    request_body = DeviceChange, responses((status = 200, body = Device), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
+    request_body = DeviceChange, responses((status = 200, body = Device), (status = 400, body = ApiError), (status = 403, body = ApiError),
+        (status = 404, body = ApiError)))]
 pub async fn change(
     State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
     Wanted(change): Wanted<DeviceChange>,
 ) -> Answer<Json<Device>> {
+    // A browser that somebody else got hold of must not become a keyboard of this computer.
+    if change.remote_input == Some(true) && caller != Caller::Owner {
+        return Err(Failure::forbidden(
+            "Who may type here is decided at this computer: run `accord devices set DEVICE --remote-input true`.",
+        ));
+    }
     let id = hub.resolve(&id)?;
     Ok(Json(hub.blocking(move |hub| hub.change_device(&id, change)).await?))
 }

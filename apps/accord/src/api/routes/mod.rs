@@ -7,6 +7,7 @@ pub mod devices;
 pub mod everyday;
 pub mod ledger;
 pub mod notifications;
+pub mod people;
 pub mod session;
 pub mod shares;
 pub mod status;

@@ -348,6 +348,12 @@ async fn a_call_is_checked_before_anything_else_and_a_browser_writes_no_commands
     let changing = [("cookie", cookie.as_str()), ("x-accord", "1")];
     let web = home.web(Method::PUT, "/api/v1/commands", &changing, list.clone()).await;
     assert_eq!(web.status, StatusCode::FORBIDDEN, "{}", web.text);
+    let typing = json!({ "remote_input": true });
+    let web = home.web(Method::PATCH, "/api/v1/devices/any", &changing, typing.clone()).await;
+    assert_eq!(web.status, StatusCode::FORBIDDEN, "a browser lets nobody type here: {}", web.text);
+    assert_eq!(home.own(Method::PATCH, "/devices/any", typing).await.status, StatusCode::NOT_FOUND);
+    let key = call("input", act("key", json!({ "key": "enter" })));
+    assert_eq!(own(key).await.status, StatusCode::NOT_FOUND, "nor does it type itself");
     assert_eq!(home.own(Method::PUT, "/commands", list.clone()).await.json(), list);
     let twice = json!({ "commands": [{ "name": "a", "argv": ["true"] }, { "name": "a", "argv": ["false"] }] });
     assert_eq!(home.own(Method::PUT, "/commands", twice).await.status, StatusCode::BAD_REQUEST);
@@ -379,6 +385,9 @@ fn the_document_lists_every_call_once() {
         "/devices",
         "/devices/{id}",
         "/devices/{id}/call",
+        "/devices/{id}/messages",
+        "/devices/{id}/messages/{thread}",
+        "/devices/{id}/contacts",
         "/commands",
         "/presence",
         "/pairings",
