@@ -37,7 +37,7 @@ const hex = (seed, length = 64) => {
 
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
-  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false }, asks: { media: true, ring: true, commands: true }, writes: [], services: [files(), information("Debian 13")], ...more,
+  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], ...more,
 });
 
 const hub = {

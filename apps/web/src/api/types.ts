@@ -20,6 +20,10 @@ export type TransferState = Schemas["TransferState"];
 
 export type LedgerHead = Of<"LedgerHead">;
 export type Status = Omit<Of<"Status">, "ledger"> & { kind: DeviceKind; ledger: LedgerHead };
+export type Message = Of<"Message">;
+export interface Messages { messages: Message[]; more: boolean }
+export type Contact = Of<"Contact">;
+export interface Contacts { contacts: Contact[]; more: boolean }
 export type Path = Of<"Path">;
 export type Device = Omit<Of<"Device">, "services" | "path" | "asks"> & { asks: Schemas["RemoteControl"]; kind: DeviceKind; reach: Reach; path: Path | null; services: Service[] };
 export type DeviceChange = Schemas["DeviceChange"];

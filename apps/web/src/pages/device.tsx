@@ -11,6 +11,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
+import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
 import { Services } from "../services/cards";
 import { Age } from "../services/control";
@@ -55,6 +56,7 @@ export function DevicePage({ id }: { id: string }) {
       {device.reach === "offline" && <Why device={device} />}
       <Offers device={id} />
       <CopiedOffers device={id} />
+      <TypesHere device={device} />
       <div className="device-page">
         <div className="device-main">
           <Services device={device} />
@@ -112,6 +114,9 @@ function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
       {offered("media") && <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />}
       {offered("ring") && <Switch on={device.remote.ring} label="Ring this machine" hint="It may let this machine ring, to find it." onChange={(on) => changeDevice(device, { remote_ring: on })} />}
       {offered("commands") && <Switch on={device.remote.commands} label="Run your commands" hint="It may run what you listed with “accord commands”." onChange={(on) => changeDevice(device, { remote_commands: on })} />}
+      {offered("input") && (device.remote.input
+        ? <Switch on label="Move the pointer and type here" hint={<>It may do here whatever you can.{device.input_last && <> Last <Ago time={device.input_last} />.</>}</>} onChange={() => changeDevice(device, { remote_input: false })} />
+        : <p className="hint">It may not move the pointer or type here. To allow it, run <code>accord devices set {device.id} --remote-input true</code> at this computer.</p>)}
       <div className="even">
         <Button onClick={() => askUnpair(device)}>Unpair…</Button>
         <Button onClick={() => askBlock(device)}>Block…</Button>

@@ -9,6 +9,7 @@ import { openDialog } from "../ui/overlay";
 import { Button, Empty, Name, PageHead, Progress, Skeleton, useNow } from "../ui/bits";
 import { Icon, KindIcon, serviceIcon } from "../ui/icons";
 import { CopiedOffers } from "../parts/copied";
+import { TypesHere } from "../parts/types-here";
 import { describe, DeviceMenu, ReachLine } from "../parts/device-bits";
 import { Notice } from "../parts/notice";
 import { DropTarget } from "../parts/send";
@@ -42,6 +43,7 @@ export function DevicesPage() {
       <PageHead title="Devices" lead={status.first_run && "Welcome. Nothing has been shared so far, and nothing will be before you are asked."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
       <CopiedOffers />
+      {devices.map((one) => <TypesHere key={one.id} device={one} />)}
       {own && <OwnCard device={own} />}
       {(paired.length > 0 || status.discovery !== "undecided") && <section aria-labelledby="paired">
         <h2 id="paired" className="section-head">Paired <span className="count">{paired.length || ""}</span></h2>

@@ -11,12 +11,14 @@ import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider
 import { ELSEWHERE, action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
 import { Input } from "./input";
 import { Clipboard, Notifications, Ping } from "./notices";
+import { Contacts, Messages } from "./people";
 import { Storage } from "./storage";
 
 /** Everything the device offers, a card each. */
 export function Services({ device }: { device: Device }) {
   const able = obeys(device) && device.reach !== "offline";
-  const services = device.services.filter((service) => !ELSEWHERE.includes(service.id));
+  // This machine's own keyboard is in front of whoever may use it.
+  const services = device.services.filter((service) => !ELSEWHERE.includes(service.id) && !(device.trust === "own" && service.id === "input"));
   return (
     <div className="services">
       {grouped(services).map((group) => {
@@ -34,10 +36,11 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
-const WIDE = ["files", "storage", "media", "notifications"];
+const WIDE = ["files", "storage", "media", "notifications", "messages"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, storage: Storage, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
   "screen-lock": ScreenLock, volume: Volume, command: Command, ping: Ping, input: Input, signal: Signal, calls: Calls,
+  messages: Messages, contacts: Contacts,
 };
 
 const NotYet = () => <p className="hint">It has not said anything yet.</p>;

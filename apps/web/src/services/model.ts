@@ -55,7 +55,7 @@ export function grouped(services: Service[]): Service[][] {
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
 const SHARED = ["media", "volume", "command"];
-const ORDER = ["files", "storage", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "input"];
+const ORDER = ["files", "storage", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "messages", "contacts", "input"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */
 export function glance(service: Service, now: number): string {
