@@ -55,8 +55,7 @@ class Daemon:
     def __init__(self, machine, name, folder=None, desktop=None):
         self.machine, self.name, self.desktop = machine, name, desktop
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="accord-kdeconnect-"))
-        # Short: the daemon's workers have sockets in it, whose paths end at 107 bytes. A longer one fails every transfer.
-        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="kde-"))
+        self.runtime = self.home / "run"
         self.process = None
         self.others = []
         self.bus = None
@@ -75,8 +74,9 @@ class Daemon:
         return made
 
     def start(self):
-        for folder in (".config/kdeconnect", "Downloads"):
+        for folder in (".config/kdeconnect", "Downloads", "run"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
+        self.runtime.chmod(0o700)
         config = self.home / ".config/kdeconnect/config"
         if not config.exists():
             config.write_text(f"[General]\nname={self.name}\n")
@@ -109,8 +109,7 @@ class Daemon:
 
     def close(self):
         self.kill()
-        for folder in (self.home, self.runtime):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def log(self):
         return (self.home / "log").read_text(errors="replace")
