@@ -564,7 +564,7 @@ pub(crate) fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 }
 
 /// Another hub can ask for whatever this one shows it.
-const HUBS_ASK: [&str; 3] = ["media", "ringer", "command"];
+const HUBS_ASK: [&str; 4] = ["media", "ringer", "command", "input"];
 
 pub(crate) fn near_id(id: &str) -> Option<DeviceId> {
     DeviceId::new(format!("near-{id}")).ok()

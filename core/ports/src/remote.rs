@@ -17,7 +17,7 @@ pub enum Remote {
 
 impl Remote {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Media, Self::Ring, Self::Commands];
+    pub const ALL: [Self; 4] = [Self::Media, Self::Ring, Self::Commands, Self::Input];
 
     /// The service of this machine that it is about ([`accord_model::Device::asks`]).
     pub const fn service(self) -> &'static str {
@@ -25,6 +25,7 @@ impl Remote {
             Self::Media => "media",
             Self::Ring => "ringer",
             Self::Commands => "command",
+            Self::Input => "input",
         }
     }
 }

@@ -47,8 +47,8 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status, transfers,
-        uploads, why,
+        browse, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status,
+        transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))

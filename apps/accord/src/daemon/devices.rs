@@ -227,6 +227,7 @@ impl Hub {
             (change.remote_media, Remote::Media, "control players"),
             (change.remote_ring, Remote::Ring, "let another device ring"),
             (change.remote_commands, Remote::Commands, "have commands run"),
+            (change.remote_input, Remote::Input, "move the pointer or type"),
         ];
         let in_vain =
             wanted.into_iter().find(|(on, what, _)| *on == Some(true) && !known.device.can_ask(what.service()));
@@ -432,7 +433,12 @@ impl Hub {
 /// What of remote control the device's protocol can ask for.
 fn asks(device: &accord_model::Device) -> api::RemoteControl {
     let can = |what: Remote| device.can_ask(what.service());
-    api::RemoteControl { media: can(Remote::Media), ring: can(Remote::Ring), commands: can(Remote::Commands) }
+    api::RemoteControl {
+        media: can(Remote::Media),
+        ring: can(Remote::Ring),
+        commands: can(Remote::Commands),
+        input: can(Remote::Input),
+    }
 }
 
 const PAIRING: &str = "link/pairing";

@@ -299,7 +299,7 @@ mod tests {
         let peers = Arc::new(Peers::open(dir.path()).unwrap());
         let allowed = Allowed { peers, notes: notes.clone() };
         let phone = DeviceId::new("phone").unwrap();
-        let all = [Remote::Media, Remote::Ring, Remote::Commands, Remote::Input];
+        let all = Remote::ALL;
         assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
         let ring = api::DeviceChange { remote_ring: Some(true), ..Default::default() };
         notes.change(&phone, ring).unwrap();

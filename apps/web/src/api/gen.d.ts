@@ -230,6 +230,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/contacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The address book of a phone */
+        get: operations["contacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/files": {
         parameters: {
             query?: never;
@@ -264,6 +281,41 @@ export interface paths {
          * @description Answers with the transfer, once it has begun.
          */
         post: operations["fetch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest message of each conversation of a phone */
+        get: operations["conversations"];
+        put?: never;
+        /** Have a phone send a text message */
+        post: operations["send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/messages/{thread}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages of one conversation */
+        get: operations["conversation"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1225,6 +1277,17 @@ export interface components {
         Consents: {
             consents: components["schemas"]["Consent"][];
         };
+        Contact: {
+            mails: components["schemas"]["Labelled"][];
+            name: string;
+            numbers: components["schemas"]["Labelled"][];
+        };
+        /** @description `GET /devices/{id}/contacts`: by name. */
+        Contacts: {
+            contacts: components["schemas"]["Contact"][];
+            /** @description There are more than these. */
+            more: boolean;
+        };
         /** @description `POST /consents`: the owner decides. Takes effect before it answers. */
         Decide: {
             choice: components["schemas"]["Choice"];
@@ -1264,6 +1327,13 @@ export interface components {
             /** Format: date-time */
             first_seen?: string | null;
             id: string;
+            /**
+             * Format: date-time
+             * @description When it did that last, since the hub started.
+             */
+            input_last?: string | null;
+            /** @description It moves this machine's pointer and types here just now. */
+            input_now: boolean;
             kind: string;
             /** Format: date-time */
             last_seen?: string | null;
@@ -1289,6 +1359,8 @@ export interface components {
             name?: string | null;
             /** @description Let it have commands of the owner's list run. */
             remote_commands?: boolean | null;
+            /** @description Let it move this machine's pointer and type here. Turned on at this computer's command line alone. */
+            remote_input?: boolean | null;
             /** @description Let it control this machine's players. */
             remote_media?: boolean | null;
             /** @description Let it ring this machine. */
@@ -1506,6 +1578,11 @@ export interface components {
             name: string;
             steps: string[];
         };
+        Labelled: {
+            /** @description `cell`, `home`, `work`, …; empty when the phone does not say. */
+            label: string;
+            value: string;
+        };
         LedgerHead: {
             /** @description Root hash, hex. */
             root: string;
@@ -1529,6 +1606,34 @@ export interface components {
         };
         /** @enum {string} */
         Level: "off" | "hidden" | "full";
+        Message: {
+            /** @description With whom; of a received one, who wrote it comes first. */
+            addresses: string[];
+            /** @description Media types of what came with it; that stays on the phone. */
+            attachments: string[];
+            /** Format: date-time */
+            date: string;
+            /**
+             * Format: int64
+             * @description Names it on the phone.
+             */
+            id: number;
+            read: boolean;
+            /** @description The phone's owner wrote it. */
+            sent: boolean;
+            text: string;
+            /**
+             * Format: int64
+             * @description The conversation that it belongs to.
+             */
+            thread: number;
+        };
+        /** @description `GET /devices/{id}/messages`, and `…/messages/{thread}`: the newest first. */
+        Messages: {
+            messages: components["schemas"]["Message"][];
+            /** @description There are more than these. */
+            more: boolean;
+        };
         /** @description One notification that is there now. Texts are plain, and safe to show. */
         Notification: {
             /** @description Labels for `POST /notifications/{id}/act`. */
@@ -1778,6 +1883,8 @@ export interface components {
             /** @default false */
             commands: boolean;
             /** @default false */
+            input: boolean;
+            /** @default false */
             media: boolean;
             /** @default false */
             ring: boolean;
@@ -1790,6 +1897,12 @@ export interface components {
         SendClipboard: {
             /** @description A device's id or name. */
             device: string;
+        };
+        /** @description `POST /devices/{id}/messages` */
+        SendMessage: {
+            text: string;
+            /** @description Telephone numbers. */
+            to: string[];
         };
         /** @description `POST /notifications`: show one on a device. */
         SendNotification: {
@@ -2644,6 +2757,14 @@ export interface operations {
                     "application/json": components["schemas"]["ApiError"];
                 };
             };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2696,6 +2817,53 @@ export interface operations {
                 };
             };
             /** @description `consent-needed` with the prompt, `confirm-needed`, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    contacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contacts"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2802,6 +2970,162 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    conversations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Messages"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendMessage"];
+            };
+        };
+        responses: {
+            /** @description The phone was told */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    conversation: {
+        parameters: {
+            query?: {
+                /** @description Not newer than this, in milliseconds since 1970 */
+                before?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+                thread: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Messages"];
                 };
             };
             404: {

@@ -287,9 +287,14 @@ impl Peer {
 
     /// What of this machine its packets can ask for; all that the protocol knows while it has not said.
     fn asks(&self) -> Vec<String> {
-        let known = [("media", "mpris.request"), ("ringer", "findmyphone.request"), ("command", "runcommand.request")];
+        let known: [(&str, &[&str]); 4] = [
+            ("media", &["mpris.request"]),
+            ("ringer", &["findmyphone.request"]),
+            ("command", &["runcommand.request"]),
+            ("input", &["mousepad.request", "presenter"]),
+        ];
         let silent = self.outgoing.is_empty();
-        let asked = known.into_iter().filter(|(_, kind)| silent || self.sends(kind));
+        let asked = known.into_iter().filter(|(_, kinds)| silent || kinds.iter().any(|kind| self.sends(kind)));
         asked.map(|(service, _)| service.to_owned()).collect()
     }
 
