@@ -67,7 +67,9 @@ impl RequestHead {
     /// Whether a browser sends it on behalf of a page that is not ours. A page of ours is reached by address or
     /// local name: under any other name, its owner could point that name at us (DNS rebinding).
     pub fn is_foreign(&self) -> bool {
-        if (self.browser || self.origin.is_some()) && !self.host.as_deref().is_some_and(is_local) {
+        // Browsers do not say to unencrypted pages that they are browsers, so the name counts for everyone.
+        let by_browser = self.browser || self.origin.is_some();
+        if self.host.as_deref().map_or(by_browser, |host| !is_local(host)) {
             return true;
         }
         match (&self.origin, &self.host) {

@@ -9,8 +9,9 @@ use crate::{Secret, secret};
 
 /// Wrong PINs allowed per address.
 pub const MAX_WRONG: u8 = 3;
-/// Most addresses remembered; while all are in use, no new address may guess.
-const MAX_ADDRESSES: usize = 256;
+/// Most addresses remembered; while all are in use, no new address may guess. So nobody gets more than 48 guesses an hour,
+/// however many addresses they have.
+const MAX_ADDRESSES: usize = 16;
 /// How long an address is remembered after its last wrong PIN.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 

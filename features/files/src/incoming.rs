@@ -138,9 +138,11 @@ impl Incoming {
         }
     }
 
-    /// Whether the owner asked the device for this very transfer.
+    /// Whether the owner asked the device for this very transfer: one file at a time is asked for.
     fn is_expected(&self) -> bool {
-        self.inner.expected.take(&self.offer.transfer, &self.from)
+        let one = self.offer.kind == Kind::Files && self.offer.exact && self.offer.files == 1;
+        let folder = self.offer.preview.iter().any(|item| item.folder);
+        self.inner.expected.take(&self.offer.transfer, &self.from) && one && !folder
     }
 
     /// Waits until no other connection works on this transfer.

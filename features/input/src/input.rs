@@ -199,6 +199,12 @@ impl Inner {
         let mut seat = self.seat.lock().await;
         let outcome = tokio::time::timeout(WITHIN, seat.play(stroke)).await.unwrap_or(Err(DeskError::Deadline));
         if outcome.as_ref().is_err_and(DeskError::is_broken) && !seat.given {
+            if outcome == Err(DeskError::Deadline)
+                && let Some(desk) = &mut seat.desk
+            {
+                // What was typed so far does not stay on spare keys.
+                let _ = tokio::time::timeout(TICK, desk.tidy()).await;
+            }
             seat.desk = None;
         }
         outcome

@@ -260,7 +260,8 @@ impl Hub {
         match event {
             ShareEvent::Changed(share) => self.events.tell(Event::Share(self.share_view(&share))),
             ShareEvent::Knocked { share, visitor } => notifier.show(Note {
-                about: format!("visitor {share} {}", visitor.id),
+                // Whoever knocks again and again is one notification.
+                about: format!("visitor {share} {}", visitor.address),
                 title: format!("{} wants to fetch what you share", visitor.address),
                 body: visitor.agent.clone().unwrap_or_else(|| "It does not say what it is".to_owned()),
                 offer: None,

@@ -246,6 +246,7 @@ fn pages_of_others_are_told_from_ours() {
     assert!(foreign("Host: 10.0.0.1:53317\r\nOrigin: null\r\n"));
     assert!(foreign("Host: evil.example:53317\r\nOrigin: http://evil.example:53317\r\n"));
     assert!(foreign("Host: evil.example\r\nSec-Fetch-Site: same-origin\r\n"));
+    assert!(foreign("Host: evil.example:53317\r\n"), "its name points at us now, and its browser does not say so");
 }
 
 fn ask(connection: &mut client::Connection, now: Instant) {
