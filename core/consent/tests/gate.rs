@@ -517,6 +517,7 @@ async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
         assert!(wrong(dialed.expect("refused before it is tried").err()), "{far}");
         assert!(wrong(outlet::udp(permit(), any, Some(far)).await.err()), "{far}");
         assert!(wrong(outlet::serve(permit(), any, far.ip(), WITHIN).await.err()), "{far}");
+        assert!(wrong(outlet::OneNear::open(permit(), far.ip()).await.err()), "{far}");
     }
     assert!(home.records(RecordKind::Intent).is_empty());
 }

@@ -8,6 +8,7 @@ pub mod holder;
 pub mod interfaces;
 pub mod local;
 mod near;
+mod one;
 mod serve;
 mod tcp;
 mod udp;
@@ -16,6 +17,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use command::{OwnersCommand, command, own_program, owners_command};
 pub use near::{Met, Near, NearListener};
+pub use one::OneNear;
 pub use serve::{Served, ServedStream, serve};
 pub use tcp::{Dialed, dial_host, dial_tcp};
 pub use udp::{DatagramOutlet, udp};

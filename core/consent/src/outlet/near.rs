@@ -111,20 +111,25 @@ impl Near {
         if !is_near(address.ip()) {
             return Err(OutletError::WrongAddress { address, recipient: "everyone near".to_owned() }.into());
         }
-        let what = format!("connecting to {address}");
-        // The attempt alone shows this machine's address.
-        self.lease.send_with(&Personal::plain([0; 0]), address, |_| Ok(0))?;
-        let cancelled = self.cancelled();
-        let dialed = tokio::select! {
-            biased;
-            () = cancelled.cancelled() => return Err(self.lease.withdrawn()),
-            dialed = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)) => dialed,
-        };
-        match dialed {
-            Ok(Ok(stream)) => Ok(Met::new(stream, address, self.lease.clone())),
-            Ok(Err(error)) => Err(failed(what)(error).into()),
-            Err(_) => Err(OutletError::Deadline { what }.into()),
-        }
+        dial(&self.lease, address).await
+    }
+}
+
+/// Connects under a lease; whether the address is right was asked before.
+pub(super) async fn dial(lease: &DatagramLease, address: SocketAddr) -> Result<Met, SendError> {
+    let what = format!("connecting to {address}");
+    // The attempt alone shows this machine's address.
+    lease.send_with(&Personal::plain([0; 0]), address, |_| Ok(0))?;
+    let cancelled = lease.cancelled();
+    let dialed = tokio::select! {
+        biased;
+        () = cancelled.cancelled() => return Err(lease.withdrawn()),
+        dialed = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(address)) => dialed,
+    };
+    match dialed {
+        Ok(Ok(stream)) => Ok(Met::new(stream, address, lease.clone())),
+        Ok(Err(error)) => Err(failed(what)(error).into()),
+        Err(_) => Err(OutletError::Deadline { what }.into()),
     }
 }
 

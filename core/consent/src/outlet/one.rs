@@ -1,0 +1,46 @@
+//! One device near under one permit, for protocols that make a connection for every word.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio_util::sync::CancellationToken;
+
+use super::near::{Met, dial};
+use crate::{DatagramLease, Destination, Permit, SendError};
+
+/// A permit for one device, spent on any number of connections to its address. It ends with the consent, and all of them
+/// with it; what they send is counted per address, as with any lease.
+#[derive(Clone)]
+pub struct OneNear {
+    lease: DatagramLease,
+    address: IpAddr,
+}
+
+impl OneNear {
+    /// Opens the lease: its intent is durable before the first connection is made.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`super::OutletError::WrongAddress`] when the address is not near.
+    pub async fn open(permit: Permit, address: IpAddr) -> Result<Self, SendError> {
+        super::device_permit(&permit, SocketAddr::new(address, 0))?;
+        let destination = Destination::new(permit.recipient().clone(), address.to_string());
+        Ok(Self { lease: permit.datagrams(destination).await?, address })
+    }
+
+    /// Connects to a port of the device.
+    ///
+    /// # Errors
+    /// [`SendError`]: the consent ended, or the device does not answer.
+    pub async fn dial(&self, port: u16) -> Result<Met, SendError> {
+        dial(&self.lease, SocketAddr::new(self.address, port)).await
+    }
+
+    /// Cancelled once the consent ends.
+    pub fn cancelled(&self) -> CancellationToken {
+        self.lease.cancelled()
+    }
+
+    /// Ends the lease and writes its last record.
+    pub fn close(&self) {
+        self.lease.close();
+    }
+}
