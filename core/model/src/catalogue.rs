@@ -113,6 +113,12 @@ pub fn media() -> Service {
     )
 }
 
+/// What a player has beside [`media`] when it can be told what to play: it fetches what is at the address itself.
+pub fn open_media() -> Action {
+    let what = ["address", "title"].map(|id| text(id).sensitive(FieldCode::MediaNowPlaying));
+    action("open", Effect::Physical, what.to_vec())
+}
+
 /// One loudspeaker or other output of sound, named by its label.
 pub fn volume() -> Service {
     service(

@@ -1,0 +1,370 @@
+//! Renderers as the house knows them: which id, which services, what was told of them, and which ones the owner added.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use accord_model::{
+    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target, Timestamp, Value,
+    catalogue,
+};
+use accord_store::{JsonFile, create_private_dir};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::core::discovery::Found;
+use crate::core::renderer::{self, Formats, Offers};
+use crate::core::ssdp::Udn;
+
+/// Most renderers that can be added, and the largest file of them.
+const MOST: usize = 256;
+const LARGEST: u64 = 1 << 20;
+/// What the owner decided does not age.
+const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
+/// How long what plays and where it is holds, and the rest.
+const PLAYING_FRESH_S: u64 = 10;
+const STATE_FRESH_S: u64 = 3600;
+
+/// A renderer that the owner added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    pub udn: String,
+    pub name: String,
+    pub kind: DeviceKind,
+    pub maker: Option<String>,
+    pub model: Option<String>,
+    pub since: Timestamp,
+    /// Where it was last, and when that was noted.
+    pub address: Option<SocketAddr>,
+    pub seen: Option<Timestamp>,
+}
+
+/// A renderer that is known.
+pub(crate) struct Known {
+    pub id: DeviceId,
+    pub udn: Udn,
+    pub name: String,
+    pub kind: DeviceKind,
+    pub maker: Option<String>,
+    pub model: Option<String>,
+    /// Where it is, while it is here.
+    pub found: Option<Found>,
+    pub seen: Option<Timestamp>,
+    pub address: Option<SocketAddr>,
+    offers: Offers,
+    values: BTreeMap<(&'static str, &'static str), Value>,
+}
+
+/// The id of a renderer. It says so itself, and nothing proves it.
+fn id_of(udn: &Udn) -> DeviceId {
+    let mut hash = Sha256::new();
+    hash.update(b"accord upnp device ");
+    hash.update(udn.as_str());
+    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    DeviceId::new(format!("upnp-{digits}")).expect("hexadecimal digits make an id")
+}
+
+impl Known {
+    fn of(found: &Found) -> Self {
+        let renderer = &found.renderer;
+        // What nearly all can do, until it says more.
+        let volume = renderer.rendering.is_some();
+        let offers = Offers { pause: true, seek: true, volume, mute: volume, ..Offers::default() };
+        Self {
+            id: id_of(&renderer.udn),
+            udn: renderer.udn.clone(),
+            name: renderer.name.clone(),
+            kind: DeviceKind::Tv,
+            maker: renderer.maker.clone(),
+            model: renderer.model.clone(),
+            found: Some(found.clone()),
+            seen: Some(Timestamp::now()),
+            address: Some(found.location.at.into()),
+            offers,
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let udn = Udn::parse(&added.udn)?;
+        Some(Self {
+            id: id_of(&udn),
+            udn,
+            name: added.name.clone(),
+            kind: added.kind,
+            maker: added.maker.clone(),
+            model: added.model.clone(),
+            found: None,
+            seen: added.seen,
+            address: added.address,
+            offers: Offers { pause: true, seek: true, volume: true, mute: true, ..Offers::default() },
+            values: BTreeMap::new(),
+        })
+    }
+
+    fn added(&self, since: Timestamp) -> Added {
+        Added {
+            udn: self.udn.as_str().to_owned(),
+            name: self.name.clone(),
+            kind: self.kind,
+            maker: self.maker.clone(),
+            model: self.model.clone(),
+            since,
+            address: self.address,
+            seen: self.seen,
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
+        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
+        device.passing = added.is_none();
+        device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
+        let mut device = device.with(self.with_values(self.media()));
+        if self.offers.volume {
+            device = device.with(self.with_values(self.volume()));
+        }
+        device.with(pairing(added))
+    }
+
+    fn media(&self) -> Service {
+        let Offers { pause, seek, next, previous, volume, .. } = self.offers;
+        let mut media = catalogue::media();
+        media.label = Some(self.name.clone());
+        media.properties.retain(|one| match one.id.as_str() {
+            "shuffle" | "loop" | "artwork" => false,
+            "volume" => volume,
+            _ => true,
+        });
+        for property in media.properties.iter_mut().filter(|one| one.id == "position") {
+            property.write = seek;
+        }
+        // Whether the position really advances: that it plays is only its word.
+        media.properties.push(Property::state("moving", Format::Bool));
+        media.actions.retain(|one| match one.id.as_str() {
+            "pause" | "play-pause" => pause,
+            "next" => next,
+            "previous" => previous,
+            _ => true,
+        });
+        media.actions.push(catalogue::open_media());
+        media
+    }
+
+    fn volume(&self) -> Service {
+        let mut volume = catalogue::volume();
+        volume.label = Some(self.name.clone());
+        volume.properties.retain(|one| one.id == "level" || (one.id == "muted" && self.offers.mute));
+        volume
+    }
+
+    fn with_values(&self, mut service: Service) -> Service {
+        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
+        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
+        service
+    }
+}
+
+fn pairing(added: Option<&Added>) -> Service {
+    let mut pairing = catalogue::pairing();
+    pairing.properties.push(Property::state("verified", Format::Bool));
+    pairing.values = pairing_values(added);
+    pairing
+}
+
+fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
+    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
+    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
+    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
+}
+
+/// All that are known.
+pub(crate) struct Devices {
+    known: BTreeMap<DeviceId, Known>,
+    added: BTreeMap<DeviceId, Added>,
+    file: JsonFile,
+}
+
+impl Devices {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        create_private_dir(folder).map_err(|error| error.to_string())?;
+        let file = JsonFile::new(folder.join("added.json"), LARGEST);
+        let added: BTreeMap<DeviceId, Added> =
+            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
+        let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added, file })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
+        self.known.get(id)
+    }
+    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
+        self.added.contains_key(id)
+    }
+    pub(crate) fn id(&self, udn: &Udn) -> Option<DeviceId> {
+        Some(id_of(udn)).filter(|id| self.known.contains_key(id))
+    }
+    /// The added ones, by the names that they announce.
+    pub(crate) fn kept(&self) -> BTreeSet<Udn> {
+        self.added.values().filter_map(|added| Udn::parse(&added.udn)).collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.values().map(|known| self.seen(known)).collect()
+    }
+
+    /// A renderer is here, or changed.
+    pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, FromBridge) {
+        let mut known = Known::of(found);
+        if let Some(before) = self.known.remove(&known.id) {
+            (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
+        }
+        let id = known.id.clone();
+        self.known.insert(id.clone(), known);
+        self.note(&id);
+        (id.clone(), self.told(&id))
+    }
+
+    pub(crate) fn again(&mut self, id: &DeviceId) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.seen = Some(Timestamp::now());
+        }
+    }
+
+    /// A renderer is gone.
+    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        known.values.clear();
+        if !self.added.contains_key(id) {
+            self.known.remove(id);
+            return Some(FromBridge::Gone { device: id.clone() });
+        }
+        known.found = None;
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// All that are here are not any more, as far as we know.
+    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
+        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.lost(id)).collect()
+    }
+
+    /// The owner adds a renderer, or not any more.
+    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
+        let known = self.known.get(id).ok_or("no such device is known")?;
+        let mut all = self.added.clone();
+        if !yes {
+            all.remove(id);
+        } else if all.len() >= MOST && !all.contains_key(id) {
+            return Err(format!("more than {MOST} devices were added; remove some first"));
+        } else {
+            all.insert(id.clone(), known.added(Timestamp::now()));
+        }
+        self.file.save(&all).map_err(|error| error.to_string())?;
+        self.added = all;
+        if !yes && self.known.get(id).is_some_and(|known| known.found.is_none()) {
+            self.known.remove(id);
+            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        let values = pairing_values(self.added.get(id));
+        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+    }
+
+    /// What a renderer can do. `None`: nothing new.
+    pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
+        let known = self.known.get_mut(id).filter(|known| known.offers != offers)?;
+        known.offers = offers;
+        Some(self.told(id))
+    }
+
+    /// What it plays says what it is.
+    pub(crate) fn formats(&mut self, id: &DeviceId, formats: Formats) -> Option<FromBridge> {
+        let kind = match formats {
+            Formats { video: true, .. } => DeviceKind::Tv,
+            Formats { audio: true, .. } => DeviceKind::Speaker,
+            _ => return None,
+        };
+        let known = self.known.get_mut(id).filter(|known| known.kind != kind)?;
+        known.kind = kind;
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// What it says of itself now, in the words of the house; only what is new, and what ages.
+    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<renderer::Value>) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
+        for (service, property, data) in said.into_iter().flat_map(words) {
+            let ages = matches!(property, "playing" | "position" | "moving");
+            let before = known.values.get(&(service, property));
+            if !ages && before.is_some_and(|before| before.data == data) {
+                continue;
+            }
+            let fresh_for_s = if ages { PLAYING_FRESH_S } else { STATE_FRESH_S };
+            let value = Value { data, seen: Timestamp::now(), source: Source::Polled, fresh_for_s };
+            known.values.insert((service, property), value.clone());
+            told.entry(service).or_default().insert(property.to_owned(), value);
+        }
+        let messages = told.into_iter().filter(|(service, _)| *service != "volume" || known.offers.volume);
+        let message =
+            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
+        messages.map(message).collect()
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
+        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
+        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
+        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+    }
+
+    /// Keeps what is new of an added one.
+    fn note(&mut self, id: &DeviceId) {
+        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
+        let now = known.added(added.since);
+        if now == *added {
+            return;
+        }
+        self.added.insert(id.clone(), now);
+        if let Err(error) = self.file.save(&self.added) {
+            tracing::warn!(%error, "what is new of a device is not kept");
+        }
+    }
+
+    fn told(&self, id: &DeviceId) -> FromBridge {
+        match self.known.get(id) {
+            Some(known) => self.seen(known),
+            None => FromBridge::Gone { device: id.clone() },
+        }
+    }
+
+    fn seen(&self, known: &Known) -> FromBridge {
+        FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
+    }
+}
+
+/// The catalogue's words for it.
+fn words(value: renderer::Value) -> Vec<(&'static str, &'static str, Data)> {
+    use renderer::Value as Said;
+    let media = |property, data| ("media", property, data);
+    match value {
+        Said::Playing(playing) => vec![media("playing", playing.into())],
+        Said::Moving(moving) => vec![media("moving", moving.into())],
+        Said::Position(seconds) => vec![media("position", Data::Float(seconds))],
+        Said::Length(seconds) => vec![media("length", Data::Float(seconds))],
+        Said::Track(track) => {
+            let text = |text: Option<String>| Data::Text(text.unwrap_or_default());
+            vec![
+                media("title", text(track.title)),
+                media("artist", text(track.artist)),
+                media("album", text(track.album)),
+            ]
+        }
+        Said::Volume(percent) => {
+            let percent = Data::Int(i64::from(percent));
+            vec![media("volume", percent.clone()), ("volume", "level", percent)]
+        }
+        Said::Muted(muted) => vec![("volume", "muted", muted.into())],
+    }
+}

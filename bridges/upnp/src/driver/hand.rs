@@ -1,0 +1,199 @@
+//! One added renderer that is here: carries its machine's questions to it, one after the other, under a permit for it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::OneNear;
+use accord_model::{CallError, CallId, DeviceId, FieldSet, FromBridge, Outputs};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::exchange::{NoAnswer, exchange, failed};
+use super::law::{self, Law};
+use super::session::Heard;
+use crate::core::description::Renderer as Described;
+use crate::core::http::{self, Answer};
+use crate::core::renderer::{Ask, Event, Input, Output, Renderer, Wanted};
+
+/// How long an answer may take; loading an address takes some amplifiers seconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const LOADS_WITHIN: Duration = Duration::from_secs(10);
+/// How long after the last word a permit is given back.
+const REST: Duration = Duration::from_secs(30);
+
+/// To a hand.
+pub(crate) enum Order {
+    Wanted(CallId, Wanted),
+    /// The renderer announced itself.
+    Heard,
+}
+
+/// What a hand is made of.
+pub(crate) struct Hand {
+    pub law: Law,
+    pub device: DeviceId,
+    /// Which of the hands of this device, one after the other.
+    pub number: u64,
+    pub described: Described,
+    pub orders: mpsc::Receiver<Order>,
+    pub heard: mpsc::Sender<Heard>,
+    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub stop: CancellationToken,
+}
+
+/// The permit that is open, and for what.
+struct Line {
+    one: OneNear,
+    fields: FieldSet,
+    used: Instant,
+}
+
+impl Hand {
+    /// Until the mind lets go of it.
+    pub(crate) async fn run(mut self) {
+        let stop = self.stop.clone();
+        let ran = stop.run_until_cancelled(async {
+            loop {
+                if !self.allowed().await || !self.drive().await {
+                    return;
+                }
+            }
+        });
+        ran.await.unwrap_or_default();
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            self.refuse(order, &CallError::Unreachable("the device is away".to_owned())).await;
+        }
+    }
+
+    /// Waits for the owner's consent. `false`: it is over.
+    async fn allowed(&mut self) -> bool {
+        let mut watch = self.law.controls(&self.device);
+        loop {
+            tokio::select! {
+                biased;
+                () = watch.allowed() => return true,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let refusal = self.law.may_control(&self.device).err();
+                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
+                    self.refuse(order, &CallError::NotConsented(why)).await;
+                }
+            }
+        }
+    }
+
+    async fn refuse(&self, order: Order, error: &CallError) {
+        if let Order::Wanted(call, _) = order {
+            self.reply(call, Err(error.clone())).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+    }
+
+    /// Lets the machine run while the consent lasts. `false`: it is over.
+    async fn drive(&mut self) -> bool {
+        let mut machine = Renderer::new(self.described.clone());
+        let mut line: Option<Line> = None;
+        let mut wanted: BTreeSet<u64> = BTreeSet::new();
+        machine.handle(Input::Timeout, Instant::now());
+        loop {
+            let wake = match machine.poll_output() {
+                Output::Ask(ask) => {
+                    match self.ask(ask, &mut line, !wanted.is_empty()).await {
+                        Ok(answer) => machine.handle(Input::Answered(Ok(answer)), Instant::now()),
+                        Err(NoAnswer::Denied(why)) => {
+                            for call in wanted {
+                                self.reply(CallId(call), Err(CallError::NotConsented(why.clone()))).await;
+                            }
+                            return true;
+                        }
+                        Err(why) => machine.handle(Input::Answered(Err(why.to_string())), Instant::now()),
+                    }
+                    continue;
+                }
+                Output::Event(event) => {
+                    if let Event::Done(call, _) = &event {
+                        wanted.remove(call);
+                    }
+                    let (device, hand) = (self.device.clone(), self.number);
+                    if self.heard.send(Heard::Said { device, hand, event }).await.is_err() {
+                        return false;
+                    }
+                    continue;
+                }
+                Output::Wait(wake) => wake,
+            };
+            let rests = line.as_ref().map(|line| line.used + REST);
+            if machine.is_idle() && rests.is_some_and(|until| until <= Instant::now()) {
+                line = None;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => {
+                    let input = match order {
+                        None => return false,
+                        Some(Order::Heard) => Input::Heard,
+                        Some(Order::Wanted(call, what)) => {
+                            wanted.insert(call.0);
+                            Input::Wanted(call.0, what)
+                        }
+                    };
+                    machine.handle(input, Instant::now());
+                }
+                () = until([wake, rests].into_iter().flatten().min()) => machine.handle(Input::Timeout, Instant::now()),
+            }
+        }
+    }
+
+    async fn ask(&self, ask: Ask, line: &mut Option<Line>, commanded: bool) -> Result<Answer, NoAnswer> {
+        let (place, request, fields, within) = match ask {
+            Ask::Describe(place) => (place.clone(), http::get(&place), law::standing(), ANSWERS_WITHIN),
+            Ask::Call { place, kind, action, body, names_media } => {
+                let request = http::post(&place, &kind, action, &body);
+                let fields = if names_media { law::media() } else { law::standing() };
+                (place, request, fields, if names_media { LOADS_WITHIN } else { ANSWERS_WITHIN })
+            }
+        };
+        let one = self.open(line, fields, *place.at.ip(), commanded).await?;
+        exchange(one.dial(place.at.port()), fields, request, within).await
+    }
+
+    /// The permit, for at least these fields.
+    async fn open(
+        &self,
+        line: &mut Option<Line>,
+        fields: FieldSet,
+        address: Ipv4Addr,
+        commanded: bool,
+    ) -> Result<OneNear, NoAnswer> {
+        if let Some(open) = line.as_mut().filter(|line| fields.is_subset(line.fields) && !is_over(line)) {
+            open.used = Instant::now();
+            return Ok(open.one.clone());
+        }
+        *line = None;
+        let scenario = if commanded { "on.control" } else { "while.connected" };
+        let permit = self.law.control(&self.device, fields, scenario);
+        let permit = permit.map_err(|refusal| NoAnswer::Denied(refusal.to_string()))?;
+        let one = OneNear::open(permit, address.into()).await;
+        let one = one.map_err(|error| failed(error, NoAnswer::Unreachable))?;
+        *line = Some(Line { one: one.clone(), fields, used: Instant::now() });
+        Ok(one)
+    }
+}
+
+fn is_over(line: &Line) -> bool {
+    line.one.cancelled().is_cancelled()
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

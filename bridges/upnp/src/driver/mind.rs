@@ -1,0 +1,421 @@
+//! One task that holds every decision. What it hears comes from the core of the house, from the session's tasks and from
+//! the clock; what it decides goes to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::interfaces::Network;
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, ToBridge, Verb};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::devices::Devices;
+use super::hand::{Hand, Order};
+use super::law::Law;
+use super::session::{Heard, Session, Woken};
+use crate::core::discovery::{self, Discovery, Limits};
+use crate::core::renderer::{Event, Trouble, Wanted};
+
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Orders that a hand has not followed yet.
+const ORDERS: usize = 16;
+const END_WITHIN: Duration = Duration::from_secs(2);
+/// Longest address and title that a renderer is told.
+const MAX_ADDRESS: usize = 2048;
+const MAX_TITLE: usize = 256;
+/// What a renderer shows as the title when none is given: never a file's name unasked.
+const TITLE: &str = "Accord";
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+pub(crate) struct Mind {
+    pub law: Law,
+    network: Network,
+    pub devices: Devices,
+    outbox: Outbox,
+    pub near: Option<Nearby>,
+    /// Not before this time.
+    again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    hands: HashMap<DeviceId, Held>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    next_hand: u64,
+    /// Calls to read, and what of.
+    reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
+    /// Devices that are asked just now why they are not reached.
+    pub asked: HashMap<CallId, DeviceId>,
+}
+
+/// While the owner agrees to search.
+pub(crate) struct Nearby {
+    pub session: Session,
+    discovery: Discovery,
+    wake: Instant,
+}
+
+struct Held {
+    number: u64,
+    orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl Mind {
+    pub(crate) fn new(law: Law, network: Network, devices: Devices, outbox: Outbox) -> Self {
+        Self {
+            law,
+            network,
+            devices,
+            outbox,
+            near: None,
+            again: Instant::now(),
+            trouble: None,
+            hands: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            next_hand: 1,
+            reads: HashMap::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        self.tell_all(self.devices.all()).await;
+        loop {
+            let mut search = self.law.search();
+            let again = self.again;
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                woken = next(&mut self.near) => self.woken(woken).await,
+                () = async {
+                    tokio::time::sleep_until(again.into()).await;
+                    search.allowed().await;
+                }, if self.near.is_none() => self.begin().await,
+            }
+            self.pump().await;
+        }
+        self.end_nearby().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("a renderer's task did not end in time");
+        }
+    }
+
+    // -- being near ---------------------------------------------------------------------------------
+
+    async fn begin(&mut self) {
+        self.again = Instant::now() + AGAIN;
+        let near = match self.law.near().await {
+            Ok(near) => near,
+            Err(why) => {
+                tracing::warn!("UPnP cannot be used now, and tries again: {why}");
+                self.trouble = Some(why);
+                return;
+            }
+        };
+        self.trouble = None;
+        let mut session = Session::open(near, self.network);
+        let interfaces = session.interfaces_now().await;
+        let now = Instant::now();
+        let mut discovery = Discovery::new(Limits::default(), now);
+        discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
+        discovery.handle(discovery::Input::Interfaces(session.interfaces(&interfaces)), now);
+        self.near = Some(Nearby { session, discovery, wake: now });
+    }
+
+    async fn end_nearby(&mut self) {
+        let Some(Nearby { session, .. }) = self.near.take() else { return };
+        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        session.close().await;
+        self.again = Instant::now();
+        let gone = self.devices.all_lost();
+        self.tell_all(gone).await;
+        for call in std::mem::take(&mut self.reads).into_keys() {
+            self.reply(call, Err(CallError::Unreachable("UPnP was turned off".to_owned()))).await;
+        }
+        self.asked_in_vain().await;
+    }
+
+    async fn woken(&mut self, woken: Woken) {
+        let now = Instant::now();
+        let Some(near) = &mut self.near else { return };
+        match woken {
+            Woken::Over => self.end_nearby().await,
+            Woken::Interfaces(interfaces) => {
+                let interfaces = near.session.interfaces(&interfaces);
+                near.discovery.handle(discovery::Input::Interfaces(interfaces), now);
+            }
+            Woken::Time => near.discovery.handle(discovery::Input::Timeout, now),
+            Woken::Heard(Heard::Datagram { from, bytes }) => {
+                near.session.note_heard(from);
+                near.discovery.handle(discovery::Input::Datagram { from, bytes: &bytes }, now);
+            }
+            Woken::Heard(Heard::Described { location, found }) => {
+                near.discovery.handle(discovery::Input::Described { location: &location, found }, now);
+            }
+            Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
+            Woken::Heard(Heard::Said { device, hand, event }) => {
+                // What an earlier hand said is of no interest, but for what was asked of it.
+                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                if is_current || matches!(event, Event::Done(..)) {
+                    self.said(&device, event).await;
+                }
+            }
+        }
+    }
+
+    async fn pump(&mut self) {
+        loop {
+            let Some(near) = &mut self.near else { return };
+            match near.discovery.poll_output() {
+                discovery::Output::Wait(until) => {
+                    near.wake = until;
+                    return;
+                }
+                discovery::Output::Datagram { interface, to, bytes } => near.session.send(interface, to, bytes),
+                discovery::Output::Fetch(location) => near.session.fetch(location),
+                discovery::Output::Event(discovery::Event::Found(found)) => {
+                    let (id, told) = self.devices.found(&found);
+                    self.tell_all([told]).await;
+                    self.take(&id);
+                }
+                discovery::Output::Event(discovery::Event::Again(udn)) => {
+                    let Some(id) = self.devices.id(&udn) else { continue };
+                    self.devices.again(&id);
+                    if let Some(held) = self.hands.get(&id) {
+                        let _ = held.orders.try_send(Order::Heard);
+                    }
+                }
+                discovery::Output::Event(discovery::Event::Lost(udn)) => {
+                    let Some(id) = self.devices.id(&udn) else { continue };
+                    self.let_go(&id);
+                    let told = self.devices.lost(&id);
+                    self.tell_all(told).await;
+                }
+            }
+        }
+    }
+
+    /// Looks once more who is here.
+    pub(super) fn search(&mut self) {
+        if let Some(near) = &mut self.near {
+            near.discovery.handle(discovery::Input::Search, Instant::now());
+        }
+    }
+
+    // -- hands --------------------------------------------------------------------------------------
+
+    /// An added renderer that is here gets a hand; a changed one a new hand.
+    fn take(&mut self, id: &DeviceId) {
+        self.let_go(id);
+        let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
+        let Some(found) = known.found.as_ref().filter(|_| self.devices.is_added(id)) else { return };
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (number, stop) = (self.next_hand, self.stop.child_token());
+        self.next_hand += 1;
+        let hand = Hand {
+            law: self.law.clone(),
+            device: id.clone(),
+            number,
+            described: found.renderer.clone(),
+            orders: inbox,
+            heard: near.session.heard.clone(),
+            outbox: self.outbox.clone(),
+            stop: stop.clone(),
+        };
+        self.tasks.spawn(hand.run());
+        self.hands.insert(id.clone(), Held { number, orders, stop });
+    }
+
+    fn let_go(&mut self, id: &DeviceId) {
+        if let Some(held) = self.hands.remove(id) {
+            held.stop.cancel();
+        }
+    }
+
+    async fn said(&mut self, device: &DeviceId, event: Event) {
+        match event {
+            Event::Offers(offers) => {
+                let told = self.devices.offers(device, offers);
+                self.tell_all(told).await;
+            }
+            Event::Formats(formats) => {
+                let told = self.devices.formats(device, formats);
+                self.tell_all(told).await;
+            }
+            Event::Values(values) => {
+                let told = self.devices.values(device, values);
+                self.tell_all(told).await;
+            }
+            Event::Done(call, outcome) => {
+                let call = CallId(call);
+                let read = self.reads.remove(&call);
+                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
+                    Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
+                    trouble => CallError::Device(trouble.to_string()),
+                });
+                self.reply(call, outcome).await;
+            }
+            Event::Silent => {
+                let udn = self.devices.get(device).map(|known| known.udn.clone());
+                if let (Some(near), Some(udn)) = (&mut self.near, udn) {
+                    near.discovery.handle(discovery::Input::Silent(&udn), Instant::now());
+                }
+                // It may be elsewhere by now.
+                self.search();
+            }
+        }
+    }
+
+    // -- what the house wants -----------------------------------------------------------------------
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                let outcome = self.pairing(&device, verb).await;
+                self.reply(call, outcome.map(|()| Outputs::new())).await;
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                if let Err(error) = self.order(call, &device, &target.service, verb) {
+                    self.reads.remove(&call);
+                    self.reply(call, Err(error)).await;
+                }
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let error =
+                    CallError::Unsupported("a renderer takes no files; it plays what is at an address".to_owned());
+                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+            }
+            ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
+            ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    /// UPnP has no pairing: that the owner adds a device is all there is.
+    async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
+        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
+        let yes = match action.as_str() {
+            "request" => true,
+            "unpair" | "reject" => false,
+            _ => return Err(CallError::Unsupported("renderers do not ask to be paired".to_owned())),
+        };
+        let told = self.devices.add(device, yes).map_err(CallError::Device)?;
+        self.tell_all(told).await;
+        if let Some(near) = &mut self.near {
+            near.discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
+        }
+        if yes {
+            self.take(device);
+            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        } else {
+            self.let_go(device);
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, call: CallId, device: &DeviceId, service: &str, verb: Verb) -> Result<(), CallError> {
+        let known = self.devices.get(device);
+        let known = known.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
+        let name = accord_model::text::for_screen(&known.name, 64);
+        if !self.devices.is_added(device) {
+            return Err(CallError::NotConsented(format!("add {name} first: accord pair")));
+        }
+        if self.near.is_none() {
+            let why = "looking for devices by UPnP is off: agree to upnp/search first";
+            return Err(CallError::NotConsented(why.to_owned()));
+        }
+        let Some(held) = self.hands.get(device) else {
+            return Err(CallError::Unreachable(format!("{name} is away; is it switched on?")));
+        };
+        let wanted = match verb {
+            Verb::Read { properties } => {
+                self.reads.insert(call, (device.clone(), service.to_owned(), properties));
+                Wanted::Look
+            }
+            Verb::Act { action, inputs } if service == "media" => act(&action, inputs)?,
+            Verb::Write { property, data } => write(service, &property, &data)?,
+            Verb::Act { .. } => return Err(unsupported()),
+        };
+        let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
+        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+        for message in messages {
+            let _ = self.outbox.send((message, None)).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell_all([FromBridge::Reply { call, outcome }]).await;
+    }
+}
+
+fn act(action: &str, mut inputs: Inputs) -> Result<Wanted, CallError> {
+    Ok(match action {
+        "play" => Wanted::Play,
+        "pause" => Wanted::Pause,
+        "play-pause" => Wanted::PlayPause,
+        "stop" => Wanted::Stop,
+        "next" => Wanted::Next,
+        "previous" => Wanted::Previous,
+        "open" => open(&mut inputs)?,
+        _ => return Err(unsupported()),
+    })
+}
+
+fn open(inputs: &mut BTreeMap<String, Data>) -> Result<Wanted, CallError> {
+    let bad = || CallError::BadInput("an address begins with http:// or https:// and holds no blanks".to_owned());
+    let mut text = |id: &str| match inputs.remove(id) {
+        Some(Data::Text(text)) => Some(text),
+        _ => None,
+    };
+    let address = text("address").ok_or_else(bad)?;
+    let scheme = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
+    if !scheme || address.len() > MAX_ADDRESS || !address.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad());
+    }
+    let title = text("title").filter(|title| !title.is_empty()).unwrap_or_else(|| TITLE.to_owned());
+    Ok(Wanted::Open { address, title: accord_model::text::for_screen(&title, MAX_TITLE) })
+}
+
+fn write(service: &str, property: &str, data: &Data) -> Result<Wanted, CallError> {
+    let number = || data.as_number().ok_or_else(|| CallError::BadInput("a number is wanted".to_owned()));
+    Ok(match (service, property) {
+        ("media", "position") => Wanted::Seek(number()?),
+        ("media", "volume") | ("volume", "level") => Wanted::Volume(number()?.clamp(0.0, 100.0).round() as u8),
+        ("volume", "muted") => {
+            let muted = data.as_bool().ok_or_else(|| CallError::BadInput("yes or no is wanted".to_owned()))?;
+            Wanted::Muted(muted)
+        }
+        _ => return Err(unsupported()),
+    })
+}
+
+/// Waits for ever while nothing is open.
+async fn next(near: &mut Option<Nearby>) -> Woken {
+    match near {
+        Some(near) => near.session.next(near.wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unsupported() -> CallError {
+    CallError::Unsupported("renderers play, pause, stop, seek, and are loud or not".to_owned())
+}
