@@ -16,8 +16,9 @@ const THIS: &str = "this";
 
 #[derive(clap::Args)]
 pub struct Media {
-    /// [DEVICE] [list|play|pause|next|previous|stop|volume N|seek S]: without a device, of this machine; `volume` in percent,
-    /// `seek` in seconds from the beginning, or +S and -S from where it is.
+    /// [DEVICE] [list|play|pause|next|previous|stop|volume N|seek S|open ADDRESS]: without a device, of this machine; `volume` in percent,
+    /// `seek` in seconds from the beginning, or +S and -S from where it is; `open` has a television or loudspeaker fetch
+    /// and play what is at an address.
     #[arg(value_name = "WORDS", allow_negative_numbers = true)]
     words: Vec<String>,
     /// Which player, where several run; the one that plays without it.
@@ -31,6 +32,7 @@ enum Wanted {
     Do(&'static str),
     Volume(i64),
     Seek { seconds: f64, from_here: bool },
+    Open(String),
 }
 
 const DOES: [&str; 5] = ["play", "pause", "next", "previous", "stop"];
@@ -43,6 +45,10 @@ pub async fn run(args: Media, context: &Context) -> Result<()> {
         Wanted::List => return list(context, &device, &players),
         Wanted::Do(action) => Verb::Act { action: action.to_owned(), inputs: Inputs::new() },
         Wanted::Volume(percent) => Verb::Write { property: "volume".to_owned(), data: Data::Int(percent) },
+        Wanted::Open(ref address) => {
+            let inputs = Inputs::from([("address".to_owned(), Data::Text(address.clone()))]);
+            Verb::Act { action: "open".to_owned(), inputs }
+        }
         Wanted::Seek { .. } => Verb::Write { property: "position".to_owned(), data: Data::Float(0.0) },
     };
     let player = pick(&device, &players, args.player.as_deref())?;
@@ -88,7 +94,11 @@ fn verb(words: &[&str]) -> Result<Option<Wanted>, Usage> {
             Ok(seconds) if seconds.is_finite() => Wanted::Seek { seconds, from_here: to.starts_with(['+', '-']) },
             _ => return Err(Usage("seek takes seconds: 90, +10 or -10".into())),
         },
-        ["volume" | "seek"] => return Err(Usage(format!("`{}` takes a number", words[0]))),
+        ["open", address] if address.contains("://") => Wanted::Open((*address).to_owned()),
+        ["open", _] => return Err(Usage("open takes an address: http://…".into())),
+        ["volume" | "seek" | "open"] => {
+            return Err(Usage(format!("`{}` takes one word more; see `accord media --help`", words[0])));
+        }
         [action] => match DOES.iter().find(|known| *known == action) {
             Some(action) => Wanted::Do(action),
             None => return Ok(None),
@@ -195,7 +205,10 @@ mod tests {
         assert_eq!(read("phone volume 30%"), Some((Some("phone".into()), Wanted::Volume(30))));
         let back = Wanted::Seek { seconds: -10.0, from_here: true };
         assert_eq!(read("phone seek -10"), Some((Some("phone".into()), back)));
-        for bad in ["phone dance", "volume", "phone volume 101", "seek soon", "phone play loud"] {
+        let address = "http://10.0.0.2/x.mp3";
+        assert_eq!(read(&format!("tv open {address}")), Some((Some("tv".into()), Wanted::Open(address.into()))));
+        for bad in ["tv open", "tv open x", "phone dance", "volume", "phone volume 101", "seek soon", "phone play loud"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -21,10 +21,12 @@ const PARTS: &[&str] = &[
     accord_kdeconnect::STATEMENT,
     accord_localsend::STATEMENT,
     accord_share::STATEMENT,
+    accord_upnp::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
-pub const BRIDGES: &[(&str, &str)] = &[("link", "Accord"), ("kdeconnect", "KDE Connect"), ("localsend", "LocalSend")];
+pub const BRIDGES: &[(&str, &str)] =
+    &[("link", "Accord"), ("kdeconnect", "KDE Connect"), ("localsend", "LocalSend"), ("upnp", "UPnP")];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -60,6 +62,8 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
     ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
+    ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
+    ("upnp/control", "That television or loudspeaker is shown and cannot be controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 
@@ -85,6 +89,27 @@ const JOINS: &[(&str, &str, Systems)] = &[
                     "Allow it to use the local network when it asks, and join the same Wi-Fi as this computer.",
                     "Pair here or there. Both screens show the same characters: compare, then accept on both.",
                     "Keep the app open: iOS lets it be reached only while it is on the screen.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "upnp/search",
+        "Television or loudspeaker (DLNA)",
+        &[
+            (
+                "Television",
+                &[
+                    "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                    "In its settings, allow others to play on it; makers call it DLNA, media renderer, or sharing of contents.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+            (
+                "Loudspeaker, amplifier, player",
+                &[
+                    "Switch it on, and join the same network as this computer.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
                 ],
             ),
         ],

@@ -17,6 +17,7 @@ use accord_model::DeviceKind;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_registry::{Bridge, Registry};
 use accord_share::Shares;
+use accord_upnp::UpnpBridge;
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -172,6 +173,11 @@ impl Hub {
         match KdeConnectBridge::new(gate.bind("kdeconnect"), kdeconnect) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("KDE Connect is not available: {why}"),
+        }
+        let upnp = accord_upnp::Options { folder: data.join("upnp"), network };
+        match UpnpBridge::new(gate.bind("upnp"), upnp) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("UPnP is not available: {why}"),
         }
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let notes = Arc::new(Notes::open(data)?);
