@@ -13,8 +13,8 @@ import zlib
 
 Packet = collections.namedtuple("Packet", "protocol source to source_port port payload sequence", defaults=(0,))
 
-# The groups that a hub's discovery and LocalSend join; every other membership report is the kernel's own.
-GROUPS = {"224.0.0.251", "ff02::fb", "224.0.0.167", "ff12::fd3a:e420"}
+# The groups that a hub's discovery, LocalSend and UPnP join; every other membership report is the kernel's own.
+GROUPS = {"224.0.0.251", "ff02::fb", "224.0.0.167", "ff12::fd3a:e420", "239.255.255.250"}
 
 
 class Capture:

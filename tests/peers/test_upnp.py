@@ -1,0 +1,249 @@
+"""UPnP against a real renderer: Debian's gmediarender, with GStreamer sinks that keep time and make no sound."""
+
+import http.client
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import unittest
+import wave
+
+from hub import Hub
+from net import Network, until
+from wire import Capture, per_address
+
+RENDERER = shutil.which("gmediarender")
+NAME, UUID, PORT, SECONDS = "Lounge TV", "0a1b2c3d-1111-2222-3333-444455556666", 49494, 90
+
+
+def tone(path):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(8000)
+        file.writeframes(bytes(2 * 8000 * SECONDS))
+
+
+@unittest.skipUnless(RENDERER, "gmediarender is not installed: scripts/need peers")
+class Renderer(unittest.TestCase):
+    def setUp(self):
+        self.network = Network("alpha", "tv")
+        for machine in ("alpha", "tv"):
+            self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
+        self.tv, self.address = self.network["tv"], self.network.address["tv"]
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-upnp-"))
+        (self.folder / "media").mkdir()
+        tone(self.folder / "media" / "tone.wav")
+        self.started, self.renderer = [], None
+        self.hub = Hub(self.network["alpha"], "alpha").start()
+        self.capture = Capture(self.tv, self.folder)
+
+    def tearDown(self):
+        self.capture.stop()
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self.hub.close()
+        self.network.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- the television's side ----------------------------------------------------------------------
+
+    def run_there(self, *words):
+        with open(self.folder / "tv.log", "ab") as log:
+            process = self.tv.popen(*words, stdout=log, stderr=log)
+        self.started.append(process)
+        return process
+
+    def switch_on(self, port=PORT):
+        self.renderer = self.run_there(
+            RENDERER, "-f", NAME, "-u", UUID, "--interface-name", "eth0", "--port", str(port),
+            f"--logfile={self.folder / 'renderer.log'}", "--gstout-audiopipe=fakesink sync=true",
+            "--gstout-videopipe=fakesink sync=true")
+        self.port = port
+        until(lambda: self.tv.inside(self.answers), 15, f"the renderer runs:\n{self.log()}")
+
+    def answers(self):
+        try:
+            connection = http.client.HTTPConnection(self.address, self.port, timeout=5)
+            connection.request("GET", "/description.xml")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def log(self):
+        return "\n".join(f.read_text(errors="replace")[-1500:] for f in self.folder.glob("*.log"))
+
+    def switch_off(self, how=signal.SIGTERM):
+        self.renderer.send_signal(how)
+        self.renderer.wait(10)
+
+    def serve(self):
+        self.web = self.run_there(sys.executable, "-u", "-m", "http.server", "8000", "--bind", self.address, "--directory",
+                                  self.folder / "media")
+        # Python's server looks for its own name first, in vain.
+        until(lambda: "Serving HTTP" in self.log(), 30, "the file is served")
+        return f"http://{self.address}:8000/tone.wav"
+
+    def ask(self, service, action, what):
+        """Asks the renderer itself, as any third program may."""
+        def there():
+            kind = f"urn:schemas-upnp-org:service:{service}:1"
+            body = (f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><u:{action} xmlns:u="{kind}">'
+                    f'<InstanceID>0</InstanceID><Channel>Master</Channel></u:{action}></s:Body></s:Envelope>')
+            connection = http.client.HTTPConnection(self.address, self.port, timeout=5)
+            path = {"AVTransport": "/upnp/control/rendertransport1", "RenderingControl": "/upnp/control/rendercontrol1"}[service]
+            connection.request("POST", path, body, {"Content-Type": 'text/xml; charset="utf-8"', "SOAPACTION": f'"{kind}#{action}"'})
+            return connection.getresponse().read().decode()
+        found = re.search(f"<{what}>(.*?)</{what}>", self.tv.inside(there))
+        return found and found[1]
+
+    def state(self):
+        return self.ask("AVTransport", "GetTransportInfo", "CurrentTransportState")
+
+    def at(self):
+        hours, minutes, seconds = self.ask("AVTransport", "GetPositionInfo", "RelTime").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+    # -- the hub's side -----------------------------------------------------------------------------
+
+    def device(self):
+        return next((device for device in self.hub.devices() if device["name"] == NAME), None)
+
+    def find(self, seconds=20, reach="local"):
+        fits = lambda: (self.device() or {}).get("reach") == reach and self.device()
+        return until(fits, seconds, f"it is {reach}: {self.device()}\n{self.hub.log()[-1500:]}")
+
+    def value(self, name, service="media"):
+        found = next(one for one in self.device()["services"] if one["id"] == service)
+        return found["values"].get(name, {}).get("data")
+
+    def add(self):
+        self.hub.grant("upnp/search")
+        self.hub.grant("control/command")
+        found = self.find()
+        self.hub.accord("pair", found["id"], "--accept", timeout=60)
+        return until(lambda: self.device()["trust"] == "paired" and self.device(), 10, "it is added")
+
+    def media(self, *words, **more):
+        return self.hub.accord("media", NAME, *words, timeout=60, **more)
+
+    def ours(self):
+        """What reached the television of UPnP."""
+        return [p for p in self.capture.packets() if (p.protocol == "udp" and p.port == 1900) or p.port in (PORT, PORT + 1)
+                or p.protocol == "igmp"]
+
+    # -- what is tried ------------------------------------------------------------------------------
+
+    def test_nothing_leaves_before_the_owner_agrees_and_it_ends_when_it_is_taken_back(self):
+        self.switch_on()
+        time.sleep(4)
+        self.assertEqual(self.ours(), [])
+        self.assertIsNone(self.device())
+        self.hub.grant("upnp/search")
+        found = self.find()
+        self.assertEqual((found["trust"], found["model"] is not None), ("seen", True))
+        # It is seen; it cannot be told anything before it is added.
+        refused = self.media("stop", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertFalse([packet for packet in self.ours() if b"SOAPACTION" in packet.payload])
+        searches = [packet for packet in self.ours() if packet.protocol == "udp"]
+        self.assertTrue(searches and all(packet.payload.startswith(b"M-SEARCH * ") for packet in searches))
+        self.assertTrue(all(b"ccord" not in packet.payload and b"alpha" not in packet.payload for packet in self.ours()))
+        self.hub.accord("consent", "withdraw", "upnp/search")
+        until(lambda: self.device() is None, 10, "it is not shown any more")
+        time.sleep(1)
+        before = len(self.ours())
+        time.sleep(5)
+        self.assertEqual(len(self.ours()), before)
+
+    def test_it_is_found_added_played_and_controlled(self):
+        self.switch_on()
+        address = self.serve()
+        added = self.add()
+        self.assertEqual(added["kind"], "tv")
+        until(lambda: self.value("volume") is not None, 10, "its volume is shown")
+        self.media("open", address)
+        self.assertEqual(self.state(), "PLAYING")
+        until(lambda: "GET /tone.wav" in (self.folder / "tv.log").read_text(), 5, "it fetches the file")
+        until(lambda: self.value("playing") is True and self.value("moving") is True, 15, f"it moves: {self.device()}")
+        self.assertAlmostEqual(self.value("length"), SECONDS, delta=1)
+        first = self.value("position")
+        until(lambda: self.value("position") > first, 10, "the position goes on")
+
+        self.media("pause")
+        self.assertEqual(self.state(), "PAUSED_PLAYBACK")
+        until(lambda: self.value("playing") is False, 5, "it is shown as paused")
+        self.media("play")
+        self.assertEqual(self.state(), "PLAYING")
+        self.media("seek", "60")
+        self.assertGreaterEqual(self.at(), 59)
+        until(lambda: self.value("position") >= 59, 5, "the place is shown")
+
+        self.media("volume", "30")
+        self.assertEqual(self.ask("RenderingControl", "GetVolume", "CurrentVolume"), "30")
+        self.assertEqual((self.value("volume"), self.value("level", "volume")), (30, 30))
+        mute = {"service": "volume", "instance": 0, "verb": {"verb": "write", "property": "muted", "data": True}, "confirmed": False}
+        status, answer = self.hub.api("POST", f"/devices/{added['id']}/call", mute)
+        self.assertEqual((status, self.ask("RenderingControl", "GetMute", "CurrentMute")), (200, "1"), answer)
+
+        self.media("stop")
+        self.assertEqual(self.state(), "STOPPED")
+        until(lambda: self.value("playing") is False, 5, "it is shown as stopped")
+        self.assertNotIn("shuffle", [p["id"] for p in next(s for s in self.device()["services"] if s["id"] == "media")["properties"]])
+
+    def test_a_file_that_is_not_there_never_moves(self):
+        self.switch_on()
+        self.serve()
+        self.add()
+        self.media("open", f"http://{self.address}:8000/none.wav", check=False)
+        time.sleep(6)
+        self.assertIsNot(self.value("moving"), True)
+        self.assertEqual(self.value("position") or 0, 0)
+        # And it swallows the next good one only if it is not stopped first.
+        self.media("open", f"http://{self.address}:8000/tone.wav")
+        until(lambda: self.value("moving") is True, 15, f"the good one plays: {self.device()}")
+
+    def test_it_goes_and_comes_back_elsewhere_on_the_same_host(self):
+        self.switch_on()
+        self.add()
+        self.switch_off()
+        self.find(10, "offline")
+        refused = self.media("play", check=False)
+        self.assertIn("away", refused.stderr + refused.stdout)
+        self.switch_on(PORT + 1)
+        self.find(20)
+        address = self.serve()
+        self.media("open", address)
+        # Killed while it plays: no good-bye, and noticed all the same.
+        self.switch_off(signal.SIGKILL)
+        self.find(20, "offline")
+        self.switch_on(PORT)
+        self.find(30)
+        self.hub.accord("devices")
+        self.hub.stop()
+        self.hub.start()
+        self.assertEqual(self.find(20)["trust"], "paired", "it is still added")
+
+    def test_the_ledger_says_what_the_wire_shows(self):
+        self.switch_on()
+        address = self.serve()
+        self.add()
+        self.media("open", address)
+        self.media("stop")
+        self.hub.stop()
+        shown = per_address(packet for packet in self.ours() if packet.protocol in ("udp", "tcp"))
+        self.hub.start()
+        written = {}
+        for record in self.hub.records():
+            if record["kind"] in ("sent", "error") and record.get("entry", "").startswith("upnp/"):
+                for place in (record.get("details") or {}).get("addresses", []):
+                    written[place["address"]] = written.get(place["address"], 0) + place["bytes"]
+        self.assertEqual({place: count for place, count in written.items() if count}, shown)
+        self.hub.accord("ledger", "verify")
+
+
+if __name__ == "__main__":
+    unittest.main()
