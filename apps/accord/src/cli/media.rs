@@ -140,6 +140,7 @@ fn list(context: &Context, device: &Device, players: &[&Service]) -> Result<()> 
     let rows = players.iter().map(|player| {
         let text = |id: &str| data(player, id).and_then(Data::as_text).unwrap_or_default();
         let state = match data(player, "playing") {
+            Some(Data::Bool(true)) if stands(player) => Cell::styled("says playing, stands still", Style::Warn),
             Some(Data::Bool(true)) => Cell::styled("playing", Style::Good),
             Some(_) => Cell::new("paused"),
             None => Cell::new(""),
@@ -171,10 +172,15 @@ fn data<'a>(player: &'a Service, id: &str) -> Option<&'a Data> {
     player.values.get(id).map(|value| &value.data)
 }
 
+/// That it plays is only its word; some players say where they can be believed.
+fn stands(player: &Service) -> bool {
+    data(player, "moving") == Some(&Data::Bool(false))
+}
+
 /// Where it is now: what it said last, and the time since while it plays.
 fn here(player: &Service) -> f64 {
     let Some(said) = player.values.get("position") else { return 0.0 };
-    let playing = data(player, "playing") == Some(&Data::Bool(true));
+    let playing = data(player, "playing") == Some(&Data::Bool(true)) && !stands(player);
     let since = Duration::try_from(Timestamp::now().duration_since(said.seen)).unwrap_or_default();
     let moved = if playing { since.as_secs_f64() } else { 0.0 };
     let at = said.data.as_number().unwrap_or_default() + moved;

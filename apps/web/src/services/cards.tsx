@@ -90,6 +90,8 @@ function Player({ device, service, able }: CardProps) {
   const { now: playing, late, ask } = useWanted(flag(service, "playing"));
   const track = text(service, "title");
   const said = service.values?.playing ?? service.values?.title;
+  // That it plays is only its word; some say where they can be believed.
+  const stands = playing === true && flag(service, "moving") === false;
   const on = title(service);
   const tell = (id: string, icon: "previous" | "next" | "stop") => {
     const of = action(service, id);
@@ -104,7 +106,7 @@ function Player({ device, service, able }: CardProps) {
       <div className="player-what">
         <p className="row-label">{track ? <Name>{track}</Name> : "Nothing is playing"}</p>
         <p className="meta">
-          {playing !== undefined && <>{playing ? "Playing" : "Paused"} </>}{late ? <span className="age stale">not confirmed</span> : said && <Age value={said} />}
+          {playing !== undefined && <>{stands ? "Says that it plays, but stands still" : playing ? "Playing" : "Paused"} </>}{late ? <span className="age stale">not confirmed</span> : said && <Age value={said} />}
           {[text(service, "artist"), text(service, "album"), service.label].map((one) => one && <span key={one}> · <Name>{one}</Name></span>)}
         </p>
       </div>
@@ -119,7 +121,7 @@ function Player({ device, service, able }: CardProps) {
         {tell("stop", "stop")}
         {shuffle && <Shuffle device={device} service={service} able={able} />}
       </div>
-      <Position device={device} service={service} able={able} playing={playing === true} />
+      <Position device={device} service={service} able={able} playing={playing === true && !stands} />
       {volume && <div className="player-line sink"><Icon name="volume" /><PropertyRow quiet device={device} service={service} able={able} of={volume} label={`Volume, ${on}`} /></div>}
     </div>
   );
