@@ -1,11 +1,9 @@
 //! Requests to devices, and their answers as they come: RFC 9112 as far as small devices speak it. One request on one
 //! connection; no redirect is followed.
 
-use super::place::Place;
+use accord_http::{BodyLength, BodyReader, HttpError, head_of_response};
 
-/// Longest head of an answer.
-const MAX_HEAD: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
+use super::place::Place;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +16,10 @@ pub struct Answer {
 
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
-    /// It is not HTTP.
-    #[error("the answer is not HTTP")]
-    Form,
+pub enum NoAnswer {
+    /// It is not HTTP, or its head is too long.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// It is longer than allowed.
     #[error("the answer is larger than allowed")]
     Large,
@@ -47,127 +45,62 @@ pub fn post(place: &Place, service: &str, action: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// How long the body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    Known(usize),
-    Chunked,
-    ToTheEnd,
-}
-
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Reading {
     limit: usize,
+    /// What is not read yet: a part of a head.
     bytes: Vec<u8>,
-    head: Option<(u16, Length)>,
+    head: Option<(u16, BodyReader)>,
+    body: Vec<u8>,
 }
 
 impl Reading {
     /// With a body of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, bytes: Vec::new(), head: None }
+        Self { limit, bytes: Vec::new(), head: None, body: Vec::new() }
     }
 
     /// More bytes came. The answer, once it is whole.
     ///
     /// # Errors
-    /// [`HttpError`].
-    pub fn bytes(&mut self, bytes: &[u8]) -> Result<Option<Answer>, HttpError> {
+    /// [`NoAnswer`].
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<Option<Answer>, NoAnswer> {
         self.bytes.extend_from_slice(bytes);
         while self.head.is_none() {
-            if !self.read_head()? {
-                return Ok(None);
+            let Some((head, length)) = head_of_response(&self.bytes)? else { return Ok(None) };
+            if matches!(head.length, BodyLength::Exactly(length) if length > self.limit as u64) {
+                return Err(NoAnswer::Large);
+            }
+            self.bytes.drain(..length);
+            // A status 1xx only announces another head (RFC 9110, 15.2).
+            if head.status >= 200 {
+                self.head = Some((head.status, BodyReader::new(head.length)));
             }
         }
-        // Chunks carry a few bytes of framing each; the unpacked body is held to the limit.
-        if self.bytes.len() > self.limit.saturating_mul(2).saturating_add(MAX_HEAD) {
-            return Err(HttpError::Large);
+        let Some((status, reader)) = &mut self.head else { return Ok(None) };
+        let taken = std::mem::take(&mut self.bytes);
+        let mut rest = taken.as_slice();
+        while let Some(piece) = reader.next(&mut rest)? {
+            if self.body.len() + piece.len() > self.limit {
+                return Err(NoAnswer::Large);
+            }
+            self.body.extend_from_slice(piece);
         }
-        self.whole(false)
+        Ok(reader.is_done().then(|| Answer { status: *status, body: std::mem::take(&mut self.body) }))
     }
 
     /// No more bytes come.
     ///
     /// # Errors
-    /// [`HttpError`].
-    pub fn end(&mut self) -> Result<Answer, HttpError> {
-        self.whole(true)?.ok_or(HttpError::Short)
-    }
-
-    /// True: a head was taken off, also one that only announces another (status 1xx).
-    fn read_head(&mut self) -> Result<bool, HttpError> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let end = match response.parse(&self.bytes) {
-            Ok(httparse::Status::Complete(end)) if end <= MAX_HEAD => end,
-            Ok(httparse::Status::Partial) if self.bytes.len() <= MAX_HEAD => return Ok(false),
-            Ok(_) => return Err(HttpError::Large),
-            Err(httparse::Error::TooManyHeaders) => return Err(HttpError::Large),
-            Err(_) => return Err(HttpError::Form),
-        };
-        let status = response.code.ok_or(HttpError::Form)?;
-        let length = length(response.headers, self.limit)?;
-        self.bytes.drain(..end);
-        if !(100..200).contains(&status) {
-            self.head = Some((status, length));
+    /// [`NoAnswer`].
+    pub fn end(&mut self) -> Result<Answer, NoAnswer> {
+        match &self.head {
+            Some((status, reader)) if reader.ends_with_connection() => {
+                Ok(Answer { status: *status, body: std::mem::take(&mut self.body) })
+            }
+            _ => Err(NoAnswer::Short),
         }
-        Ok(true)
-    }
-
-    fn whole(&mut self, ended: bool) -> Result<Option<Answer>, HttpError> {
-        let Some((status, length)) = self.head else { return Ok(None) };
-        let body = match length {
-            Length::Known(length) if self.bytes.len() >= length => Some(self.bytes[..length].to_vec()),
-            Length::Known(_) => None,
-            Length::ToTheEnd if self.bytes.len() > self.limit => return Err(HttpError::Large),
-            Length::ToTheEnd => ended.then(|| std::mem::take(&mut self.bytes)),
-            Length::Chunked => unchunked(&self.bytes, self.limit)?,
-        };
-        Ok(body.map(|body| Answer { status, body }))
-    }
-}
-
-fn length(headers: &[httparse::Header<'_>], limit: usize) -> Result<Length, HttpError> {
-    let values = |name: &'static str| headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-    if let Some(coding) = values("transfer-encoding").next() {
-        let chunked = coding.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        return if chunked { Ok(Length::Chunked) } else { Err(HttpError::Form) };
-    }
-    let mut found = None;
-    for header in values("content-length") {
-        let text = std::str::from_utf8(header.value).map_err(|_| HttpError::Form)?.trim();
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(HttpError::Form);
-        }
-        let length = text.parse::<usize>().ok().filter(|length| *length <= limit).ok_or(HttpError::Large)?;
-        if found.is_some_and(|known| known != length) {
-            return Err(HttpError::Form);
-        }
-        found = Some(length);
-    }
-    Ok(found.map_or(Length::ToTheEnd, Length::Known))
-}
-
-/// The body, once its last chunk is there (RFC 9112, 7.1).
-fn unchunked(mut bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>, HttpError> {
-    let mut body = Vec::new();
-    loop {
-        let (start, size) = match httparse::parse_chunk_size(bytes) {
-            Ok(httparse::Status::Complete(found)) => found,
-            Ok(httparse::Status::Partial) if bytes.len() <= 1024 => return Ok(None),
-            _ => return Err(HttpError::Form),
-        };
-        if size == 0 {
-            return Ok(Some(body));
-        }
-        let size = usize::try_from(size).ok().filter(|size| *size <= limit - body.len()).ok_or(HttpError::Large)?;
-        let rest = &bytes[start..];
-        if rest.len() < size + 2 {
-            return Ok(None);
-        }
-        body.extend_from_slice(&rest[..size]);
-        bytes = rest[size..].strip_prefix(b"\r\n").ok_or(HttpError::Form)?;
     }
 }
 
@@ -175,7 +108,7 @@ fn unchunked(mut bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>, HttpErro
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8], step: usize) -> Result<Answer, HttpError> {
+    fn read(bytes: &[u8], step: usize) -> Result<Answer, NoAnswer> {
         let mut reading = Reading::new(64);
         for piece in bytes.chunks(step) {
             if let Some(answer) = reading.bytes(piece)? {
@@ -202,24 +135,28 @@ mod tests {
 
     #[test]
     fn lengths_that_lie_are_refused() {
-        let long = "x".repeat(65);
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         for (text, error) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n".to_owned(), HttpError::Large),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n".to_owned(), HttpError::Large),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".to_owned(), HttpError::Form),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(), HttpError::Form),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".to_owned(), HttpError::Short),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx".to_owned(), HttpError::Form),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(), HttpError::Large),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nx".to_owned(), HttpError::Short),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz\r\n".to_owned(), HttpError::Form),
-            (format!("HTTP/1.1 200 OK\r\n\r\n{long}"), HttpError::Large),
-            (format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(MAX_HEAD)), HttpError::Large),
-            (format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(MAX_HEADERS + 1)), HttpError::Large),
-            ("SSH-2.0-x\r\n\r\n".to_owned(), HttpError::Form),
-            (String::new(), HttpError::Short),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n".to_owned(), Some(NoAnswer::Large)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n".to_owned(), None),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".to_owned(), None),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_owned(), None),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort".to_owned(), Some(NoAnswer::Short)),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx".to_owned(), None),
+            (format!("{chunked}ffffffffffffffff\r\n{}", "x".repeat(65)), Some(NoAnswer::Large)),
+            (format!("{chunked}40\r\nx"), Some(NoAnswer::Short)),
+            (format!("{chunked}1\r\nxyz\r\n"), None),
+            (format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(65)), Some(NoAnswer::Large)),
+            (format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(20_000)), Some(HttpError::HeadTooLong.into())),
+            (format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(70)), Some(HttpError::HeadTooLong.into())),
+            ("SSH-2.0-x\r\n\r\n".to_owned(), None),
+            (String::new(), Some(NoAnswer::Short)),
         ] {
-            assert_eq!(read(text.as_bytes(), 1000), Err(error), "{}", &text[..text.len().min(70)]);
+            let (read, begins) = (read(text.as_bytes(), 1000), &text[..text.len().min(70)]);
+            match error {
+                Some(error) => assert_eq!(read, Err(error), "{begins}"),
+                None => assert!(matches!(read, Err(NoAnswer::Http(HttpError::Malformed(_)))), "{begins}: {read:?}"),
+            }
         }
     }
 }
