@@ -119,6 +119,11 @@ pub fn open_media() -> Action {
     action("open", Effect::Physical, what.to_vec())
 }
 
+/// From which address such a player fetches.
+pub fn media_address() -> Property {
+    Property { role: Role::Diagnostic, ..text("address").sensitive(FieldCode::NetIp) }
+}
+
 /// One loudspeaker or other output of sound, named by its label.
 pub fn volume() -> Service {
     service(

@@ -120,7 +120,13 @@ impl Known {
         (device.maker, device.model) = (self.maker.clone(), self.model.clone());
         device.passing = added.is_none();
         device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
-        let mut device = device.with(self.with_values(self.media()));
+        let mut media = self.with_values(self.media());
+        if let Some(found) = &self.found {
+            let (data, seen) = (Data::Text(found.location.at.ip().to_string()), self.seen.unwrap_or_default());
+            let address = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_FRESH_S };
+            media.values.insert("address".to_owned(), address);
+        }
+        let mut device = device.with(media);
         if self.offers.volume {
             device = device.with(self.with_values(self.volume()));
         }
@@ -141,6 +147,7 @@ impl Known {
         }
         // Whether the position really advances: that it plays is only its word.
         media.properties.push(Property::state("moving", Format::Bool));
+        media.properties.push(catalogue::media_address());
         media.actions.retain(|one| match one.id.as_str() {
             "pause" | "play-pause" => pause,
             "next" => next,

@@ -16,8 +16,6 @@ mod hand;
 mod law;
 mod mind;
 mod session;
-#[cfg(test)]
-mod tests;
 mod why;
 
 use std::path::PathBuf;

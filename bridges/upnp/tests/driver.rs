@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
-use super::{Options, UpnpBridge};
-use crate::core::ssdp::RENDERER;
+use accord_upnp::core::ssdp::RENDERER;
+use accord_upnp::{Options, UpnpBridge};
 
 struct NoKey;
 
@@ -50,7 +50,8 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let turn = std::fs::File::create(std::env::temp_dir().join("accord-upnp-tests.lock")).unwrap();
         let turn = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await.unwrap().unwrap();
-        let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[crate::STATEMENT]).unwrap();
+        let statement =
+            Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_upnp::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
         let options = Options { folder: dir.path().join("upnp"), network: Network::Loopback };
         let bridge = UpnpBridge::new(gate.bind("upnp"), options).unwrap();
