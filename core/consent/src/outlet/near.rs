@@ -213,7 +213,7 @@ impl Met {
     /// # Errors
     /// [`SendError`].
     pub async fn put<T: AsRef<[u8]>>(&mut self, value: &Personal<T>) -> Result<(), SendError> {
-        super::serve::put(&self.lease, &self.writer, self.peer, value, None).await
+        super::serve::put(&self.lease, &self.writer, self.peer, value, None, CONNECT_WITHIN).await
     }
 
     /// The device has said who it is: what follows is sent to it under `permit`.

@@ -38,6 +38,7 @@ pub struct ServedStream {
     lease: DatagramLease,
     peer: SocketAddr,
     ends: Instant,
+    patience: Duration,
 }
 
 /// Listens on `bind` for connections from `recipient_addr`, a device near, alone, for `lifetime`.
@@ -110,7 +111,8 @@ impl Served {
                 continue;
             }
             let (reader, writer) = stream.into_split();
-            return Ok(Some(ServedStream { reader, writer, lease: self.lease.clone(), peer, ends: self.ends }));
+            let (lease, ends, patience) = (self.lease.clone(), self.ends, CONNECT_WITHIN);
+            return Ok(Some(ServedStream { reader, writer, lease, peer, ends, patience }));
         }
     }
 }
@@ -126,7 +128,13 @@ impl ServedStream {
     /// # Errors
     /// [`SendError`], also when the listener's lifetime is over.
     pub async fn put<T: AsRef<[u8]>>(&mut self, value: &Personal<T>) -> Result<(), SendError> {
-        put(&self.lease, &self.writer, self.peer, value, Some(self.ends)).await
+        put(&self.lease, &self.writer, self.peer, value, Some(self.ends), self.patience).await
+    }
+
+    /// How long the other side may read nothing until a write fails; ten seconds unless told. A player that is paused
+    /// reads nothing for long.
+    pub fn stall_after(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Ends our side, for protocols where the end is part of the message; the other side can still be read.
@@ -156,13 +164,14 @@ impl AsyncRead for ServedStream {
     }
 }
 
-/// Writes all of a sealed value to a socket under a lease, until `ends`.
+/// Writes all of a sealed value to a socket under a lease, until `ends`, within `patience` of the last progress.
 pub(super) async fn put<T: AsRef<[u8]>>(
     lease: &DatagramLease,
     writer: &OwnedWriteHalf,
     peer: SocketAddr,
     value: &Personal<T>,
     ends: Option<Instant>,
+    patience: Duration,
 ) -> Result<(), SendError> {
     let cancelled = lease.cancelled();
     let mut at = 0;
@@ -177,7 +186,7 @@ pub(super) async fn put<T: AsRef<[u8]>>(
             Err(SendError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 tokio::select! {
                     () = cancelled.cancelled() => {}
-                    ready = tokio::time::timeout(CONNECT_WITHIN, writer.writable()) => match ready {
+                    ready = tokio::time::timeout(patience, writer.writable()) => match ready {
                         Ok(ready) => ready?,
                         Err(_) => return Err(OutletError::Deadline { what: peer.to_string() }.into()),
                     },
