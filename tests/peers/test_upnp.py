@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +29,8 @@ def tone(path):
 @unittest.skipUnless(RENDERER, "gmediarender is not installed: scripts/need peers")
 class Renderer(unittest.TestCase):
     def setUp(self):
-        self.network = Network("alpha", "tv")
-        for machine in ("alpha", "tv"):
+        self.network = Network("alpha", "tv", "other")
+        for machine in ("alpha", "tv", "other"):
             self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
         self.tv, self.address = self.network["tv"], self.network.address["tv"]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-upnp-"))
@@ -243,6 +244,86 @@ class Renderer(unittest.TestCase):
                     written[place["address"]] = written.get(place["address"], 0) + place["bytes"]
         self.assertEqual({place: count for place, count in written.items() if count}, shown)
         self.hub.accord("ledger", "verify")
+
+    def fetch(self, machine, url, **headers):
+        """(status, bytes) of a GET from a machine; None when it is closed unanswered."""
+        def there():
+            at, path = url[len("http://"):].split("/", 1)
+            connection = http.client.HTTPConnection(at, timeout=5)
+            try:
+                connection.request("GET", "/" + path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            except (OSError, http.client.HTTPException):
+                return None
+        return machine.inside(there)
+
+    def test_a_file_is_cast_to_it_and_to_nobody_else(self):
+        self.switch_on()
+        added = self.add()
+        for entry in ("casting/serve", "casting/command"):
+            self.hub.grant(entry, added["id"])
+        path = self.folder / "media" / "tone.wav"
+        said = self.hub.accord("cast", NAME, path, timeout=60).stdout
+        self.assertIn("plays it", said)
+        self.assertEqual(self.state(), "PLAYING")
+        cast = self.hub.json("casts")["casts"][0]
+        self.assertEqual(cast["step"], "moving")
+        self.assertGreater(cast["fetched"], 0)
+
+        url = self.ask("AVTransport", "GetMediaInfo", "CurrentURI")
+        self.assertNotIn("tone", url)
+        status, content = self.fetch(self.tv, url)
+        self.assertEqual((status, content), (200, path.read_bytes()))
+        self.assertEqual(self.fetch(self.tv, url, Range="bytes=10-19"), (206, path.read_bytes()[10:20]))
+        self.assertEqual(self.fetch(self.tv, url, Range="bytes=99999999-")[0], 416)
+        parent, other = url.rsplit("/", 1)[0], url.replace("/media.wav", "/other.wav")
+        for wrong in (parent, parent + "/", other, "/".join(url.split("/")[:3]) + "/"):
+            self.assertEqual(self.fetch(self.tv, wrong)[0], 404, wrong)
+        self.assertIsNone(self.fetch(self.network["other"], url), "a third machine that learnt the address gets nothing")
+
+        self.media("seek", "60")
+        self.assertGreaterEqual(self.at(), 59)
+        self.media("pause")
+        time.sleep(3)
+        self.media("play")
+        self.assertEqual(self.state(), "PLAYING")
+        self.hub.accord("casts", "stop")
+        self.assertEqual(self.state(), "STOPPED")
+        self.assertIsNone(self.fetch(self.tv, url))
+
+        self.hub.stop()
+        port = int(url.split("/")[2].split(":")[1])
+        from_us = [p for p in self.capture.packets() if p.protocol == "tcp" and p.source_port == port]
+        self.assertFalse([p for p in from_us if b"tone" in p.payload], "the name stays here")
+        shown = len({(p.to, p.port, p.sequence + at) for p in from_us for at in range(len(p.payload))})
+        self.hub.start()
+        written = sum(record.get("bytes") or 0 for record in self.hub.records()
+                      if record["kind"] in ("sent", "error") and record.get("entry") == "casting/serve")
+        self.assertEqual(written, shown)
+        self.assertGreater(written, path.stat().st_size)
+
+    def test_a_cast_ends_when_the_television_dies_or_the_owner_takes_it_back(self):
+        self.switch_on()
+        added = self.add()
+        path = self.folder / "media" / "tone.wav"
+        refused = self.hub.accord("cast", NAME, path, check=False, stdin=subprocess.DEVNULL)
+        self.assertNotEqual(refused.returncode, 0, "not agreed")
+        for entry in ("casting/serve", "casting/command"):
+            self.hub.grant(entry, added["id"])
+        self.hub.accord("cast", NAME, path, timeout=60)
+        url = self.ask("AVTransport", "GetMediaInfo", "CurrentURI")
+        self.hub.accord("consent", "withdraw", "casting/serve", "--to", added["id"])
+        until(lambda: self.hub.json("casts")["casts"][0]["step"] == "over", 5, "it is over")
+        self.assertIsNone(self.fetch(self.tv, url))
+        self.hub.grant("casting/serve", added["id"])
+        self.hub.accord("cast", NAME, path, timeout=60)
+        self.switch_off(signal.SIGKILL)
+        until(lambda: self.hub.json("casts")["casts"][0]["step"] == "over", 40, "it is over")
+        text = self.folder / "media" / "x.txt"
+        text.write_text("x")
+        refused = self.hub.accord("cast", NAME, text, check=False)
+        self.assertNotEqual(refused.returncode, 0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod browse;
+pub mod casts;
 pub mod error;
 pub mod events;
 mod extract;
@@ -39,7 +40,7 @@ const MAX_BODY: usize = 2 << 20;
 #[openapi(
     info(title = "Accord", description = "The local API of an Accord hub.", license(name = "MIT OR Apache-2.0")),
     tags(
-        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "shares"), (name = "notifications"), (name = "clipboard"),
+        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "shares"), (name = "casts"), (name = "notifications"), (name = "clipboard"),
         (name = "privacy"), (name = "ledger")
     )
 )]
@@ -47,7 +48,7 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status,
+        browse, casts, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status,
         transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
@@ -89,6 +90,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(shares::get, shares::stop))
         .routes(routes!(shares::code))
         .routes(routes!(shares::answer))
+        .routes(routes!(casts::list, casts::start))
+        .routes(routes!(casts::stop))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::put_file))
         .routes(routes!(uploads::discard))

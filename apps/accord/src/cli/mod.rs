@@ -3,6 +3,7 @@
 
 mod agree;
 mod browse;
+mod cast;
 mod clip;
 mod commands;
 mod completions;
@@ -70,6 +71,10 @@ enum Command {
     Send(send::Send),
     /// What lies on a device: list its folders, fetch its files.
     Browse(browse::Browse),
+    /// Play a film, a sound or a picture of this machine on a television or loudspeaker.
+    Cast(cast::CastArgs),
+    /// What is cast now; stop it.
+    Casts(cast::Casts),
     /// Share files, folders or a text with any browser near: prints an address and a QR code, shows who comes.
     Share(share::ShareArgs),
     /// What is shared by link now; stop it, let visitors in.
@@ -195,6 +200,8 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Pairings(args) => pair::pairings(args, &context).await,
         Command::Send(args) => send::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
+        Command::Cast(args) => cast::cast(args, &context).await,
+        Command::Casts(args) => cast::casts(args, &context).await,
         Command::Share(args) => share::share(args, &context).await,
         Command::Shares(args) => share::shares(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,

@@ -22,6 +22,7 @@ const PARTS: &[&str] = &[
     accord_localsend::STATEMENT,
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
+    accord_casting::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
@@ -63,6 +64,8 @@ const EFFECTS: &[(&str, &str)] = &[
     ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
     ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
     ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
+    ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
+    ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
     ("upnp/control", "That television or loudspeaker is shown and cannot be controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];

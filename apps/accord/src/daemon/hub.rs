@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use accord_casting::Casting;
 use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
@@ -55,6 +56,7 @@ pub struct Hub {
     pub notifications: Notifications,
     pub clipboard: Clipboard,
     pub shares: Shares,
+    pub casting: Casting,
     pub belongings: Belongings,
     pub auth: Arc<Auth>,
     pub events: Events,
@@ -193,6 +195,8 @@ impl Hub {
         let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
             .context("the clipboard cannot be begun")?;
         let shares = Shares::new(gate.bind("share"), network);
+        let casting =
+            Casting::new(gate.bind("casting"), registry.clone(), network).context("casting cannot be begun")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -205,6 +209,7 @@ impl Hub {
             notifications,
             clipboard,
             shares,
+            casting,
             belongings: Belongings::default(),
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
@@ -240,6 +245,7 @@ impl Hub {
     /// owner stopped it.
     pub async fn end(&self) {
         self.stop_shares().await;
+        self.casting.close();
         if let Some(everyday) = self.everyday.get() {
             everyday.stop().await;
         }

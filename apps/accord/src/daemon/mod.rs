@@ -2,6 +2,7 @@
 //! ends in order: running transfers keep their place, the ledger is sealed.
 
 mod browse;
+mod casts;
 mod devices;
 mod everyday;
 mod foreign;

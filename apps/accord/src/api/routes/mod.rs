@@ -1,6 +1,7 @@
 //! One module per part of the API.
 
 pub mod browse;
+pub mod casts;
 pub mod clipboard;
 pub mod consents;
 pub mod devices;

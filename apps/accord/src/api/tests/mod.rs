@@ -404,6 +404,8 @@ fn the_document_lists_every_call_once() {
         "/inbox",
         "/inbox/{id}/accept",
         "/inbox/{id}/refuse",
+        "/casts",
+        "/casts/{id}",
         "/uploads",
         "/uploads/{id}",
         "/uploads/{id}/files",

@@ -1,0 +1,14 @@
+//! Casting: a file of this machine on a television or loudspeaker. The file is served to that device alone, at an address
+//! that nobody can guess, and the device is told to play what is there. How that goes is told by evidence: what the device
+//! really fetched, and whether its position really moves.
+#![deny(missing_docs)]
+
+mod casts;
+mod media;
+mod serve;
+
+pub use accord_consent::outlet::interfaces::Network;
+pub use casts::{Cast, CastError, Casting, Step};
+
+/// What this feature can share.
+pub const STATEMENT: &str = include_str!("../statement.toml");
