@@ -4,6 +4,44 @@
  */
 
 export interface paths {
+    "/api/v1/casts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is cast now, and what ended lately, newest first */
+        get: operations["list"];
+        put?: never;
+        /**
+         * Play a file of this machine on a television or loudspeaker
+         * @description Answers once the device said yes; what it then really does, the list tells.
+         */
+        post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/casts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Stop a cast; nothing is served any more once this returns */
+        delete: operations["stop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clipboard": {
         parameters: {
             query?: never;
@@ -1195,6 +1233,36 @@ export interface components {
             /** @description `{"verb":"read","properties":[…]}`, `{"verb":"write","property":…,"data":…}` or `{"verb":"act","action":…,"inputs":{…}}`. */
             verb: Record<string, never>;
         };
+        /** @description A file on a television or loudspeaker. */
+        Cast: {
+            /** @description The device's id. */
+            device: string;
+            device_name: string;
+            /**
+             * Format: int64
+             * @description Bytes that the device fetched; what it fetched twice is counted twice.
+             */
+            fetched: number;
+            id: string;
+            /** @description The file's name, safe to show; the device is not told it. */
+            name: string;
+            /** @description Why it is over. */
+            over?: string | null;
+            /** Format: date-time */
+            since: string;
+            /** Format: int64 */
+            size: number;
+            step: components["schemas"]["CastStep"];
+        };
+        /**
+         * @description How far a cast came, by evidence: that a device says it plays is none.
+         * @enum {string}
+         */
+        CastStep: "commanded" | "fetched" | "moving" | "over";
+        /** @description `GET /casts` → `{ "casts": [Cast] }`, newest first. */
+        Casts: {
+            casts: components["schemas"]["Cast"][];
+        };
         /** @enum {string} */
         Choice: "always" | "once" | "until" | "never";
         /** @description `GET /clipboard` */
@@ -2001,6 +2069,13 @@ export interface components {
         SignIn: {
             token: string;
         };
+        /** @description `POST /casts` */
+        StartCast: {
+            /** @description A device's id or unique name. */
+            device: string;
+            /** @description A file on this machine, as an absolute path. */
+            path: string;
+        };
         /** @description `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it. */
         StartPairing: {
             /** @description `ip:port` of a hub. */
@@ -2223,6 +2298,117 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Casts"];
+                };
+            };
+        };
+    };
+    start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartCast"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cast"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Over */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     state: {
         parameters: {
             query?: never;
