@@ -1,4 +1,5 @@
 //! Casts to a device in memory that fetches over loopback.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a device for tests, on loopback")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
