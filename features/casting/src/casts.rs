@@ -145,7 +145,9 @@ impl Casting {
         let size = media.size;
         let stand = Arc::new(Stand { media, served, path, fetched: AtomicU64::new(0), open: AtomicUsize::new(0) });
         let stop = CancellationToken::new();
-        self.stop_device(device);
+        self.stop_device(device, None);
+        // Whoever asked may go away before the device has answered.
+        let guard = stop.clone().drop_guard();
         tokio::spawn(accept(stand.clone(), stop.clone()));
 
         let sealed = |text: String| Personal::new(FieldCode::MediaNowPlaying, Data::Text(text));
@@ -154,15 +156,14 @@ impl Casting {
             .data("address", &sealed(url))
             .data("title", &sealed(TITLE.to_owned()));
         let told = inner.port.call(device, target, Ask::act("open"), message, TOLD_WITHIN).await;
-        if let Err(error) = told {
-            stop.cancel();
-            return Err(error.into());
-        }
+        told?;
+        guard.disarm();
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
-        let (id, device, step, since) = (number.to_string(), device.clone(), Step::Commanded, Timestamp::now());
-        let cast = Cast { id, device, name, size, fetched: 0, step, since };
+        let (id, step, since) = (number.to_string(), Step::Commanded, Timestamp::now());
+        let cast = Cast { id, device: device.clone(), name, size, fetched: 0, step, since };
         let running = Running { cast: cast.clone(), stand: Some(stand), stop };
         inner.lock().insert(number, running);
+        self.stop_device(device, Some(number));
         inner.forget_old();
         tokio::spawn(watch(inner.clone(), number));
         Ok(inner.view(number).unwrap_or(cast))
@@ -209,8 +210,9 @@ impl Casting {
         numbers.into_iter().for_each(|number| self.0.end(number, "this hub ended"));
     }
 
-    fn stop_device(&self, device: &DeviceId) {
-        let of_device = |(_, running): &(&u64, &Running)| running.cast.device == *device;
+    /// Ends what is cast there, but for this one.
+    fn stop_device(&self, device: &DeviceId, but: Option<u64>) {
+        let of_device = |(number, running): &(&u64, &Running)| running.cast.device == *device && Some(**number) != but;
         let numbers: Vec<u64> = self.0.lock().iter().filter(of_device).map(|(number, _)| *number).collect();
         numbers.into_iter().for_each(|number| self.0.end(number, "something else was cast there"));
     }

@@ -116,7 +116,7 @@ fn list(context: &Context, all: &List) -> Result<()> {
         return screen.document(all);
     }
     if all.casts.is_empty() {
-        screen.note("Nothing is cast; `accord cast DEVICE FILE` begins.".to_owned());
+        screen.note("Nothing is cast; `accord cast DEVICE FILE` begins.");
         return Ok(());
     }
     let rows = all.casts.iter().map(|cast| {
