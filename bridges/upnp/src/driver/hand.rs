@@ -17,6 +17,8 @@ use crate::core::description::Renderer as Described;
 use crate::core::http::{self, Answer};
 use crate::core::renderer::{Ask, Event, Input, Output, Renderer, Wanted};
 
+/// How long nothing is tried after the law denied something.
+const DENIED: Duration = Duration::from_secs(2);
 /// How long an answer may take; loading an address takes some amplifiers seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const LOADS_WITHIN: Duration = Duration::from_secs(10);
@@ -59,6 +61,8 @@ impl Hand {
                 if !self.allowed().await || !self.drive().await {
                     return;
                 }
+                // What denied it may still do so, as a ledger that cannot be written does.
+                tokio::time::sleep(DENIED).await;
             }
         });
         ran.await.unwrap_or_default();
