@@ -55,6 +55,8 @@ pub struct Cast {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
+    /// A picture, of which nothing moves.
+    pub picture: bool,
     /// Bytes that the device fetched, parts that it fetched twice counted twice.
     pub fetched: u64,
     /// How far it came.
@@ -142,7 +144,7 @@ impl Casting {
         let at = served.local_addr().map_err(|error| CastError::Serve(error.to_string()))?;
         let path = format!("{}/media.{}", served.path(), media.format.end);
         let url = format!("http://{at}{path}");
-        let size = media.size;
+        let (size, picture) = (media.size, media.format.is_picture());
         let stand = Arc::new(Stand { media, served, path, fetched: AtomicU64::new(0), open: AtomicUsize::new(0) });
         let stop = CancellationToken::new();
         self.stop_device(device, None);
@@ -160,7 +162,7 @@ impl Casting {
         guard.disarm();
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
         let (id, step, since) = (number.to_string(), Step::Commanded, Timestamp::now());
-        let cast = Cast { id, device: device.clone(), name, size, fetched: 0, step, since };
+        let cast = Cast { id, device: device.clone(), name, size, picture, fetched: 0, step, since };
         let running = Running { cast: cast.clone(), stand: Some(stand), stop };
         inner.lock().insert(number, running);
         self.stop_device(device, Some(number));
@@ -311,6 +313,9 @@ async fn watch(inner: Arc<Inner>, number: u64) {
         let why = match running.cast.step {
             Step::Commanded => {
                 "the device said yes and never fetched the file: a firewall, or a format that it does not play"
+            }
+            Step::Fetched if running.cast.picture => {
+                "the picture was fetched, and is shown as long as the device likes"
             }
             Step::Fetched => "the device fetched the file and its position never moved: it cannot play this format",
             _ => "the device stopped",

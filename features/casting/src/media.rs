@@ -45,6 +45,10 @@ const FORMATS: &[(&str, &str)] = &[
 ];
 
 impl Format {
+    pub(crate) fn is_picture(self) -> bool {
+        self.mime.starts_with("image/")
+    }
+
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let end = path.extension()?.to_str()?.to_ascii_lowercase();
         let (end, mime) = FORMATS.iter().find(|(known, _)| *known == end)?;

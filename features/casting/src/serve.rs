@@ -92,7 +92,7 @@ async fn answer(stand: &Arc<Stand>, mut stream: ServedStream) -> Result<(), Stri
         }
     };
     let format = stand.media.format;
-    let mode = if format.mime.starts_with("image/") { "Interactive" } else { "Streaming" };
+    let mode = if format.is_picture() { "Interactive" } else { "Streaming" };
     let mut extra = format!(
         "Accept-Ranges: bytes\r\nCache-Control: no-store\r\ntransferMode.dlna.org: {mode}\r\ncontentFeatures.dlna.org: {FEATURES}\r\n"
     );

@@ -20,6 +20,8 @@ pub struct Cast {
     /// The file's name, safe to show; the device is not told it.
     pub name: String,
     pub size: u64,
+    /// A picture, of which nothing moves.
+    pub picture: bool,
     /// Bytes that the device fetched; what it fetched twice is counted twice.
     pub fetched: u64,
     pub step: CastStep,

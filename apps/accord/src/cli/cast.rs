@@ -66,8 +66,7 @@ pub async fn cast(args: CastArgs, context: &Context) -> Result<()> {
             CastStep::Moving => {
                 return if screen.json { screen.document(&now) } else { Ok(()) };
             }
-            // A picture moves nothing.
-            CastStep::Fetched if now.fetched >= now.size && began.elapsed() > Duration::from_secs(5) => {
+            CastStep::Fetched if now.picture && now.fetched >= now.size => {
                 return if screen.json { screen.document(&now) } else { Ok(()) };
             }
             _ if began.elapsed() > SHOWS_WITHIN => {

@@ -72,6 +72,7 @@ impl Hub {
             device: cast.device.to_string(),
             name: for_screen(&cast.name, 255),
             size: cast.size,
+            picture: cast.picture,
             fetched: cast.fetched,
             step,
             over,

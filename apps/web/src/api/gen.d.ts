@@ -1248,6 +1248,8 @@ export interface components {
             name: string;
             /** @description Why it is over. */
             over?: string | null;
+            /** @description A picture, of which nothing moves. */
+            picture: boolean;
             /** Format: date-time */
             since: string;
             /** Format: int64 */
