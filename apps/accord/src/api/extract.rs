@@ -60,6 +60,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The two parameters of a path, in their order.
+pub struct Ids(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state).await?;
+        if first.len().max(second.len()) > 512 {
+            return Err(Failure::bad_request("The id is too long."));
+        }
+        Ok(Self(first, second))
+    }
+}
+
 /// The query of a URL.
 pub struct Params<T>(pub T);
 

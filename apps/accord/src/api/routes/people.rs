@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use accord_people::vcard;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
 use crate::api::error::{Answer, Failure};
-use crate::api::extract::{Id, Params, Wanted};
+use crate::api::extract::{Id, Ids, Params, Wanted};
 use crate::api::people::{Contact, Contacts, Labelled, Message, Messages, SendMessage};
 use crate::api::types::ApiError;
 use crate::daemon::hub::Hub;
@@ -37,7 +37,7 @@ pub struct Before {
         (status = 409, body = ApiError, description = "`consent-needed` with the prompt, or refused")))]
 pub async fn conversation(
     State(hub): State<Arc<Hub>>,
-    Path((id, thread)): Path<(String, String)>,
+    Ids(id, thread): Ids,
     Params(Before { before }): Params<Before>,
 ) -> Answer<Json<Messages>> {
     let id = hub.resolve(&id)?;

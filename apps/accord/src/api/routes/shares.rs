@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::api::error::Answer;
-use crate::api::extract::{Id, Wanted};
+use crate::api::error::{Answer, Failure};
+use crate::api::extract::{Id, Ids, Wanted};
 use crate::api::shares::{AnswerVisitor, Share, ShareCode, Shares, StartShare};
 use crate::api::types::ApiError;
 use crate::daemon::hub::Hub;
@@ -54,9 +54,10 @@ pub async fn stop(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<StatusCode>
     responses((status = 200, body = Share), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
 pub async fn answer(
     State(hub): State<Arc<Hub>>,
-    Path((id, visitor)): Path<(String, u64)>,
+    Ids(id, visitor): Ids,
     Wanted(wanted): Wanted<AnswerVisitor>,
 ) -> Answer<Json<Share>> {
+    let visitor = visitor.parse().map_err(|_| Failure::not_found("There is no such visitor."))?;
     let answered = hub.blocking(move |hub| hub.answer_visitor(&id, visitor, &wanted)).await?;
     Ok(Json(answered))
 }
