@@ -167,13 +167,8 @@ impl Files {
         let mut events = self.events();
         let over = async {
             while self.get(id).is_some_and(|transfer| !transfer.state.is_over()) {
-                loop {
-                    match events.recv().await {
-                        Ok(FilesEvent::Changed(transfer)) if transfer.id != *id || !transfer.state.is_over() => {}
-                        Ok(FilesEvent::Gone(gone)) if gone != *id => {}
-                        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => break,
-                        Err(broadcast::error::RecvError::Closed) => return,
-                    }
+                if let Err(broadcast::error::RecvError::Closed) = events.recv().await {
+                    return;
                 }
             }
         };
