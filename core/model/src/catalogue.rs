@@ -113,10 +113,27 @@ pub fn media() -> Service {
     )
 }
 
-/// What a player has beside [`media`] when it can be told what to play: it fetches what is at the address itself.
+/// What a player has beside [`media`] when it can be told what to play: it fetches what is at the address itself. Only the
+/// address has to be given. `format` is its MIME type; `seek` is `bytes` when the address answers ranges and `none` when it is
+/// a live or converted one; `length` and `start` are in seconds; `captions` is the address of captions (WebVTT, or SRT when it
+/// ends with `.srt`).
 pub fn open_media() -> Action {
-    let what = ["address", "title"].map(|id| text(id).sensitive(FieldCode::MediaNowPlaying));
-    action("open", Effect::Physical, what.to_vec())
+    let said = ["address", "title", "captions"].map(|id| text(id).sensitive(FieldCode::MediaNowPlaying));
+    let known = ["format", "seek"].map(|id| text(id).sensitive(FieldCode::FileMeta));
+    let times = ["length", "start"];
+    let times = times.map(|id| Property::state(id, Format::Float).unit(Unit::Second).sensitive(FieldCode::FileMeta));
+    action("open", Effect::Physical, said.into_iter().chain(known).chain(times).collect())
+}
+
+/// What such a player says that it plays, as MIME types; `*/*` is said by those that do not know.
+pub fn media_formats() -> Property {
+    Property { role: Role::Diagnostic, ..Property::state("formats", Format::Texts) }
+}
+
+/// What a loudspeaker has beside [`media`] when it takes raw sound as a byte stream of that service, opened with nothing: what
+/// kind of sound, as `s16le 44100 2` (sample, rate in hertz, channels).
+pub fn media_sound() -> Property {
+    Property { role: Role::Diagnostic, ..text("sound") }
 }
 
 /// From which address such a player fetches.
