@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 CONNECTION_ID = 8  # the length of the ids that hubs choose
-PATHS = range(8)
+PATHS = range(32)
 
 
 def expand(secret, label, length):

@@ -55,7 +55,8 @@ class Daemon:
     def __init__(self, machine, name, folder=None, desktop=None):
         self.machine, self.name, self.desktop = machine, name, desktop
         self.home = pathlib.Path(folder or tempfile.mkdtemp(prefix="accord-kdeconnect-"))
-        self.runtime = self.home / "run"
+        # Short: KIO makes sockets in it, whose path may have 107 bytes.
+        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="kde-", dir="/tmp"))
         self.process = None
         self.others = []
         self.bus = None
@@ -74,7 +75,7 @@ class Daemon:
         return made
 
     def start(self):
-        for folder in (".config/kdeconnect", "Downloads", "run"):
+        for folder in (".config/kdeconnect", "Downloads"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         self.runtime.chmod(0o700)
         config = self.home / ".config/kdeconnect/config"
@@ -109,7 +110,8 @@ class Daemon:
 
     def close(self):
         self.kill()
-        shutil.rmtree(self.home, ignore_errors=True)
+        for folder in (self.home, self.runtime):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def log(self):
         return (self.home / "log").read_text(errors="replace")

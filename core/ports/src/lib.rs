@@ -8,6 +8,7 @@
 //! - [`remote`]: what devices may do with this machine
 //! - [`storage`]: what lies on a device
 //! - [`tasks`]: what a feature runs, ended with it
+//! - [`tls`]: the cryptography of bulk connections
 //!
 //! A device that offers the service `files` takes a stream of [`files::wire`] frames, whatever bridge it comes through:
 //! the link carries the frames to another hub, and a bridge to a foreign protocol reads them with a [`files::Taker`] and
@@ -22,6 +23,7 @@ pub mod remote;
 pub mod secret;
 pub mod storage;
 pub mod tasks;
+pub mod tls;
 
 pub use line::Line;
 pub use secret::Secret;

@@ -79,6 +79,8 @@ pub struct Tls {
     connection: Connection,
     /// Set when the next flight holds our certificate.
     showing: Arc<AtomicBool>,
+    /// Bytes of plaintext since the last [`Self::take`]: how much room they will want.
+    written: usize,
     broken: bool,
 }
 
@@ -123,7 +125,7 @@ impl Tls {
 
     fn new(mut connection: Connection, showing: Arc<AtomicBool>) -> Self {
         connection.set_buffer_limit(None);
-        Self { connection, showing, broken: false }
+        Self { connection, showing, written: 0, broken: false }
     }
 
     /// Takes bytes from the wire and gives plaintext. True when the peer closed its side properly.
@@ -158,6 +160,7 @@ impl Tls {
         use std::io::Write;
         // Writing into rustls' own buffer, which has no limit here, cannot fail.
         let _ = self.connection.writer().write_all(plain);
+        self.written += plain.len();
     }
     /// Closes our side; the last bytes wait in [`Self::take`].
     pub fn close(&mut self) {
@@ -165,7 +168,11 @@ impl Tls {
     }
     /// Bytes for the wire, and what of ours the handshake reveals in them: our certificate, in one flight.
     pub fn take(&mut self) -> Option<(Vec<u8>, FieldSet)> {
-        let mut bytes = Vec::new();
+        if !self.connection.wants_write() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(self.written + self.written / 512 + 512);
+        self.written = 0;
         while self.connection.wants_write() {
             // Writing to memory cannot fail.
             if !self.connection.write_tls(&mut bytes).is_ok_and(|length| length > 0) {
@@ -227,7 +234,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 fn verifier(expect: Expect) -> (Arc<CryptoProvider>, Arc<Verifier>) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(accord_ports::tls::provider());
     let algorithms = provider.signature_verification_algorithms;
     (provider, Arc::new(Verifier { expect, algorithms }))
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
@@ -64,7 +64,7 @@ impl TlsIdentity {
         };
         let (certificate, key) = made().map_err(io::Error::other)?;
         let key = PrivateKeyDer::try_from(key).map_err(io::Error::other)?;
-        Ok(Self { certificate, key, provider: Arc::new(provider()) })
+        Ok(Self { certificate, key, provider: Arc::new(accord_ports::tls::provider()) })
     }
 
     /// The certificate to tell the peer.
@@ -296,30 +296,6 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
         socket.set_tcp_notsent_lowat(UNSENT)?;
     }
     Ok(())
-}
-
-/// AES-128-GCM where the processor has it in hardware, ChaCha20 first where not.
-fn provider() -> CryptoProvider {
-    use ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
-    let cipher_suites = if fast_aes() {
-        vec![TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256]
-    } else {
-        vec![TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256]
-    };
-    CryptoProvider { cipher_suites, ..ring::default_provider() }
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn fast_aes() -> bool {
-    std::arch::is_x86_feature_detected!("aes")
-}
-#[cfg(target_arch = "aarch64")]
-fn fast_aes() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-}
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn fast_aes() -> bool {
-    false
 }
 
 /// Accepts exactly one certificate, whose key the other end must prove to hold.

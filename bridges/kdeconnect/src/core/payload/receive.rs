@@ -64,7 +64,7 @@ impl Receiver {
     }
 
     fn bytes(&mut self, bytes: &[u8], now: Instant) {
-        let mut data = Vec::new();
+        let mut data = Vec::with_capacity(bytes.len());
         let fed = self.tls.feed(bytes, |part| data.extend_from_slice(part));
         self.flush();
         if !self.ready && !self.tls.is_handshaking() {

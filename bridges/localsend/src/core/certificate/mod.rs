@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, ServerConfig};
 use sha2::{Digest, Sha256};
@@ -176,7 +176,7 @@ impl Identity {
 
     fn of(certificate: CertificateDer<'static>, key: Zeroizing<Vec<u8>>) -> Self {
         let fingerprint = Fingerprint::of(&certificate);
-        Self { certificate, key, fingerprint, provider: Arc::new(ring::default_provider()) }
+        Self { certificate, key, fingerprint, provider: Arc::new(accord_ports::tls::provider()) }
     }
 
     fn private_key(&self) -> PrivateKeyDer<'static> {
