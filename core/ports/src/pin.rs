@@ -73,8 +73,8 @@ impl PinGuard {
     }
 }
 
-/// One host has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+/// All addresses that one host may have: itself, or the whole /64 of IPv6, where others may live too.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes()),
         v4 => v4,

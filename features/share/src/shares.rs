@@ -326,7 +326,11 @@ impl Running {
 
     /// Somebody waits for the owner.
     pub fn tell_knock(&self, id: u64) {
-        let visit = self.door().visits().into_iter().find(|visit| visit.id == id);
+        let visit = {
+            let mut door = self.door();
+            let visit = door.visits().into_iter().find(|visit| visit.id == id);
+            visit.filter(|visit| door.is_news(visit.address, Instant::now()))
+        };
         if let Some(visit) = visit {
             let visitor = Box::new(self.visitor(&visit));
             let _ = self.events.send(ShareEvent::Knocked { share: self.id.clone(), visitor });

@@ -226,6 +226,13 @@ impl Hub {
         self.events.tell(Event::ShareGone { id: id.to_owned() });
     }
 
+    /// Some events were missed: what belonged to shares that are over ends now.
+    pub(super) fn shares_compared(&self) {
+        let open: Vec<String> = self.shares.list().into_iter().map(|share| share.id).collect();
+        let known: Vec<String> = self.belongings.lock().keys().cloned().collect();
+        known.iter().filter(|id| !open.contains(id)).for_each(|id| self.share_over(id));
+    }
+
     fn end_consent(&self, id: ConsentId) {
         let state = self.gate.consents().into_iter().find(|consent| consent.id == id).map(|consent| consent.state);
         if state == Some(ConsentState::Given)

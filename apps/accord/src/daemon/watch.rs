@@ -43,7 +43,8 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     }
     {
         let (hub, notifier) = (hub.clone(), notifier.clone());
-        follow(hub.clone(), tracker, hub.shares.events(), move |event| hub.on_share(&notifier, event));
+        let missed = |hub: &Hub| hub.shares_compared();
+        follow_or(hub.clone(), tracker, hub.shares.events(), missed, move |event| hub.on_share(&notifier, event));
     }
     super::notices::start(hub, &notifier, tracker);
     tracker.spawn(tell_ledger(hub.clone()));
@@ -62,7 +63,18 @@ async fn tidy(hub: Arc<Hub>) {
 pub(super) fn follow<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
+    events: Receiver<T>,
+    on: impl FnMut(T) + Send + 'static,
+) {
+    follow_or(hub, tracker, events, |_| {}, on);
+}
+
+/// And does what has to be done when some were `missed`, because too many came at once.
+fn follow_or<T: Clone + Send + 'static>(
+    hub: Arc<Hub>,
+    tracker: &TaskTracker,
     mut events: Receiver<T>,
+    missed: impl Fn(&Hub) + Send + 'static,
     mut on: impl FnMut(T) + Send + 'static,
 ) {
     tracker.spawn(async move {
@@ -74,7 +86,10 @@ pub(super) fn follow<T: Clone + Send + 'static>(
             match event {
                 // What is told may read the database.
                 Ok(event) => tokio::task::block_in_place(|| on(event)),
-                Err(RecvError::Lagged(_)) => hub.events.tell_anew(),
+                Err(RecvError::Lagged(_)) => {
+                    tokio::task::block_in_place(|| missed(&hub));
+                    hub.events.tell_anew();
+                }
                 Err(RecvError::Closed) => return,
             }
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use accord_model::text::for_screen;
-use accord_ports::pin::{PinGuard, PinVerdict};
+use accord_ports::pin::{PinGuard, PinVerdict, network};
 use accord_ports::{Secret, secret};
 
 use crate::Admission;
@@ -24,6 +24,13 @@ const SILENT: Duration = Duration::from_secs(30);
 const UNUSED: Duration = Duration::from_secs(3600);
 /// So many times an address may be declined before it is not asked about any more.
 const MAX_DECLINED: usize = 3;
+/// Of one IPv6 network a host may take any address, and others live there too: so many for all of it together.
+const MAX_DECLINED_NETWORK: usize = 12;
+const MAX_WAITING_NETWORK: usize = 4;
+/// How often the owner is told anew of the same address.
+const TELL_AGAIN: Duration = Duration::from_secs(20);
+/// Addresses of which it is remembered when the owner was told.
+const MAX_TOLD: usize = 64;
 const MAX_AGENT: usize = 160;
 
 /// How a visit stands.
@@ -76,6 +83,7 @@ pub struct Door {
     pins: PinGuard,
     visits: HashMap<Secret, Visit>,
     declined: HashMap<IpAddr, usize>,
+    told: HashMap<IpAddr, Instant>,
     next: u64,
 }
 
@@ -86,7 +94,14 @@ impl Door {
             Admission::Pin(pin) => Some(pin.clone()),
             Admission::Ask | Admission::Everyone => None,
         };
-        Self { admission, pins: PinGuard::new(pin), visits: HashMap::new(), declined: HashMap::new(), next: 1 }
+        Self {
+            admission,
+            pins: PinGuard::new(pin),
+            visits: HashMap::new(),
+            declined: HashMap::new(),
+            told: HashMap::new(),
+            next: 1,
+        }
     }
 
     /// Somebody wants to come in. `by_link`: it knows the page's address; who came another way is asked about even when
@@ -109,15 +124,14 @@ impl Door {
                 verdict => return Knock::Pin(verdict),
             },
         };
-        let refused = self.declined.get(&address).is_some_and(|times| *times >= MAX_DECLINED);
-        if !let_in && refused {
+        if !let_in && self.is_refused(address) {
             return Knock::Declined;
         }
         // Whoever asks again takes the place of its first question.
         self.visits.retain(|_, visit| visit.state != State::Waiting || visit.address != address);
         let state = if let_in { State::In } else { State::Waiting };
         let (same, most) = (self.count(state), if let_in { MAX_IN } else { MAX_WAITING });
-        if same >= most {
+        if same >= most || (!let_in && self.waiting_from(network(address)) >= MAX_WAITING_NETWORK) {
             return Knock::Full;
         }
         let (id, token) = (self.next, Secret::from(secret::token()));
@@ -164,10 +178,16 @@ impl Door {
         }
         visit.state = if yes { State::In } else { State::Declined };
         visit.heard = now;
+        let address = visit.address;
+        // What it asks after this answer is another question.
+        self.told.remove(&address);
         if !yes {
-            let address = visit.address;
-            if self.declined.len() < 256 || self.declined.contains_key(&address) {
-                *self.declined.entry(address).or_default() += 1;
+            for whose in
+                [Some(address), Some(network(address)).filter(|network| *network != address)].into_iter().flatten()
+            {
+                if self.declined.len() < 256 || self.declined.contains_key(&whose) {
+                    *self.declined.entry(whose).or_default() += 1;
+                }
             }
         }
         true
@@ -220,6 +240,28 @@ impl Door {
     pub fn next_look(&self) -> Option<Instant> {
         let waiting = self.visits.values().filter(|visit| visit.state == State::Waiting);
         waiting.map(|visit| (visit.heard + SILENT).min(visit.since + DECIDE_WITHIN)).min()
+    }
+
+    /// Whether the owner is told that somebody there waits: not for each of its knocks.
+    pub fn is_news(&mut self, address: IpAddr, now: Instant) -> bool {
+        let address = address.to_canonical();
+        self.told.retain(|_, told| now.saturating_duration_since(*told) < TELL_AGAIN);
+        if self.told.contains_key(&address) || self.told.len() >= MAX_TOLD {
+            return false;
+        }
+        self.told.insert(address, now);
+        true
+    }
+
+    fn is_refused(&self, address: IpAddr) -> bool {
+        let times = |whose: IpAddr| self.declined.get(&whose).copied().unwrap_or_default();
+        let network = network(address);
+        times(address) >= MAX_DECLINED || (network != address && times(network) >= MAX_DECLINED_NETWORK)
+    }
+
+    fn waiting_from(&self, of: IpAddr) -> usize {
+        let waiting = self.visits.values().filter(|visit| visit.state == State::Waiting);
+        waiting.filter(|visit| network(visit.address) == of).count()
     }
 
     fn count(&self, state: State) -> usize {
@@ -275,6 +317,27 @@ mod tests {
         }
         assert_eq!(door.knock(at(1), None, None, true, now), Knock::Declined);
         wait(&mut door, 2, now);
+    }
+
+    #[test]
+    fn a_host_with_many_addresses_takes_neither_all_places_nor_all_attention() {
+        let (now, mut door) = (Instant::now(), Door::new(Admission::Ask));
+        let v6 = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        let mut times = 0;
+        for last in 0..100 {
+            let Knock::Wait(_, id) = door.knock(v6(last), None, None, true, now) else { break };
+            assert!(door.decide(id, false, now));
+            times += 1;
+        }
+        assert_eq!(times, MAX_DECLINED_NETWORK);
+        let mut door = Door::new(Admission::Ask);
+        let waiting = (0..100).filter(|last| matches!(door.knock(v6(*last), None, None, true, now), Knock::Wait(..)));
+        assert_eq!(waiting.count(), MAX_WAITING_NETWORK);
+        wait(&mut door, 1, now);
+        assert!(door.is_news(at(1), now));
+        assert!((0..1000).all(|_| !door.is_news(at(1), now)), "its next knocks are no news");
+        assert!(door.is_news(at(1), now + TELL_AGAIN));
+        assert!((0..1000).filter(|last| door.is_news(v6(*last), now)).count() <= MAX_TOLD);
     }
 
     #[test]
