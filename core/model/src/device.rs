@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, FieldCode, Value};
+use crate::{Claims, DeviceId, FieldCode, Told, Value};
 
 /// Anything Accord can see, this machine included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ pub struct Device {
     /// number, so that they are counted apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passing: bool,
+    /// By what it may be known as the same thing as another face.
+    #[serde(default, skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
+    /// What it said of its make and model, and where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
 }
 
 impl Device {
@@ -58,6 +64,8 @@ impl Device {
             services: Vec::new(),
             asks: Vec::new(),
             passing: false,
+            claims: Claims::default(),
+            told: Vec::new(),
         }
     }
     /// With one more service.

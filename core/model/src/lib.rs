@@ -3,6 +3,7 @@
 //!
 //! - [`id`]: names of devices, services, entries, calls
 //! - [`device`]: device → service → property / action / event
+//! - [`face`]: what tells that two faces are one thing, and what a face told of make and model
 //! - [`value`]: values with age and source, writes that wait for confirmation
 //! - [`catalogue`]: the standard services every UI has a card for
 //! - [`field`]: the closed list of what kinds of data can be shared
@@ -20,6 +21,7 @@
 
 pub mod catalogue;
 pub mod device;
+pub mod face;
 pub mod field;
 mod fit;
 pub mod id;
@@ -29,6 +31,7 @@ pub mod value;
 pub mod why;
 
 pub use device::{Action, Device, DeviceKind, Effect, Event, Format, Property, Range, Reach, Role, Service, Unit};
+pub use face::{Claims, MOST_TOLD, Origin, Told, What};
 pub use field::{FieldCode, FieldSet};
 pub use fit::Unfit;
 pub use id::{CallId, DeviceId, EntryKey, IdError, StreamId};
