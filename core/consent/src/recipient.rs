@@ -1,11 +1,11 @@
-//! Who receives: everyone near, one device, one host, or a visitor.
+//! Who receives: everyone near, one device, one host, a visitor, or nobody but this hub.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use accord_model::{DeviceId, text::for_screen};
 use serde::{Deserialize, Serialize};
 
-/// One recipient: `network:lan`, `device:<id>`, `host:<name[:port]>` or `visitor:<address>`.
+/// One recipient: `network:lan`, `device:<id>`, `host:<name[:port]>`, `visitor:<address>` or `hub:this`.
 ///
 /// ```
 /// use accord_consent::RecipientId;
@@ -19,7 +19,7 @@ pub struct RecipientId(String);
 
 /// A text that names no recipient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no recipient; use `network:lan`, `device:<id>`, `host:<name:port>` or `visitor:<address>`")]
+#[error("`{0}` names no recipient; use `network:lan`, `device:<id>`, `host:<name:port>`, `visitor:<address>` or `hub:this`")]
 pub struct BadRecipient(String);
 
 impl RecipientId {
@@ -42,6 +42,10 @@ impl RecipientId {
     pub fn visitor(address: IpAddr) -> Self {
         Self(format!("visitor:{}", address.to_canonical()))
     }
+    /// This hub itself: for what is taken note of here and goes nowhere. No permit is to be had for it.
+    pub fn here() -> Self {
+        Self("hub:this".to_owned())
+    }
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,6 +53,10 @@ impl RecipientId {
     /// True for [`RecipientId::lan`].
     pub fn is_lan(&self) -> bool {
         self.0 == "network:lan"
+    }
+    /// True for [`RecipientId::here`].
+    pub fn is_here(&self) -> bool {
+        self.0 == "hub:this"
     }
     /// The device, if it is one.
     pub fn as_device(&self) -> Option<DeviceId> {
@@ -69,6 +77,7 @@ impl FromStr for RecipientId {
     fn from_str(text: &str) -> Result<Self, BadRecipient> {
         let valid = match text.split_once(':') {
             Some(("network", name)) => name == "lan",
+            Some(("hub", name)) => name == "this",
             Some(("device", id)) => DeviceId::new(id).is_ok(),
             Some(("host", host)) => {
                 let fits =

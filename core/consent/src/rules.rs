@@ -190,6 +190,14 @@ impl EntryRules {
 
     /// True when the statement lets this entry go to such a recipient at all.
     pub fn declares(&self, to: &RecipientId) -> bool {
+        let stays_here = self.entry.recipient.id == THIS_HUB;
+        // gate-check: here-not-elsewhere
+        if stays_here != to.is_here() {
+            return false;
+        }
+        if stays_here {
+            return true;
+        }
         // gate-check: transport-none
         if self.entry.method.transport == "none" {
             return false;
@@ -222,6 +230,8 @@ impl EntryRules {
 
 /// The recipient of entries that go to whoever listens on the networks this machine is in.
 const EVERYONE_NEAR: &str = "local-network";
+/// The recipient of entries about what is taken note of here and goes nowhere.
+const THIS_HUB: &str = "this-hub";
 /// The recipient of entries that go to addresses near of which nothing else is known.
 const VISITORS: &str = "visitor";
 

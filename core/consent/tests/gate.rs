@@ -522,6 +522,28 @@ async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
     assert!(home.records(RecordKind::Intent).is_empty());
 }
 
+#[test]
+fn what_stays_here_goes_nowhere_and_only_the_owner_lets_it() {
+    let home = Home::new();
+    let text = example::STATEMENT.replacen("\"paired-device\"", "\"this-hub\"", 1);
+    let text = text.replacen("transport = \"lan\"", "transport = \"none\"", 1);
+    home.gate.adopt(example::statement("2", &text)).unwrap();
+    let check = |entry: &EntryKey, to: &RecipientId| home.bound.check(entry, to, name_field());
+    let here = RecipientId::here();
+    assert_eq!("hub:this".parse::<RecipientId>().unwrap(), here);
+    assert!("hub:other".parse::<RecipientId>().is_err());
+    assert!(matches!(check(&hello(), &here), Err(Refusal::Undecided { .. })));
+    home.grant(&hello(), To::Any, Choice::Always).unwrap();
+    check(&hello(), &here).unwrap();
+    let not_declared = |outcome| matches!(outcome, Err(Refusal::HostNotDeclared { .. }));
+    for elsewhere in ["device:phone", "network:lan", "visitor:10.0.0.7", "host:cloud.example:443"] {
+        assert!(not_declared(check(&hello(), &elsewhere.parse().unwrap())), "{elsewhere}");
+    }
+    assert!(not_declared(home.bound.check(&page(), &here, FieldSet::EMPTY)), "nor is what leaves for here");
+    let permit = home.bound.permit(&hello(), &here, name_field(), "");
+    assert!(matches!(permit, Err(Refusal::HostNotDeclared { .. })), "no permit, so no outlet");
+}
+
 #[tokio::test]
 async fn a_permit_for_a_visitor_reaches_only_the_visitors_address() {
     let home = Home::new();

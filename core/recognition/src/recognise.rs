@@ -70,7 +70,12 @@ impl Catalogue {
             let said: Vec<&Told> = told.iter().filter(|one| one.origin == origin).collect();
             let rows = self.rows.iter().filter(|_| !said.is_empty());
             rows.flat_map(|row| row.ways.iter().map(move |way| (row, way))).find_map(|(row, way)| {
-                let found = way.fits(origin, &said)?;
+                let mut found = way.fits(origin, &said)?;
+                // Another way to know it may hold what this one does not.
+                for more in row.ways.iter().filter_map(|other| other.fits(origin, &said)) {
+                    found.inches = found.inches.or(more.inches);
+                    found.model = found.model.or(more.model);
+                }
                 Some(Fit { row, origin, found })
             })
         })
@@ -113,7 +118,8 @@ impl Way {
 fn words(told: &[Told], origin: Origin, says_nothing: &dyn Fn(&str) -> bool) -> Option<String> {
     let of = |what| {
         let texts = told.iter().filter(move |one| one.origin == origin && one.what == what).map(|one| one.text.as_str());
-        texts.filter(|text| !says_nothing(text)).next()
+        let mut texts = texts;
+        texts.find(|text| !says_nothing(text))
     };
     match (of(What::Model), of(What::Number)) {
         (Some(model), Some(number)) if !model.contains(number) && number.len() > 1 => Some(format!("{model} {number}")),

@@ -23,6 +23,7 @@ const PARTS: &[&str] = &[
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
     accord_casting::STATEMENT,
+    accord_recognition::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
@@ -66,6 +67,10 @@ const EFFECTS: &[(&str, &str)] = &[
     ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
     ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
     ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
+    (
+        "recognition/tv",
+        "Televisions and loudspeakers are not recognised: what they call themselves is shown, and what their make needs is not done.",
+    ),
     ("upnp/control", "That television or loudspeaker is shown and cannot be controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];

@@ -148,6 +148,7 @@ pub fn recipient_name(to: &str, name: impl Fn(&str) -> Option<String>) -> String
     match to.split_once(':') {
         _ if to == "any" => "anyone of this kind".to_owned(),
         Some(("network", _)) => "everyone on this network".to_owned(),
+        Some(("hub", _)) => "this device alone".to_owned(),
         Some(("device", id)) => name(id).unwrap_or_else(|| format!("a device that is gone ({})", short(id))),
         Some(("host", host)) => host.to_owned(),
         Some(("visitor", address)) => format!("a visitor at {address}"),

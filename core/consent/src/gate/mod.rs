@@ -341,6 +341,10 @@ impl BoundGate {
         fields: FieldSet,
         scenario: &str,
     ) -> Result<Permit, Refusal> {
+        // gate-check: here-lets-nothing-out
+        if to.is_here() {
+            return Err(Refusal::HostNotDeclared { entry: entry.clone(), to: to.to_string() });
+        }
         let rules = self.inner.rules();
         let refusal = match rules.judge(Some(&self.owner), entry, to, fields) {
             Ok(allowed) if allowed.rule.take() => {
