@@ -19,7 +19,9 @@ pub struct RecipientId(String);
 
 /// A text that names no recipient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no recipient; use `network:lan`, `device:<id>`, `host:<name:port>`, `visitor:<address>` or `hub:this`")]
+#[error(
+    "`{0}` names no recipient; use `network:lan`, `device:<id>`, `host:<name:port>`, `visitor:<address>` or `hub:this`"
+)]
 pub struct BadRecipient(String);
 
 impl RecipientId {

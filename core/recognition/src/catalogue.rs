@@ -290,7 +290,8 @@ fn row(raw: RawRow) -> Result<Row, String> {
         return Err("an id is written in small letters, digits and `-`".to_owned());
     }
     for word in [&raw.maker, &raw.model].into_iter().flatten() {
-        if word.trim().is_empty() || word.chars().count() > MAX_WORD || word.chars().any(accord_model::text::is_unsafe) {
+        if word.trim().is_empty() || word.chars().count() > MAX_WORD || word.chars().any(accord_model::text::is_unsafe)
+        {
             return Err(format!("maker and model have 1 to {MAX_WORD} visible characters"));
         }
     }

@@ -84,7 +84,9 @@ impl Pattern {
         match () {
             () if twice(Token::Inches) => Err(BadPattern::Twice("inches")),
             () if twice(Token::Model) => Err(BadPattern::Twice("model")),
-            () if !tokens.iter().any(|token| matches!(token, Token::Is(_) | Token::Inches)) => Err(BadPattern::Everything),
+            () if !tokens.iter().any(|token| matches!(token, Token::Is(_) | Token::Inches)) => {
+                Err(BadPattern::Everything)
+            }
             () => Ok(Self { tokens }),
         }
     }
@@ -101,7 +103,8 @@ impl Pattern {
         fits[tokens * width + text.len()] = true;
         for (t, token) in self.tokens.iter().enumerate().rev() {
             for c in (0..width).rev() {
-                let next = |count: usize| fits.get((t + 1) * width + c + count).copied().unwrap_or(false) && c + count < width;
+                let next =
+                    |count: usize| fits.get((t + 1) * width + c + count).copied().unwrap_or(false) && c + count < width;
                 let one = |fit: bool| fit && next(1);
                 fits[t * width + c] = match (token, text.get(c)) {
                     (Token::Any | Token::Model, _) => next(0) || (c + 1 < width && fits[t * width + c + 1]),

@@ -117,7 +117,8 @@ impl Way {
 /// Model and number of one place, unless they say nothing.
 fn words(told: &[Told], origin: Origin, says_nothing: &dyn Fn(&str) -> bool) -> Option<String> {
     let of = |what| {
-        let texts = told.iter().filter(move |one| one.origin == origin && one.what == what).map(|one| one.text.as_str());
+        let texts =
+            told.iter().filter(move |one| one.origin == origin && one.what == what).map(|one| one.text.as_str());
         let mut texts = texts;
         texts.find(|text| !says_nothing(text))
     };

@@ -1,0 +1,203 @@
+//! From features to bridges: what devices are asked, streams to them, and why one is not reached.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use accord_consent::{Outgoing, RecipientId};
+use accord_model::why::Explained;
+use accord_model::{
+    CallError, CallId, DeviceId, Inputs, Outputs, StreamClass, StreamId, Target, Timestamp, ToBridge, Verb, Write,
+};
+
+use crate::ask::{Ask, PairStep};
+use crate::bridge::ByteStream;
+use crate::pending::Pending;
+use crate::registry::{Door, Registry, gone, not_let_out, read, write};
+
+/// How long a stream may take to open.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+/// What a bridge may take to answer beyond the time that it was given.
+const EXPLAIN_MORE: Duration = Duration::from_secs(2);
+
+/// A question on its way. Dropped before the answer came, it tells the bridge that nobody waits any more.
+struct OpenCall<'a> {
+    calls: &'a Pending<CallId, Result<Outputs, CallError>>,
+    door: &'a Door,
+    call: CallId,
+    answered: bool,
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.calls.forget(self.call);
+            let _ = self.door.try_send((ToBridge::Cancel { call: self.call }, None));
+        }
+    }
+}
+
+impl Registry {
+    /// Asks a device for something, and closes the record of what was said: what the bridge could not pass on was not
+    /// sent. A write is pending until the device reports it: see [`Registry::write_state`]. When the consent ends, so does
+    /// the question: its bridge is told that nobody waits any more.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when nobody speaks for the device, [`CallError::Deadline`] when no answer
+    /// came in time, [`CallError::NotConsented`] when the consent ended meanwhile, or what the device answered.
+    pub async fn call(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        ask: Ask,
+        message: Outgoing,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        let stopped = message.cancelled();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.pass_on(device, target, ask, &message, deadline) => outcome,
+            () = stopped.cancelled() => {
+                // What was asked has left; its answer is not waited for.
+                message.handed_on().await.map_err(not_let_out)?;
+                return Err(CallError::NotConsented("the consent ended".into()));
+            }
+        };
+        let recorded = match &outcome {
+            Err(
+                error @ (CallError::Unreachable(_)
+                | CallError::Unsupported(_)
+                | CallError::NotConsented(_)
+                | CallError::BadInput(_)),
+            ) => {
+                message.fail(error).await;
+                Ok(())
+            }
+            _ => message.handed_on().await.map(drop),
+        };
+        recorded.map_err(not_let_out)?;
+        outcome
+    }
+
+    async fn pass_on(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        ask: Ask,
+        message: &Outgoing,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        if *message.recipient() != RecipientId::device(device) {
+            return Err(CallError::BadInput("the message is for another device".into()));
+        }
+        let verb = ask.with(message.inputs().map_err(not_let_out)?)?;
+        let written = match &verb {
+            Verb::Write { property, data } => {
+                let key = (device.clone(), target.clone(), property.clone());
+                write(&self.0.writes).insert(key.clone(), Write::new(data.clone(), Timestamp::now()));
+                Some(key)
+            }
+            _ => None,
+        };
+        let outcome = self.command(device, target, verb, deadline).await;
+        if let (Err(_), Some(key)) = (&outcome, written) {
+            write(&self.0.writes).remove(&key);
+        }
+        outcome
+    }
+
+    /// Tells the bridge of a device that is no hub what the owner decided about pairing with it.
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn pair(&self, device: &DeviceId, step: PairStep, deadline: Duration) -> Result<(), CallError> {
+        let verb = Verb::Act { action: step.action().to_owned(), inputs: Inputs::new() };
+        self.command(device, Target::new("pairing"), verb, deadline).await.map(drop)
+    }
+
+    async fn command(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        verb: Verb,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
+        let (bridge, door) = self.door(device)?;
+        let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let answer = self.0.calls.wait_for(call, &bridge);
+        let mut open = OpenCall { calls: &self.0.calls, door: &door, call, answered: false };
+        let asked = async {
+            let message = ToBridge::Call { call, device: device.clone(), target, verb };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        match tokio::time::timeout(deadline, asked).await {
+            Ok(outcome) => {
+                open.answered = true;
+                outcome
+            }
+            Err(_) => Err(CallError::Deadline(deadline.as_secs())),
+        }
+    }
+
+    /// Opens a byte stream to a service of a device.
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn open_stream(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        inputs: Inputs,
+        class: StreamClass,
+    ) -> Result<ByteStream, CallError> {
+        let (bridge, door) = self.door(device)?;
+        let stream = StreamId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let ready = self.0.streams.wait_for(stream, &bridge);
+        let opened = async {
+            let message = ToBridge::OpenStream { stream, device: device.clone(), target, inputs, class };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            ready.await.map_err(|_| gone())?
+        };
+        match tokio::time::timeout(OPEN_WITHIN, opened).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.0.streams.forget(stream);
+                Err(CallError::Deadline(OPEN_WITHIN.as_secs()))
+            }
+        }
+    }
+
+    /// Asks a bridge what it knows about why a device is or is not reached, or how it stands itself. A device that is not
+    /// connected is asked once for that, as far as the owner agreed.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`] when the bridge does not run, [`CallError::Deadline`] when it says nothing in time.
+    pub async fn explain(
+        &self,
+        bridge: &str,
+        device: Option<&DeviceId>,
+        within: Duration,
+    ) -> Result<Explained, CallError> {
+        let door = read(&self.0.bridges).get(bridge).cloned().ok_or_else(gone)?;
+        let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
+        let answer = self.0.explanations.wait_for(call, bridge);
+        let asked = async {
+            let message = ToBridge::Explain { call, device: device.cloned(), within: within.as_secs() };
+            door.send((message, None)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())
+        };
+        // The bridge has all of that time, and a moment to say so.
+        let outcome = tokio::time::timeout(within + EXPLAIN_MORE, asked).await;
+        outcome.unwrap_or_else(|_| {
+            self.0.explanations.forget(call);
+            Err(CallError::Deadline(within.as_secs()))
+        })
+    }
+
+    fn door(&self, device: &DeviceId) -> Result<(String, Door), CallError> {
+        let known =
+            self.device(device).ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
+        let door = read(&self.0.bridges).get(&known.bridge).cloned().ok_or_else(gone)?;
+        Ok((known.bridge, door))
+    }
+}
