@@ -10,7 +10,7 @@ use accord_consent::DatagramLease;
 use accord_identity::announce::{self, link_alpn, slots_around};
 use accord_identity::{Identity, PeerRecord, Peers};
 use accord_model::{
-    CallError, CallId, Device, DeviceId, DeviceKind, FromBridge, Outputs, Reach, Target, Timestamp, Verb,
+    CallError, CallId, Claims, Device, DeviceId, DeviceKind, FromBridge, Outputs, Reach, Target, Timestamp, Verb,
 };
 use accord_registry::ByteStream;
 use accord_registry::why::Air;
@@ -319,6 +319,7 @@ impl Inner {
         device.room = record.room.clone();
         device.reach = reach;
         device.services = said.services;
+        device.claims = Claims::peer(addresses.iter().map(SocketAddr::ip));
         let shown = LinkDevice {
             id: record.device_id.clone(),
             name: record.shown_name().to_owned(),
@@ -577,6 +578,7 @@ fn describe_near(id: &DeviceId, near: &Near) -> (Device, LinkDevice) {
     let mut device = Device::new(id.clone(), kind, shown_name);
     device.reach = Reach::Local;
     device.passing = true;
+    device.claims = Claims::peer(near.addresses.iter().map(SocketAddr::ip));
     let port = near.said.pairing.map_or(0, |(_, port)| port);
     let shown = LinkDevice {
         id: id.clone(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use accord_model::why::Fact;
-use accord_model::{Data, Device, DeviceId, DeviceKind, Reach, Service, Source, Target, Timestamp, Value, catalogue};
+use accord_model::{
+    Claims, Data, Device, DeviceId, DeviceKind, Reach, Service, Source, Target, Timestamp, Value, catalogue,
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio_util::task::AbortOnDropHandle;
@@ -282,6 +284,7 @@ impl Peer {
         device.reach = if secured { Reach::Local } else { Reach::Offline };
         device.services = self.services();
         device.asks = self.asks();
+        device.claims = Claims::peer(self.link.as_ref().map(|link| link.address).or(self.last_address));
         device
     }
 

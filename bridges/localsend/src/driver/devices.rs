@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target as Port,
-    Timestamp, Value, catalogue,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source,
+    Target as Port, Timestamp, Value, catalogue,
 };
 use sha2::{Digest, Sha256};
 
@@ -115,6 +115,7 @@ impl Known {
         let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
         device.model = self.model.clone();
         device.passing = trusted.is_none();
+        device.claims = Claims::peer(self.addresses().iter().map(SocketAddr::ip));
         device.reach = if self.near { Reach::Local } else { Reach::Offline };
         let mut files = catalogue::files();
         files.properties.push(Property { read: false, notify: false, write: true, role: Role::Config, ..pin() });

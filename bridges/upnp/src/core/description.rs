@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use accord_model::text::for_screen;
+use accord_model::{Origin, Told, What};
 
 use super::place::Place;
 use super::ssdp::Udn;
@@ -28,6 +29,8 @@ pub struct Renderer {
     pub maker: Option<String>,
     /// Which model it is.
     pub model: Option<String>,
+    /// All that it says of make and model, word for word.
+    pub told: Vec<Told>,
     /// What plays.
     pub transport: Service,
     /// What is loud.
@@ -85,7 +88,16 @@ fn renderer(device: &Element, base: &Place) -> Option<Renderer> {
         }
         [name, number] => name.or(number),
     };
+    let said = [
+        (What::Maker, "manufacturer"),
+        (What::Model, "modelName"),
+        (What::Number, "modelNumber"),
+        (What::Description, "modelDescription"),
+    ];
+    let said = said.into_iter().filter_map(|(what, name)| Some((what, device.text_of(name)?)));
+    let told = said.map(|(what, text)| Told::new(Origin::UpnpDescription, what, text)).collect();
     Some(Renderer {
+        told,
         udn: Udn::parse(device.text_of("UDN")?)?,
         name: text("friendlyName").or_else(|| model.clone()).unwrap_or_else(|| "Renderer".to_owned()),
         maker: text("manufacturer"),

@@ -389,6 +389,7 @@ mod tests {
 
     fn renderer(uuid: &str, location: &Place) -> Renderer {
         Renderer {
+            told: Vec::new(),
             udn: Udn::parse(&format!("uuid:{uuid}")).unwrap(),
             name: uuid.to_owned(),
             maker: None,

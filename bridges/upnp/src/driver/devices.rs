@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target, Timestamp, Value,
-    catalogue,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source, Target,
+    Timestamp, Told, Value, What, catalogue,
 };
 use accord_store::{JsonFile, create_private_dir};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,8 @@ impl Known {
         let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
         (device.maker, device.model) = (self.maker.clone(), self.model.clone());
         device.passing = added.is_none();
+        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).unique(self.udn.as_str());
+        device.told = self.told();
         device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
         let mut media = self.with_values(self.media());
         if let Some(found) = &self.found {
@@ -131,6 +133,20 @@ impl Known {
             device = device.with(self.with_values(self.volume()));
         }
         device.with(pairing(added))
+    }
+
+    /// What its description said; of one that is away, what was kept of it.
+    fn told(&self) -> Vec<Told> {
+        let told = |what, text: &str| Told::new(Origin::UpnpDescription, what, text);
+        let kept = || {
+            let maker = self.maker.iter().map(|maker| told(What::Maker, maker));
+            maker.chain(self.model.iter().map(|model| told(What::Model, model))).collect()
+        };
+        let mut all = self.found.as_ref().map_or_else(kept, |found| found.renderer.told.clone());
+        if self.kind == DeviceKind::Speaker {
+            all.push(told(What::Does, "audio"));
+        }
+        all
     }
 
     fn media(&self) -> Service {
