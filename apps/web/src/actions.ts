@@ -106,6 +106,22 @@ export async function changeDevice(device: Device, change: DeviceChange, words?:
   });
 }
 
+export async function joinDevices(device: string, other: string) {
+  await attempt(async () => {
+    await post<Device>("/devices/join", { device, with: other });
+    await readAll();
+    toast("They are one device now.");
+  });
+}
+
+export async function splitDevice(face: string) {
+  await attempt(async () => {
+    await post<Device>(`/devices/${id(face)}/split`, {});
+    await readAll();
+    toast("It is a device of its own now.");
+  });
+}
+
 export function pair(how: StartPairing) {
   return attempt(async () => {
     const pairing = await consenting(() => post<Pairing>("/pairings", how));

@@ -33,6 +33,9 @@ pub const MOST_TOLD: usize = 32;
 pub struct Claims {
     /// It announces itself to everyone and proves nothing, as televisions do. Only such ones are joined by themselves.
     broadcast: bool,
+    /// It is no thing of its own where there is another one.
+    #[serde(default)]
+    part: bool,
     addresses: BTreeSet<IpAddr>,
     ids: BTreeSet<Mark>,
 }
@@ -66,7 +69,13 @@ impl Claims {
     /// suggest that.
     pub fn peer(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         let addresses = addresses.into_iter().map(|ip| ip.to_canonical()).filter(|ip| !ip.is_unspecified());
-        Self { broadcast: false, addresses: addresses.take(MOST).collect(), ids: BTreeSet::new() }
+        let addresses = addresses.take(MOST).collect();
+        Self { addresses, ..Self::default() }
+    }
+
+    /// Of what offers nothing itself and belongs to the one thing that is at its address, whatever that is called.
+    pub fn part(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { part: true, ..Self::broadcast(addresses) }
     }
 
     /// With a name for good that its maker or itself drew: a UPnP UDN, a Cast `id`, an AirPlay `pi`, Lebo's
@@ -102,6 +111,11 @@ impl Claims {
     /// Whether it announces itself to everyone and proves nothing.
     pub fn is_broadcast(&self) -> bool {
         self.broadcast
+    }
+
+    /// Whether it offers nothing itself.
+    pub fn is_part(&self) -> bool {
+        self.part
     }
 
     /// Nothing is claimed.
@@ -142,7 +156,7 @@ impl Claims {
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { broadcast, addresses, ids } = self;
+        let Self { broadcast, addresses, ids, .. } = self;
         write!(f, "Claims(broadcast: {broadcast}, {} addresses, {} ids)", addresses.len(), ids.len())
     }
 }

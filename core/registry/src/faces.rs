@@ -4,7 +4,8 @@
 //! - The **owner's word** goes before everything: what the owner joined is one thing, what was split is not.
 //! - **By themselves** only faces are joined that announce themselves to everyone and prove nothing
 //!   ([`Claims::broadcast`](accord_model::Claims::broadcast)), that nobody added yet, and that fit each other alone: the same
-//!   id at no different address, or the same address with the same name, or maker and model. Two faces of one bridge are
+//!   id at no different address, or the same address with the same name, or maker and model; what offers nothing itself
+//!   ([`Claims::part`](accord_model::Claims::part)) belongs to the one thing at its address. Two faces of one bridge are
 //!   two things, and a face that fits two of them fits none.
 //! - A face that the owner added or paired, or joined, is never joined by what another claims: that is at most suggested.
 //!
@@ -148,8 +149,10 @@ impl Facts {
         if same_id && !self.claims.are_apart(&other.claims) {
             return Some(Fit::Id);
         }
-        let alike =
-            (self.name.is_some() && self.name == other.name) || (self.model.is_some() && self.model == other.model);
+        let part = self.claims.is_part() != other.claims.is_part();
+        let alike = part
+            || (self.name.is_some() && self.name == other.name)
+            || (self.model.is_some() && self.model == other.model);
         match (same_id, self.claims.share_address(&other.claims) && alike) {
             (_, true) => Some(Fit::Place),
             (true, false) => Some(Fit::Doubtful),

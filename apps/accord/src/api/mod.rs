@@ -7,6 +7,7 @@ pub mod casts;
 pub mod error;
 pub mod events;
 mod extract;
+pub mod faces;
 pub mod guard;
 mod install;
 mod neighbours;
@@ -61,7 +62,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(session::list))
         .routes(routes!(session::revoke))
         .routes(routes!(devices::list, devices::add))
+        .routes(routes!(devices::join))
         .routes(routes!(devices::get, devices::change))
+        .routes(routes!(devices::split))
         .routes(routes!(why::device))
         .routes(routes!(why::house))
         .routes(routes!(everyday::call))

@@ -7,6 +7,8 @@ use accord_model::{DeviceKind, FieldCode, Reach, Service, Timestamp, Verb, Write
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::faces::{Face, Recognised};
+
 /// `GET /status`
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -98,6 +100,15 @@ pub struct Device {
     pub writes: Vec<Written>,
     #[schema(value_type = Vec<Object>)]
     pub services: Vec<Service>,
+    /// The ways in which it is here, its own id's first.
+    #[serde(default)]
+    pub faces: Vec<Face>,
+    /// Ids of devices that may be the same one; nothing is joined by that.
+    #[serde(default)]
+    pub maybe: Vec<String>,
+    /// What it is recognised as, with the owner's agreement.
+    #[serde(default)]
+    pub recognised: Option<Recognised>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -141,6 +152,39 @@ pub struct DeviceChange {
 }
 
 impl DeviceChange {
+    /// Nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            name,
+            room,
+            favourite,
+            blocked,
+            auto_accept,
+            remote_media,
+            remote_ring,
+            remote_commands,
+            remote_input,
+        } = self;
+        let allowed = [auto_accept, remote_media, remote_ring, remote_commands, remote_input];
+        let own = [favourite, blocked];
+        name.is_none() && room.is_none() && own.into_iter().chain(allowed).all(Option::is_none)
+    }
+
+    /// Without what another change holds.
+    pub fn without(mut self, other: &Self) -> Self {
+        let take = |mine: &mut Option<bool>, theirs: Option<bool>| {
+            if theirs.is_some() {
+                *mine = None;
+            }
+        };
+        take(&mut self.auto_accept, other.auto_accept);
+        take(&mut self.remote_media, other.remote_media);
+        take(&mut self.remote_ring, other.remote_ring);
+        take(&mut self.remote_commands, other.remote_commands);
+        take(&mut self.remote_input, other.remote_input);
+        self
+    }
+
     /// Only what concerns remote control.
     pub fn remote_only(&self) -> Self {
         Self {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use accord_model::text::for_screen;
 use accord_model::{DeviceKind, Reach};
 use anyhow::{Result, bail};
 use hyper::Method;
@@ -10,6 +11,7 @@ use hyper::Method;
 use super::hub::escape;
 use super::screen::{Cell, Style, ago, name};
 use super::{Context, Usage};
+use crate::api::faces::{JoinDevices, Learnt, Recognised};
 use crate::api::types::{AddDevice, Device, DeviceChange, Devices as List, Trust};
 
 #[derive(clap::Args)]
@@ -27,6 +29,17 @@ enum Action {
         #[arg(value_name = "IP:PORT")]
         address: SocketAddr,
     },
+    /// What is known of one device: make and model with where that was said, and the faces under which it is here.
+    Show { device: String },
+    /// Two devices are one: a television that shows several faces, a phone with two apps. What you agreed to for one of
+    /// them is not agreed to for the other.
+    Join {
+        /// The joined device has its id.
+        device: String,
+        with: String,
+    },
+    /// A face of a device is a device of its own; name it by its id. Of the device itself: all its faces.
+    Split { device: String },
     /// Change what you call a device and how you treat it.
     Set {
         device: String,
@@ -65,6 +78,21 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             let device: Device = context.hub.post("/devices", &AddDevice { address: address.to_string() }).await?;
             answer(context, &device, "Found")
         }
+        Action::Show { device } => show(context, &find(context, &device).await?),
+        Action::Join { device, with } => {
+            let (one, two) = (find(context, &device).await?, find(context, &with).await?);
+            let wanted = JoinDevices { device: one.id, with: two.id };
+            let joined: Device = context.hub.post("/devices/join", &wanted).await?;
+            answer(context, &joined, "Joined")
+        }
+        Action::Split { device } => {
+            let known = find(context, &device).await?;
+            // A face is named by its id; a name means the whole device.
+            let id = known.faces.iter().find(|face| face.id == device).map_or(&known.id, |face| &face.id);
+            let split: Device =
+                context.hub.post(&format!("/devices/{}/split", escape(id)), &serde_json::json!({})).await?;
+            answer(context, &split, "Split off")
+        }
         Action::Set {
             device,
             name,
@@ -91,9 +119,11 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             if serde_json::to_value(&change)? == serde_json::to_value(DeviceChange::default())? {
                 return Err(Usage("say what to change, for example --room Kitchen".into()).into());
             }
-            let device = find(context, &device).await?;
-            context.hub.tell(Method::PATCH, &format!("/devices/{}", escape(&device.id)), Some(&change)).await?;
-            let device = find(context, &device.id).await?;
+            let known = find(context, &device).await?;
+            // What is allowed may be allowed to one face alone, by its id.
+            let id = known.faces.iter().find(|face| face.id == device).map_or(&known.id, |face| &face.id);
+            context.hub.tell(Method::PATCH, &format!("/devices/{}", escape(id)), Some(&change)).await?;
+            let device = find(context, &known.id).await?;
             answer(context, &device, "Changed")
         }
     }
@@ -117,6 +147,56 @@ async fn list(context: &Context) -> Result<()> {
     screen.table(&["NAME", "KIND", "TRUST", "REACH", "ADDRESS", "SEEN", "ID"], rows);
     if list.devices.iter().all(|device| device.trust == Trust::Own) {
         screen.note("No other device is here. On another computer: `accord up`; then `accord status` says whether this one looks.");
+    }
+    Ok(())
+}
+
+fn show(context: &Context, device: &Device) -> Result<()> {
+    let screen = &context.screen;
+    if screen.json {
+        return screen.document(device);
+    }
+    screen.say(format!("{} ({})", screen.paint(Style::Bold, &name(&device.name)), kind_label(device.kind)));
+    let line = |label: &str, text: &str| screen.say(format!("  {label:<8} {}", for_screen(text, 120)));
+    line("id", &device.id);
+    let learnt = |known: &Recognised| {
+        [
+            ("maker", known.maker.clone()),
+            ("model", known.model.clone()),
+            ("is a", known.kind.clone()),
+            ("screen", known.screen.clone()),
+            ("picture", known.picture.clone()),
+        ]
+    };
+    match &device.recognised {
+        Some(known) => {
+            for (label, learnt) in learnt(known) {
+                if let Some(Learnt { value, source }) = learnt {
+                    line(label, &format!("{value} ({source})"));
+                }
+            }
+        }
+        None => {
+            [("maker", &device.maker), ("model", &device.model)]
+                .into_iter()
+                .for_each(|(label, text)| text.iter().for_each(|text| line(label, text)));
+        }
+    }
+    for face in &device.faces {
+        let trust = match face.trust {
+            Trust::Own => "this one",
+            Trust::Paired => "added",
+            Trust::Seen => "not added",
+            Trust::Blocked => "blocked",
+        };
+        let reach = if face.reach == Reach::Offline { "away" } else { "here" };
+        let at = face.addresses.first().map(|at| format!(" at {at}")).unwrap_or_default();
+        let heard = face.heard.map(|heard| format!(", heard {}", ago(heard))).unwrap_or_default();
+        line("face", &format!("{}{at}, {trust}, {reach}{heard}: {}", face.speaks, face.id));
+    }
+    for id in &device.maybe {
+        let id = name(id);
+        screen.note(format!("It may be the same as {id}: `accord devices join {} {id}` joins them.", name(&device.id)));
     }
     Ok(())
 }
@@ -181,7 +261,8 @@ enum Pick<'a> {
 }
 
 fn pick<'a>(devices: &'a [Device], wanted: &str) -> Pick<'a> {
-    if let Some(device) = devices.iter().find(|device| device.id == wanted) {
+    let has_id = |device: &&Device| device.id == wanted || device.faces.iter().any(|face| face.id == wanted);
+    if let Some(device) = devices.iter().find(has_id) {
         return Pick::One(device);
     }
     let lower = wanted.to_lowercase();

@@ -19,6 +19,7 @@ const RECEIVE: &str = "files/receive";
 impl Hub {
     /// What is in a folder of a device; with an empty path, where one can begin.
     pub async fn list_folder(&self, id: &DeviceId, path: &str) -> Answer<Folder> {
+        let id = &self.face_for(id, accord_ports::storage::SERVICE);
         let browse = self.browse(id, "Look at the files on")?;
         let folder = browse.list(id, path).await?;
         Ok(Folder {
@@ -31,6 +32,7 @@ impl Hub {
 
     /// Has a file come to the inbox; answers once it has begun, or is over.
     pub async fn fetch_file(self: &Arc<Self>, id: &DeviceId, path: &str) -> Answer<api::Transfer> {
+        let id = &self.face_for(id, accord_ports::storage::SERVICE);
         let browse = self.browse(id, "Fetch a file from")?;
         let name = self.device(id)?.name;
         self.may(id, RECEIVE, FieldSet::one(FieldCode::TransferState), format!("Receive a file from {name}"))?;

@@ -4,7 +4,9 @@ use accord_casting::{CastError, Casting, Step};
 use accord_consent::RecipientId;
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
+use accord_registry::Job;
 
+use super::faces::cast_goes_on;
 use super::hub::Hub;
 use super::transfers::absolute;
 use crate::api::casts as api;
@@ -32,15 +34,24 @@ impl Hub {
 
     pub async fn start_cast(&self, wanted: api::StartCast) -> Answer<api::Cast> {
         let id = self.resolve(&wanted.device)?;
-        let device = self.device(&id)?;
-        match device.trust {
-            Trust::Blocked => return Err(Failure::refused(format!("{} is blocked.", device.name))),
-            Trust::Seen => return Err(Failure::conflict(format!("{} is not added; pair with it first.", device.name))),
-            _ => {}
-        }
+        let name = self.device(&id)?.name;
         let path = absolute(vec![wanted.path])?.pop().ok_or_else(|| Failure::bad_request("A file is missing."))?;
-        self.may_cast(&id, &device.name)?;
-        Ok(self.cast_view(self.casting.cast(&id, path).await?))
+        let mut failed = None;
+        // Another face of the device is tried when the best one is not there.
+        for face in self.ways(&id, job(&path)) {
+            let known = self.registry.device(&face).ok_or_else(|| super::devices::no_device(face.as_str()))?;
+            match self.trust_of(&known) {
+                Trust::Blocked => return Err(Failure::refused(format!("{name} is blocked."))),
+                Trust::Seen => return Err(Failure::conflict(format!("{name} is not added; pair with it first."))),
+                _ => {}
+            }
+            self.may_cast(&face, &name)?;
+            match self.casting.cast(&face, path.clone()).await {
+                Err(error) if cast_goes_on(&error) => failed = failed.or(Some(error)),
+                outcome => return Ok(self.cast_view(outcome?)),
+            }
+        }
+        Err(failed.map_or_else(|| super::devices::no_device(id.as_str()), Into::into))
     }
 
     pub async fn stop_cast(&self, id: &str) -> Answer<()> {
@@ -79,4 +90,11 @@ impl Hub {
             since: cast.since,
         }
     }
+}
+
+/// What a device has to be good for to play this.
+fn job(path: &std::path::Path) -> Job<'static> {
+    let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let sound = ["mp3", "flac", "ogg", "oga", "opus", "wav", "m4a", "aac"];
+    if sound.contains(&end.as_str()) { Job::Sound } else { Job::Show }
 }

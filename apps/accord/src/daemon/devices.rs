@@ -11,13 +11,14 @@ use accord_link::{LinkDevice, LinkError, PairingDirection, PairingId, PairingInf
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
 use accord_ports::remote::Remote;
-use accord_registry::Known;
+use accord_registry::{Face, Thing};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::hub::Hub;
 use super::notes::{Note, NoteError};
 use super::{foreign, house, view};
 use crate::api::error::{Answer, Failure};
+use crate::api::faces::{Learnt, Recognised};
 use crate::api::types as api;
 
 const MAX_ADDRESSES: usize = 8;
@@ -51,7 +52,9 @@ impl From<LinkError> for Failure {
 
 impl Hub {
     pub fn devices(&self) -> Vec<api::Device> {
-        let mut devices: Vec<_> = self.registry.devices().iter().map(|known| self.device_view(known)).collect();
+        let things = self.registry.things();
+        let shown = things.iter().filter(|thing| super::faces::is_shown(thing));
+        let mut devices: Vec<_> = shown.map(|thing| self.thing_view(thing)).collect();
         let rank = |device: &api::Device| match device.trust {
             api::Trust::Own => 0,
             api::Trust::Paired => 1,
@@ -65,30 +68,45 @@ impl Hub {
     }
 
     pub fn device(&self, id: &DeviceId) -> Answer<api::Device> {
-        let known = self.registry.device(id).ok_or_else(|| no_device(id.as_str()))?;
-        Ok(self.device_view(&known))
+        Ok(self.thing_view(&self.thing(id)?))
     }
 
-    pub fn device_view(&self, known: &Known) -> api::Device {
-        let device = &known.device;
+    /// A thing with all its faces. What the owner allows to a face is shown of the one that would be used for it.
+    pub fn thing_view(&self, thing: &Thing) -> api::Device {
+        let device = &thing.device;
         let own = device.id.as_str() == house::OWN;
-        let seen: Option<LinkDevice> = if own { None } else { self.link.device(&device.id) };
+        let faces = self.faces_view(thing);
+        let link = |id: &DeviceId| if own { None } else { self.link.device(id) };
+        let seen: Option<LinkDevice> = thing.faces.iter().find_map(|face| link(&face.known.device.id));
         let note = self.note(&device.id);
-        let paired = self.peers.get(&device.id).is_some()
-            || seen.as_ref().is_some_and(|seen| seen.paired)
-            || foreign::is_paired(device);
+        let (auto_accept, remote) = self.allowed(thing);
+        let trusts = || faces.iter().map(|face| face.trust);
         let trust = match () {
             () if own => api::Trust::Own,
             () if note.blocked => api::Trust::Blocked,
-            () if paired => api::Trust::Paired,
+            () if trusts().any(|trust| trust == api::Trust::Paired) => api::Trust::Paired,
             () => api::Trust::Seen,
         };
+        let recognised = if own { None } else { self.recognised(&device.told) };
+        let learnt = |part: fn(&Recognised) -> &Option<Learnt>| recognised.as_ref().and_then(|all| part(all).as_ref());
+        let said = |part, own: &Option<String>| {
+            let value = learnt(part).map(|learnt| &learnt.value).or(own.as_ref());
+            value.map(|text| for_screen(text, 80))
+        };
+        let claimed = faces.iter().filter(|_| seen.is_none()).flat_map(|face| face.addresses.iter().cloned());
+        let mut claimed: Vec<String> = claimed.collect();
+        claimed.dedup();
         api::Device {
             id: device.id.to_string(),
             name: note.name.unwrap_or_else(|| shown_name(&device.name, device)),
-            kind: device.kind,
-            maker: device.maker.as_deref().map(|maker| for_screen(maker, 80)),
-            model: device.model.as_deref().map(|model| for_screen(model, 80)),
+            kind: self
+                .recogniser
+                .recognise(&device.told)
+                .kind
+                .and_then(|kind| kind.value.device_kind())
+                .unwrap_or(device.kind),
+            maker: said(|all| &all.maker, &device.maker),
+            model: said(|all| &all.model, &device.model),
             room: note.room.or_else(|| device.room.clone()),
             favourite: note.favourite,
             trust,
@@ -97,6 +115,7 @@ impl Hub {
                 .iter()
                 .flat_map(|seen| seen.addresses.iter().take(MAX_ADDRESSES))
                 .map(ToString::to_string)
+                .chain(claimed)
                 .collect(),
             path: seen.as_ref().and_then(|seen| seen.path.as_ref()).map(|path| api::Path {
                 carrier: path.carrier.clone(),
@@ -104,17 +123,44 @@ impl Hub {
                 relayed: path.relayed,
                 rtt_ms: path.rtt_ms,
             }),
-            bridge: known.bridge.clone(),
+            bridge: thing.bridge().to_owned(),
             first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
-            auto_accept: note.auto_accept,
-            remote: note.remote,
+            auto_accept,
+            remote,
             asks: asks(device),
-            input_now: self.input_of(&device.id).0,
-            input_last: self.input_of(&device.id).1,
-            writes: self.writes(device),
+            input_now: thing.faces.iter().any(|face| self.input_of(&face.known.device.id).0),
+            input_last: thing.faces.iter().filter_map(|face| self.input_of(&face.known.device.id).1).max(),
+            writes: self.writes(thing),
             services: device.services.clone(),
+            maybe: thing.maybe.iter().map(ToString::to_string).collect(),
+            recognised,
+            faces,
         }
+    }
+
+    /// What the faces that would be asked for it, or that can ask for it, are allowed.
+    fn allowed(&self, thing: &Thing) -> (bool, api::RemoteControl) {
+        let id = &thing.device.id;
+        let of = |what: Remote| self.note(&self.asking(id, what.service())).remote;
+        let remote = api::RemoteControl {
+            media: of(Remote::Media).media,
+            ring: of(Remote::Ring).ring,
+            commands: of(Remote::Commands).commands,
+            input: of(Remote::Input).input,
+        };
+        (self.note(&self.face_for(id, "files")).auto_accept, remote)
+    }
+
+    /// The face that can ask for a service of this machine: what is named, else the thing's own, else the first that can.
+    fn asking(&self, id: &DeviceId, service: &str) -> DeviceId {
+        let Some(thing) = self.registry.thing(id) else { return id.clone() };
+        let can = |face: &&Face| face.known.device.can_ask(service);
+        // Who proves who it is, or at least was added, before who does not.
+        let rank =
+            |face: &&Face| (self.trust_of(&face.known) != api::Trust::Paired, !foreign::is_proved(&face.known.device));
+        let best = thing.faces.iter().filter(can).min_by_key(rank).map(|face| face.known.device.id.clone());
+        if *id != thing.device.id { id.clone() } else { best.unwrap_or_else(|| id.clone()) }
     }
 
     /// What the owner noted: with the pairing for paired devices, beside it for all others.
@@ -151,7 +197,7 @@ impl Hub {
     /// The device that a text names: its id, or its name when only one has it.
     pub fn resolve(&self, text: &str) -> Answer<DeviceId> {
         if let Ok(id) = DeviceId::new(text)
-            && (self.registry.device(&id).is_some() || self.peers.get(&id).is_some())
+            && (self.registry.thing(&id).is_some() || self.peers.get(&id).is_some())
         {
             return Ok(id);
         }
@@ -192,6 +238,54 @@ impl Hub {
         if id.as_str() == house::OWN {
             return Err(Failure::bad_request("This machine is named in the settings."));
         }
+        let faces: Vec<DeviceId> = self
+            .registry
+            .thing(id)
+            .into_iter()
+            .flat_map(|thing| thing.faces)
+            .map(|face| face.known.device.id)
+            .collect();
+        if let (Some(_), true) = (change.blocked, faces.len() > 1) {
+            // Nothing to do with a thing is nothing to do with any face of it.
+            for face in faces.iter().filter(|face| *face != id) {
+                self.change_face(face, api::DeviceChange { blocked: change.blocked, ..Default::default() })?;
+            }
+        }
+        let allowed = [
+            (self.face_for(id, "files"), api::DeviceChange { auto_accept: change.auto_accept, ..Default::default() }),
+            (
+                self.asking(id, Remote::Media.service()),
+                api::DeviceChange { remote_media: change.remote_media, ..Default::default() },
+            ),
+            (
+                self.asking(id, Remote::Ring.service()),
+                api::DeviceChange { remote_ring: change.remote_ring, ..Default::default() },
+            ),
+            (
+                self.asking(id, Remote::Commands.service()),
+                api::DeviceChange { remote_commands: change.remote_commands, ..Default::default() },
+            ),
+            (
+                self.asking(id, Remote::Input.service()),
+                api::DeviceChange { remote_input: change.remote_input, ..Default::default() },
+            ),
+        ];
+        let mut own = change.clone();
+        for (face, allowed) in allowed.into_iter().filter(|(face, _)| face != id) {
+            self.change_face(&face, allowed.clone())?;
+            own = own.without(&allowed);
+        }
+        self.change_face(id, own)?;
+        let device = self.device(id)?;
+        self.events.tell(api::Event::Device(device.clone()));
+        Ok(device)
+    }
+
+    /// Changes what is noted of one face.
+    fn change_face(&self, id: &DeviceId, change: api::DeviceChange) -> Answer<()> {
+        if change.is_empty() {
+            return Ok(());
+        }
         self.can_ask(id, &change)?;
         if self.peers.get(id).is_none() {
             self.notes.change(id, change)?;
@@ -215,9 +309,7 @@ impl Hub {
             self.notes.change(id, change.remote_only())?;
             self.link.peers_changed();
         }
-        let device = self.device(id)?;
-        self.events.tell(api::Event::Device(device.clone()));
-        Ok(device)
+        Ok(())
     }
 
     /// What a device's protocol cannot ask for is not allowed to it: the switch would do nothing.
@@ -399,6 +491,23 @@ impl Hub {
 
     /// Forgets a device: its keys, the notes, and everything agreed for it.
     pub async fn unpair(self: &Arc<Self>, device: &DeviceId) -> Answer<()> {
+        let thing = self.registry.thing(device).filter(|thing| thing.device.id == *device);
+        let faces = thing.into_iter().flat_map(|thing| thing.faces);
+        let mut paired: Vec<DeviceId> = faces
+            .filter(|face| matches!(self.trust_of(&face.known), api::Trust::Paired | api::Trust::Blocked))
+            .map(|face| face.known.device.id)
+            .filter(|face| face == device || self.peers.get(face).is_some() || self.is_foreign(face))
+            .collect();
+        if !paired.contains(device) && paired.is_empty() {
+            paired.push(device.clone());
+        }
+        for face in &paired {
+            self.unpair_face(face).await?;
+        }
+        self.forget_joined(device)
+    }
+
+    async fn unpair_face(self: &Arc<Self>, device: &DeviceId) -> Answer<()> {
         let foreign = self.is_foreign(device);
         if self.peers.get(device).is_none() && !foreign {
             return Err(Failure::not_found(format!("`{device}` is not paired.")));
@@ -444,7 +553,7 @@ fn asks(device: &accord_model::Device) -> api::RemoteControl {
 const PAIRING: &str = "link/pairing";
 const CONNECTION: &str = "link/connection";
 
-fn no_device(text: &str) -> Failure {
+pub(super) fn no_device(text: &str) -> Failure {
     Failure::not_found(format!("No device is called `{}`; `accord devices` lists them.", for_screen(text, 60)))
 }
 

@@ -15,9 +15,10 @@ use accord_input::Input;
 use accord_media::{Bus, Media};
 use accord_model::text::for_screen;
 use accord_model::value::CONFIRM_WITHIN;
-use accord_model::{Device, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
+use accord_model::{CallError, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
 use accord_people::People;
 use accord_ports::remote::{Grants, Remote};
+use accord_registry::{Job, Thing, goes_on};
 use anyhow::{Context, Result};
 use tokio_util::task::TaskTracker;
 
@@ -172,19 +173,43 @@ impl Hub {
         if id.as_str() == house::OWN {
             return Ok(control.call_own(id, target, verb, confirmed).await?);
         }
-        let device = self.device(id)?;
-        let can_pair = device.bridge == "link" || self.is_foreign(id);
-        match device.trust {
-            api::Trust::Blocked => return Err(Failure::refused(format!("{} is blocked.", device.name))),
+        let repeats = matches!(verb, Verb::Read { .. }) || matches!(target.service.as_str(), "media" | "volume");
+        let mut failed = None;
+        // Another face of it is tried when this one is not there; when it merely says nothing, only for what does no harm twice.
+        for face in self.ways(id, Job::Service(&target.service)) {
+            match self.call_face(&face, target.clone(), verb.clone(), confirmed).await? {
+                Err(error) if goes_on(&error) && (repeats || matches!(error, CallError::Unreachable(_))) => {
+                    failed = failed.or(Some(error));
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(failed.unwrap_or_else(|| CallError::Unreachable("none of its faces is here".to_owned())).into())
+    }
+
+    /// Tells one face what to do, as far as the owner agreed to that for this face.
+    async fn call_face(
+        self: &Arc<Self>,
+        id: &DeviceId,
+        target: Target,
+        verb: Verb,
+        confirmed: bool,
+    ) -> Answer<Result<Outputs, CallError>> {
+        let control = &self.everyday()?.control;
+        let known = self.registry.device(id).ok_or_else(|| super::devices::no_device(id.as_str()))?;
+        let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
+        let can_pair = known.bridge == "link" || self.is_foreign(id);
+        match self.trust_of(&known) {
+            api::Trust::Blocked => return Err(Failure::refused(format!("{name} is blocked."))),
             api::Trust::Seen if can_pair => {
-                return Err(Failure::conflict(format!("{} is not paired; pair with it first.", device.name)));
+                return Err(Failure::conflict(format!("{name} is not paired; pair with it first.")));
             }
             _ => {}
         }
         if target.service == "input" {
-            return self.type_there(id, &device.name, &verb).await.map(|()| Outputs::new());
+            return self.type_there(id, &name, &verb).await.map(|()| Ok(Outputs::new()));
         }
-        let because = because(&device.name, &target, &verb);
+        let because = because(&name, &target, &verb);
         let written = matches!(verb, Verb::Write { .. });
         let prepared = control.prepare(id, target, verb, confirmed)?;
         let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
@@ -194,7 +219,7 @@ impl Hub {
         if written && outcome.is_ok() {
             self.tell_write(id.clone());
         }
-        Ok(outcome?)
+        Ok(outcome)
     }
 
     /// The UIs are told that a write waits, and once more when it counts as not confirmed. Its confirmation is told by the
@@ -217,12 +242,13 @@ impl Hub {
     }
 
     /// What became of the last writes to a device.
-    pub fn writes(&self, device: &Device) -> Vec<api::Written> {
+    pub fn writes(&self, thing: &Thing) -> Vec<api::Written> {
         let mut writes = Vec::new();
-        for service in &device.services {
+        for service in thing.device.services.iter().filter(|service| service.properties.iter().any(|one| one.write)) {
+            let face = self.face_for(&thing.device.id, &service.id);
             let target = Target { service: service.id.clone(), instance: service.instance };
             for property in service.properties.iter().filter(|property| property.write) {
-                let state = self.registry.write_state(&device.id, &target, &property.id);
+                let state = self.registry.write_state(&face, &target, &property.id);
                 writes.extend(state.map(|state| api::Written {
                     service: service.id.clone(),
                     instance: service.instance,

@@ -33,6 +33,8 @@ struct Running {
     info: PairingInfo,
     /// The device's side is done; our owner's is not.
     agreed_there: bool,
+    /// The faces of the thing as the owner saw it when this began.
+    faces: Vec<DeviceId>,
 }
 
 impl Foreign {
@@ -57,7 +59,14 @@ impl Foreign {
     }
 
     /// Puts a new pairing in place of an earlier one of that device.
-    fn begin(&self, device: &Device, direction: PairingDirection, step: PairingStep, lasts: Duration) -> PairingInfo {
+    fn begin(
+        &self,
+        device: &Device,
+        faces: Vec<DeviceId>,
+        direction: PairingDirection,
+        step: PairingStep,
+        lasts: Duration,
+    ) -> PairingInfo {
         let info = PairingInfo {
             id: PairingId(format!("foreign-{}", self.next.fetch_add(1, Ordering::Relaxed))),
             direction,
@@ -70,9 +79,13 @@ impl Foreign {
         };
         let mut running = self.lock();
         if running.len() < MOST || running.contains_key(&device.id) {
-            running.insert(device.id.clone(), Running { info: info.clone(), agreed_there: false });
+            running.insert(device.id.clone(), Running { info: info.clone(), agreed_there: false, faces });
         }
         info
+    }
+
+    fn faces(&self, device: &DeviceId) -> Vec<DeviceId> {
+        self.lock().get(device).map(|one| one.faces.clone()).unwrap_or_default()
     }
 
     fn change(&self, device: &DeviceId, change: impl FnOnce(&mut Running)) -> Option<PairingInfo> {
@@ -125,7 +138,13 @@ impl Hub {
         if is_paired(&known.device) && self.may_speak(&known) {
             return Err(Failure::conflict(format!("{} is paired already.", for_screen(&known.device.name, 64))));
         }
-        let info = self.foreign.begin(&known.device, PairingDirection::Out, PairingStep::Connecting, LASTS);
+        let info = self.foreign.begin(
+            &known.device,
+            self.faces_of(device),
+            PairingDirection::Out,
+            PairingStep::Connecting,
+            LASTS,
+        );
         if let Err(error) = self.registry.pair(device, PairStep::Request, WITHIN).await {
             let failed = PairingStep::Failed(error.to_string());
             self.foreign.change(device, |one| one.info.step = failed);
@@ -200,7 +219,9 @@ impl Hub {
         let lasts = Duration::from_secs_f64(seconds);
         let compare = PairingStep::Compare(code.clone());
         match event {
-            "asked" => Some(self.foreign.begin(&known.device, PairingDirection::In, compare, lasts)),
+            "asked" => {
+                Some(self.foreign.begin(&known.device, self.faces_of(device), PairingDirection::In, compare, lasts))
+            }
             "requested" => self.foreign.change(device, |one| {
                 if matches!(one.info.step, PairingStep::Connecting) {
                     one.info.step = compare;
@@ -250,6 +271,8 @@ impl Hub {
         if let Err(failure) = self.decide_as(entry, to, Choice::Always, None, surface) {
             tracing::warn!(%device, %failure, "paired, but nothing is shared with it");
         }
+        // What the owner saw as one thing is one from now on, and what claims to belong to it later does not join it.
+        self.added_with(&self.foreign.faces(device));
     }
 
     pub fn foreign_paired_devices(&self) -> Vec<api::PairedDevice> {
@@ -270,6 +293,12 @@ impl Hub {
                 witnessed_by: None,
             })
             .collect()
+    }
+
+    /// All faces of the thing that this is a face of, the thing's own first.
+    fn faces_of(&self, device: &DeviceId) -> Vec<DeviceId> {
+        let thing = self.registry.thing(device);
+        thing.into_iter().flat_map(|thing| thing.faces).map(|face| face.known.device.id).collect()
     }
 
     fn may_speak(&self, known: &Known) -> bool {

@@ -2,6 +2,7 @@
 //! and a folder there.
 
 use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
+use accord_registry::Job;
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
 use crate::api::types::{Join, JoinSystem};
@@ -22,13 +23,25 @@ const PARTS: &[&str] = &[
     accord_localsend::STATEMENT,
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
+    accord_lebo::STATEMENT,
     accord_casting::STATEMENT,
     accord_recognition::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
-pub const BRIDGES: &[(&str, &str)] =
-    &[("link", "Accord"), ("kdeconnect", "KDE Connect"), ("localsend", "LocalSend"), ("upnp", "UPnP")];
+pub const BRIDGES: &[(&str, &str)] = &[
+    ("link", "Accord"),
+    ("kdeconnect", "KDE Connect"),
+    ("localsend", "LocalSend"),
+    ("upnp", "UPnP"),
+    ("lebo", "Lebo"),
+];
+
+/// Which bridges are best for what, best first; the others come after them.
+pub const BEST: &[(Job<'static>, &[&str])] = &[
+    (Job::Show, &["googlecast", "upnp", "airplay", "browser"]),
+    (Job::Sound, &["airplay", "googlecast", "upnp", "browser"]),
+];
 
 /// What does not work without an entry.
 const EFFECTS: &[(&str, &str)] = &[
@@ -67,6 +80,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
     ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
     ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
+    ("lebo/search", "The make and the screen of some televisions are not learnt from their Lebo or MiLink receivers."),
     (
         "recognition/tv",
         "Televisions and loudspeakers are not recognised: what they call themselves is shown, and what their make needs is not done.",

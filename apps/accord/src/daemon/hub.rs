@@ -12,10 +12,12 @@ use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_identity::{Identity, Peers};
 use accord_kdeconnect::KdeConnectBridge;
+use accord_lebo::LeboBridge;
 use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_localsend::LocalSendBridge;
 use accord_model::DeviceKind;
 use accord_notifications::{Notifications, NotificationsConfig};
+use accord_recognition::Recogniser;
 use accord_registry::{Bridge, Registry};
 use accord_share::Shares;
 use accord_upnp::UpnpBridge;
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::everyday::Everyday;
+use super::faces::{self, Said};
 use super::foreign::Foreign;
 use super::notes::Notes;
 use super::pipes::Pipes;
@@ -64,6 +67,8 @@ pub struct Hub {
     /// Pairings that our owner confirmed, and where.
     pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
     pub notes: Arc<Notes>,
+    pub(super) faces: Said,
+    pub recogniser: Recogniser,
     pub(super) everyday: OnceLock<Everyday>,
     pub(super) foreign: Foreign,
     pub uploads: Uploads,
@@ -135,6 +140,7 @@ impl Hub {
             house::statement(config.relay.as_deref()).context("the statement of this build is not sound")?;
         let gate = Gate::open(data, statement, Arc::new(DeviceSigner(identity.clone())))
             .context("consents and ledger cannot be opened")?;
+        let recogniser = faces::recogniser(&gate, &state.config_file().with_file_name("models.toml"))?;
         let registry = Registry::new();
         let given = Given(Mutex::new((options.name.clone(), options.kind)));
         let own = house::own_device(&given.name(&config), given.kind(&config));
@@ -181,8 +187,11 @@ impl Hub {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("UPnP is not available: {why}"),
         }
+        bridges.push(Box::new(LeboBridge::new(gate.bind("lebo"), network)));
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let notes = Arc::new(Notes::open(data)?);
+        faces::prefer(&registry);
+        let faces = Said::open(data, &registry)?;
         let policy = Arc::new(Trusted { peers: peers.clone(), notes: notes.clone(), registry: registry.clone() });
         let files = FilesConfig { policy, ..FilesConfig::new(inbox, data) };
         let files = Files::new(gate.bind("files"), registry.clone(), files)
@@ -216,6 +225,8 @@ impl Hub {
             prompts: Prompts::default(),
             confirmed: Mutex::default(),
             notes,
+            faces,
+            recogniser,
             everyday: OnceLock::new(),
             foreign: Foreign::default(),
             uploads,

@@ -5,6 +5,7 @@ mod browse;
 mod casts;
 mod devices;
 mod everyday;
+pub mod faces;
 mod foreign;
 pub mod house;
 pub mod hub;

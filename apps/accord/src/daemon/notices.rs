@@ -101,7 +101,7 @@ impl Hub {
     }
 
     pub async fn send_notification(&self, wanted: api::SendNotification) -> Answer<api::SentNotification> {
-        let device = self.other_device(&wanted.device)?;
+        let device = self.other_device(&wanted.device, "notifications")?;
         let body = wanted.body.unwrap_or_default();
         match self.notifications.send(&device, &wanted.title, &body).await {
             Ok((id, sending)) => Ok(api::SentNotification { id, waits: sending == Sending::Waits }),
@@ -206,7 +206,7 @@ impl Hub {
     }
 
     pub async fn send_clipboard(&self, device: &str) -> Answer<()> {
-        let device = self.other_device(device)?;
+        let device = self.other_device(device, "clipboard")?;
         match self.clipboard.send(&device).await {
             Err(ClipboardError::NotConsented(refusal)) => Err(self.ask_to_share(&device, refusal)),
             outcome => Ok(outcome?),
@@ -240,11 +240,12 @@ impl Hub {
         Ok(self.clipboard.refuse(&device)?)
     }
 
-    fn other_device(&self, text: &str) -> Answer<DeviceId> {
+    /// The face of another device that is to be asked for a service.
+    fn other_device(&self, text: &str, service: &str) -> Answer<DeviceId> {
         let device = self.resolve(text)?;
         match device.as_str() {
             house::OWN => Err(Failure::bad_request("This is the device itself; choose another one.")),
-            _ => Ok(device),
+            _ => Ok(self.face_for(&device, service)),
         }
     }
 }

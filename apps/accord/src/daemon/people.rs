@@ -38,24 +38,28 @@ impl Hub {
 
     /// The newest message of each conversation of a phone.
     pub async fn conversations(&self, id: &DeviceId) -> Answer<Messages> {
+        let id = &self.face_for(id, "messages");
         let people = self.people_of(id, MESSAGES, People::asking(), |name| format!("Read the messages of {name}"))?;
         Ok(people.conversations(id).await?)
     }
 
     /// Messages of one conversation.
     pub async fn conversation(&self, id: &DeviceId, thread: i64, before: Option<i64>) -> Answer<Messages> {
+        let id = &self.face_for(id, "messages");
         let people = self.people_of(id, MESSAGES, People::asking(), |name| format!("Read a conversation of {name}"))?;
         Ok(people.conversation(id, thread, before).await?)
     }
 
     /// Has a phone send a message.
     pub async fn send_message(self: &Arc<Self>, id: &DeviceId, wanted: &SendMessage) -> Answer<()> {
+        let id = &self.face_for(id, "messages");
         let people = self.people_of(id, REPLY, People::sending(), |name| format!("Send a message with {name}"))?;
         Ok(people.send(id, &wanted.to, &wanted.text).await?)
     }
 
     /// A phone's address book.
     pub async fn contacts(&self, id: &DeviceId) -> Answer<Contacts> {
+        let id = &self.face_for(id, "contacts");
         let people =
             self.people_of(id, CONTACTS, People::asking(), |name| format!("Look at the contacts of {name}"))?;
         Ok(people.contacts(id).await?)

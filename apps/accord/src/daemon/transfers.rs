@@ -149,7 +149,7 @@ impl Hub {
     }
 
     pub async fn start_transfer(self: &Arc<Self>, wanted: api::StartTransfer) -> Answer<api::Transfer> {
-        let device = self.resolve(&wanted.device)?;
+        let device = self.face_for(&self.resolve(&wanted.device)?, "files");
         if device.as_str() == house::OWN {
             return Err(Failure::bad_request("This is the device itself; choose another one."));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use accord_consent::{GateEvent, RecordKind};
 use accord_files::{Direction, FilesEvent, State};
 use accord_link::{LinkEvent, PairingDirection, PairingInfo, PairingStep};
-use accord_model::DeviceId;
+use accord_model::{DeviceId, EntryKey};
 use accord_registry::RegistryEvent;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::task::TaskTracker;
@@ -103,9 +103,11 @@ fn on_gate(hub: &Hub, event: GateEvent) {
                 hub.events.tell(Event::PromptGone { id });
             }
             hub.tell_consent(&entry, &to);
+            tell_recognised(hub, &entry);
         }
         GateEvent::Withdrawn { entry, to } | GateEvent::Lapsed { entry, to, .. } | GateEvent::Expired { entry, to } => {
             hub.tell_consent(&entry, &to);
+            tell_recognised(hub, &entry);
         }
         GateEvent::Asked { entry, to, scenario, .. } => {
             let waits = hub.prompts.list().iter().any(|open| open.entry == entry && open.to == to);
@@ -119,10 +121,26 @@ fn on_gate(hub: &Hub, event: GateEvent) {
     }
 }
 
+/// What devices are recognised as is another thing from now on.
+fn tell_recognised(hub: &Hub, entry: &EntryKey) {
+    if entry.as_str() == accord_recognition::ENTRY {
+        hub.events.tell_anew();
+    }
+}
+
 fn on_registry(hub: &Hub, notifier: &Notifier, event: &RegistryEvent) {
     match event {
-        RegistryEvent::Seen(known) => hub.events.tell(Event::Device(hub.device_view(known))),
-        RegistryEvent::Gone(id) => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
+        RegistryEvent::Seen(known) => tell_device(hub, &known.device.id),
+        RegistryEvent::Gone(id) => match hub.registry.thing_id(id) {
+            Some(thing) if thing == *id => tell_device(hub, id),
+            // What is left of it has an id of its own.
+            Some(thing) => {
+                hub.events.tell(Event::DeviceGone { id: id.to_string() });
+                tell_device(hub, &thing);
+            }
+            None => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
+        },
+        RegistryEvent::Things { gone, changed } => hub.tell_things(gone, changed),
         RegistryEvent::Values(id, ..) => tell_device(hub, id),
         RegistryEvent::Event(device, target, event, arguments) if target.service == "pairing" => {
             if let Some(pairing) = hub.on_foreign(device, event, arguments) {
@@ -154,8 +172,10 @@ fn tell_pairing(hub: &Hub, notifier: &Notifier, pairing: &PairingInfo) {
 }
 
 fn tell_device(hub: &Hub, id: &DeviceId) {
-    if let Ok(device) = hub.device(id) {
-        hub.events.tell(Event::Device(device));
+    if let Ok(thing) = hub.thing(id)
+        && super::faces::is_shown(&thing)
+    {
+        hub.events.tell(Event::Device(hub.thing_view(&thing)));
     }
 }
 

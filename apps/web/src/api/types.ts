@@ -25,7 +25,12 @@ export interface Messages { messages: Message[]; more: boolean }
 export type Contact = Of<"Contact">;
 export interface Contacts { contacts: Contact[]; more: boolean }
 export type Path = Of<"Path">;
-export type Device = Omit<Of<"Device">, "services" | "path" | "asks"> & { asks: Schemas["RemoteControl"]; kind: DeviceKind; reach: Reach; path: Path | null; services: Service[] };
+export type Face = Of<"Face"> & { reach: Reach };
+export type Recognised = Of<"Recognised">;
+export type Device = Omit<Of<"Device">, "services" | "path" | "asks" | "faces" | "maybe" | "recognised"> & {
+  asks: Schemas["RemoteControl"]; kind: DeviceKind; reach: Reach; path: Path | null; services: Service[];
+  faces: Face[]; maybe: string[]; recognised: Recognised | null;
+};
 export type DeviceChange = Schemas["DeviceChange"];
 export type Field = Of<"Field">;
 export type PairedDevice = Of<"PairedDevice"> & { kind: DeviceKind };

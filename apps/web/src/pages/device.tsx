@@ -8,6 +8,7 @@ import { useHub } from "../store";
 import { openDialog } from "../ui/overlay";
 import { Ago, Button, Empty, Name, PageHead, Skeleton, Switch } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
+import { Faces } from "../parts/faces";
 import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
@@ -19,11 +20,12 @@ import { shown, takesFiles } from "../services/model";
 
 export function DevicePage({ id }: { id: string }) {
   const phase = useHub((hub) => hub.phase);
-  const device = useHub((hub) => hub.devices.find((one) => one.id === id));
-  const paired = useHub((hub) => hub.paired.find((one) => one.device === id));
+  const device = useHub((hub) => hub.devices.find((one) => one.id === id) ?? hub.devices.find((one) => one.faces.some((face) => face.id === id)));
+  const ids = useMemo(() => [id, ...(device?.faces ?? []).map((face) => face.id)], [device, id]);
+  const paired = useHub((hub) => ids.map((face) => hub.paired.find((one) => one.device === face)).find((one) => one));
   const all = useHub((hub) => hub.transfers);
   const entries = useHub((hub) => hub.entries);
-  const transfers = useMemo(() => all.filter((one) => one.device === id && !isOffer(one)).slice(0, 8), [all, id]);
+  const transfers = useMemo(() => all.filter((one) => ids.includes(one.device) && !isOffer(one)).slice(0, 8), [all, ids]);
   const back = <a className="back" href={to("devices")}><Icon name="left" />Devices</a>;
   if (phase === "starting") return <>{back}<Skeleton cards={3} tall /></>;
   if (!device) {
@@ -35,7 +37,7 @@ export function DevicePage({ id }: { id: string }) {
       </>
     );
   }
-  const consents = entries?.entries.flatMap((entry) => entry.consents).filter((one) => one.to === `device:${id}` && one.state === "given") ?? [];
+  const consents = entries?.entries.flatMap((entry) => entry.consents).filter((one) => ids.some((face) => one.to === `device:${face}`) && one.state === "given") ?? [];
   return (
     <>
       {back}
@@ -69,6 +71,7 @@ export function DevicePage({ id }: { id: string }) {
         </div>
         <div className="device-side">
           <About device={device} />
+          <Faces device={device} />
           {paired && <Trust device={device} paired={paired} />}
           {device.trust === "paired" && <Agreed device={device} consents={consents} />}
         </div>
@@ -79,11 +82,14 @@ export function DevicePage({ id }: { id: string }) {
 
 function About({ device }: { device: Device }) {
   const said = device.services.filter((one) => one.id === "information").flatMap((one) => one.properties.map((of) => ({ of, value: one.values?.[of.id] })));
+  const { recognised } = device;
+  const known = recognised ? [["Maker", recognised.maker], ["Model", recognised.model], ["Is a", recognised.kind], ["Screen", recognised.screen], ["Picture", recognised.picture]] as const : [];
   return (
     <section className="card facts" aria-labelledby="about">
       <h2 id="about" className="card-title">About</h2>
       <dl>
         <div><dt>Kind</dt><dd>{kindName[device.kind]}</dd></div>
+        {known.map(([label, learnt]) => learnt && <div key={label} data-testid="recognised"><dt>{label}</dt><dd><Name>{learnt.value}</Name> <span className="hint">{learnt.source}</span></dd></div>)}
         {said.map(({ of, value }) => value && <div key={of.id}><dt><Name>{words(of.id)}</Name></dt><dd><Name>{shown(of, value)}</Name> <Age value={value} quiet /></dd></div>)}
         {device.path && <div><dt>Connected by</dt><dd>{device.path.carrier.toUpperCase()}{device.path.relayed && ", through your relay"}</dd></div>}
         {device.path?.rtt_ms != null && <div><dt>Round trip</dt><dd className="tabular">{device.path.rtt_ms.toFixed(1)} ms</dd></div>}

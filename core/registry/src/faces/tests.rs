@@ -65,6 +65,21 @@ fn a_name_alone_an_address_alone_and_a_port_join_nothing() {
 }
 
 #[test]
+fn what_offers_nothing_belongs_to_the_one_thing_at_its_address() {
+    let part = |name: &str, ip: &str| {
+        let (mut device, bridge) = face("lebo", name, ip);
+        device.claims = Claims::part([ip.parse().unwrap()]);
+        (device, bridge)
+    };
+    let tv = face("upnp", "lounge", "10.0.0.2");
+    assert_eq!(joined(&[tv.clone(), part("wohnzimmer", "10.0.0.2")]), "lebo-wohnzimmer+upnp-lounge");
+    assert_eq!(joined(&[tv.clone(), part("wohnzimmer", "10.0.0.3")]), "");
+    let two = face("upnp", "app", "10.0.0.2");
+    assert_eq!(joined(&[tv.clone(), two, part("wohnzimmer", "10.0.0.2")]), "", "to neither of two");
+    assert_eq!(joined(&[added(tv), part("wohnzimmer", "10.0.0.2")]), "", "nor to what was added before it came");
+}
+
+#[test]
 fn two_things_of_one_bridge_stay_two_and_what_fits_both_fits_none() {
     let zones = [naming(face("upnp", "zone-1", "10.0.0.2"), TV), naming(face("upnp", "zone-2", "10.0.0.2"), TV)];
     assert_eq!(joined(&zones), "");

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 
 use crate::api::error::{Answer, Failure};
 use crate::api::extract::{Body, Id, Wanted};
+use crate::api::faces::JoinDevices;
 use crate::api::guard::Caller;
 use crate::api::types::{
     AddDevice, ApiError, ConfirmPairing, Device, DeviceChange, Devices, Pairing, Pairings, StartPairing, Ticket,
@@ -53,6 +54,21 @@ pub async fn change(
     }
     let id = hub.resolve(&id)?;
     Ok(Json(hub.blocking(move |hub| hub.change_device(&id, change)).await?))
+}
+
+/// Two devices are one thing: join them
+#[utoipa::path(post, path = "/devices/join", tag = "devices", request_body = JoinDevices,
+    responses((status = 200, body = Device), (status = 400, body = ApiError), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn join(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<JoinDevices>) -> Answer<Json<Device>> {
+    Ok(Json(hub.blocking(move |hub| hub.join_devices(&wanted)).await?))
+}
+
+/// A face of a device is a device of its own: split it off; all of them, when the device itself is named
+#[utoipa::path(post, path = "/devices/{id}/split", tag = "devices", params(("id" = String, Path, description = "Id of a face, or of the device")),
+    responses((status = 200, body = Device), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn split(State(hub): State<Arc<Hub>>, Id(id): Id) -> Answer<Json<Device>> {
+    let id = hub.resolve(&id)?;
+    Ok(Json(hub.blocking(move |hub| hub.split_device(&id)).await?))
 }
 
 /// Paired devices and pairings under way

@@ -133,6 +133,7 @@ impl Lab {
             scpd: Some(place(scpd)),
         };
         let described = Described {
+            told: Vec::new(),
             udn: Udn::parse("uuid:a").unwrap(),
             name: "TV".into(),
             maker: None,
