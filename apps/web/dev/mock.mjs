@@ -37,8 +37,9 @@ const hex = (seed, length = 64) => {
 
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
-  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], ...more,
+  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], faces: [], maybe: [], recognised: null, ...more,
 });
+const face = (id, speaks, bridge, trust, address) => ({ id, name: "Bedroom TV", bridge, speaks, trust, reach: "local", addresses: [address], heard: at(40) });
 
 const hub = {
   settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
@@ -50,6 +51,11 @@ const hub = {
     device("link-tablet", "Kitchen tablet", "tablet", "seen", { services: [files()], addresses: ["192.168.1.44:4433", "[fd00::44]:4433"] }),
     device("link-rtl", "הטלפון של נועה", "phone", "seen", { services: [files()] }),
     device("example-lamp", "Hall lamp", "light", "paired", { maker: "Example", bridge: "example", services: [lamp(), aquarium()] }),
+    device("upnp-tv", "Bedroom TV", "tv", "paired", {
+      bridge: "upnp", maker: "Sony", model: "KD-65XD7505", services: [player(0, "Bedroom TV", null, null, 0, 0, false)], maybe: ["link-tablet"],
+      faces: [face("upnp-tv", "UPnP", "upnp", "paired", "192.168.1.60"), face("cast-tv", "Google Cast", "googlecast", "seen", "192.168.1.60")],
+      recognised: { maker: { value: "Sony", source: "UPnP description" }, model: { value: "KD-65XD7505", source: "UPnP description" }, kind: { value: "tv", source: "UPnP description" }, screen: { value: "65 inches", source: "UPnP description" }, picture: null },
+    }),
     device("link-bad", "Neighbour’s box", "other", "blocked", { services: [] }),
   ],
   paired: [
@@ -301,6 +307,21 @@ async function api(method, path, query, body, raw) {
   }
   if (first === "notifications" || first === "clipboard") return hub.broken ? [500, { error: "internal", message: "The rules were not kept: the disk is full.", prompt: null }] : notices.answer(method, path, body);
   if (route === "GET commands") return [200, { commands: [{ name: "Lights out", argv: ["hue", "off", "--all"] }] }];
+  if (route === "POST devices" && third === "split") {
+    const whole = hub.devices.find((one) => one.faces.some((face) => face.id === second));
+    const off = whole?.faces.find((face) => face.id === second);
+    if (!off || whole.faces.length < 2) return [409, { error: "conflict", message: "There is nothing to split.", prompt: null }];
+    whole.faces = whole.faces.filter((face) => face !== off);
+    const alone = device(off.id, off.name, whole.kind, off.trust, { bridge: off.bridge, faces: [off], services: [] });
+    hub.devices.push(alone);
+    return [200, alone];
+  }
+  if (route === "POST devices" && second === "join") {
+    const [one, other] = [find(hub.devices, body.device), find(hub.devices, body.with)];
+    one.faces.push(...other.faces);
+    hub.devices = hub.devices.filter((known) => known !== other);
+    return [200, one];
+  }
   if (route === "PATCH devices") {
     const one = find(hub.devices, second);
     if (!one) return missing();

@@ -322,6 +322,21 @@ test("a device's services are cards with controls, driven by the model alone", {
   await accessible(page, "a service that no card knows");
 });
 
+test("a device's page shows its faces and what it is recognised as; a face is split off once that is confirmed", { skip: mock ? skip : "only the mock hub has such a television" }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices/cast-tv");
+  await page.getByRole("heading", { level: 1, name: "Bedroom TV" }).waitFor();
+  assert.equal(await page.getByTestId("face").count(), 2);
+  assert.match(await page.getByTestId("recognised").filter({ hasText: "Model" }).innerText(), /KD-65XD7505\s+UPnP description/);
+  await accessible(page, "a device of two faces");
+  await page.getByRole("button", { name: "Add Google Cast" }).waitFor();
+  await page.getByRole("button", { name: "Split off Google Cast" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Split off" }).click();
+  await page.getByTestId("face").first().waitFor({ state: "detached" });
+  await go(page, "#/devices/upnp-tv");
+  await page.getByRole("button", { name: "Join with Kitchen tablet" }).waitFor();
+});
+
 test("a phone that turns up once this machine can be found is paired by its fingerprint, and gets its PIN", { skip: mock ? skip : "only the mock hub has such a phone" }, async () => {
   const { page } = ours;
   await go(page, "#/devices");

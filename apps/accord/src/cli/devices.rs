@@ -86,11 +86,9 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             answer(context, &joined, "Joined")
         }
         Action::Split { device } => {
-            let known = find(context, &device).await?;
-            // A face is named by its id; a name means the whole device.
-            let id = known.faces.iter().find(|face| face.id == device).map_or(&known.id, |face| &face.id);
-            let split: Device =
-                context.hub.post(&format!("/devices/{}/split", escape(id)), &serde_json::json!({})).await?;
+            let device = find(context, &device).await?;
+            let path = format!("/devices/{}/split", escape(&device.id));
+            let split: Device = context.hub.post(&path, &serde_json::json!({})).await?;
             answer(context, &split, "Split off")
         }
         Action::Set {
@@ -119,11 +117,9 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             if serde_json::to_value(&change)? == serde_json::to_value(DeviceChange::default())? {
                 return Err(Usage("say what to change, for example --room Kitchen".into()).into());
             }
-            let known = find(context, &device).await?;
-            // What is allowed may be allowed to one face alone, by its id.
-            let id = known.faces.iter().find(|face| face.id == device).map_or(&known.id, |face| &face.id);
-            context.hub.tell(Method::PATCH, &format!("/devices/{}", escape(id)), Some(&change)).await?;
-            let device = find(context, &known.id).await?;
+            let device = find(context, &device).await?;
+            context.hub.tell(Method::PATCH, &format!("/devices/{}", escape(&device.id)), Some(&change)).await?;
+            let device = find(context, &device.id).await?;
             answer(context, &device, "Changed")
         }
     }
@@ -240,11 +236,15 @@ pub fn kind_label(kind: DeviceKind) -> &'static str {
     }
 }
 
-/// The device a person means: by id, by name, or by the beginning of an id.
+/// The device a person means: by id, by name, or by the beginning of an id. The id of one of its faces means that face: it
+/// is the id of what is returned.
 pub async fn find(context: &Context, wanted: &str) -> Result<Device> {
     let list: List = context.hub.get("/devices").await?;
     match pick(&list.devices, wanted) {
-        Pick::One(device) => Ok(device.clone()),
+        Pick::One(device) => Ok(match device.faces.iter().find(|face| face.id == wanted) {
+            Some(face) => Device { id: face.id.clone(), ..device.clone() },
+            None => device.clone(),
+        }),
         Pick::None => {
             bail!("No device is called `{}`; `accord devices` lists those that are known", name(wanted))
         }

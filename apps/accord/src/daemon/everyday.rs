@@ -281,7 +281,9 @@ impl Hub {
         let presence = &self.everyday()?.presence;
         let paired = self.devices().into_iter().filter(|device| device.trust == api::Trust::Paired);
         let devices = paired.filter_map(|device| {
-            let present = presence.of(&DeviceId::new(&device.id).ok()?);
+            // It is here while one of its faces is.
+            let faces = device.faces.iter().filter_map(|face| Some(presence.of(&DeviceId::new(&face.id).ok()?)));
+            let present = faces.max_by_key(|present| (present.since.is_some(), present.last_seen))?;
             Some(api::Presence {
                 here: present.since.is_some(),
                 since: present.since,

@@ -215,12 +215,14 @@ impl Hub {
 
     /// Nothing of a thing is paired any more: the word for its being one goes with that.
     pub(super) fn forget_joined(&self, id: &DeviceId) -> Answer<()> {
-        let Some(thing) = self.registry.thing(id) else { return Ok(()) };
-        if thing.faces.iter().any(|face| self.trust_of(&face.known) == Trust::Paired) {
+        let faces: Vec<DeviceId> = self.registry.words().of(id).unwrap_or_default().to_vec();
+        let is_paired = |face: &DeviceId| {
+            let here = self.registry.device(face).is_some_and(|known| self.trust_of(&known) == Trust::Paired);
+            here || self.peers.get(face).is_some()
+        };
+        if faces.iter().any(is_paired) {
             return Ok(());
         }
-        let mut faces: Vec<DeviceId> = self.registry.words().of(id).unwrap_or_default().to_vec();
-        faces.retain(|face| self.peers.get(face).is_none());
         self.faces.change(&self.registry, |words| {
             faces.iter().for_each(|face| words.forget(face));
             Ok(())

@@ -1384,6 +1384,40 @@ export interface components {
         };
         /** @enum {string} */
         DesktopMode: "off" | "none" | "following" | "serving";
+        /**
+         * @description One of the ways in which a device is here: a television may speak DLNA and Google Cast. What you agree to is agreed to
+         *     for one face.
+         */
+        Face: {
+            addresses: string[];
+            /** @description Which bridge speaks for it. */
+            bridge: string;
+            /**
+             * Format: date-time
+             * @description When something was heard of it last, since the hub started.
+             */
+            heard?: string | null;
+            id: string;
+            /** @description What it calls itself there. */
+            name: string;
+            reach: string;
+            /** @description What that protocol is called. */
+            speaks: string;
+            trust: components["schemas"]["Trust"];
+        };
+        /** @description A value, and where it was learnt. */
+        Learnt: {
+            source: string;
+            value: string;
+        };
+        /** @description What a device is, as far as it says; read here from what it says unasked. */
+        Recognised: {
+            kind?: null | components["schemas"]["Learnt"];
+            maker?: null | components["schemas"]["Learnt"];
+            model?: null | components["schemas"]["Learnt"];
+            picture?: null | components["schemas"]["Learnt"];
+            screen?: null | components["schemas"]["Learnt"];
+        };
         Device: {
             /** @description `ip:port` forms, best first. */
             addresses: string[];
@@ -1393,6 +1427,8 @@ export interface components {
             auto_accept: boolean;
             /** @description Which bridge speaks for it: `link`, … */
             bridge: string;
+            /** @description The ways in which it is here, its own id's first. */
+            faces?: components["schemas"]["Face"][];
             favourite: boolean;
             /** Format: date-time */
             first_seen?: string | null;
@@ -1408,10 +1444,13 @@ export interface components {
             /** Format: date-time */
             last_seen?: string | null;
             maker?: string | null;
+            /** @description Ids of devices that may be the same one; nothing is joined by that. */
+            maybe?: string[];
             model?: string | null;
             name: string;
             path?: components["schemas"]["Path"] | null;
             reach: string;
+            recognised?: null | components["schemas"]["Recognised"];
             /** @description What it may do with this machine. */
             remote: components["schemas"]["RemoteControl"];
             room?: string | null;
