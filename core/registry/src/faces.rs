@@ -191,8 +191,9 @@ pub(crate) fn group(faces: &BTreeMap<DeviceId, Facts>, words: &Words) -> Groups 
     let fits = fits(faces, words);
     let is_open = |face: &DeviceId| faces.get(face).is_some_and(|facts| facts.open) && words.of(face).is_none();
     let open = fits.iter().map(|((one, two), fit)| (*one, *two, *fit));
+    let is_part = |face: &DeviceId| faces.get(face).is_some_and(|facts| facts.claims.is_part());
     let open = open.filter(|(one, two, fit)| *fit > Fit::Doubtful && is_open(one) && is_open(two));
-    let alone = alone(open, faces);
+    let alone = alone(open.filter(|(one, two, _)| !is_part(one) && !is_part(two)), faces);
     for component in components(&alone, Fit::Place) {
         if is_sound(&component, faces, words) {
             groups.add(&component);
@@ -203,6 +204,15 @@ pub(crate) fn group(faces: &BTreeMap<DeviceId, Facts>, words: &Words) -> Groups 
         let within: Vec<_> = within.copied().collect();
         for certain in components(&within, Fit::Id).into_iter().filter(|one| is_sound(one, faces, words)) {
             groups.add(&certain);
+        }
+    }
+    for part in faces.keys().filter(|face| is_part(face) && is_open(face)) {
+        if let Some(whole) = whole(part, &fits, &groups, &is_part)
+            && whole.iter().all(is_open)
+            && whole.len() < MOST_FACES
+        {
+            let with: BTreeSet<DeviceId> = whole.into_iter().chain([part.clone()]).collect();
+            groups.add(&with);
         }
     }
     for (one, two) in fits.into_keys() {
@@ -220,6 +230,32 @@ impl Groups {
             self.of.extend(group.iter().map(|face| (face.clone(), group.clone())));
         }
     }
+}
+
+/// The one thing that a part belongs to, of all that fit it best: it holds no two things together.
+fn whole(
+    part: &DeviceId,
+    fits: &BTreeMap<(&DeviceId, &DeviceId), Fit>,
+    groups: &Groups,
+    is_part: &impl Fn(&DeviceId) -> bool,
+) -> Option<BTreeSet<DeviceId>> {
+    let others = fits.iter().filter_map(|((one, two), fit)| match (*one == part, *two == part) {
+        (true, _) => Some((*two, *fit)),
+        (_, true) => Some((*one, *fit)),
+        _ => None,
+    });
+    let others: Vec<(&DeviceId, Fit)> = others.filter(|(other, fit)| !is_part(other) && *fit > Fit::Doubtful).collect();
+    let best = others.iter().map(|(_, fit)| *fit).max()?;
+    let of = |face: &DeviceId| groups.of.get(face).cloned().unwrap_or_else(|| BTreeSet::from([face.clone()]));
+    // Other parts may have been put to it before: that makes it no other thing.
+    let mut wholes: Vec<BTreeSet<DeviceId>> = Vec::new();
+    for (other, _) in others.iter().filter(|(_, fit)| *fit == best) {
+        if !wholes.iter().any(|whole| whole.contains(*other)) {
+            wholes.push(of(other));
+        }
+    }
+    let only = wholes.pop()?;
+    wholes.is_empty().then_some(only)
 }
 
 /// All pairs that fit, but those that the owner split.

@@ -76,6 +76,10 @@ fn what_offers_nothing_belongs_to_the_one_thing_at_its_address() {
     assert_eq!(joined(&[tv.clone(), part("wohnzimmer", "10.0.0.3")]), "");
     let two = face("upnp", "app", "10.0.0.2");
     assert_eq!(joined(&[tv.clone(), two, part("wohnzimmer", "10.0.0.2")]), "", "to neither of two");
+    let both = joined(&[tv.clone(), part("wohnzimmer", "10.0.0.2"), part("other", "10.0.0.2")]);
+    assert_eq!(both, "lebo-other+lebo-wohnzimmer+upnp-lounge", "it may have two");
+    let program = face("airplay", "uxplay", "10.0.0.2");
+    assert_eq!(joined(&[tv.clone(), program, part("wohnzimmer", "10.0.0.2")]), "", "and holds no two things together");
     assert_eq!(joined(&[added(tv), part("wohnzimmer", "10.0.0.2")]), "", "nor to what was added before it came");
 }
 
@@ -183,11 +187,19 @@ struct Made {
     address: u8,
     unique: u8,
     open: bool,
+    part: bool,
 }
 
 fn made() -> impl Strategy<Value = Made> {
-    (0..4_u8, 0..3_u8, 0..3_u8, 0..4_u8, proptest::bool::weighted(0.8))
-        .prop_map(|(bridge, name, address, unique, open)| Made { bridge, name, address, unique, open })
+    let (open, part) = (proptest::bool::weighted(0.8), proptest::bool::weighted(0.2));
+    (0..4_u8, 0..3_u8, 0..3_u8, 0..4_u8, open, part).prop_map(|(bridge, name, address, unique, open, part)| Made {
+        bridge,
+        name,
+        address,
+        unique,
+        open,
+        part,
+    })
 }
 
 fn real(made: &[Made]) -> Vec<(Device, String)> {
@@ -195,6 +207,9 @@ fn real(made: &[Made]) -> Vec<(Device, String)> {
         let (mut device, bridge) = face(&format!("b{}", made.bridge), "x", &format!("10.0.0.{}", made.address));
         device.id = id(&format!("f-{n}"));
         device.name = format!("n{}", made.name);
+        if made.part {
+            device.claims = Claims::part(device.claims.addresses());
+        }
         if made.unique > 0 {
             device.claims = device.claims.unique(&format!("4d4549300100100080010000a8aabb{:02x}", made.unique));
         }
@@ -227,7 +242,8 @@ proptest! {
                     prop_assert!(words.of(face).unwrap().contains(other));
                 } else {
                     prop_assert!(one.0.passing && two.0.passing, "nothing that the owner added");
-                    prop_assert!(one.1 != two.1, "no two of one bridge");
+                    let parts = one.0.claims.is_part() || two.0.claims.is_part();
+                    prop_assert!(one.1 != two.1 || parts, "no two of one bridge");
                     prop_assert!(!words.are_apart(face, other), "nothing that the owner split");
                     prop_assert!(one.0.claims.share_address(&two.0.claims) || one.0.claims.share_id(&two.0.claims) || group.len() > 2);
                 }
@@ -243,7 +259,7 @@ proptest! {
 
     #[test]
     fn joining_in_any_order_makes_the_same_things(mut pairs in proptest::collection::vec((0..8_u8, 0..8_u8), 1..7), seed in any::<u64>()) {
-        let faces = real(&(0..8).map(|n| Made { bridge: n % 4, name: n, address: n, unique: 0, open: false }).collect::<Vec<_>>());
+        let faces = real(&(0..8).map(|n| Made { bridge: n % 4, name: n, address: n, unique: 0, open: false, part: false }).collect::<Vec<_>>());
         let said = |pairs: &[(u8, u8)]| {
             let mut words = Words::default();
             for (one, two) in pairs {
