@@ -331,7 +331,7 @@ test("a device's page shows its faces and what it is recognised as; a face is sp
   await accessible(page, "a device of two faces");
   await page.getByRole("button", { name: "Add Google Cast" }).waitFor();
   await page.getByRole("button", { name: "Split off Google Cast" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Split off" }).click();
+  await page.getByTestId("confirm").getByRole("button", { name: "Split off" }).click();
   await page.getByTestId("face").first().waitFor({ state: "detached" });
   await go(page, "#/devices/upnp-tv");
   await page.getByRole("button", { name: "Join with Kitchen tablet" }).waitFor();
