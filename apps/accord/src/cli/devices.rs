@@ -80,8 +80,10 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
         }
         Action::Show { device } => show(context, &find(context, &device).await?),
         Action::Join { device, with } => {
-            let (one, two) = (find(context, &device).await?, find(context, &with).await?);
-            let wanted = JoinDevices { device: one.id, with: two.id };
+            // A face that is no device of its own is not listed; the hub knows it by its id.
+            let device = find(context, &device).await.map_or(device, |known| known.id);
+            let with = find(context, &with).await.map_or(with, |known| known.id);
+            let wanted = JoinDevices { device, with };
             let joined: Device = context.hub.post("/devices/join", &wanted).await?;
             answer(context, &joined, "Joined")
         }

@@ -233,6 +233,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Two devices are one thing: join them */
+        post: operations["join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}": {
         parameters: {
             query?: never;
@@ -354,6 +371,23 @@ export interface paths {
         get: operations["conversation"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A face of a device is a device of its own: split it off; all of them, when the device itself is named */
+        post: operations["split"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1384,40 +1418,6 @@ export interface components {
         };
         /** @enum {string} */
         DesktopMode: "off" | "none" | "following" | "serving";
-        /**
-         * @description One of the ways in which a device is here: a television may speak DLNA and Google Cast. What you agree to is agreed to
-         *     for one face.
-         */
-        Face: {
-            addresses: string[];
-            /** @description Which bridge speaks for it. */
-            bridge: string;
-            /**
-             * Format: date-time
-             * @description When something was heard of it last, since the hub started.
-             */
-            heard?: string | null;
-            id: string;
-            /** @description What it calls itself there. */
-            name: string;
-            reach: string;
-            /** @description What that protocol is called. */
-            speaks: string;
-            trust: components["schemas"]["Trust"];
-        };
-        /** @description A value, and where it was learnt. */
-        Learnt: {
-            source: string;
-            value: string;
-        };
-        /** @description What a device is, as far as it says; read here from what it says unasked. */
-        Recognised: {
-            kind?: null | components["schemas"]["Learnt"];
-            maker?: null | components["schemas"]["Learnt"];
-            model?: null | components["schemas"]["Learnt"];
-            picture?: null | components["schemas"]["Learnt"];
-            screen?: null | components["schemas"]["Learnt"];
-        };
         Device: {
             /** @description `ip:port` forms, best first. */
             addresses: string[];
@@ -1450,7 +1450,7 @@ export interface components {
             name: string;
             path?: components["schemas"]["Path"] | null;
             reach: string;
-            recognised?: null | components["schemas"]["Recognised"];
+            recognised?: components["schemas"]["Recognised"] | null;
             /** @description What it may do with this machine. */
             remote: components["schemas"]["RemoteControl"];
             room?: string | null;
@@ -1608,6 +1608,27 @@ export interface components {
             /** @enum {string} */
             event: "clipboard";
         };
+        /**
+         * @description One of the ways in which a device is here: a television may speak DLNA and Google Cast. What you agree to is agreed to
+         *     for one face.
+         */
+        Face: {
+            addresses: string[];
+            /** @description Which bridge speaks for it. */
+            bridge: string;
+            /**
+             * Format: date-time
+             * @description When something was heard of it last, since the hub started.
+             */
+            heard?: string | null;
+            id: string;
+            /** @description What it calls itself there. */
+            name: string;
+            reach: string;
+            /** @description What that protocol is called. */
+            speaks: string;
+            trust: components["schemas"]["Trust"];
+        };
         /** @description `POST /devices/{id}/files/fetch` */
         FetchFile: {
             /** @description A file's path on the device. */
@@ -1683,6 +1704,13 @@ export interface components {
             /** @description `Phone with KDE Connect` */
             what: string;
         };
+        /** @description Two devices that are one. */
+        JoinDevices: {
+            /** @description Id or unique name; the joined device has its id. */
+            device: string;
+            /** @description Id or unique name. */
+            with: string;
+        };
         JoinSystem: {
             name: string;
             steps: string[];
@@ -1690,6 +1718,11 @@ export interface components {
         Labelled: {
             /** @description `cell`, `home`, `work`, …; empty when the phone does not say. */
             label: string;
+            value: string;
+        };
+        /** @description A value, and where it was learnt. */
+        Learnt: {
+            source: string;
             value: string;
         };
         LedgerHead: {
@@ -1952,6 +1985,14 @@ export interface components {
          * @enum {string}
          */
         Receiving: "off" | "ask" | "automatic";
+        /** @description What a device is, as far as it says; read here from what it says unasked. */
+        Recognised: {
+            kind?: components["schemas"]["Learnt"] | null;
+            maker?: components["schemas"]["Learnt"] | null;
+            model?: components["schemas"]["Learnt"] | null;
+            picture?: components["schemas"]["Learnt"] | null;
+            screen?: components["schemas"]["Learnt"] | null;
+        };
         Record: {
             address?: string | null;
             /**
@@ -2914,6 +2955,53 @@ export interface operations {
             };
         };
     };
+    join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinDevices"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     get: {
         parameters: {
             query?: never;
@@ -3373,6 +3461,44 @@ export interface operations {
                 };
             };
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    split: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a face, or of the device */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
