@@ -136,6 +136,17 @@ pub fn media_sound() -> Property {
     Property { role: Role::Diagnostic, ..text("sound") }
 }
 
+/// Whether what such a player plays is what it was last told to open from here.
+pub fn media_ours() -> Property {
+    Property { role: Role::Diagnostic, ..Property::state("ours", Format::Bool) }
+}
+
+/// How what such a player was last told to open ended: `finished`, `stopped`, `taken` (another sender plays something else),
+/// `failed`; empty while it has not.
+pub fn media_ended() -> Property {
+    Property { role: Role::Diagnostic, ..text("ended") }
+}
+
 /// From which address such a player fetches.
 pub fn media_address() -> Property {
     Property { role: Role::Diagnostic, ..text("address").sensitive(FieldCode::NetIp) }
