@@ -67,6 +67,15 @@ impl Hub {
                 .check(&entry, &to, fields)
                 .map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))?;
         }
+        // What the device's own way of playing tells others is its bridge's affair, and asked with the rest.
+        let bridge = self.registry.device(id).map(|known| known.bridge).unwrap_or_default();
+        let statement = self.gate.statement();
+        let of_bridge = statement.entries.iter().filter(|entry| entry.key.owner() == bridge);
+        for entry in of_bridge.filter(|entry| entry.scenario.iter().any(|word| word == "on.cast")) {
+            self.gate
+                .check(&entry.key, &to, entry.field_set())
+                .map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))?;
+        }
         Ok(())
     }
 

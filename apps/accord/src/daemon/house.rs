@@ -24,6 +24,7 @@ const PARTS: &[&str] = &[
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
     accord_lebo::STATEMENT,
+    accord_googlecast::STATEMENT,
     accord_casting::STATEMENT,
     accord_recognition::STATEMENT,
 ];
@@ -34,6 +35,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("kdeconnect", "KDE Connect"),
     ("localsend", "LocalSend"),
     ("upnp", "UPnP"),
+    ("googlecast", "Google Cast"),
     ("lebo", "Lebo"),
 ];
 
@@ -85,6 +87,15 @@ const EFFECTS: &[(&str, &str)] = &[
         "recognition/tv",
         "Televisions and loudspeakers are not recognised: what they call themselves is shown, and what their make needs is not done.",
     ),
+    (
+        "googlecast/search",
+        "Televisions, sticks and loudspeakers with Google Cast are not found, and so not controlled.",
+    ),
+    ("googlecast/control", "That television, stick or loudspeaker is shown and cannot be controlled."),
+    (
+        "googlecast/receiver",
+        "Nothing of yours can be played on that Cast device; what others play there can be controlled.",
+    ),
     ("upnp/control", "That television or loudspeaker is shown and cannot be controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
@@ -132,6 +143,28 @@ const JOINS: &[(&str, &str, Systems)] = &[
                 &[
                     "Switch it on, and join the same network as this computer.",
                     "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "googlecast/search",
+        "Television, stick or loudspeaker (Google Cast)",
+        &[
+            (
+                "Television, stick",
+                &[
+                    "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                    "It must have been set up once, as its maker says: a device that is new shows itself to nobody.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                    "What plays on it is a page of Google: Accord asks you about that when you first cast to it.",
+                ],
+            ),
+            (
+                "Loudspeaker, group",
+                &[
+                    "Switch it on, and join the same network as this computer.",
+                    "Add it here, or a group that was made of several: a group is a device of its own.",
                 ],
             ),
         ],

@@ -10,6 +10,7 @@ use accord_casting::Casting;
 use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
+use accord_googlecast::GoogleCastBridge;
 use accord_identity::{Identity, Peers};
 use accord_kdeconnect::KdeConnectBridge;
 use accord_lebo::LeboBridge;
@@ -188,6 +189,11 @@ impl Hub {
             Err(why) => tracing::error!("UPnP is not available: {why}"),
         }
         bridges.push(Box::new(LeboBridge::new(gate.bind("lebo"), network)));
+        let googlecast = accord_googlecast::Options { folder: data.join("googlecast"), network };
+        match GoogleCastBridge::new(gate.bind("googlecast"), googlecast) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("Google Cast is not available: {why}"),
+        }
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let notes = Arc::new(Notes::open(data)?);
         faces::prefer(&registry);

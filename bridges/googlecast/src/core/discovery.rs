@@ -1,0 +1,188 @@
+//! Who is here: from instances that come, change and go to devices by their ids, within limits.
+//!
+//! Whoever speaks on the network can claim any id. A device that is here stays where it is until its instance is gone or
+//! moves on the same host; another host with the same id waits until then.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use super::advert::{Advert, CastId};
+
+/// Limits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many devices are here at most, beside those that are kept.
+    pub devices: usize,
+    /// How many of them on one host. Loudspeakers announce their groups too.
+    pub of_host: usize,
+    /// Instances that are remembered.
+    pub instances: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { devices: 64, of_host: 16, instances: 512 }
+    }
+}
+
+/// A device that is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it says of itself.
+    pub advert: Advert,
+    /// Where it is.
+    pub at: SocketAddrV4,
+}
+
+/// What is new.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A device is here, or is elsewhere or something else than before.
+    Found(Box<Found>),
+    /// It is gone.
+    Lost(CastId),
+}
+
+/// Who is here.
+#[derive(Default)]
+pub struct Discovery {
+    limits: Limits,
+    kept: BTreeSet<CastId>,
+    /// By name of the instance.
+    instances: BTreeMap<String, Found>,
+    /// Which instance speaks for a device.
+    here: BTreeMap<CastId, String>,
+    events: VecDeque<Event>,
+}
+
+impl Discovery {
+    /// Nobody yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The devices that the owner added: there is always room for them.
+    pub fn keep(&mut self, kept: BTreeSet<CastId>) {
+        self.kept = kept;
+    }
+
+    /// An instance came, or changed. Without an address in a network of ours it is nowhere.
+    pub fn instance(&mut self, name: &str, advert: Option<Advert>, at: Option<SocketAddrV4>) {
+        let (Some(advert), Some(at)) = (advert, at.filter(|at| at.port() != 0)) else { return self.lost(name) };
+        let is_kept = self.kept.contains(&advert.id);
+        if !is_kept && !self.instances.contains_key(name) && self.instances.len() >= self.limits.instances {
+            return;
+        }
+        let (id, found) = (advert.id.clone(), Found { advert, at });
+        let before = self.instances.insert(name.to_owned(), found.clone());
+        if let Some(before) = before.filter(|before| before.advert.id != id) {
+            self.let_go(&before.advert.id, name);
+        }
+        match self.here.get(&id) {
+            Some(holder) if holder != name => {
+                // The same host may call itself otherwise; another one waits.
+                if self.instances.get(holder).is_some_and(|here| here.at.ip() == at.ip()) {
+                    self.hold(id, name, found);
+                }
+            }
+            Some(_) => self.hold(id, name, found),
+            None if is_kept || self.has_room(*at.ip()) => self.hold(id, name, found),
+            None => {}
+        }
+    }
+
+    /// An instance is gone.
+    pub fn lost(&mut self, name: &str) {
+        if let Some(found) = self.instances.remove(name) {
+            self.let_go(&found.advert.id, name);
+        }
+    }
+
+    /// What is new since.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// How many devices are here.
+    pub fn count(&self) -> usize {
+        self.here.len()
+    }
+
+    fn hold(&mut self, id: CastId, name: &str, found: Found) {
+        self.here.insert(id, name.to_owned());
+        self.events.push_back(Event::Found(Box::new(found)));
+    }
+
+    fn let_go(&mut self, id: &CastId, name: &str) {
+        if self.here.get(id).is_none_or(|holder| holder != name) {
+            return;
+        }
+        self.here.remove(id);
+        let other = self.instances.iter().find(|(other, found)| found.advert.id == *id && *other != name);
+        match other.map(|(other, found)| (other.clone(), found.clone())) {
+            Some((other, found)) => self.hold(id.clone(), &other, found),
+            None => self.events.push_back(Event::Lost(id.clone())),
+        }
+    }
+
+    fn has_room(&self, host: Ipv4Addr) -> bool {
+        let strangers = || self.here.iter().filter(|(id, _)| !self.kept.contains(id));
+        let at = |name: &String| self.instances.get(name).is_some_and(|found| *found.at.ip() == host);
+        strangers().count() < self.limits.devices
+            && strangers().filter(|(_, name)| at(name)).count() < self.limits.of_host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advert(id: &str) -> Option<Advert> {
+        Advert::parse(id, [("id", id.as_bytes())])
+    }
+
+    fn at(host: u8, port: u16) -> Option<SocketAddrV4> {
+        Some(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), port))
+    }
+
+    fn events(discovery: &mut Discovery) -> Vec<String> {
+        std::iter::from_fn(|| discovery.poll_event())
+            .map(|event| match event {
+                Event::Found(found) => format!("{} at {}", found.advert.id.as_str(), found.at),
+                Event::Lost(id) => format!("{} lost", id.as_str()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_device_moves_on_its_host_and_nobody_else_takes_its_place() {
+        let mut here = Discovery::new(Limits::default());
+        here.instance("one", advert("aa000001"), at(2, 8009));
+        here.instance("thief", advert("aa000001"), at(9, 8009));
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.2:8009"]);
+        here.instance("one", advert("aa000001"), at(2, 8010));
+        here.instance("again", advert("aa000001"), at(2, 8011));
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.2:8010", "aa000001 at 10.0.0.2:8011"]);
+        here.lost("one");
+        assert!(events(&mut here).is_empty(), "another instance speaks for it");
+        here.lost("again");
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.9:8009"], "the one that waited, whose key will be another");
+        here.instance("thief", advert("aa000001"), None);
+        assert_eq!(events(&mut here), ["aa000001 lost"]);
+        assert_eq!((here.count(), here.instances.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_crowd_has_limits_and_added_ones_have_room() {
+        let mut here = Discovery::new(Limits { devices: 3, of_host: 2, instances: 6 });
+        here.keep([CastId::parse("ffffffff").unwrap()].into());
+        for number in 0..100_u8 {
+            here.instance(&format!("x{number}"), advert(&format!("aa0000{number:02}")), at(number % 2 + 2, 1));
+        }
+        assert_eq!((here.count(), here.instances.len()), (3, 6));
+        here.instance("mine", advert("ffffffff"), at(2, 8009));
+        assert_eq!(here.count(), 4);
+        here.instance("x0", advert("bb000000"), at(3, 1));
+        assert!(events(&mut here).contains(&"aa000000 lost".to_owned()), "an instance that is another device now");
+    }
+}

@@ -1,0 +1,464 @@
+//! Cast devices as the house knows them: which id, which services, what was told of them, and which ones the owner added.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
+
+use accord_model::{
+    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target, Timestamp,
+    Value, catalogue,
+};
+use accord_store::{JsonFile, create_private_dir};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::core::advert::{Abilities, CastId};
+use crate::core::discovery::Found;
+use crate::core::session::{self, Offers};
+use crate::core::tls::Key;
+
+/// Most devices that can be added, and the largest file of them.
+const MOST: usize = 256;
+const LARGEST: u64 = 1 << 20;
+/// What the owner decided does not age.
+const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
+/// How long what plays and where it is holds, and the rest.
+const PLAYING_FRESH_S: u64 = 10;
+const STATE_FRESH_S: u64 = 3600;
+/// What the default media receiver plays (developers.google.com/cast/docs/media), on nearly every device.
+const SOUNDS: [&str; 8] = [
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/aac",
+    "audio/flac",
+    "audio/ogg",
+    "audio/wav",
+    "audio/webm",
+    "application/x-mpegurl",
+];
+const PICTURES: [&str; 8] = [
+    "video/mp4",
+    "video/webm",
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "application/dash+xml",
+    "text/vtt",
+];
+
+/// A device that the owner added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    pub cast: String,
+    pub name: String,
+    pub model: Option<String>,
+    pub video: bool,
+    pub group: bool,
+    pub since: Timestamp,
+    /// Where it was last, and when that was noted.
+    pub address: Option<SocketAddr>,
+    pub seen: Option<Timestamp>,
+    /// The hash of the key that it showed last, and when it showed another one than before.
+    #[serde(default)]
+    pub key: Option<String>,
+    #[serde(default)]
+    pub changed: Option<Changed>,
+}
+
+/// The device showed another key than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Changed {
+    pub at: Timestamp,
+    pub from: String,
+    pub to: String,
+}
+
+/// A device that is known.
+pub(crate) struct Known {
+    pub id: DeviceId,
+    pub cast: CastId,
+    pub name: String,
+    pub model: Option<String>,
+    abilities: Abilities,
+    /// Where it is, while it is here.
+    pub at: Option<SocketAddrV4>,
+    /// It is here, and does not take a connection: why.
+    pub down: Option<String>,
+    /// It is connected.
+    pub up: bool,
+    pub seen: Option<Timestamp>,
+    pub address: Option<SocketAddr>,
+    offers: Offers,
+    values: BTreeMap<(&'static str, &'static str), Value>,
+}
+
+/// The id of a device. It says so itself, and nothing proves it.
+fn id_of(cast: &CastId) -> DeviceId {
+    let mut hash = Sha256::new();
+    hash.update(b"accord googlecast device ");
+    hash.update(cast.as_str());
+    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    DeviceId::new(format!("googlecast-{digits}")).expect("hexadecimal digits make an id")
+}
+
+impl Known {
+    fn of(found: &Found) -> Self {
+        let advert = &found.advert;
+        Self {
+            id: id_of(&advert.id),
+            cast: advert.id.clone(),
+            name: advert.name.clone(),
+            model: advert.model.clone(),
+            abilities: advert.abilities,
+            at: Some(found.at),
+            down: None,
+            up: false,
+            seen: Some(Timestamp::now()),
+            address: Some(found.at.into()),
+            offers: Offers::default(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let cast = CastId::parse(&added.cast)?;
+        Some(Self {
+            id: id_of(&cast),
+            cast,
+            name: added.name.clone(),
+            model: added.model.clone(),
+            abilities: Abilities { video: added.video, audio: true, group: added.group },
+            at: None,
+            down: None,
+            up: false,
+            seen: added.seen,
+            address: added.address,
+            offers: Offers::default(),
+            values: BTreeMap::new(),
+        })
+    }
+
+    fn added(&self, before: Option<&Added>) -> Added {
+        Added {
+            cast: self.cast.as_str().to_owned(),
+            name: self.name.clone(),
+            model: self.model.clone(),
+            video: self.abilities.video,
+            group: self.abilities.group,
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            address: self.address,
+            seen: self.seen,
+            key: before.and_then(|before| before.key.clone()),
+            changed: before.and_then(|before| before.changed.clone()),
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let kind = if self.abilities.video { DeviceKind::Tv } else { DeviceKind::Speaker };
+        let mut device = Device::new(self.id.clone(), kind, self.name.clone());
+        device.model = self.model.clone();
+        device.passing = added.is_none();
+        device.reach = if self.at.is_some() && self.down.is_none() { Reach::Local } else { Reach::Offline };
+        let mut media = self.with_values(self.media());
+        let mut say = |property: &str, data: Data| {
+            let seen = self.seen.unwrap_or_default();
+            let value = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_FRESH_S };
+            media.values.insert(property.to_owned(), value);
+        };
+        say("formats", Data::Texts(self.formats()));
+        say("group", self.abilities.group.into());
+        if let Some(at) = self.at {
+            say("address", Data::Text(at.ip().to_string()));
+        }
+        let mut device = device.with(media);
+        if self.offers.volume {
+            device = device.with(self.with_values(self.volume()));
+        }
+        device.with(pairing(added))
+    }
+
+    /// A loudspeaker says so; what it really plays depends on its generation, so that only what all of them play is said.
+    fn formats(&self) -> Vec<String> {
+        let pictures = PICTURES.into_iter().filter(|_| self.abilities.video);
+        pictures.chain(SOUNDS).map(str::to_owned).collect()
+    }
+
+    fn media(&self) -> Service {
+        let Offers { pause, seek, next, previous, volume, captions } = self.offers;
+        let mut media = catalogue::media();
+        media.label = Some(self.name.clone());
+        media.properties.retain(|one| match one.id.as_str() {
+            "shuffle" | "loop" | "artwork" => false,
+            "volume" => volume,
+            _ => true,
+        });
+        for property in media.properties.iter_mut().filter(|one| one.id == "position") {
+            property.write = seek;
+        }
+        // Whether the position really advances: that it plays is only its word.
+        media.properties.push(Property::state("moving", Format::Bool));
+        if captions {
+            media.properties.push(Property::state("captions", Format::Bool).writable());
+        }
+        // Several loudspeakers that play together.
+        media.properties.push(Property { role: Role::Diagnostic, ..Property::state("group", Format::Bool) });
+        media.properties.extend([
+            catalogue::media_ours(),
+            catalogue::media_ended(),
+            catalogue::media_formats(),
+            catalogue::media_address(),
+        ]);
+        media.actions.retain(|one| match one.id.as_str() {
+            "pause" | "play-pause" => pause,
+            "next" => next,
+            "previous" => previous,
+            _ => true,
+        });
+        media.actions.push(catalogue::open_media());
+        media
+    }
+
+    fn volume(&self) -> Service {
+        let mut volume = catalogue::volume();
+        volume.label = Some(self.name.clone());
+        volume.properties.retain(|one| matches!(one.id.as_str(), "level" | "muted"));
+        volume
+    }
+
+    fn with_values(&self, mut service: Service) -> Service {
+        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
+        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
+        service
+    }
+}
+
+fn pairing(added: Option<&Added>) -> Service {
+    let mut pairing = catalogue::pairing();
+    pairing.properties.push(Property::state("verified", Format::Bool));
+    pairing.values = pairing_values(added);
+    pairing
+}
+
+fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
+    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
+    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
+    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
+}
+
+/// All that are known.
+pub(crate) struct Devices {
+    known: BTreeMap<DeviceId, Known>,
+    added: BTreeMap<DeviceId, Added>,
+    file: JsonFile,
+}
+
+impl Devices {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        create_private_dir(folder).map_err(|error| error.to_string())?;
+        let file = JsonFile::new(folder.join("added.json"), LARGEST);
+        let added: BTreeMap<DeviceId, Added> =
+            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
+        let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added, file })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
+        self.known.get(id)
+    }
+    pub(crate) fn added(&self, id: &DeviceId) -> Option<&Added> {
+        self.added.get(id)
+    }
+    pub(crate) fn id(&self, cast: &CastId) -> Option<DeviceId> {
+        Some(id_of(cast)).filter(|id| self.known.contains_key(id))
+    }
+    /// The added ones, by the ids that they announce.
+    pub(crate) fn kept(&self) -> BTreeSet<CastId> {
+        self.added.values().filter_map(|added| CastId::parse(&added.cast)).collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.values().map(|known| self.seen(known)).collect()
+    }
+
+    /// A device is here, or changed; whether it is elsewhere than before.
+    pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, bool, FromBridge) {
+        let mut known = Known::of(found);
+        let mut moved = true;
+        if let Some(before) = self.known.remove(&known.id) {
+            moved = before.at != known.at;
+            (known.offers, known.values) = (before.offers, before.values);
+            if !moved {
+                (known.down, known.up) = (before.down, before.up);
+            }
+        }
+        let id = known.id.clone();
+        self.known.insert(id.clone(), known);
+        self.note(&id);
+        (id.clone(), moved, self.told(&id))
+    }
+
+    /// A device is gone.
+    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        known.values.clear();
+        (known.up, known.down) = (false, None);
+        if !self.added.contains_key(id) {
+            self.known.remove(id);
+            return Some(FromBridge::Gone { device: id.clone() });
+        }
+        known.at = None;
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// All that are here are not any more, as far as we know.
+    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
+        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.lost(id)).collect()
+    }
+
+    /// It answers.
+    pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        (known.up, known.seen) = (true, Some(Timestamp::now()));
+        known.down = None;
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// It does not take a connection. `None`: that is nothing new.
+    pub(crate) fn down(&mut self, id: &DeviceId, why: String) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        let is_new = known.down.is_none();
+        (known.up, known.down) = (false, Some(why));
+        known.values.clear();
+        is_new.then(|| self.told(id))
+    }
+
+    /// It showed this key. True when it is another one than before: then the first is remembered.
+    pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
+        let hex = data_encoding::HEXLOWER.encode(&key.0);
+        let Some(added) = self.added.get_mut(id) else { return false };
+        let before = added.key.replace(hex.clone()).filter(|before| *before != hex);
+        let is_other = before.is_some();
+        if let Some(from) = before {
+            added.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
+        }
+        self.save("which key a device showed is not kept");
+        is_other
+    }
+
+    /// The owner adds a device, or not any more. Added anew, it may show any key.
+    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
+        let known = self.known.get(id).ok_or("no such device is known")?;
+        let mut all = self.added.clone();
+        if !yes {
+            all.remove(id);
+        } else if all.len() >= MOST && !all.contains_key(id) {
+            return Err(format!("more than {MOST} devices were added; remove some first"));
+        } else {
+            all.insert(id.clone(), known.added(None));
+        }
+        self.file.save(&all).map_err(|error| error.to_string())?;
+        self.added = all;
+        if let Some(known) = self.known.get_mut(id) {
+            (known.up, known.down) = (false, None);
+            if !yes {
+                known.values.clear();
+            }
+        }
+        if !yes && self.known.get(id).is_some_and(|known| known.at.is_none()) {
+            self.known.remove(id);
+            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        let values = pairing_values(self.added.get(id));
+        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+    }
+
+    /// What a device can do. `None`: nothing new.
+    pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
+        let known = self.known.get_mut(id).filter(|known| known.offers != offers)?;
+        known.offers = offers;
+        Some(self.told(id))
+    }
+
+    /// What it says of itself now, in the words of the house; only what is new, and what ages.
+    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<session::Value>) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
+        for (service, property, data) in said.into_iter().flat_map(words) {
+            let ages = matches!(property, "playing" | "position" | "moving");
+            let before = known.values.get(&(service, property));
+            if !ages && before.is_some_and(|before| before.data == data) {
+                continue;
+            }
+            let fresh_for_s = if ages { PLAYING_FRESH_S } else { STATE_FRESH_S };
+            let value = Value { data, seen: Timestamp::now(), source: Source::Polled, fresh_for_s };
+            known.values.insert((service, property), value.clone());
+            told.entry(service).or_default().insert(property.to_owned(), value);
+        }
+        let messages = told.into_iter().filter(|(service, _)| *service != "volume" || known.offers.volume);
+        let message =
+            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
+        messages.map(message).collect()
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
+        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
+        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
+        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+    }
+
+    /// Keeps what is new of an added one.
+    fn note(&mut self, id: &DeviceId) {
+        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
+        let now = known.added(Some(added));
+        if now != *added {
+            self.added.insert(id.clone(), now);
+            self.save("what is new of a device is not kept");
+        }
+    }
+
+    fn save(&self, otherwise: &str) {
+        if let Err(error) = self.file.save(&self.added) {
+            tracing::warn!(%error, "{otherwise}");
+        }
+    }
+
+    fn told(&self, id: &DeviceId) -> FromBridge {
+        match self.known.get(id) {
+            Some(known) => self.seen(known),
+            None => FromBridge::Gone { device: id.clone() },
+        }
+    }
+
+    fn seen(&self, known: &Known) -> FromBridge {
+        FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
+    }
+}
+
+/// The catalogue's words for it.
+fn words(value: session::Value) -> Vec<(&'static str, &'static str, Data)> {
+    use session::Value as Said;
+    let media = |property, data| vec![("media", property, data)];
+    match value {
+        Said::Playing(playing) => media("playing", playing.into()),
+        Said::Moving(moving) => media("moving", moving.into()),
+        Said::Position(seconds) => media("position", Data::Float(seconds)),
+        Said::Length(seconds) => media("length", Data::Float(seconds)),
+        Said::Captions(on) => media("captions", on.into()),
+        Said::Ours(ours) => media("ours", ours.into()),
+        Said::Ended(how) => media("ended", how.as_str().into()),
+        Said::Track(title, artist, album) => {
+            let text = |text: Option<String>| Data::Text(text.unwrap_or_default());
+            [("title", title), ("artist", artist), ("album", album)].map(|(id, one)| ("media", id, text(one))).into()
+        }
+        Said::Volume(percent) => {
+            let percent = Data::Int(i64::from(percent));
+            vec![("media", "volume", percent.clone()), ("volume", "level", percent)]
+        }
+        Said::Muted(muted) => vec![("volume", "muted", muted.into())],
+    }
+}

@@ -1,0 +1,308 @@
+//! One added device that is here: its connection, made as soon as the owner agrees, and again when it breaks, later each
+//! time.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use accord_consent::DatagramLease;
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::law::{self, Law};
+use super::line::{Line, NoLine};
+use super::mind::{Heard, Saying};
+use crate::core::session::{Event, Input, Ours, Output, Session, Sort, Wanted};
+
+/// How long nothing is tried after the law denied something.
+const DENIED: Duration = Duration::from_secs(2);
+/// How long after a failure it is tried again, doubled each time, up to the longest.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+/// A connection that lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(30);
+/// An announcement is not tried more often than this.
+const ANNOUNCED: Duration = Duration::from_secs(2);
+
+/// To a hand.
+pub(crate) enum Order {
+    Wanted(CallId, Wanted),
+    /// The device announced itself anew.
+    Announced,
+    /// The owner asks why it is not reached.
+    Try(CallId),
+}
+
+/// What a hand is made of.
+pub(crate) struct Hand {
+    pub law: Law,
+    pub device: DeviceId,
+    /// Which of the hands of this device, one after the other.
+    pub number: u64,
+    pub at: SocketAddrV4,
+    pub orders: mpsc::Receiver<Order>,
+    pub heard: mpsc::Sender<Heard>,
+    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub stop: CancellationToken,
+    /// What came while there was no connection.
+    pub waiting: Vec<Order>,
+    /// What was opened from here, beyond one connection.
+    pub ours: Option<Ours>,
+    /// The permit for what Google learns, as long as its page runs because of us.
+    pub page: Option<DatagramLease>,
+}
+
+/// How a connection ended.
+enum End {
+    /// The mind let go of the device.
+    Gone,
+    Denied(String),
+    Lost(String, Outcome),
+}
+
+impl Hand {
+    /// Until the mind lets go of it.
+    pub(crate) async fn run(mut self) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.live()).await.unwrap_or_default();
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            self.waiting.push(order);
+        }
+        self.refuse_waiting(&CallError::Unreachable("the device is away".to_owned()), Outcome::Silent).await;
+    }
+
+    async fn live(&mut self) {
+        let mut failures = 0_u32;
+        loop {
+            if !self.allowed().await {
+                return;
+            }
+            let began = Instant::now();
+            let end = match Line::open(&self.law, &self.device, self.at).await {
+                Ok(line) => self.drive(line).await,
+                Err(NoLine::Denied(why)) => End::Denied(why),
+                Err(NoLine::Failed(why, outcome)) => End::Lost(why, outcome),
+            };
+            match end {
+                End::Gone => return,
+                End::Denied(why) => {
+                    self.refuse_waiting(&CallError::NotConsented(why), Outcome::Silent).await;
+                    self.page = None;
+                    self.say(Saying::Down("it may not be spoken to".to_owned())).await;
+                    // What denied it may still do so, as a ledger that cannot be written does.
+                    tokio::time::sleep(DENIED).await;
+                }
+                End::Lost(why, outcome) => {
+                    failures = if began.elapsed() > STEADY { 0 } else { failures };
+                    tracing::debug!(device = %self.device, "no connection: {why}");
+                    self.refuse_waiting(&CallError::Unreachable(why.clone()), outcome).await;
+                    self.say(Saying::Down(why)).await;
+                    if !self.rest(AGAIN.saturating_mul(1 << failures.min(6)).min(AGAIN_AT_MOST)).await {
+                        return;
+                    }
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Waits for the owner's consent. `false`: it is over.
+    async fn allowed(&mut self) -> bool {
+        let mut watch = self.law.controls(&self.device);
+        loop {
+            tokio::select! {
+                biased;
+                () = watch.allowed() => return true,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let refusal = self.law.may_control(&self.device).err();
+                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
+                    self.waiting.push(order);
+                    let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
+                    self.refuse_waiting(&CallError::NotConsented(why), outcome).await;
+                }
+            }
+        }
+    }
+
+    /// Rests before it is tried again: until then, or somebody wants something. `false`: it is over.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    None => return false,
+                    Some(Order::Announced) if began.elapsed() < ANNOUNCED => {}
+                    Some(Order::Announced) => return true,
+                    Some(order) => {
+                        self.waiting.push(order);
+                        return true;
+                    }
+                },
+                () = tokio::time::sleep_until(until) => return true,
+            }
+        }
+    }
+
+    async fn refuse_waiting(&mut self, error: &CallError, outcome: Outcome) {
+        for order in std::mem::take(&mut self.waiting) {
+            match order {
+                Order::Wanted(call, _) => self.reply(call, Err(error.clone())).await,
+                Order::Try(call) => self.tried(call, outcome.clone()).await,
+                Order::Announced => {}
+            }
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+    }
+
+    async fn tried(&self, call: CallId, outcome: Outcome) {
+        let fact = Fact::Tried { address: self.at.into(), outcome };
+        let _ = self.heard.send(Heard::Tried { call, fact }).await;
+    }
+
+    async fn say(&self, saying: Saying) {
+        let (device, hand) = (self.device.clone(), self.number);
+        let _ = self.heard.send(Heard::Said { device, hand, saying }).await;
+    }
+
+    // -- while it is connected ----------------------------------------------------------------------
+
+    async fn drive(&mut self, mut line: Line) -> End {
+        let mut seed = [0; 4];
+        let _ = getrandom::fill(&mut seed);
+        let me = format!("sender-{}", u32::from_ne_bytes(seed));
+        let mut session = Session::new(&me, self.ours.clone(), Instant::now());
+        self.say(Saying::Key(line.key)).await;
+        let mut wanted: BTreeSet<u64> = BTreeSet::new();
+        for order in std::mem::take(&mut self.waiting) {
+            self.order(order, &mut session, &line, &mut wanted).await;
+        }
+        let end = self.talk(&mut session, &mut line, &mut wanted).await;
+        let error = match &end {
+            End::Gone => CallError::Unreachable("the device is away".to_owned()),
+            End::Denied(why) => CallError::NotConsented(why.clone()),
+            End::Lost(why, _) => CallError::Unreachable(why.clone()),
+        };
+        for call in wanted {
+            self.reply(CallId(call), Err(error.clone())).await;
+        }
+        if matches!(end, End::Lost(..)) {
+            line.close().await;
+        }
+        end
+    }
+
+    async fn talk(&mut self, session: &mut Session, line: &mut Line, wanted: &mut BTreeSet<u64>) -> End {
+        let cancelled = line.cancelled();
+        loop {
+            let wake = match self.pump(session, line, wanted).await {
+                Ok(wake) => wake,
+                Err(end) => return end,
+            };
+            let page = self.page.as_ref().map(DatagramLease::cancelled);
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
+                () = over(page) => {
+                    self.page = None;
+                    session.handle(Input::Leave, Instant::now());
+                }
+                order = self.orders.recv() => match order {
+                    None => return End::Gone,
+                    Some(order) => self.order(order, session, line, wanted).await,
+                },
+                read = line.read() => match read {
+                    Ok(Some(plain)) => session.handle(Input::Bytes(&plain), Instant::now()),
+                    Ok(None) => return lost("it hung up".to_owned()),
+                    Err(why) => return lost(why),
+                },
+                () = tokio::time::sleep_until(wake.into()) => session.handle(Input::Timeout, Instant::now()),
+            }
+        }
+    }
+
+    async fn order(&mut self, order: Order, session: &mut Session, line: &Line, wanted: &mut BTreeSet<u64>) {
+        match order {
+            Order::Announced => {}
+            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Wanted(call, what) => {
+                if matches!(what, Wanted::Open(_))
+                    && let Err(why) = self.may_open(line).await
+                {
+                    return self.reply(call, Err(CallError::NotConsented(why))).await;
+                }
+                wanted.insert(call.0);
+                session.handle(Input::Wanted(call.0, what), Instant::now());
+            }
+        }
+    }
+
+    /// Two entries agree to what is played: the device is told it, and Google learns of it.
+    async fn may_open(&mut self, line: &Line) -> Result<(), String> {
+        if !law::media().is_subset(line.fields) {
+            return Err("you agreed to control the device, but not to tell it what to play".to_owned());
+        }
+        self.page = Some(self.law.page(&self.device).await?);
+        Ok(())
+    }
+
+    /// Does what the machine wants, until it waits.
+    async fn pump(
+        &mut self,
+        session: &mut Session,
+        line: &mut Line,
+        wanted: &mut BTreeSet<u64>,
+    ) -> Result<Instant, End> {
+        loop {
+            match session.poll_output() {
+                Output::Send(bytes, Sort::Standing) => line.write(law::standing(), &bytes),
+                Output::Send(bytes, Sort::Page) => {
+                    let let_out = self.page.as_ref().is_some_and(|page| line.write_page(page, bytes).is_ok());
+                    if !let_out {
+                        self.page = None;
+                        session.handle(Input::Leave, Instant::now());
+                    }
+                }
+                Output::Event(Event::Over(why)) => return Err(lost(why)),
+                Output::Event(Event::Ours(ours)) => self.ours = ours,
+                Output::Event(event) => {
+                    if let Event::Done(call, _) = &event {
+                        wanted.remove(call);
+                    }
+                    self.say(Saying::Event(event)).await;
+                }
+                Output::Wait(wake) => {
+                    if !session.holds_page() {
+                        self.page = None;
+                    }
+                    return match line.flush().await {
+                        Ok(()) => Ok(wake),
+                        Err(accord_consent::SendError::Io(error)) => Err(lost(error.to_string())),
+                        Err(accord_consent::SendError::Outlet(error)) => Err(lost(error.to_string())),
+                        Err(denied) => Err(End::Denied(denied.to_string())),
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn lost(why: String) -> End {
+    End::Lost(why, Outcome::Mute)
+}
+
+/// When the owner took back what `page` is under; never while there is none.
+async fn over(page: Option<CancellationToken>) {
+    match page {
+        Some(page) => page.cancelled().await,
+        None => std::future::pending().await,
+    }
+}

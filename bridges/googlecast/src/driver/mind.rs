@@ -1,0 +1,380 @@
+//! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
+//! and from the clock; what it decides goes to them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::interfaces::Network;
+use accord_model::why::Fact;
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::devices::Devices;
+use super::hand::{Hand, Order};
+use super::law::Law;
+use super::near::{Nearby, Told, Woken};
+use super::words::{act, unsupported, write};
+use crate::core::discovery::{self, Discovery, Limits};
+use crate::core::session::{Event, Trouble, Wanted};
+use crate::core::tls::Key;
+
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Orders that a hand has not followed yet.
+const ORDERS: usize = 16;
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+/// What the tasks tell the mind.
+pub(crate) enum Heard {
+    Datagram { interface: u32, from: SocketAddr, bytes: Vec<u8> },
+    Said { device: DeviceId, hand: u64, saying: Saying },
+    Tried { call: CallId, fact: Fact },
+}
+
+/// What a hand says of its device.
+pub(crate) enum Saying {
+    /// It showed this key.
+    Key(Key),
+    Event(Event),
+    /// There is no connection, and why.
+    Down(String),
+}
+
+pub(crate) struct Mind {
+    pub law: Law,
+    network: Network,
+    pub devices: Devices,
+    outbox: Outbox,
+    pub near: Option<(Nearby, Discovery)>,
+    /// Not before this time.
+    again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    pub hands: HashMap<DeviceId, Held>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    next_hand: u64,
+    /// Calls to read, and what of.
+    reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
+    /// Devices that are asked just now why they are not reached.
+    pub asked: HashMap<CallId, DeviceId>,
+}
+
+pub(crate) struct Held {
+    number: u64,
+    pub orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl Mind {
+    pub(crate) fn new(law: Law, network: Network, devices: Devices, outbox: Outbox) -> Self {
+        Self {
+            law,
+            network,
+            devices,
+            outbox,
+            near: None,
+            again: Instant::now(),
+            trouble: None,
+            hands: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            next_hand: 1,
+            reads: HashMap::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        self.tell_all(self.devices.all()).await;
+        loop {
+            let mut search = self.law.search();
+            let again = self.again;
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                woken = next(&mut self.near) => self.woken(woken).await,
+                () = async {
+                    tokio::time::sleep_until(again.into()).await;
+                    search.allowed().await;
+                }, if self.near.is_none() => self.begin().await,
+            }
+            self.pump().await;
+        }
+        self.end_nearby().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("a Cast device's task did not end in time");
+        }
+    }
+
+    // -- being near ---------------------------------------------------------------------------------
+
+    async fn begin(&mut self) {
+        self.again = Instant::now() + AGAIN;
+        match self.law.near().await {
+            Ok(near) => {
+                self.trouble = None;
+                let mut discovery = Discovery::new(Limits::default());
+                discovery.keep(self.devices.kept());
+                self.near = Some((Nearby::open(near, self.network).await, discovery));
+            }
+            Err(why) => {
+                tracing::warn!("Google Cast cannot be used now, and tries again: {why}");
+                self.trouble = Some(why);
+            }
+        }
+    }
+
+    async fn end_nearby(&mut self) {
+        let Some((near, _)) = self.near.take() else { return };
+        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        near.close();
+        self.again = Instant::now();
+        let gone = self.devices.all_lost();
+        self.tell_all(gone).await;
+        for call in std::mem::take(&mut self.reads).into_keys() {
+            self.reply(call, Err(CallError::Unreachable("Google Cast was turned off".to_owned()))).await;
+        }
+        self.asked_in_vain().await;
+    }
+
+    async fn woken(&mut self, woken: Woken) {
+        let Some((near, _)) = &mut self.near else { return };
+        match woken {
+            Woken::Over => self.end_nearby().await,
+            Woken::Interfaces(interfaces) => near.interfaces(interfaces),
+            Woken::Time => near.timeout(),
+            Woken::Heard(Heard::Datagram { interface, from, bytes }) => near.datagram(from, interface, &bytes),
+            Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
+            Woken::Heard(Heard::Said { device, hand, saying }) => {
+                // What an earlier hand said is of no interest, but for what was asked of it.
+                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                if is_current || matches!(saying, Saying::Event(Event::Done(..))) {
+                    self.said(&device, saying).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what is due, and takes up who came and went.
+    async fn pump(&mut self) {
+        let Some((near, discovery)) = &mut self.near else { return };
+        for told in near.flush().await {
+            match told {
+                Told::Here { name, advert, at } => discovery.instance(&name, advert, at),
+                Told::Gone { name } => discovery.lost(&name),
+            }
+        }
+        while let Some(event) = self.near.as_mut().and_then(|(_, discovery)| discovery.poll_event()) {
+            match event {
+                discovery::Event::Found(found) => {
+                    let (id, moved, told) = self.devices.found(&found);
+                    self.tell_all([told]).await;
+                    match self.hands.get(&id).filter(|_| !moved) {
+                        Some(held) => drop(held.orders.try_send(Order::Announced)),
+                        None => self.take(&id),
+                    }
+                }
+                discovery::Event::Lost(cast) => {
+                    let Some(id) = self.devices.id(&cast) else { continue };
+                    self.let_go(&id);
+                    let told = self.devices.lost(&id);
+                    self.tell_all(told).await;
+                }
+            }
+        }
+    }
+
+    /// Looks once more who is here.
+    pub(super) fn search(&mut self) {
+        if let Some((near, _)) = &mut self.near {
+            near.refresh();
+        }
+    }
+
+    // -- hands --------------------------------------------------------------------------------------
+
+    /// An added device that is here gets a hand; one that moved a new hand.
+    fn take(&mut self, id: &DeviceId) {
+        self.let_go(id);
+        let (Some((near, _)), Some(known)) = (&self.near, self.devices.get(id)) else { return };
+        let Some(at) = known.at.filter(|_| self.devices.added(id).is_some()) else { return };
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (number, stop) = (self.next_hand, self.stop.child_token());
+        self.next_hand += 1;
+        let hand = Hand {
+            law: self.law.clone(),
+            device: id.clone(),
+            number,
+            at,
+            orders: inbox,
+            heard: near.heard.clone(),
+            outbox: self.outbox.clone(),
+            stop: stop.clone(),
+            waiting: Vec::new(),
+            ours: None,
+            page: None,
+        };
+        self.tasks.spawn(hand.run());
+        self.hands.insert(id.clone(), Held { number, orders, stop });
+    }
+
+    fn let_go(&mut self, id: &DeviceId) {
+        if let Some(held) = self.hands.remove(id) {
+            held.stop.cancel();
+        }
+    }
+
+    async fn said(&mut self, device: &DeviceId, saying: Saying) {
+        match saying {
+            Saying::Key(key) => {
+                if self.devices.key(device, key) {
+                    tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
+                }
+            }
+            Saying::Down(why) => {
+                let told = self.devices.down(device, why);
+                self.tell_all(told).await;
+                // It may be elsewhere by now.
+                self.search();
+            }
+            Saying::Event(event) => self.event(device, event).await,
+        }
+    }
+
+    async fn event(&mut self, device: &DeviceId, event: Event) {
+        match event {
+            Event::Ready => {
+                let told = self.devices.up(device);
+                self.tell_all(told).await;
+            }
+            Event::Offers(offers) => {
+                let told = self.devices.offers(device, offers);
+                self.tell_all(told).await;
+            }
+            Event::Values(values) => {
+                let told = self.devices.values(device, values);
+                self.tell_all(told).await;
+            }
+            Event::Done(call, outcome) => {
+                let call = CallId(call);
+                let read = self.reads.remove(&call);
+                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
+                    Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
+                    trouble => CallError::Device(trouble.to_string()),
+                });
+                self.reply(call, outcome).await;
+            }
+            // Those stay with the hand.
+            Event::Ours(_) | Event::Over(_) => {}
+        }
+    }
+
+    // -- what the house wants -----------------------------------------------------------------------
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                let outcome = self.pairing(&device, verb).await;
+                self.reply(call, outcome.map(|()| Outputs::new())).await;
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                if let Err(error) = self.order(call, &device, &target.service, verb) {
+                    self.reads.remove(&call);
+                    self.reply(call, Err(error)).await;
+                }
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let why = "a Cast device takes no files; it plays what is at an address".to_owned();
+                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+            }
+            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    /// Google Cast has no pairing: that the owner adds a device is all there is.
+    async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
+        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
+        let yes = match action.as_str() {
+            "request" => true,
+            "unpair" | "reject" => false,
+            _ => return Err(CallError::Unsupported("Cast devices do not ask to be paired".to_owned())),
+        };
+        let told = self.devices.add(device, yes).map_err(CallError::Device)?;
+        self.tell_all(told).await;
+        if let Some((_, discovery)) = &mut self.near {
+            discovery.keep(self.devices.kept());
+        }
+        if yes {
+            self.take(device);
+            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        } else {
+            self.let_go(device);
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, call: CallId, device: &DeviceId, service: &str, verb: Verb) -> Result<(), CallError> {
+        let known = self.devices.get(device);
+        let known = known.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
+        let name = accord_model::text::for_screen(&known.name, 64);
+        if self.devices.added(device).is_none() {
+            return Err(CallError::NotConsented(format!("add {name} first: accord pair")));
+        }
+        if self.near.is_none() {
+            let why = "looking for Cast devices is off: agree to googlecast/search first";
+            return Err(CallError::NotConsented(why.to_owned()));
+        }
+        let Some(held) = self.hands.get(device) else {
+            return Err(CallError::Unreachable(format!("{name} is away; is it switched on?")));
+        };
+        let wanted = match verb {
+            Verb::Read { properties } => {
+                self.reads.insert(call, (device.clone(), service.to_owned(), properties));
+                Wanted::Look
+            }
+            Verb::Act { action, inputs } if service == "media" => act(&action, inputs)?,
+            Verb::Write { property, data } => write(service, &property, &data)?,
+            Verb::Act { .. } => return Err(unsupported()),
+        };
+        let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
+        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+        for message in messages {
+            let _ = self.outbox.send((message, None)).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell_all([FromBridge::Reply { call, outcome }]).await;
+    }
+}
+
+/// Waits for ever while nothing is open.
+async fn next(near: &mut Option<(Nearby, Discovery)>) -> Woken {
+    match near {
+        Some((near, _)) => near.next().await,
+        None => std::future::pending().await,
+    }
+}
