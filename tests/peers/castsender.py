@@ -1,0 +1,28 @@
+"""Another sender: pychromecast. castsender.py ADDRESS PORT play URL TITLE | status | volume LEVEL | quit → JSON"""
+
+import json
+import sys
+import uuid
+
+import pychromecast
+
+address, port, action, *given = sys.argv[1:]
+cast = pychromecast.get_chromecast_from_host((address, int(port), uuid.UUID(int=7), "Chromecast", "there"), tries=2, timeout=5)
+cast.wait(timeout=10)
+media = cast.media_controller
+if action == "play":
+    media.play_media(given[0], "audio/wav", title=given[1])
+    media.block_until_active(timeout=10)
+elif action == "volume":
+    cast.set_volume(float(given[0]))
+elif action == "quit":
+    cast.quit_app()
+media.update_status()
+for _ in range(50):
+    if action != "play" or media.status.player_state == "PLAYING":
+        break
+    __import__("time").sleep(0.1)
+status = media.status
+print(json.dumps({"app": cast.app_id, "volume": cast.status.volume_level, "state": status.player_state,
+                  "content": status.content_id, "title": status.title, "position": status.adjusted_current_time}))
+cast.disconnect(timeout=5)
