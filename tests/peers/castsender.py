@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 import uuid
 
 import pychromecast
@@ -19,9 +20,9 @@ elif action == "quit":
     cast.quit_app()
 media.update_status()
 for _ in range(50):
-    if action != "play" or media.status.player_state == "PLAYING":
+    if media.status.player_state not in ("UNKNOWN", "BUFFERING") or action == "quit":
         break
-    __import__("time").sleep(0.1)
+    time.sleep(0.1)
 status = media.status
 print(json.dumps({"app": cast.app_id, "volume": cast.status.volume_level, "state": status.player_state,
                   "content": status.content_id, "title": status.title, "position": status.adjusted_current_time}))

@@ -283,7 +283,7 @@ class Cast(unittest.TestCase):
         path = self.folder / "media" / "secret-tone.wav"
         self.hub.accord("cast", NAME, path, timeout=60)
         self.shows(ours=True)
-        told = self.network["other"].run(CATT, "-d", self.address, "status", check=False, timeout=40)
+        told = self.network["other"].run(CATT, "-d", NAME, "status", check=False, timeout=40)
         self.assertIn("PLAYING", told.stdout + told.stderr)
         self.assertEqual(self.pychromecast("play", url, "Their other song")["content"], url)
         self.shows(ours=False, ended="taken", title="Their other song", playing=True)

@@ -335,6 +335,13 @@ impl Devices {
         is_new.then(|| self.told(id))
     }
 
+    /// Nothing is said to it any more.
+    pub(crate) fn quiet(&mut self, id: &DeviceId) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.up = false;
+        }
+    }
+
     /// It showed this key. True when it is another one than before: then the first is remembered.
     pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
         let hex = data_encoding::HEXLOWER.encode(&key.0);

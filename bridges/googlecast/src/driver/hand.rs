@@ -49,6 +49,8 @@ pub(crate) struct Hand {
     pub stop: CancellationToken,
     /// What came while there was no connection.
     pub waiting: Vec<Order>,
+    /// Calls that the device was told of and has not come to yet.
+    pub wanted: BTreeSet<u64>,
     /// What was opened from here, beyond one connection.
     pub ours: Option<Ours>,
     /// The permit for what Google learns, as long as its page runs because of us.
@@ -72,7 +74,9 @@ impl Hand {
         while let Ok(order) = self.orders.try_recv() {
             self.waiting.push(order);
         }
-        self.refuse_waiting(&CallError::Unreachable("the device is away".to_owned()), Outcome::Silent).await;
+        let away = CallError::Unreachable("the device is away".to_owned());
+        self.refuse_wanted(&away).await;
+        self.refuse_waiting(&away, Outcome::Silent).await;
     }
 
     async fn live(&mut self) {
@@ -92,7 +96,7 @@ impl Hand {
                 End::Denied(why) => {
                     self.refuse_waiting(&CallError::NotConsented(why), Outcome::Silent).await;
                     self.page = None;
-                    self.say(Saying::Down("it may not be spoken to".to_owned())).await;
+                    self.say(Saying::Quiet).await;
                     // What denied it may still do so, as a ledger that cannot be written does.
                     tokio::time::sleep(DENIED).await;
                 }
@@ -159,6 +163,12 @@ impl Hand {
         }
     }
 
+    async fn refuse_wanted(&mut self, error: &CallError) {
+        for call in std::mem::take(&mut self.wanted) {
+            self.reply(CallId(call), Err(error.clone())).await;
+        }
+    }
+
     async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
     }
@@ -181,18 +191,14 @@ impl Hand {
         let me = format!("sender-{}", u32::from_ne_bytes(seed));
         let mut session = Session::new(&me, self.ours.clone(), Instant::now());
         self.say(Saying::Key(line.key)).await;
-        let mut wanted: BTreeSet<u64> = BTreeSet::new();
         for order in std::mem::take(&mut self.waiting) {
-            self.order(order, &mut session, &line, &mut wanted).await;
+            self.order(order, &mut session, &line).await;
         }
-        let end = self.talk(&mut session, &mut line, &mut wanted).await;
-        let error = match &end {
-            End::Gone => CallError::Unreachable("the device is away".to_owned()),
-            End::Denied(why) => CallError::NotConsented(why.clone()),
-            End::Lost(why, _) => CallError::Unreachable(why.clone()),
-        };
-        for call in wanted {
-            self.reply(CallId(call), Err(error.clone())).await;
+        let end = self.talk(&mut session, &mut line).await;
+        match &end {
+            End::Gone => {}
+            End::Denied(why) => self.refuse_wanted(&CallError::NotConsented(why.clone())).await,
+            End::Lost(why, _) => self.refuse_wanted(&CallError::Unreachable(why.clone())).await,
         }
         if matches!(end, End::Lost(..)) {
             line.close().await;
@@ -200,10 +206,10 @@ impl Hand {
         end
     }
 
-    async fn talk(&mut self, session: &mut Session, line: &mut Line, wanted: &mut BTreeSet<u64>) -> End {
+    async fn talk(&mut self, session: &mut Session, line: &mut Line) -> End {
         let cancelled = line.cancelled();
         loop {
-            let wake = match self.pump(session, line, wanted).await {
+            let wake = match self.pump(session, line).await {
                 Ok(wake) => wake,
                 Err(end) => return end,
             };
@@ -217,7 +223,7 @@ impl Hand {
                 }
                 order = self.orders.recv() => match order {
                     None => return End::Gone,
-                    Some(order) => self.order(order, session, line, wanted).await,
+                    Some(order) => self.order(order, session, line).await,
                 },
                 read = line.read() => match read {
                     Ok(Some(plain)) => session.handle(Input::Bytes(&plain), Instant::now()),
@@ -229,7 +235,7 @@ impl Hand {
         }
     }
 
-    async fn order(&mut self, order: Order, session: &mut Session, line: &Line, wanted: &mut BTreeSet<u64>) {
+    async fn order(&mut self, order: Order, session: &mut Session, line: &Line) {
         match order {
             Order::Announced => {}
             Order::Try(call) => self.tried(call, Outcome::Answered).await,
@@ -239,7 +245,7 @@ impl Hand {
                 {
                     return self.reply(call, Err(CallError::NotConsented(why))).await;
                 }
-                wanted.insert(call.0);
+                self.wanted.insert(call.0);
                 session.handle(Input::Wanted(call.0, what), Instant::now());
             }
         }
@@ -255,12 +261,7 @@ impl Hand {
     }
 
     /// Does what the machine wants, until it waits.
-    async fn pump(
-        &mut self,
-        session: &mut Session,
-        line: &mut Line,
-        wanted: &mut BTreeSet<u64>,
-    ) -> Result<Instant, End> {
+    async fn pump(&mut self, session: &mut Session, line: &mut Line) -> Result<Instant, End> {
         loop {
             match session.poll_output() {
                 Output::Send(bytes, Sort::Standing) => line.write(law::standing(), &bytes),
@@ -275,7 +276,7 @@ impl Hand {
                 Output::Event(Event::Ours(ours)) => self.ours = ours,
                 Output::Event(event) => {
                     if let Event::Done(call, _) = &event {
-                        wanted.remove(call);
+                        self.wanted.remove(call);
                     }
                     self.say(Saying::Event(event)).await;
                 }

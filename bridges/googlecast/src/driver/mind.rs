@@ -1,7 +1,7 @@
 //! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
 //! and from the clock; what it decides goes to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub(crate) enum Saying {
     /// It showed this key.
     Key(Key),
     Event(Event),
+    /// It may not be spoken to now.
+    Quiet,
     /// There is no connection, and why.
     Down(String),
 }
@@ -225,6 +227,7 @@ impl Mind {
             outbox: self.outbox.clone(),
             stop: stop.clone(),
             waiting: Vec::new(),
+            wanted: BTreeSet::new(),
             ours: None,
             page: None,
         };
@@ -245,6 +248,7 @@ impl Mind {
                     tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
                 }
             }
+            Saying::Quiet => self.devices.quiet(device),
             Saying::Down(why) => {
                 let told = self.devices.down(device, why);
                 self.tell_all(told).await;
