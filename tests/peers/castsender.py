@@ -20,7 +20,8 @@ elif action == "quit":
     cast.quit_app()
 media.update_status()
 for _ in range(50):
-    if media.status.player_state not in ("UNKNOWN", "BUFFERING") or action == "quit":
+    known = media.status.player_state not in ("UNKNOWN", "BUFFERING")
+    if action == "quit" or (known and (action != "play" or media.status.content_id == given[0])):
         break
     time.sleep(0.1)
 status = media.status

@@ -306,13 +306,13 @@ impl Session {
         values.extend(status.level.map(|level| Value::Volume(percent(level))));
         values.extend(status.muted.map(Value::Muted));
         self.tell(values);
+        let runs_on = |ours: &Ours| status.app.as_ref().is_some_and(|app| app.session == ours.session);
+        if let Some(ours) = self.ours.take_if(|ours| !runs_on(ours)) {
+            let how = if status.app.is_some() { Ended::Taken } else { Ended::Stopped };
+            self.ours_ended(&ours, how);
+            self.event(Event::Ours(None));
+        }
         if status.app != self.app {
-            let runs_on = |ours: &Ours| status.app.as_ref().is_some_and(|app| app.session == ours.session);
-            if let Some(ours) = self.ours.take_if(|ours| !runs_on(ours)) {
-                let how = if status.app.is_some() { Ended::Taken } else { Ended::Stopped };
-                self.ours_ended(&ours, how);
-                self.event(Event::Ours(None));
-            }
             self.app = status.app;
             self.nothing_plays();
             if let Some(app) = self.app.clone() {

@@ -27,6 +27,8 @@ struct Device {
     stuck: bool,
     /// Say yes and do nothing.
     ignores: bool,
+    /// The app whose link is closed, before the device says how it stands.
+    closed: Option<String>,
 }
 
 struct Playing {
@@ -55,6 +57,7 @@ impl Default for Device {
             dead: false,
             stuck: false,
             ignores: false,
+            closed: None,
         }
     }
 }
@@ -123,7 +126,10 @@ impl Device {
                 assert_eq!(words["appId"], DEFAULT_RECEIVER);
                 self.launch(DEFAULT_RECEIVER);
             }
-            (DEVICE, "STOP") => (self.app, self.playing) = (None, None),
+            (DEVICE, "STOP") => {
+                self.closed = self.app.take().map(|(_, run)| format!("app-{run}"));
+                self.playing = None;
+            }
             (DEVICE, "SET_VOLUME") if !self.ignores => {
                 self.level = words["volume"]["level"].as_f64().unwrap_or(self.level);
                 self.muted = words["volume"]["muted"].as_bool().unwrap_or(self.muted);
@@ -209,7 +215,11 @@ impl Lab {
                     assert_eq!(message.source, "sender-1");
                     self.looks += usize::from(message.namespace == MEDIA);
                     self.sorts.push(sort);
-                    if let Some((source, namespace, words)) = self.device.answer(&message) {
+                    let answer = self.device.answer(&message);
+                    if let Some(closed) = self.device.closed.take() {
+                        self.say(&closed, CONNECTION, &json!({ "type": "CLOSE" }));
+                    }
+                    if let Some((source, namespace, words)) = answer {
                         self.say(&source, &namespace, &words);
                     }
                 }
@@ -335,6 +345,12 @@ fn what_is_wanted_is_seen_before_it_is_believed() {
         assert!(matches!(lab.want(wanted.clone()), Err(Trouble::Ignored(_))), "{wanted:?}");
     }
     lab.device.ignores = false;
+    // Devices close the link before they say how they stand.
+    let transport = lab.device.transport();
+    lab.say(&transport, CONNECTION, &json!({ "type": "CLOSE" }));
+    lab.run(0.1);
+    assert!(lab.session.holds_page(), "the link alone was closed, and is made anew");
+    assert_eq!(lab.device.linked.iter().filter(|one| **one == transport).count(), 2);
     assert_eq!(lab.want(Wanted::Stop), Ok(()));
     assert!(lab.device.app.is_none() && !lab.session.holds_page(), "what was begun from here ends with its page");
     assert_eq!((lab.ended(), lab.playing()), (Some(Ended::Stopped), Some(false)));
