@@ -78,16 +78,13 @@ impl Discovery {
         if let Some(before) = before.filter(|before| before.advert.id != id) {
             self.let_go(&before.advert.id, name);
         }
-        match self.here.get(&id) {
-            Some(holder) if holder != name => {
-                // The same host may call itself otherwise; another one waits.
-                if self.instances.get(holder).is_some_and(|here| here.at.ip() == at.ip()) {
-                    self.hold(id, name, found);
-                }
-            }
-            Some(_) => self.hold(id, name, found),
-            None if is_kept || self.has_room(*at.ip()) => self.hold(id, name, found),
-            None => {}
+        let holds = match self.here.get(&id) {
+            // The same host may call itself otherwise; another one waits.
+            Some(holder) => holder == name || self.instances.get(holder).is_some_and(|here| here.at.ip() == at.ip()),
+            None => is_kept || self.has_room(*at.ip()),
+        };
+        if holds {
+            self.hold(id, name, found);
         }
     }
 

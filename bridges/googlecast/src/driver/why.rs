@@ -52,7 +52,7 @@ impl Mind {
             let connected = known.at.filter(|_| known.up);
             facts.extend(connected.map(|at| Fact::Connected { address: at.to_string() }));
             // Devices renew their keys by themselves, so that this alone keeps nobody away.
-            if let Some(changed) = added.and_then(|added| added.changed.as_ref()) {
+            if let Some(changed) = added.filter(|_| known.up).and_then(|added| added.changed.as_ref()) {
                 let short = |key: &str| key.chars().take(16).collect::<String>();
                 let why = format!(
                     "{} instead of {}; Cast devices renew theirs by themselves now and then, so this alone is no alarm",

@@ -115,7 +115,7 @@ mod tests {
             ("captions", "javascript:x".into()),
             ("format", "video/mp4\r\nX: y".into()),
         ] {
-            assert!(matches!(opened(&[bad.clone()]), Err(CallError::BadInput(_))), "{bad:?}");
+            assert!(matches!(opened(std::slice::from_ref(&bad)), Err(CallError::BadInput(_))), "{bad:?}");
         }
         assert!(matches!(act("explode", Inputs::new()), Err(CallError::Unsupported(_))));
         assert!(matches!(write("media", "position", &Data::Float(f64::NAN)), Err(CallError::BadInput(_))));

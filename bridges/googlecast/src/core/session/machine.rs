@@ -449,7 +449,8 @@ impl Session {
     /// Whether what plays is what was opened from here.
     pub(super) fn is_ours(&self) -> bool {
         let app = self.app.as_ref().map(|app| app.session.as_str());
-        self.ours.as_ref().is_some_and(|ours| app == Some(&ours.session) && self.media.address == ours.address)
+        let runs = |ours: &Ours| !ours.address.is_empty() && app == Some(&ours.session);
+        self.ours.as_ref().is_some_and(|ours| runs(ours) && self.media.address == ours.address)
     }
 
     pub(super) fn captions(&self) -> &[i64] {
@@ -459,17 +460,21 @@ impl Session {
     fn weigh_ours(&mut self, state: State, idle: Option<Idle>) {
         let is_ours = self.is_ours();
         self.tell(vec![Value::Ours(is_ours && state != State::Idle)]);
-        let Some(ours) = self.ours.clone().filter(|ours| !ours.address.is_empty()) else { return };
+        let Some(ours) = self.ours.clone() else { return };
         if self.job.as_ref().is_some_and(Job::is_opening) {
             return;
         }
         let how = match (state, idle) {
-            (State::Idle, Some(Idle::Finished)) if is_ours => Ended::Finished,
-            (State::Idle, Some(Idle::Error)) if is_ours => Ended::Failed,
-            (State::Idle, Some(Idle::Interrupted)) if is_ours => Ended::Taken,
-            (State::Idle, _) if is_ours => Ended::Stopped,
-            (State::Playing | State::Buffering | State::Paused, _) if !is_ours && !self.media.address.is_empty() => {
-                Ended::Taken
+            (State::Idle, _) if !is_ours => return,
+            (State::Idle, Some(Idle::Finished)) => Ended::Finished,
+            (State::Idle, Some(Idle::Error)) => Ended::Failed,
+            (State::Idle, Some(Idle::Interrupted)) => Ended::Taken,
+            (State::Idle, _) => Ended::Stopped,
+            _ if !is_ours && !self.media.address.is_empty() => {
+                // Another sender uses the page, which is not ours to end any more.
+                self.ours_ended(&ours, Ended::Taken);
+                self.ours = None;
+                return self.event(Event::Ours(None));
             }
             _ => return,
         };

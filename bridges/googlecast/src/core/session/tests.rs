@@ -381,6 +381,19 @@ fn another_sender_that_takes_over_is_noticed() {
     lab.tell_status();
     assert_eq!((lab.ended(), lab.ours()), (Some(Ended::Taken), Some(false)));
     assert_eq!(lab.title().as_deref(), Some("Their film"));
+    assert!(!lab.session.holds_page());
+    lab.want(Wanted::Stop).unwrap();
+    assert!(lab.device.app.is_some(), "the page is theirs now");
+    // Also when ours had come to its end before.
+    let mut lab = Lab::new(Device::default());
+    lab.open(|_| {}).unwrap();
+    let playing = lab.device.playing.as_mut().unwrap();
+    (playing.state, playing.idle) = ("IDLE", Some("FINISHED"));
+    lab.tell_status();
+    assert!(lab.session.holds_page());
+    lab.device.play("their://film", "Their film");
+    lab.tell_status();
+    assert_eq!((lab.ended(), lab.session.holds_page()), (Some(Ended::Finished), false));
     // With another one.
     let mut lab = Lab::new(Device::default());
     lab.open(|_| {}).unwrap();

@@ -275,12 +275,6 @@ impl Session {
         }
         let Some(job) = self.job.take() else { return };
         let outcome = if is_done { Ok(()) } else { Err(job.in_vain()) };
-        if outcome.is_err() && job.is_opening() {
-            // It may begin after all; it is not ours to claim then.
-            if let Some(ours) = &mut self.ours {
-                ours.address.clear();
-            }
-        }
         self.done(job.id, outcome);
     }
 }
