@@ -5,8 +5,8 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target, Timestamp,
-    Value, catalogue,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
+    Target, Timestamp, Told, Value, What, catalogue,
 };
 use accord_store::{JsonFile, create_private_dir};
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,10 @@ impl Known {
         let kind = if self.abilities.video { DeviceKind::Tv } else { DeviceKind::Speaker };
         let mut device = Device::new(self.id.clone(), kind, self.name.clone());
         device.model = self.model.clone();
+        // A group is announced by one of its loudspeakers, from that one's address, and is none of them.
+        let address = self.at.map(|at| (*at.ip()).into()).filter(|_| !self.abilities.group);
+        device.claims = Claims::broadcast(address).unique(self.cast.as_str());
+        device.told = self.told();
         device.passing = added.is_none();
         device.reach = if self.at.is_some() && self.down.is_none() { Reach::Local } else { Reach::Offline };
         let mut media = self.with_values(self.media());
@@ -176,6 +180,18 @@ impl Known {
             device = device.with(self.with_values(self.volume()));
         }
         device.with(pairing(added))
+    }
+
+    /// What it said of its model, and whether it is only heard.
+    fn told(&self) -> Vec<Told> {
+        let told = |what, text: &str| Told::new(Origin::CastTxt, what, text);
+        let model = self.model.as_deref().map(|model| told(What::Model, model));
+        let does = match self.abilities {
+            Abilities { group: true, .. } => Some(told(What::Does, "group")),
+            Abilities { video: false, .. } => Some(told(What::Does, "audio")),
+            _ => None,
+        };
+        model.into_iter().chain(does).collect()
     }
 
     /// A loudspeaker says so; what it really plays depends on its generation, so that only what all of them play is said.
