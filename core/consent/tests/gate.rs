@@ -505,6 +505,30 @@ async fn datagrams_go_only_to_the_permitted_peer_or_near() {
 }
 
 #[tokio::test]
+async fn a_socket_for_one_device_hears_and_reaches_nobody_else() {
+    let home = Home::new();
+    home.agree();
+    home.grant(&beacon(), To::Any, Choice::Always).unwrap();
+    let permit = |entry: &EntryKey, to: &RecipientId| home.bound.permit(entry, to, FieldSet::EMPTY, "").unwrap();
+    let one = outlet::OneNear::open(permit(&hello(), &phone()), [127, 0, 0, 2].into()).await.unwrap();
+    let socket = one.datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = socket.local_addr().unwrap();
+    assert!(one.datagrams(at).is_err(), "the port is its own");
+    let near = |bind: &str| outlet::udp(permit(&beacon(), &RecipientId::lan()), bind.parse().unwrap(), None);
+    let (device, other) = (near("127.0.0.2:0").await.unwrap(), near("127.0.0.3:0").await.unwrap());
+    other.send(&Personal::plain(b"other"), at).await.unwrap();
+    device.send(&Personal::plain(b"device"), at).await.unwrap();
+    let mut buffer = [0; 16];
+    let heard = tokio::time::timeout(WITHIN, socket.receive(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!((&buffer[..heard.0], heard.1), (&b"device"[..], device.local_addr().unwrap()));
+    let empty = Personal::plain(b"x");
+    assert!(matches!(socket.send(&empty, other.local_addr().unwrap()).await, Err(SendError::Outlet(_))));
+    socket.send(&empty, device.local_addr().unwrap()).await.unwrap();
+    home.gate.withdraw((hello(), To::One(phone()))).unwrap();
+    assert!(matches!(socket.send(&empty, device.local_addr().unwrap()).await, Err(SendError::Withdrawn(_))));
+}
+
+#[tokio::test]
 async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
     let home = Home::new();
     home.agree();

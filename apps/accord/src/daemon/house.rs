@@ -25,6 +25,7 @@ const PARTS: &[&str] = &[
     accord_upnp::STATEMENT,
     accord_lebo::STATEMENT,
     accord_googlecast::STATEMENT,
+    accord_airplay::STATEMENT,
     accord_casting::STATEMENT,
     accord_recognition::STATEMENT,
 ];
@@ -36,6 +37,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("localsend", "LocalSend"),
     ("upnp", "UPnP"),
     ("googlecast", "Google Cast"),
+    ("airplay", "AirPlay"),
     ("lebo", "Lebo"),
 ];
 
@@ -80,6 +82,12 @@ const EFFECTS: &[(&str, &str)] = &[
     ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
     ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
     ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
+    (
+        "airplay/search",
+        "Loudspeakers and televisions that take AirPlay are not found, and so nothing is played on them by it.",
+    ),
+    ("airplay/control", "That loudspeaker is shown; nothing can be played on it by AirPlay."),
+    ("airplay/sound", "No sound of this machine can be played on that loudspeaker by AirPlay."),
     ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
     ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
     ("lebo/search", "The make and the screen of some televisions are not learnt from their Lebo or MiLink receivers."),
@@ -168,6 +176,19 @@ const JOINS: &[(&str, &str, Systems)] = &[
                 ],
             ),
         ],
+    ),
+    (
+        "airplay/search",
+        "Loudspeaker (AirPlay)",
+        &[(
+            "Loudspeaker, amplifier, player",
+            &[
+                "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                "In its settings, let everybody in the network play on it, without a password.",
+                "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                "HomePods, Apple TVs and most new televisions take sound only encrypted; Accord shows them and cannot play on them by AirPlay.",
+            ],
+        )],
     ),
     (
         "localsend/presence",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use accord_airplay::AirplayBridge;
 use accord_casting::Casting;
 use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
@@ -193,6 +194,11 @@ impl Hub {
         match GoogleCastBridge::new(gate.bind("googlecast"), googlecast) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Google Cast is not available: {why}"),
+        }
+        let airplay = accord_airplay::Options { folder: data.join("airplay"), network };
+        match AirplayBridge::new(gate.bind("airplay"), airplay) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("AirPlay is not available: {why}"),
         }
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let notes = Arc::new(Notes::open(data)?);

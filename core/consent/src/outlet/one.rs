@@ -1,13 +1,15 @@
-//! One device near under one permit, for protocols that make a connection for every word.
+//! One device near under one permit, for protocols that make a connection for every word, or that send datagrams beside one.
 
 use std::net::{IpAddr, SocketAddr};
 
 use tokio_util::sync::CancellationToken;
 
 use super::near::{Met, dial};
+use super::udp::{DatagramOutlet, unshared};
+use super::{OutletError, failed};
 use crate::{DatagramLease, Destination, Permit, SendError};
 
-/// A permit for one device, spent on any number of connections to its address. It ends with the consent, and all of them
+/// A permit for one device, spent on any number of connections and datagram sockets to its address. It ends with the consent, and all of them
 /// with it; what they send is counted per address, as with any lease.
 #[derive(Clone)]
 pub struct OneNear {
@@ -32,6 +34,15 @@ impl OneNear {
     /// [`SendError`]: the consent ended, or the device does not answer.
     pub async fn dial(&self, port: u16) -> Result<Met, SendError> {
         dial(&self.lease, SocketAddr::new(self.address, port)).await
+    }
+
+    /// A datagram socket of its own on `bind`: it sends to the device alone, and hears the device alone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn datagrams(&self, bind: SocketAddr) -> Result<DatagramOutlet, OutletError> {
+        let socket = unshared(bind).map_err(failed(format!("binding {bind}")))?;
+        Ok(DatagramOutlet::one(socket, self.lease.clone(), self.address))
     }
 
     /// Cancelled once the consent ends.

@@ -13,7 +13,7 @@ use crate::{DatagramLease, Destination, Permit, Personal, SendError};
 pub struct DatagramOutlet {
     socket: UdpSocket,
     lease: DatagramLease,
-    /// The only address to send to, unless the permit is for everyone near.
+    /// The only address to send to and to hear, unless the permit is for everyone near.
     only: Option<IpAddr>,
 }
 
@@ -39,9 +39,18 @@ pub async fn udp(permit: Permit, bind: SocketAddr, peer: Option<SocketAddr>) -> 
 }
 
 fn bound(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    make(address, true)
+}
+
+/// On a port that nobody else has.
+pub(super) fn unshared(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    make(address, false)
+}
+
+fn make(address: SocketAddr, shared: bool) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    socket.set_reuse_address(true)?;
+    socket.set_reuse_address(shared)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -53,6 +62,11 @@ impl DatagramOutlet {
     /// Under the lease of a [`super::Near`].
     pub(super) fn near(socket: UdpSocket, lease: DatagramLease) -> Self {
         Self { socket, lease, only: None }
+    }
+
+    /// Under the lease of a [`super::OneNear`].
+    pub(super) fn one(socket: UdpSocket, lease: DatagramLease, address: IpAddr) -> Self {
+        Self { socket, lease, only: Some(address) }
     }
 
     /// Sends one datagram; waits while the socket's buffer is full.
@@ -86,12 +100,19 @@ impl DatagramOutlet {
         self.only.map_or_else(|| is_near(address), |only| only == address)
     }
 
-    /// The next datagram, and who sent it.
+    /// The next datagram, and who sent it. Under a permit for one device, what others send is dropped unread.
     ///
     /// # Errors
     /// What the system says.
     pub async fn receive(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
-        self.socket.recv_from(buffer).await
+        loop {
+            let (length, from) = self.socket.recv_from(buffer).await?;
+            // gate-check: udp-heard
+            if self.only.is_some_and(|only| only.to_canonical() != from.ip().to_canonical()) {
+                continue;
+            }
+            return Ok((length, from));
+        }
     }
 
     /// Listens to a multicast group on the interface with this address.
