@@ -135,9 +135,9 @@ fn it_begins_plays_to_the_end_and_says_good_bye() {
     assert_eq!(lab.sound[0][..2], [0x80, 0xe0]);
     lab.give(Input::End);
     lab.go(1000, &mut &[][..]);
-    assert_eq!(lab.sound.len(), 176_400_usize.div_ceil(1408) * 3 - 2);
+    assert_eq!(lab.sound.len(), 376 + 25, "all, and the silence before it");
     assert_eq!(lab.over(), None, "two seconds are still to be heard");
-    lab.go(1100, &mut &[][..]);
+    lab.go(1400, &mut &[][..]);
     assert_eq!(lab.over(), Some(&End::Played));
     assert_eq!(lab.asked.last().unwrap(), "TEARDOWN");
 }
@@ -154,7 +154,7 @@ fn it_moves_only_while_the_receiver_asks_for_the_time() {
     lab.go(2000, &mut rest);
     assert_eq!(lab.moving(), Some(Value::Moving(true)));
     let Some(Value::Position(position)) = lab.last(|value| matches!(value, Value::Position(_))) else { panic!() };
-    assert!((3.0..4.1).contains(&position), "{position}");
+    assert!((2.7..3.9).contains(&position), "{position}");
     lab.go(12_000, &mut rest);
     assert_eq!(lab.moving(), Some(Value::Moving(false)), "it has not asked for long");
     assert!(lab.asked.iter().filter(|method| *method == "OPTIONS").count() > 2, "it is asked whether it is there");
@@ -174,9 +174,9 @@ fn a_pause_is_flushed_and_it_goes_on_where_it_was_heard() {
     lab.go(8000, &mut rest);
     assert_eq!(lab.sound.len(), sent);
     lab.give(Input::Wanted(2, Wanted::Play));
-    lab.go(200, &mut rest);
-    let first = &lab.sound[sent];
-    assert_eq!(first[1], 0xe0);
+    lab.go(300, &mut rest);
+    assert_eq!(lab.sound[sent][1], 0xe0);
+    let first = &lab.sound[sent + 25];
     let again = lab.sound[..sent].iter().position(|packet| packet[12..] == first[12..]).unwrap();
     assert!((120..130).contains(&again), "one second was heard: {again}");
     assert_eq!(lab.control.iter().filter(|clock| clock[0] == 0x90).count(), 2);
