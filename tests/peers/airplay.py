@@ -8,6 +8,7 @@ import queue
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -170,3 +171,89 @@ class Lab:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+class Fake:
+    """Something that announces itself as a receiver and answers as `answer(request)` says, if at all."""
+
+    def __init__(self, machine, address, name, answer=None, txt=(), port=5100, kind="_raop._tcp", digits="0A1B2C3D4E5F"):
+        self.machine, self.asked, self.running = machine, [], True
+        instance = f"{digits}@{name}" if kind == "_raop._tcp" else name
+        self.packet = announcement(kind, instance, port, address, list(txt))
+        self.address, self.port, self.answer = address, port, answer
+        ready = threading.Event()
+        threading.Thread(target=machine.inside, args=(self.run, ready), daemon=True).start()
+        assert ready.wait(10), "the fake runs"
+
+    def run(self, ready):
+        listener = socket.create_server((self.address, self.port))
+        listener.settimeout(0.2)
+        air = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        air.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        air.bind((self.address, 5353))
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        air.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self.address))
+        ready.set()
+        with listener, air:
+            told = 0
+            while self.running:
+                if time.monotonic() - told > 1:
+                    told = time.monotonic()
+                    air.sendto(self.packet, ("224.0.0.251", 5353))
+                try:
+                    peer, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                peer.settimeout(10)
+                with peer:
+                    self.speak(peer)
+
+    def speak(self, peer):
+        buffer = b""
+        try:
+            while self.running:
+                while b"\r\n\r\n" in buffer:
+                    head, buffer = buffer.split(b"\r\n\r\n", 1)
+                    fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+                    length = int(fields.get("Content-Length", 0))
+                    while len(buffer) < length:
+                        buffer += peer.recv(4096)
+                    buffer = buffer[length:]
+                    method = head.split(b" ")[0].decode()
+                    self.asked.append(method)
+                    said = self.answer(method, fields["CSeq"])
+                    if said is None:
+                        return
+                    peer.sendall(said)
+                more = peer.recv(4096)
+                if not more:
+                    return
+                buffer += more
+        except OSError:
+            pass
+
+    def close(self):
+        self.running = False
+
+
+def answer(number, status=200, more="", body=b""):
+    return f"RTSP/1.0 {status} X\r\nCSeq: {number}\r\n{more}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def good(method, number):
+    ports = "Session: 1\r\nTransport: RTP/AVP/UDP;server_port=6001;control_port=6002;timing_port=6003\r\n"
+    return answer(number, more=ports if method == "SETUP" else "")
+
+
+def announcement(kind, instance, port, address, txt):
+    """An unasked answer of mDNS (RFC 6762): PTR, SRV, TXT and A of one instance."""
+    def label(*words):
+        return b"".join(bytes([len(word)]) + word for word in (word.encode() for word in words)) + b"\0"
+    service, own, host = label(*kind.split("."), "local"), label(instance, *kind.split("."), "local"), label("fake", "local")
+
+    def record(name, number, data, flush=True):
+        return name + struct.pack("!HHIH", number, 0x8001 if flush else 1, 120, len(data)) + data
+    pairs = b"".join(bytes([len(pair)]) + pair.encode() for pair in txt) or b"\0"
+    records = [record(service, 12, own, flush=False), record(own, 33, struct.pack("!HHH", 0, 0, port) + host), record(own, 16, pairs),
+               record(host, 1, socket.inet_aton(address))]
+    return struct.pack("!HHHHHH", 0, 0x8400, 0, len(records), 0, 0) + b"".join(records)
