@@ -59,7 +59,7 @@ impl Law {
     pub(crate) fn cast(&self, device: &DeviceId) -> Result<(Permit, Permit), Refusal> {
         let to = RecipientId::device(device);
         let words = self.gate.permit(&self.control, &to, control(), "on.control")?;
-        Ok((words, self.gate.permit(&self.sound, &to, sound(), "on.send")?))
+        Ok((words, self.gate.permit(&self.sound, &to, sound(), "on.cast")?))
     }
 
     /// How the owner decided, for a diagnosis.
