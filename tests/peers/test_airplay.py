@@ -13,7 +13,8 @@ import time
 import unittest
 
 from airplay import LAB, MISSING, PORT, Fake, Lab, Speaker, answer, good
-from net import Network, until
+from hub import Hub
+from net import Network, sh, until
 from wire import Capture, per_address
 
 NAME = "Kitchen Speaker"
@@ -37,7 +38,7 @@ def loudness(sound):
 
 @unittest.skipIf(MISSING, f"not installed: {', '.join(MISSING)}; scripts/need peers")
 @unittest.skipUnless(LAB.exists(), "cargo build -p accord-airplay --example airplay-lab")
-class Bridge(unittest.TestCase):
+class Alone(unittest.TestCase):
     """The bridge by itself."""
 
     def setUp(self):
@@ -88,7 +89,9 @@ class Bridge(unittest.TestCase):
             return int(peer.recv(4096).split(b" ")[1]), peer
         return self.network["other"].inside(there)
 
-    # -- what is tried ------------------------------------------------------------------------------
+
+class Speakers(Alone):
+    """With a real loudspeaker."""
 
     def test_what_it_plays_is_what_was_sent_to_the_bit(self):
         capture = Capture(self.network["speaker"], self.folder)
@@ -149,6 +152,10 @@ class Bridge(unittest.TestCase):
         # A file takes what a loudspeaker would take later.
         self.assertLess(abs(paused[0] / 10 - position), 1, "it was where it was shown")
         self.assertGreater(loudness(sound), 3 * loudness(heard[-RATE * 4:]), "it is quieter")
+
+
+class Trouble(Alone):
+    """What goes wrong, and who does not mean well."""
 
     def test_a_loudspeaker_that_dies_or_is_cut_off_is_noticed(self):
         self.speaks()
@@ -251,6 +258,72 @@ class Bridge(unittest.TestCase):
             said[message.split(":")[0]] = message
         for name, (_, why) in harm.items():
             self.assertIn(why, said[name], name)
+
+
+@unittest.skipIf(MISSING, f"not installed: {', '.join(MISSING)}; scripts/need peers")
+@unittest.skipUnless(shutil.which("ffmpeg"), "ffmpeg is not installed: scripts/need peers")
+class Cast(unittest.TestCase):
+    """A whole hub, driven from the command line."""
+
+    def setUp(self):
+        self.network = Network("alpha", "speaker", "other")
+        for machine in self.network.machines.values():
+            machine.run("ip", "route", "add", "default", "dev", "eth0")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-airplay-"))
+        self.speaker = Speaker(self.network["speaker"], self.folder, NAME).on()
+        self.hub = Hub(self.network["alpha"], "alpha").start()
+        self.capture = Capture(self.network["speaker"], self.folder)
+
+    def tearDown(self):
+        self.capture.stop()
+        self.hub.close()
+        self.speaker.close()
+        self.network.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def device(self):
+        return next((device for device in self.hub.devices() if device["name"] == NAME), None)
+
+    def value(self, name):
+        media = next(service for service in self.device()["services"] if service["id"] == "media")
+        return media["values"].get(name, {}).get("data")
+
+    def ours(self):
+        hub = self.network.address["alpha"]
+        return [p for p in self.capture.packets() if p.source == hub and p.protocol in ("udp", "tcp")]
+
+    def test_a_file_is_cast_to_it_and_the_ledger_says_what_the_wire_shows(self):
+        for entry in ("airplay/search", "control/command"):
+            self.hub.grant(entry)
+        found = until(self.device, 20, "it is found")
+        self.hub.accord("pair", found["id"], "--accept", timeout=60)
+        for entry in ("casting/serve", "casting/command", "airplay/sound"):
+            self.hub.grant(entry, found["id"])
+        sound = noise(5)
+        (self.folder / "raw").write_bytes(sound)
+        song = self.folder / "My secret song.flac"
+        sh("ffmpeg", "-loglevel", "error", "-f", "s16le", "-ar", RATE, "-ac", 2, "-i", self.folder / "raw", song)
+        self.hub.accord("media", NAME, "volume", "100")
+        self.hub.accord("cast", NAME, song, timeout=60)
+        until(lambda: self.value("moving") is True, 10, "it moves")
+        until(lambda: self.value("playing") is False, 15, "it is over")
+        self.assertIn(sound, self.speaker.heard(), "every sample, in order")
+        until(lambda: self.hub.json("casts")["casts"][0]["step"] == "over", 30, "the cast is over")
+        self.hub.accord("cast", NAME, song, timeout=60)
+        self.hub.accord("casts", "stop")
+        until(lambda: self.value("playing") is False, 5, "it is stopped")
+        self.hub.stop()
+        packets = self.ours()
+        shown = per_address(packets)
+        self.assertFalse([p for p in packets if re.search(rb"secret|song|alpha", p.payload)], "no name in it")
+        self.hub.start()
+        written = {}
+        for record in self.hub.records():
+            if record["kind"] in ("sent", "error") and record.get("entry", "").startswith("airplay/"):
+                for place in (record.get("details") or {}).get("addresses", []):
+                    written[place["address"]] = written.get(place["address"], 0) + place["bytes"]
+        self.assertEqual({place: count for place, count in written.items() if count}, shown)
+        self.hub.accord("ledger", "verify")
 
 
 if __name__ == "__main__":
