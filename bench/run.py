@@ -23,14 +23,15 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
+import casting  # noqa: E402
 import notices  # noqa: E402
 import phones  # noqa: E402
 import tools  # noqa: E402  (finds the tests' machines, too)
 from tools import TARGET, net  # noqa: E402
 
 MIB = 1 << 20
-# The row of notifications, which no other tool has.
-NOTICES = "notices"
+# The row of notifications, which no other tool has, and that of casting, which has rivals of its own.
+NOTICES, CASTING = "notices", "casting"
 # A tool that takes longer than these seconds, or fails, is not run again.
 PATIENCE = 60
 
@@ -107,6 +108,8 @@ class Bench:
                 "idle": self.idle(), "law": self.law(), "round_trip": self.round_trip()}
             if not self.options.rows or NOTICES in self.options.rows:
                 more["notices"] = self.notices()
+            if not self.options.rows or CASTING in self.options.rows:
+                more["casting"] = casting.measure(self.scratch, self.options.runs)
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
         return {"rows": results, "absent": self.absent, **more}
@@ -299,6 +302,8 @@ def table(found):
         lines += [f"| {some['sent']:,} notifications of an app, shown by its own hub | p50 {some['here']['p50_ms']} ms, p99 {some['here']['p99_ms']} ms |",
                   f"| The same, shown on two other hubs | p50 {some['there']['p50_ms']} ms, p99 {some['there']['p99_ms']} ms |",
                   f"| Of the {some['devices'] * some['sent']:,}, lost | {some['lost']} |"]
+    if found.get("casting"):
+        lines += casting.table(found["casting"])
     return "\n".join(lines)
 
 
