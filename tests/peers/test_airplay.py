@@ -153,6 +153,26 @@ class Speakers(Alone):
         self.assertLess(abs(paused[0] / 10 - position), 1, "it was where it was shown")
         self.assertGreater(loudness(sound), 3 * loudness(heard[-RATE * 4:]), "it is quieter")
 
+    def test_it_ends_when_the_owner_takes_it_back(self):
+        self.speaks()
+        added = self.lab.add(NAME)
+        self.sound(20)
+        self.assertIsNone(self.play())
+        self.moves()
+        for entry in ("airplay/sound", "airplay/control"):
+            self.lab.say({"withdraw": [entry, f"device:{added['id']}"]})
+            self.over(5)
+            capture = Capture(self.network["speaker"], self.folder)
+            time.sleep(1.5)
+            hub = self.network.address["alpha"]
+            left = [p for p in capture.packets() if p.source == hub and p.port != 5353 and p.payload]
+            capture.stop()
+            self.assertEqual(left, [])
+            self.assertIn(entry, self.play())
+            self.lab.say({"grant": [entry, f"device:{added['id']}"]})
+            self.assertIsNone(self.play(), "agreed again")
+            self.moves()
+
 
 class Trouble(Alone):
     """What goes wrong, and who does not mean well."""
