@@ -268,7 +268,7 @@ class Bench:
                 self.hub = hubs.Hub(self.network["alpha"], "alpha", folder=self.folder).start()
                 try:
                     self.hub.grant("control/command")
-                    return {"begin": self.begins(), "serve": self.serves(), "absent": self.absent}
+                    return {"begin": self.begins(), "serve": self.serves(), "gib": self.gib, "absent": self.absent}
                 finally:
                     self.hub.close()
                     if self.web:
@@ -445,7 +445,7 @@ def table(found):
         lines += ["", f"| Casting to a {family} receiver | first byte fetched | position moves |", "|---|---:|---:|"]
         lines += [f"| {name} | {one['first_byte_ms']} ms | {one['moving_ms']} ms |" for name, one in senders.items()]
     if found["serve"]:
-        lines += ["", "| Serving one file of 4 GiB to a receiver | MiB/s | memory before | memory at most |", "|---|---:|---:|---:|"]
+        lines += ["", f"| Serving one file of {found['gib']} GiB to a receiver | MiB/s | memory before | memory at most |", "|---|---:|---:|---:|"]
         lines += [f"| {name} | {one['mib_per_s']} | {one['rss_before_mib']} MiB | {one['rss_most_mib']} MiB |"
                   for name, one in found["serve"].items()]
     if found["absent"]:
