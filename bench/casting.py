@@ -244,10 +244,10 @@ class Catt(Sender):
         return None if (PEERS / "py/bin/catt").exists() else "catt is not installed: tests/peers/run --install"
 
     def words(self, file):
-        return [PEERS / "py/bin/catt", "-d", self.receiver.address, "cast", file]
+        return [PEERS / "py/bin/catt", "-d", self.receiver.name, "cast", file]
 
     def stop(self):
-        self.machine.run(PEERS / "py/bin/catt", "-d", self.receiver.address, "stop", check=False, timeout=20)
+        self.machine.run(PEERS / "py/bin/catt", "-d", self.receiver.name, "stop", check=False, timeout=20)
 
 
 FAMILIES = [(Dlna, [Accord, UpnpClient]), (Cast, [Accord, Catt])]
