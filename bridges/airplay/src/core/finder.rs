@@ -216,7 +216,7 @@ pub fn fuzz(bytes: &[u8]) {
             };
             if let Some(Event::Found(found)) = finder.announced(&instance, |_| true) {
                 assert!(*found.at.ip() == Ipv4Addr::new(10, 0, 0, last) && found.at.port() != 0);
-                assert_eq!(finder.names(&found.id).is_empty(), false);
+                assert!(!finder.names(&found.id).is_empty());
             }
         }
         assert!(finder.here.len() <= MOST);

@@ -261,7 +261,7 @@ mod tests {
         // No packet is like another.
         let byte = |at: usize| match at % PACKET {
             0 => (at / PACKET) as u8,
-            1 => (at / PACKET >> 8) as u8,
+            1 => ((at / PACKET) >> 8) as u8,
             within => (within % 253) as u8,
         };
         (0..packets * PACKET).map(byte).collect()

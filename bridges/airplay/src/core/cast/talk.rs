@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{ALIVE_EVERY, ANSWERS_WITHIN, Cast, ENDS_WITHIN, End, Event, Output, State, WISHES};
+use super::{ALIVE_EVERY, ANSWERS_WITHIN, Cast, ENDS_WITHIN, End, Event, Output, State, Value, WISHES};
 use crate::core::rtsp::{Answer, Reading, Request};
 use crate::core::words;
+
+/// How loud it is made again, in percent, when nobody knows how loud it was.
+const MODERATE: u8 = 30;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +174,7 @@ impl Cast {
             Said::Setup => words::setup(&uri, control, timing),
             Said::Record => words::record(&uri, seq, at),
             Said::AskVolume => words::ask_volume(&uri),
-            Said::SetVolume(_) => words::set_volume(&uri, self.percent().unwrap_or(100)),
+            Said::SetVolume(_) => words::set_volume(&uri, self.percent().unwrap_or(MODERATE)),
             Said::Title => words::set_title(&uri, at),
             Said::Flush { seq, at, .. } => words::flush(&uri, seq, at),
             Said::Teardown => Request::new("TEARDOWN", &uri),
@@ -252,6 +255,8 @@ impl Cast {
         if !self.was_ready {
             self.was_ready = true;
             self.event(Event::Ready);
+            // What played there before is over.
+            self.event(Event::Values(vec![Value::Moving(false), Value::Position(self.line.position(now))]));
             self.tell_loudness();
         }
         self.values_at = now;

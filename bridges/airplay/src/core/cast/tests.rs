@@ -100,7 +100,7 @@ impl Lab {
             Event::Values(values) => Some(values),
             _ => None,
         });
-        values.flatten().copied().filter(wanted).last()
+        values.flatten().copied().rfind(wanted)
     }
     fn moving(&self) -> Option<Value> {
         self.last(|value| matches!(value, Value::Moving(_)))
