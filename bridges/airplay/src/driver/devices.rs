@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target, Timestamp, Value,
-    catalogue,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source, Target,
+    Timestamp, Told, Value, What, catalogue,
 };
 use accord_store::{JsonFile, create_private_dir};
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,8 @@ impl Known {
         let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
         (device.maker, device.model) = (self.maker.clone(), self.model.clone());
         device.passing = added.is_none();
+        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).hardware(self.hardware.as_str());
+        device.told = self.told();
         device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
         // A device on which nothing can be played in the open offers nothing; it is known, and `why` says what is the matter.
         let plays = self.found.as_ref().map_or(added.is_some(), |found| found.obstacle.is_none());
@@ -124,6 +126,19 @@ impl Known {
             device = device.with(self.with_values(self.media())).with(self.with_values(self.volume()));
         }
         device.with(pairing(added))
+    }
+
+    /// What it announced of itself.
+    fn told(&self) -> Vec<Told> {
+        let told = |what, text: &str| Told::new(Origin::AirplayTxt, what, text);
+        let maker = self.maker.iter().map(|maker| told(What::Maker, maker));
+        let model = self.model.iter().map(|model| told(What::Model, model));
+        let does = match self.kind {
+            DeviceKind::Tv => Some(told(What::Does, "video")),
+            DeviceKind::Speaker => Some(told(What::Does, "audio")),
+            _ => None,
+        };
+        maker.chain(model).chain(does).collect()
     }
 
     fn media(&self) -> Service {
