@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::OneNear;
-use accord_model::{CallError, CallId, DeviceId, FieldSet, FromBridge, Outputs};
+use accord_model::{CallError, CallId, DeviceId, FieldSet, FromBridge};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ pub(crate) struct Hand {
     pub heard: mpsc::Sender<Heard>,
     pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
     pub stop: CancellationToken,
+    /// What is wanted and not done.
+    pub wanted: BTreeSet<u64>,
 }
 
 /// The permit that is open, and for what.
@@ -66,9 +68,13 @@ impl Hand {
             }
         });
         ran.await.unwrap_or_default();
+        let away = CallError::Unreachable("the device is away".to_owned());
+        for call in std::mem::take(&mut self.wanted) {
+            self.reply(CallId(call), away.clone()).await;
+        }
         self.orders.close();
         while let Some(order) = self.orders.recv().await {
-            self.refuse(order, &CallError::Unreachable("the device is away".to_owned())).await;
+            self.refuse(order, &away).await;
         }
     }
 
@@ -91,28 +97,32 @@ impl Hand {
 
     async fn refuse(&self, order: Order, error: &CallError) {
         if let Order::Wanted(call, _) = order {
-            self.reply(call, Err(error.clone())).await;
+            self.reply(call, error.clone()).await;
         }
     }
 
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+    /// By the mind, which remembers what was asked; without it, when it has let go of all hands.
+    async fn reply(&self, call: CallId, error: CallError) {
+        if let Err(mpsc::error::SendError(Heard::Refused { call, error })) =
+            self.heard.send(Heard::Refused { call, error }).await
+        {
+            let _ = self.outbox.send((FromBridge::Reply { call, outcome: Err(error) }, None)).await;
+        }
     }
 
     /// Lets the machine run while the consent lasts. `false`: it is over.
     async fn drive(&mut self) -> bool {
         let mut machine = Renderer::new(self.described.clone());
         let mut line: Option<Line> = None;
-        let mut wanted: BTreeSet<u64> = BTreeSet::new();
         machine.handle(Input::Timeout, Instant::now());
         loop {
             let wake = match machine.poll_output() {
                 Output::Ask(ask) => {
-                    match self.ask(ask, &mut line, !wanted.is_empty()).await {
+                    match self.ask(ask, &mut line, !self.wanted.is_empty()).await {
                         Ok(answer) => machine.handle(Input::Answered(Ok(answer)), Instant::now()),
                         Err(NoAnswer::Denied(why)) => {
-                            for call in wanted {
-                                self.reply(CallId(call), Err(CallError::NotConsented(why.clone()))).await;
+                            for call in std::mem::take(&mut self.wanted) {
+                                self.reply(CallId(call), CallError::NotConsented(why.clone())).await;
                             }
                             return true;
                         }
@@ -121,13 +131,12 @@ impl Hand {
                     continue;
                 }
                 Output::Event(event) => {
-                    if let Event::Done(call, _) = &event {
-                        wanted.remove(call);
-                    }
+                    let done = if let Event::Done(call, _) = &event { Some(*call) } else { None };
                     let (device, hand) = (self.device.clone(), self.number);
                     if self.heard.send(Heard::Said { device, hand, event }).await.is_err() {
                         return false;
                     }
+                    done.map(|call| self.wanted.remove(&call));
                     continue;
                 }
                 Output::Wait(wake) => wake,
@@ -144,7 +153,7 @@ impl Hand {
                         None => return false,
                         Some(Order::Heard) => Input::Heard,
                         Some(Order::Wanted(call, what)) => {
-                            wanted.insert(call.0);
+                            self.wanted.insert(call.0);
                             Input::Wanted(call.0, what)
                         }
                     };

@@ -1,7 +1,7 @@
 //! One task that holds every decision. What it hears comes from the core of the house, from the session's tasks and from
 //! the clock; what it decides goes to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
@@ -15,6 +15,7 @@ use super::devices::Devices;
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::session::{Heard, Session, Woken};
+use crate::core::description::Renderer;
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::renderer::{Event, Trouble, Wanted};
 
@@ -61,6 +62,7 @@ pub(crate) struct Nearby {
 
 struct Held {
     number: u64,
+    described: Renderer,
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
 }
@@ -158,6 +160,9 @@ impl Mind {
             }
             Woken::Time => near.discovery.handle(discovery::Input::Timeout, now),
             Woken::Heard(Heard::Datagram { from, bytes }) => {
+                if !near.session.is_on_link(from.ip()) {
+                    return;
+                }
                 near.session.note_heard(from);
                 near.discovery.handle(discovery::Input::Datagram { from, bytes: &bytes }, now);
             }
@@ -165,6 +170,10 @@ impl Mind {
                 near.discovery.handle(discovery::Input::Described { location: &location, found }, now);
             }
             Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
+            Woken::Heard(Heard::Refused { call, error }) => {
+                self.reads.remove(&call);
+                self.reply(call, Err(error)).await;
+            }
             Woken::Heard(Heard::Said { device, hand, event }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
                 let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
@@ -188,7 +197,10 @@ impl Mind {
                 discovery::Output::Event(discovery::Event::Found(found)) => {
                     let (id, told) = self.devices.found(&found);
                     self.tell_all([told]).await;
-                    self.take(&id);
+                    // What it can be told, and where, may be as before.
+                    if self.hands.get(&id).is_none_or(|held| held.described != found.renderer) {
+                        self.take(&id);
+                    }
                 }
                 discovery::Output::Event(discovery::Event::Again(udn)) => {
                     let Some(id) = self.devices.id(&udn) else { continue };
@@ -233,9 +245,11 @@ impl Mind {
             heard: near.session.heard.clone(),
             outbox: self.outbox.clone(),
             stop: stop.clone(),
+            wanted: BTreeSet::new(),
         };
+        let described = found.renderer.clone();
         self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, orders, stop });
+        self.hands.insert(id.clone(), Held { number, described, orders, stop });
     }
 
     fn let_go(&mut self, id: &DeviceId) {

@@ -1,7 +1,7 @@
 //! What lives as long as the owner agrees to search: the permit, sockets, and the tasks that read them.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use accord_consent::Personal;
 use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
 use accord_consent::outlet::{DatagramOutlet, Near};
 use accord_model::why::{Fact, Outcome, Way};
-use accord_model::{CallId, DeviceId};
+use accord_model::{CallError, CallId, DeviceId};
 use accord_registry::why::Air;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -33,10 +33,28 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
-    Datagram { from: SocketAddr, bytes: Vec<u8> },
-    Described { location: Place, found: Vec<Renderer> },
-    Said { device: DeviceId, hand: u64, event: Event },
-    Tried { call: CallId, fact: Fact },
+    Datagram {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Described {
+        location: Place,
+        found: Vec<Renderer>,
+    },
+    Said {
+        device: DeviceId,
+        hand: u64,
+        event: Event,
+    },
+    Tried {
+        call: CallId,
+        fact: Fact,
+    },
+    /// What was wanted of a device is not done.
+    Refused {
+        call: CallId,
+        error: CallError,
+    },
 }
 
 /// What woke the session.
@@ -61,7 +79,9 @@ pub(crate) struct Session {
     hearing: CancellationToken,
     /// Why the group is not heard somewhere.
     pub trouble: Option<String>,
-    ours: Vec<std::net::IpAddr>,
+    ours: Vec<IpAddr>,
+    /// The interfaces that are used.
+    used: Vec<Interface>,
     air: Arc<Mutex<Air>>,
 }
 
@@ -80,6 +100,7 @@ impl Session {
             hearing: CancellationToken::new(),
             trouble: None,
             ours: Vec::new(),
+            used: Vec::new(),
             air: Arc::default(),
         }
     }
@@ -114,6 +135,7 @@ impl Session {
         self.hearing = self.stop.child_token();
         self.outlets.clear();
         self.trouble = None;
+        self.used = used.iter().map(|interface| (*interface).clone()).collect();
         let ours: Vec<_> = used.iter().flat_map(|interface| interface.addresses()).collect();
         if ours != self.ours {
             self.ours = ours;
@@ -168,6 +190,12 @@ impl Session {
         if !self.ours.contains(&from.ip()) {
             self.air().heard(Way::Ipv4Multicast, Instant::now());
         }
+    }
+
+    /// Whether an address is reached without a router. Others are not asked for anything on the word of a datagram, whose
+    /// sender may have made it up.
+    pub(crate) fn is_on_link(&self, address: IpAddr) -> bool {
+        self.used.iter().any(|interface| interface.is_on_link(address))
     }
 
     pub(crate) fn air(&self) -> std::sync::MutexGuard<'_, Air> {

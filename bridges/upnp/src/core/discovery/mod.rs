@@ -2,7 +2,12 @@
 //!
 //! Whoever speaks on the network can claim to be any renderer; nothing in UPnP proves it. So a renderer that is here stays
 //! where it was found until it is gone from there: it says good-bye from that host, its time runs out, or it no longer
-//! answers.
+//! answers. That its description is elsewhere on the same host now is believed when it is no longer where it was and is
+//! there, and looked at once in a while. What remains: whoever forges the address of a device can have it asked for its
+//! description, [`Limits::asked`] times a minute, and so keep a renderer of that host that is not known yet from being found.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -23,6 +28,10 @@ pub struct Limits {
     pub fetches: usize,
     /// How many datagrams are read in a second, of hosts where a renderer is, and as many of all others.
     pub datagrams: u32,
+    /// How often one host is asked in a minute, and as often for devices that the owner added.
+    pub asked: u32,
+    /// How often it is believed that a renderer is described elsewhere now.
+    pub elsewhere: Duration,
     /// How long before a description that could not be read is fetched again.
     pub again: Duration,
     /// How often a description is read anew.
@@ -38,6 +47,8 @@ impl Default for Limits {
             of_host: 8,
             fetches: 8,
             datagrams: 200,
+            asked: 12,
+            elsewhere: Duration::from_secs(300),
             again: Duration::from_secs(60),
             anew: Duration::from_secs(3600),
             search: Duration::from_secs(600),
@@ -51,8 +62,10 @@ const REPEATS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Dura
 const MX: u8 = 2;
 /// A search that is asked for again sooner is the same one.
 const SEARCH_AT_MOST_EVERY: Duration = Duration::from_secs(3);
-/// Places that could not be read, of which one remembers that.
+/// Places that could not be read, of which one remembers that; and hosts of which one remembers how often they were asked.
 const MAX_FAILED: usize = 256;
+const MAX_HOSTS: usize = 512;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// An interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +149,23 @@ struct Here {
     found: Found,
     until: Instant,
     described: Instant,
+    /// When it was last said to be described elsewhere on its host, and that was looked at.
+    elsewhere: Option<Instant>,
+}
+
+/// Why a description is fetched.
+struct Fetch {
+    /// How long what is described there will stay.
+    stays: Duration,
+    /// It is said to be described elsewhere now.
+    moved: Option<Moved>,
+}
+
+enum Moved {
+    /// This is where it was: it is looked for there first.
+    To(Udn, Place),
+    /// It is no longer where it was, and may be here.
+    Here(Udn),
 }
 
 /// The machine.
@@ -144,10 +174,12 @@ pub struct Discovery {
     interfaces: Vec<Interface>,
     kept: BTreeSet<Udn>,
     here: BTreeMap<Udn, Here>,
-    /// Places that are being fetched or wait for it, with how long what is described there will stay.
-    fetches: BTreeMap<Place, Duration>,
+    /// Places that are being fetched or wait for it.
+    fetches: BTreeMap<Place, Fetch>,
     waiting: VecDeque<Place>,
     failed: BTreeMap<Place, Instant>,
+    /// Since when hosts are asked, and how often: for anyone, and for devices that the owner added.
+    asked: BTreeMap<Ipv4Addr, (Instant, [u32; 2])>,
     /// When the running search began, and how many of its datagrams were sent.
     search: (Instant, usize),
     /// The second in which datagrams are counted: of hosts where a renderer is, and of all others, whose flood is not to
@@ -167,6 +199,7 @@ impl Discovery {
             fetches: BTreeMap::new(),
             waiting: VecDeque::new(),
             failed: BTreeMap::new(),
+            asked: BTreeMap::new(),
             search: (now, 0),
             counted: (now, [0; 2]),
             outputs: VecDeque::new(),
@@ -199,6 +232,7 @@ impl Discovery {
         let gone: Vec<Udn> = self.here.iter().filter(|(_, here)| over(here)).map(|(udn, _)| udn.clone()).collect();
         gone.iter().for_each(|udn| self.lose(udn));
         self.failed.retain(|_, until| *until > now);
+        self.asked.retain(|_, (since, _)| now < *since + MINUTE);
     }
 
     /// What is to be done next.
@@ -261,21 +295,30 @@ impl Discovery {
     }
 
     fn is_here(&mut self, udn: Udn, location: Place, stays: Duration, now: Instant) {
-        if let Some(here) = self.here.get_mut(&udn) {
-            if at(&here.found) != *location.at.ip() {
-                return;
+        let kept = self.kept.contains(&udn);
+        let Some(here) = self.here.get_mut(&udn) else {
+            if self.has_room(&udn, *location.at.ip()) {
+                self.fetch(location, Fetch { stays, moved: None }, kept, now);
             }
-            if here.found.location == location {
-                here.until = now + stays;
-                if now < here.described + self.limits.anew {
-                    return self.outputs.push_back(Output::Event(Event::Again(udn)));
-                }
-            }
-        } else if !self.has_room(&udn, *location.at.ip()) {
+            return;
+        };
+        if at(&here.found) != *location.at.ip() {
             return;
         }
-        let kept = self.kept.contains(&udn);
-        self.fetch(location, stays, kept);
+        if here.found.location != location {
+            if here.elsewhere.is_none_or(|last| now >= last + self.limits.elsewhere) {
+                here.elsewhere = Some(now);
+                let (known, moved) = (here.found.location.clone(), Some(Moved::To(udn, location)));
+                self.fetch(known, Fetch { stays, moved }, kept, now);
+            }
+            return;
+        }
+        here.until = now + stays;
+        if now >= here.described + self.limits.anew {
+            self.fetch(location, Fetch { stays, moved: None }, kept, now);
+        } else {
+            self.outputs.push_back(Output::Event(Event::Again(udn)));
+        }
     }
 
     fn has_room(&self, udn: &Udn, host: Ipv4Addr) -> bool {
@@ -284,7 +327,7 @@ impl Discovery {
         self.kept.contains(udn) || (strangers().count() < self.limits.renderers && of_host < self.limits.of_host)
     }
 
-    fn fetch(&mut self, location: Place, stays: Duration, kept: bool) {
+    fn fetch(&mut self, location: Place, fetch: Fetch, kept: bool, now: Instant) {
         // One host is not to take the places of all, and strangers not those of devices that the owner added.
         let of_host = self.fetches.keys().filter(|place| place.at.ip() == location.at.ip()).count();
         let most = self.limits.fetches * if kept { 5 } else { 4 };
@@ -292,13 +335,27 @@ impl Discovery {
         if full || self.failed.contains_key(&location) || self.fetches.contains_key(&location) {
             return;
         }
-        self.fetches.insert(location.clone(), stays);
+        if !self.may_ask(*location.at.ip(), kept, now) {
+            return;
+        }
+        self.fetches.insert(location.clone(), fetch);
         if kept {
             self.waiting.push_front(location);
         } else {
             self.waiting.push_back(location);
         }
         self.fetch_next();
+    }
+
+    /// Counts what a host is asked: where a datagram comes from is only its word.
+    fn may_ask(&mut self, host: Ipv4Addr, kept: bool, now: Instant) -> bool {
+        if self.asked.len() >= MAX_HOSTS && !self.asked.contains_key(&host) && !kept {
+            return false;
+        }
+        let (_, counts) = self.asked.entry(host).or_insert((now, [0; 2]));
+        let count = &mut counts[usize::from(kept)];
+        *count += 1;
+        *count <= self.limits.asked
     }
 
     fn fetch_next(&mut self) {
@@ -309,22 +366,34 @@ impl Discovery {
     }
 
     fn described(&mut self, location: &Place, found: Vec<Renderer>, now: Instant) {
-        let Some(stays) = self.fetches.remove(location) else { return };
+        let Some(Fetch { stays, moved }) = self.fetches.remove(location) else { return };
+        let moved_here = match moved {
+            Some(Moved::To(udn, other)) if !found.iter().any(|one| one.udn == udn) => {
+                let kept = self.kept.contains(&udn);
+                self.fetch(other, Fetch { stays, moved: Some(Moved::Here(udn)) }, kept, now);
+                None
+            }
+            Some(Moved::Here(udn)) => Some(udn),
+            _ => None,
+        };
         if found.is_empty() && self.failed.len() < MAX_FAILED {
             self.failed.insert(location.clone(), now + self.limits.again);
         }
         for renderer in found {
             let udn = renderer.udn.clone();
-            let fits = match self.here.get(&udn) {
-                Some(here) => at(&here.found) == *location.at.ip(),
+            let known = self.here.get(&udn);
+            let fits = match known {
+                Some(here) if moved_here.as_ref() == Some(&udn) => at(&here.found) == *location.at.ip(),
+                Some(here) => here.found.location == *location,
                 None => self.has_room(&udn, *location.at.ip()),
             };
             if !fits {
                 continue;
             }
+            let elsewhere = known.and_then(|here| here.elsewhere);
             let found = Found { renderer, location: location.clone() };
-            let changed = self.here.get(&udn).is_none_or(|here| here.found != found);
-            self.here.insert(udn.clone(), Here { found: found.clone(), until: now + stays, described: now });
+            let changed = known.is_none_or(|here| here.found != found);
+            self.here.insert(udn.clone(), Here { found: found.clone(), until: now + stays, described: now, elsewhere });
             let event = if changed { Event::Found(Box::new(found)) } else { Event::Again(udn) };
             self.outputs.push_back(Output::Event(event));
         }
@@ -365,185 +434,5 @@ pub fn fuzz(bytes: &[u8]) {
             }
         }
         discovery.handle(Input::Timeout, now);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::description::Service;
-    use super::*;
-
-    fn host(last: u8) -> SocketAddr {
-        SocketAddr::from(([10, 0, 0, last], 1900))
-    }
-
-    fn alive(uuid: &str, location: &str) -> Vec<u8> {
-        let kind = ssdp::RENDERER;
-        format!("NOTIFY * HTTP/1.1\r\nNT: {kind}\r\nNTS: ssdp:alive\r\nUSN: uuid:{uuid}::{kind}\r\nLOCATION: {location}\r\nCACHE-CONTROL: max-age=100\r\n\r\n").into_bytes()
-    }
-
-    fn byebye(uuid: &str) -> Vec<u8> {
-        let kind = ssdp::RENDERER;
-        format!("NOTIFY * HTTP/1.1\r\nNT: {kind}\r\nNTS: ssdp:byebye\r\nUSN: uuid:{uuid}::{kind}\r\n\r\n").into_bytes()
-    }
-
-    fn renderer(uuid: &str, location: &Place) -> Renderer {
-        Renderer {
-            told: Vec::new(),
-            udn: Udn::parse(&format!("uuid:{uuid}")).unwrap(),
-            name: uuid.to_owned(),
-            maker: None,
-            model: None,
-            transport: Service { kind: "k".into(), control: location.clone(), scpd: None },
-            rendering: None,
-            connection: None,
-        }
-    }
-
-    struct Lab {
-        discovery: Discovery,
-        now: Instant,
-    }
-
-    impl Lab {
-        fn new() -> Self {
-            let now = Instant::now();
-            let mut discovery = Discovery::new(Limits::default(), now);
-            let interfaces = vec![Interface { index: 1, address: Ipv4Addr::new(10, 0, 0, 1) }];
-            discovery.handle(Input::Interfaces(interfaces), now);
-            Self { discovery, now }
-        }
-        fn hear(&mut self, from: u8, bytes: &[u8]) {
-            self.discovery.handle(Input::Datagram { from: host(from), bytes }, self.now);
-        }
-        fn after(&mut self, seconds: u64) -> Vec<Output> {
-            self.now += Duration::from_secs(seconds);
-            self.discovery.handle(Input::Timeout, self.now);
-            self.said()
-        }
-        fn said(&mut self) -> Vec<Output> {
-            let mut said = Vec::new();
-            loop {
-                match self.discovery.poll_output() {
-                    Output::Wait(_) => return said,
-                    output => said.push(output),
-                }
-            }
-        }
-        /// Hears, and answers the fetch with this renderer.
-        fn found(&mut self, uuid: &str, from: u8) -> Vec<Output> {
-            let location = format!("http://10.0.0.{from}:80/{uuid}");
-            self.hear(from, &alive(uuid, &location));
-            self.described(uuid)
-        }
-        fn described(&mut self, uuid: &str) -> Vec<Output> {
-            for output in self.said() {
-                if let Output::Fetch(place) = output {
-                    let found = vec![renderer(uuid, &place)];
-                    self.discovery.handle(Input::Described { location: &place, found }, self.now);
-                }
-            }
-            self.said()
-        }
-    }
-
-    #[test]
-    fn a_search_is_sent_three_times_then_rarely() {
-        let mut lab = Lab::new();
-        let searches = |said: Vec<Output>| said.iter().filter(|one| matches!(one, Output::Datagram { .. })).count();
-        assert_eq!(searches(lab.said()), 1);
-        lab.now += Duration::from_millis(300);
-        assert_eq!([searches(lab.after(0)), searches(lab.after(2)), searches(lab.after(500))], [1, 1, 0]);
-        lab.discovery.handle(Input::Search, lab.now);
-        lab.discovery.handle(Input::Search, lab.now);
-        assert_eq!(searches(lab.said()), 1, "asked for twice at once is asked for once");
-        assert_eq!(searches(lab.after(3600)), 1, "what is late is not sent in a burst");
-    }
-
-    #[test]
-    fn a_renderer_is_found_stays_and_goes() {
-        let mut lab = Lab::new();
-        let said = lab.found("a", 2);
-        assert!(matches!(&said[..], [Output::Event(Event::Found(found))] if found.renderer.name == "a"), "{said:?}");
-        lab.after(90);
-        lab.hear(2, &alive("a", "http://10.0.0.2:80/a"));
-        assert!(matches!(&lab.said()[..], [Output::Event(Event::Again(_))]));
-        assert!(!lab.after(90).iter().any(|one| matches!(one, Output::Event(_))), "its time began anew");
-        assert!(lab.after(20).iter().any(|one| matches!(one, Output::Event(Event::Lost(_)))), "its time is over");
-        lab.found("a", 2);
-        lab.hear(2, &byebye("a"));
-        assert!(matches!(&lab.said()[..], [Output::Event(Event::Lost(_))]));
-    }
-
-    #[test]
-    fn nobody_takes_the_place_of_a_renderer_that_is_here_or_sends_it_away() {
-        let mut lab = Lab::new();
-        lab.found("a", 2);
-        lab.hear(3, &byebye("a"));
-        lab.hear(3, &alive("a", "http://10.0.0.3:80/a"));
-        assert!(lab.said().is_empty());
-        // A description elsewhere claims it too.
-        lab.hear(3, &alive("b", "http://10.0.0.3:80/b"));
-        assert!(lab.described("a").is_empty());
-        let udn = Udn::parse("uuid:a").unwrap();
-        lab.discovery.handle(Input::Silent(&udn), lab.now);
-        lab.said();
-        let said = lab.found("a", 3);
-        assert!(matches!(&said[..], [Output::Event(Event::Found(_))]), "it moved: {said:?}");
-    }
-
-    #[test]
-    fn a_flood_takes_little_and_leaves_room_for_added_renderers() {
-        let mut lab = Lab::new();
-        let mut fetched = 0;
-        for number in 0..100_000u32 {
-            let from = u8::try_from(number % 200).unwrap() + 10;
-            lab.hear(from, &alive(&format!("x{number}"), &format!("http://10.0.0.{from}:80/{number}")));
-            fetched += lab.said().iter().filter(|one| matches!(one, Output::Fetch(_))).count();
-        }
-        assert_eq!(fetched, Limits::default().fetches, "nobody answered yet");
-        assert!(lab.discovery.fetches.len() <= 32 && lab.discovery.outputs.is_empty());
-        let kept = Udn::parse("uuid:kept").unwrap();
-        lab.discovery.handle(Input::Kept(BTreeSet::from([kept.clone()])), lab.now);
-        lab.now += Duration::from_secs(2);
-        lab.hear(9, &alive("kept", "http://10.0.0.9:80/kept"));
-        assert_eq!(lab.discovery.waiting.front().map(|place| *place.at.ip()), Some(Ipv4Addr::new(10, 0, 0, 9)));
-        for place in lab.discovery.fetches.keys().cloned().collect::<Vec<_>>() {
-            let found = if place.path == "/kept" { vec![renderer("kept", &place)] } else { Vec::new() };
-            lab.discovery.handle(Input::Described { location: &place, found }, lab.now);
-        }
-        lab.said();
-        for number in 0..20_000u32 {
-            lab.now += Duration::from_millis(4);
-            lab.found(&format!("y{number}"), u8::try_from(number % 200).unwrap() + 10);
-        }
-        assert_eq!(lab.discovery.count(), Limits::default().renderers + 1);
-        assert!(lab.discovery.failed.len() <= MAX_FAILED && lab.discovery.here.contains_key(&kept));
-    }
-
-    #[test]
-    fn one_host_is_not_everyone() {
-        let mut lab = Lab::new();
-        for number in 0..50 {
-            lab.found(&format!("z{number}"), 7);
-        }
-        assert_eq!(lab.discovery.count(), Limits::default().of_host);
-        lab.found("other", 8);
-        assert_eq!(lab.discovery.count(), Limits::default().of_host + 1);
-    }
-
-    #[test]
-    fn a_description_that_cannot_be_read_is_left_alone_for_a_while() {
-        let mut lab = Lab::new();
-        let word = alive("a", "http://10.0.0.2:80/a");
-        lab.hear(2, &word);
-        let place = Place::parse("http://10.0.0.2:80/a").unwrap();
-        lab.discovery.handle(Input::Described { location: &place, found: Vec::new() }, lab.now);
-        lab.said();
-        lab.hear(2, &word);
-        assert!(!lab.said().contains(&Output::Fetch(place.clone())));
-        lab.after(61);
-        lab.hear(2, &word);
-        assert!(lab.said().contains(&Output::Fetch(place)));
     }
 }
