@@ -37,6 +37,16 @@ pub fn storage() -> Service {
     service("storage", vec![], vec![list, action("fetch", Effect::Safe, vec![path(), text("transfer")])], vec![])
 }
 
+/// What a device has beside [`storage`] when players can fetch its files themselves: `address` answers with the address of the
+/// file `path` on that device, and what is known of it, in the words of [`open_media`].
+pub fn storage_address() -> Action {
+    let said = ["address", "title"].map(|id| text(id).sensitive(FieldCode::MediaNowPlaying));
+    let known = ["format", "seek"].map(text);
+    let length = Property::state("length", Format::Float).unit(Unit::Second);
+    let outputs = said.into_iter().chain(known).chain([length]).collect();
+    Action { outputs, ..action("address", Effect::Safe, vec![text("path").sensitive(FieldCode::FileName)]) }
+}
+
 /// What was copied: shown to the device with `set`, told by it with `changed`. `content` is text, `image` a PNG.
 pub fn clipboard() -> Service {
     let content = || {

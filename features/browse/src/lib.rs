@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use accord_consent::{BoundGate, Envelope, Personal};
+use accord_model::text::for_screen;
 use accord_model::{CallError, Data, DeviceId, EntryKey, FieldCode, FieldSet, IdError, Target};
 use accord_ports::storage::{Entry, MAX_ENTRIES, Page, SERVICE, check_path};
 use accord_registry::{Ask, Port, Registry};
@@ -20,6 +21,9 @@ pub const LOOK: &str = "browse/look";
 const PAGE_WITHIN: Duration = Duration::from_secs(90);
 /// The same for a whole file.
 const FILE_WITHIN: Duration = Duration::from_secs(24 * 3600);
+/// Longest address of a file, in bytes, and longest title, in characters.
+const MAX_ADDRESS: usize = 2048;
+const MAX_TITLE: usize = 256;
 /// Pages of one folder: more than its entries could need.
 const MAX_PAGES: usize = 256;
 
@@ -34,6 +38,21 @@ pub struct Folder {
     pub more: bool,
     /// Entries that are left out because their names are none.
     pub nameless: u64,
+}
+
+/// Where players fetch a file of a device themselves, and what is known of it: what `open` of a player wants to be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Located {
+    /// An `http` address.
+    pub address: String,
+    /// What it is called there; safe to show.
+    pub title: String,
+    /// Its MIME type.
+    pub format: Option<String>,
+    /// `bytes` when ranges are answered, `none` when not.
+    pub seek: Option<String>,
+    /// In seconds.
+    pub length: Option<f64>,
 }
 
 /// Looks into devices. Cheap to clone.
@@ -105,6 +124,30 @@ impl Browse {
         self.check(device)?;
         let envelope = asked(path).plain("transfer", transfer);
         self.port.call(device, target(), Ask::act("fetch"), envelope, FILE_WITHIN).await.map(drop)
+    }
+
+    /// Where a player fetches a file of the device itself. Nothing is told to a player by this.
+    ///
+    /// # Errors
+    /// [`CallError`], as for [`Browse::list`]; [`CallError::Unsupported`] when players cannot.
+    pub async fn address(&self, device: &DeviceId, path: &str) -> Result<Located, CallError> {
+        check_path(path)?;
+        self.check(device)?;
+        let said = self.port.call(device, target(), Ask::act("address"), asked(path), PAGE_WITHIN).await?;
+        let text = |id: &str| said.get(id).and_then(Data::as_text).filter(|text| !text.is_empty());
+        let is_address = |text: &&str| {
+            text.starts_with("http://") && text.len() <= MAX_ADDRESS && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let address = text("address").filter(is_address);
+        let address = address.ok_or_else(|| CallError::Device("it names no address of this file".into()))?;
+        let short = |id: &str| text(id).map(|text| for_screen(text, MAX_TITLE));
+        Ok(Located {
+            address: address.to_owned(),
+            title: short("title").unwrap_or_default(),
+            format: short("format"),
+            seek: short("seek").filter(|seek| matches!(seek.as_str(), "bytes" | "none")),
+            length: said.get("length").and_then(Data::as_number).filter(|length| length.is_finite() && *length > 0.0),
+        })
     }
 
     /// Before a consent is asked for: whether the device can be looked into at all.

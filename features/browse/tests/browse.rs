@@ -37,7 +37,7 @@ impl Bridge for Phone {
         while let Some((message, _)) = side.inbox.recv().await {
             let _ = self.heard.send(message.clone());
             if let ToBridge::Call { call, verb: Verb::Act { action, inputs }, .. } = message
-                && action == "list"
+                && action != "fetch"
             {
                 let from = inputs.get("from").and_then(Data::as_int).unwrap_or(0);
                 let path = inputs.get("path").and_then(Data::as_text).unwrap_or_default();
@@ -164,4 +164,22 @@ async fn a_withdrawal_ends_a_fetch_and_the_bridge_is_told() {
     assert!(matches!(ended, Err(CallError::NotConsented(_))), "{ended:?}");
     assert_eq!(home.hears().await, ToBridge::Cancel { call });
     assert_eq!(home.sent().len(), 1, "what was asked had left");
+}
+
+#[tokio::test]
+async fn an_address_for_players_is_one_or_none() {
+    fn said(address: &str) -> Outputs {
+        Outputs::from([
+            ("address".to_owned(), address.into()),
+            ("title".to_owned(), "a\u{1b}b".into()),
+            ("seek".to_owned(), "sometimes".into()),
+            ("length".to_owned(), Data::Float(-5.0)),
+        ])
+    }
+    let home = home(|path, _| said(if path == "/good" { "http://10.0.0.2:80/1" } else { "file:///etc/passwd" })).await;
+    home.agree(Choice::Always);
+    let found = home.browse.address(&phone(), "/good").await.unwrap();
+    assert_eq!((found.address.as_str(), found.title.as_str()), ("http://10.0.0.2:80/1", "a\u{fffd}b"));
+    assert_eq!((found.format, found.seek, found.length), (None, None, None), "nonsense is left out");
+    assert!(matches!(home.browse.address(&phone(), "/bad").await, Err(CallError::Device(_))));
 }
