@@ -167,6 +167,16 @@ pub fn head_of_response(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, H
     Ok(Some((ResponseHead { status, length: body, keep_alive }, length)))
 }
 
+/// The value of a header in a whole head, for those that only some protocols look at; the first of several.
+pub fn header(head: &[u8], name: &str) -> Option<String> {
+    let head = head.trim_ascii_start();
+    let lines = head.get(head.iter().position(|byte| *byte == b'\n')? + 1..)?;
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(lines, &mut headers) else { return None };
+    let found = found.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(found.value.trim_ascii()).ok().map(str::to_owned)
+}
+
 fn fault(error: httparse::Error) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => HttpError::HeadTooLong,

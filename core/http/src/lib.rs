@@ -19,7 +19,7 @@ mod requests;
 pub use body::{BodyReader, MAX_CHUNK_LINE};
 pub use head::{
     BodyLength, Method, RequestHead, ResponseHead, decode_component, encode_component, form_field, head_of_response,
-    read_request, request_head, response_head,
+    header, read_request, request_head, response_head,
 };
 pub use range::{Asked, asked};
 pub use requests::Requests;
@@ -69,6 +69,7 @@ pub fn fuzz(bytes: &[u8], step: usize) {
         }
     }
     let _ = head_of_response(bytes);
+    let _ = header(bytes, "sid");
     requests::fuzz(bytes, step);
 }
 
@@ -81,6 +82,13 @@ mod tests {
     fn components_of_queries_go_there_and_back() {
         assert_eq!(encode_component("a b/ä&="), "a%20b%2F%C3%A4%26%3D");
         assert_eq!(decode_component("a%20b%2f%C3%A4+%"), "a b/ä %");
+    }
+
+    #[test]
+    fn any_header_of_a_whole_head_is_found() {
+        let head = b"\r\nNOTIFY /x HTTP/1.1\r\nHost: a\r\nsid:  uuid:1 \r\nSID: uuid:2\r\n\r\nSEQ: 3";
+        assert_eq!(header(head, "SID").as_deref(), Some("uuid:1"));
+        assert_eq!((header(head, "SEQ"), header(b"NOTIFY / HTTP/1.1\r\nSID: x\r\n", "SID")), (None, None));
     }
 
     proptest! {
