@@ -1,7 +1,7 @@
 //! Any bytes, and documents put together of pieces that devices and attackers write: nothing panics, and what is read stays
 //! on the host that said it. The same entries as in `fuzz/`.
 
-use accord_upnp::core::{description, didl, discovery, soap};
+use accord_upnp::core::{description, didl, directory, discovery, gena, soap};
 use proptest::prelude::*;
 
 const PIECES: &[&str] = &[
@@ -48,6 +48,20 @@ const PIECES: &[&str] = &[
     "<UPnPError><errorCode>701</errorCode></UPnPError>",
     "<actionList><action><name>Play</name></action></actionList>",
     "\u{202e}",
+    "NOTIFY /x/1 HTTP/1.1\r\n",
+    "NT: upnp:event\r\nNTS: upnp:propchange\r\nSID: uuid:1\r\nSEQ: 0\r\n",
+    "<propertyset><property><LastChange>",
+    "</LastChange></property></propertyset>",
+    "&lt;Event&gt;&lt;InstanceID val=\"0\"&gt;",
+    "&lt;Volume channel=\"Master\" val=\"7\"/&gt;",
+    "&lt;/InstanceID&gt;&lt;/Event&gt;",
+    "<DIDL-Lite>",
+    "</DIDL-Lite>",
+    "<container id=\"0\"><title>a</title></container>",
+    "<item id=\"1\"><title>a</title>",
+    "</item>",
+    "<res protocolInfo=\"http-get:*:audio/mpeg:DLNA.ORG_OP=01\" duration=\"-1:00:00\" size=\"-1\">http://10.0.0.2/a.mp3</res>",
+    "<res protocolInfo=\"http-get:*:audio/mpeg:*\">http://10.0.0.9/a.mp3</res>",
 ];
 
 fn documents() -> impl Strategy<Value = Vec<u8>> {
@@ -64,6 +78,8 @@ proptest! {
         discovery::fuzz(&bytes);
         description::fuzz(&bytes);
         soap::fuzz(&bytes);
+        gena::fuzz(&bytes);
+        directory::fuzz(&bytes);
         didl::track(&String::from_utf8_lossy(&bytes));
     }
 }

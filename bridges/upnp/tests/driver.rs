@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To, outlet::interfaces::Network};
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Outputs, Reach, Target, ToBridge, Verb,
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
-use accord_upnp::core::ssdp::RENDERER;
+use accord_upnp::core::ssdp::{RENDERER, SERVER};
 use accord_upnp::{Options, UpnpBridge};
 
 struct NoKey;
@@ -87,11 +87,20 @@ impl Lab {
         .await
     }
 
-    async fn call(&mut self, device: &DeviceId, service: &str, verb: Verb) -> Result<Outputs, CallError> {
+    async fn ask(&mut self, device: &DeviceId, service: &str, verb: Verb) -> CallId {
         let call = CallId(self.next);
         self.next += 1;
         let (device, target) = (device.clone(), Target::new(service));
         self.to.send((ToBridge::Call { call, device, target, verb }, None)).await.unwrap();
+        call
+    }
+
+    async fn call(&mut self, device: &DeviceId, service: &str, verb: Verb) -> Result<Outputs, CallError> {
+        let call = self.ask(device, service, verb).await;
+        self.answer(call).await
+    }
+
+    async fn answer(&mut self, call: CallId) -> Result<Outputs, CallError> {
         self.hear(|message| match message {
             FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
             _ => None,
@@ -106,7 +115,12 @@ impl Lab {
 }
 
 fn act(action: &str) -> Verb {
-    Verb::Act { action: action.to_owned(), inputs: Inputs::new() }
+    with(action, &[])
+}
+
+fn with(action: &str, inputs: &[(&str, Data)]) -> Verb {
+    let inputs = inputs.iter().map(|(id, data)| ((*id).to_owned(), data.clone())).collect();
+    Verb::Act { action: action.to_owned(), inputs }
 }
 
 /// A device on loopback that answers every request the same way, by its path.
@@ -129,7 +143,12 @@ impl Device80 {
                     let mut request = vec![0; 16 * 1024];
                     let length = stream.read(&mut request).await.unwrap_or_default();
                     let request = String::from_utf8_lossy(&request[..length]).into_owned();
-                    let _ = stream.write_all(&answer(&request, at)).await;
+                    let answer = answer(&request, at);
+                    if answer.is_empty() {
+                        // One that takes its time.
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                    let _ = stream.write_all(&answer).await;
                 });
             }
         });
@@ -138,9 +157,13 @@ impl Device80 {
 
     /// Says that it is here, to the group on loopback.
     async fn announce(&self, uuid: &str) {
+        self.announce_as(uuid, RENDERER).await;
+    }
+
+    async fn announce_as(&self, uuid: &str, kind: &str) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let word = format!(
-            "NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: {RENDERER}\r\nNTS: ssdp:alive\r\nUSN: uuid:{uuid}::{RENDERER}\r\n\
+            "NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nNT: {kind}\r\nNTS: ssdp:alive\r\nUSN: uuid:{uuid}::{kind}\r\n\
              LOCATION: http://{}/d.xml\r\nCACHE-CONTROL: max-age=100\r\n\r\n",
             self.at
         );
@@ -231,14 +254,7 @@ async fn descriptions_that_mean_harm_are_not_devices_and_others_are_found_meanwh
         ("other-host", Device80::new(|_, _| ok(&description("Bad", "other-host", "http://127.0.0.9:80/x"))).await),
         ("endless", Device80::new(|_, _| [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'<'; 4 << 20]].concat()).await),
         ("long", Device80::new(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n<root>".to_vec()).await),
-        (
-            "silent",
-            Device80::new(|_, _| {
-                std::thread::sleep(Duration::from_millis(1));
-                Vec::new()
-            })
-            .await,
-        ),
+        ("silent", Device80::new(|_, _| Vec::new()).await),
         ("megabyte", Device80::new(|_, _| ok(&description(&"n".repeat(1 << 20), "megabyte", "/c"))).await),
     ];
     for (uuid, device) in &harm {
@@ -273,10 +289,7 @@ async fn an_address_that_is_none_is_refused_before_anybody_is_asked() {
     tv.announce("tv3").await;
     let seen = lab.seen("TV").await;
     lab.add(&seen.id).await;
-    let open = |address: &str| Verb::Act {
-        action: "open".to_owned(),
-        inputs: Inputs::from([("address".to_owned(), Data::Text(address.to_owned()))]),
-    };
+    let open = |address: &str| with("open", &[("address", Data::Text(address.to_owned()))]);
     for bad in [
         "",
         "file:///etc/passwd",
@@ -288,7 +301,333 @@ async fn an_address_that_is_none_is_refused_before_anybody_is_asked() {
         let refused = lab.call(&seen.id, "media", open(bad)).await;
         assert!(matches!(refused, Err(CallError::BadInput(_))), "{bad}: {refused:?}");
     }
+    let good = || Data::from("http://10.0.0.1/x");
+    for (id, data) in [
+        ("captions", Data::from("file:///x.srt")),
+        ("format", Data::from("video/mp4:*\"")),
+        ("seek", Data::from("maybe")),
+        ("length", Data::Float(-1.0)),
+        ("start", Data::Float(f64::NAN)),
+        ("start", Data::Float(1e300)),
+    ] {
+        let refused = lab.call(&seen.id, "media", with("open", &[("address", good()), (id, data)])).await;
+        assert!(matches!(refused, Err(CallError::BadInput(_))), "{id}: {refused:?}");
+    }
     let seek = Verb::Write { property: "position".into(), data: Data::Text("soon".into()) };
     assert!(matches!(lab.call(&seen.id, "media", seek).await, Err(CallError::BadInput(_))));
     assert!(matches!(lab.call(&seen.id, "media", act("explode")).await, Err(CallError::Unsupported(_))));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_device_that_goes_away_is_answered() {
+    let mut lab = Lab::new().await;
+    lab.grant("upnp/search", To::Any);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let well = player("TV", "tv4");
+    let tv =
+        Device80::new(move |request, at| if request.contains("#Stop") { Vec::new() } else { well(request, at) }).await;
+    tv.announce("tv4").await;
+    let seen = lab.seen("TV").await;
+    lab.add(&seen.id).await;
+    let call = lab.ask(&seen.id, "media", act("stop")).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    lab.gate.withdraw((entry("upnp/search"), To::Any)).unwrap();
+    let begun = std::time::Instant::now();
+    let answer = lab.answer(call).await;
+    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "at once, not when its time is over");
+}
+
+type Callback = Arc<std::sync::Mutex<Option<String>>>;
+
+/// One that tells: it plays, and takes subscriptions.
+fn teller(uuid: &'static str, callback: Callback) -> impl Fn(&str, SocketAddr) -> Vec<u8> + Send + Sync {
+    move |request, at| {
+        if request.starts_with("SUBSCRIBE") {
+            let given = request.split("CALLBACK: <").nth(1).and_then(|rest| rest.split('>').next());
+            *callback.lock().unwrap() = given.map(str::to_owned);
+            return b"HTTP/1.1 200 OK\r\nSID: uuid:sid\r\nTIMEOUT: Second-1800\r\nContent-Length: 0\r\n\r\n".to_vec();
+        }
+        if request.starts_with("UNSUBSCRIBE") {
+            *callback.lock().unwrap() = Some("over".to_owned());
+            return ok("");
+        }
+        if request.starts_with("GET") {
+            let text = description("Teller", uuid, "/control");
+            return ok(&text.replace("</controlURL>", "</controlURL><eventSubURL>/event</eventSubURL>"));
+        }
+        player("", uuid)(request, at)
+    }
+}
+
+async fn notify(callback: &str, headers: &str, body: &str) -> u16 {
+    let (at, path) = callback.trim_start_matches("http://").split_once('/').unwrap();
+    let Ok(mut stream) = tokio::net::TcpStream::connect(at).await else { return 0 };
+    let request =
+        format!("NOTIFY /{path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+fn event(number: u32, sid: &str) -> String {
+    format!("NT: upnp:event\r\nNTS: upnp:propchange\r\nSID: {sid}\r\nSEQ: {number}\r\n")
+}
+
+const LENGTH: &str = "<p:propertyset xmlns:p='p'><p:property><LastChange>&lt;Event&gt;&lt;InstanceID val=\"0\"&gt;\
+    &lt;CurrentTrackDuration val=\"0:01:23\"/&gt;&lt;/InstanceID&gt;&lt;/Event&gt;</LastChange></p:property></p:propertyset>";
+
+#[tokio::test]
+async fn what_a_renderer_tells_is_heard_and_what_others_say_in_its_place_is_not() {
+    let mut lab = Lab::new().await;
+    lab.grant("upnp/search", To::Any);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let callback = Callback::default();
+    let tv = Device80::new(teller("tv5", callback.clone())).await;
+    tv.announce("tv5").await;
+    let seen = lab.seen("Teller").await;
+    lab.add(&seen.id).await;
+    let given = || callback.lock().unwrap().clone();
+    let mut waited = 0;
+    while given().is_none() {
+        waited += 1;
+        assert!(waited < 200, "it is asked to tell");
+        // What the bridge says meanwhile is of no interest, and must not be left to fill its queue.
+        let _ = tokio::time::timeout(Duration::from_millis(50), lab.from.recv()).await;
+    }
+    let at = given().unwrap();
+    let secret = at.rsplit('/').nth(1).unwrap();
+    assert!(secret.len() >= 40 && at.ends_with("/1"));
+
+    let elsewhere = at.replace(secret, "guess");
+    assert_eq!(notify(&elsewhere, &event(0, "uuid:sid"), LENGTH).await, 404);
+    for (headers, body, status) in [
+        (event(0, "uuid:other"), LENGTH.to_owned(), 412),
+        (event(0, "uuid:sid").replace("propchange", "x"), LENGTH.to_owned(), 412),
+        (event(0, "uuid:sid").replace("SEQ: 0", "SEQ: x"), LENGTH.to_owned(), 400),
+        (event(0, "uuid:sid"), "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>".to_owned(), 400),
+        (event(0, "uuid:sid"), "x".repeat(1 << 20), 413),
+    ] {
+        assert_eq!(notify(&at, &headers, &body).await, status, "{headers}");
+    }
+    assert_eq!(notify(&at, &event(0, "uuid:sid"), LENGTH).await, 200);
+    let length = lab
+        .hear(|message| match message {
+            FromBridge::Values { values, .. } => values.get("length").map(|value| value.data.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(length, Data::Float(83.0));
+
+    // A flood: connections that say nothing, and events without end. It still does what it is told.
+    let host = at.trim_start_matches("http://").split('/').next().unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(tokio::net::TcpStream::connect(host).await.unwrap());
+    }
+    assert_eq!(lab.call(&seen.id, "media", act("play")).await, Ok(Outputs::new()));
+    drop(idle);
+    let flood = tokio::spawn({
+        let at = at.clone();
+        async move {
+            let mut refused = 0;
+            for number in 1..200 {
+                refused += usize::from(notify(&at, &event(number, "uuid:sid"), LENGTH).await != 200);
+            }
+            refused
+        }
+    });
+    assert_eq!(lab.call(&seen.id, "media", act("play")).await, Ok(Outputs::new()));
+    while !flood.is_finished() {
+        let _ = tokio::time::timeout(Duration::from_millis(50), lab.from.recv()).await;
+    }
+    assert!(flood.await.unwrap() > 50);
+
+    lab.call(&seen.id, "pairing", act("unpair")).await.unwrap();
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(given().as_deref(), Some("over"), "it is told to tell no more");
+    assert_eq!(notify(&at, &event(500, "uuid:sid"), LENGTH).await, 0, "and nobody listens there");
+}
+
+/// A media server whose folder holds itself, and whose files are what `content` says.
+fn server(
+    uuid: &'static str,
+    content: fn(&str, SocketAddr) -> Vec<u8>,
+) -> impl Fn(&str, SocketAddr) -> Vec<u8> + Send + Sync {
+    move |request, at| {
+        if request.starts_with("GET /d.xml") {
+            return ok(&format!(
+                "<root><device><deviceType>{SERVER}</deviceType><friendlyName>NAS</friendlyName><UDN>uuid:{uuid}</UDN><serviceList>\
+                 <service><serviceType>urn:schemas-upnp-org:service:ContentDirectory:1</serviceType><controlURL>/cd</controlURL></service>\
+                 </serviceList></device></root>"
+            ));
+        }
+        if request.starts_with("GET") {
+            return content(request, at);
+        }
+        let res = |address: &str| {
+            format!(
+                "<res protocolInfo='http-get:*:audio/mpeg:DLNA.ORG_OP=01' size='100000' duration='0:01:00'>{address}</res>"
+            )
+        };
+        let item = |title: &str, address: &str| {
+            format!("<item id='{title}'><dc:title>{title}</dc:title>{}</item>", res(address))
+        };
+        let didl = format!(
+            "<DIDL-Lite xmlns:dc='d'><container id='0'><dc:title>Loop</dc:title></container>{}{}</DIDL-Lite>",
+            item("Song", &format!("http://{at}/song.mp3")),
+            item("Router", "http://127.0.0.9/admin.mp3"),
+        );
+        let didl = didl.replace('&', "&amp;").replace('<', "&lt;");
+        ok(&format!(
+            "<E><B><BrowseResponse><Result>{didl}</Result><NumberReturned>3</NumberReturned><TotalMatches>3</TotalMatches></BrowseResponse></B></E>"
+        ))
+    }
+}
+
+fn song() -> Vec<u8> {
+    (0..100_000u32).map(|number| (number % 251) as u8).collect()
+}
+
+async fn nas(lab: &mut Lab, uuid: &'static str, content: fn(&str, SocketAddr) -> Vec<u8>) -> (Device80, DeviceId) {
+    lab.grant("upnp/search", To::Any);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let nas = Device80::new(server(uuid, content)).await;
+    nas.announce_as(uuid, SERVER).await;
+    let seen = lab.seen("NAS").await;
+    assert!(seen.service("storage").is_some() && seen.service("media").is_none());
+    lab.add(&seen.id).await;
+    (nas, seen.id)
+}
+
+fn path(path: &str) -> [(&'static str, Data); 1] {
+    [("path", Data::Text(path.to_owned()))]
+}
+
+#[tokio::test]
+async fn a_media_server_is_looked_into_and_leads_nowhere_else() {
+    let mut lab = Lab::new().await;
+    let (nas, id) = nas(&mut lab, "nas1", |_, _| ok("")).await;
+    let before = nas.asked();
+    let said = lab.call(&id, "storage", act("list")).await.unwrap();
+    let page = accord_ports::storage::Page::from_outputs(&said).unwrap();
+    let names: Vec<&str> = page.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!((page.path.as_str(), names), ("/", vec!["Loop", "Router", "Song.mp3"]));
+    assert_eq!(page.entries[2].size, Some(100_000));
+    let deep = "/Loop".repeat(30) + "/Song.mp3";
+    let said = lab.call(&id, "storage", with("address", &path(&deep))).await.unwrap();
+    assert_eq!(said["address"], Data::Text(format!("http://{}/song.mp3", nas.at)));
+    assert_eq!(
+        (&said["title"], &said["format"], &said["length"]),
+        (&"Song".into(), &"audio/mpeg".into(), &Data::Float(60.0))
+    );
+    assert!(nas.asked() - before <= 2, "what was read a moment ago is not asked for again");
+    for (path_there, fits) in
+        [("/Router", "no address"), ("/Song.mp3/x", "no folder"), ("/None", "no `None`"), ("/Loop", "is a folder")]
+    {
+        let refused = lab.call(&id, "storage", with("address", &path(path_there))).await;
+        assert!(matches!(&refused, Err(CallError::Device(why)) if why.contains(fits)), "{path_there}: {refused:?}");
+    }
+    for bad in ["/../x", "x", &"/Loop".repeat(40)] {
+        let refused = lab.call(&id, "storage", with("address", &path(bad))).await;
+        assert!(matches!(refused, Err(CallError::BadInput(_))), "{bad}: {refused:?}");
+    }
+    lab.gate.withdraw((entry("upnp/control"), To::One(RecipientId::device(&id)))).unwrap();
+    let refused = lab.call(&id, "storage", act("list")).await;
+    assert!(matches!(refused, Err(CallError::NotConsented(_))), "{refused:?}");
+}
+
+/// Fetches `/Song.mp3`; what came, and the answer.
+async fn fetched(lab: &mut Lab, id: &DeviceId) -> (Vec<u8>, Result<Outputs, CallError>) {
+    use accord_ports::files::{Given, Taker};
+    let inputs = [("path", Data::from("/Song.mp3")), ("transfer", Data::from("ab".repeat(16)))];
+    let call = lab.ask(id, "storage", with("fetch", &inputs)).await;
+    let stream = loop {
+        match tokio::time::timeout(Duration::from_secs(10), lab.from.recv()).await.unwrap().unwrap() {
+            (FromBridge::StreamOpened { .. }, stream) => break stream.unwrap(),
+            (FromBridge::Reply { call: of, outcome }, _) if of == call => return (Vec::new(), outcome),
+            _ => {}
+        }
+    };
+    assert!(!stream.path.encrypted);
+    let taking = tokio::spawn(async move {
+        let (offer, mut taker) = Taker::open(stream).await.unwrap();
+        assert_eq!((offer.transfer, offer.preview[0].name.as_str()), ([0xab; 16], "Song.mp3"));
+        taker.accept().await.unwrap();
+        let mut all = Vec::new();
+        loop {
+            match taker.next().await {
+                Ok(Given::Content(bytes)) => all.extend_from_slice(bytes),
+                Ok(Given::Finish) => {
+                    taker.done(1, all.len() as u64).await.unwrap();
+                    return all;
+                }
+                Ok(_) => {}
+                Err(_) => return all,
+            }
+        }
+    });
+    let outcome = lab.answer(call).await;
+    (taking.await.unwrap(), outcome)
+}
+
+#[tokio::test]
+async fn a_file_that_breaks_off_is_gone_on_with() {
+    let mut lab = Lab::new().await;
+    let breaks = |request: &str, _: SocketAddr| {
+        let (song, from) = (song(), request.split("bytes=").nth(1).and_then(|rest| rest.split('-').next()));
+        match from.and_then(|from| from.parse::<usize>().ok()) {
+            None => [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec(), song[..30_000].to_vec()].concat(),
+            Some(from) => {
+                let head = format!(
+                    "HTTP/1.1 206 P\r\nContent-Range: bytes {from}-99999/100000\r\nContent-Length: {}\r\n\r\n",
+                    song.len() - from
+                );
+                [head.into_bytes(), song[from..].to_vec()].concat()
+            }
+        }
+    };
+    let (_nas, id) = nas(&mut lab, "nas2", breaks).await;
+    let (came, outcome) = fetched(&mut lab, &id).await;
+    assert!(came == song() && outcome.is_ok(), "{} {outcome:?}", came.len());
+}
+
+#[tokio::test]
+async fn files_that_never_end_or_change_or_lie_are_not_kept() {
+    let mut lab = Lab::new().await;
+    fn chunk(count: usize) -> Vec<u8> {
+        let chunks = format!("10000\r\n{}\r\n", "x".repeat(0x10000)).repeat(count);
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").into_bytes()
+    }
+    let endless = |_: &str, _: SocketAddr| chunk(64);
+    let changed = |request: &str, _: SocketAddr| {
+        if request.contains("bytes=") {
+            return b"HTTP/1.1 206 P\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789".to_vec();
+        }
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nbegin".to_vec()
+    };
+    let redirect =
+        |_: &str, _: SocketAddr| b"HTTP/1.1 302 F\r\nLocation: http://127.0.0.9/\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let (first, id) = nas(&mut lab, "nas3", endless).await;
+    let (_, outcome) = fetched(&mut lab, &id).await;
+    assert!(matches!(&outcome, Err(CallError::Device(why)) if why.contains("more than")), "{outcome:?}");
+    drop(first);
+    for (uuid, content, fits) in
+        [("nas4", changed as fn(&str, SocketAddr) -> Vec<u8>, "another"), ("nas5", redirect, "302")]
+    {
+        let nas = Device80::new(server(uuid, content)).await;
+        nas.announce_as(uuid, SERVER).await;
+        let id = lab
+            .hear(|message| match message {
+                FromBridge::Seen { device } if device.passing => Some(device.id),
+                _ => None,
+            })
+            .await;
+        lab.add(&id).await;
+        let (_, outcome) = fetched(&mut lab, &id).await;
+        assert!(matches!(&outcome, Err(CallError::Device(why)) if why.contains(fits)), "{uuid}: {outcome:?}");
+    }
 }

@@ -10,17 +10,17 @@ use super::place::Place;
 use super::ssdp::Udn;
 use super::xml::{Element, XmlError, parse};
 
-/// Most renderers that one description may hold: an amplifier has one for each zone.
-const MAX_RENDERERS: usize = 8;
+/// Most devices that are taken of one description: an amplifier has a renderer for each zone.
+const MAX_DEVICES: usize = 8;
 /// Longest name, maker or model that is kept, in characters.
 const MAX_TEXT: usize = 64;
 /// Most actions of a service, and the longest name of one.
 const MAX_ACTIONS: usize = 128;
 const MAX_NAME: usize = 64;
 
-/// A renderer.
+/// A device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renderer {
+pub struct Described {
     /// Its name for good.
     pub udn: Udn,
     /// As its owner calls it.
@@ -31,12 +31,35 @@ pub struct Renderer {
     pub model: Option<String>,
     /// All that it says of make and model, word for word.
     pub told: Vec<Told>,
+    /// What it does.
+    pub face: Face,
+}
+
+/// What a device does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Face {
+    /// It plays what is at an address.
+    Renderer(Renderer),
+    /// It has what renderers play.
+    Server(Server),
+}
+
+/// What a renderer is told by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renderer {
     /// What plays.
     pub transport: Service,
     /// What is loud.
     pub rendering: Option<Service>,
     /// What knows the formats.
     pub connection: Option<Service>,
+}
+
+/// What a media server is asked by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// What knows the content.
+    pub directory: Service,
 }
 
 /// Where a service is told what to do.
@@ -48,38 +71,49 @@ pub struct Service {
     pub control: Place,
     /// Where it says what it can do.
     pub scpd: Option<Place>,
+    /// Where it is asked to tell of changes.
+    pub events: Option<Place>,
 }
 
-/// Why a description holds no renderer.
+/// Why a description holds no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDescription {
     /// See there.
     #[error(transparent)]
     Xml(#[from] XmlError),
     /// None in it, or one that cannot be told anything on its own host.
-    #[error("it describes no media renderer that can be told anything on its own host")]
-    NoRenderer,
+    #[error("it describes no media renderer or server that can be told anything on its own host")]
+    NoDevice,
 }
 
-/// The renderers that a description at `location` holds.
+/// The renderers and media servers that a description at `location` holds.
 ///
 /// # Errors
 /// [`BadDescription`].
-pub fn renderers(bytes: &[u8], location: &Place) -> Result<Vec<Renderer>, BadDescription> {
+pub fn devices(bytes: &[u8], location: &Place) -> Result<Vec<Described>, BadDescription> {
     let root = parse(bytes)?;
     let base = match root.text_of("URLBase") {
-        Some(base) => location.join(base).map_err(|_| BadDescription::NoRenderer)?,
+        Some(base) => location.join(base).map_err(|_| BadDescription::NoDevice)?,
         None => location.clone(),
     };
     let devices = root.all().filter(|element| element.name == "device");
-    let found: Vec<Renderer> = devices.filter_map(|device| renderer(device, &base)).take(MAX_RENDERERS).collect();
-    if found.is_empty() { Err(BadDescription::NoRenderer) } else { Ok(found) }
+    let found: Vec<Described> = devices.filter_map(|device| described(device, &base)).take(MAX_DEVICES).collect();
+    if found.is_empty() { Err(BadDescription::NoDevice) } else { Ok(found) }
 }
 
-fn renderer(device: &Element, base: &Place) -> Option<Renderer> {
-    if !is_of(device.text_of("deviceType")?, "device", "MediaRenderer") {
+fn described(device: &Element, base: &Place) -> Option<Described> {
+    let kind = device.text_of("deviceType")?;
+    let face = if is_of(kind, "device", "MediaRenderer") {
+        Face::Renderer(Renderer {
+            transport: service(device, "AVTransport", base)?,
+            rendering: service(device, "RenderingControl", base),
+            connection: service(device, "ConnectionManager", base),
+        })
+    } else if is_of(kind, "device", "MediaServer") {
+        Face::Server(Server { directory: service(device, "ContentDirectory", base)? })
+    } else {
         return None;
-    }
+    };
     let text = |name: &str| device.text_of(name).map(|text| for_screen(text, MAX_TEXT));
     let model = [text("modelName"), text("modelNumber")];
     let model = match model {
@@ -96,15 +130,14 @@ fn renderer(device: &Element, base: &Place) -> Option<Renderer> {
     ];
     let said = said.into_iter().filter_map(|(what, name)| Some((what, device.text_of(name)?)));
     let told = said.map(|(what, text)| Told::new(Origin::UpnpDescription, what, text)).collect();
-    Some(Renderer {
+    let nameless = if matches!(face, Face::Renderer(_)) { "Renderer" } else { "Media server" };
+    Some(Described {
         told,
         udn: Udn::parse(device.text_of("UDN")?)?,
-        name: text("friendlyName").or_else(|| model.clone()).unwrap_or_else(|| "Renderer".to_owned()),
+        name: text("friendlyName").or_else(|| model.clone()).unwrap_or_else(|| nameless.to_owned()),
         maker: text("manufacturer"),
         model,
-        transport: service(device, "AVTransport", base)?,
-        rendering: service(device, "RenderingControl", base),
-        connection: service(device, "ConnectionManager", base),
+        face,
     })
 }
 
@@ -114,7 +147,8 @@ fn service(device: &Element, name: &str, base: &Place) -> Option<Service> {
         let kind = one.text_of("serviceType").filter(|kind| is_of(kind, "service", name))?;
         let control = base.join(one.text_of("controlURL")?).ok()?;
         let scpd = one.text_of("SCPDURL").and_then(|place| base.join(place).ok());
-        Some(Service { kind: kind.to_owned(), control, scpd })
+        let events = one.text_of("eventSubURL").and_then(|place| base.join(place).ok());
+        Some(Service { kind: kind.to_owned(), control, scpd, events })
     })
 }
 
@@ -160,10 +194,17 @@ impl Abilities {
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     let location = Place::parse("http://10.0.0.2:80/dir/d.xml").expect("a plain address");
-    if let Ok(found) = renderers(bytes, &location) {
+    if let Ok(found) = devices(bytes, &location) {
         for one in found {
-            let places = [Some(&one.transport), one.rendering.as_ref(), one.connection.as_ref()].into_iter().flatten();
-            for service in places.flat_map(|service| [Some(&service.control), service.scpd.as_ref()]).flatten() {
+            let services = match &one.face {
+                Face::Renderer(one) => vec![Some(&one.transport), one.rendering.as_ref(), one.connection.as_ref()],
+                Face::Server(one) => vec![Some(&one.directory)],
+            };
+            let places = |service| {
+                let Service { control, scpd, events, .. }: &Service = service;
+                [Some(control), scpd.as_ref(), events.as_ref()]
+            };
+            for service in services.into_iter().flatten().flat_map(places).flatten() {
                 assert!(service.at.ip() == location.at.ip() && !service.path.contains(['\r', '\n', ' ']));
             }
             assert!(one.name.chars().count() <= MAX_TEXT + 1);
@@ -200,43 +241,49 @@ mod tests {
         let services = [service("RenderingControl", "rc"), service("AVTransport", "/av")].concat();
         let more = "<friendlyName>Lounge \u{202e}TV</friendlyName><manufacturer>Maker</manufacturer>\
                     <modelName>LG Smart TV</modelName><modelNumber>OLED55</modelNumber>";
-        let found = renderers(device(more, &services).as_bytes(), &place()).unwrap();
+        let found = devices(device(more, &services).as_bytes(), &place()).unwrap();
         let [one] = &found[..] else { panic!("{found:?}") };
         assert_eq!((one.udn.as_str(), one.name.as_str()), ("uuid:ab-1", "Lounge \u{fffd}TV"));
         assert_eq!((one.maker.as_deref(), one.model.as_deref()), (Some("Maker"), Some("LG Smart TV OLED55")));
-        assert_eq!(one.transport.control.to_string(), "http://10.0.0.2:49494/av");
-        assert_eq!(one.rendering.as_ref().unwrap().control.to_string(), "http://10.0.0.2:49494/dir/rc");
+        let Face::Renderer(does) = &one.face else { panic!("{one:?}") };
+        assert_eq!(does.transport.control.to_string(), "http://10.0.0.2:49494/av");
+        assert_eq!(does.transport.events.as_ref().unwrap().to_string(), "http://10.0.0.2:49494/dir/x");
+        assert_eq!(does.rendering.as_ref().unwrap().control.to_string(), "http://10.0.0.2:49494/dir/rc");
+        let server = device("", &service("ContentDirectory", "/cd")).replace("MediaRenderer:3", "MediaServer:1");
+        let found = devices(server.as_bytes(), &place()).unwrap();
+        assert!(matches!(&found[0].face, Face::Server(server) if server.directory.control.path == "/cd"));
+        assert!(devices(server.replace("ContentDirectory", "X").as_bytes(), &place()).is_err());
     }
 
     #[test]
     fn a_description_that_leads_elsewhere_describes_nothing() {
-        let none = Err(BadDescription::NoRenderer);
+        let none = Err(BadDescription::NoDevice);
         let elsewhere = device("", &service("AVTransport", "http://10.0.0.9/av"));
-        assert_eq!(renderers(elsewhere.as_bytes(), &place()), none);
+        assert_eq!(devices(elsewhere.as_bytes(), &place()), none);
         let base = device("", &service("AVTransport", "/av")).replace(
             "<device><deviceType>urn:schemas-upnp-org:device:Basic",
             "<URLBase>http://192.168.0.1/</URLBase><device><deviceType>urn:schemas-upnp-org:device:Basic",
         );
-        assert_eq!(renderers(base.as_bytes(), &place()), none);
+        assert_eq!(devices(base.as_bytes(), &place()), none);
         let header = device("", &service("AVTransport:1&#13;&#10;X", "/av"));
-        assert_eq!(renderers(header.as_bytes(), &place()), none, "a type is written into a header");
-        assert_eq!(renderers(b"<root/>", &place()), none);
+        assert_eq!(devices(header.as_bytes(), &place()), none, "a type is written into a header");
+        assert_eq!(devices(b"<root/>", &place()), none);
     }
 
     #[test]
     fn names_of_a_megabyte_and_thousands_of_devices_are_held_in() {
         let name = format!("<friendlyName>{}</friendlyName>", "n".repeat(200_000));
-        let found = renderers(device(&name, &service("AVTransport", "/av")).as_bytes(), &place()).unwrap();
+        let found = devices(device(&name, &service("AVTransport", "/av")).as_bytes(), &place()).unwrap();
         assert_eq!(found[0].name.chars().count(), MAX_TEXT + 1);
         let large = format!("<friendlyName>{}</friendlyName>", "n".repeat(1 << 20));
-        let refused = renderers(device(&large, "").as_bytes(), &place());
+        let refused = devices(device(&large, "").as_bytes(), &place());
         assert_eq!(refused, Err(BadDescription::Xml(XmlError::Large)));
         let one = format!(
             "<device><deviceType>urn:schemas-upnp-org:device:MediaRenderer:1</deviceType><UDN>uuid:x</UDN><serviceList>{}</serviceList></device>",
             service("AVTransport", "/av")
         );
         let many = format!("<root>{}</root>", one.repeat(500));
-        assert_eq!(renderers(many.as_bytes(), &place()).unwrap().len(), MAX_RENDERERS);
+        assert_eq!(devices(many.as_bytes(), &place()).unwrap().len(), MAX_DEVICES);
     }
 
     #[test]

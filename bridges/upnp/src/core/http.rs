@@ -1,17 +1,19 @@
 //! Requests to devices, and their answers as they come: RFC 9112 as far as small devices speak it. One request on one
 //! connection; no redirect is followed.
 
-use accord_http::{BodyLength, BodyReader, HttpError, head_of_response};
+use accord_http::{BodyLength, BodyReader, HttpError, head_of_response, header};
 
 use super::place::Place;
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// Its status.
     pub status: u16,
     /// Its body, unpacked.
     pub body: Vec<u8>,
+    /// What it says of a subscription (4.1.2): its name, and how long it lasts.
+    pub subscribed: [Option<String>; 2],
 }
 
 /// Why there is none.
@@ -33,6 +35,12 @@ pub fn get(place: &Place) -> Vec<u8> {
     format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", place.path, place.at).into_bytes()
 }
 
+/// A request for a file from this byte on.
+pub fn get_from(place: &Place, from: u64) -> Vec<u8> {
+    let range = if from > 0 { format!("Range: bytes={from}-\r\n") } else { String::new() };
+    format!("GET {} HTTP/1.1\r\nHost: {}\r\n{range}Connection: close\r\n\r\n", place.path, place.at).into_bytes()
+}
+
 /// A SOAP call (UPnP Device Architecture, 3.1.1).
 pub fn post(place: &Place, service: &str, action: &str, body: &str) -> Vec<u8> {
     format!(
@@ -52,13 +60,14 @@ pub struct Reading {
     /// What is not read yet: a part of a head.
     bytes: Vec<u8>,
     head: Option<(u16, BodyReader)>,
+    subscribed: [Option<String>; 2],
     body: Vec<u8>,
 }
 
 impl Reading {
     /// With a body of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, bytes: Vec::new(), head: None, body: Vec::new() }
+        Self { limit, bytes: Vec::new(), head: None, subscribed: [None, None], body: Vec::new() }
     }
 
     /// More bytes came. The answer, once it is whole.
@@ -72,13 +81,14 @@ impl Reading {
             if matches!(head.length, BodyLength::Exactly(length) if length > self.limit as u64) {
                 return Err(NoAnswer::Large);
             }
+            self.subscribed = ["SID", "TIMEOUT"].map(|name| header(&self.bytes[..length], name));
             self.bytes.drain(..length);
             // A status 1xx only announces another head (RFC 9110, 15.2).
             if head.status >= 200 {
                 self.head = Some((head.status, BodyReader::new(head.length)));
             }
         }
-        let Some((status, reader)) = &mut self.head else { return Ok(None) };
+        let Some((_, reader)) = &mut self.head else { return Ok(None) };
         let taken = std::mem::take(&mut self.bytes);
         let mut rest = taken.as_slice();
         while let Some(piece) = reader.next(&mut rest)? {
@@ -87,7 +97,13 @@ impl Reading {
             }
             self.body.extend_from_slice(piece);
         }
-        Ok(reader.is_done().then(|| Answer { status: *status, body: std::mem::take(&mut self.body) }))
+        Ok(if reader.is_done() { self.whole() } else { None })
+    }
+
+    fn whole(&mut self) -> Option<Answer> {
+        let (status, _) = self.head.as_ref()?;
+        let body = std::mem::take(&mut self.body);
+        Some(Answer { status: *status, body, subscribed: std::mem::take(&mut self.subscribed) })
     }
 
     /// No more bytes come.
@@ -95,12 +111,8 @@ impl Reading {
     /// # Errors
     /// [`NoAnswer`].
     pub fn end(&mut self) -> Result<Answer, NoAnswer> {
-        match &self.head {
-            Some((status, reader)) if reader.ends_with_connection() => {
-                Ok(Answer { status: *status, body: std::mem::take(&mut self.body) })
-            }
-            _ => Err(NoAnswer::Short),
-        }
+        let ends = self.head.as_ref().is_some_and(|(_, reader)| reader.ends_with_connection());
+        if ends { self.whole().ok_or(NoAnswer::Short) } else { Err(NoAnswer::Short) }
     }
 }
 
@@ -128,7 +140,11 @@ mod tests {
             (b"HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", 204, b""),
         ] {
             for step in [1, 2, 7, 1000] {
-                assert_eq!(read(bytes, step), Ok(Answer { status, body: body.to_vec() }), "{step}");
+                assert_eq!(
+                    read(bytes, step),
+                    Ok(Answer { status, body: body.to_vec(), ..Answer::default() }),
+                    "{step}"
+                );
             }
         }
     }

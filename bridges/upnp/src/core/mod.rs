@@ -5,14 +5,18 @@
 //! | [`ssdp`], [`discovery`] | datagrams; who is here, and whose description is fetched |
 //! | [`place`], [`http`], [`xml`] | addresses, answers and documents of devices, each within limits |
 //! | [`description`], [`soap`], [`didl`] | what a device is, what it can be told, and what it says is playing |
+//! | [`gena`] | what a device tells by itself |
 //! | [`renderer`] | one renderer: commands in, actions out, values out |
+//! | [`directory`] | what lies on a media server |
 //!
-//! After the UPnP Device Architecture 1.1 and the AVTransport:1, RenderingControl:1 and ConnectionManager:1 service
-//! templates (UPnP Forum). Section numbers in the code are theirs.
+//! After the UPnP Device Architecture 1.1 and the AVTransport:1, RenderingControl:1, ConnectionManager:1 and
+//! ContentDirectory:1 service templates (UPnP Forum). Section numbers in the code are theirs.
 
 pub mod description;
 pub mod didl;
+pub mod directory;
 pub mod discovery;
+pub mod gena;
 pub mod http;
 pub mod place;
 pub mod renderer;

@@ -35,6 +35,8 @@ pub enum Fault {
 
 /// The transition is not possible now (AVTransport:1, 2.4).
 pub const NOT_NOW: u32 = 701;
+/// The device is locked (the same).
+pub const LOCKED: u32 = 705;
 
 fn said(code: u32, text: &str) -> String {
     let known = match code {
@@ -44,7 +46,7 @@ fn said(code: u32, text: &str) -> String {
         NOT_NOW => "the device cannot do this in its present state",
         702 | 703 => "there is nothing to play, or it cannot be read",
         704 | 714 => "the device does not play this format",
-        705 => "the device is locked; stop it there first",
+        LOCKED => "the device is locked; stop it there first",
         710 | 711 => "the device cannot go to this place",
         715 => "the device is busy",
         716 => "the device did not find the address, or cannot reach it",

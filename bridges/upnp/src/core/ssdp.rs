@@ -22,7 +22,10 @@ const STAYS_UNSAID: u64 = 1800;
 
 /// Which devices are looked for: any version answers the first (1.3.2).
 pub const RENDERER: &str = "urn:schemas-upnp-org:device:MediaRenderer:1";
-const RENDERER_OF_ANY_VERSION: &str = "urn:schemas-upnp-org:device:MediaRenderer:";
+/// The same.
+pub const SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
+const OF_ANY_VERSION: [&str; 2] =
+    ["urn:schemas-upnp-org:device:MediaRenderer:", "urn:schemas-upnp-org:device:MediaServer:"];
 
 /// The name of a device (`uuid:` and what the maker chose), the same wherever it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +46,7 @@ impl Udn {
     }
 }
 
-/// What a renderer says of itself.
+/// What a renderer or media server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// It is here, or it answers a search.
@@ -62,16 +65,16 @@ pub enum Message {
     },
 }
 
-/// A search for renderers, to be answered within `seconds` (1.3.2). It names no program and no person.
-pub fn search(seconds: u8) -> Vec<u8> {
+/// A search for [`RENDERER`] or [`SERVER`], to be answered within `seconds` (1.3.2). It names no program and no person.
+pub fn search(wanted: &str, seconds: u8) -> Vec<u8> {
     format!(
-        "M-SEARCH * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nMAN: \"ssdp:discover\"\r\nMX: {}\r\nST: {RENDERER}\r\n\r\n",
+        "M-SEARCH * HTTP/1.1\r\nHOST: {GROUP}:{PORT}\r\nMAN: \"ssdp:discover\"\r\nMX: {}\r\nST: {wanted}\r\n\r\n",
         seconds.clamp(1, 5)
     )
     .into_bytes()
 }
 
-/// Reads a datagram that came from `from`. `None` for what is no word of a renderer: other devices, searches, noise, and
+/// Reads a datagram that came from `from`. `None` for what is no word of either: other devices, searches, noise, and
 /// descriptions that would lie on another host than the one that speaks.
 pub fn parse(bytes: &[u8], from: Ipv4Addr) -> Option<Message> {
     if bytes.len() > MAX_DATAGRAM {
@@ -92,19 +95,18 @@ pub fn parse(bytes: &[u8], from: Ipv4Addr) -> Option<Message> {
         let location = Place::parse(header("LOCATION")?).ok().filter(|place| *place.at.ip() == from)?;
         Some(Message::Here { udn: udn()?, location, stays: stays(header("CACHE-CONTROL")) })
     };
-    let is_renderer = |what: Option<&str>| what.is_some_and(|what| what.starts_with(RENDERER_OF_ANY_VERSION));
+    let is_wanted =
+        |what: Option<&str>| what.is_some_and(|what| OF_ANY_VERSION.iter().any(|one| what.starts_with(one)));
     if first.starts_with("HTTP/1.") && first.split_whitespace().nth(1) == Some("200") {
-        return is_renderer(header("ST")).then(here)?;
+        return is_wanted(header("ST")).then(here)?;
     }
     if !first.starts_with("NOTIFY ") {
         return None;
     }
     match header("NTS")?.to_ascii_lowercase().as_str() {
-        "ssdp:alive" if is_renderer(header("NT")) => here(),
+        "ssdp:alive" if is_wanted(header("NT")) => here(),
         // Whatever part of it leaves, it is looked at anew when it comes back.
-        "ssdp:byebye"
-            if is_renderer(header("NT")) || header("NT").is_some_and(|what| what.starts_with("upnp:root")) =>
-        {
+        "ssdp:byebye" if is_wanted(header("NT")) || header("NT").is_some_and(|what| what.starts_with("upnp:root")) => {
             Some(Message::Leaves { udn: udn()? })
         }
         _ => None,
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renderer_of_any_version_is_heard_and_nobody_else() {
+    fn renderers_and_servers_of_any_version_are_heard_and_nobody_else() {
         let said = |nt: &str| {
             alive(&format!(
                 "nt: {nt}\r\nNTS:ssdp:alive\r\nUSN: uuid:AB::{nt}\r\nLocation:  http://10.0.0.2:49494/d.xml\r\nCache-Control: no-cache, max-age = 100"
@@ -145,16 +147,18 @@ mod tests {
             stays: Duration::from_secs(100),
         };
         for version in 1..=3 {
-            assert_eq!(said(&format!("{RENDERER_OF_ANY_VERSION}{version}")), Some(expected.clone()));
+            for kind in OF_ANY_VERSION {
+                assert_eq!(said(&format!("{kind}{version}")), Some(expected.clone()));
+            }
         }
-        for other in ["upnp:rootdevice", "uuid:AB", "urn:schemas-upnp-org:device:MediaServer:1"] {
+        for other in ["upnp:rootdevice", "uuid:AB", "urn:schemas-upnp-org:device:Printer:1"] {
             assert_eq!(said(other), None, "{other}");
         }
         let answer = format!(
             "HTTP/1.1 200 OK\nST: {RENDERER}\nUSN: uuid:ab::{RENDERER}\nLOCATION: http://10.0.0.2:49494/d.xml\nCACHE-CONTROL: max-age=100\n\n"
         );
         assert_eq!(parse(answer.as_bytes(), FROM), Some(expected), "line feeds alone are enough");
-        assert_eq!(parse(&search(2), FROM), None, "a search is no answer");
+        assert_eq!(parse(&search(RENDERER, 2), FROM), None, "a search is no answer");
     }
 
     #[test]

@@ -12,11 +12,12 @@ use accord_store::{JsonFile, create_private_dir};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::core::description::{Face, Server};
 use crate::core::discovery::Found;
 use crate::core::renderer::{self, Formats, Offers};
 use crate::core::ssdp::Udn;
 
-/// Most renderers that can be added, and the largest file of them.
+/// Most devices that can be added, and the largest file of them.
 const MOST: usize = 256;
 const LARGEST: u64 = 1 << 20;
 /// What the owner decided does not age.
@@ -25,7 +26,7 @@ const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
 const PLAYING_FRESH_S: u64 = 10;
 const STATE_FRESH_S: u64 = 3600;
 
-/// A renderer that the owner added.
+/// A device that the owner added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Added {
     pub udn: String,
@@ -37,9 +38,12 @@ pub(crate) struct Added {
     /// Where it was last, and when that was noted.
     pub address: Option<SocketAddr>,
     pub seen: Option<Timestamp>,
+    /// It is a media server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub server: bool,
 }
 
-/// A renderer that is known.
+/// A renderer or media server that is known.
 pub(crate) struct Known {
     pub id: DeviceId,
     pub udn: Udn,
@@ -51,11 +55,12 @@ pub(crate) struct Known {
     pub found: Option<Found>,
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddr>,
+    server: bool,
     offers: Offers,
     values: BTreeMap<(&'static str, &'static str), Value>,
 }
 
-/// The id of a renderer. It says so itself, and nothing proves it.
+/// The id of a device. It says so itself, and nothing proves it.
 fn id_of(udn: &Udn) -> DeviceId {
     let mut hash = Sha256::new();
     hash.update(b"accord upnp device ");
@@ -66,23 +71,36 @@ fn id_of(udn: &Udn) -> DeviceId {
 
 impl Known {
     fn of(found: &Found) -> Self {
-        let renderer = &found.renderer;
+        let described = &found.described;
         // What nearly all can do, until it says more.
-        let volume = renderer.rendering.is_some();
-        let offers = Offers { pause: true, seek: true, volume, mute: volume, ..Offers::default() };
+        let volume = matches!(&described.face, Face::Renderer(renderer) if renderer.rendering.is_some());
+        let server = matches!(described.face, Face::Server(_));
         Self {
-            id: id_of(&renderer.udn),
-            udn: renderer.udn.clone(),
-            name: renderer.name.clone(),
-            kind: DeviceKind::Tv,
-            maker: renderer.maker.clone(),
-            model: renderer.model.clone(),
+            id: id_of(&described.udn),
+            udn: described.udn.clone(),
+            name: described.name.clone(),
+            kind: if server { DeviceKind::Other } else { DeviceKind::Tv },
+            maker: described.maker.clone(),
+            model: described.model.clone(),
             found: Some(found.clone()),
             seen: Some(Timestamp::now()),
             address: Some(found.location.at.into()),
-            offers,
+            server,
+            offers: Offers { pause: true, seek: true, volume, mute: volume, ..Offers::default() },
             values: BTreeMap::new(),
         }
+    }
+
+    /// By what it is asked, of a media server that is here.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        match &self.found.as_ref()?.described.face {
+            Face::Server(server) => Some(server),
+            Face::Renderer(_) => None,
+        }
+    }
+
+    pub(crate) fn is_server(&self) -> bool {
+        self.server
     }
 
     fn remembered(added: &Added) -> Option<Self> {
@@ -97,6 +115,7 @@ impl Known {
             found: None,
             seen: added.seen,
             address: added.address,
+            server: added.server,
             offers: Offers { pause: true, seek: true, volume: true, mute: true, ..Offers::default() },
             values: BTreeMap::new(),
         })
@@ -112,6 +131,7 @@ impl Known {
             since,
             address: self.address,
             seen: self.seen,
+            server: self.server,
         }
     }
 
@@ -122,6 +142,12 @@ impl Known {
         device.claims = Claims::broadcast(self.address.map(|at| at.ip())).unique(self.udn.as_str());
         device.told = self.told();
         device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
+        if self.server {
+            let mut storage = catalogue::storage();
+            storage.label = Some(self.name.clone());
+            storage.actions.push(catalogue::storage_address());
+            return device.with(storage).with(pairing(added));
+        }
         let mut media = self.with_values(self.media());
         if let Some(found) = &self.found {
             let (data, seen) = (Data::Text(found.location.at.ip().to_string()), self.seen.unwrap_or_default());
@@ -142,7 +168,7 @@ impl Known {
             let maker = self.maker.iter().map(|maker| told(What::Maker, maker));
             maker.chain(self.model.iter().map(|model| told(What::Model, model))).collect()
         };
-        let mut all = self.found.as_ref().map_or_else(kept, |found| found.renderer.told.clone());
+        let mut all = self.found.as_ref().map_or_else(kept, |found| found.described.told.clone());
         if self.kind == DeviceKind::Speaker {
             all.push(told(What::Does, "audio"));
         }
@@ -164,6 +190,7 @@ impl Known {
         // Whether the position really advances: that it plays is only its word.
         media.properties.push(Property::state("moving", Format::Bool));
         media.properties.push(catalogue::media_address());
+        media.properties.push(catalogue::media_formats());
         media.actions.retain(|one| match one.id.as_str() {
             "pause" | "play-pause" => pause,
             "next" => next,
@@ -235,11 +262,13 @@ impl Devices {
         self.known.values().map(|known| self.seen(known)).collect()
     }
 
-    /// A renderer is here, or changed.
+    /// A device is here, or changed.
     pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, FromBridge) {
         let mut known = Known::of(found);
         if let Some(before) = self.known.remove(&known.id) {
-            (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
+            if known.server == before.server {
+                (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
+            }
         }
         let id = known.id.clone();
         self.known.insert(id.clone(), known);
@@ -253,7 +282,7 @@ impl Devices {
         }
     }
 
-    /// A renderer is gone.
+    /// A device is gone.
     pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
         let known = self.known.get_mut(id)?;
         known.values.clear();
@@ -272,7 +301,7 @@ impl Devices {
         ids.iter().filter_map(|id| self.lost(id)).collect()
     }
 
-    /// The owner adds a renderer, or not any more.
+    /// The owner adds a device, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
         let mut all = self.added.clone();
@@ -301,23 +330,36 @@ impl Devices {
     }
 
     /// What it plays says what it is.
-    pub(crate) fn formats(&mut self, id: &DeviceId, formats: Formats) -> Option<FromBridge> {
+    pub(crate) fn formats(&mut self, id: &DeviceId, formats: Formats) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
         let kind = match formats {
             Formats { video: true, .. } => DeviceKind::Tv,
             Formats { audio: true, .. } => DeviceKind::Speaker,
-            _ => return None,
+            _ => known.kind,
         };
-        let known = self.known.get_mut(id).filter(|known| known.kind != kind)?;
-        known.kind = kind;
-        self.note(id);
-        Some(self.told(id))
+        let turned = std::mem::replace(&mut known.kind, kind) != kind;
+        let mut messages = Vec::new();
+        if turned {
+            self.note(id);
+            messages.push(self.told(id));
+        }
+        messages.extend(self.keep(id, [("media", "formats", Data::Texts(formats.types))]));
+        messages
     }
 
     /// What it says of itself now, in the words of the house; only what is new, and what ages.
     pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<renderer::Value>) -> Vec<FromBridge> {
+        self.keep(id, said.into_iter().flat_map(words))
+    }
+
+    fn keep(
+        &mut self,
+        id: &DeviceId,
+        said: impl IntoIterator<Item = (&'static str, &'static str, Data)>,
+    ) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
         let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-        for (service, property, data) in said.into_iter().flat_map(words) {
+        for (service, property, data) in said {
             let ages = matches!(property, "playing" | "position" | "moving");
             let before = known.values.get(&(service, property));
             if !ages && before.is_some_and(|before| before.data == data) {

@@ -7,7 +7,7 @@ use accord_consent::{Personal, SendError};
 use accord_model::FieldSet;
 use tokio::io::AsyncReadExt;
 
-use crate::core::http::{Answer, Reading};
+use crate::core::http::{self, Answer, Reading};
 
 /// How much of an answer is taken.
 pub(crate) const MAX_ANSWER: usize = crate::core::xml::MAX_BYTES;
@@ -21,12 +21,16 @@ pub(crate) enum NoAnswer {
     Unreachable(String),
     /// A connection, and no answer that can be used.
     Mute(String),
+    /// The answer is longer than is taken.
+    Large,
 }
 
 impl std::fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Denied(why) | Self::Unreachable(why) | Self::Mute(why)) = self;
-        f.write_str(why)
+        match self {
+            Self::Denied(why) | Self::Unreachable(why) | Self::Mute(why) => f.write_str(why),
+            Self::Large => f.write_str("the device's answer is larger than allowed"),
+        }
     }
 }
 
@@ -69,6 +73,7 @@ async fn ask(mut met: Met, fields: FieldSet, request: Vec<u8>) -> Result<Answer,
         match answer {
             Ok(None) => {}
             Ok(Some(answer)) => return Ok(answer),
+            Err(http::NoAnswer::Large) => return Err(NoAnswer::Large),
             Err(error) => return Err(NoAnswer::Mute(error.to_string())),
         }
     }

@@ -27,6 +27,11 @@ pub(crate) fn media() -> FieldSet {
     standing().union(FieldSet::one(FieldCode::MediaNowPlaying))
 }
 
+/// What every word to a media server says that names what lies there.
+pub(crate) fn looking() -> FieldSet {
+    standing().union(FieldSet::one(FieldCode::FileName))
+}
+
 impl Law {
     pub(crate) fn new(gate: BoundGate) -> Self {
         let entry = |key| EntryKey::new(key).expect("the bridge's own entry keys are well formed");

@@ -1,11 +1,11 @@
 //! One task that holds every decision. What it hears comes from the core of the house, from the session's tasks and from
 //! the clock; what it decides goes to them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -14,41 +14,38 @@ use tokio_util::task::TaskTracker;
 use super::devices::Devices;
 use super::hand::{Hand, Order};
 use super::law::Law;
+use super::orders::unsupported;
 use super::session::{Heard, Session, Woken};
-use crate::core::description::Renderer;
+use super::shelf::Shelves;
+use crate::core::description::{Face, Renderer};
 use crate::core::discovery::{self, Discovery, Limits};
-use crate::core::renderer::{Event, Trouble, Wanted};
+use crate::core::renderer::{Event, Trouble};
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// Longest address and title that a renderer is told.
-const MAX_ADDRESS: usize = 2048;
-const MAX_TITLE: usize = 256;
-/// What a renderer shows as the title when none is given: never a file's name unasked.
-const TITLE: &str = "Accord";
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+pub(crate) type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
 type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub devices: Devices,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<Nearby>,
     /// Not before this time.
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
-    hands: HashMap<DeviceId, Held>,
-    tasks: TaskTracker,
+    pub hands: HashMap<DeviceId, Held>,
+    pub shelves: Shelves,
+    pub tasks: TaskTracker,
     stop: CancellationToken,
     next_hand: u64,
     /// Calls to read, and what of.
-    reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
+    pub reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
     /// Devices that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
 }
@@ -60,10 +57,10 @@ pub(crate) struct Nearby {
     wake: Instant,
 }
 
-struct Held {
+pub(crate) struct Held {
     number: u64,
     described: Renderer,
-    orders: mpsc::Sender<Order>,
+    pub orders: mpsc::Sender<Order>,
     stop: CancellationToken,
 }
 
@@ -78,6 +75,7 @@ impl Mind {
             again: Instant::now(),
             trouble: None,
             hands: HashMap::new(),
+            shelves: Shelves::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             next_hand: 1,
@@ -139,6 +137,7 @@ impl Mind {
     async fn end_nearby(&mut self) {
         let Some(Nearby { session, .. }) = self.near.take() else { return };
         self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        self.shelves.end();
         session.close().await;
         self.again = Instant::now();
         let gone = self.devices.all_lost();
@@ -170,10 +169,7 @@ impl Mind {
                 near.discovery.handle(discovery::Input::Described { location: &location, found }, now);
             }
             Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
-            Woken::Heard(Heard::Refused { call, error }) => {
-                self.reads.remove(&call);
-                self.reply(call, Err(error)).await;
-            }
+            Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, event }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
                 let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
@@ -197,8 +193,11 @@ impl Mind {
                 discovery::Output::Event(discovery::Event::Found(found)) => {
                     let (id, told) = self.devices.found(&found);
                     self.tell_all([told]).await;
+                    self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
-                    if self.hands.get(&id).is_none_or(|held| held.described != found.renderer) {
+                    let same =
+                        |held: &Held| matches!(&found.described.face, Face::Renderer(now) if *now == held.described);
+                    if !self.hands.get(&id).is_some_and(same) {
                         self.take(&id);
                     }
                 }
@@ -233,21 +232,23 @@ impl Mind {
         self.let_go(id);
         let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
         let Some(found) = known.found.as_ref().filter(|_| self.devices.is_added(id)) else { return };
+        let Face::Renderer(described) = &found.described.face else { return };
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (number, stop) = (self.next_hand, self.stop.child_token());
         self.next_hand += 1;
         let hand = Hand {
             law: self.law.clone(),
+            network: self.network,
             device: id.clone(),
             number,
-            described: found.renderer.clone(),
+            described: described.clone(),
             orders: inbox,
             heard: near.session.heard.clone(),
             outbox: self.outbox.clone(),
             stop: stop.clone(),
             wanted: BTreeSet::new(),
         };
-        let described = found.renderer.clone();
+        let described = described.clone();
         self.tasks.spawn(hand.run());
         self.hands.insert(id.clone(), Held { number, described, orders, stop });
     }
@@ -256,6 +257,8 @@ impl Mind {
         if let Some(held) = self.hands.remove(id) {
             held.stop.cancel();
         }
+        self.reads.retain(|_, (of, ..)| of != id);
+        self.shelves.let_go(id);
     }
 
     async fn said(&mut self, device: &DeviceId, event: Event) {
@@ -308,12 +311,14 @@ impl Mind {
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
-                let error =
-                    CallError::Unsupported("a renderer takes no files; it plays what is at an address".to_owned());
+                let error = CallError::Unsupported("renderers and media servers take no files".to_owned());
                 self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
-            ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
+            ToBridge::Cancel { call } => {
+                self.reads.remove(&call);
+                self.shelves.cancel(call);
+            }
             ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
@@ -324,7 +329,7 @@ impl Mind {
         let yes = match action.as_str() {
             "request" => true,
             "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("renderers do not ask to be paired".to_owned())),
+            _ => return Err(CallError::Unsupported("such devices do not ask to be paired".to_owned())),
         };
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
         self.tell_all(told).await;
@@ -341,33 +346,6 @@ impl Mind {
         Ok(())
     }
 
-    fn order(&mut self, call: CallId, device: &DeviceId, service: &str, verb: Verb) -> Result<(), CallError> {
-        let known = self.devices.get(device);
-        let known = known.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
-        let name = accord_model::text::for_screen(&known.name, 64);
-        if !self.devices.is_added(device) {
-            return Err(CallError::NotConsented(format!("add {name} first: accord pair")));
-        }
-        if self.near.is_none() {
-            let why = "looking for devices by UPnP is off: agree to upnp/search first";
-            return Err(CallError::NotConsented(why.to_owned()));
-        }
-        let Some(held) = self.hands.get(device) else {
-            return Err(CallError::Unreachable(format!("{name} is away; is it switched on?")));
-        };
-        let wanted = match verb {
-            Verb::Read { properties } => {
-                self.reads.insert(call, (device.clone(), service.to_owned(), properties));
-                Wanted::Look
-            }
-            Verb::Act { action, inputs } if service == "media" => act(&action, inputs)?,
-            Verb::Write { property, data } => write(service, &property, &data)?,
-            Verb::Act { .. } => return Err(unsupported()),
-        };
-        let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
-        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
-    }
-
     // -- telling ------------------------------------------------------------------------------------
 
     pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
@@ -381,55 +359,10 @@ impl Mind {
     }
 }
 
-fn act(action: &str, mut inputs: Inputs) -> Result<Wanted, CallError> {
-    Ok(match action {
-        "play" => Wanted::Play,
-        "pause" => Wanted::Pause,
-        "play-pause" => Wanted::PlayPause,
-        "stop" => Wanted::Stop,
-        "next" => Wanted::Next,
-        "previous" => Wanted::Previous,
-        "open" => open(&mut inputs)?,
-        _ => return Err(unsupported()),
-    })
-}
-
-fn open(inputs: &mut BTreeMap<String, Data>) -> Result<Wanted, CallError> {
-    let bad = || CallError::BadInput("an address begins with http:// or https:// and holds no blanks".to_owned());
-    let mut text = |id: &str| match inputs.remove(id) {
-        Some(Data::Text(text)) => Some(text),
-        _ => None,
-    };
-    let address = text("address").ok_or_else(bad)?;
-    let scheme = ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme));
-    if !scheme || address.len() > MAX_ADDRESS || !address.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(bad());
-    }
-    let title = text("title").filter(|title| !title.is_empty()).unwrap_or_else(|| TITLE.to_owned());
-    Ok(Wanted::Open { address, title: accord_model::text::for_screen(&title, MAX_TITLE) })
-}
-
-fn write(service: &str, property: &str, data: &Data) -> Result<Wanted, CallError> {
-    let number = || data.as_number().ok_or_else(|| CallError::BadInput("a number is wanted".to_owned()));
-    Ok(match (service, property) {
-        ("media", "position") => Wanted::Seek(number()?),
-        ("media", "volume") | ("volume", "level") => Wanted::Volume(number()?.clamp(0.0, 100.0).round() as u8),
-        ("volume", "muted") => {
-            let muted = data.as_bool().ok_or_else(|| CallError::BadInput("yes or no is wanted".to_owned()))?;
-            Wanted::Muted(muted)
-        }
-        _ => return Err(unsupported()),
-    })
-}
-
 /// Waits for ever while nothing is open.
 async fn next(near: &mut Option<Nearby>) -> Woken {
     match near {
         Some(near) => near.session.next(near.wake).await,
         None => std::future::pending().await,
     }
-}
-
-fn unsupported() -> CallError {
-    CallError::Unsupported("renderers play, pause, stop, seek, and are loud or not".to_owned())
 }

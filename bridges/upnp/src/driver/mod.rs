@@ -1,21 +1,28 @@
-//! The driver: moves bytes between sockets and [`crate::core`], and speaks for the renderers that it finds.
+//! The driver: moves bytes between sockets and [`crate::core`], and speaks for the renderers and media servers that it finds.
 //!
 //! | part | what it is |
 //! |---|---|
 //! | `mind` | one task that holds every decision: who is here, who was added, what is wanted of whom |
 //! | `session` | what lives as long as the owner agrees to search: sockets, fetches |
 //! | `hand` | one task for each added renderer that is here: its questions, one after the other |
+//! | `orders` | what the house wants, checked and passed on |
+//! | `ear` | where a renderer tells of changes |
+//! | `shelf`, `download` | what lies on a media server, and its files as they come |
 //! | `exchange` | a request and its answer on one connection |
 //! | `devices` | what is told of devices, and which ones the owner added, on disk |
 //! | `law` | under whose permit bytes leave |
 //! | `why` | what is known about a device that is not reached |
 
 mod devices;
+mod download;
+mod ear;
 mod exchange;
 mod hand;
 mod law;
 mod mind;
+mod orders;
 mod session;
+mod shelf;
 mod why;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use accord_consent::Personal;
 use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
 use accord_consent::outlet::{DatagramOutlet, Near};
 use accord_model::why::{Fact, Outcome, Way};
-use accord_model::{CallError, CallId, DeviceId};
+use accord_model::{CallId, DeviceId};
 use accord_registry::why::Air;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::{NoAnswer, exchange};
 use super::law;
-use crate::core::description::{self, Renderer};
+use crate::core::description::{self, Described};
 use crate::core::discovery;
 use crate::core::http;
 use crate::core::place::Place;
@@ -39,7 +39,7 @@ pub(crate) enum Heard {
     },
     Described {
         location: Place,
-        found: Vec<Renderer>,
+        found: Vec<Described>,
     },
     Said {
         device: DeviceId,
@@ -50,10 +50,9 @@ pub(crate) enum Heard {
         call: CallId,
         fact: Fact,
     },
-    /// What was wanted of a device is not done.
+    /// What was wanted of a device is not done; that was answered.
     Refused {
         call: CallId,
-        error: CallError,
     },
 }
 
@@ -208,7 +207,7 @@ impl Session {
         self.spawn(async move {
             let found = match get(&near, &location, DESCRIBED_WITHIN).await {
                 Ok(answer) if answer.status == 200 => {
-                    description::renderers(&answer.body, &location).map_err(|error| error.to_string())
+                    description::devices(&answer.body, &location).map_err(|error| error.to_string())
                 }
                 Ok(answer) => Err(format!("status {}", answer.status)),
                 Err(why) => Err(why.to_string()),
@@ -227,7 +226,7 @@ impl Session {
         self.spawn(async move {
             let outcome = match get(&near, &location, within.min(DESCRIBED_WITHIN)).await {
                 Ok(_) => Outcome::Answered,
-                Err(NoAnswer::Mute(_)) => Outcome::Mute,
+                Err(NoAnswer::Mute(_) | NoAnswer::Large) => Outcome::Mute,
                 Err(NoAnswer::Unreachable(why) | NoAnswer::Denied(why)) => Outcome::Failed(why),
             };
             let fact = Fact::Tried { address: location.at.into(), outcome };

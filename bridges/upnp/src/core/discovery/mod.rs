@@ -1,10 +1,10 @@
-//! Who is here: searches go out, words of renderers come in, and their descriptions are asked for, each within limits.
+//! Who is here: searches go out, words of renderers and media servers come in, and their descriptions are asked for, each within limits.
 //!
-//! Whoever speaks on the network can claim to be any renderer; nothing in UPnP proves it. So a renderer that is here stays
+//! Whoever speaks on the network can claim to be any device; nothing in UPnP proves it. So a device that is here stays
 //! where it was found until it is gone from there: it says good-bye from that host, its time runs out, or it no longer
 //! answers. That its description is elsewhere on the same host now is believed when it is no longer where it was and is
 //! there, and looked at once in a while. What remains: whoever forges the address of a device can have it asked for its
-//! description, [`Limits::asked`] times a minute, and so keep a renderer of that host that is not known yet from being found.
+//! description, [`Limits::asked`] times a minute, and so keep a device of that host that is not known yet from being found.
 
 #[cfg(test)]
 mod tests;
@@ -13,24 +13,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::description::Renderer;
+use super::description::Described;
 use super::place::Place;
 use super::ssdp::{self, GROUP, Message, PORT, Udn};
 
 /// Limits and intervals.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many renderers are here at most, beside those that are kept.
-    pub renderers: usize,
+    /// How many devices are here at most, beside those that are kept.
+    pub devices: usize,
     /// How many of them on one host.
     pub of_host: usize,
     /// How many descriptions are fetched at once, and wait for that.
     pub fetches: usize,
-    /// How many datagrams are read in a second, of hosts where a renderer is, and as many of all others.
+    /// How many datagrams are read in a second, of hosts where a device is, and as many of all others.
     pub datagrams: u32,
     /// How often one host is asked in a minute, and as often for devices that the owner added.
     pub asked: u32,
-    /// How often it is believed that a renderer is described elsewhere now.
+    /// How often it is believed that a device is described elsewhere now.
     pub elsewhere: Duration,
     /// How long before a description that could not be read is fetched again.
     pub again: Duration,
@@ -43,7 +43,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            renderers: 64,
+            devices: 64,
             of_host: 8,
             fetches: 8,
             datagrams: 200,
@@ -83,7 +83,7 @@ pub enum Input<'a> {
     Interfaces(Vec<Interface>),
     /// The owner looks for devices.
     Search,
-    /// The renderers that the owner added: there is always room for them.
+    /// The devices that the owner added: there is always room for them.
     Kept(BTreeSet<Udn>),
     /// A datagram came.
     Datagram {
@@ -97,9 +97,9 @@ pub enum Input<'a> {
         /// Where.
         location: &'a Place,
         /// What is described there; none when it could not be read.
-        found: Vec<Renderer>,
+        found: Vec<Described>,
     },
-    /// A renderer no longer answers.
+    /// A device no longer answers.
     Silent(&'a Udn),
     /// [`Output::Wait`] is over.
     Timeout,
@@ -128,7 +128,7 @@ pub enum Output {
 /// What is new.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A renderer is here, or is described differently.
+    /// A device is here, or is described differently.
     Found(Box<Found>),
     /// It says once more that it is here.
     Again(Udn),
@@ -136,11 +136,11 @@ pub enum Event {
     Lost(Udn),
 }
 
-/// A renderer that is here.
+/// A device that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// What it is.
-    pub renderer: Renderer,
+    pub described: Described,
     /// Where its description is.
     pub location: Place,
 }
@@ -182,7 +182,7 @@ pub struct Discovery {
     asked: BTreeMap<Ipv4Addr, (Instant, [u32; 2])>,
     /// When the running search began, and how many of its datagrams were sent.
     search: (Instant, usize),
-    /// The second in which datagrams are counted: of hosts where a renderer is, and of all others, whose flood is not to
+    /// The second in which datagrams are counted: of hosts where a device is, and of all others, whose flood is not to
     /// drown those.
     counted: (Instant, [u32; 2]),
     outputs: VecDeque<Output>,
@@ -240,7 +240,7 @@ impl Discovery {
         self.outputs.pop_front().unwrap_or_else(|| Output::Wait(self.wake()))
     }
 
-    /// How many renderers are here.
+    /// How many devices are here.
     pub fn count(&self) -> usize {
         self.here.len()
     }
@@ -270,7 +270,10 @@ impl Discovery {
     fn send_search(&mut self) {
         for interface in &self.interfaces {
             let to = SocketAddr::from((GROUP, PORT));
-            self.outputs.push_back(Output::Datagram { interface: interface.index, to, bytes: ssdp::search(MX) });
+            for wanted in [ssdp::RENDERER, ssdp::SERVER] {
+                let bytes = ssdp::search(wanted, MX);
+                self.outputs.push_back(Output::Datagram { interface: interface.index, to, bytes });
+            }
         }
     }
 
@@ -324,7 +327,7 @@ impl Discovery {
     fn has_room(&self, udn: &Udn, host: Ipv4Addr) -> bool {
         let strangers = || self.here.iter().filter(|(known, _)| !self.kept.contains(known));
         let of_host = strangers().filter(|(_, here)| at(&here.found) == host).count();
-        self.kept.contains(udn) || (strangers().count() < self.limits.renderers && of_host < self.limits.of_host)
+        self.kept.contains(udn) || (strangers().count() < self.limits.devices && of_host < self.limits.of_host)
     }
 
     fn fetch(&mut self, location: Place, fetch: Fetch, kept: bool, now: Instant) {
@@ -365,7 +368,7 @@ impl Discovery {
         }
     }
 
-    fn described(&mut self, location: &Place, found: Vec<Renderer>, now: Instant) {
+    fn described(&mut self, location: &Place, found: Vec<Described>, now: Instant) {
         let Some(Fetch { stays, moved }) = self.fetches.remove(location) else { return };
         let moved_here = match moved {
             Some(Moved::To(udn, other)) if !found.iter().any(|one| one.udn == udn) => {
@@ -379,8 +382,8 @@ impl Discovery {
         if found.is_empty() && self.failed.len() < MAX_FAILED {
             self.failed.insert(location.clone(), now + self.limits.again);
         }
-        for renderer in found {
-            let udn = renderer.udn.clone();
+        for described in found {
+            let udn = described.udn.clone();
             let known = self.here.get(&udn);
             let fits = match known {
                 Some(here) if moved_here.as_ref() == Some(&udn) => at(&here.found) == *location.at.ip(),
@@ -391,7 +394,7 @@ impl Discovery {
                 continue;
             }
             let elsewhere = known.and_then(|here| here.elsewhere);
-            let found = Found { renderer, location: location.clone() };
+            let found = Found { described, location: location.clone() };
             let changed = known.is_none_or(|here| here.found != found);
             self.here.insert(udn.clone(), Here { found: found.clone(), until: now + stays, described: now, elsewhere });
             let event = if changed { Event::Found(Box::new(found)) } else { Event::Again(udn) };

@@ -1,4 +1,4 @@
-use super::super::description::Service;
+use super::super::description::{Face, Server, Service};
 use super::*;
 
 fn host(last: u8) -> SocketAddr {
@@ -15,16 +15,15 @@ fn byebye(uuid: &str) -> Vec<u8> {
     format!("NOTIFY * HTTP/1.1\r\nNT: {kind}\r\nNTS: ssdp:byebye\r\nUSN: uuid:{uuid}::{kind}\r\n\r\n").into_bytes()
 }
 
-fn renderer(uuid: &str, location: &Place) -> Renderer {
-    Renderer {
+fn device(uuid: &str, location: &Place) -> Described {
+    let directory = Service { kind: "k".into(), control: location.clone(), scpd: None, events: None };
+    Described {
         told: Vec::new(),
         udn: Udn::parse(&format!("uuid:{uuid}")).unwrap(),
         name: uuid.to_owned(),
         maker: None,
         model: None,
-        transport: Service { kind: "k".into(), control: location.clone(), scpd: None },
-        rendering: None,
-        connection: None,
+        face: Face::Server(Server { directory }),
     }
 }
 
@@ -67,7 +66,7 @@ impl Lab {
     fn described(&mut self, uuid: &str) -> Vec<Output> {
         for output in self.said() {
             if let Output::Fetch(place) = output {
-                let found = vec![renderer(uuid, &place)];
+                let found = vec![device(uuid, &place)];
                 self.discovery.handle(Input::Described { location: &place, found }, self.now);
             }
         }
@@ -78,7 +77,8 @@ impl Lab {
 #[test]
 fn a_search_is_sent_three_times_then_rarely() {
     let mut lab = Lab::new();
-    let searches = |said: Vec<Output>| said.iter().filter(|one| matches!(one, Output::Datagram { .. })).count();
+    // One for renderers and one for servers.
+    let searches = |said: Vec<Output>| said.iter().filter(|one| matches!(one, Output::Datagram { .. })).count() / 2;
     assert_eq!(searches(lab.said()), 1);
     lab.now += Duration::from_millis(300);
     assert_eq!([searches(lab.after(0)), searches(lab.after(2)), searches(lab.after(500))], [1, 1, 0]);
@@ -92,7 +92,7 @@ fn a_search_is_sent_three_times_then_rarely() {
 fn a_renderer_is_found_stays_and_goes() {
     let mut lab = Lab::new();
     let said = lab.found("a", 2);
-    assert!(matches!(&said[..], [Output::Event(Event::Found(found))] if found.renderer.name == "a"), "{said:?}");
+    assert!(matches!(&said[..], [Output::Event(Event::Found(found))] if found.described.name == "a"), "{said:?}");
     lab.after(90);
     lab.hear(2, &alive("a", "http://10.0.0.2:80/a"));
     assert!(matches!(&lab.said()[..], [Output::Event(Event::Again(_))]));
@@ -137,7 +137,7 @@ fn a_flood_takes_little_and_leaves_room_for_added_renderers() {
     lab.hear(9, &alive("kept", "http://10.0.0.9:80/kept"));
     assert_eq!(lab.discovery.waiting.front().map(|place| *place.at.ip()), Some(Ipv4Addr::new(10, 0, 0, 9)));
     for place in lab.discovery.fetches.keys().cloned().collect::<Vec<_>>() {
-        let found = if place.path == "/kept" { vec![renderer("kept", &place)] } else { Vec::new() };
+        let found = if place.path == "/kept" { vec![device("kept", &place)] } else { Vec::new() };
         lab.discovery.handle(Input::Described { location: &place, found }, lab.now);
     }
     lab.said();
@@ -145,7 +145,7 @@ fn a_flood_takes_little_and_leaves_room_for_added_renderers() {
         lab.now += Duration::from_millis(4);
         lab.found(&format!("y{number}"), u8::try_from(number % 200).unwrap() + 10);
     }
-    assert_eq!(lab.discovery.count(), Limits::default().renderers + 1);
+    assert_eq!(lab.discovery.count(), Limits::default().devices + 1);
     assert!(lab.discovery.failed.len() <= MAX_FAILED && lab.discovery.here.contains_key(&kept));
 }
 
@@ -186,7 +186,7 @@ fn another_place_on_the_same_host_is_believed_when_it_is_no_longer_where_it_was(
     let [old, new] = ["a", "new"].map(|path| Place::parse(&format!("http://10.0.0.2:80/{path}")).unwrap());
     lab.hear(2, &alive("a", "http://10.0.0.2:80/forged"));
     assert_eq!(fetches(lab.said()), ["/a"], "it is looked for where it was");
-    let still = vec![renderer("a", &old)];
+    let still = vec![device("a", &old)];
     lab.discovery.handle(Input::Described { location: &old, found: still.clone() }, lab.now);
     assert!(matches!(&lab.said()[..], [Output::Event(Event::Again(_))]), "nothing begins anew");
     for number in 0..100 {
@@ -206,9 +206,9 @@ fn another_place_on_the_same_host_is_believed_when_it_is_no_longer_where_it_was(
     lab.said();
     lab.discovery.handle(Input::Described { location: &old, found: Vec::new() }, lab.now);
     assert_eq!(fetches(lab.said()), ["/new"]);
-    lab.discovery.handle(Input::Described { location: &new, found: vec![renderer("c", &new)] }, lab.now);
+    lab.discovery.handle(Input::Described { location: &new, found: vec![device("c", &new)] }, lab.now);
     assert!(
-        !lab.said().iter().any(|one| matches!(one, Output::Event(Event::Found(found)) if found.renderer.name == "a"))
+        !lab.said().iter().any(|one| matches!(one, Output::Event(Event::Found(found)) if found.described.name == "a"))
     );
     assert_eq!(lab.discovery.here[&Udn::parse("uuid:a").unwrap()].found.location, old, "it is not there either");
 
@@ -218,7 +218,7 @@ fn another_place_on_the_same_host_is_believed_when_it_is_no_longer_where_it_was(
     lab.said();
     lab.discovery.handle(Input::Described { location: &old, found: Vec::new() }, lab.now);
     lab.said();
-    lab.discovery.handle(Input::Described { location: &new, found: vec![renderer("a", &new)] }, lab.now);
+    lab.discovery.handle(Input::Described { location: &new, found: vec![device("a", &new)] }, lab.now);
     assert!(matches!(&lab.said()[..], [Output::Event(Event::Found(found))] if found.location == new));
 }
 

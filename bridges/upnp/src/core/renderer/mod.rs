@@ -4,14 +4,18 @@
 //! A renderer's word that it plays proves nothing: some say so for an address that does not exist. So a command is done
 //! when the renderer shows what was wanted, and [`Value::Moving`] says whether its position really advances.
 
+mod asking;
+mod events;
 mod machine;
 mod step;
+mod telling;
 #[cfg(test)]
 mod tests;
 
 use std::time::Instant;
 
-use super::didl::Track;
+use super::didl::{Item, Track};
+use super::gena::{Sid, Teller};
 use super::http::Answer;
 use super::place::Place;
 use super::soap::Fault;
@@ -39,12 +43,12 @@ pub enum Wanted {
     Volume(u8),
     /// Silent, or not.
     Muted(bool),
-    /// Play what is at this address.
+    /// Play what is at an address.
     Open {
-        /// The address, from which the renderer fetches it.
-        address: String,
-        /// What it shows as the title.
-        title: String,
+        /// What that is.
+        item: Box<Item>,
+        /// From which second on.
+        start: Option<f64>,
     },
     /// Say how it stands.
     Look,
@@ -81,21 +85,45 @@ pub struct Offers {
     pub mute: bool,
 }
 
-/// Which sorts of media it says that it plays (ConnectionManager:1, 2.5.2): a claim, and often too long a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What it says that it plays (ConnectionManager:1, 2.5.2): a claim, and often too long a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
 pub struct Formats {
     pub video: bool,
     pub audio: bool,
     pub image: bool,
+    /// MIME types, each once; `*/*` for "any".
+    pub types: Vec<String>,
 }
 
+/// Most types that are kept of a renderer's, and the longest: real ones have up to 300.
+const MAX_TYPES: usize = 400;
+const MAX_TYPE: usize = 100;
+
 impl Formats {
-    /// Reads a list of `http-get:*:type/subtype:features`.
+    /// Reads a list of `http-get:*:type/subtype:features`; a comma inside of one is written `\,`.
     pub(super) fn parse(sink: &str) -> Self {
-        let plays =
-            |sort: &str| sink.split(',').filter_map(|one| one.split(':').nth(2)).any(|mime| mime.starts_with(sort));
-        Self { video: plays("video/"), audio: plays("audio/"), image: plays("image/") }
+        let mut types = std::collections::BTreeSet::new();
+        let mut before = "";
+        for one in sink.split(',') {
+            let continued = before.ends_with('\\');
+            before = one;
+            let mut parts = one.trim().split(':');
+            let fetched = parts.next().is_some_and(|how| how.eq_ignore_ascii_case("http-get") || how == "*");
+            let Some(mime) = parts.nth(1).filter(|_| fetched && !continued && types.len() < MAX_TYPES) else {
+                continue;
+            };
+            let mime = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let fits = mime.len() <= MAX_TYPE && mime.contains('/') && mime.bytes().all(|byte| byte.is_ascii_graphic());
+            if mime == "*" {
+                types.insert("*/*".to_owned());
+            } else if fits {
+                types.insert(mime);
+            }
+        }
+        let plays = |sort: &str| types.iter().any(|mime| mime.starts_with(sort));
+        let [video, audio, image] = ["video/", "audio/", "image/"].map(plays);
+        Self { video, audio, image, types: types.into_iter().collect() }
     }
 }
 
@@ -128,6 +156,8 @@ pub enum Input {
     Answered(Result<Answer, String>),
     /// It announced itself.
     Heard,
+    /// Nothing that it tells ([`Renderer::notified`]) arrives any more.
+    Deaf,
     /// [`Output::Wait`] is over.
     Timeout,
 }
@@ -160,6 +190,20 @@ pub enum Ask {
         body: String,
         /// Whether it says what is to be played.
         names_media: bool,
+    },
+    /// To tell of changes, at the callback of this teller.
+    Subscribe {
+        /// Where it is asked.
+        place: Place,
+        /// Of what.
+        teller: Teller,
+    },
+    /// To go on with that.
+    Renew {
+        /// Where it is asked.
+        place: Place,
+        /// Which subscription.
+        sid: Sid,
     },
 }
 

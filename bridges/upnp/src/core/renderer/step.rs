@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::super::gena::Teller;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     Transport,
@@ -12,6 +14,8 @@ pub(super) enum Which {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     Describe(Which),
+    /// Ask it to tell of changes, or to go on with that.
+    Subscribe(Teller),
     Act {
         which: Which,
         action: &'static str,
@@ -27,6 +31,9 @@ pub(super) enum Step {
     Formats,
     /// Go on by what was seen.
     Decide,
+    /// Look until it can play what it was given; play it, unless it does so already.
+    Ready(Instant),
+    Begin,
     /// Look until it stopped, or settled.
     Stopped(Instant),
     Settled(Instant),
@@ -44,27 +51,5 @@ impl Step {
     }
     pub fn play() -> Self {
         Self::transport("Play", vec![("Speed", "1".to_owned())], true)
-    }
-}
-
-/// What the end of an address says of its format.
-pub(super) fn format_of(address: &str) -> &'static str {
-    let path = address.split(['?', '#']).next().unwrap_or_default();
-    let end = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    match end.as_str() {
-        "mp4" | "m4v" => "video/mp4",
-        "mkv" => "video/x-matroska",
-        "webm" => "video/webm",
-        "avi" => "video/avi",
-        "ts" | "mpg" | "mpeg" => "video/mpeg",
-        "mp3" => "audio/mpeg",
-        "flac" => "audio/flac",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "wav" => "audio/wav",
-        "m4a" | "aac" => "audio/mp4",
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        _ => "*",
     }
 }

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::super::description::{Renderer as Described, Service};
-use super::super::ssdp::Udn;
+use super::super::didl::Item;
+use super::super::gena::{Change, Notice, Sid, Teller};
+use super::super::http::Answer;
+use super::super::place::Place;
 use super::*;
 
 /// A renderer that does as it is told, but for its faults.
@@ -24,12 +27,21 @@ struct Device {
     eager: bool,
     /// Do not answer at all.
     dead: bool,
+    /// Take subscriptions.
+    tells: bool,
+    /// Can play only after so many looks.
+    ready_after: u32,
     said: Vec<String>,
 }
 
-const NEXT: &[&str] = &["Play", "Stop", "Pause", "Seek", "Next", "SetNextAVTransportURI"];
+const NEXT: &[&str] = &["Play", "Stop", "Pause", "Seek", "Next", "SetNextAVTransportURI", "GetCurrentTransportActions"];
 
 impl Device {
+    fn grants(&self, sid: &str) -> Answer {
+        let status = if self.tells { 200 } else { 501 };
+        Answer { status, subscribed: [Some(sid.into()), Some("Second-300".into())], ..Answer::default() }
+    }
+
     fn answer(&mut self, ask: &Ask) -> Result<Answer, String> {
         if self.dead {
             return Err("nobody answers".into());
@@ -42,7 +54,15 @@ impl Device {
                 let body = format!(
                     "<scpd><actionList>{actions}</actionList><serviceStateTable>{range}</serviceStateTable></scpd>"
                 );
-                return Ok(Answer { status: 200, body: body.into_bytes() });
+                return Ok(Answer { status: 200, body: body.into_bytes(), ..Answer::default() });
+            }
+            Ask::Subscribe { teller, .. } => {
+                self.said.push(format!("Subscribe{}", teller.path()));
+                return Ok(self.grants(&format!("uuid:{}", teller.path())));
+            }
+            Ask::Renew { .. } => {
+                self.said.push("Renew".into());
+                return Ok(self.grants("uuid:/1"));
             }
             Ask::Call { action, body, .. } => (*action, body.as_str()),
         };
@@ -51,7 +71,7 @@ impl Device {
         }
         if let Some((_, code)) = self.refuses.filter(|(refused, _)| *refused == action) {
             let body = format!("<e><UPnPError><errorCode>{code}</errorCode></UPnPError></e>");
-            return Ok(Answer { status: 500, body: body.into_bytes() });
+            return Ok(Answer { status: 500, body: body.into_bytes(), ..Answer::default() });
         }
         let given = |name: &str| {
             let text = body.split(&format!("<{name}>")).nth(1).and_then(|rest| rest.split("</").next());
@@ -69,7 +89,13 @@ impl Device {
             "GetVolume" => format!("<CurrentVolume>{}</CurrentVolume>", self.volume),
             "GetMute" => format!("<CurrentMute>{}</CurrentMute>", u8::from(self.muted)),
             "GetProtocolInfo" => "<Sink>http-get:*:audio/mpeg:DLNA.ORG_PN=MP3,http-get:*:video/mp4:*</Sink>".into(),
+            "GetCurrentTransportActions" => {
+                self.ready_after = self.ready_after.saturating_sub(1);
+                let more = if self.ready_after == 0 { "\\,PLAY" } else { "" };
+                format!("<Actions>Stop,Seek{more}</Actions>")
+            }
             "Play" => {
+                assert_eq!(self.ready_after, 0, "it is not ready");
                 self.state = "PLAYING";
                 String::new()
             }
@@ -112,8 +138,13 @@ impl Device {
         let body = format!(
             "<s:Envelope xmlns:s='s'><s:Body><u:{action}Response xmlns:u='u'>{out}</u:{action}Response></s:Body></s:Envelope>"
         );
-        Ok(Answer { status: 200, body: body.into_bytes() })
+        Ok(Answer { status: 200, body: body.into_bytes(), ..Answer::default() })
     }
+}
+
+fn opens(start: Option<f64>) -> Wanted {
+    let item = Item { title: "A & B".into(), ..Item::at("http://10.0.0.1/x?a&b.mp3") };
+    Wanted::Open { item: Box::new(item), start }
 }
 
 struct Lab {
@@ -131,20 +162,16 @@ impl Lab {
             kind: format!("urn:schemas-upnp-org:service:{kind}:1"),
             control: place("/control"),
             scpd: Some(place(scpd)),
+            events: Some(place(scpd.trim_end_matches(".xml"))),
         };
         let described = Described {
-            told: Vec::new(),
-            udn: Udn::parse("uuid:a").unwrap(),
-            name: "TV".into(),
-            maker: None,
-            model: None,
             transport: service("AVTransport", "/av.xml"),
             rendering: Some(service("RenderingControl", "/rc.xml")),
             connection: Some(service("ConnectionManager", "/cm.xml")),
         };
         let device = Device { state: if device.state.is_empty() { "STOPPED" } else { device.state }, ..device };
         let now = Instant::now();
-        let mut lab = Self { machine: Renderer::new(described), device, now, values: Vec::new(), asked: 0 };
+        let mut lab = Self { machine: Renderer::new(described, now), device, now, values: Vec::new(), asked: 0 };
         lab.machine.handle(Input::Timeout, now);
         lab
     }
@@ -183,7 +210,7 @@ impl Lab {
     }
 
     fn open(&mut self) -> Result<(), Trouble> {
-        self.want(Wanted::Open { address: "http://10.0.0.1/x?a&b.mp3".into(), title: "A & B".into() })
+        self.want(opens(None))
     }
 
     fn last(&self, fits: impl Fn(&Value) -> bool) -> Option<&Value> {
@@ -197,7 +224,8 @@ fn it_says_what_it_can_do_and_how_it_stands() {
     let said = lab.run(Duration::ZERO);
     let offers = Offers { pause: true, seek: true, next: true, previous: false, volume: true, mute: true };
     assert!(said.contains(&Event::Offers(offers)), "{said:?}");
-    assert!(said.contains(&Event::Formats(Formats { video: true, audio: true, image: false })), "{said:?}");
+    let types = vec!["audio/mpeg".to_owned(), "video/mp4".to_owned()];
+    assert!(said.contains(&Event::Formats(Formats { video: true, audio: true, image: false, types })), "{said:?}");
     for value in [Value::Playing(false), Value::Length(200.5), Value::Volume(25), Value::Muted(false)] {
         assert!(lab.values.contains(&value), "{value:?} in {:?}", lab.values);
     }
@@ -205,8 +233,11 @@ fn it_says_what_it_can_do_and_how_it_stands() {
         lab.values.iter().any(|value| matches!(value, Value::Track(track) if track.title.as_deref() == Some("Song")))
     );
     let asked = lab.asked;
-    lab.run(Duration::from_secs(86_400));
+    lab.run(Duration::from_secs(590));
     assert_eq!(lab.asked, asked, "one that is stopped is left alone");
+    lab.run(Duration::from_secs(86_400));
+    assert!(lab.asked - asked <= 2 * 150, "but for asking it to tell of changes: {}", lab.asked - asked);
+    let asked = lab.asked;
     lab.machine.handle(Input::Heard, lab.now);
     lab.machine.handle(Input::Heard, lab.now);
     lab.run(Duration::ZERO);
@@ -325,7 +356,7 @@ fn nonsense_for_an_answer_harms_nothing() {
         for _ in 0..200 {
             match lab.machine.poll_output() {
                 Output::Ask(_) => {
-                    let answer = Answer { status: 200, body: body.to_vec() };
+                    let answer = Answer { status: 200, body: body.to_vec(), ..Answer::default() };
                     lab.machine.handle(Input::Answered(Ok(answer)), lab.now);
                 }
                 Output::Event(Event::Done(7, outcome)) => done = outcome.is_err(),
@@ -335,4 +366,115 @@ fn nonsense_for_an_answer_harms_nothing() {
         }
         assert!(done, "{body:?}");
     }
+}
+
+#[test]
+fn one_that_is_locked_is_stopped_once_more_and_one_that_is_not_ready_is_waited_for() {
+    let mut lab = Lab::new(Device { ready_after: 3, ..Device::default() });
+    assert_eq!(lab.open(), Ok(()));
+    for code in [705, 701] {
+        let mut lab = Lab::new(Device { refuses: Some(("SetAVTransportURI", code)), ..Device::default() });
+        assert!(lab.open().is_err(), "it stays as it is");
+        let loads = lab.device.said.iter().filter(|said| *said == "SetAVTransportURI").count();
+        assert_eq!((loads, lab.device.said.contains(&"Stop".to_owned())), (2, true));
+    }
+}
+
+#[test]
+fn a_start_is_gone_to_once_it_moves_unless_something_else_is_wanted() {
+    let mut lab = Lab::new(Device::default());
+    assert_eq!(lab.want(opens(Some(100.0))), Ok(()));
+    lab.run(Duration::from_secs(5));
+    assert_eq!(lab.device.said.iter().filter(|said| *said == "Seek").count(), 1);
+    assert!(lab.device.position >= 100.0);
+    let mut lab = Lab::new(Device { stuck: true, ..Device::default() });
+    lab.want(opens(Some(100.0))).unwrap();
+    lab.want(Wanted::Stop).unwrap();
+    lab.device.stuck = false;
+    lab.want(Wanted::Play).unwrap();
+    lab.run(Duration::from_secs(5));
+    assert!(!lab.device.said.contains(&"Seek".to_owned()));
+}
+
+fn notice(sid: &str, number: u32, changes: &[(&str, &str)]) -> Notice {
+    let change = |(name, value): &(&str, &str)| Change { name: (*name).to_owned(), value: (*value).to_owned() };
+    Notice { sid: Sid::parse(sid).unwrap(), number, changes: changes.iter().map(change).collect() }
+}
+
+#[test]
+fn what_it_tells_is_believed_of_its_own_subscription_and_looked_at_less_often() {
+    let mut lab = Lab::new(Device { tells: true, volume: 10, ..Device::default() });
+    lab.run(Duration::from_secs(1));
+    assert_eq!(lab.device.said, ["Subscribe/1", "Subscribe/2"]);
+    let tell = |lab: &mut Lab, teller, notice| lab.machine.notified(teller, notice, lab.now);
+    let playing = [("TransportState", "PLAYING"), ("CurrentTrackDuration", "0:01:00")];
+    for foreign in ["uuid:/2", "uuid:other"] {
+        assert_eq!(tell(&mut lab, Teller::Transport, notice(foreign, 0, &playing)), 412, "{foreign}");
+    }
+    assert!(!lab.values.contains(&Value::Playing(true)));
+    lab.device.state = "PLAYING";
+    assert_eq!(tell(&mut lab, Teller::Transport, notice("uuid:/1", 0, &playing)), 200);
+    let volume = [("Volume", "20"), ("Mute", "1"), ("Volume", "-3"), ("Nonsense", "x")];
+    assert_eq!(tell(&mut lab, Teller::Rendering, notice("uuid:/2", 0, &volume)), 200);
+    lab.run(Duration::from_secs(10));
+    for value in [Value::Playing(true), Value::Length(60.0), Value::Volume(50), Value::Muted(true), Value::Moving(true)]
+    {
+        assert!(lab.values.contains(&value), "{value:?}");
+    }
+    let asked = lab.asked;
+    lab.run(Duration::from_secs(20));
+    assert!((16..=24).contains(&(lab.asked - asked)), "half as often: {}", lab.asked - asked);
+
+    // One that came already, and one from which others are missing.
+    lab.device.state = "STOPPED";
+    assert_eq!(tell(&mut lab, Teller::Transport, notice("uuid:/1", 0, &[("TransportState", "STOPPED")])), 200);
+    lab.run(Duration::from_secs(5));
+    assert_eq!(lab.last(|value| matches!(value, Value::Playing(_))), Some(&Value::Playing(false)));
+    let asked = lab.asked;
+    assert_eq!(tell(&mut lab, Teller::Transport, notice("uuid:/1", 9, &[])), 200);
+    lab.run(Duration::from_secs(5));
+    assert!(lab.asked > asked, "it is looked at what was missed");
+    let flooded =
+        (0..1000).filter(|number| tell(&mut lab, Teller::Transport, notice("uuid:/1", 10 + number, &[])) == 503);
+    assert!(flooded.count() > 900);
+
+    lab.run(Duration::from_secs(200));
+    assert!(lab.device.said.contains(&"Renew".to_owned()));
+    assert_eq!(lab.machine.subscriptions().len(), 2);
+    lab.machine.handle(Input::Deaf, lab.now);
+    assert!(lab.machine.subscriptions().is_empty());
+}
+
+#[test]
+fn what_is_told_before_the_subscription_is_answered_counts_once_it_is() {
+    let mut lab = Lab::new(Device { tells: true, ..Device::default() });
+    let mut early = false;
+    for _ in 0..60 {
+        match lab.machine.poll_output() {
+            Output::Ask(ask) => {
+                if matches!(ask, Ask::Subscribe { teller: Teller::Transport, .. }) {
+                    early = true;
+                    let told = notice("uuid:/1", 0, &[("CurrentTrackDuration", "0:00:07")]);
+                    assert_eq!(lab.machine.notified(Teller::Transport, told, lab.now), 200);
+                    assert!(!lab.values.contains(&Value::Length(7.0)));
+                }
+                let answer = lab.device.answer(&ask);
+                lab.machine.handle(Input::Answered(answer), lab.now);
+            }
+            Output::Event(Event::Values(values)) => lab.values.extend(values),
+            Output::Event(_) => {}
+            Output::Wait(_) => lab.machine.handle(Input::Timeout, lab.now),
+        }
+    }
+    assert!(early && lab.values.contains(&Value::Length(7.0)));
+}
+
+#[test]
+fn formats_are_read_each_once_and_not_without_end() {
+    let types = |sink: &str| Formats::parse(sink).types;
+    let sink = "http-get:*:Audio/MPEG:DLNA.ORG_PN=MP3, http-get:*:audio/mpeg:*,rtsp-rtp-udp:*:video/x:*,http-get:*:image/jpeg:a=1\\,b:c:d/e:f,,x,http-get:*:*:*";
+    assert_eq!(types(sink), ["*/*", "audio/mpeg", "image/jpeg"]);
+    let many: String = (0..100_000).map(|number| format!("http-get:*:video/x{number}:*,")).collect();
+    assert_eq!(types(&many).len(), MAX_TYPES);
+    assert!(types(&format!("http-get:*:video/{}:*", "x".repeat(1 << 20))).is_empty());
 }
