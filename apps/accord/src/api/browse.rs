@@ -48,3 +48,18 @@ pub struct FetchFile {
     /// A file's path on the device.
     pub path: String,
 }
+
+/// `GET /devices/{id}/files/address`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FileAddress {
+    /// An `http` address on the device's own host.
+    pub address: String,
+    /// What it is called there; safe to show.
+    pub title: String,
+    /// Its MIME type.
+    pub format: Option<String>,
+    /// `bytes` when any part can be fetched, `none` when not.
+    pub seek: Option<String>,
+    /// In seconds.
+    pub length: Option<f64>,
+}

@@ -70,6 +70,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(everyday::call))
         .routes(routes!(browse::list))
         .routes(routes!(browse::fetch))
+        .routes(routes!(browse::address))
         .routes(routes!(people::conversations, people::send))
         .routes(routes!(people::conversation))
         .routes(routes!(people::contacts))

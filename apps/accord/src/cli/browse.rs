@@ -1,4 +1,4 @@
-//! `accord browse`: what lies on a device, and fetching files from there.
+//! `accord browse`: what lies on a device, fetching files from there, and where players fetch them.
 
 use accord_model::text::for_screen;
 use anyhow::{Result, bail};
@@ -9,7 +9,7 @@ use super::devices::find;
 use super::hub::escape;
 use super::screen::{Cell, Style, ago, count, name, size};
 use super::send::watch;
-use crate::api::browse::{EntryKind, FetchFile, Folder};
+use crate::api::browse::{EntryKind, FetchFile, FileAddress, Folder};
 use crate::api::types::{Device, Transfer, TransferState};
 
 #[derive(clap::Args)]
@@ -21,6 +21,9 @@ pub struct Browse {
     /// Fetch this file into the inbox; may be given several times.
     #[arg(long, value_name = "PATH", conflicts_with = "path")]
     get: Vec<String>,
+    /// Say at which address players fetch this file of a media server themselves.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["path", "get"])]
+    address: Option<String>,
     /// Say nothing unless it fails.
     #[arg(long, short, requires = "get")]
     quiet: bool,
@@ -28,6 +31,9 @@ pub struct Browse {
 
 pub async fn run(args: Browse, context: &Context) -> Result<()> {
     let device = find(context, &args.device).await?;
+    if let Some(path) = &args.address {
+        return address(context, &device, path).await;
+    }
     if args.get.is_empty() {
         return list(context, &device, args.path.as_deref().unwrap_or_default()).await;
     }
@@ -84,6 +90,16 @@ async fn list(context: &Context, device: &Device, path: &str) -> Result<()> {
         let names = count(folder.nameless, "entry whose name is", "entries whose names are");
         screen.note(format!("Left out: {names} no text."));
     }
+    Ok(())
+}
+
+async fn address(context: &Context, device: &Device, path: &str) -> Result<()> {
+    let call = format!("/devices/{}/files/address?path={}", escape(&device.id), escape(path));
+    let found: FileAddress = with_consent(context, Owner::AtTerminal, async || context.hub.get(&call).await).await?;
+    if context.screen.json {
+        return context.screen.document(&found);
+    }
+    context.screen.say(&found.address);
     Ok(())
 }
 

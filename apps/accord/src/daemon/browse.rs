@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accord_browse::{Browse, LOOK};
+use accord_browse::{Browse, LOOK, Located};
 use accord_consent::RecipientId;
 use accord_model::text::for_screen;
 use accord_model::{CallError, DeviceId, EntryKey, FieldCode, FieldSet, Timestamp};
@@ -28,6 +28,11 @@ impl Hub {
             more: folder.more,
             nameless: folder.nameless,
         })
+    }
+
+    /// Where a player fetches a file of a device itself: what its `open` wants to be told.
+    pub async fn file_address(&self, id: &DeviceId, path: &str) -> Answer<Located> {
+        Ok(self.browse(id, "Look up a file on")?.address(id, path).await?)
     }
 
     /// Has a file come to the inbox; answers once it has begun, or is over.

@@ -81,13 +81,16 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("localsend/transfer", "Nothing can be sent to that LocalSend device, and what it offers is declined."),
     ("kdeconnect/presence", "Phones and computers with KDE Connect neither find this device nor are found."),
-    ("upnp/search", "Televisions and loudspeakers that speak UPnP (DLNA) are not found, and so not controlled."),
     (
         "airplay/search",
         "Loudspeakers and televisions that take AirPlay are not found, and so nothing is played on them by it.",
     ),
     ("airplay/control", "That loudspeaker is shown; nothing can be played on it by AirPlay."),
     ("airplay/sound", "No sound of this machine can be played on that loudspeaker by AirPlay."),
+    (
+        "upnp/search",
+        "Televisions, loudspeakers and media servers that speak UPnP (DLNA) are not found, and so neither controlled nor looked into.",
+    ),
     ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
     ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
     ("lebo/search", "The make and the screen of some televisions are not learnt from their Lebo or MiLink receivers."),
@@ -104,7 +107,10 @@ const EFFECTS: &[(&str, &str)] = &[
         "googlecast/receiver",
         "Nothing of yours can be played on that Cast device; what others play there can be controlled.",
     ),
-    ("upnp/control", "That television or loudspeaker is shown and cannot be controlled."),
+    (
+        "upnp/control",
+        "That television, loudspeaker or media server is shown, and can be neither controlled nor looked into.",
+    ),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 
@@ -136,7 +142,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     ),
     (
         "upnp/search",
-        "Television or loudspeaker (DLNA)",
+        "Television, loudspeaker or media server (DLNA)",
         &[
             (
                 "Television",
@@ -150,6 +156,14 @@ const JOINS: &[(&str, &str, Systems)] = &[
                 "Loudspeaker, amplifier, player",
                 &[
                     "Switch it on, and join the same network as this computer.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+            (
+                "Media server: NAS, router, computer",
+                &[
+                    "In its settings, switch on its media server; makers call it DLNA or UPnP.",
+                    "Join the same network as this computer.",
                     "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
                 ],
             ),

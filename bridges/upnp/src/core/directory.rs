@@ -16,7 +16,7 @@ const AT_ONCE: [u32; 3] = [100, 25, 5];
 /// Most objects of one folder.
 pub const MAX_OBJECTS: usize = 10_000;
 /// Longest id of an object, in bytes, and longest title that is kept, in characters.
-const MAX_ID: usize = 1024;
+const MAX_ID: usize = 512;
 const MAX_NAME: usize = 200;
 /// Questions about one folder, whatever it claims to hold.
 const MAX_QUESTIONS: u32 = 512;
@@ -280,7 +280,7 @@ pub struct Known {
 }
 
 /// Most objects that are kept of one server.
-const MAX_KEPT: usize = 3 * MAX_OBJECTS;
+const MAX_KEPT: usize = 2 * MAX_OBJECTS;
 
 impl Known {
     /// What is known of the folder with this id.

@@ -85,7 +85,10 @@ impl Reading {
             self.bytes.drain(..length);
             // A status 1xx only announces another head (RFC 9110, 15.2).
             if head.status >= 200 {
-                self.head = Some((head.status, BodyReader::new(head.length)));
+                // Nothing follows what answers a subscription, though some do not say so.
+                let ends = self.subscribed[0].is_some();
+                let head_length = if ends { BodyLength::None } else { head.length };
+                self.head = Some((head.status, BodyReader::new(head_length)));
             }
         }
         let Some((_, reader)) = &mut self.head else { return Ok(None) };
@@ -147,6 +150,12 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_subscription_is_answered_by_a_head_alone() {
+        let answer = read(b"HTTP/1.1 200 OK\r\nSID: uuid:1\r\nTIMEOUT: Second-300\r\n\r\n", 5).unwrap();
+        assert_eq!(answer.subscribed, [Some("uuid:1".to_owned()), Some("Second-300".to_owned())]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use crate::api::browse::{FetchFile, Folder};
+use crate::api::browse::{FetchFile, FileAddress, Folder};
 use crate::api::error::Answer;
 use crate::api::extract::{Id, Params, Wanted};
 use crate::api::types::{ApiError, Transfer};
@@ -46,4 +46,29 @@ pub async fn fetch(
 ) -> Answer<Json<Transfer>> {
     let id = hub.resolve(&id)?;
     Ok(Json(hub.fetch_file(&id, &wanted.path).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FileQuery {
+    /// A file's path on the device.
+    path: String,
+}
+
+/// Where a player fetches a file of a device itself
+///
+/// Media servers have such addresses. Nothing is told to a player by this.
+#[utoipa::path(get, path = "/devices/{id}/files/address", tag = "devices",
+    params(("id" = String, Path, description = "Id or unique name"), FileQuery),
+    responses((status = 200, body = FileAddress), (status = 400, body = ApiError), (status = 404, body = ApiError), (status = 502, body = ApiError),
+        (status = 409, body = ApiError, description = "`consent-needed` with the prompt, or refused")))]
+pub async fn address(
+    State(hub): State<Arc<Hub>>,
+    Id(id): Id,
+    Params(query): Params<FileQuery>,
+) -> Answer<Json<FileAddress>> {
+    let id = hub.resolve(&id)?;
+    let found = hub.file_address(&id, &query.path).await?;
+    let accord_browse::Located { address, title, format, seek, length } = found;
+    Ok(Json(FileAddress { address, title, format, seek, length }))
 }

@@ -63,8 +63,10 @@ impl Renderer {
         let answer = match answer {
             Ok(answer) => answer,
             Err(why) => {
+                // One that does not know events is there all the same.
                 if let Step::Subscribe(teller) = step {
                     self.events.answered(teller, None, now);
+                    return self.finish(Err(Trouble::Lost(why)), now);
                 }
                 self.unanswered += 1;
                 if self.unanswered >= SILENT_AFTER {

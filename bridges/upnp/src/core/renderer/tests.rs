@@ -27,8 +27,9 @@ struct Device {
     eager: bool,
     /// Do not answer at all.
     dead: bool,
-    /// Take subscriptions.
+    /// Take subscriptions; answer nothing to them.
     tells: bool,
+    mute_of_events: bool,
     /// Can play only after so many looks.
     ready_after: u32,
     said: Vec<String>,
@@ -56,6 +57,7 @@ impl Device {
                 );
                 return Ok(Answer { status: 200, body: body.into_bytes(), ..Answer::default() });
             }
+            Ask::Subscribe { .. } if self.mute_of_events => return Err("it does not answer".into()),
             Ask::Subscribe { teller, .. } => {
                 self.said.push(format!("Subscribe{}", teller.path()));
                 return Ok(self.grants(&format!("uuid:{}", teller.path())));
@@ -330,6 +332,15 @@ fn one_that_no_longer_answers_is_told_of_and_the_rest_is_not_kept_waiting() {
     assert_eq!(lab.want(Wanted::Stop), Err(Trouble::Lost("nobody answers".into())));
     lab.machine.handle(Input::Wanted(8, Wanted::Stop), lab.now);
     assert!(lab.run(Duration::from_secs(1)).contains(&Event::Silent));
+}
+
+#[test]
+fn one_that_does_not_know_events_is_there_all_the_same() {
+    let mut lab = Lab::new(Device { mute_of_events: true, ..Device::default() });
+    for _ in 0..20 {
+        assert!(!lab.run(Duration::from_secs(600)).contains(&Event::Silent));
+    }
+    assert_eq!(lab.open(), Ok(()));
 }
 
 #[test]
