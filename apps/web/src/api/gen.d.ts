@@ -322,6 +322,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/files/address": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a player fetches a file of a device itself
+         * @description Media servers have such addresses. Nothing is told to a player by this.
+         */
+        get: operations["address"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/files/fetch": {
         parameters: {
             query?: never;
@@ -1639,6 +1659,22 @@ export interface components {
             label: string;
             required: boolean;
             sensitive: boolean;
+        };
+        /** @description `GET /devices/{id}/files/address` */
+        FileAddress: {
+            /** @description An `http` address on the device's own host. */
+            address: string;
+            /** @description Its MIME type. */
+            format?: string | null;
+            /**
+             * Format: double
+             * @description In seconds.
+             */
+            length?: number | null;
+            /** @description `bytes` when any part can be fetched, `none` when not. */
+            seek?: string | null;
+            /** @description What it is called there; safe to show. */
+            title: string;
         };
         /** @description `GET /devices/{id}/files` */
         Folder: {
@@ -3218,6 +3254,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Folder"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    address: {
+        parameters: {
+            query: {
+                /** @description A file's path on the device. */
+                path: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileAddress"];
                 };
             };
             400: {
