@@ -39,7 +39,7 @@ pub struct Described {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Face {
     /// It plays what is at an address.
-    Renderer(Renderer),
+    Renderer(Box<Renderer>),
     /// It has what renderers play.
     Server(Server),
 }
@@ -104,11 +104,11 @@ pub fn devices(bytes: &[u8], location: &Place) -> Result<Vec<Described>, BadDesc
 fn described(device: &Element, base: &Place) -> Option<Described> {
     let kind = device.text_of("deviceType")?;
     let face = if is_of(kind, "device", "MediaRenderer") {
-        Face::Renderer(Renderer {
+        Face::Renderer(Box::new(Renderer {
             transport: service(device, "AVTransport", base)?,
             rendering: service(device, "RenderingControl", base),
             connection: service(device, "ConnectionManager", base),
-        })
+        }))
     } else if is_of(kind, "device", "MediaServer") {
         Face::Server(Server { directory: service(device, "ContentDirectory", base)? })
     } else {

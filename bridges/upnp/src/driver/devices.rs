@@ -265,10 +265,8 @@ impl Devices {
     /// A device is here, or changed.
     pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, FromBridge) {
         let mut known = Known::of(found);
-        if let Some(before) = self.known.remove(&known.id) {
-            if known.server == before.server {
-                (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
-            }
+        if let Some(before) = self.known.remove(&known.id).filter(|before| before.server == known.server) {
+            (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
         }
         let id = known.id.clone();
         self.known.insert(id.clone(), known);

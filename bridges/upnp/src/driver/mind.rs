@@ -196,7 +196,7 @@ impl Mind {
                     self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
                     let same =
-                        |held: &Held| matches!(&found.described.face, Face::Renderer(now) if *now == held.described);
+                        |held: &Held| matches!(&found.described.face, Face::Renderer(now) if **now == held.described);
                     if !self.hands.get(&id).is_some_and(same) {
                         self.take(&id);
                     }
@@ -241,14 +241,14 @@ impl Mind {
             network: self.network,
             device: id.clone(),
             number,
-            described: described.clone(),
+            described: (**described).clone(),
             orders: inbox,
             heard: near.session.heard.clone(),
             outbox: self.outbox.clone(),
             stop: stop.clone(),
             wanted: BTreeSet::new(),
         };
-        let described = described.clone();
+        let described = (**described).clone();
         self.tasks.spawn(hand.run());
         self.hands.insert(id.clone(), Held { number, described, orders, stop });
     }
