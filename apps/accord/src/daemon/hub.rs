@@ -184,7 +184,7 @@ impl Hub {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("KDE Connect is not available: {why}"),
         }
-        let upnp = accord_upnp::Options { folder: data.join("upnp"), network };
+        let upnp = accord_upnp::Options { folder: data.join("upnp"), network, recogniser: recogniser.clone() };
         match UpnpBridge::new(gate.bind("upnp"), upnp) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("UPnP is not available: {why}"),

@@ -162,7 +162,7 @@ impl Known {
     }
 
     /// What its description said; of one that is away, what was kept of it.
-    fn told(&self) -> Vec<Told> {
+    pub(crate) fn told(&self) -> Vec<Told> {
         let told = |what, text: &str| Told::new(Origin::UpnpDescription, what, text);
         let kept = || {
             let maker = self.maker.iter().map(|maker| told(What::Maker, maker));

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_recognition::Recogniser;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Options;
 use super::devices::Devices;
 use super::hand::{Hand, Order};
 use super::law::Law;
@@ -32,6 +34,7 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
+    pub recogniser: Recogniser,
     pub devices: Devices,
     pub outbox: Outbox,
     pub near: Option<Nearby>,
@@ -65,10 +68,11 @@ pub(crate) struct Held {
 }
 
 impl Mind {
-    pub(crate) fn new(law: Law, network: Network, devices: Devices, outbox: Outbox) -> Self {
+    pub(crate) fn new(law: Law, options: Options, devices: Devices, outbox: Outbox) -> Self {
         Self {
             law,
-            network,
+            network: options.network,
+            recogniser: options.recogniser,
             devices,
             outbox,
             near: None,

@@ -29,6 +29,7 @@ use std::path::PathBuf;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
+use accord_recognition::Recogniser;
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Which interfaces are used.
     pub network: Network,
+    /// Knows what the makes of renderers need.
+    pub recogniser: Recogniser,
 }
 
 /// Speaks UPnP AV as a control point.
@@ -70,7 +73,7 @@ impl Bridge for UpnpBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, devices } = *self;
-        mind::Mind::new(law, options.network, devices, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options, devices, side.outbox).run(side.inbox).await;
         Ok(())
     }
 }

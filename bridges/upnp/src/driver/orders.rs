@@ -1,15 +1,17 @@
 //! What the house wants of a device, checked and passed on to its hand, or to a job that looks into a media server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use accord_model::text::for_screen;
 use accord_model::{CallError, CallId, Data, DeviceId, Inputs, Verb};
+use accord_recognition::{Captions, Quirks};
 
 use super::hand::Order;
 use super::mind::Mind;
 use super::shelf;
-use crate::core::didl::Item;
-use crate::core::renderer::Wanted;
+use crate::core::didl::{Item, Ways};
+use crate::core::renderer::{Manner, Wanted};
 
 /// Longest address and title that a renderer is told, and longest name of a format.
 const MAX_ADDRESS: usize = 2048;
@@ -19,6 +21,8 @@ const MAX_FORMAT: usize = 100;
 const MAX_LENGTH: f64 = 1e6;
 /// What a renderer shows as the title when none is given: never a file's name unasked.
 const TITLE: &str = "Accord";
+/// Longest that a renderer is left alone before it is to play, in seconds: whoever waits for that waits no longer than 15.
+const LONGEST_REST_S: u8 = 5;
 
 impl Mind {
     pub(super) fn order(
@@ -56,7 +60,10 @@ impl Mind {
                 self.reads.insert(call, (device.clone(), service.to_owned(), properties));
                 Wanted::Look
             }
-            Verb::Act { action, inputs } if service == "media" => act(&action, inputs)?,
+            Verb::Act { action, inputs } if service == "media" => {
+                let quirks = || self.recogniser.recognise(&known.told()).quirks;
+                act(&action, inputs, || manner(&quirks()))?
+            }
             Verb::Write { property, data } => write(service, &property, &data)?,
             Verb::Act { .. } => return Err(unsupported()),
         };
@@ -65,7 +72,7 @@ impl Mind {
     }
 }
 
-fn act(action: &str, mut inputs: Inputs) -> Result<Wanted, CallError> {
+fn act(action: &str, mut inputs: Inputs, manner: impl FnOnce() -> Manner) -> Result<Wanted, CallError> {
     Ok(match action {
         "play" => Wanted::Play,
         "pause" => Wanted::Pause,
@@ -73,12 +80,12 @@ fn act(action: &str, mut inputs: Inputs) -> Result<Wanted, CallError> {
         "stop" => Wanted::Stop,
         "next" => Wanted::Next,
         "previous" => Wanted::Previous,
-        "open" => open(&mut inputs)?,
+        "open" => open(&mut inputs, manner())?,
         _ => return Err(unsupported()),
     })
 }
 
-fn open(inputs: &mut BTreeMap<String, Data>) -> Result<Wanted, CallError> {
+fn open(inputs: &mut BTreeMap<String, Data>, manner: Manner) -> Result<Wanted, CallError> {
     let bad = |what: &str| CallError::BadInput(what.to_owned());
     let no_address = || bad("an address begins with http:// or https:// and holds no blanks");
     let mut text = |id: &str| match inputs.remove(id) {
@@ -113,7 +120,22 @@ fn open(inputs: &mut BTreeMap<String, Data>) -> Result<Wanted, CallError> {
     };
     let (length, start) = (seconds("length")?, seconds("start")?);
     let item = Item { address, title: for_screen(&title, MAX_TITLE), format, seek, length, captions };
-    Ok(Wanted::Open { item: Box::new(item), start })
+    Ok(Wanted::Open { item: Box::new(item), start, manner })
+}
+
+/// What the make of a renderer needs, as far as it is recognised.
+fn manner(quirks: &Quirks) -> Manner {
+    let none = Ways { samsung: false, resource: false, panasonic: false };
+    let captions = match quirks.captions {
+        Captions::Unknown => Ways::default(),
+        Captions::Samsung => Ways { samsung: true, ..none },
+        Captions::SecondRes => Ways { resource: true, ..none },
+        Captions::Panasonic => Ways { panasonic: true, ..none },
+        Captions::BurnIn => none,
+    };
+    let Quirks { stop_first, clear_next, metadata, settle_s, .. } = *quirks;
+    let rest = Duration::from_secs(settle_s.min(LONGEST_REST_S).into());
+    Manner { captions, stop_first, clear_next, metadata, rest }
 }
 
 fn is_address(text: &str) -> bool {
@@ -138,4 +160,19 @@ pub(super) fn unsupported() -> CallError {
     CallError::Unsupported(
         "renderers play, pause, stop, seek, and are loud or not; media servers show their files".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_make_is_told_of_captions_in_its_own_way() {
+        assert_eq!(manner(&Quirks::default()), Manner::default());
+        let of = |captions| manner(&Quirks { captions, settle_s: 200, ..Quirks::default() });
+        let samsung = of(Captions::Samsung);
+        assert_eq!(samsung.captions, Ways { samsung: true, resource: false, panasonic: false });
+        assert_eq!(samsung.rest, Duration::from_secs(5), "never longer than one waits for it");
+        assert!(of(Captions::SecondRes).captions.resource && !of(Captions::BurnIn).captions.resource);
+    }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To, outlet::interfaces::Network};
 use accord_model::{CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_recognition::Recogniser;
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,7 +57,8 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_upnp::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("upnp"), network: Network::Loopback };
+        let options =
+            Options { folder: dir.path().join("upnp"), network: Network::Loopback, recogniser: Recogniser::nothing() };
         let bridge = UpnpBridge::new(gate.bind("upnp"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);

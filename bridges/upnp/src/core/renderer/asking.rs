@@ -35,7 +35,7 @@ impl Renderer {
             Step::Volume => (Which::Rendering, "GetVolume", channel()),
             Step::Mute => (Which::Rendering, "GetMute", channel()),
             Step::Formats => (Which::Connection, "GetProtocolInfo", Vec::new()),
-            Step::Decide | Step::Begin | Step::Wait(_) => return None,
+            Step::Decide | Step::Begin | Step::Wait(_) | Step::Rest(_) => return None,
         };
         let service = self.service(which)?;
         let instance = [("InstanceID", "0")].into_iter().filter(|_| which != Which::Connection);
@@ -173,7 +173,8 @@ impl Renderer {
                 let formats = arguments.get("Sink").map(|sink| Formats::parse(sink)).unwrap_or_default();
                 self.outputs.push_back(Output::Event(Event::Formats(formats)));
             }
-            Step::Describe(_) | Step::Subscribe(_) | Step::Act { .. } | Step::Decide | Step::Begin | Step::Wait(_) => {}
+            Step::Describe(_) | Step::Subscribe(_) | Step::Act { .. } => {}
+            Step::Decide | Step::Begin | Step::Wait(_) | Step::Rest(_) => {}
         }
         Ok(())
     }

@@ -184,6 +184,7 @@ impl Renderer {
                     return;
                 }
                 Some(Step::Wait(_)) => {}
+                Some(Step::Rest(rest)) => job.steps.push_front(Step::Wait(now + rest)),
                 Some(Step::Begin) => {
                     if !matches!(self.state, State::Playing | State::Transitioning) {
                         job.steps.push_front(Step::play());
@@ -295,20 +296,20 @@ impl Renderer {
             }
             Wanted::Pause if self.state == State::Paused => {}
             Wanted::Pause => return Err(Trouble::NotNow("nothing plays there")),
-            Wanted::Open { item, start } => {
-                if self.state != State::Stopped {
+            Wanted::Open { item, start, manner } => {
+                if manner.stop_first && self.state != State::Stopped {
                     more.extend([Step::transport("Stop", Vec::new(), true), Step::Stopped(now + STOPS_WITHIN)]);
                 }
-                if self.transport.actions.contains("SetNextAVTransportURI") {
+                if manner.clear_next && self.transport.actions.contains("SetNextAVTransportURI") {
                     let nothing = vec![("NextURI", String::new()), ("NextURIMetaData", String::new())];
                     more.push(Step::transport("SetNextAVTransportURI", nothing, true));
                 }
-                let document = didl::document(&item, didl::Ways::default());
+                let document = if manner.metadata { didl::document(&item, manner.captions) } else { String::new() };
                 let arguments = vec![("CurrentURI", item.address), ("CurrentURIMetaData", document)];
                 more.push(Step::transport("SetAVTransportURI", arguments, true));
-                let begins = Step::Settled(now + STOPS_WITHIN + BEGINS_WITHIN);
-                let ready = Step::Ready(now + STOPS_WITHIN + READY_WITHIN);
-                more.extend([Step::Look, ready, Step::Begin, begins, Step::Position]);
+                let begins = Step::Settled(now + STOPS_WITHIN + BEGINS_WITHIN + manner.rest);
+                let ready = Step::Ready(now + STOPS_WITHIN + READY_WITHIN + manner.rest);
+                more.extend([Step::Rest(manner.rest), Step::Look, ready, Step::Begin, begins, Step::Position]);
                 self.start = start;
             }
             Wanted::Volume(percent) => {

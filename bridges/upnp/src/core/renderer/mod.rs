@@ -12,9 +12,9 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::didl::{Item, Track};
+use super::didl::{Item, Track, Ways};
 use super::gena::{Sid, Teller};
 use super::http::Answer;
 use super::place::Place;
@@ -49,9 +49,33 @@ pub enum Wanted {
         item: Box<Item>,
         /// From which second on.
         start: Option<f64>,
+        /// How this renderer is told.
+        manner: Manner,
     },
     /// Say how it stands.
     Look,
+}
+
+/// How a renderer is told to play something. The default is what nearly all want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// In which ways it is told of captions.
+    pub captions: Ways,
+    /// It is stopped before.
+    pub stop_first: bool,
+    /// What it was to play next is taken away before.
+    pub clear_next: bool,
+    /// It is told what it is beside the address.
+    pub metadata: bool,
+    /// How long it is left alone with the address before it is to play.
+    pub rest: Duration,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        let captions = Ways::default();
+        Self { captions, stop_first: true, clear_next: true, metadata: true, rest: Duration::ZERO }
+    }
 }
 
 /// What is said of it.

@@ -1,6 +1,6 @@
 //! The steps in which something is done, one question each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::gena::Teller;
 
@@ -40,6 +40,8 @@ pub(super) enum Step {
     /// Look until it is at this second.
     Arrived(f64, Instant),
     Wait(Instant),
+    /// The same, from when it is its turn.
+    Rest(Duration),
 }
 
 impl Step {

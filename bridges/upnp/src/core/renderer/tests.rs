@@ -146,7 +146,7 @@ impl Device {
 
 fn opens(start: Option<f64>) -> Wanted {
     let item = Item { title: "A & B".into(), ..Item::at("http://10.0.0.1/x?a&b.mp3") };
-    Wanted::Open { item: Box::new(item), start }
+    Wanted::Open { item: Box::new(item), start, manner: Manner::default() }
 }
 
 struct Lab {
@@ -389,6 +389,21 @@ fn one_that_is_locked_is_stopped_once_more_and_one_that_is_not_ready_is_waited_f
         let loads = lab.device.said.iter().filter(|said| *said == "SetAVTransportURI").count();
         assert_eq!((loads, lab.device.said.contains(&"Stop".to_owned())), (2, true));
     }
+}
+
+#[test]
+fn one_that_wants_to_be_told_otherwise_is() {
+    let mut lab = Lab::new(Device { state: "PLAYING", ..Device::default() });
+    lab.run(Duration::ZERO);
+    lab.device.said.clear();
+    let rest = Duration::from_secs(2);
+    let manner = Manner { stop_first: false, clear_next: false, metadata: false, rest, ..Manner::default() };
+    let Wanted::Open { item, start, .. } = opens(None) else { panic!() };
+    let begun = lab.now;
+    lab.machine.handle(Input::Wanted(7, Wanted::Open { item, start, manner }), begun);
+    assert!(!lab.run(Duration::from_millis(1900)).iter().any(|event| matches!(event, Event::Done(7, _))));
+    assert_eq!(lab.device.said, ["SetAVTransportURI"]);
+    assert!(lab.run(Duration::from_secs(1)).contains(&Event::Done(7, Ok(()))));
 }
 
 #[test]
