@@ -57,6 +57,8 @@ pub struct RequestHead {
     pub if_none_match: Option<String>,
     /// What the program says it is; from outside.
     pub agent: Option<String>,
+    /// Whether a player wants to know where the captions of what it fetches are (Samsung's `getCaptionInfo.sec`).
+    pub caption_info: bool,
 }
 
 impl RequestHead {
@@ -141,6 +143,7 @@ pub fn read_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HttpEr
         if_range: text("if-range"),
         if_none_match: text("if-none-match"),
         agent: text("user-agent"),
+        caption_info: text("getcaptioninfo.sec").is_some_and(|value| value.trim() == "1"),
     };
     Ok(Some((head, length)))
 }

@@ -21,7 +21,7 @@ pub use head::{
     BodyLength, Method, RequestHead, ResponseHead, decode_component, encode_component, form_field, head_of_response,
     header, read_request, request_head, response_head,
 };
-pub use range::{Asked, asked};
+pub use range::{Asked, Portion, asked, portion};
 pub use requests::Requests;
 
 /// Longest head, in bytes.

@@ -16,6 +16,33 @@ pub enum Asked {
     Beyond,
 }
 
+/// How a request for a content of known length is answered: which status, which bytes, and the lines that go with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portion {
+    /// 200, 206 or 416.
+    pub status: u16,
+    /// The first byte.
+    pub from: u64,
+    /// How many.
+    pub length: u64,
+    /// Header lines, each with its end.
+    pub lines: String,
+}
+
+/// The answer to a request with this `Range` line for a content of `size` bytes.
+pub fn portion(line: Option<&str>, size: u64) -> Portion {
+    match asked(line, size) {
+        Asked::All => Portion { status: 200, from: 0, length: size, lines: String::new() },
+        Asked::Part { from, to } => {
+            let lines = format!("Content-Range: bytes {from}-{to}/{size}\r\n");
+            Portion { status: 206, from, length: to - from + 1, lines }
+        }
+        Asked::Beyond => {
+            Portion { status: 416, from: 0, length: 0, lines: format!("Content-Range: bytes */{size}\r\n") }
+        }
+    }
+}
+
 /// What the line asks for of a file of `size` bytes. A line that makes no sense is passed over, as the RFC wants.
 pub fn asked(line: Option<&str>, size: u64) -> Asked {
     let part = line.and_then(|line| line.trim().strip_prefix("bytes="));
@@ -71,5 +98,12 @@ mod tests {
         assert_eq!(asked(None, 100), Asked::All);
         assert_eq!(asked(Some("bytes=0-"), 0), Asked::Beyond);
         assert_eq!(asked(Some("bytes=-5"), 0), Asked::Beyond);
+        let lines = |line| portion(Some(line), 100).lines;
+        assert_eq!(lines("bytes=10-"), "Content-Range: bytes 10-99/100\r\n");
+        assert_eq!(lines("bytes=100-"), "Content-Range: bytes */100\r\n");
+        let part = portion(Some("bytes=10-"), 100);
+        assert_eq!((part.status, part.from, part.length), (206, 10, 90));
+        let all = portion(None, 100);
+        assert_eq!((all.status, all.from, all.length, &*all.lines), (200, 0, 100, ""));
     }
 }

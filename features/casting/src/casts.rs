@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,9 @@ use accord_model::{
 use accord_registry::{Ask, Port, Registry};
 use tokio_util::sync::CancellationToken;
 
-use crate::media::Media;
-use crate::serve::{Stand, accept};
+use crate::item::Item;
+use crate::prepare::{Formats, Options, Receiver};
+use crate::serve::{Stand, Thing, accept};
 
 /// How long a cast may last, and a device may take to be told.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
@@ -101,13 +102,14 @@ struct Inner {
     entry: EntryKey,
     port: Port,
     network: Network,
+    formats: Formats,
     casts: Mutex<BTreeMap<u64, Running>>,
     next: AtomicU64,
 }
 
 struct Running {
     cast: Cast,
-    stand: Option<Arc<Stand>>,
+    thing: Option<Arc<Thing>>,
     stop: CancellationToken,
 }
 
@@ -120,7 +122,8 @@ impl Casting {
         let entry = EntryKey::new("casting/serve")?;
         let port = registry.port(&gate, EntryKey::new("casting/command")?, "on.control");
         let (casts, next) = (Mutex::default(), AtomicU64::new(1));
-        Ok(Self(Arc::new(Inner { gate, registry, entry, port, network, casts, next })))
+        let formats = Formats::default();
+        Ok(Self(Arc::new(Inner { gate, registry, entry, port, network, formats, casts, next })))
     }
 
     /// Serves a file to a device and tells it to play that. What was cast to it before ends. The device has said yes once
@@ -130,10 +133,10 @@ impl Casting {
     /// [`CastError`]; then nothing is served.
     pub async fn cast(&self, device: &DeviceId, path: PathBuf) -> Result<Cast, CastError> {
         let inner = &self.0;
-        let (target, address) = inner.renderer(device)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let opened = tokio::task::spawn_blocking(move || Media::open(&path)).await;
-        let media = opened.map_err(|error| CastError::File(error.to_string()))?.map_err(CastError::File)?;
+        let (target, address, receiver) = inner.renderer(device)?;
+        let opened = tokio::task::spawn_blocking(move || Item::open(&path)).await;
+        let item = opened.map_err(|error| CastError::File(error.to_string()))?.map_err(CastError::File)?;
+        let prepared = inner.formats.prepare(&item, &receiver, &Options::default()).await.map_err(CastError::File)?;
         let near = list(inner.network).await;
         let here = near.iter().filter(|interface| interface.is_on_link(address)).find_map(|one| one.v4.first());
         let (here, _) = here.ok_or(CastError::NoWay)?;
@@ -141,29 +144,29 @@ impl Casting {
         let permit = inner.gate.permit(&inner.entry, &RecipientId::device(device), served(), "on.send")?;
         let served = listen(permit, SocketAddr::new((*here).into(), 0), address, LASTS).await;
         let served = served.map_err(|error| CastError::Serve(error.to_string()))?;
-        let at = served.local_addr().map_err(|error| CastError::Serve(error.to_string()))?;
-        let path = format!("{}/media.{}", served.path(), media.format.end);
-        let url = format!("http://{at}{path}");
-        let (size, picture) = (media.size, media.format.is_picture());
-        let stand = Arc::new(Stand { media, served, path, fetched: AtomicU64::new(0), open: AtomicUsize::new(0) });
+        let stand = Stand::new(served).map_err(|error| CastError::Serve(error.to_string()))?;
+        let thing = stand.put(prepared);
+        let (name, size, picture) = (item.name(), item.size(), item.is_picture());
+        let url = thing.address();
         let stop = CancellationToken::new();
         self.stop_device(device, None);
         // Whoever asked may go away before the device has answered.
         let guard = stop.clone().drop_guard();
-        tokio::spawn(accept(stand.clone(), stop.clone()));
+        tokio::spawn(accept(stand, stop.clone()));
 
         let sealed = |text: String| Personal::new(FieldCode::MediaNowPlaying, Data::Text(text));
         let message = Envelope::new()
             .beside(FieldCode::CommandName)
             .data("address", &sealed(url))
             .data("title", &sealed(TITLE.to_owned()));
+
         let told = inner.port.call(device, target, Ask::act("open"), message, TOLD_WITHIN).await;
         told?;
         guard.disarm();
         let number = inner.next.fetch_add(1, Ordering::Relaxed);
         let (id, step, since) = (number.to_string(), Step::Commanded, Timestamp::now());
         let cast = Cast { id, device: device.clone(), name, size, picture, fetched: 0, step, since };
-        let running = Running { cast: cast.clone(), stand: Some(stand), stop };
+        let running = Running { cast: cast.clone(), thing: Some(thing), stop };
         inner.lock().insert(number, running);
         self.stop_device(device, Some(number));
         inner.forget_old();
@@ -192,11 +195,11 @@ impl Casting {
         let number: u64 = id.parse().map_err(|_| CastError::NoCast)?;
         let device = {
             let casts = self.0.lock();
-            let running = casts.get(&number).filter(|running| running.stand.is_some()).ok_or(CastError::NoCast)?;
+            let running = casts.get(&number).filter(|running| running.thing.is_some()).ok_or(CastError::NoCast)?;
             running.cast.device.clone()
         };
         let message = Envelope::new().beside(FieldCode::CommandName);
-        if let Ok((target, _)) = self.0.renderer(&device) {
+        if let Ok((target, ..)) = self.0.renderer(&device) {
             let told = self.0.port.call(&device, target, Ask::act("stop"), message, TOLD_WITHIN).await;
             if let Err(error) = told {
                 tracing::info!(%device, %error, "the device was not told to stop; nothing is served to it any more");
@@ -222,7 +225,7 @@ impl Casting {
 
 impl Running {
     fn view(&self) -> Cast {
-        let fetched = self.stand.as_ref().map_or(self.cast.fetched, |stand| stand.fetched.load(Ordering::Relaxed));
+        let fetched = self.thing.as_ref().map_or(self.cast.fetched, |thing| thing.fetched());
         Cast { fetched, ..self.cast.clone() }
     }
 }
@@ -237,7 +240,7 @@ impl Inner {
     }
 
     /// The service that plays what is at an address, and from where the device will fetch it.
-    fn renderer(&self, device: &DeviceId) -> Result<(Target, IpAddr), CastError> {
+    fn renderer(&self, device: &DeviceId) -> Result<(Target, IpAddr, Receiver), CastError> {
         let no = |why: &str| CastError::NoRenderer(why.to_owned());
         let known = self.registry.device(device).ok_or_else(|| no("no such device is known here"))?;
         let plays = known.device.services.iter().find(|service| service.actions.iter().any(|one| one.id == "open"));
@@ -248,21 +251,22 @@ impl Inner {
         let address = service.values.get("address").and_then(|value| value.data.as_text());
         let address = address.and_then(|text| text.parse().ok());
         let address = address.ok_or_else(|| no("it is not known from where this device would fetch the file"))?;
-        Ok((Target { service: service.id.clone(), instance: service.instance }, address))
+        let receiver = Receiver::of(&known.device);
+        Ok((Target { service: service.id.clone(), instance: service.instance }, address, receiver))
     }
 
     /// Nothing is served any more, and no permit is held.
     fn end(&self, number: u64, why: &str) {
         let mut casts = self.lock();
-        let Some(running) = casts.get_mut(&number).filter(|running| running.stand.is_some()) else { return };
+        let Some(running) = casts.get_mut(&number).filter(|running| running.thing.is_some()) else { return };
         running.stop.cancel();
         running.cast = Cast { step: Step::Over(why.to_owned()), ..running.view() };
-        running.stand = None;
+        running.thing = None;
     }
 
     fn forget_old(&self) {
         let mut casts = self.lock();
-        let over: Vec<u64> = casts.iter().filter(|(_, one)| one.stand.is_none()).map(|(number, _)| *number).collect();
+        let over: Vec<u64> = casts.iter().filter(|(_, one)| one.thing.is_none()).map(|(number, _)| *number).collect();
         for number in over.iter().take(over.len().saturating_sub(REMEMBERED)) {
             casts.remove(number);
         }
@@ -294,8 +298,8 @@ async fn watch(inner: Arc<Inner>, number: u64) {
             known.as_ref().map_or((false, false), |device| (says(device, "playing"), says(device, "moving")));
         let mut casts = inner.lock();
         let Some(running) = casts.get_mut(&number) else { return };
-        let Some(stand) = running.stand.clone() else { return };
-        let now = stand.fetched.load(Ordering::Relaxed);
+        let Some(thing) = running.thing.clone() else { return };
+        let now = thing.fetched();
         if running.cast.step == Step::Commanded && now > 0 {
             running.cast.step = Step::Fetched;
         }
@@ -303,7 +307,7 @@ async fn watch(inner: Arc<Inner>, number: u64) {
         if running.cast.step == Step::Fetched && moving {
             running.cast.step = Step::Moving;
         }
-        let paused = running.cast.step == Step::Moving && stand.open.load(Ordering::Relaxed) > 0;
+        let paused = running.cast.step == Step::Moving && thing.open() > 0;
         if now != fetched || (playing && now > 0) || paused {
             (fetched, idle_since) = (now, Instant::now());
         }

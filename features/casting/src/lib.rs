@@ -3,12 +3,24 @@
 //! really fetched, and whether its position really moves.
 #![deny(missing_docs)]
 
+#![allow(dead_code, reason = "the interface between the book of casts and what is served is built from both ends")]
+
+mod captions;
 mod casts;
-mod media;
+mod item;
+mod prepare;
 mod serve;
+mod sniff;
 
 pub use accord_consent::outlet::interfaces::Network;
 pub use casts::{Cast, CastError, Casting, Step};
 
 /// What this feature can share.
 pub const STATEMENT: &str = include_str!("../statement.toml");
+
+/// For the fuzzer: what is read of files.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    sniff::fuzz(bytes);
+    captions::fuzz(bytes);
+}

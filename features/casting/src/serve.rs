@@ -1,21 +1,26 @@
-//! Serves one file to one device: HEAD and GET with ranges (RFC 9110, 14), at one path. Everything else is not found.
+//! Serves things to one device: HEAD and GET with ranges (RFC 9110, 14), each thing at one path, its captions beside it.
+//! Everything else is not found.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accord_consent::outlet::{Served, ServedStream};
 use accord_consent::{Personal, SendError};
-use accord_http::{Asked, Method, RequestHead, Requests, asked, response_head};
+use accord_http::{Method, RequestHead, Requests, portion, response_head};
 use accord_model::{FieldCode, FieldSet};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::media::Media;
+use crate::item::Item;
+use crate::prepare::{Body, Prepared, Seek};
 
 /// Connections at once: demuxers open several to look at the end of a file.
 const CONNECTIONS: usize = 16;
+/// Things at once: what plays, and what comes next.
+const THINGS: usize = 4;
 /// Bytes that are read and sent at once.
 const PIECE: usize = 256 * 1024;
 /// From the first byte of a request to its last, and between two.
@@ -23,21 +28,158 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(20);
 /// A device that is paused reads no more, and goes on later on the same connection.
 const STALLS_FOR: Duration = Duration::from_secs(1800);
 const AFTER_ERROR: Duration = Duration::from_millis(300);
-/// What DLNA wants to know (sections 7.4.1.3.17 and on of its guidelines): bytes can be sought, nothing was converted,
-/// it streams.
-const FEATURES: &str = "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000";
 
-/// What is served, and what of it left.
+/// The place where one device fetches: a listener for it alone, and what is served there now.
 pub(crate) struct Stand {
-    pub media: Media,
-    pub served: Served,
-    /// The only path.
-    pub path: String,
-    /// Bytes of the file that the device fetched.
-    pub fetched: AtomicU64,
+    served: Served,
+    at: SocketAddr,
+    things: Mutex<Vec<Arc<Thing>>>,
+    next: AtomicU64,
     /// Connections now.
-    pub open: AtomicUsize,
+    open: AtomicUsize,
 }
+
+/// One thing that is served.
+pub(crate) struct Thing {
+    pub prepared: Prepared,
+    /// The only path of it, and without its end that of its captions.
+    path: String,
+    beside: String,
+    at: SocketAddr,
+    /// Bytes of it that the device fetched, parts that it fetched twice counted twice.
+    fetched: AtomicU64,
+    open: AtomicUsize,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Stand {
+    /// With nothing on it yet.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn new(served: Served) -> std::io::Result<Arc<Self>> {
+        let at = served.local_addr()?;
+        let (things, next, open) = (Mutex::default(), AtomicU64::new(1), AtomicUsize::new(0));
+        Ok(Arc::new(Self { served, at, things, next, open }))
+    }
+
+    /// Serves this too, at a new path. What was put there long before is not served any more.
+    pub(crate) fn put(&self, prepared: Prepared) -> Arc<Thing> {
+        let beside = format!("{}/{}", self.served.path(), self.next.fetch_add(1, Ordering::Relaxed));
+        let path = format!("{beside}/media.{}", prepared.format.end);
+        let (fetched, open, trouble) = (AtomicU64::new(0), AtomicUsize::new(0), Mutex::default());
+        let thing = Arc::new(Thing { prepared, path, beside, at: self.at, fetched, open, trouble });
+        let mut things = self.lock();
+        things.push(thing.clone());
+        let over = things.len().saturating_sub(THINGS);
+        things.drain(..over);
+        thing
+    }
+
+    /// Serves this one no more; connections that fetch it just now end with the next piece.
+    pub(crate) fn take_away(&self, thing: &Arc<Thing>) {
+        self.lock().retain(|one| !Arc::ptr_eq(one, thing));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Thing>>> {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, thing: &Arc<Thing>) -> bool {
+        self.lock().iter().any(|one| Arc::ptr_eq(one, thing))
+    }
+
+    /// What a path names.
+    fn find(&self, path: &str) -> Option<(Arc<Thing>, What)> {
+        if !self.served.is_path(path) {
+            return None;
+        }
+        self.lock().iter().find_map(|thing| {
+            let what = match path.strip_prefix(&*thing.beside) {
+                _ if path == thing.path => What::Content,
+                Some("/captions.vtt") if thing.prepared.captions.is_some() => What::WebVtt,
+                Some("/captions.srt") if thing.prepared.captions.is_some() => What::Srt,
+                _ => return None,
+            };
+            Some((thing.clone(), what))
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Content,
+    WebVtt,
+    Srt,
+}
+
+impl Thing {
+    /// The address of the content.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}{}", self.at, self.path)
+    }
+
+    /// The address of its captions, where it has some that are not part of the picture.
+    pub(crate) fn captions(&self) -> Option<String> {
+        let captions = self.prepared.captions.as_ref()?;
+        Some(self.captions_as(captions.end))
+    }
+
+    fn captions_as(&self, end: &str) -> String {
+        format!("http://{}{}/captions.{end}", self.at, self.beside)
+    }
+
+    /// Bytes of the content that the device fetched.
+    pub(crate) fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// Connections now that fetch it.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Why it cannot be served any more, in words: the file was changed, the conversion failed.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note_trouble(&self, why: &str) {
+        tracing::info!("what is cast cannot be served on: {why}");
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(crate) fn note_fetched(&self, bytes: u64) {
+        self.fetched.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What DLNA wants to know (guidelines 7.4.1.3.17 and on): whether bytes can be sought, whether it was converted, how it
+    /// is transferred. The same stands in what a bridge tells the device.
+    fn features(&self) -> &'static str {
+        match (self.prepared.seek, self.prepared.format.is_picture()) {
+            (_, true) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000",
+            (Seek::Bytes, _) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
+            (Seek::None, _) => "DLNA.ORG_OP=00;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
+        }
+    }
+
+    fn lines(&self, head: &RequestHead) -> String {
+        let ranges = if self.prepared.seek == Seek::Bytes { "bytes" } else { "none" };
+        let mode = if self.prepared.format.is_picture() { "Interactive" } else { "Streaming" };
+        let mut lines = format!(
+            "Accept-Ranges: {ranges}\r\nCache-Control: no-store\r\n{CORS}transferMode.dlna.org: {mode}\r\n\
+             contentFeatures.dlna.org: {}\r\n",
+            self.features()
+        );
+        if head.caption_info && self.prepared.captions.is_some() {
+            lines.push_str(&format!("CaptionInfo.sec: {}\r\n", self.captions_as("srt")));
+        }
+        lines
+    }
+}
+
+/// A page in the device's own browser may read it, of whatever origin it is: the address is the secret, not the origin.
+const CORS: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Takes connections until the cast is over.
 pub(crate) async fn accept(stand: Arc<Stand>, stop: CancellationToken) {
@@ -69,43 +211,93 @@ pub(crate) async fn accept(stand: Arc<Stand>, stop: CancellationToken) {
     }
 }
 
+/// One connection that fetches a thing, for as long as it does.
+pub(crate) struct Fetch<'a> {
+    pub stand: &'a Arc<Stand>,
+    pub thing: Arc<Thing>,
+    pub stream: ServedStream,
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        self.thing.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One request, one answer.
 async fn answer(stand: &Arc<Stand>, mut stream: ServedStream) -> Result<(), String> {
     let head = match tokio::time::timeout(REQUEST_WITHIN, request(&mut stream)).await {
         Ok(head) => head?,
         Err(_) => return Err("nothing was asked in time".to_owned()),
     };
-    if !stand.served.is_path(&head.path) || head.path != stand.path {
-        return plain(&mut stream, 404).await;
-    }
+    let Some((thing, what)) = stand.find(&head.path) else { return plain(&mut stream, 404).await };
     if !matches!(head.method, Method::Get | Method::Head) {
         return plain(&mut stream, 405).await;
     }
     stream.stall_after(STALLS_FOR);
-    let size = stand.media.size;
-    let (part, from, length) = match asked(head.range.as_deref(), size) {
-        Asked::All => (None, 0, size),
-        Asked::Part { from, to } => (Some((from, to)), from, to - from + 1),
-        Asked::Beyond => {
-            let head = response_head(416, 0, "text/plain", false, &format!("Content-Range: bytes */{size}\r\n"));
-            return put(&mut stream, FieldSet::one(FieldCode::FileMeta), &head).await;
+    let captions = thing.prepared.captions.as_ref();
+    let (text, mime) = match (what, captions) {
+        (What::Content, _) | (_, None) => {
+            thing.open.fetch_add(1, Ordering::Relaxed);
+            return Fetch { stand, thing, stream }.content(&head).await;
         }
+        (What::WebVtt, Some(captions)) => (captions.cues.web_vtt(), "text/vtt; charset=utf-8"),
+        (What::Srt, Some(captions)) => (captions.cues.srt(), "application/x-subrip; charset=utf-8"),
     };
-    let format = stand.media.format;
-    let mode = if format.is_picture() { "Interactive" } else { "Streaming" };
-    let mut extra = format!(
-        "Accept-Ranges: bytes\r\nCache-Control: no-store\r\ntransferMode.dlna.org: {mode}\r\ncontentFeatures.dlna.org: {FEATURES}\r\n"
-    );
-    if let Some((from, to)) = part {
-        extra.push_str(&format!("Content-Range: bytes {from}-{to}/{size}\r\n"));
+    let answer = response_head(200, text.len() as u64, mime, false, &format!("Cache-Control: no-store\r\n{CORS}"));
+    put(&mut stream, FieldSet::one(FieldCode::FileMeta), &answer).await?;
+    match head.method {
+        Method::Head => Ok(()),
+        _ => put(&mut stream, FieldSet::one(FieldCode::FileContent), text.as_bytes()).await,
     }
-    let status = if part.is_some() { 206 } else { 200 };
-    let bytes = response_head(status, length, format.mime, false, &extra);
-    put(&mut stream, FieldSet::one(FieldCode::FileMeta), &bytes).await?;
-    if head.method == Method::Head {
-        return Ok(());
+}
+
+impl Fetch<'_> {
+    async fn content(mut self, head: &RequestHead) -> Result<(), String> {
+        match self.thing.prepared.body.clone() {
+            Body::File(item) => self.file(head, &item).await,
+        }
     }
-    content(stand, &mut stream, from, length).await
+
+    /// A file that is there, or a part of it.
+    async fn file(&mut self, head: &RequestHead, item: &Item) -> Result<(), String> {
+        let part = portion(head.range.as_deref(), item.size());
+        let extra = self.thing.lines(head) + &part.lines;
+        let mime = self.thing.prepared.format.mime;
+        self.put(FieldCode::FileMeta, &response_head(part.status, part.length, mime, false, &extra)).await?;
+        let length = if head.method == Method::Head { 0 } else { part.length };
+        let mut sent = 0;
+        while sent < length {
+            let most = usize::try_from(length - sent).unwrap_or(PIECE).min(PIECE);
+            let (source, at) = (item.clone(), part.from + sent);
+            let read = tokio::task::spawn_blocking(move || {
+                let mut piece = vec![0; most];
+                source.read(at, &mut piece).map(|()| piece)
+            });
+            let read = read.await.map_err(|error| error.to_string())?;
+            let piece = read.map_err(|error| {
+                self.thing.note_trouble(&error.to_string());
+                error.to_string()
+            })?;
+            self.piece(&piece).await?;
+            sent += most as u64;
+        }
+        Ok(())
+    }
+
+    /// A piece of the content.
+    async fn piece(&mut self, piece: &[u8]) -> Result<(), String> {
+        if !self.stand.has(&self.thing) {
+            return Err("it is not served any more".to_owned());
+        }
+        self.put(FieldCode::FileContent, piece).await?;
+        self.thing.note_fetched(piece.len() as u64);
+        Ok(())
+    }
+
+    async fn put(&mut self, what: FieldCode, bytes: &[u8]) -> Result<(), String> {
+        put(&mut self.stream, FieldSet::from_iter([what, FieldCode::FileMeta]), bytes).await
+    }
 }
 
 async fn request(stream: &mut ServedStream) -> Result<RequestHead, String> {
@@ -125,24 +317,6 @@ async fn request(stream: &mut ServedStream) -> Result<RequestHead, String> {
             }
         }
     }
-}
-
-async fn content(stand: &Arc<Stand>, stream: &mut ServedStream, from: u64, length: u64) -> Result<(), String> {
-    let fields = FieldSet::from_iter([FieldCode::FileContent, FieldCode::FileMeta]);
-    let mut sent = 0;
-    while sent < length {
-        let most = usize::try_from(length - sent).unwrap_or(PIECE).min(PIECE);
-        let (source, at) = (stand.clone(), from + sent);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; most];
-            source.media.read(at, &mut piece).map(|()| piece)
-        });
-        let piece = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        put(stream, fields, &piece).await?;
-        sent += most as u64;
-        stand.fetched.fetch_add(most as u64, Ordering::Relaxed);
-    }
-    Ok(())
 }
 
 async fn plain(stream: &mut ServedStream, status: u16) -> Result<(), String> {

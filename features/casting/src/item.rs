@@ -1,0 +1,132 @@
+//! What is cast: a file that is opened once, and known to be the same until the end.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::sniff::{Container, HEAD, sniff};
+
+/// An open file. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Item(Arc<Opened>);
+
+struct Opened {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    container: Container,
+    mark: (u64, u64, u64, i64, i64),
+}
+
+impl Item {
+    /// Opens it and looks at its first bytes. Blocks for the disk.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        // A pipe would make us wait; what is no file is not opened.
+        let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+        if !metadata.is_file() {
+            return Err("it is no file".to_owned());
+        }
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Err("it is empty, or no file".to_owned());
+        }
+        let mut head = vec![0; HEAD.min(usize::try_from(metadata.len()).unwrap_or(HEAD))];
+        file.read_exact_at(&mut head, 0).map_err(|error| error.to_string())?;
+        let container = sniff(&head).ok_or("its content is no film, sound or picture that is known here")?;
+        let (path, size, mark) = (path.to_owned(), metadata.len(), mark(&metadata));
+        Ok(Self(Arc::new(Opened { file, path, size, container, mark })))
+    }
+
+    /// Its name; known here alone.
+    pub(crate) fn name(&self) -> String {
+        self.0.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Where it was.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// What it is by its content.
+    pub(crate) fn container(&self) -> Container {
+        self.0.container
+    }
+
+    /// True for pictures.
+    pub(crate) fn is_picture(&self) -> bool {
+        self.0.container.format().is_picture()
+    }
+
+    /// Whether it is as it was when it was opened. One that was deleted meanwhile is, as long as we hold it.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if mark(&self.0.file.metadata()?) != self.0.mark {
+            return Err(io::Error::other("the file was changed while it was cast"));
+        }
+        Ok(())
+    }
+
+    /// Fills `piece` from a place on. Blocks for the disk.
+    ///
+    /// # Errors
+    /// Also when the file was changed since it was opened: parts of two versions are no file.
+    pub(crate) fn read(&self, from: u64, piece: &mut [u8]) -> io::Result<()> {
+        self.check()?;
+        self.0.file.read_exact_at(piece, from)
+    }
+
+    /// The open file once more, for a program that reads it.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.check()?;
+        self.0.file.try_clone()
+    }
+}
+
+/// The length and times of change; that it was deleted changes neither.
+fn mark(metadata: &Metadata) -> (u64, u64, u64, i64, i64) {
+    (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &[u8] = b"ID3\x04\0\0\0\0\0\0abcdef";
+
+    #[test]
+    fn only_media_that_stay_as_they_are_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a song called.mp4");
+        std::fs::write(&path, TAG).unwrap();
+        let item = Item::open(&path).unwrap();
+        let mut piece = [0; 3];
+        item.read(12, &mut piece).unwrap();
+        assert_eq!((&piece, item.size(), item.container()), (b"cde", 16, Container::Mp3));
+        assert!(item.read(14, &mut piece).is_err(), "beyond its end");
+        std::fs::remove_file(&path).unwrap();
+        assert!(item.read(12, &mut piece).is_ok(), "deleted, and still held");
+        std::fs::write(&path, TAG).unwrap();
+        let item = Item::open(&path).unwrap();
+        std::fs::write(&path, b"other!!").unwrap();
+        assert!(item.read(0, &mut piece).is_err() && item.file().is_err(), "another version");
+        for (name, content) in [("x.txt", "x"), ("list.mp4", "#EXTM3U\nfile:///etc/passwd"), ("empty.mp3", "")] {
+            std::fs::write(dir.path().join(name), content).unwrap();
+            assert!(Item::open(&dir.path().join(name)).is_err(), "{name}");
+        }
+        assert!(Item::open(dir.path()).is_err());
+        assert!(Item::open(&dir.path().join("missing.mp3")).is_err());
+    }
+}
