@@ -9,6 +9,7 @@ pub mod interfaces;
 pub mod local;
 mod near;
 mod one;
+mod sandbox;
 mod serve;
 mod tcp;
 mod udp;
@@ -18,6 +19,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 pub use command::{OwnersCommand, command, own_program, owners_command};
 pub use near::{Met, Near, NearListener};
 pub use one::OneNear;
+pub use sandbox::{Limits, sandboxed};
 pub use serve::{Served, ServedStream, serve};
 pub use tcp::{Dialed, dial_host, dial_tcp};
 pub use udp::{DatagramOutlet, udp};
@@ -55,6 +57,14 @@ pub enum OutletError {
         /// Who.
         what: String,
     },
+    /// A program that is needed is not there.
+    #[error("`{0}` is not installed")]
+    NotInstalled(&'static str),
+    /// The system cannot lock a program up, so that it is not started.
+    #[error(
+        "programs cannot be locked up on this system, so that none is started that reads films ({0}); Linux 5.13 or newer with Landlock and seccomp is needed"
+    )]
+    NoSandbox(String),
     /// The system refused.
     #[error("{what}: {cause}")]
     Io {
