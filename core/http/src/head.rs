@@ -296,6 +296,12 @@ pub fn request_head(method: Method, target: &str, host: &str, length: u64, conte
     head.into_bytes()
 }
 
+/// The head of a response whose length is not known: it ends with the connection, as devices that speak HTTP/1.0 understand
+/// too.
+pub fn endless_head(content_type: &str, extra: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{extra}Connection: close\r\n\r\n").into_bytes()
+}
+
 /// A response's head. `extra`: further lines, each with its end.
 pub fn response_head(status: u16, length: u64, content_type: &str, keep_alive: bool, extra: &str) -> Vec<u8> {
     let words = match status {

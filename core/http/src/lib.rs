@@ -18,8 +18,8 @@ mod requests;
 
 pub use body::{BodyReader, MAX_CHUNK_LINE};
 pub use head::{
-    BodyLength, Method, RequestHead, ResponseHead, decode_component, encode_component, form_field, head_of_response,
-    header, read_request, request_head, response_head,
+    BodyLength, Method, RequestHead, ResponseHead, decode_component, encode_component, endless_head, form_field,
+    head_of_response, header, read_request, request_head, response_head,
 };
 pub use range::{Asked, Portion, asked, portion};
 pub use requests::Requests;

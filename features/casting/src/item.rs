@@ -1,12 +1,19 @@
 //! What is cast: a file that is opened once, and known to be the same until the end.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OnceCell;
+
+use crate::captions::Cues;
+use crate::convert::captions;
+use crate::probe::Probed;
 use crate::sniff::{Container, HEAD, sniff};
+use crate::tool::look;
 
 /// An open file. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +25,10 @@ struct Opened {
     size: u64,
     container: Container,
     mark: (u64, u64, u64, i64, i64),
+    probed: OnceCell<Arc<Probed>>,
+    cues: tokio::sync::Mutex<BTreeMap<usize, Arc<Cues>>>,
+    /// The names of the ways to serve it, in the order in which they are tried.
+    ways: Mutex<Vec<String>>,
 }
 
 impl Item {
@@ -40,7 +51,8 @@ impl Item {
         file.read_exact_at(&mut head, 0).map_err(|error| error.to_string())?;
         let container = sniff(&head).ok_or("its content is no film, sound or picture that is known here")?;
         let (path, size, mark) = (path.to_owned(), metadata.len(), mark(&metadata));
-        Ok(Self(Arc::new(Opened { file, path, size, container, mark })))
+        let (probed, cues, ways) = Default::default();
+        Ok(Self(Arc::new(Opened { file, path, size, container, mark, probed, cues, ways })))
     }
 
     /// Its name; known here alone.
@@ -86,6 +98,34 @@ impl Item {
     pub(crate) fn read(&self, from: u64, piece: &mut [u8]) -> io::Result<()> {
         self.check()?;
         self.0.file.read_exact_at(piece, from)
+    }
+
+    /// What is in it, by ffprobe; looked at once.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) async fn probed(&self) -> Result<Arc<Probed>, String> {
+        let looked = self.0.probed.get_or_try_init(|| async { Ok(Arc::new(Probed::read(&look(self).await?)?)) });
+        looked.await.cloned()
+    }
+
+    /// The so-many-th captions that are in it; taken out once.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) async fn cues(&self, number: usize) -> Result<Arc<Cues>, String> {
+        let mut known = self.0.cues.lock().await;
+        if let Some(cues) = known.get(&number) {
+            return Ok(cues.clone());
+        }
+        let cues = Arc::new(captions(self, number).await?);
+        known.insert(number, cues.clone());
+        Ok(cues)
+    }
+
+    /// The order in which ways to serve it are tried.
+    pub(crate) fn ways(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open file once more, for a program that reads it.

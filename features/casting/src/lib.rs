@@ -2,15 +2,23 @@
 //! that nobody can guess, and the device is told to play what is there. How that goes is told by evidence: what the device
 //! really fetched, and whether its position really moves.
 #![deny(missing_docs)]
-
 #![allow(dead_code, reason = "the interface between the book of casts and what is served is built from both ends")]
 
 mod captions;
 mod casts;
+mod convert;
 mod item;
+mod live;
+mod memory;
+mod plan;
 mod prepare;
+mod probe;
 mod serve;
 mod sniff;
+mod tool;
+
+#[cfg(test)]
+mod conversions;
 
 pub use accord_consent::outlet::interfaces::Network;
 pub use casts::{Cast, CastError, Casting, Step};
@@ -23,4 +31,5 @@ pub const STATEMENT: &str = include_str!("../statement.toml");
 pub fn fuzz(bytes: &[u8]) {
     sniff::fuzz(bytes);
     captions::fuzz(bytes);
+    probe::fuzz(bytes);
 }

@@ -1,14 +1,20 @@
 //! In which format a thing is served to a receiver: the file as it is when the receiver plays that, else something made
 //! of it. What the receiver says, what it is, and what failed on it before decide.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use accord_model::{Data, Device};
 
 use crate::captions::Cues;
+use crate::convert::{self, Burn, CaptionsFile};
 use crate::item::Item;
+use crate::live::{Live, Pcm};
+use crate::memory::Memory;
+use crate::plan::{self, Ask, Step};
+use crate::probe::{Probed, Text};
 use crate::sniff::Format;
+use crate::tool::{Encoders, INSTALL};
 
 /// Who is to play it, as far as that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +27,10 @@ pub(crate) struct Receiver {
     pub model: String,
     /// The raw sound that it takes (`s16le 44100 2`), when it takes that and fetches nothing.
     pub sound: Option<String>,
+    /// What it does not play whatever it says: MIME types, or `video/*`.
+    pub veto: Vec<String>,
+    /// It takes no captions beside a film: they have to become part of the picture.
+    pub burn_in: bool,
 }
 
 impl Receiver {
@@ -36,7 +46,7 @@ impl Receiver {
         };
         let sound = values("sound").and_then(|data| data.as_text().map(str::to_owned));
         let (maker, model) = (device.maker.clone().unwrap_or_default(), device.model.clone().unwrap_or_default());
-        Self { formats, maker, model, sound }
+        Self { formats, maker, model, sound, ..Self::default() }
     }
 }
 
@@ -136,13 +146,28 @@ pub(crate) struct Beside {
 pub(crate) enum Body {
     /// The file as it is.
     File(Item),
+    /// What was made of it already.
+    Made(Arc<Vec<u8>>),
+    /// What is made of it while it is served.
+    Live(Arc<Live>),
 }
 
 /// Prepares things. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Formats {}
+pub(crate) struct Formats(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    encoders: Mutex<Option<Arc<Encoders>>>,
+    memory: Memory,
+}
 
 impl Formats {
+    /// Remembers in a file of this folder what failed on which model.
+    pub(crate) fn open(dir: &Path) -> Self {
+        Self(Arc::new(Inner { encoders: Mutex::default(), memory: Memory::open(dir) }))
+    }
+
     /// How this is served to that receiver.
     ///
     /// # Errors
@@ -150,29 +175,149 @@ impl Formats {
     pub(crate) async fn prepare(
         &self,
         item: &Item,
-        _receiver: &Receiver,
+        receiver: &Receiver,
         options: &Options,
     ) -> Result<Prepared, String> {
-        if options.step > 0 {
-            return Err("there is no other way to serve it".to_owned());
+        let mut advice = None;
+        let mut advise = |why: String| {
+            advice.get_or_insert(why);
+        };
+        let encoders = self.encoders().await.map_err(&mut advise).ok();
+        let probed = match &encoders {
+            Some(_) => item.probed().await.map_err(&mut advise).ok(),
+            None => None,
+        };
+        let captions = captions(item, probed.as_deref(), &options.captions).await;
+        let captions = captions.map_err(|why| format!("the captions cannot be shown: {why}"))?;
+        let burn = match &captions {
+            Said::Nothing => false,
+            Said::Cues(_) => receiver.burn_in,
+            Said::Pictures(_) => true,
+        };
+        let sound = options.audio_track.unwrap_or_default();
+        let sounds = probed.as_ref().map(|probed| probed.audio.len());
+        if let (Some(_), Some(count)) = (options.audio_track, sounds)
+            && sound >= count
+        {
+            return Err(format!("it has {count} sounds, and another was wanted"));
         }
+        if encoders.is_none() && (burn || sound > 0) {
+            return Err(advice.unwrap_or_else(|| INSTALL.to_owned()));
+        }
+        let ask = Ask { other_sound: sound > 0, burn, as_it_is: options.as_it_is };
+        let ways = plan::ways(item.container(), probed.as_deref(), receiver, encoders.as_deref(), ask)?;
+        let ways = self.0.memory.ordered(item, receiver, ways, options.step == 0);
+        let way = ways.get(options.step).ok_or("there is no other way to serve it")?.clone();
+        let start = if options.start.is_finite() { options.start.max(0.0) } else { 0.0 };
+        let is_live = way.step != Step::Direct && !way.format.is_picture();
+        let begins = if is_live { start } else { 0.0 };
+        let cues = match &captions {
+            Said::Cues(cues) if begins > 0.0 => Some(Arc::new(cues.from_second(begins))),
+            Said::Cues(cues) => Some(cues.clone()),
+            _ => None,
+        };
+        let body = match way.step {
+            Step::Direct => Body::File(item.clone()),
+            _ if way.format.is_picture() => Body::Made(Arc::new(convert::picture(item, &way).await?)),
+            _ => {
+                let burn = match (&captions, &cues) {
+                    (Said::Pictures(number), _) => Some(Burn::Pictures(*number)),
+                    (_, Some(cues)) if burn => {
+                        let cues = cues.clone();
+                        let written = tokio::task::spawn_blocking(move || CaptionsFile::new(&cues)).await;
+                        Some(Burn::Text(Arc::new(written.map_err(|error| error.to_string())??)))
+                    }
+                    _ => None,
+                };
+                let words = convert::words(item.container(), &way, start, sound, burn.as_ref());
+                Body::Live(Live::new(item.clone(), words, burn))
+            }
+        };
+        let end = if receiver.formats.iter().any(|format| format == "text/vtt") { "vtt" } else { "srt" };
+        let is_shown = |text: &Text| Track { label: text.label.clone(), is_picture: text.is_picture() };
+        let probed = probed.unwrap_or_default();
         Ok(Prepared {
-            format: item.container().format(),
-            seek: Seek::Bytes,
-            length: None,
-            begins: 0.0,
-            start: options.start,
-            how: "as it is".to_owned(),
-            advice: None,
-            next: None,
-            sounds: Vec::new(),
-            texts: Vec::new(),
-            captions: None,
-            body: Body::File(item.clone()),
+            format: way.format,
+            seek: if is_live { Seek::None } else { Seek::Bytes },
+            length: probed.length.filter(|_| !item.is_picture()),
+            begins,
+            start: start - begins,
+            how: way.words,
+            advice,
+            next: ways.get(options.step + 1).map(|way| way.words.clone()),
+            sounds: probed.audio.iter().map(|one| Track { label: one.label.clone(), is_picture: false }).collect(),
+            texts: probed.texts.iter().map(is_shown).collect(),
+            captions: cues.filter(|_| !burn).map(|cues| Beside { cues, end }),
+            body,
         })
+    }
+
+    /// Raw sound of a thing for a receiver that takes that ([`Receiver::sound`]): only 16 bits, 44100 Hz, two channels.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) async fn pcm(&self, item: &Item, receiver: &Receiver, options: &Options) -> Result<Pcm, String> {
+        if receiver.sound.as_deref() != Some(SOUND) {
+            return Err(format!("the device takes another sound than {SOUND}"));
+        }
+        self.encoders().await?;
+        if item.probed().await?.audio.is_empty() {
+            return Err("there is no sound in it".to_owned());
+        }
+        Pcm::start(item, options.start.max(0.0), options.audio_track.unwrap_or_default()).await
     }
 
     /// Remembers that a receiver took this in vain: it never fetched it, or fetched it and never moved. From then on the next
     /// way comes first for its model.
-    pub(crate) fn failed(&self, _item: &Item, _receiver: &Receiver, _step: usize) {}
+    pub(crate) fn failed(&self, item: &Item, receiver: &Receiver, step: usize) {
+        self.0.memory.failed(item, receiver, step);
+    }
+
+    /// Remembers that it played this, whatever failed before.
+    pub(crate) fn worked(&self, item: &Item, receiver: &Receiver, step: usize) {
+        self.0.memory.worked(item, receiver, step);
+    }
+
+    /// What ffmpeg can do here; asked once, and again as long as it is not there.
+    async fn encoders(&self) -> Result<Arc<Encoders>, String> {
+        let known = || self.0.encoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(encoders) = &*known() {
+            return Ok(encoders.clone());
+        }
+        let encoders = Arc::new(Encoders::ask().await?);
+        *known() = Some(encoders.clone());
+        Ok(encoders)
+    }
+}
+
+/// The raw sound that is made.
+pub(crate) const SOUND: &str = "s16le 44100 2";
+
+/// The captions that are wanted.
+enum Said {
+    Nothing,
+    Cues(Arc<Cues>),
+    /// The so-many-th of the film, which are pictures.
+    Pictures(usize),
+}
+
+async fn captions(item: &Item, probed: Option<&Probed>, wanted: &Wanted) -> Result<Said, String> {
+    Ok(match wanted {
+        Wanted::None => Said::Nothing,
+        Wanted::File(path) => {
+            let path = path.clone();
+            let read = tokio::task::spawn_blocking(move || Cues::open(&path)).await;
+            Said::Cues(Arc::new(read.map_err(|error| error.to_string())??))
+        }
+        Wanted::Track(number) => {
+            let probed = probed.ok_or(INSTALL)?;
+            let count = probed.texts.len();
+            let text =
+                probed.texts.get(*number).ok_or_else(|| format!("the film has {count}, and another was wanted"))?;
+            match text.is_picture() {
+                true => Said::Pictures(*number),
+                false => Said::Cues(item.cues(*number).await?),
+            }
+        }
+    })
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use accord_consent::outlet::{Served, ServedStream};
 use accord_consent::{Personal, SendError};
-use accord_http::{Method, RequestHead, Requests, portion, response_head};
+use accord_http::{Method, RequestHead, Requests, endless_head, portion, response_head};
 use accord_model::{FieldCode, FieldSet};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::item::Item;
+use crate::live::Live;
 use crate::prepare::{Body, Prepared, Seek};
 
 /// Connections at once: demuxers open several to look at the end of a file.
@@ -72,13 +73,19 @@ impl Stand {
         let mut things = self.lock();
         things.push(thing.clone());
         let over = things.len().saturating_sub(THINGS);
-        things.drain(..over);
+        things.drain(..over).for_each(|thing| thing.end());
         thing
     }
 
     /// Serves this one no more; connections that fetch it just now end with the next piece.
     pub(crate) fn take_away(&self, thing: &Arc<Thing>) {
         self.lock().retain(|one| !Arc::ptr_eq(one, thing));
+        thing.end();
+    }
+
+    /// Serves nothing any more.
+    fn close(&self) {
+        self.lock().drain(..).for_each(|thing| thing.end());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Thing>>> {
@@ -144,12 +151,19 @@ impl Thing {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn note_trouble(&self, why: &str) {
+    /// Nothing is made of it any more.
+    fn end(&self) {
+        if let Body::Live(live) = &self.prepared.body {
+            live.end();
+        }
+    }
+
+    fn note_trouble(&self, why: &str) {
         tracing::info!("what is cast cannot be served on: {why}");
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.to_owned());
     }
 
-    pub(crate) fn note_fetched(&self, bytes: u64) {
+    fn note_fetched(&self, bytes: u64) {
         self.fetched.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -183,6 +197,11 @@ const CORS: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Takes connections until the cast is over.
 pub(crate) async fn accept(stand: Arc<Stand>, stop: CancellationToken) {
+    take_all(&stand, &stop).await;
+    stand.close();
+}
+
+async fn take_all(stand: &Arc<Stand>, stop: &CancellationToken) {
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -256,20 +275,70 @@ impl Fetch<'_> {
     async fn content(mut self, head: &RequestHead) -> Result<(), String> {
         match self.thing.prepared.body.clone() {
             Body::File(item) => self.file(head, &item).await,
+            Body::Made(made) => {
+                let part = self.begin(head, made.len() as u64).await?;
+                let (from, length) = (usize::try_from(part.0), usize::try_from(part.1));
+                let (Ok(from), Ok(length)) = (from, length) else { return Ok(()) };
+                for piece in made[from..from + length].chunks(PIECE) {
+                    self.piece(piece).await?;
+                }
+                Ok(())
+            }
+            Body::Live(live) => self.live(head, &live).await,
         }
+    }
+
+    /// Says which part of so many bytes follows: from where on, and how many.
+    async fn begin(&mut self, head: &RequestHead, size: u64) -> Result<(u64, u64), String> {
+        let part = portion(head.range.as_deref(), size);
+        let extra = self.thing.lines(head) + &part.lines;
+        let mime = self.thing.prepared.format.mime;
+        self.put(FieldCode::FileMeta, &response_head(part.status, part.length, mime, false, &extra)).await?;
+        Ok((part.from, if head.method == Method::Head { 0 } else { part.length }))
+    }
+
+    /// What is made while it is fetched: from the beginning, until the connection ends.
+    async fn live(&mut self, head: &RequestHead, live: &Arc<Live>) -> Result<(), String> {
+        let answer = endless_head(self.thing.prepared.format.mime, &self.thing.lines(head));
+        if head.method == Method::Head {
+            return self.put(FieldCode::FileMeta, &answer).await;
+        }
+        let mut turn = live.turn();
+        let mut is_told = false;
+        let over = turn.over.clone();
+        let all = async {
+            loop {
+                let piece = match turn.next().await {
+                    Ok(piece) => piece,
+                    Err(why) => {
+                        self.thing.note_trouble(&why);
+                        if !is_told {
+                            plain(&mut self.stream, 500).await?;
+                        }
+                        return Err(why);
+                    }
+                };
+                // What cannot be made at all is not promised.
+                if !std::mem::replace(&mut is_told, true) {
+                    self.put(FieldCode::FileMeta, &answer).await?;
+                }
+                if piece.is_empty() {
+                    return Ok(());
+                }
+                self.piece(&piece).await?;
+            }
+        };
+        let taken = || Err("another connection took it over".to_owned());
+        over.run_until_cancelled(all).await.unwrap_or_else(taken)
     }
 
     /// A file that is there, or a part of it.
     async fn file(&mut self, head: &RequestHead, item: &Item) -> Result<(), String> {
-        let part = portion(head.range.as_deref(), item.size());
-        let extra = self.thing.lines(head) + &part.lines;
-        let mime = self.thing.prepared.format.mime;
-        self.put(FieldCode::FileMeta, &response_head(part.status, part.length, mime, false, &extra)).await?;
-        let length = if head.method == Method::Head { 0 } else { part.length };
+        let (from, length) = self.begin(head, item.size()).await?;
         let mut sent = 0;
         while sent < length {
             let most = usize::try_from(length - sent).unwrap_or(PIECE).min(PIECE);
-            let (source, at) = (item.clone(), part.from + sent);
+            let (source, at) = (item.clone(), from + sent);
             let read = tokio::task::spawn_blocking(move || {
                 let mut piece = vec![0; most];
                 source.read(at, &mut piece).map(|()| piece)
