@@ -328,3 +328,27 @@ async fn what_cannot_be_read_is_said_in_words() {
         assert!(Pcm::start(&item, 0.0, 0).await.unwrap().next().await.is_err());
     }
 }
+
+/// Also when it came as far as ffmpeg, which it does not: its content says what it is.
+#[tokio::test]
+async fn a_playlist_is_read_as_a_film_and_so_not_at_all() {
+    let lab = Lab::new();
+    let Some(film) = generated("-f lavfi -i sine=440 -t 2 -c:a mp2 -f mpegts").await else { return };
+    let secret = lab.write("secret.ts", &film);
+    let playlist =
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{}\n#EXT-X-ENDLIST\n", secret.display());
+    let path = lab.write("evil.mp4", playlist.as_bytes());
+    assert!(Item::open(&path).is_err());
+    for container in [Container::Mp4, Container::Mkv, Container::Ts, Container::Mp3, Container::Avi] {
+        let mut words = vec!["-nostdin".to_owned()];
+        words.extend(crate::tool::reading(container));
+        let rest = format!("-i file:{} -c copy -f mpegts pipe:1", path.display());
+        words.extend(rest.split_whitespace().map(str::to_owned));
+        let other = Item::open(&secret).unwrap();
+        // Even where the sandbox would let it.
+        let mut child = crate::tool::started(&other, words, vec![path.clone(), secret.clone()]).await.unwrap();
+        let mut made = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut child.stdout.take().unwrap(), &mut made).await.unwrap();
+        assert!(made.len() < 2000, "{container:?}: {}", made.len());
+    }
+}
