@@ -250,6 +250,15 @@ async fn sounds_and_pictures_are_converted_too() {
     let Body::Made(made) = &prepared.body else { panic!("{}", prepared.how) };
     assert_eq!(sniff(made), Some(Container::Jpeg));
     assert_eq!(lab.probe(made).await.video.unwrap().width, 3840);
+    // A photo that was taken with the camera on its side is made upright.
+    let photo = generated("-f lavfi -i testsrc2=size=4800x2400 -frames:v 1 -c:v mjpeg -f mjpeg").await.unwrap();
+    let exif = b"\xFF\xE1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let turned = [&photo[..2], exif, &photo[2..]].concat();
+    let photo = Item::open(&lab.write("photo.jpg", &turned)).unwrap();
+    let prepared = lab.prepare(&photo, "image/jpeg", Options::default()).await;
+    let Body::Made(made) = &prepared.body else { panic!("{}", prepared.how) };
+    let video = lab.probe(made).await.video.unwrap();
+    assert_eq!((video.width, video.height), (1080, 2160));
 }
 
 #[tokio::test]

@@ -10,9 +10,10 @@ use data_encoding::BASE32_NOPAD;
 
 use crate::captions::Cues;
 use crate::item::Item;
-use crate::plan::{Job, Step, Way, picture_for, sound_for};
+use crate::plan::{Job, Way, picture_for, sound_for};
 use crate::sniff::Container;
 use crate::tool::{INPUT, made, reading};
+use crate::turned::upright;
 
 /// The largest picture that is made, in bytes, and how long that may take.
 const MAX_PICTURE: usize = 32 << 20;
@@ -45,10 +46,7 @@ pub(crate) fn words(container: Container, way: &Way, start: f64, sound: usize, b
         Job::Leave => say("-vn"),
         Job::Copy => say("-map 0:V:0 -c:v copy"),
         Job::Convert => {
-            let fit = match way.target {
-                Container::Jpeg => fit(PICTURE_SIZE),
-                _ => format!("yadif=deint=interlaced,{},format=yuv420p", fit(film_size())),
-            };
+            let fit = format!("yadif=deint=interlaced,{},format=yuv420p", fit(film_size()));
             match burn {
                 Some(Burn::Pictures(number)) => {
                     say("-filter_complex");
@@ -64,7 +62,6 @@ pub(crate) fn words(container: Container, way: &Way, start: f64, sound: usize, b
     }
     if way.video == Job::Convert {
         match picture_for(way.target) {
-            _ if way.target == Container::Jpeg => say("-frames:v 1 -c:v mjpeg -q:v 3"),
             "libvpx" => say("-c:v libvpx -deadline realtime -cpu-used 8 -b:v 4M -g 60"),
             _ => {
                 let preset = if many_processors() { "veryfast" } else { "superfast" };
@@ -98,7 +95,6 @@ pub(crate) fn words(container: Container, way: &Way, start: f64, sound: usize, b
         Container::Mp3 => "-f mp3 -id3v2_version 0 -write_xing 0",
         Container::Aac => "-f adts",
         Container::Wav => "-f wav",
-        Container::Jpeg => "-f mjpeg",
         _ => "-f mpegts -muxdelay 0",
     });
     say("pipe:1");
@@ -115,13 +111,21 @@ pub(crate) fn pcm_words(container: Container, start: f64, sound: usize) -> Vec<S
     all
 }
 
-/// A picture, made.
+/// A picture as a JPEG, upright and not too large.
 ///
 /// # Errors
 /// In words.
-pub(crate) async fn picture(item: &Item, way: &Way) -> Result<Vec<u8>, String> {
-    debug_assert!(way.step == Step::All);
-    let made = made(item, words(item.container(), way, 0.0, 0, None), MAX_PICTURE, PICTURE_WITHIN).await?;
+pub(crate) async fn picture(item: &Item) -> Result<Vec<u8>, String> {
+    let mut all = vec!["-nostdin".to_owned(), "-nostats".to_owned()];
+    all.extend(reading(item.container()));
+    let (turn, fit) = (upright(item.orientation()), fit(PICTURE_SIZE));
+    // What a JPEG says of that is read here: some versions of ffmpeg read it too, and would turn it twice.
+    let turn_by_itself = if item.container() == Container::Jpeg { "-noautorotate" } else { "" };
+    let rest = format!(
+        "{turn_by_itself} -i {INPUT} -map_metadata -1 -frames:v 1 -vf {turn}{fit} -c:v mjpeg -q:v 3 -f mjpeg pipe:1"
+    );
+    all.extend(rest.split_whitespace().map(str::to_owned));
+    let made = made(item, all, MAX_PICTURE, PICTURE_WITHIN).await?;
     if made.is_empty() { Err("nothing came of the picture".to_owned()) } else { Ok(made) }
 }
 

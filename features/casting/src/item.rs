@@ -14,6 +14,7 @@ use crate::convert::captions;
 use crate::probe::Probed;
 use crate::sniff::{Container, HEAD, sniff};
 use crate::tool::look;
+use crate::turned::orientation;
 
 /// An open file. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ struct Opened {
     path: PathBuf,
     size: u64,
     container: Container,
+    orientation: u8,
     mark: (u64, u64, u64, i64, i64),
     probed: OnceCell<Arc<Probed>>,
     cues: tokio::sync::Mutex<BTreeMap<usize, Arc<Cues>>>,
@@ -50,9 +52,10 @@ impl Item {
         let mut head = vec![0; HEAD.min(usize::try_from(metadata.len()).unwrap_or(HEAD))];
         file.read_exact_at(&mut head, 0).map_err(|error| error.to_string())?;
         let container = sniff(&head).ok_or("its content is no film, sound or picture that is known here")?;
+        let orientation = if container == Container::Jpeg { orientation(&head) } else { 1 };
         let (path, size, mark) = (path.to_owned(), metadata.len(), mark(&metadata));
         let (probed, cues, ways) = Default::default();
-        Ok(Self(Arc::new(Opened { file, path, size, container, mark, probed, cues, ways })))
+        Ok(Self(Arc::new(Opened { file, path, size, container, orientation, mark, probed, cues, ways })))
     }
 
     /// Its name; known here alone.
@@ -73,6 +76,11 @@ impl Item {
     /// What it is by its content.
     pub(crate) fn container(&self) -> Container {
         self.0.container
+    }
+
+    /// How the camera was held, as Exif tells it: 1 is upright.
+    pub(crate) fn orientation(&self) -> u8 {
+        self.0.orientation
     }
 
     /// True for pictures.

@@ -16,6 +16,7 @@ mod probe;
 mod serve;
 mod sniff;
 mod tool;
+mod turned;
 
 #[cfg(test)]
 mod conversions;
@@ -30,6 +31,7 @@ pub const STATEMENT: &str = include_str!("../statement.toml");
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     sniff::fuzz(bytes);
+    turned::orientation(bytes);
     captions::fuzz(bytes);
     probe::fuzz(bytes);
 }

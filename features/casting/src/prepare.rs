@@ -218,7 +218,7 @@ impl Formats {
         };
         let body = match way.step {
             Step::Direct => Body::File(item.clone()),
-            _ if way.format.is_picture() => Body::Made(Arc::new(convert::picture(item, &way).await?)),
+            _ if way.format.is_picture() => Body::Made(Arc::new(convert::picture(item).await?)),
             _ => {
                 let burn = match (&captions, &cues) {
                     (Said::Pictures(number), _) => Some(Burn::Pictures(*number)),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{Met, NearListener};
 use accord_consent::{Personal, RecipientId};
-use accord_http::{Asked, Method, RequestHead, Requests, asked, form_field};
+use accord_http::{Method, RequestHead, Requests, form_field, portion};
 use accord_model::{FieldCode, FieldSet};
 use accord_ports::{Line, Secret};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -400,18 +400,15 @@ impl Connection {
         }
         // A part of another version would not fit what the visitor has.
         let same = head.if_range.as_deref().is_none_or(|version| Some(version) == etag);
-        let part = match asked(head.range.as_deref().filter(|_| same && etag.is_some()), size) {
-            Asked::All => None,
-            Asked::Part { from, to } => Some((from, to, size)),
-            Asked::Beyond => {
-                let mut answer = Answer::reason(416, "There is no such part");
-                answer.headers.push_str(&format!("Content-Range: bytes */{size}\r\n"));
-                return self.respond(&answer, manner).await;
-            }
-        };
-        let (from, length) = part.map_or((0, size), |(from, to, _)| (from, to - from + 1));
+        let part = portion(head.range.as_deref().filter(|_| same && etag.is_some()), size);
+        if part.status == 416 {
+            let mut answer = Answer::reason(416, "There is no such part");
+            answer.headers.push_str(&part.lines);
+            return self.respond(&answer, manner).await;
+        }
+        let (from, length) = (part.from, part.length);
         let name = item.name.rsplit('/').next().unwrap_or(&item.name);
-        let bytes = file_head(name, length, etag, part, manner.keep_alive);
+        let bytes = file_head(name, &part, etag, manner.keep_alive);
         self.put(FieldSet::from_iter([FieldCode::FileName, FieldCode::FileMeta]), &bytes).await?;
         if manner.head_only {
             return Ok(());
@@ -433,7 +430,7 @@ impl Connection {
         let share = self.share();
         let (places, entries) = share.shelf.archive();
         let name = format!("{}.zip", share.name);
-        let bytes = file_head(&name, Zip::length(&entries), None, None, manner.keep_alive);
+        let bytes = file_head(&name, &portion(None, Zip::length(&entries)), None, manner.keep_alive);
         self.put(FieldSet::one(FieldCode::DeviceName), &bytes).await?;
         if manner.head_only {
             return Ok(());

@@ -6,7 +6,7 @@ pub mod protocol;
 pub mod route;
 pub mod zip;
 
-use accord_http::response_head;
+use accord_http::{Portion, response_head};
 use accord_model::{FieldCode, FieldSet};
 
 /// One answer.
@@ -57,24 +57,15 @@ impl Answer {
     }
 }
 
-/// The head before the content of a file or an archive. `part`: from, to and the whole size.
-pub fn file_head(
-    name: &str,
-    length: u64,
-    etag: Option<&str>,
-    part: Option<(u64, u64, u64)>,
-    keep_alive: bool,
-) -> Vec<u8> {
+/// The head before the content of a file or an archive, or a part of it.
+pub fn file_head(name: &str, part: &Portion, etag: Option<&str>, keep_alive: bool) -> Vec<u8> {
     let mut extra = HEADERS.to_owned();
     extra.push_str(&format!("Content-Disposition: {}\r\n", disposition(name)));
     if let Some(etag) = etag {
         extra.push_str(&format!("Accept-Ranges: bytes\r\nETag: {etag}\r\n"));
     }
-    if let Some((from, to, size)) = part {
-        extra.push_str(&format!("Content-Range: bytes {from}-{to}/{size}\r\n"));
-    }
-    let status = if part.is_some() { 206 } else { 200 };
-    response_head(status, length, "application/octet-stream", keep_alive, &extra)
+    extra.push_str(&part.lines);
+    response_head(part.status, part.length, "application/octet-stream", keep_alive, &extra)
 }
 
 /// `Content-Disposition` for any name (RFC 6266): plain for old programs, and exactly (RFC 8187).
