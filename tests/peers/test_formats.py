@@ -198,7 +198,5 @@ class Formats(Home):
         self.assertIn("no film, sound or picture", refused.stdout + refused.stderr)
 
 
-del Home
-
 if __name__ == "__main__":
     unittest.main()
