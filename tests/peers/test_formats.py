@@ -102,7 +102,6 @@ class Formats(Home):
         self.assertEqual(len(cast["sounds"]), 2)
         first = self.url()
         self.assertRegex(first, r"^http://[0-9.:]+/[\w-]{43}/\d+/media\.(ts|mp4)$")
-        self.assertEqual(len(self.converters()), 1)
 
         # Seeking begins another conversion, at another address.
         self.hub.accord("casts", "seek", "60", timeout=60)
@@ -113,7 +112,7 @@ class Formats(Home):
         self.assertLess(self.casts()[0]["position"], 100)
         self.hub.accord("casts", "audio-track", "2", timeout=60)
         until(lambda: self.casts()[0]["sound"] == 1, 10, "the other sound")
-        until(lambda: len(self.converters()) == 1, 15, f"one program at most: {self.converters()}")
+        until(lambda: len(self.converters()) <= 1, 15, f"one program at most: {self.converters()}")
         self.hub.accord("casts", "stop")
         self.gone(5)
 
@@ -171,11 +170,11 @@ class Formats(Home):
         self.assertIsNone(self.fetch(self.tv, parent + "/captions.srt"))
 
     def test_sounds_are_converted_and_a_file_that_changes_ends_it(self):
-        self.switch_on_without("audio/x-flac", "audio/flac")
+        self.switch_on_without("audio/x-flac", "audio/flac", "audio/*")
         song = self.films / "other.flac"
         shutil.copy(self.films / "song.flac", song)
         self.cast("other.flac")
-        self.assertTrue(self.url().endswith("/media.mp3"), self.url())
+        self.assertTrue(self.url().endswith("/media.mp3"), f"{self.url()} {self.casts()[0]} {self.value('formats')}")
         self.assertEqual(self.casts()[0]["step"], "moving")
         # Deleted, and still held.
         song.unlink()

@@ -60,7 +60,7 @@ impl Container {
             Self::Mov => &["video/quicktime"],
             Self::Mkv => &["video/x-matroska", "video/x-mkv", "video/matroska"],
             Self::Webm => &["video/webm"],
-            Self::Ts => &["video/mp2t", "video/vnd.dlna.mpeg-tts", "video/mpeg", "video/x-mpegts"],
+            Self::Ts => &["video/mp2t", "video/vnd.dlna.mpeg-tts", "video/mpeg", "video/mpegts", "video/x-mpegts"],
             Self::Ps => &["video/mpeg", "video/mp2p"],
             Self::Avi => &["video/avi", "video/x-msvideo", "video/msvideo", "video/x-divx"],
             Self::Asf => &["video/x-ms-wmv", "video/x-ms-asf", "audio/x-ms-wma"],
