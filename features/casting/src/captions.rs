@@ -58,7 +58,7 @@ impl Cues {
     }
 
     /// As if the film began at this second.
-    pub(crate) fn from_second(&self, second: f64) -> Self {
+    pub(crate) fn begun_at(&self, second: f64) -> Self {
         let by = (second.clamp(0.0, 86_400.0) * 1000.0) as u64;
         let later = self.0.iter().filter(|cue| cue.to > by);
         Self(
@@ -291,7 +291,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     assert_eq!(again.as_ref(), Ok(&times(&cues)));
     let again = Cues::read(vtt.as_bytes()).map(|again| times(&again));
     assert_eq!(again, Ok(times(&cues)));
-    let _ = cues.from_second(bytes.len() as f64);
+    let _ = cues.begun_at(bytes.len() as f64);
 }
 
 #[cfg(test)]
@@ -342,7 +342,7 @@ mod tests {
         let cues =
             Cues::read(b"0:00:01.0 --> 0:00:09.0\na\n\n0:00:20.0 --> 0:00:21.5\nb\n\n0:00:02.0 --> 0:00:03.0\nc")
                 .unwrap();
-        let later = cues.from_second(5.0);
+        let later = cues.begun_at(5.0);
         assert_eq!(
             later.srt(),
             "1\r\n00:00:00,000 --> 00:00:04,000\r\na\r\n\r\n2\r\n00:00:15,000 --> 00:00:16,500\r\nb\r\n\r\n"

@@ -212,7 +212,7 @@ impl Formats {
         let is_live = way.step != Step::Direct && !way.format.is_picture();
         let begins = if is_live { start } else { 0.0 };
         let cues = match &captions {
-            Said::Cues(cues) if begins > 0.0 => Some(Arc::new(cues.from_second(begins))),
+            Said::Cues(cues) if begins > 0.0 => Some(Arc::new(cues.begun_at(begins))),
             Said::Cues(cues) => Some(cues.clone()),
             _ => None,
         };

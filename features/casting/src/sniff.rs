@@ -27,6 +27,7 @@ pub(crate) enum Container {
     Gif,
     Webp,
     Heic,
+    Avif,
     Bmp,
 }
 
@@ -75,7 +76,8 @@ impl Container {
             Self::Png => &["image/png"],
             Self::Gif => &["image/gif"],
             Self::Webp => &["image/webp"],
-            Self::Heic => &["image/heic", "image/heif", "image/avif"],
+            Self::Heic => &["image/heic", "image/heif"],
+            Self::Avif => &["image/avif"],
             Self::Bmp => &["image/bmp", "image/x-bmp", "image/x-ms-bmp"],
         }
     }
@@ -103,6 +105,7 @@ impl Container {
             Self::Gif => "gif",
             Self::Webp => "webp",
             Self::Heic => "heic",
+            Self::Avif => "avif",
             Self::Bmp => "bmp",
         }
     }
@@ -111,7 +114,7 @@ impl Container {
     pub(crate) fn sort(self) -> Sort {
         match self {
             Self::Mp3 | Self::M4a | Self::Aac | Self::Flac | Self::Ogg | Self::Wav => Sort::Sound,
-            Self::Jpeg | Self::Png | Self::Gif | Self::Webp | Self::Heic | Self::Bmp => Sort::Picture,
+            Self::Jpeg | Self::Png | Self::Gif | Self::Webp | Self::Heic | Self::Avif | Self::Bmp => Sort::Picture,
             _ => Sort::Film,
         }
     }
@@ -156,7 +159,8 @@ fn brand(brand: &[u8]) -> Container {
     match brand {
         b"M4A " | b"M4B " | b"M4P " | b"F4A " => Container::M4a,
         b"qt  " => Container::Mov,
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" | b"avif" | b"avis" => Container::Heic,
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => Container::Heic,
+        b"avif" | b"avis" => Container::Avif,
         _ => Container::Mp4,
     }
 }
@@ -233,11 +237,12 @@ mod tests {
         let frame = [&[0xFF, 0xFB, 0x90, 0x64][..], &[0; 413]].concat();
         let two_frames = [&frame[..], &frame[..]].concat();
         let flac_behind_a_tag = [b"ID3\x04\0\0\0\0\0\x02..".as_slice(), b"fLaC"].concat();
-        let kinds: [(&[u8], Option<Container>); 20] = [
+        let kinds: [(&[u8], Option<Container>); 21] = [
             (b"\0\0\0\x18ftypisom\0\0\0\0", Some(Container::Mp4)),
             (b"\0\0\0\x18ftypM4A \0\0\0\0", Some(Container::M4a)),
             (b"\0\0\0\x14ftypqt  \0\0\0\0", Some(Container::Mov)),
             (b"\0\0\0\x18ftypheic\0\0\0\0", Some(Container::Heic)),
+            (b"\0\0\0\x18ftypavif\0\0\0\0", Some(Container::Avif)),
             (b"\x1A\x45\xDF\xA3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", Some(Container::Mkv)),
             (b"\x1A\x45\xDF\xA3\x9f\x42\x86\x81\x01\x42\x82\x84webm", Some(Container::Webm)),
             (b"\x1A\x45\xDF\xA3\x9f", None),

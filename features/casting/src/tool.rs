@@ -67,7 +67,7 @@ pub(crate) fn reading(container: Container) -> Vec<String> {
 /// What ffmpeg calls it when it reads.
 fn demuxer(container: Container) -> &'static str {
     match container {
-        Container::Mp4 | Container::Mov | Container::M4a | Container::Heic => "mov",
+        Container::Mp4 | Container::Mov | Container::M4a | Container::Heic | Container::Avif => "mov",
         Container::Mkv | Container::Webm => "matroska",
         Container::Ts => "mpegts",
         Container::Ps => "mpeg",
