@@ -361,3 +361,21 @@ async fn a_playlist_is_read_as_a_film_and_so_not_at_all() {
         assert!(made.len() < 2000, "{container:?}: {}", made.len());
     }
 }
+
+#[tokio::test]
+async fn what_a_make_does_not_take_is_not_tried_on_it() {
+    let lab = Lab::new();
+    let Some(item) = lab.item(&format!("{FILM} {H264} -c:a aac -f matroska")).await else { return };
+    let quirks = accord_recognition::Quirks {
+        captions: accord_recognition::Captions::BurnIn,
+        veto: vec!["video/X-Matroska".into()],
+        ..Default::default()
+    };
+    let tv = receiver("video/x-matroska video/mp2t").with(&quirks);
+    let prepared = lab.formats.prepare(&item, &tv, &Options::default()).await.unwrap();
+    assert!(prepared.how.contains("this make does not play"), "{}", prepared.how);
+    assert_eq!(prepared.format.end, "ts");
+    let captions = Wanted::File(lab.write("film.srt", CAPTIONS.as_bytes()));
+    let burnt = lab.formats.prepare(&item, &tv, &Options { captions, ..Options::default() }).await.unwrap();
+    assert!(burnt.captions.is_none() && matches!(burnt.body, Body::Live(_)));
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use accord_model::{Data, Device};
+use accord_recognition::{Captions, Quirks};
 
 use crate::captions::Cues;
 use crate::convert::{self, Burn, CaptionsFile};
@@ -47,6 +48,13 @@ impl Receiver {
         let sound = values("sound").and_then(|data| data.as_text().map(str::to_owned));
         let (maker, model) = (device.maker.clone().unwrap_or_default(), device.model.clone().unwrap_or_default());
         Self { formats, maker, model, sound, ..Self::default() }
+    }
+
+    /// With what its make wants done differently, as far as it was recognised.
+    pub(crate) fn with(mut self, quirks: &Quirks) -> Self {
+        self.veto = quirks.veto.iter().map(|mime| mime.to_ascii_lowercase()).collect();
+        self.burn_in = quirks.captions == Captions::BurnIn;
+        self
     }
 }
 
