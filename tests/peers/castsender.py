@@ -17,8 +17,14 @@ if action == "play":
 elif action == "volume":
     cast.set_volume(float(given[0]))
 elif action == "quit":
+    # It knows which app to end once it was told how the device stands.
+    for _ in range(50):
+        if cast.status and cast.status.session_id:
+            break
+        time.sleep(0.1)
     cast.quit_app()
-media.update_status()
+if action != "quit":
+    media.update_status()  # which opens the player anew where there is none
 for _ in range(50):
     known = media.status.player_state not in ("UNKNOWN", "BUFFERING")
     if action == "quit" or (known and (action != "play" or media.status.content_id == given[0])):

@@ -284,11 +284,13 @@ class Cast(unittest.TestCase):
         path = self.folder / "media" / "secret-tone.wav"
         self.hub.accord("cast", NAME, path, timeout=60)
         self.shows(ours=True)
+        self.assertEqual(self.witness()["launches"], 1, "their page is used, not opened anew")
         told = self.network["other"].run(CATT, "-d", NAME, "status", check=False, timeout=40)
         self.assertIn("PLAYING", told.stdout + told.stderr)
         self.assertEqual(self.pychromecast("play", url, "Their other song")["content"], url)
         self.shows(ours=False, ended="taken", title="Their other song", playing=True)
         self.pychromecast("quit")
+        self.assertIsNone(self.witness()["app"], self.witness()["said"])
         self.shows(playing=False)
 
     def test_what_sticks_is_said(self):
