@@ -47,6 +47,7 @@ SOCKETS = {
     "tokio-stream": {HUB, LINK},
     "portable-atomic": {HUB, LINK},  # in a test of its own
     "terminal_size": {HUB, "accord-bench"},  # in a test of its own
+    "sctp-proto": {"accord-screen"},  # in a test of its own
     "url": {LINK},  # a trait for callers who resolve
     "rustls": {HUB, LINK, "accord-bench", "accord-kdeconnect", "accord-localsend", "accord-ports",
                "accord-googlecast"},  # in its documentation's examples

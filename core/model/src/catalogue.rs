@@ -162,6 +162,16 @@ pub fn media_address() -> Property {
     Property { role: Role::Diagnostic, ..text("address").sensitive(FieldCode::NetIp) }
 }
 
+/// A display that shows a moving picture of another screen, sent to it over WebRTC: `show` takes an SDP offer (RFC 8866) to
+/// send it, and gives the answer as `answer`; the way is made between its candidates then. `hide` ends it.
+pub fn screen() -> Service {
+    let offer = vec![text("offer").sensitive(FieldCode::NetIp)];
+    let mut show = action("show", Effect::Physical, offer);
+    show.outputs.push(text("answer"));
+    let showing = Property::state("showing", Format::Bool);
+    service("screen", vec![showing], vec![show, action("hide", Effect::Safe, vec![])], vec![])
+}
+
 /// One loudspeaker or other output of sound, named by its label.
 pub fn volume() -> Service {
     service(

@@ -117,6 +117,7 @@ fields! {
     SearchTerm = "search.term", Content, true, "search keywords", "pd:ServiceConsumptionBehaviour", "user.behavior.search_history";
     BatteryLevel = "battery.level", Behaviour, false, "battery level", "pd:DeviceBased", "user.device";
     Presence = "presence", Behaviour, true, "presence", "pd:Location", "user.behavior";
+    ScreenContent = "screen.content", Content, true, "what is on the screen", "pd:PersonalDocuments", "user.content.private";
     CommandName = "command.name", Behaviour, false, "names of commands", "pd:ServiceConsumptionBehaviour", "user.behavior";
     Location = "location", Behaviour, true, "location", "pd:Location", "user.location";
 }

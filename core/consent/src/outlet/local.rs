@@ -3,13 +3,14 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the outlet is where sockets are made")]
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixListener, UnixStream};
 
+use super::interfaces::{Network, list};
 use super::{CONNECT_WITHIN, OutletError, failed};
 
 /// Listens on a socket that only its owner can open. A socket that nobody listens on any more is
@@ -103,9 +104,82 @@ pub async fn tls_web_listener(address: SocketAddr) -> Result<TcpListener, Outlet
     TcpListener::bind(address).await.map_err(failed(format!("listening on {address}")))
 }
 
+/// Datagrams with programs on this machine, by its own addresses: the owner's browser.
+pub struct LocalDatagrams {
+    socket: UdpSocket,
+    ours: Vec<IpAddr>,
+}
+
+impl LocalDatagrams {
+    /// Binds to `bind`, an address of this machine in the networks that are used.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn open(bind: SocketAddr, network: Network) -> Result<Self, OutletError> {
+        let ours = list(network).await.iter().flat_map(|one| one.addresses()).collect();
+        let socket = UdpSocket::bind(bind).await.map_err(failed(format!("binding {bind}")))?;
+        Ok(Self { socket, ours })
+    }
+
+    fn is_ours(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.ours.contains(&address)
+    }
+
+    /// Sends one datagram to a program on this machine; one for which there is no room is lost.
+    ///
+    /// # Errors
+    /// [`OutletError::NotLoopback`] for an address elsewhere, or what the system says.
+    pub fn send(&self, bytes: &[u8], to: SocketAddr) -> Result<(), OutletError> {
+        // gate-check: local-datagrams
+        if !self.is_ours(to.ip()) {
+            return Err(OutletError::NotLoopback(to));
+        }
+        match self.socket.try_send_to(bytes, to) {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => {
+                Err(failed(format!("sending to {to}"))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The next datagram of a program on this machine.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn receive(&self, buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+        loop {
+            let (length, from) = self.socket.recv_from(buffer).await?;
+            if self.is_ours(from.ip()) {
+                return Ok((length, from));
+            }
+        }
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn local_datagrams_stay_on_this_machine() {
+        let here = LocalDatagrams::open("127.0.0.1:0".parse().unwrap(), Network::Loopback).await.unwrap();
+        let program = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        here.send(b"hello", program.local_addr().unwrap()).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(program.recv(&mut buffer).await.unwrap(), 5);
+        program.send_to(b"word", here.local_addr().unwrap()).await.unwrap();
+        assert_eq!(here.receive(&mut buffer).await.unwrap().0, 4);
+        let sent = here.send(b"hello", "192.0.2.7:9".parse().unwrap());
+        assert!(matches!(sent, Err(OutletError::NotLoopback(_))), "{sent:?}");
+    }
 
     #[tokio::test]
     async fn only_displays_of_this_machine_are_connected_to() {

@@ -1,0 +1,309 @@
+//! Screens as the house knows them: which services, what was told of them, and which ones the owner added.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use accord_model::{
+    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target, Timestamp,
+    Value, catalogue,
+};
+use accord_store::{JsonFile, create_private_dir};
+use serde::{Deserialize, Serialize};
+
+use crate::core::pages::Page;
+
+/// Most screens that can be added, and the largest file of them.
+const MOST: usize = 256;
+const LARGEST: u64 = 1 << 20;
+/// What the owner decided does not age.
+const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
+/// How long what plays and where it is holds, and the rest.
+const PLAYING_FRESH_S: u64 = 10;
+const STATE_FRESH_S: u64 = 3600;
+
+/// A screen that the owner added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    pub name: String,
+    pub kind: DeviceKind,
+    pub maker: Option<String>,
+    pub model: Option<String>,
+    pub since: Timestamp,
+    /// Where it was last, and when.
+    pub address: Option<IpAddr>,
+    pub seen: Option<Timestamp>,
+}
+
+/// A screen that is known.
+pub(crate) struct Known {
+    pub name: String,
+    pub seen: Option<Timestamp>,
+    pub address: Option<IpAddr>,
+    /// Its page is open.
+    pub here: bool,
+    kind: DeviceKind,
+    maker: Option<String>,
+    model: Option<String>,
+    agent: Option<String>,
+    formats: Vec<String>,
+    values: BTreeMap<(&'static str, &'static str), Value>,
+}
+
+impl Known {
+    fn remembered(added: &Added) -> Self {
+        Self {
+            name: added.name.clone(),
+            seen: added.seen,
+            address: added.address,
+            here: false,
+            kind: added.kind,
+            maker: added.maker.clone(),
+            model: added.model.clone(),
+            agent: None,
+            formats: Vec::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn added(&self, since: Timestamp) -> Added {
+        Added {
+            name: self.name.clone(),
+            kind: self.kind,
+            maker: self.maker.clone(),
+            model: self.model.clone(),
+            since,
+            address: self.address,
+            seen: self.seen,
+        }
+    }
+
+    fn describe(&self, id: &DeviceId, added: Option<&Added>) -> Device {
+        let mut device = Device::new(id.clone(), self.kind, self.name.clone());
+        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
+        device.passing = added.is_none();
+        device.reach = if self.here { Reach::Local } else { Reach::Offline };
+        let mut device = device.with(pairing(added));
+        if let Some(agent) = &self.agent {
+            // From this the kind and the maker were guessed.
+            let mut information = catalogue::information();
+            information.properties.retain(|one| one.id == "software");
+            information.values.insert("software".to_owned(), said(Data::Text(agent.clone()), STATE_FRESH_S));
+            device = device.with(information);
+        }
+        if added.is_none() {
+            return device;
+        }
+        let mut volume = catalogue::volume();
+        volume.label = Some(self.name.clone());
+        volume.properties.retain(|one| one.id != "default");
+        let mut screen = catalogue::screen();
+        screen.label = Some(self.name.clone());
+        device.with(self.media()).with(self.with_values(volume)).with(self.with_values(screen))
+    }
+
+    fn media(&self) -> Service {
+        let mut media = catalogue::media();
+        media.label = Some(self.name.clone());
+        media.properties.retain(|one| !matches!(one.id.as_str(), "shuffle" | "loop" | "artwork" | "artist" | "album"));
+        media.actions.retain(|one| !matches!(one.id.as_str(), "next" | "previous"));
+        // Whether the position really advances: that it plays is only its word. And what keeps it from playing.
+        media.properties.push(Property::state("moving", Format::Bool));
+        media.properties.push(Property { role: Role::Diagnostic, ..Property::state("trouble", Format::Text) });
+        media.properties.push(catalogue::media_address());
+        media.properties.push(catalogue::media_formats());
+        media.actions.push(catalogue::open_media());
+        let mut media = self.with_values(media);
+        if let Some(address) = self.address.filter(|_| self.here) {
+            media.values.insert("address".to_owned(), said(Data::Text(address.to_string()), STATE_FRESH_S));
+            media.values.insert("formats".to_owned(), said(Data::Texts(self.formats.clone()), STATE_FRESH_S));
+        }
+        media
+    }
+
+    fn with_values(&self, mut service: Service) -> Service {
+        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
+        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
+        service
+    }
+}
+
+fn said(data: Data, fresh_for_s: u64) -> Value {
+    Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s }
+}
+
+fn pairing(added: Option<&Added>) -> Service {
+    let mut pairing = catalogue::pairing();
+    pairing.properties.push(Property::state("verified", Format::Bool));
+    pairing.values = pairing_values(added);
+    pairing
+}
+
+fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
+    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
+    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
+    // Its key goes over the network in clear, so it proves little.
+    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
+}
+
+/// All that are known.
+pub(crate) struct Devices {
+    known: BTreeMap<DeviceId, Known>,
+    added: BTreeMap<DeviceId, Added>,
+    file: JsonFile,
+}
+
+impl Devices {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        create_private_dir(folder).map_err(|error| error.to_string())?;
+        let file = JsonFile::new(folder.join("added.json"), LARGEST);
+        let added: BTreeMap<DeviceId, Added> =
+            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
+        let known = added.iter().map(|(id, added)| (id.clone(), Known::remembered(added))).collect();
+        Ok(Self { known, added, file })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
+        self.known.get(id)
+    }
+    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
+        self.added.contains_key(id)
+    }
+    pub(crate) fn all_added(&self) -> BTreeSet<DeviceId> {
+        self.added.keys().cloned().collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.keys().map(|id| self.told(id)).collect()
+    }
+
+    /// A page was opened.
+    pub(crate) fn came(&mut self, id: &DeviceId, page: &Page) -> FromBridge {
+        let about = &page.about;
+        // The owner knows an added one by the name that it had then.
+        let name = self.added.get(id).map_or_else(|| about.name.clone(), |added| added.name.clone());
+        let known = Known {
+            name,
+            seen: Some(Timestamp::now()),
+            address: Some(page.address),
+            here: true,
+            kind: about.kind,
+            maker: about.maker.clone(),
+            model: about.model.clone(),
+            agent: about.agent.clone(),
+            formats: page.formats.clone(),
+            values: BTreeMap::new(),
+        };
+        self.known.insert(id.clone(), known);
+        self.note(id);
+        self.told(id)
+    }
+
+    /// A page is not open any more.
+    pub(crate) fn left(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        (known.here, known.seen) = (false, Some(Timestamp::now()));
+        known.values.clear();
+        if !self.added.contains_key(id) {
+            self.known.remove(id);
+        }
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// The owner adds a screen, or not any more.
+    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
+        let known = self.known.get(id).ok_or("no such device is known")?;
+        let mut all = self.added.clone();
+        if !yes {
+            all.remove(id);
+        } else if all.len() >= MOST && !all.contains_key(id) {
+            return Err(format!("more than {MOST} screens were added; remove some first"));
+        } else {
+            all.insert(id.clone(), known.added(Timestamp::now()));
+        }
+        self.file.save(&all).map_err(|error| error.to_string())?;
+        self.added = all;
+        if !yes && !known.here {
+            self.known.remove(id);
+            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        let values = pairing_values(self.added.get(id));
+        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+    }
+
+    /// What its page says of itself now; only what is new, and what ages.
+    pub(crate) fn said(&mut self, id: &DeviceId, page: &Page) -> Vec<FromBridge> {
+        let state = &page.state;
+        let percent = Data::Int(state.volume.round() as i64);
+        let trouble = state.trouble.clone().unwrap_or_default();
+        let now = [
+            ("media", "playing", state.playing.into()),
+            ("media", "moving", page.moving.into()),
+            ("media", "position", Data::Float(state.position)),
+            ("media", "length", Data::Float(state.length)),
+            ("media", "volume", percent.clone()),
+            ("media", "trouble", Data::Text(trouble)),
+            ("volume", "level", percent),
+            ("volume", "muted", state.muted.into()),
+            ("screen", "showing", state.screen.into()),
+        ];
+        // A length of nothing is said only where one was said before.
+        let known = self.known.get(id).is_some_and(|known| known.values.contains_key(&("media", "length")));
+        let told = |(_, property, _): &(&str, &str, Data)| *property != "length" || state.length > 0.0 || known;
+        self.values(id, now.into_iter().filter(told).collect())
+    }
+
+    /// What it was told to play.
+    pub(crate) fn titled(&mut self, id: &DeviceId, title: &str) -> Vec<FromBridge> {
+        self.values(id, vec![("media", "title", Data::Text(title.to_owned()))])
+    }
+
+    fn values(&mut self, id: &DeviceId, now: Vec<(&'static str, &'static str, Data)>) -> Vec<FromBridge> {
+        if !self.added.contains_key(id) {
+            return Vec::new();
+        }
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
+        for (service, property, data) in now {
+            let ages = matches!(property, "playing" | "position" | "moving");
+            let before = known.values.get(&(service, property));
+            if !ages && before.is_some_and(|before| before.data == data) {
+                continue;
+            }
+            let value = said(data, if ages { PLAYING_FRESH_S } else { STATE_FRESH_S });
+            known.values.insert((service, property), value.clone());
+            told.entry(service).or_default().insert(property.to_owned(), value);
+        }
+        let message =
+            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
+        told.into_iter().map(message).collect()
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
+        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
+        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
+        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+    }
+
+    /// Keeps what is new of an added one.
+    fn note(&mut self, id: &DeviceId) {
+        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
+        let now = known.added(added.since);
+        if now == *added {
+            return;
+        }
+        self.added.insert(id.clone(), now);
+        if let Err(error) = self.file.save(&self.added) {
+            tracing::warn!(%error, "what is new of a screen is not kept");
+        }
+    }
+
+    fn told(&self, id: &DeviceId) -> FromBridge {
+        match self.known.get(id) {
+            Some(known) => FromBridge::Seen { device: known.describe(id, self.added.get(id)) },
+            None => FromBridge::Gone { device: id.clone() },
+        }
+    }
+}
