@@ -13,6 +13,7 @@ import { DecideDialog } from "./parts/decide";
 import { AddDialog, PairingDialog } from "./parts/pairing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
+import { ScreenBar } from "./parts/screen";
 import { SendDialog } from "./parts/send";
 import { ShareDialog, SharedDialog } from "./parts/share";
 import { isOffer, summary } from "./parts/transfer";
@@ -126,6 +127,7 @@ function Shell() {
         </nav>
         <div className="page">
           <GoneBanner />
+          <ScreenBar />
           <main id="main" ref={main} tabIndex={-1}>
             {page.id === "devices" && (route[1] ? <DevicePage key={route[1]} id={route[1]} /> : <DevicesPage />)}
             {page.id === "transfers" && <TransfersPage />}

@@ -13,7 +13,9 @@ mod install;
 mod neighbours;
 pub mod notices;
 pub mod people;
+pub mod receiver;
 mod routes;
+pub mod screens;
 pub mod shares;
 #[cfg(test)]
 mod tests;
@@ -49,8 +51,8 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, casts, clipboard, consents, devices, everyday, ledger, notifications, people, session, shares, status,
-        transfers, uploads, why,
+        browse, casts, clipboard, consents, devices, everyday, ledger, notifications, people, receiver, screens,
+        session, shares, status, transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))
@@ -96,6 +98,9 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(shares::answer))
         .routes(routes!(casts::list, casts::start))
         .routes(routes!(casts::stop))
+        .routes(routes!(receiver::get, receiver::open, receiver::close))
+        .routes(routes!(screens::list, screens::start))
+        .routes(routes!(screens::stop))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::put_file))
         .routes(routes!(uploads::discard))

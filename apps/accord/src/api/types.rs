@@ -549,6 +549,8 @@ pub struct Join {
     pub what: String,
     /// What is to be done on the device, by its system.
     pub systems: Vec<JoinSystem>,
+    /// It opens a page; `GET /receiver` tells where.
+    pub page: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

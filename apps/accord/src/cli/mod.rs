@@ -24,6 +24,7 @@ mod send;
 mod share;
 mod statement;
 mod transfers;
+mod tv;
 mod why;
 
 use std::net::SocketAddr;
@@ -75,6 +76,8 @@ enum Command {
     Cast(cast::CastArgs),
     /// What is cast now; stop it.
     Casts(cast::Casts),
+    /// A page that any television or tablet opens in its browser to become a screen: open and close it, add a screen.
+    Tv(tv::Tv),
     /// Share files, folders or a text with any browser near: prints an address and a QR code, shows who comes.
     Share(share::ShareArgs),
     /// What is shared by link now; stop it, let visitors in.
@@ -202,6 +205,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Browse(args) => browse::run(args, &context).await,
         Command::Cast(args) => cast::cast(args, &context).await,
         Command::Casts(args) => cast::casts(args, &context).await,
+        Command::Tv(args) => tv::run(args, &context).await,
         Command::Share(args) => share::share(args, &context).await,
         Command::Shares(args) => share::shares(args, &context).await,
         Command::Transfers(args) => transfers::run(args, &context).await,

@@ -51,6 +51,13 @@ enum PairingsAction {
     Remove { device: String },
 }
 
+impl Pair {
+    /// With a device whose code was read on its screen.
+    pub(super) fn with_code(device: String, code: String) -> Self {
+        Self { device: Some(device), ticket: false, incoming: false, accept: false, code: Some(code), wait: 60 }
+    }
+}
+
 /// How often a running pairing is looked at.
 const LOOK: Duration = Duration::from_millis(150);
 

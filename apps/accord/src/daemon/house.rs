@@ -24,9 +24,11 @@ const PARTS: &[&str] = &[
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
     accord_lebo::STATEMENT,
+    accord_browser::STATEMENT,
     accord_googlecast::STATEMENT,
     accord_airplay::STATEMENT,
     accord_casting::STATEMENT,
+    accord_screen::STATEMENT,
     accord_recognition::STATEMENT,
 ];
 
@@ -36,6 +38,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("kdeconnect", "KDE Connect"),
     ("localsend", "LocalSend"),
     ("upnp", "UPnP"),
+    ("browser", "Screen with a browser"),
     ("googlecast", "Google Cast"),
     ("airplay", "AirPlay"),
     ("lebo", "Lebo"),
@@ -107,6 +110,12 @@ const EFFECTS: &[(&str, &str)] = &[
         "googlecast/receiver",
         "Nothing of yours can be played on that Cast device; what others play there can be controlled.",
     ),
+    (
+        "browser/receiver",
+        "No television or tablet can become a screen by opening a page in its browser, and those that did are not reached.",
+    ),
+    ("screen/show", "Your screen cannot be shown on that device."),
+    ("browser/control", "That screen with a browser is known and cannot be used."),
     (
         "upnp/control",
         "That television, loudspeaker or media server is shown, and can be neither controlled nor looked into.",
@@ -205,6 +214,29 @@ const JOINS: &[(&str, &str, Systems)] = &[
         )],
     ),
     (
+        "browser/receiver",
+        "Screen with a browser",
+        &[
+            (
+                "Television",
+                &[
+                    "Open its browser. Makers call it Internet, Web Browser or just a globe.",
+                    "Type the address that is shown here, with http:// and the number at its end.",
+                    "Add it here, and compare the code: both screens show the same.",
+                    "Press OK on its remote control once, so that sound may play.",
+                ],
+            ),
+            (
+                "Tablet, phone, other computer",
+                &[
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Scan the code that is shown here with its camera, or type the address into its browser.",
+                    "Add it here, and compare the code: both screens show the same.",
+                ],
+            ),
+        ],
+    ),
+    (
         "localsend/presence",
         "Phone with LocalSend",
         &[
@@ -236,7 +268,8 @@ pub fn join(entry: &EntryKey) -> Option<Join> {
     let (_, what, systems) = JOINS.iter().find(|(key, ..)| *key == entry.as_str())?;
     let owned = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
     let systems = systems.iter().map(|(name, steps)| JoinSystem { name: (*name).to_owned(), steps: owned(steps) });
-    Some(Join { what: (*what).to_owned(), systems: systems.collect() })
+    let page = entry.as_str() == "browser/receiver";
+    Some(Join { what: (*what).to_owned(), systems: systems.collect(), page })
 }
 
 /// Accord's own statement, of all parts.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use accord_airplay::AirplayBridge;
+use accord_browser::BrowserBridge;
 use accord_casting::Casting;
 use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
@@ -21,6 +22,7 @@ use accord_model::DeviceKind;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_recognition::Recogniser;
 use accord_registry::{Bridge, Registry};
+use accord_screen::Screens;
 use accord_share::Shares;
 use accord_upnp::UpnpBridge;
 use anyhow::{Context, Result};
@@ -62,6 +64,9 @@ pub struct Hub {
     pub clipboard: Clipboard,
     pub shares: Shares,
     pub casting: Casting,
+    pub screens: Screens,
+    /// Where the page for screens is.
+    pub(super) receiver: Option<accord_browser::Place>,
     pub belongings: Belongings,
     pub auth: Arc<Auth>,
     pub events: Events,
@@ -200,6 +205,18 @@ impl Hub {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("AirPlay is not available: {why}"),
         }
+        let port = accord_browser::DEFAULT_PORT;
+        let browser = accord_browser::Options { folder: data.join("browser"), network, port };
+        let receiver = match BrowserBridge::new(gate.bind("browser"), browser) {
+            Ok((bridge, place)) => {
+                bridges.push(Box::new(bridge));
+                Some(place)
+            }
+            Err(why) => {
+                tracing::error!("screens with a browser are not available: {why}");
+                None
+            }
+        };
         let inbox = config.inbox.clone().unwrap_or_else(|| state.default_inbox());
         let notes = Arc::new(Notes::open(data)?);
         faces::prefer(&registry);
@@ -218,6 +235,8 @@ impl Hub {
         let shares = Shares::new(gate.bind("share"), network);
         let casting =
             Casting::new(gate.bind("casting"), registry.clone(), network).context("casting cannot be begun")?;
+        let screens =
+            Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -231,6 +250,8 @@ impl Hub {
             clipboard,
             shares,
             casting,
+            screens,
+            receiver,
             belongings: Belongings::default(),
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
             events: Events::new(stop.clone()),
@@ -269,6 +290,7 @@ impl Hub {
     pub async fn end(&self) {
         self.stop_shares().await;
         self.casting.close();
+        self.screens.close();
         if let Some(everyday) = self.everyday.get() {
             everyday.stop().await;
         }

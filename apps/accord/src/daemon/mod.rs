@@ -17,6 +17,8 @@ mod people;
 pub mod pipes;
 mod privacy;
 pub mod prompts;
+mod receiver;
+mod screens;
 mod shares;
 mod tls;
 mod transfers;

@@ -328,7 +328,7 @@ fn visitor(visitor: &Visitor) -> api::Visitor {
 
 /// This machine's addresses for an address bar, the likeliest first: real networks before those of containers and
 /// virtual machines, IPv4 before IPv6. Link-local IPv6 does not work in browsers.
-async fn hosts(network: accord_link::Network) -> Vec<String> {
+pub(super) async fn hosts(network: accord_link::Network) -> Vec<String> {
     let interfaces = interfaces::list(network).await;
     let loopback = network == accord_link::Network::Loopback;
     let mut used: Vec<&Interface> = interfaces.iter().filter(|one| one.loopback == loopback).collect();

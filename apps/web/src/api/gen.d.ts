@@ -846,6 +846,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/receiver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the page is that screens open */
+        get: operations["get"];
+        put?: never;
+        /** Open it; a screen that opens it shows a code then, and is added as other devices are */
+        post: operations["open"];
+        /** Close it: the consent to it is taken back */
+        delete: operations["close"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/screens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Screens that are shown now, and those that ended lately, newest first */
+        get: operations["list"];
+        put?: never;
+        /**
+         * Show what a browser on this machine captures on a device
+         * @description The browser offers it over WebRTC; the hub passes it on to the device alone.
+         */
+        post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/screens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Stop showing a screen; nothing more is sent once this returns */
+        delete: operations["stop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -1735,6 +1792,8 @@ export interface components {
          *     the entry: `devices` show it as `bridge`.
          */
         Join: {
+            /** @description It opens a page; `GET /receiver` tells where. */
+            page: boolean;
             /** @description What is to be done on the device, by its system. */
             systems: components["schemas"]["JoinSystem"][];
             /** @description `Phone with KDE Connect` */
@@ -2016,6 +2075,14 @@ export interface components {
             from: string;
             to: string;
         };
+        /** @description `GET /receiver`: the page that a television or tablet opens in its browser to become a screen. */
+        Receiver: {
+            open: boolean;
+            /** @description The first of them as a QR code. */
+            qr_svg?: string | null;
+            /** @description By the addresses of this machine, the likeliest first; empty while it is not open, and in no network. */
+            urls: string[];
+        };
         /**
          * @description What becomes of what a device copied.
          * @enum {string}
@@ -2078,6 +2145,26 @@ export interface components {
         /** @description `POST /notifications/{id}/reply` */
         ReplyText: {
             text: string;
+        };
+        /** @description This machine's screen on a device. */
+        ScreenShare: {
+            /** @description The device's id. */
+            device: string;
+            device_name: string;
+            id: string;
+            /** @description Why it is over. */
+            over?: string | null;
+            /**
+             * Format: int64
+             * @description Packets that were passed on to the device.
+             */
+            packets: number;
+            /** Format: date-time */
+            since: string;
+        };
+        /** @description `GET /screens` → `{ "screens": [ScreenShare] }`, newest first. */
+        ScreenShares: {
+            screens: components["schemas"]["ScreenShare"][];
         };
         /** @description `POST /clipboard/send` */
         SendClipboard: {
@@ -2182,6 +2269,19 @@ export interface components {
         /** @description `GET /shares` → `{ "shares": [Share] }`, newest first. */
         Shares: {
             shares: components["schemas"]["Share"][];
+        };
+        /** @description `POST /screens`: the browser that captures a screen offers it. */
+        ShowScreen: {
+            /** @description A device's id or unique name. */
+            device: string;
+            /** @description An offer to send video, and perhaps audio (SDP). */
+            offer: string;
+        };
+        /** @description The answer to the offer. */
+        ShownScreen: {
+            /** @description For the browser (SDP). */
+            answer: string;
+            screen: components["schemas"]["ScreenShare"];
         };
         /** @description `POST /session`: the one-time setup token from the terminal; sets the session cookie. */
         SignIn: {
@@ -4466,6 +4566,174 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receiver"];
+                };
+            };
+        };
+    };
+    open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Receiver"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Closed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScreenShares"];
+                };
+            };
+        };
+    };
+    start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShowScreen"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownScreen"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, or refused */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Over */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -11,6 +11,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { Faces } from "../parts/faces";
 import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
+import { ScreenCard } from "../parts/screen";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
@@ -62,6 +63,7 @@ export function DevicePage({ id }: { id: string }) {
       <div className="device-page">
         <div className="device-main">
           <Services device={device} />
+          {device.trust === "paired" && <ScreenCard device={device} />}
           {transfers.length > 0 && (
             <section className="stack" aria-labelledby="with">
               <h2 id="with" className="section-head">Transfers</h2>

@@ -12,6 +12,7 @@ import { Button, Name, Segments } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
 import { describe } from "./device-bits";
 import { Notice } from "./notice";
+import { ReceiverPlace } from "./screen";
 
 export type Joinable = Entry & { join: Join };
 export const joinable = (entries: Entry[]) => entries.filter((one): one is Joinable => Boolean(one.join));
@@ -57,6 +58,7 @@ function Steps({ entry }: { entry: Joinable }) {
   }, [count]);
   return (
     <div className="way" data-testid="join-steps">
+      {entry.join.page && <ReceiverPlace />}
       {systems.length > 1 && <Segments label="The phone’s system" value={system} options={systems.map(({ name }) => ({ value: name, label: name }))} onChange={(name) => { keep("system", name); setSystem(name); }} />}
       <ol className="steps">{systems.find((one) => one.name === system)?.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>
       <section className="found" aria-label="Devices that were found">

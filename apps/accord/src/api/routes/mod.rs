@@ -9,6 +9,8 @@ pub mod everyday;
 pub mod ledger;
 pub mod notifications;
 pub mod people;
+pub mod receiver;
+pub mod screens;
 pub mod session;
 pub mod shares;
 pub mod status;
