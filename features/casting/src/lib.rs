@@ -2,17 +2,21 @@
 //! that nobody can guess, and the device is told to play what is there. How that goes is told by evidence: what the device
 //! really fetched, and whether its position really moves.
 #![deny(missing_docs)]
-#![allow(dead_code, reason = "the interface between the book of casts and what is served is built from both ends")]
-
+mod address;
+mod book;
 mod captions;
 mod casts;
 mod convert;
+mod evidence;
 mod item;
 mod live;
 mod memory;
 mod plan;
+mod player;
 mod prepare;
 mod probe;
+mod queue;
+mod receiver;
 mod serve;
 mod sniff;
 mod tool;
@@ -22,7 +26,9 @@ mod turned;
 mod conversions;
 
 pub use accord_consent::outlet::interfaces::Network;
-pub use casts::{Cast, CastError, Casting, Step};
+pub use book::{Act, Captions, Cast, CastError, CastEvent, Choice, Request, Step, Try};
+pub use casts::Casting;
+pub use queue::{Kind, Queued, QueuedState, Source, natural_order};
 
 /// What this feature can share.
 pub const STATEMENT: &str = include_str!("../statement.toml");

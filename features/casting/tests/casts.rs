@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accord_casting::{Cast, CastError, Casting, Network, Step};
+use accord_casting::{Cast, CastError, Casting, Network, Request, Step};
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_model::{
     CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FromBridge, Outputs, Reach, Source, Target, Timestamp,
@@ -117,7 +117,9 @@ impl Lab {
     }
 
     async fn cast(&self) -> Result<Cast, CastError> {
-        self.casting.cast(&id(), self.dir.path().join("secret name.mp3")).await
+        self.casting
+            .start(Request::new(id(), vec![accord_casting::Source::Path(self.dir.path().join("secret name.mp3"))]))
+            .await
     }
 
     /// The address that the device was told.
@@ -200,7 +202,7 @@ async fn a_file_is_served_by_parts_under_one_path_and_told_by_evidence() {
     assert!(ask(&url, "POST", "Content-Length: 0\r\n").await.unwrap().starts_with("HTTP/1.1 405 "));
     assert!(ask(&url, "GET", "Content-Length: 5\r\n\r\n12345").await.unwrap().starts_with("HTTP/1.1 413 "));
     let cast = lab.until(|cast| cast.step == Step::Moving).await;
-    assert_eq!((cast.fetched, cast.name.as_str()), (26, "secret name.mp3"));
+    assert_eq!((cast.fetched, cast.now().name.as_str()), (26, "secret name.mp3"));
 
     std::fs::write(lab.dir.path().join("secret name.mp3"), b"another content").unwrap();
     let changed = ask(&url, "GET", "").await.unwrap();
@@ -239,5 +241,8 @@ async fn a_device_that_refuses_is_served_nothing() {
     assert!(lab.casting.list().is_empty());
     let text = lab.dir.path().join("x.txt");
     std::fs::write(&text, "x").unwrap();
-    assert!(matches!(lab.casting.cast(&id(), text).await, Err(CastError::File(_))));
+    assert!(matches!(
+        lab.casting.start(Request::new(id(), vec![accord_casting::Source::Path(text)])).await,
+        Err(CastError::File(_))
+    ));
 }

@@ -766,6 +766,11 @@ pub enum Event {
     ShareGone {
         id: String,
     },
+    /// A cast is new, or goes otherwise; while only its position moves as it should, told every few seconds.
+    Cast(Box<super::casts::Cast>),
+    CastGone {
+        id: String,
+    },
     Prompt(Box<Prompt>),
     PromptGone {
         id: String,

@@ -72,9 +72,9 @@ enum Command {
     Send(send::Send),
     /// What lies on a device: list its folders, fetch its files.
     Browse(browse::Browse),
-    /// Play a film, a sound or a picture of this machine on a television or loudspeaker.
+    /// Play films, sounds, pictures, folders and addresses on a television or loudspeaker.
     Cast(cast::CastArgs),
-    /// What is cast now; stop it.
+    /// What is cast now; hold it, wind it, hand it over, stop it.
     Casts(cast::Casts),
     /// A page that any television or tablet opens in its browser to become a screen: open and close it, add a screen.
     Tv(tv::Tv),

@@ -1,6 +1,11 @@
 //! The hub's side of casting.
 
-use accord_casting::{CastError, Casting, Step};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use accord_casting::{
+    Act, Captions, CastError, CastEvent, Casting, Kind, QueuedState, Request, Source, Step, natural_order,
+};
 use accord_consent::RecipientId;
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
@@ -11,7 +16,12 @@ use super::hub::Hub;
 use super::transfers::absolute;
 use crate::api::casts as api;
 use crate::api::error::{Answer, Failure};
-use crate::api::types::Trust;
+use crate::api::types::{Event, Trust};
+
+/// Most that is named in one call.
+const MOST: usize = 1000;
+/// How names of captions end.
+const CAPTIONS: [&str; 4] = ["srt", "vtt", "ass", "ssa"];
 
 impl From<CastError> for Failure {
     fn from(error: CastError) -> Self {
@@ -19,7 +29,7 @@ impl From<CastError> for Failure {
         match error {
             CastError::NoRenderer(_) | CastError::NoCast => Self::not_found(message),
             CastError::File(_) => Self::bad_request(message),
-            CastError::NoWay => Self::conflict(message),
+            CastError::NoWay | CastError::NotNow(_) => Self::conflict(message),
             CastError::NotConsented(_) => Self::refused(message),
             CastError::Serve(_) => Self::internal("The file could not be served", message),
             CastError::Told(error) => error.into(),
@@ -33,42 +43,158 @@ impl Hub {
     }
 
     pub async fn start_cast(&self, wanted: api::StartCast) -> Answer<api::Cast> {
-        let id = self.resolve(&wanted.device)?;
-        let name = self.device(&id)?.name;
-        let path = absolute(vec![wanted.path])?.pop().ok_or_else(|| Failure::bad_request("A file is missing."))?;
+        let device = self.resolve(&wanted.device)?;
+        let mut request = Request::new(device.clone(), Vec::new());
+        request.sound = wanted.sound;
+        request.real_title = wanted.title == api::CastTitle::Real;
+        if let Some(seconds) = wanted.interval {
+            request.interval = Duration::from_secs(seconds.into());
+        }
+        request.start = wanted.start.unwrap_or_default();
+        if !(0.0..=1e6).contains(&request.start) {
+            return Err(Failure::bad_request("`start` is in seconds from the beginning."));
+        }
+        request.subtitles = match wanted.subtitles {
+            Some(path) => absolute(vec![path])?.pop(),
+            None => None,
+        };
+        match (&wanted.upload, wanted.what.is_empty()) {
+            (None, false) => request.what = sources(wanted.what)?,
+            // Which entries it takes is known before the upload is taken.
+            (Some(_), true) => request.what = vec![Source::Path(PathBuf::new())],
+            _ => return Err(Failure::bad_request("Give one of `what` and `upload`.")),
+        }
+        let faces = self.castable(&device, job(&request.what))?;
+        request.device = faces[0].clone();
+        self.may_cast(&request)?;
+        if let Some(upload) = &wanted.upload {
+            let claim = format!("cast-{upload}");
+            let (captions, mut paths): (Vec<_>, Vec<_>) =
+                self.uploads.claim(upload, &claim)?.into_iter().partition(|path| is_captions(path));
+            paths.sort_by(|one, other| natural_order(&one.to_string_lossy(), &other.to_string_lossy()));
+            request.what = paths.into_iter().map(Source::Path).collect();
+            request.subtitles = request.subtitles.or_else(|| captions.into_iter().next());
+            request.keeps = Some(claim);
+        }
         let mut failed = None;
         // Another face of the device is tried when the best one is not there.
-        for face in self.ways(&id, job(&path)) {
-            let known = self.registry.device(&face).ok_or_else(|| super::devices::no_device(face.as_str()))?;
-            match self.trust_of(&known) {
-                Trust::Blocked => return Err(Failure::refused(format!("{name} is blocked."))),
-                Trust::Seen => return Err(Failure::conflict(format!("{name} is not added; pair with it first."))),
-                _ => {}
-            }
-            self.may_cast(&face, &name)?;
-            match self.casting.cast(&face, path.clone()).await {
+        for face in faces {
+            request.device = face;
+            let begun = match self.may_cast(&request) {
+                Ok(()) => self.casting.start(request.clone()).await,
+                Err(failure) => return Err(self.give_up(wanted.upload.as_deref(), failure)),
+            };
+            match begun {
+                Ok(cast) => return Ok(self.cast_view(cast)),
                 Err(error) if cast_goes_on(&error) => failed = failed.or(Some(error)),
-                outcome => return Ok(self.cast_view(outcome?)),
+                Err(error) => return Err(self.give_up(wanted.upload.as_deref(), error.into())),
             }
         }
-        Err(failed.map_or_else(|| super::devices::no_device(id.as_str()), Into::into))
+        let failure = failed.map_or_else(|| super::devices::no_device(device.as_str()), Into::into);
+        Err(self.give_up(wanted.upload.as_deref(), failure))
+    }
+
+    fn give_up(&self, upload: Option<&str>, failure: Failure) -> Failure {
+        if let Some(upload) = upload {
+            self.uploads.release(upload);
+        }
+        failure
+    }
+
+    pub async fn act_on_cast(&self, id: &str, act: api::CastAct) -> Answer<api::Cast> {
+        let cast = self.casting.get(id).ok_or(CastError::NoCast)?;
+        let mut request = self.casting.request(id).ok_or(CastError::NoCast)?;
+        let act = match act {
+            api::CastAct::HandOver { device } => {
+                let faces = self.castable(&self.resolve(&device)?, job(&request.what))?;
+                let to = faces[0].clone();
+                request.device = to.clone();
+                self.may_cast(&request)?;
+                return Ok(self.cast_view(self.casting.hand_over(id, &to).await?));
+            }
+            api::CastAct::Play => Act::Play,
+            api::CastAct::Pause => Act::Pause,
+            api::CastAct::Seek { to } => Act::Seek(to),
+            api::CastAct::Skip { by } => Act::Seek((cast.place().unwrap_or_default() + by).max(0.0)),
+            api::CastAct::Next => Act::Next,
+            api::CastAct::Previous => Act::Previous,
+            api::CastAct::Show { at } => Act::Show(at),
+            api::CastAct::Volume { percent } if percent > 100 => {
+                return Err(Failure::bad_request("A volume is between 0 and 100."));
+            }
+            api::CastAct::Volume { percent } => Act::Volume(percent),
+            api::CastAct::Sound { sound } => Act::Sound(sound),
+            api::CastAct::Captions { captions } => Act::Captions(match captions {
+                api::CastCaptions::Off => Captions::Off,
+                api::CastCaptions::File => Captions::File,
+                api::CastCaptions::Track(track) => Captions::Track(track),
+            }),
+        };
+        self.may_cast(&request)?;
+        Ok(self.cast_view(self.casting.act(id, act).await?))
     }
 
     pub async fn stop_cast(&self, id: &str) -> Answer<()> {
         Ok(self.casting.stop(id).await?)
     }
 
+    /// A picture of a queue, for the owner's own screen.
+    pub async fn cast_picture(&self, id: &str, at: usize) -> Answer<(&'static str, Vec<u8>)> {
+        let none = || Failure::not_found("There is no such picture.");
+        let casting = self.casting.clone();
+        let id = id.to_owned();
+        let read = tokio::task::spawn_blocking(move || casting.picture(&id, at)).await;
+        read.map_err(|error| Failure::internal("The picture could not be read", error))?.ok_or_else(none)
+    }
+
+    /// Whether a cast still needs what was uploaded for it.
+    pub fn casts_need_upload(&self, claim: &str) -> bool {
+        let needs = |cast: &accord_casting::Cast| !cast.is_over() || cast.resumes;
+        self.casting.list().iter().any(|cast| cast.keeps.as_deref() == Some(claim) && needs(cast))
+    }
+
+    /// A cast changed.
+    pub(super) fn on_cast(&self, event: CastEvent) {
+        match event {
+            CastEvent::Changed(cast) => {
+                if let Some(claim) =
+                    cast.keeps.as_deref().filter(|claim| cast.is_over() && !self.casts_need_upload(claim))
+                {
+                    self.uploads.transfer_over(claim);
+                }
+                self.events.tell(Event::Cast(Box::new(self.cast_view(*cast))));
+            }
+            CastEvent::Gone(id) => self.events.tell(Event::CastGone { id }),
+        }
+    }
+
+    /// The faces of a device that may be told what to play, best first; at least one.
+    fn castable(&self, id: &DeviceId, job: Job<'_>) -> Answer<Vec<DeviceId>> {
+        let name = self.device(id)?.name;
+        let faces = self.ways(id, job);
+        for face in &faces {
+            let known = self.registry.device(face).ok_or_else(|| super::devices::no_device(face.as_str()))?;
+            match self.trust_of(&known) {
+                Trust::Blocked => return Err(Failure::refused(format!("{name} is blocked."))),
+                Trust::Seen => return Err(Failure::conflict(format!("{name} is not added; pair with it first."))),
+                _ => {}
+            }
+        }
+        Ok(faces)
+    }
+
     /// The owner is asked for what is missing.
-    fn may_cast(&self, id: &DeviceId, name: &str) -> Answer<()> {
-        let to = RecipientId::device(id);
-        for (entry, fields) in Casting::needs() {
+    fn may_cast(&self, request: &Request) -> Answer<()> {
+        let to = RecipientId::device(&request.device);
+        let name = self.device_name(request.device.as_str()).unwrap_or_default();
+        for (entry, fields) in Casting::needs(request) {
             let entry = EntryKey::new(entry).map_err(|error| Failure::internal("No such entry", error))?;
             self.gate
                 .check(&entry, &to, fields)
                 .map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))?;
         }
         // What the device's own way of playing tells others is its bridge's affair, and asked with the rest.
-        let bridge = self.registry.device(id).map(|known| known.bridge).unwrap_or_default();
+        let bridge = self.registry.device(&request.device).map(|known| known.bridge).unwrap_or_default();
         let statement = self.gate.statement();
         let of_bridge = statement.entries.iter().filter(|entry| entry.key.owner() == bridge);
         for entry in of_bridge.filter(|entry| entry.scenario.iter().any(|word| word == "on.cast")) {
@@ -80,30 +206,111 @@ impl Hub {
     }
 
     fn cast_view(&self, cast: accord_casting::Cast) -> api::Cast {
+        let words = |text: &str| for_screen(text, 255);
+        let (name, seen, done) = (words(&cast.now().name), cast.is_seen(), cast.is_done());
+        let picture = cast.is_picture();
         let (step, over) = match cast.step {
+            Step::Begins => (api::CastStep::Begins, None),
             Step::Commanded => (api::CastStep::Commanded, None),
             Step::Fetched => (api::CastStep::Fetched, None),
             Step::Moving => (api::CastStep::Moving, None),
-            Step::Over(why) => (api::CastStep::Over, Some(why)),
+            Step::Away => (api::CastStep::Away, None),
+            Step::Over(why) => (api::CastStep::Over, Some(for_screen(&why, 400))),
         };
         api::Cast {
             id: cast.id,
             device_name: self.device_name(cast.device.as_str()).unwrap_or_default(),
             device: cast.device.to_string(),
-            name: for_screen(&cast.name, 255),
+            queue: cast.queue.iter().map(item_view).collect(),
+            at: cast.at,
+            left_out: cast.left_out,
+            name,
             size: cast.size,
-            picture: cast.picture,
+            picture,
             fetched: cast.fetched,
             step,
+            seen,
             over,
+            done,
+            resumes: cast.resumes,
+            held: cast.held,
+            trouble: cast.trouble.as_deref().map(words),
+            tries: cast.tries.iter().map(|one| try_view(one)).collect(),
+            next: cast.next.as_deref().map(words),
+            advice: cast.advice.as_deref().map(|advice| for_screen(advice, 400)),
+            position: cast.position.map(|(place, _)| place),
+            position_seen: cast.position.map(|(_, seen)| seen),
+            length: cast.length,
+            seeks: cast.seeks,
+            volume: cast.volume,
+            sounds: cast.sounds.iter().map(|one| words(&one.label)).collect(),
+            sound: cast.sound,
+            texts: cast.texts.iter().map(|one| words(&one.label)).collect(),
+            captions: match cast.captions {
+                Captions::Off => api::CastCaptions::Off,
+                Captions::File => api::CastCaptions::File,
+                Captions::Track(track) => api::CastCaptions::Track(track),
+            },
+            captions_file: cast.captions_file.as_deref().map(words),
+            interval: cast.interval.as_secs(),
+            real_title: cast.real_title,
+            to: cast.to.map(|device| device.to_string()),
             since: cast.since,
         }
     }
 }
 
-/// What a device has to be good for to play this.
-fn job(path: &std::path::Path) -> Job<'static> {
-    let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let sound = ["mp3", "flac", "ogg", "oga", "opus", "wav", "m4a", "aac"];
-    if sound.contains(&end.as_str()) { Job::Sound } else { Job::Show }
+/// What a device has to be good for to play what comes first.
+fn job(what: &[Source]) -> Job<'static> {
+    const SOUND: [&str; 8] = ["mp3", "flac", "ogg", "oga", "opus", "wav", "m4a", "aac"];
+    let end = match what.first() {
+        Some(Source::Path(path)) => path.extension().and_then(|end| end.to_str()).unwrap_or_default(),
+        Some(Source::Address(address)) => address.rsplit('.').next().unwrap_or_default(),
+        None => "",
+    };
+    if SOUND.contains(&end.to_ascii_lowercase().as_str()) { Job::Sound } else { Job::Show }
+}
+
+fn try_view(one: &accord_casting::Try) -> api::CastTry {
+    api::CastTry { how: for_screen(&one.how, 255), failed: one.failed.as_deref().map(|why| for_screen(why, 400)) }
+}
+
+fn item_view(queued: &accord_casting::Queued) -> api::CastItem {
+    let (state, message) = match &queued.state {
+        QueuedState::Waits => (api::CastItemState::Waits, None),
+        QueuedState::Now => (api::CastItemState::Now, None),
+        QueuedState::Done => (api::CastItemState::Done, None),
+        QueuedState::Failed(why) => (api::CastItemState::Failed, Some(for_screen(why, 400))),
+    };
+    let kind = match queued.kind {
+        Kind::Film => api::CastKind::Film,
+        Kind::Sound => api::CastKind::Sound,
+        Kind::Picture => api::CastKind::Picture,
+        Kind::Address => api::CastKind::Address,
+    };
+    api::CastItem { name: for_screen(&queued.name, 255), kind, state, message }
+}
+
+fn is_captions(path: &Path) -> bool {
+    let end = path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase);
+    end.is_some_and(|end| CAPTIONS.contains(&end.as_str()))
+}
+
+fn is_address(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| scheme != "file")
+}
+
+fn sources(what: Vec<String>) -> Answer<Vec<Source>> {
+    if what.len() > MOST {
+        return Err(Failure::bad_request(format!("Give at most {MOST} files, folders and addresses.")));
+    }
+    let source = |one: String| {
+        if is_address(&one) {
+            return Ok(Source::Address(one));
+        }
+        let path = absolute(vec![one])?.pop();
+        path.map(Source::Path).ok_or_else(|| Failure::bad_request("A file is missing."))
+    };
+    what.into_iter().map(source).collect()
 }

@@ -96,6 +96,8 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("casting/serve", "No file of this machine can be played on that television or loudspeaker."),
     ("casting/command", "No file of this machine can be played on that television or loudspeaker."),
+    ("casting/title", "That television or loudspeaker shows “Accord” instead of what a file is called."),
+    ("casting/address", "That television or loudspeaker cannot be told to play what is at an address."),
     ("lebo/search", "The make and the screen of some televisions are not learnt from their Lebo or MiLink receivers."),
     (
         "recognition/tv",

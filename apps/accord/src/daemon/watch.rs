@@ -46,6 +46,10 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
         let missed = |hub: &Hub| hub.shares_compared();
         follow_or(hub.clone(), tracker, hub.shares.events(), missed, move |event| hub.on_share(&notifier, event));
     }
+    {
+        let hub = hub.clone();
+        follow(hub.clone(), tracker, hub.casting.events(), move |event| hub.on_cast(event));
+    }
     super::notices::start(hub, &notifier, tracker);
     tracker.spawn(tell_ledger(hub.clone()));
     tracker.spawn(tidy(hub.clone()));
@@ -55,7 +59,8 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
 /// Now and then: uploads that nobody needs any more.
 async fn tidy(hub: Arc<Hub>) {
     while tokio::time::timeout(TIDY, hub.stop.cancelled()).await.is_err() {
-        let needs = |id: &str| needs_upload(&hub.files, id) || hub.belongings.need_upload(id);
+        let needs =
+            |id: &str| needs_upload(&hub.files, id) || hub.belongings.need_upload(id) || hub.casts_need_upload(id);
         tokio::task::block_in_place(|| hub.uploads.tidy(needs));
     }
 }
