@@ -1,5 +1,6 @@
 //! The casts that run: one for each device at most.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,15 +49,15 @@ pub(crate) struct Inner {
 }
 
 impl Casting {
-    /// Under the entries of `casting`, which `gate` is bound to.
+    /// Under the entries of `casting`, which `gate` is bound to. What failed on which model is kept in a file in `data`.
     ///
     /// # Errors
     /// Never in a build whose entries have well-formed names.
-    pub fn new(gate: BoundGate, registry: Registry, network: Network) -> Result<Self, IdError> {
+    pub fn new(gate: BoundGate, registry: Registry, network: Network, data: &Path) -> Result<Self, IdError> {
         let port = |entry: &str| Ok::<_, IdError>(registry.port(&gate, EntryKey::new(entry)?, "on.control"));
         let (command, title, address) = (port(COMMAND)?, port(TITLE)?, port(ADDRESS)?);
         let (serve, next) = (EntryKey::new(SERVE)?, AtomicU64::new(1));
-        let (formats, book) = (Formats::default(), Book::default());
+        let (formats, book) = (Formats::open(data), Book::default());
         Ok(Self(Arc::new(Inner { gate, registry, network, formats, book, serve, command, title, address, next })))
     }
 

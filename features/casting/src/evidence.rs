@@ -22,6 +22,27 @@ const IDLE_FOR: Duration = Duration::from_secs(20);
 /// Looks in a row that show something foreign.
 const FOREIGN_LOOKS: u32 = 3;
 
+/// How a receiver that tells such things says that it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Finished,
+    Stopped,
+    Taken,
+    Failed,
+}
+
+impl Ended {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "finished" => Self::Finished,
+            "stopped" => Self::Stopped,
+            "taken" => Self::Taken,
+            "failed" => Self::Failed,
+            _ => return None,
+        })
+    }
+}
+
 /// What is known of it beforehand.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
@@ -53,8 +74,12 @@ pub(crate) struct Look {
     pub title: Option<String>,
     /// It says itself whether what it has open is what it was told here.
     pub ours: Option<bool>,
+    /// It says itself how it ended.
+    pub ended: Option<Ended>,
     /// Bytes that left, in all.
     pub fetched: u64,
+    /// All of it left.
+    pub whole: bool,
     /// Connections that are open.
     pub open: usize,
 }
@@ -161,6 +186,14 @@ impl Evidence {
         if self.foreign >= FOREIGN_LOOKS {
             return Verdict::Taken;
         }
+        // Nobody can end what it had nothing of.
+        match look.ended {
+            Some(Ended::Failed) => return Verdict::Stuck("the device says that it cannot play this"),
+            Some(Ended::Taken) => return Verdict::Taken,
+            Some(Ended::Stopped) => return Verdict::Stopped,
+            Some(Ended::Finished) if self.step != Step::Commanded && !self.known.picture => return Verdict::Done,
+            Some(Ended::Finished) | None => {}
+        }
         if self.known.picture { self.picture(look, now) } else { self.media(look, now) }
     }
 
@@ -168,7 +201,8 @@ impl Evidence {
         if look.fetched > self.fetched {
             (self.fetched, self.fetched_at, self.active_at) = (look.fetched, now, now);
         }
-        if self.whole_at.is_none() && self.known.size.is_some_and(|size| self.fetched >= size) {
+        let whole = look.whole || self.known.size.is_some_and(|size| self.fetched >= size);
+        if self.whole_at.is_none() && whole {
             self.whole_at = Some(now);
         }
         if self.step == Step::Commanded && self.fetched > 0 {
@@ -440,6 +474,21 @@ mod tests {
         assert_eq!(lab.plays(5), Verdict::Goes);
         lab.look.ours = Some(false);
         assert_eq!(lab.plays(2), Verdict::Taken);
+    }
+
+    #[test]
+    fn what_a_device_says_of_the_end_is_heard_once_it_had_something() {
+        for (ended, fetched, wanted) in [
+            (Ended::Finished, 1000, Verdict::Done),
+            (Ended::Finished, 0, Verdict::Goes),
+            (Ended::Stopped, 1000, Verdict::Stopped),
+            (Ended::Taken, 1000, Verdict::Taken),
+            (Ended::Failed, 0, Verdict::Stuck("the device says that it cannot play this")),
+        ] {
+            let mut lab = Lab::film();
+            (lab.look.fetched, lab.look.ended) = (fetched, Some(ended));
+            assert_eq!(lab.later(500), wanted, "{ended:?}");
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //! that nobody can guess, and the device is told to play what is there. How that goes is told by evidence: what the device
 //! really fetched, and whether its position really moves.
 #![deny(missing_docs)]
+
 mod address;
 mod book;
 mod captions;
 mod casts;
 mod convert;
 mod evidence;
+mod flow;
 mod item;
 mod live;
 mod memory;

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::book::{Act, Captions, CastError, Choice, Step};
 use crate::casts::{Inner, served};
 use crate::evidence::{Evidence, Known, Look, Verdict};
+use crate::flow::Flow;
 use crate::item::Item;
-use crate::prepare::{Options, Prepared, Receiver as Wants, Seek, Wanted};
+use crate::prepare::{Body, Options, Prepared, Receiver as Wants, Seek, Track, Wanted};
 use crate::queue::{Kind, Queued, QueuedState, Source};
 use crate::receiver::{Receiver, Said};
 use crate::serve::{Stand, Thing, accept};
@@ -28,7 +29,7 @@ use crate::serve::{Stand, Thing, accept};
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(15);
 /// How long making a thing ready may take.
-const PREPARED_WITHIN: Duration = Duration::from_secs(30);
+const PREPARED_WITHIN: Duration = Duration::from_secs(120);
 /// How often one looks what the device does.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long the place of a device that is away is kept.
@@ -77,6 +78,8 @@ struct Playing {
     /// When it was told.
     asked: Timestamp,
     told_again: bool,
+    /// It was seen to move.
+    seen: bool,
     /// Where it should have begun, while that is not seen yet.
     begins_at: Option<f64>,
     /// The place that it said last, for those that do not say whether they move.
@@ -86,7 +89,17 @@ struct Playing {
 /// What can be played.
 #[derive(Clone)]
 enum Opened {
-    File { item: Item, thing: Arc<Thing>, step: usize },
+    File {
+        item: Item,
+        thing: Arc<Thing>,
+        step: usize,
+    },
+    /// Raw sound from this second on.
+    Sound {
+        item: Item,
+        flow: Arc<Flow>,
+        from: f64,
+    },
     Address,
 }
 
@@ -94,24 +107,53 @@ impl Opened {
     fn prepared(&self) -> Option<&Prepared> {
         match self {
             Self::File { thing, .. } => Some(&thing.prepared),
-            Self::Address => None,
+            Self::Sound { .. } | Self::Address => None,
         }
     }
 
     /// Where the receiver's zero is in the whole.
     fn begins(&self) -> f64 {
-        self.prepared().map_or(0.0, |prepared| prepared.begins)
+        match self {
+            Self::Sound { from, .. } => *from,
+            _ => self.prepared().map_or(0.0, |prepared| prepared.begins),
+        }
     }
 
     /// Another place means to open it anew.
     fn opens_anew(&self) -> bool {
-        self.prepared().is_some_and(|prepared| prepared.seek == Seek::None)
+        matches!(self, Self::Sound { .. }) || self.prepared().is_some_and(|prepared| prepared.seek == Seek::None)
     }
 
     fn trouble(&self) -> Option<String> {
         match self {
             Self::File { thing, .. } => thing.trouble(),
+            Self::Sound { flow, .. } => flow.trouble(),
             Self::Address => None,
+        }
+    }
+
+    fn item(&self) -> Option<&Item> {
+        match self {
+            Self::File { item, .. } | Self::Sound { item, .. } => Some(item),
+            Self::Address => None,
+        }
+    }
+
+    /// Bytes that the device has to fetch, where that is known.
+    fn size(&self) -> Option<u64> {
+        match &self.prepared()?.body {
+            Body::File(item) => Some(item.size()),
+            Body::Made(made) => Some(made.len() as u64),
+            Body::Live(_) => None,
+        }
+    }
+
+    /// Bytes that it has, whether that is all, and connections that are open.
+    fn fetched(&self) -> (u64, bool, usize) {
+        match self {
+            Self::File { thing, .. } => (thing.fetched(), false, thing.open()),
+            Self::Sound { flow, .. } => (flow.sent(), flow.whole(), usize::from(!flow.whole())),
+            Self::Address => (0, false, 0),
         }
     }
 }
@@ -225,11 +267,24 @@ impl Player {
         loop {
             let receiver = Receiver::find(&self.inner.registry, &self.device)?;
             let source = self.queue.get(at).map(|queued| queued.source.clone()).ok_or(CastError::NoCast)?;
+            let asked = Timestamp::now();
+            let raw = receiver.takes_raw();
             let opened = match source {
+                Source::Path(path) if raw => {
+                    self.inner.others_end(&self.device, self.number);
+                    self.flow(&receiver, path, from).await?
+                }
+                Source::Address(_) if raw => {
+                    return Err(CastError::File("this device takes sound from here, and fetches nothing".to_owned()));
+                }
                 Source::Path(path) => self.serve(&receiver, at, path, from, step).await?,
                 Source::Address(_) => Opened::Address,
             };
-            let how = opened.prepared().map_or("from its own address".to_owned(), |prepared| prepared.how.clone());
+            let how = match (&opened, opened.prepared()) {
+                (_, Some(prepared)) => prepared.how.clone(),
+                (Opened::Sound { .. }, _) => "as raw sound".to_owned(),
+                _ => "from its own address".to_owned(),
+            };
             let next = opened.prepared().and_then(|prepared| prepared.next.clone());
             let advice = opened.prepared().and_then(|prepared| prepared.advice.clone());
             let last = next.is_none();
@@ -237,6 +292,10 @@ impl Player {
                 cast.tried(how);
                 (cast.next, cast.advice) = (next, advice);
             });
+            if raw {
+                self.opened(at, from, opened, asked);
+                return Ok(());
+            }
             self.inner.others_end(&self.device, self.number);
             let asked = Timestamp::now();
             match self.tell(&receiver, at, &opened, from).await {
@@ -265,8 +324,7 @@ impl Player {
         from: f64,
         step: usize,
     ) -> Result<Opened, CastError> {
-        let item = tokio::task::spawn_blocking(move || Item::open(&path)).await;
-        let item = item.map_err(|error| CastError::File(error.to_string()))?.map_err(CastError::File)?;
+        let item = open_item(path).await?;
         let captions = match (self.captions, &self.subtitles) {
             (Captions::File, Some(path)) => Wanted::File(path.clone()),
             (Captions::Track(track), _) => Wanted::Track(track),
@@ -284,6 +342,22 @@ impl Player {
         }
         let thing = self.stand(receiver).await?.put(prepared);
         Ok(Opened::File { item, thing, step })
+    }
+
+    /// Lets the sound of a file flow to a loudspeaker.
+    async fn flow(&mut self, receiver: &Receiver, path: PathBuf, from: f64) -> Result<Opened, CastError> {
+        // What flows there until now ends first: it takes one stream at a time.
+        self.now = None;
+        let item = open_item(path).await?;
+        let options = Options { audio_track: self.sound, start: from, ..Options::default() };
+        let wants = Wants::of(&receiver.device);
+        let pcm = self.inner.formats.pcm(&item, &wants, &options);
+        let pcm = match tokio::time::timeout(PREPARED_WITHIN, pcm).await {
+            Ok(pcm) => pcm.map_err(CastError::File)?,
+            Err(_) => return Err(CastError::File("looking into it takes too long".to_owned())),
+        };
+        let flow = Flow::begin(&self.inner, &self.device, receiver.target(), pcm, &self.stop).await?;
+        Ok(Opened::Sound { item, flow: Arc::new(flow), from })
     }
 
     /// The place where the device fetches, opened with the first file.
@@ -319,6 +393,8 @@ impl Player {
                 let address = self.queue.get(at).map(|queued| queued.name.clone()).unwrap_or_default();
                 message = message.data("address", &said(address));
             }
+            // Nothing is said to one that takes raw sound: it has it.
+            Opened::Sound { .. } => return Ok(()),
             Opened::File { thing, .. } => {
                 let prepared = &thing.prepared;
                 message = message.data("address", &said(thing.address()));
@@ -342,8 +418,8 @@ impl Player {
         }
         let port = match opened {
             Opened::Address => &self.inner.address,
-            Opened::File { .. } if named => &self.inner.title,
-            Opened::File { .. } => &self.inner.command,
+            _ if named => &self.inner.title,
+            _ => &self.inner.command,
         };
         port.call(&self.device, receiver.target(), Ask::act("open"), message, TOLD_WITHIN).await.map(drop)
     }
@@ -364,10 +440,7 @@ impl Player {
         let known = Known {
             picture,
             elsewhere: matches!(opened, Opened::Address),
-            size: match &opened {
-                Opened::File { item, thing, .. } if thing.prepared.seek == Seek::Bytes => Some(item.size()),
-                _ => None,
-            },
+            size: opened.size(),
             length: opened.prepared().and_then(|prepared| prepared.length),
             from,
             title: self.title(at),
@@ -381,15 +454,8 @@ impl Player {
         }
         self.at = at;
         self.mark(at, QueuedState::Now);
-        let size = match &opened {
-            Opened::File { item, .. } => Some(item.size()),
-            Opened::Address => None,
-        };
-        let choices = |tracks: Option<&Vec<crate::prepare::Track>>| -> Vec<Choice> {
-            tracks.into_iter().flatten().map(|track| Choice { label: track.label.clone() }).collect()
-        };
-        let sounds = choices(opened.prepared().map(|prepared| &prepared.sounds));
-        let texts = choices(opened.prepared().map(|prepared| &prepared.texts));
+        let size = known.size;
+        let (sounds, texts) = opened.prepared().map(tracks).unwrap_or_default();
         let (sound, captions, length) = (self.sound, self.captions, known.length);
         let (number, queue) = (self.number, self.queue.clone());
         self.inner.book.update(number, |cast| {
@@ -400,7 +466,7 @@ impl Player {
         });
         let begins_at = (from > ELSEWHERE && !opened.opens_anew()).then_some(from);
         let evidence = Evidence::new(known, Instant::now());
-        self.now = Some(Playing { evidence, opened, asked, told_again: false, begins_at, place: None });
+        self.now = Some(Playing { evidence, opened, asked, told_again: false, seen: false, begins_at, place: None });
         (self.away, self.back) = (None, None);
     }
 
@@ -413,6 +479,10 @@ impl Player {
         let said = receiver.as_ref().map(|receiver| receiver.said(playing.asked, settled)).unwrap_or_default();
         let look = playing.sees(receiver.is_some(), &said);
         let verdict = playing.evidence.look(&look, Instant::now());
+        let first_seen = playing.evidence.step == Step::Moving && !std::mem::replace(&mut playing.seen, true);
+        if let (true, Opened::File { item, step, .. }, Some(receiver)) = (first_seen, &playing.opened, &receiver) {
+            self.inner.formats.worked(item, &Wants::of(&receiver.device), *step);
+        }
         self.show(&said, receiver.as_ref());
         if self.back.is_some() && verdict != Verdict::Away {
             return self.returns(&look).await;
@@ -487,10 +557,7 @@ impl Player {
         let Some(playing) = self.now.take() else { return ControlFlow::Continue(()) };
         let why = playing.opened.trouble().unwrap_or_else(|| why.to_owned());
         let place = playing.evidence.place();
-        let unchanged = match &playing.opened {
-            Opened::File { item, .. } => item.check().is_ok(),
-            Opened::Address => false,
-        };
+        let unchanged = playing.opened.item().is_some_and(|item| item.check().is_ok());
         match (&playing.opened, Receiver::find(&self.inner.registry, &self.device)) {
             (Opened::File { thing, step, .. }, Ok(receiver)) if unchanged && thing.prepared.next.is_some() => {
                 self.failed(&playing.opened, &receiver, &why);
@@ -653,6 +720,7 @@ impl Player {
     async fn anew(&mut self, place: f64) -> Result<(), CastError> {
         let step = match self.now.as_ref().map(|playing| &playing.opened) {
             Some(Opened::File { step, .. }) => *step,
+            Some(Opened::Sound { .. }) => 0,
             _ => return Err(CastError::NotNow("what is fetched from elsewhere can only be taken as it is".to_owned())),
         };
         self.open(self.at, place, step).await
@@ -679,10 +747,7 @@ impl Player {
         let Some(playing) = &self.now else { return };
         let evidence = &playing.evidence;
         let (begins, length) = (playing.opened.begins(), evidence.length());
-        let fetched = match &playing.opened {
-            Opened::File { thing, .. } => thing.fetched(),
-            Opened::Address => 0,
-        };
+        let (fetched, ..) = playing.opened.fetched();
         let away = self.away.is_some() || self.back.is_some();
         let step = if away { Step::Away } else { evidence.step.clone() };
         let paused = step == Step::Moving && said.playing == Some(false);
@@ -706,13 +771,21 @@ impl Player {
     }
 }
 
+/// The sounds and the captions to choose from.
+fn tracks(prepared: &Prepared) -> (Vec<Choice>, Vec<Choice>) {
+    let choice = |track: &Track| Choice { label: track.label.clone() };
+    (prepared.sounds.iter().map(choice).collect(), prepared.texts.iter().map(choice).collect())
+}
+
+async fn open_item(path: PathBuf) -> Result<Item, CastError> {
+    let item = tokio::task::spawn_blocking(move || Item::open(&path)).await;
+    item.map_err(|error| CastError::File(error.to_string()))?.map_err(CastError::File)
+}
+
 impl Playing {
     fn sees(&mut self, here: bool, said: &Said) -> Look {
         let begins = self.opened.begins();
-        let (fetched, open) = match &self.opened {
-            Opened::File { thing, .. } => (thing.fetched(), thing.open()),
-            Opened::Address => (0, 0),
-        };
+        let (fetched, whole, open) = self.opened.fetched();
         let place = said.place();
         let advanced = self.place.zip(place).is_some_and(|(before, now)| now > before + 0.05);
         self.place = place.or(self.place);
@@ -725,7 +798,9 @@ impl Playing {
             length: said.length.filter(|_| begins == 0.0),
             title: said.title.clone(),
             ours: said.ours,
+            ended: said.ended,
             fetched,
+            whole,
             open,
         }
     }

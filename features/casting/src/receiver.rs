@@ -8,6 +8,7 @@ use accord_model::{Data, Device, DeviceId, Reach, Service, Target, Timestamp, Va
 use accord_registry::Registry;
 
 use crate::book::CastError;
+use crate::evidence::Ended;
 
 /// How old a place may be that is counted on from.
 const COUNTED_ON: Duration = Duration::from_secs(15);
@@ -28,6 +29,8 @@ pub(crate) struct Said {
     pub length: Option<f64>,
     pub title: Option<String>,
     pub ours: Option<bool>,
+    /// How it says that it ended.
+    pub ended: Option<Ended>,
     pub volume: Option<u8>,
 }
 
@@ -43,8 +46,15 @@ impl Receiver {
     }
 
     pub(crate) fn of(device: &Device) -> Option<Self> {
-        let player = device.services.iter().find(|service| service.actions.iter().any(|one| one.id == "open"))?.clone();
+        let mut players = device.services.iter();
+        let opens = players.find(|service| service.actions.iter().any(|one| one.id == "open"));
+        let player = opens.or_else(|| device.services.iter().find(|service| raw(service).is_some()))?.clone();
         Some(Self { device: device.clone(), player })
+    }
+
+    /// It takes raw sound and fetches nothing.
+    pub(crate) fn takes_raw(&self) -> bool {
+        !self.can("open")
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -101,6 +111,7 @@ impl Receiver {
             length: kept("length").and_then(number),
             title: kept("title").and_then(|value| value.data.as_text()).map(str::to_owned),
             ours: flag(fresh("ours")),
+            ended: fresh("ended").and_then(|value| Ended::parse(value.data.as_text()?)),
             volume: loud.and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
         }
     }
@@ -114,6 +125,11 @@ impl Said {
         let moves = self.playing == Some(true) && self.moving == Some(true);
         Some(place + if moves { age.min(COUNTED_ON).as_secs_f64() } else { 0.0 })
     }
+}
+
+/// The raw sound that it takes.
+fn raw(service: &Service) -> Option<&str> {
+    service.values.get("sound").and_then(|value| value.data.as_text())
 }
 
 fn writable(service: &Service, property: &str) -> bool {

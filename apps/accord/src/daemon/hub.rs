@@ -234,7 +234,7 @@ impl Hub {
             .context("the clipboard cannot be begun")?;
         let shares = Shares::new(gate.bind("share"), network);
         let casting =
-            Casting::new(gate.bind("casting"), registry.clone(), network).context("casting cannot be begun")?;
+            Casting::new(gate.bind("casting"), registry.clone(), network, data).context("casting cannot be begun")?;
         let screens =
             Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
         let hub = Self {
