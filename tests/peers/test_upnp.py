@@ -182,7 +182,7 @@ class Renderer(Home):
         self.hub.grant("casting/serve", added["id"])
         self.hub.accord("cast", NAME, path, timeout=60)
         self.switch_off(signal.SIGKILL)
-        until(lambda: self.hub.json("casts")["casts"][0]["step"] == "over", 40, "it is over")
+        until(lambda: self.hub.json("casts")["casts"][0]["step"] == "away", 40, "it is away, and the place is kept")
         text = self.folder / "media" / "x.txt"
         text.write_text("x")
         refused = self.hub.accord("cast", NAME, text, check=False)

@@ -28,6 +28,12 @@ const empty = { MOCK_EMPTY: "1", MOCK_QUIET: "1" };
 /** Name: [what to do, the mock's environment]. */
 const shots = {
   devices: [async () => {}],
+  casting: [(page) => open(page, "#/devices/upnp-lounge"), { MOCK_QUIET: "1", MOCK_CAST: "film" }],
+  casts: [async () => {}, { MOCK_QUIET: "1", MOCK_CAST: "two" }],
+  caststuck: [(page) => open(page, "#/transfers"), { MOCK_QUIET: "1", MOCK_CAST: "stuck" }],
+  castmore: [async (page) => { await page.getByTestId("cast-more").click(); }, { MOCK_QUIET: "1", MOCK_CAST: "film" }],
+  castdialog: [async (page) => { await open(page, "#/devices/upnp-lounge"); await page.getByTestId("cast-button").click(); }, { MOCK_QUIET: "1", MOCK_CAST: "film" }],
+  casthand: [async (page) => { await page.getByRole("button", { name: /^Hand over/ }).click(); }, { MOCK_QUIET: "1", MOCK_CAST: "film" }],
   first: [async (page) => { await page.getByTestId("ask-discovery").waitFor(); }, { ...empty, MOCK_DISCOVERY: "undecided" }],
   alone: [async () => {}, empty],
   longnames: [async () => {}, hard],

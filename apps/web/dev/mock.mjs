@@ -7,6 +7,7 @@ import { extname, join, normalize } from "node:path";
 import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, storageService, volume } from "./mock-services.mjs";
 import { makeNotices, noticeEntries } from "./mock-notices.mjs";
 import * as storage from "./mock-storage.mjs";
+import { answerCasts, castables, makeCasts } from "./mock-casts.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
 const DIST = new URL("../dist/", import.meta.url).pathname;
@@ -65,6 +66,8 @@ const hub = {
   discovery: process.env.MOCK_DISCOVERY ?? "undecided",
 };
 
+if (process.env.MOCK_CAST) hub.devices.push(...castables(device));
+makeCasts(hub, tell);
 if (EMPTY) {
   hub.devices = hub.devices.slice(0, 1);
   hub.paired = [];
@@ -352,6 +355,7 @@ async function api(method, path, query, body, raw) {
     if (third === "confirm" || third === "reject") confirm(pairing, third === "confirm", body.code);
     return [200, pairing];
   }
+  if (first === "casts") return answerCasts(hub, tell, method, second, body) ?? missing();
   if (first === "shares") {
     const one = second && find(hub.shares, second);
     if (method === "GET" && !second) return [200, { shares: hub.shares }];

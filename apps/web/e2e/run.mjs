@@ -57,9 +57,9 @@ async function start(folder, name, kind, more = {}) {
   throw new Error(`the hub “${name}” did not come up`);
 }
 
-async function startMock() {
+async function startMock(more = {}) {
   const port = await freePort();
-  const child = spawn(process.execPath, [join(here, "../dev/mock.mjs"), String(port)], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, MOCK_QUIET: "1" } });
+  const child = spawn(process.execPath, [join(here, "../dev/mock.mjs"), String(port)], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, MOCK_QUIET: "1", ...more } });
   running.push(child);
   await new Promise((resolve) => child.stdout.once("data", resolve));
   return { url: `http://127.0.0.1:${port}`, token: "demo-token", pid: child.pid };
@@ -67,8 +67,9 @@ async function startMock() {
 
 async function run(file) {
   const env = { ...bare };
-  if (program === "--mock") {
-    const hub = await startMock();
+  // What is cast to is played by the mock: real renderers have tests of their own (tests/peers/test_cast.py).
+  if (program === "--mock" || file === "cast") {
+    const hub = await startMock(file === "cast" ? { MOCK_CAST: "two" } : {});
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
     // Other hubs may run on this machine: names of our own.
@@ -84,7 +85,7 @@ async function run(file) {
     const tests = spawn(process.execPath, ["--test", "--test-concurrency=1", ...more, join(here, `${file}.test.mjs`)], { stdio: "inherit", env });
     tests.on("exit", (status) => resolve(status ?? 1));
   });
-  if (code !== 0 && program !== "--mock") {
+  if (code !== 0 && program !== "--mock" && file !== "cast") {
     for (const side of ["hub", "peer"]) console.error(`--- ${side}.log\n${readFileSync(join(home, `${file}-${side}.log`), "utf8").slice(-3000)}`);
   }
   return code;
@@ -92,7 +93,7 @@ async function run(file) {
 
 let code = 0;
 try {
-  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share"]) {
+  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast"]) {
     code = (await run(file)) || code;
     for (const child of running.splice(0)) child.kill("SIGKILL");
   }

@@ -1,7 +1,7 @@
 // What the owner does, with the questions that come in between: an action that needs a consent asks for
 // it in context and goes on by itself once it is given.
 import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client";
-import type { AnswerPrompt, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Share, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
+import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
@@ -180,6 +180,27 @@ export const answerVisitor = (share: Share, visitor: Visitor, yes: boolean) =>
     const now = await post<Share>(`/shares/${id(share.id)}/visitors/${visitor.id}`, { let_in: yes, surface: "web" });
     set({ shares: upsert(hub().shares, now) });
   });
+
+const cast = async (device: Device, what: Omit<StartCast, "device">) => {
+  const begun = await consenting(() => post<Cast>("/casts", { device: device.id, ...what }, SLOW_MS));
+  set({ casts: know(hub().casts, begun) });
+  announce(`${device.name} was told to play ${begun.name}.`);
+};
+/** How things are cast, beside what. */
+export type HowCast = Pick<StartCast, "title" | "interval">;
+/** Takes files into the hub, then has the device play them. */
+export const castFiles = (device: Device, chosen: Chosen[], how: HowCast) =>
+  takeIn(chosen, device, (upload) => cast(device, { ...how, upload, what: [] } as Omit<StartCast, "device">));
+/** Addresses that the device fetches itself, and files of the hub's machine by their full path. */
+export const castNamed = (device: Device, what: string[], how: HowCast) =>
+  attempt(() => cast(device, { ...how, what } as Omit<StartCast, "device">));
+
+export const actOnCast = (one: Cast, act: CastAct) =>
+  attempt(async () => {
+    const now = await consenting(() => post<Cast>(`/casts/${id(one.id)}`, act, SLOW_MS));
+    set({ casts: upsert(hub().casts, now) });
+  });
+export const stopCast = (one: Cast) => attempt(() => del(`/casts/${id(one.id)}`));
 
 /** Takes files into the hub, a few at a time, then lets `use` have the upload. */
 function takeIn(chosen: Chosen[], device: Device | null, use: (upload: string) => Promise<unknown>) {

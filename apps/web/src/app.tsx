@@ -10,6 +10,7 @@ import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said,
 import { Button, Field, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
 import { DecideDialog } from "./parts/decide";
+import { CastDialog, CastingDialog, MiniPlayer, tellOfCasts } from "./parts/cast";
 import { AddDialog, PairingDialog } from "./parts/pairing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
@@ -70,6 +71,8 @@ shareWatch.changed = (before, now) => {
   const waited = new Set(before?.visitors.filter((one) => one.state === "waiting").map((one) => one.id));
   for (const one of now.visitors) if (one.state === "waiting" && !waited.has(one.id)) announce(`${one.address} wants to fetch what you share.`);
 };
+
+tellOfCasts();
 
 function Shell() {
   const route = useRoute();
@@ -137,12 +140,15 @@ function Shell() {
             {page.id === "settings" && <SettingsPage />}
           </main>
         </div>
+        <MiniPlayer />
       </div>
       <div id="layers" ref={layers} onKeyDown={(event) => dialog && layers.current && keepFocus(event, layers.current)}>
         {dialog?.kind === "pairing" && <PairingDialog key={dialog.id} pairing={dialog.id} again={dialog.again} />}
         {dialog?.kind === "add" && <AddDialog />}
         {dialog?.kind === "send" && <SendDialog device={dialog.device} />}
         {dialog?.kind === "share" && (dialog.id ? <SharedDialog key={dialog.id} id={dialog.id} /> : <ShareDialog />)}
+        {dialog?.kind === "cast" && <CastDialog device={dialog.device} />}
+        {dialog?.kind === "casting" && <CastingDialog key={dialog.id} id={dialog.id} />}
         {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
         {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
         {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}

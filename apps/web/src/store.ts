@@ -2,7 +2,7 @@
 import { useSyncExternalStore } from "react";
 import { BASE, CallFailed, call, get } from "./api/client";
 import type {
-  Clipboard, Consent, Desktop, Device, Entries, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
+  Cast, Clipboard, Consent, Desktop, Device, Entries, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
   Settings, Share, Status, Transfer,
 } from "./api/types";
 import { keep, kept } from "./kept";
@@ -35,6 +35,8 @@ export interface Hub {
   transfers: Transfer[];
   /** What is shared by link now. */
   shares: Share[];
+  /** What is cast now, and what ended lately, newest first. */
+  casts: Cast[];
   inbox: string;
   prompts: Prompt[];
   settings: Settings | null;
@@ -55,7 +57,7 @@ export interface Hub {
 
 let state: Hub = {
   phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
-  transfers: [], shares: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
+  transfers: [], shares: [], casts: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
   notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null,
 };
 const listeners = new Set<() => void>();
@@ -109,6 +111,9 @@ export const shareWatch: { changed?: (before: Share | undefined, now: Share) => 
 export const visitorsWaiting = ({ shares }: Hub) =>
   shares.reduce((all, share) => all + share.visitors.filter((one) => one.state === "waiting").length, 0);
 
+/** The same for casts, to announce what really happens on the device. */
+export const castWatch: { changed?: (before: Cast | undefined, now: Cast) => void } = {};
+
 /** What events changed while a list was being read: there the events are newer than the list. */
 let touched = new Set<string>();
 const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
@@ -119,12 +124,13 @@ const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
 
 export async function readAll() {
   touched = new Set();
-  const [status, devices, pairings, transfers, shares, inbox, prompts, settings] = await Promise.all([
+  const [status, devices, pairings, transfers, shares, casts, inbox, prompts, settings] = await Promise.all([
     get<Status>("/status"),
     get<{ devices: Device[] }>("/devices"),
     get<Pairings>("/pairings"),
     get<{ transfers: Transfer[] }>("/transfers"),
     get<{ shares: Share[] }>("/shares"),
+    get<{ casts: Cast[] }>("/casts"),
     get<Inbox>("/inbox"),
     get<{ prompts: Prompt[] }>("/prompts"),
     get<Settings>("/settings"),
@@ -136,7 +142,7 @@ export async function readAll() {
   for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
   set({
     phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
-    transfers: all, shares: newer(shares.shares, state.shares), inbox: inbox.folder, prompts: prompts.prompts, settings,
+    transfers: all, shares: newer(shares.shares, state.shares), casts: casts.casts, inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
   void readNotifications();
@@ -250,6 +256,11 @@ export function connect() {
     set({ shares: upsert(state.shares, share) });
   });
   on<{ id: string }>("share-gone", ({ id }) => set({ shares: without(state.shares, id) }));
+  on<Cast>("cast", (cast) => {
+    castWatch.changed?.(state.casts.find((other) => other.id === cast.id), cast);
+    set({ casts: upsert(state.casts, cast) });
+  });
+  on<{ id: string }>("cast-gone", ({ id }) => set({ casts: without(state.casts, id) }));
   on<{ id: string }>("transfer-gone", ({ id }) => set({ transfers: without(state.transfers, id) }));
   on<Prompt>("prompt", (prompt) => set({ prompts: upsert(state.prompts, prompt) }));
   on<{ id: string }>("prompt-gone", ({ id }) => promptGone(id));

@@ -17,7 +17,7 @@ import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
 import { Services } from "../services/cards";
 import { Age } from "../services/control";
-import { shown, takesFiles } from "../services/model";
+import { plays, shown, takesCasts, takesFiles } from "../services/model";
 
 export function DevicePage({ id }: { id: string }) {
   const phase = useHub((hub) => hub.phase);
@@ -51,6 +51,9 @@ export function DevicePage({ id }: { id: string }) {
         </div>
         <div className="page-actions">
           {takesFiles(device) && <Button tone="primary" icon="send" onClick={() => openDialog({ kind: "send", device })}>Send</Button>}
+          {device.trust === "paired" && plays(device) && (
+            <Button tone={takesFiles(device) ? undefined : "primary"} icon="cast" disabled={!takesCasts(device)} onClick={() => openDialog({ kind: "cast", device })} testid="cast-button">Cast</Button>
+          )}
           {device.trust === "seen" && <Button tone="primary" icon="key" onClick={() => pair({ device: device.id })}>Pair</Button>}
           {device.trust === "blocked" && <Button onClick={() => changeDevice(device, { blocked: false })}>Lift the block</Button>}
           <DeviceMenu device={device} />

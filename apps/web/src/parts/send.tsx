@@ -1,6 +1,6 @@
 // Sending: files, a folder, text or a link; from a dialog, or by dropping onto a device.
 import { type DragEvent, type ReactNode, useEffect, useRef, useState } from "react";
-import { attempt, sendFiles, sendText } from "../actions";
+import { attempt, type Chosen, sendFiles, sendText } from "../actions";
 import type { Device } from "../api/types";
 import { closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments } from "../ui/bits";
@@ -8,13 +8,16 @@ import { Icon } from "../ui/icons";
 import { takesFiles } from "../services/model";
 import { fromDrop, fromInput, hasFiles, hasText } from "./drop";
 
-const isLink = (text: string) => /^https?:\/\/\S+$/i.test(text.trim());
+export const isLink = (text: string) => /^https?:\/\/\S+$/i.test(text.trim());
+
+/** What happens to what is dropped, when it is not sent. */
+export interface Taker { able: boolean; words: string; files: (chosen: Chosen[]) => unknown; text: (text: string) => unknown }
 
 /** Makes what it wraps a place to drop things for `device`. */
-export function DropTarget({ device, children, className = "" }: { device: Device; children: ReactNode; className?: string }) {
+export function DropTarget({ device, children, className = "", taker }: { device: Device; children: ReactNode; className?: string; taker?: Taker }) {
   const [over, setOver] = useState(false);
   const depth = useRef(0);
-  const able = takesFiles(device);
+  const able = taker ? taker.able : takesFiles(device);
   const take = (event: DragEvent) => able && (hasFiles(event.dataTransfer) || hasText(event.dataTransfer));
   return (
     <div
@@ -42,15 +45,18 @@ export function DropTarget({ device, children, className = "" }: { device: Devic
         setOver(false);
         const { dataTransfer } = event;
         if (hasFiles(dataTransfer)) {
-          void attempt(async () => void sendFiles(device, await fromDrop(dataTransfer)));
+          void attempt(async () => {
+            const chosen = await fromDrop(dataTransfer);
+            void (taker ? taker.files(chosen) : sendFiles(device, chosen));
+          });
         } else {
           const text = dataTransfer.getData("text/uri-list") || dataTransfer.getData("text/plain");
-          if (text) void sendText(device, text, isLink(text));
+          if (text) void (taker ? taker.text(text) : sendText(device, text, isLink(text)));
         }
       }}
     >
       {children}
-      {over && <div className="drop-words" aria-hidden="true"><Icon name="upload" />Drop to send to <Name>{device.name}</Name></div>}
+      {over && <div className="drop-words" aria-hidden="true"><Icon name="upload" />{taker?.words ?? "Drop to send to"} <Name>{device.name}</Name></div>}
     </div>
   );
 }

@@ -27,6 +27,11 @@ export const obeys = (device: Device) => device.trust === "own" || device.trust 
 /** Whether things can be sent to it; a hub that was not heard yet has no services, and takes them later. */
 export const takesFiles = (device: Device) => device.trust === "paired" && (device.bridge === "link" || device.services.some((one) => one.id === "files"));
 
+/** Whether it plays what is at an address, or takes raw sound. */
+export const plays = (device: Device) => device.services.some((one) => action(one, "open") !== undefined || text(one, "sound") !== undefined);
+/** Whether something can be cast to it now. */
+export const takesCasts = (device: Device) => device.trust === "paired" && device.reach !== "offline" && plays(device);
+
 export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
 
 export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);

@@ -10,6 +10,8 @@ export type DialogState =
   | { kind: "add" }
   | { kind: "send"; device: Device }
   | { kind: "share"; id?: string }
+  | { kind: "cast"; device: Device }
+  | { kind: "casting"; id: string }
   | { kind: "rename"; device: Device }
   | { kind: "notify"; device?: Device }
   | { kind: "decide"; entry: string; device: Device; because: string }
