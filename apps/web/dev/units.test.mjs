@@ -8,12 +8,14 @@ let format;
 let unlike;
 let safeLink;
 let tokenIn;
+let casts;
 before(async () => {
   globalThis.location ??= { hash: "" };
   vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false }, appType: "custom", logLevel: "error" });
   format = await vite.ssrLoadModule("/src/format.ts");
   ({ unlike } = await vite.ssrLoadModule("/src/actions.ts"));
   ({ safeLink } = await vite.ssrLoadModule("/src/parts/notice.tsx"));
+  casts = await vite.ssrLoadModule("/src/parts/cast.tsx");
   ({ tokenIn } = await vite.ssrLoadModule("/src/pages/signin.tsx"));
 });
 after(() => vite?.close());
@@ -92,4 +94,21 @@ test("what was decided for a device counts before what was decided for all, as a
 test("a one-time code is grouped as people read it out", async () => {
   const { spaced } = await vite.ssrLoadModule("/src/parts/notification.tsx");
   assert.deepEqual(["482913", "12345678", "1234", "AB12CD"].map(spaced), ["482 913", "1234 5678", "1234", "AB12CD"]);
+});
+
+test("a cast is told by evidence, and its place is counted on only while it moves", () => {
+  const cast = { step: "moving", seen: true, over: null, held: false, trouble: null, tries: [], position: 100, position_seen: "2026-01-01T00:00:00Z", length: 104 };
+  const at = (seconds) => Date.parse(cast.position_seen) + seconds * 1000;
+  assert.equal(casts.castLine(cast), "Plays");
+  assert.equal(casts.castLine({ ...cast, step: "commanded" }), "Told; nothing was fetched yet");
+  assert.equal(casts.castLine({ ...cast, step: "fetched", seen: false }), "Fetches it; nothing moves yet");
+  assert.equal(casts.castLine({ ...cast, trouble: "it says that it plays, and stands still" }), "It says that it plays, and stands still");
+  assert.equal(casts.castLine({ ...cast, step: "over", over: "the device is away" }), "Over: the device is away");
+  assert.equal(casts.castPlace(cast, at(2)), 102);
+  assert.equal(casts.castPlace(cast, at(60)), 104, "not beyond the end");
+  assert.equal(casts.castPlace({ ...cast, length: null }, at(600)), 115, "not for ever on an old word");
+  assert.equal(casts.castPlace({ ...cast, held: true }, at(9)), 100);
+  assert.equal(casts.castPlace({ ...cast, position: null }, at(9)), null);
+  const tries = [{ how: "as it is", failed: "its position never moved" }, { how: "packed anew", failed: null }];
+  assert.equal(casts.castWay({ ...cast, tries }), "Tried as it is: its position never moved. Now packed anew.");
 });
