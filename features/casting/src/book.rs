@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use accord_consent::Refusal;
 
 use crate::player::Order;
-use crate::queue::{Kind, Queued, QueuedState, Source};
+use crate::queue::{Queued, QueuedState, Source};
 
 /// Over ones that are still listed.
 const REMEMBERED: usize = 16;
@@ -234,7 +234,7 @@ impl Cast {
 
     /// A picture, of which nothing moves.
     pub fn is_picture(&self) -> bool {
-        self.now().kind == Kind::Picture
+        self.now().is_picture()
     }
 
     /// It is seen that it is shown: it moves, or all of the picture was fetched.
@@ -271,8 +271,8 @@ impl Cast {
 
     /// Whether somebody who knows `before`, so long ago, has to be told.
     fn is_news(&self, before: &Self, ago: Duration) -> bool {
-        let whole = |cast: &Self| Self { position: None, fetched: 0, ..cast.clone() };
-        if whole(self) != whole(before) {
+        let of_now = Self { position: before.position, fetched: before.fetched, ..self.clone() };
+        if of_now != *before {
             return true;
         }
         let (Some((now, _)), Some((then, _))) = (self.position, before.position) else {
@@ -346,7 +346,6 @@ impl Book {
     /// Nothing is served any more, and no permit is held.
     pub(crate) fn end(&self, number: u64, why: &str, resumes: bool) {
         self.update(number, |cast| {
-            cast.failed(why);
             (cast.step, cast.trouble, cast.next, cast.to) = (Step::Over(why.to_owned()), None, None, None);
             cast.resumes = resumes;
         });

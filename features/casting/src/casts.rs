@@ -73,7 +73,8 @@ impl Casting {
         let expanded = expanded.map_err(|error| CastError::File(error.to_string()))?.map_err(CastError::File)?;
         self.may_be_told(&expanded.items).await?;
         let from = request.start;
-        self.launch(request, expanded.items, expanded.left_out, (0, from)).await
+        let captions = if request.subtitles.is_some() { Captions::File } else { Captions::Off };
+        self.launch(request, expanded.items, expanded.left_out, (0, from), captions).await
     }
 
     /// A receiver is not told to ask this machine, where it would fetch whatever answers.
@@ -98,6 +99,7 @@ impl Casting {
         queue: Vec<Queued>,
         left_out: usize,
         (at, from): (usize, f64),
+        captions: Captions,
     ) -> Result<Cast, CastError> {
         let inner = &self.0;
         Receiver::find(&inner.registry, &request.device)?;
@@ -127,7 +129,7 @@ impl Casting {
             sounds: Vec::new(),
             sound: request.sound,
             texts: Vec::new(),
-            captions: if captions_file.is_some() { Captions::File } else { Captions::Off },
+            captions,
             captions_file,
             interval: request.interval,
             real_title: request.real_title,
@@ -230,6 +232,9 @@ impl Casting {
         if cast.device == *to {
             return Err(CastError::NotNow("it is on that device already".to_owned()));
         }
+        if cast.to.is_some() {
+            return Err(CastError::NotNow("it is being handed over already".to_owned()));
+        }
         let taken = self.go_on(number, to.clone()).await?;
         self.0.book.update(number, |cast| cast.to = Some(to.clone()));
         let (casting, new) = (self.clone(), taken.id.clone());
@@ -270,7 +275,7 @@ impl Casting {
             }
         }
         let place = cast.place().unwrap_or_default();
-        self.launch(request, queue, cast.left_out, (cast.at, place)).await
+        self.launch(request, queue, cast.left_out, (cast.at, place), cast.captions).await
     }
 
     /// Ends a cast: the device is told to stop, and nothing is served any more.

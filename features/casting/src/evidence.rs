@@ -194,7 +194,7 @@ impl Evidence {
             Some(Ended::Finished) if self.step != Step::Commanded && !self.known.picture => return Verdict::Done,
             Some(Ended::Finished) | None => {}
         }
-        if self.known.picture { self.picture(look, now) } else { self.media(look, now) }
+        if self.known.picture { self.picture(now) } else { self.media(look, now) }
     }
 
     fn note(&mut self, look: &Look, now: Instant) {
@@ -202,7 +202,9 @@ impl Evidence {
             (self.fetched, self.fetched_at, self.active_at) = (look.fetched, now, now);
         }
         let whole = look.whole || self.known.size.is_some_and(|size| self.fetched >= size);
-        if self.whole_at.is_none() && whole {
+        // Of a picture that is fetched from elsewhere, nobody sees more than that the device says something.
+        let word = self.known.picture && self.known.elsewhere && look.playing.is_some();
+        if self.whole_at.is_none() && (whole || word) {
             self.whole_at = Some(now);
         }
         if self.step == Step::Commanded && self.fetched > 0 {
@@ -250,12 +252,10 @@ impl Evidence {
         self.foreign = if foreign { self.foreign + 1 } else { 0 };
     }
 
-    fn picture(&mut self, look: &Look, now: Instant) -> Verdict {
+    fn picture(&self, now: Instant) -> Verdict {
         match (self.whole_at, self.known.interval) {
             (Some(since), Some(interval)) if now - since >= interval && !self.held => Verdict::Done,
             (Some(_), _) => Verdict::Goes,
-            // Some show pictures that they fetch in an own way, and say only that they play.
-            _ if self.known.elsewhere && look.playing == Some(true) => Verdict::Goes,
             _ => self.begins(now),
         }
     }
@@ -299,8 +299,7 @@ impl Evidence {
     /// So short that nobody saw it move: all of it was fetched, it said that it played, and now it does not.
     fn short_is_over(&self, now: Instant) -> bool {
         let (Some(_), Some(silent), true) = (self.whole_at, self.silent_since, self.was_playing) else { return false };
-        let lasted = self.length.is_some_and(|length| silent + Duration::from_secs(1) > self.began && length < 5.0);
-        lasted && now - silent >= Duration::from_millis(500)
+        self.length.is_some_and(|length| length < 5.0) && now - silent >= Duration::from_millis(500)
     }
 
     fn begins(&self, now: Instant) -> Verdict {

@@ -223,7 +223,13 @@ impl Player {
                     let Some((act, answer)) = order else { return };
                     let outcome = self.obey(act).await;
                     self.show(&Said::default(), None);
+                    // What played was ended for what could not be begun.
+                    let why = outcome.as_ref().err().filter(|_| self.now.is_none()).map(ToString::to_string);
                     let _ = answer.send(outcome);
+                    if let Some(why) = why {
+                        let _ = self.over(&why, true);
+                        return;
+                    }
                 }
                 () = tokio::time::sleep(LOOK) => {
                     if self.look().await.is_break() {
@@ -436,7 +442,7 @@ impl Player {
 
     /// The device said yes.
     fn opened(&mut self, at: usize, from: f64, opened: Opened, asked: Timestamp) {
-        let picture = self.queue.get(at).is_some_and(|queued| queued.kind == Kind::Picture);
+        let picture = self.queue.get(at).is_some_and(Queued::is_picture);
         let known = Known {
             picture,
             elsewhere: matches!(opened, Opened::Address),
@@ -466,6 +472,9 @@ impl Player {
         });
         let begins_at = (from > ELSEWHERE && !opened.opens_anew()).then_some(from);
         let evidence = Evidence::new(known, Instant::now());
+        if let (Some(Playing { opened: Opened::File { thing, .. }, .. }), Some(stand)) = (&self.now, &self.stand) {
+            stand.take_away(thing);
+        }
         self.now = Some(Playing { evidence, opened, asked, told_again: false, seen: false, begins_at, place: None });
         (self.away, self.back) = (None, None);
     }
@@ -604,7 +613,7 @@ impl Player {
     /// It answers again. What still plays goes on; what broke off here is begun again; else it is for the owner to say.
     async fn returns(&mut self, look: &Look) -> ControlFlow<()> {
         let (Some((since, ours)), Some(playing)) = (self.back, &self.now) else { return ControlFlow::Continue(()) };
-        let picture = self.queue.get(self.at).is_some_and(|queued| queued.kind == Kind::Picture);
+        let picture = self.queue.get(self.at).is_some_and(Queued::is_picture);
         let held = playing.evidence.held;
         if look.moving == Some(true)
             && look.position.is_none_or(|place| (place - playing.evidence.place()).abs() < 600.0)
@@ -627,7 +636,7 @@ impl Player {
 
     fn over(&mut self, why: &str, resumes: bool) -> ControlFlow<()> {
         let place = self.now.as_ref().map(|playing| playing.evidence.place());
-        let picture = self.queue.get(self.at).is_some_and(|queued| queued.kind == Kind::Picture);
+        let picture = self.queue.get(self.at).is_some_and(Queued::is_picture);
         self.inner.book.update(self.number, |cast| {
             if let Some(place) = place.filter(|place| resumes && *place > 0.0) {
                 cast.position = Some((place, Timestamp::now()));
@@ -643,7 +652,7 @@ impl Player {
         let receiver = Receiver::find(&self.inner.registry, &self.device)?;
         let Some(playing) = &self.now else { return Err(CastError::NotNow("nothing is shown there now".to_owned())) };
         let place = playing.evidence.place();
-        let picture = self.queue.get(self.at).is_some_and(|queued| queued.kind == Kind::Picture);
+        let picture = self.queue.get(self.at).is_some_and(Queued::is_picture);
         match act {
             Act::Play | Act::Pause => self.hold(&receiver, act == Act::Pause, picture).await,
             Act::Seek(_) if picture => Err(CastError::NotNow("a picture has no length".to_owned())),

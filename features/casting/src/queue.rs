@@ -99,6 +99,12 @@ impl Queued {
         Self { source: Source::Path(path), name, kind, state: QueuedState::Waits }
     }
 
+    /// A picture, of which nothing moves; of an address, as far as its name tells.
+    pub fn is_picture(&self) -> bool {
+        let named = || self.name.split(['?', '#']).next().and_then(|path| Kind::by_name(Path::new(path)));
+        self.kind == Kind::Picture || (self.kind == Kind::Address && named() == Some(Kind::Picture))
+    }
+
     fn address(address: String) -> Self {
         Self { name: address.clone(), source: Source::Address(address), kind: Kind::Address, state: QueuedState::Waits }
     }
