@@ -191,7 +191,10 @@ class Casting(unittest.TestCase):
         tone(album / "10 long.wav", 90)
         self.hub.accord("cast", "seek", "40")
         self.hub.accord("cast", "hand-over", self.bedroom.name, timeout=60)
-        until(lambda: self.bedroom.at() >= 38, 15, "it goes on there from its place")
+        try:
+            until(lambda: self.bedroom.at() >= 38, 15, "it goes on there from its place")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.bedroom.at()} {self.bedroom.state()} {self.hub.json('casts')}\n{self.hub.log()[-1500:]}") from None
         until(lambda: self.lounge.state() == "STOPPED", 10, "it stops here only then")
         self.until_cast(lambda cast: "another device" in (cast["over"] or ""), 5, "it is over here", at=1)
         self.assertIsNone(self.fetch(self.lounge.machine, url), "nothing is served here any more")

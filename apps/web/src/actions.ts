@@ -181,19 +181,19 @@ export const answerVisitor = (share: Share, visitor: Visitor, yes: boolean) =>
     set({ shares: upsert(hub().shares, now) });
   });
 
-const cast = async (device: Device, what: Omit<StartCast, "device">) => {
+const cast = async (device: Device, what: Partial<StartCast>) => {
   const begun = await consenting(() => post<Cast>("/casts", { device: device.id, ...what }, SLOW_MS));
   set({ casts: know(hub().casts, begun) });
   announce(`${device.name} was told to play ${begun.name}.`);
 };
 /** How things are cast, beside what. */
-export type HowCast = Pick<StartCast, "title" | "interval">;
+export type HowCast = Partial<Pick<StartCast, "title" | "interval">>;
 /** Takes files into the hub, then has the device play them. */
 export const castFiles = (device: Device, chosen: Chosen[], how: HowCast) =>
-  takeIn(chosen, device, (upload) => cast(device, { ...how, upload, what: [] } as Omit<StartCast, "device">));
+  takeIn(chosen, device, (upload) => cast(device, { ...how, upload }));
 /** Addresses that the device fetches itself, and files of the hub's machine by their full path. */
 export const castNamed = (device: Device, what: string[], how: HowCast) =>
-  attempt(() => cast(device, { ...how, what } as Omit<StartCast, "device">));
+  attempt(() => cast(device, { ...how, what }));
 
 export const actOnCast = (one: Cast, act: CastAct) =>
   attempt(async () => {

@@ -225,16 +225,17 @@ impl Evidence {
         } else if look.playing == Some(false) && self.silent_since.is_none() {
             self.silent_since = Some(now);
         }
+        self.note_foreign(look);
         if let Some(length) = look.length.filter(|length| *length > 0.0) {
             self.length.get_or_insert(length);
         }
         if let Some(place) = look.position.filter(|place| *place > 0.2 || moving)
             && self.step == Step::Moving
             && look.playing == Some(true)
+            && self.foreign == 0
         {
             self.last = Some((place, now));
         }
-        self.note_foreign(look);
     }
 
     /// Somebody else had it play something. What it says itself counts; else its title and its length together, because
@@ -467,6 +468,7 @@ mod tests {
         assert_eq!(lab.plays(5), Verdict::Goes);
         (lab.look.title, lab.look.length, lab.look.position) = (Some("Foreign".into()), Some(33.0), Some(0.0));
         assert_eq!(lab.plays(3), Verdict::Taken);
+        assert!((lab.evidence.place() - 15.0).abs() < 0.1, "where ours was, not theirs");
         // One that says so itself is believed.
         let mut lab = Lab::film();
         (lab.look.fetched, lab.look.ours) = (1000, Some(true));

@@ -22,6 +22,7 @@ pub(crate) struct Item(Arc<Opened>);
 
 struct Opened {
     file: File,
+    #[cfg_attr(not(test), allow(dead_code, reason = "for tests"))]
     path: PathBuf,
     size: u64,
     container: Container,
@@ -58,12 +59,8 @@ impl Item {
         Ok(Self(Arc::new(Opened { file, path, size, container, orientation, mark, probed, cues, ways })))
     }
 
-    /// Its name; known here alone.
-    pub(crate) fn name(&self) -> String {
-        self.0.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
     /// Where it was.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.0.path
     }

@@ -41,5 +41,8 @@ pub fn fuzz(bytes: &[u8]) {
     sniff::fuzz(bytes);
     turned::orientation(bytes);
     captions::fuzz(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = address::check(text, &[std::net::IpAddr::from([192, 168, 1, 2])], "desk");
+    }
     probe::fuzz(bytes);
 }

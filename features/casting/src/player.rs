@@ -267,9 +267,7 @@ impl Player {
 
     /// Has the device play this one from a place on, in the way of this step or the next ones.
     async fn open(&mut self, at: usize, from: f64, mut step: usize) -> Result<(), CastError> {
-        if at != self.at || step == 0 {
-            self.inner.book.update(self.number, |cast| (cast.tries, cast.next, cast.advice) = (Vec::new(), None, None));
-        }
+        let mut anew = at != self.at || step == 0;
         loop {
             let receiver = Receiver::find(&self.inner.registry, &self.device)?;
             let source = self.queue.get(at).map(|queued| queued.source.clone()).ok_or(CastError::NoCast)?;
@@ -294,7 +292,11 @@ impl Player {
             let next = opened.prepared().and_then(|prepared| prepared.next.clone());
             let advice = opened.prepared().and_then(|prepared| prepared.advice.clone());
             let last = next.is_none();
+            let forget = std::mem::take(&mut anew);
             self.inner.book.update(self.number, |cast| {
+                if forget {
+                    cast.tries.clear();
+                }
                 cast.tried(how);
                 (cast.next, cast.advice) = (next, advice);
             });
@@ -513,6 +515,10 @@ impl Player {
             Verdict::Taken => self.over("something else plays there now: it was taken over by another sender", true),
             Verdict::Away => self.is_away().await,
             Verdict::Back => {
+                // What it said before it went is no witness of what it does now.
+                if let Some(playing) = &mut self.now {
+                    playing.asked = Timestamp::now();
+                }
                 self.back = self.away.take().map(|(_, ours)| (Instant::now(), ours));
                 ControlFlow::Continue(())
             }
@@ -535,9 +541,10 @@ impl Player {
         }
         // Not all hear where to begin.
         if playing.evidence.step == Step::Moving
+            && let Some(place) = look.position
             && let Some(wanted) = playing.begins_at.take()
             && receiver.seeks()
-            && look.position.is_some_and(|place| (place - wanted).abs() > ELSEWHERE)
+            && (place - wanted).abs() > ELSEWHERE
         {
             playing.evidence.wound(wanted, Instant::now());
             if let Err(error) = self.write(receiver.target(), "position", Data::Float(wanted)).await {

@@ -106,7 +106,8 @@ impl Receiver {
         });
         Said {
             playing: flag(fresh("playing")),
-            moving: flag(fresh("moving")),
+            // That it moves holds only for a while.
+            moving: flag(fresh("moving").filter(|value| age(value.seen).as_secs() <= value.fresh_for_s)),
             position: fresh("position").and_then(|value| Some((number(value)?, value.seen))),
             length: kept("length").and_then(number),
             title: kept("title").and_then(|value| value.data.as_text()).map(str::to_owned),
@@ -121,15 +122,18 @@ impl Said {
     /// Where it is by now: what it said, and the time since while it moves.
     pub(crate) fn place(&self) -> Option<f64> {
         let (place, seen) = self.position?;
-        let age = Duration::try_from(Timestamp::now().duration_since(seen)).unwrap_or_default();
         let moves = self.playing == Some(true) && self.moving == Some(true);
-        Some(place + if moves { age.min(COUNTED_ON).as_secs_f64() } else { 0.0 })
+        Some(place + if moves { age(seen).min(COUNTED_ON).as_secs_f64() } else { 0.0 })
     }
 }
 
 /// The raw sound that it takes.
 fn raw(service: &Service) -> Option<&str> {
     service.values.get("sound").and_then(|value| value.data.as_text())
+}
+
+fn age(seen: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(seen)).unwrap_or_default()
 }
 
 fn writable(service: &Service, property: &str) -> bool {

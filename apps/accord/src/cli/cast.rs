@@ -49,10 +49,10 @@ const CONTROLS: [&str; 14] = [
 pub struct CastArgs {
     /// A device's name or id; then films, sounds, pictures, folders of them, and http(s) addresses that the device fetches
     /// itself.
-    #[arg(value_name = "DEVICE WHAT", required = true, allow_negative_numbers = true)]
+    #[arg(value_name = "DEVICE WHAT", required = true, allow_negative_numbers = true, value_hint = clap::ValueHint::AnyPath)]
     words: Vec<OsString>,
     /// A file of captions for the first of it (SRT, WebVTT, ASS).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     subtitles: Option<OsString>,
     /// Which sound of the first of it, from 1.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=100))]

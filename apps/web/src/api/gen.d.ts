@@ -15,8 +15,8 @@ export interface paths {
         get: operations["list"];
         put?: never;
         /**
-         * Play a file of this machine on a television or loudspeaker
-         * @description Answers once the device said yes; what it then really does, the list tells.
+         * Play files of this machine, or what is at addresses, on a television or loudspeaker
+         * @description Answers once the device said yes; what it then really does, the list and the events tell.
          */
         post: operations["start"];
         delete?: never;
@@ -34,9 +34,30 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
+        /**
+         * Control a cast
+         * @description Answers with it, or with the other one that began where that is so.
+         */
+        post: operations["act"];
         /** Stop a cast; nothing is served any more once this returns */
         delete: operations["stop"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/casts/{id}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A picture of a cast's queue, to be shown here */
+        get: operations["picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1344,34 +1365,169 @@ export interface components {
             /** @description `{"verb":"read","properties":[…]}`, `{"verb":"write","property":…,"data":…}` or `{"verb":"act","action":…,"inputs":{…}}`. */
             verb: Record<string, never>;
         };
-        /** @description A file on a television or loudspeaker. */
+        /** @description Something on a television or loudspeaker, and what comes after it. */
         Cast: {
+            /** @description What the owner could do so that it goes better. */
+            advice?: string | null;
+            /** @description Which of them it is now, from 0. */
+            at: number;
+            /** @description Which captions are shown. */
+            captions: components["schemas"]["CastCaptions"];
+            /** @description The file of captions beside it. */
+            captions_file?: string | null;
             /** @description The device's id. */
             device: string;
             device_name: string;
+            /** @description It is over because all of it came to its end. */
+            done: boolean;
             /**
              * Format: int64
-             * @description Bytes that the device fetched; what it fetched twice is counted twice.
+             * @description Bytes of it that the device fetched; what it fetched twice is counted twice.
              */
             fetched: number;
+            /** @description It is on hold, here or there. */
+            held: boolean;
             id: string;
-            /** @description The file's name, safe to show; the device is not told it. */
+            /**
+             * Format: int64
+             * @description How long a picture is shown when there are more, in seconds.
+             */
+            interval: number;
+            /** @description Files in folders that nothing plays, and what was too much. */
+            left_out: number;
+            /**
+             * Format: double
+             * @description How long it is, in seconds.
+             */
+            length?: number | null;
+            /** @description The name of what it is now, safe to show; the device is told it only with `real_title`. */
             name: string;
+            /** @description What would be tried next. */
+            next?: string | null;
             /** @description Why it is over. */
             over?: string | null;
             /** @description A picture, of which nothing moves. */
             picture: boolean;
+            /**
+             * Format: double
+             * @description Where it is, in seconds,
+             */
+            position?: number | null;
+            /**
+             * Format: date-time
+             * @description and when that was so.
+             */
+            position_seen?: string | null;
+            /** @description What is cast, one after the other. */
+            queue: components["schemas"]["CastItem"][];
+            /** @description The device shows what it is called. */
+            real_title: boolean;
+            /** @description It is over, and `play` goes on with it from `position`. */
+            resumes: boolean;
+            /** @description The place can be chosen. */
+            seeks: boolean;
+            /** @description It is seen that it is shown: it moves, or all of a picture was fetched. */
+            seen: boolean;
             /** Format: date-time */
             since: string;
-            /** Format: int64 */
-            size: number;
+            /**
+             * Format: int64
+             * @description Its size in bytes; unknown of what the device fetches from elsewhere.
+             */
+            size?: number | null;
+            sound?: number | null;
+            /** @description Its sounds to choose from, and which was chosen, from 0. */
+            sounds: string[];
             step: components["schemas"]["CastStep"];
+            /** @description Its captions to choose from, from 0. */
+            texts: string[];
+            /** @description The device to which it is being handed over: here it stops once it is seen there. */
+            to?: string | null;
+            /** @description The ways in which this one was tried. */
+            tries: components["schemas"]["CastTry"][];
+            /** @description What is not as it should be now. */
+            trouble?: string | null;
+            /**
+             * Format: int32
+             * @description In percent, where that can be said and changed.
+             */
+            volume?: number | null;
         };
+        /** @description `POST /casts/{id}` */
+        CastAct: {
+            /** @enum {string} */
+            act: "play";
+        } | {
+            /** @enum {string} */
+            act: "pause";
+        } | {
+            /** @enum {string} */
+            act: "seek";
+            /** Format: double */
+            to: number;
+        } | {
+            /** @enum {string} */
+            act: "skip";
+            /** Format: double */
+            by: number;
+        } | {
+            /** @enum {string} */
+            act: "next";
+        } | {
+            /** @enum {string} */
+            act: "previous";
+        } | {
+            /** @enum {string} */
+            act: "show";
+            at: number;
+        } | {
+            /** @enum {string} */
+            act: "volume";
+            /** Format: int32 */
+            percent: number;
+        } | {
+            /** @enum {string} */
+            act: "captions";
+            captions: components["schemas"]["CastCaptions"];
+        } | {
+            /** @enum {string} */
+            act: "sound";
+            sound: number;
+        } | {
+            /** @enum {string} */
+            act: "hand-over";
+            device: string;
+        };
+        CastCaptions: "off" | "file" | {
+            /** @description Those of the film itself, from 0. */
+            track: number;
+        };
+        /** @description One thing of a queue. */
+        CastItem: {
+            kind: components["schemas"]["CastKind"];
+            /** @description Why it was not shown. */
+            message?: string | null;
+            /** @description A file's name or an address, safe to show. */
+            name: string;
+            state: components["schemas"]["CastItemState"];
+        };
+        /** @enum {string} */
+        CastItemState: "waits" | "now" | "done" | "failed";
+        /** @enum {string} */
+        CastKind: "film" | "sound" | "picture" | "address";
         /**
          * @description How far a cast came, by evidence: that a device says it plays is none.
          * @enum {string}
          */
-        CastStep: "commanded" | "fetched" | "moving" | "over";
+        CastStep: "begins" | "commanded" | "fetched" | "moving" | "away" | "over";
+        /** @enum {string} */
+        CastTitle: "accord" | "real";
+        /** @description A way in which something was tried. */
+        CastTry: {
+            /** @description Why not; absent while it may still go well. */
+            failed?: string | null;
+            how: string;
+        };
         /** @description `GET /casts` → `{ "casts": [Cast] }`, newest first. */
         Casts: {
             casts: components["schemas"]["Cast"][];
@@ -1646,6 +1802,17 @@ export interface components {
             };
             /** @enum {string} */
             event: "share-gone";
+        } | {
+            /** @description A cast is new, or goes otherwise; while only its position moves as it should, told every few seconds. */
+            data: components["schemas"]["Cast"];
+            /** @enum {string} */
+            event: "cast";
+        } | {
+            data: {
+                id: string;
+            };
+            /** @enum {string} */
+            event: "cast-gone";
         } | {
             data: components["schemas"]["Prompt"];
             /** @enum {string} */
@@ -2287,12 +2454,48 @@ export interface components {
         SignIn: {
             token: string;
         };
-        /** @description `POST /casts` */
+        /** @description `POST /casts`: give one of `what` and `upload`. */
         StartCast: {
-            /** @description A device's id or unique name. */
+            /**
+             * @description A device's id or unique name.
+             * @default
+             */
             device: string;
-            /** @description A file on this machine, as an absolute path. */
-            path: string;
+            /**
+             * Format: int32
+             * @description How long a picture is shown when there are more, in seconds: 10 without it.
+             * @default null
+             */
+            interval: number | null;
+            /**
+             * @description Which sound of the first of it, from 0.
+             * @default null
+             */
+            sound: number | null;
+            /**
+             * Format: double
+             * @description Where in the first of it to begin, in seconds.
+             * @default null
+             */
+            start: number | null;
+            /**
+             * @description A file of captions for the first of it.
+             * @default null
+             */
+            subtitles: string | null;
+            /** @default accord */
+            title: components["schemas"]["CastTitle"];
+            /**
+             * @description What was uploaded; a file of captions among it is used as such.
+             * @default null
+             */
+            upload: string | null;
+            /**
+             * @description Files and folders on this machine as absolute paths or `file:` URLs, and addresses (`http`, `https`) that the device
+             *     fetches from itself.
+             * @default []
+             */
+            what: string[];
         };
         /** @description `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it. */
         StartPairing: {
@@ -2591,6 +2794,64 @@ export interface operations {
             };
         };
     };
+    act: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CastAct"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cast"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            /** @description `consent-needed` with the prompt, refused, or it cannot do that now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     stop: {
         parameters: {
             query?: never;
@@ -2618,6 +2879,38 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    picture: {
+        parameters: {
+            query: {
+                /** @description Which of the queue, from 0. */
+                at: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/*": number[];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
