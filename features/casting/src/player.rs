@@ -40,6 +40,9 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(4);
 const WELL_UNDER_WAY: f64 = 5.0;
 /// So far from where it should begin, it did not hear of that, in seconds.
 const ELSEWHERE: f64 = 8.0;
+/// How often it is told to go there, and how long it may take.
+const BEGINS_TOLD: u32 = 4;
+const BEGINS_AGAIN: Duration = Duration::from_secs(2);
 /// What the device shows: never the file's name, unless the owner wants that.
 const TITLE: &str = "Accord";
 const END: &str = "it came to its end";
@@ -81,9 +84,18 @@ struct Playing {
     /// It was seen to move.
     seen: bool,
     /// Where it should have begun, while that is not seen yet.
-    begins_at: Option<f64>,
+    begins_at: Option<Begin>,
     /// The place that it said last, for those that do not say whether they move.
     place: Option<f64>,
+}
+
+/// A place at which it should have begun.
+#[derive(Clone, Copy)]
+struct Begin {
+    place: f64,
+    /// How often it was told to go there, and when it may be told again: some cannot at first.
+    told: u32,
+    again: Instant,
 }
 
 /// What can be played.
@@ -472,7 +484,8 @@ impl Player {
             (cast.position, cast.sounds, cast.texts) = (None, sounds, texts);
             (cast.sound, cast.captions) = (sound, captions);
         });
-        let begins_at = (from > ELSEWHERE && !opened.opens_anew()).then_some(from);
+        let begin = Begin { place: from, told: 0, again: Instant::now() };
+        let begins_at = (from > ELSEWHERE && !opened.opens_anew()).then_some(begin);
         let evidence = Evidence::new(known, Instant::now());
         if let (Some(Playing { opened: Opened::File { thing, .. }, .. }), Some(stand)) = (&self.now, &self.stand) {
             stand.take_away(thing);
@@ -542,13 +555,21 @@ impl Player {
         // Not all hear where to begin.
         if playing.evidence.step == Step::Moving
             && let Some(place) = look.position
-            && let Some(wanted) = playing.begins_at.take()
-            && receiver.seeks()
-            && (place - wanted).abs() > ELSEWHERE
+            && let Some(begin) = playing.begins_at
         {
-            playing.evidence.wound(wanted, Instant::now());
+            if place > begin.place - ELSEWHERE || begin.told >= BEGINS_TOLD || !receiver.seeks() {
+                playing.begins_at = None;
+                return;
+            }
+            if Instant::now() < begin.again {
+                return;
+            }
+            let wanted = begin.place;
+            playing.begins_at = Some(Begin { told: begin.told + 1, again: Instant::now() + BEGINS_AGAIN, ..begin });
             if let Err(error) = self.write(receiver.target(), "position", Data::Float(wanted)).await {
                 tracing::info!(device = %self.device, %error, "the device did not begin where it should");
+            } else if let Some(playing) = &mut self.now {
+                playing.evidence.wound(wanted, Instant::now());
             }
         }
     }
