@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use accord_consent::outlet::interfaces::{Network, list};
 use accord_consent::{BoundGate, Envelope};
-use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet, IdError, Timestamp};
+use accord_model::{Device, DeviceId, EntryKey, FieldCode, FieldSet, IdError, Origin, Timestamp, Told, What};
+use accord_recognition::Recogniser;
 use accord_registry::{Ask, Port, Registry};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use crate::address;
 use crate::book::{Act, Book, Captions, Cast, CastError, CastEvent, Request, Step};
 use crate::item::Item;
 use crate::player::{Player, TOLD_WITHIN};
-use crate::prepare::Formats;
+use crate::prepare::{Formats, Receiver as Wants};
 use crate::queue::{Queued, QueuedState, Source, expand};
 use crate::receiver::Receiver;
 
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub gate: BoundGate,
     pub registry: Registry,
     pub network: Network,
+    pub recogniser: Recogniser,
     pub formats: Formats,
     pub book: Book,
     pub serve: EntryKey,
@@ -48,17 +50,51 @@ pub(crate) struct Inner {
     next: AtomicU64,
 }
 
+impl Inner {
+    /// What a device is to be served, as far as it says, and its make is recognised.
+    pub fn wants(&self, device: &Device) -> Wants {
+        let known = self.recogniser.recognise(&self.registry.told(&device.id));
+        Wants::of(device).with(&known.quirks)
+    }
+
+    /// What a device called itself when it fetched something tells its make.
+    pub fn learn(&self, device: &DeviceId, agent: &str) {
+        if self.recogniser.is_on() {
+            self.registry.learnt(device, Told::new(Origin::UserAgent, What::Agent, agent));
+        }
+    }
+}
+
 impl Casting {
-    /// Under the entries of `casting`, which `gate` is bound to. What failed on which model is kept in a file in `data`.
+    /// Under the entries of `casting`, which `gate` is bound to. `recogniser` knows what a make wants done differently; what
+    /// failed on which model is kept in a file in `data`.
     ///
     /// # Errors
     /// Never in a build whose entries have well-formed names.
-    pub fn new(gate: BoundGate, registry: Registry, network: Network, data: &Path) -> Result<Self, IdError> {
+    pub fn new(
+        gate: BoundGate,
+        registry: Registry,
+        network: Network,
+        recogniser: Recogniser,
+        data: &Path,
+    ) -> Result<Self, IdError> {
         let port = |entry: &str| Ok::<_, IdError>(registry.port(&gate, EntryKey::new(entry)?, "on.control"));
         let (command, title, address) = (port(COMMAND)?, port(TITLE)?, port(ADDRESS)?);
         let (serve, next) = (EntryKey::new(SERVE)?, AtomicU64::new(1));
         let (formats, book) = (Formats::open(data), Book::default());
-        Ok(Self(Arc::new(Inner { gate, registry, network, formats, book, serve, command, title, address, next })))
+        Ok(Self(Arc::new(Inner {
+            gate,
+            registry,
+            network,
+            recogniser,
+            formats,
+            book,
+            serve,
+            command,
+            title,
+            address,
+            next,
+        })))
     }
 
     /// Has a device play this, one after the other. What was cast to it before ends. The device has said yes to the first of

@@ -20,7 +20,7 @@ use crate::casts::{Inner, served};
 use crate::evidence::{Evidence, Known, Look, Verdict};
 use crate::flow::Flow;
 use crate::item::Item;
-use crate::prepare::{Body, Options, Prepared, Receiver as Wants, Seek, Track, Wanted};
+use crate::prepare::{Body, Options, Prepared, Seek, Track, Wanted};
 use crate::queue::{Kind, Queued, QueuedState, Source};
 use crate::receiver::{Receiver, Said};
 use crate::serve::{Stand, Thing, accept};
@@ -119,6 +119,14 @@ impl Opened {
     fn prepared(&self) -> Option<&Prepared> {
         match self {
             Self::File { thing, .. } => Some(&thing.prepared),
+            Self::Sound { .. } | Self::Address => None,
+        }
+    }
+
+    /// What the receiver called itself when it first fetched this; told once.
+    fn agent(&self) -> Option<String> {
+        match self {
+            Self::File { thing, .. } => thing.agent(),
             Self::Sound { .. } | Self::Address => None,
         }
     }
@@ -351,7 +359,7 @@ impl Player {
             _ => Wanted::None,
         };
         let options = Options { audio_track: self.sound, captions, start: from, step, ..Options::default() };
-        let wants = Wants::of(&receiver.device);
+        let wants = self.inner.wants(&receiver.device);
         let preparing = tokio::time::timeout(PREPARED_WITHIN, self.inner.formats.prepare(&item, &wants, &options));
         let prepared = match preparing.await {
             Ok(prepared) => prepared.map_err(CastError::File)?,
@@ -370,7 +378,7 @@ impl Player {
         self.now = None;
         let item = open_item(path).await?;
         let options = Options { audio_track: self.sound, start: from, ..Options::default() };
-        let wants = Wants::of(&receiver.device);
+        let wants = self.inner.wants(&receiver.device);
         let pcm = self.inner.formats.pcm(&item, &wants, &options);
         let pcm = match tokio::time::timeout(PREPARED_WITHIN, pcm).await {
             Ok(pcm) => pcm.map_err(CastError::File)?,
@@ -505,7 +513,10 @@ impl Player {
         let verdict = playing.evidence.look(&look, Instant::now());
         let first_seen = playing.evidence.step == Step::Moving && !std::mem::replace(&mut playing.seen, true);
         if let (true, Opened::File { item, step, .. }, Some(receiver)) = (first_seen, &playing.opened, &receiver) {
-            self.inner.formats.worked(item, &Wants::of(&receiver.device), *step);
+            self.inner.formats.worked(item, &self.inner.wants(&receiver.device), *step);
+        }
+        if let Some(agent) = playing.opened.agent() {
+            self.inner.learn(&self.device, &agent);
         }
         self.show(&said, receiver.as_ref());
         if self.back.is_some() && verdict != Verdict::Away {
@@ -615,7 +626,7 @@ impl Player {
 
     fn failed(&self, opened: &Opened, receiver: &Receiver, why: &str) {
         if let Opened::File { item, thing, step } = opened {
-            self.inner.formats.failed(item, &Wants::of(&receiver.device), *step);
+            self.inner.formats.failed(item, &self.inner.wants(&receiver.device), *step);
             if let Some(stand) = &self.stand {
                 stand.take_away(thing);
             }

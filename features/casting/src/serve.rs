@@ -51,6 +51,16 @@ pub(crate) struct Thing {
     fetched: AtomicU64,
     open: AtomicUsize,
     trouble: Mutex<Option<String>>,
+    agent: Mutex<Agent>,
+}
+
+/// What the device called itself: heard once, and told once.
+#[derive(Default)]
+enum Agent {
+    #[default]
+    Unknown,
+    Heard(String),
+    Told,
 }
 
 impl Stand {
@@ -69,7 +79,8 @@ impl Stand {
         let beside = format!("{}/{}", self.served.path(), self.next.fetch_add(1, Ordering::Relaxed));
         let path = format!("{beside}/media.{}", prepared.format.end);
         let (fetched, open, trouble) = (AtomicU64::new(0), AtomicUsize::new(0), Mutex::default());
-        let thing = Arc::new(Thing { prepared, path, beside, at: self.at, fetched, open, trouble });
+        let agent = Mutex::default();
+        let thing = Arc::new(Thing { prepared, path, beside, at: self.at, fetched, open, trouble, agent });
         let mut things = self.lock();
         things.push(thing.clone());
         let over = things.len().saturating_sub(THINGS);
@@ -121,6 +132,25 @@ enum What {
 }
 
 impl Thing {
+    /// What the device called itself when it first asked; only once.
+    pub(crate) fn agent(&self) -> Option<String> {
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*agent {
+            Agent::Heard(_) => match std::mem::replace(&mut *agent, Agent::Told) {
+                Agent::Heard(text) => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn heard(&self, text: Option<&str>) {
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Agent::Unknown, Some(text)) = (&*agent, text) {
+            *agent = Agent::Heard(text.to_owned());
+        }
+    }
+
     /// The address of the content.
     pub(crate) fn address(&self) -> String {
         format!("http://{}{}", self.at, self.path)
@@ -172,6 +202,9 @@ impl Thing {
     fn features(&self) -> &'static str {
         match (self.prepared.seek, self.prepared.format.is_picture()) {
             (_, true) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000",
+            (Seek::Bytes, _) if self.prepared.format.is_picture() => {
+                "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000"
+            }
             (Seek::Bytes, _) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
             (Seek::None, _) => "DLNA.ORG_OP=00;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
         }
@@ -257,6 +290,7 @@ async fn answer(stand: &Arc<Stand>, mut stream: ServedStream) -> Result<(), Stri
     let captions = thing.prepared.captions.as_ref();
     let (text, mime) = match (what, captions) {
         (What::Content, _) | (_, None) => {
+            thing.heard(head.agent.as_deref());
             thing.open.fetch_add(1, Ordering::Relaxed);
             return Fetch { stand, thing, stream }.content(&head).await;
         }

@@ -103,7 +103,14 @@ impl Lab {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let casting = Casting::new(gate.bind("casting"), registry, Network::Loopback, dir.path()).unwrap();
+        let casting = Casting::new(
+            gate.bind("casting"),
+            registry,
+            Network::Loopback,
+            accord_recognition::Recogniser::nothing(),
+            dir.path(),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("secret name.mp3"), b"ID3\x04\0\0\0\0\0\x000123456789").unwrap();
         Self { dir, gate, casting, told: hears, values }
     }

@@ -174,7 +174,14 @@ impl Lab {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let casting = Casting::new(gate.bind("casting"), registry, Network::Loopback, dir.path()).unwrap();
+        let casting = Casting::new(
+            gate.bind("casting"),
+            registry,
+            Network::Loopback,
+            accord_recognition::Recogniser::nothing(),
+            dir.path(),
+        )
+        .unwrap();
         std::fs::create_dir(dir.path().join("all")).unwrap();
         let lab = Self { dir, gate, casting, tv, other };
         for (name, content) in [

@@ -752,7 +752,7 @@ pub struct SignIn {
 pub enum Event {
     /// First, and after a gap: read everything anew.
     Hello(Status),
-    Device(Device),
+    Device(Box<Device>),
     DeviceGone {
         id: String,
     },

@@ -235,7 +235,7 @@ impl Hub {
             resumes: cast.resumes,
             held: cast.held,
             trouble: cast.trouble.as_deref().map(words),
-            tries: cast.tries.iter().map(|one| try_view(one)).collect(),
+            tries: cast.tries.iter().map(try_view).collect(),
             next: cast.next.as_deref().map(words),
             advice: cast.advice.as_deref().map(|advice| for_screen(advice, 400)),
             position: cast.position.map(|(place, _)| place),

@@ -277,7 +277,7 @@ impl Hub {
         }
         self.change_face(id, own)?;
         let device = self.device(id)?;
-        self.events.tell(api::Event::Device(device.clone()));
+        self.events.tell(api::Event::Device(Box::new(device.clone())));
         Ok(device)
     }
 

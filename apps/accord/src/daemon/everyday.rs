@@ -228,7 +228,7 @@ impl Hub {
         let hub = self.clone();
         let tell = move || {
             if let Ok(device) = hub.device(&id) {
-                hub.events.tell(api::Event::Device(device));
+                hub.events.tell(api::Event::Device(Box::new(device)));
             }
         };
         tell();

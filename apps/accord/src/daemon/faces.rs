@@ -236,7 +236,7 @@ impl Hub {
         }
         for id in changed {
             match self.thing(id) {
-                Ok(thing) if is_shown(&thing) => self.events.tell(Event::Device(self.thing_view(&thing))),
+                Ok(thing) if is_shown(&thing) => self.events.tell(Event::Device(Box::new(self.thing_view(&thing)))),
                 _ => self.events.tell(Event::DeviceGone { id: id.to_string() }),
             }
         }

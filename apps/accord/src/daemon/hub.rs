@@ -233,8 +233,8 @@ impl Hub {
         let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
             .context("the clipboard cannot be begun")?;
         let shares = Shares::new(gate.bind("share"), network);
-        let casting =
-            Casting::new(gate.bind("casting"), registry.clone(), network, data).context("casting cannot be begun")?;
+        let casting = Casting::new(gate.bind("casting"), registry.clone(), network, recogniser.clone(), data)
+            .context("casting cannot be begun")?;
         let screens =
             Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
         let hub = Self {

@@ -32,7 +32,7 @@ impl Hub {
     /// The UIs are told that a device began or stopped.
     pub(super) fn tell_input(&self, used: &Used) {
         if let Ok(device) = self.device(&used.device) {
-            self.events.tell(api::Event::Device(device));
+            self.events.tell(api::Event::Device(Box::new(device)));
         }
     }
 

@@ -180,7 +180,7 @@ fn tell_device(hub: &Hub, id: &DeviceId) {
     if let Ok(thing) = hub.thing(id)
         && super::faces::is_shown(&thing)
     {
-        hub.events.tell(Event::Device(hub.thing_view(&thing)));
+        hub.events.tell(Event::Device(Box::new(hub.thing_view(&thing))));
     }
 }
 
