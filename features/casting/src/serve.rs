@@ -202,9 +202,6 @@ impl Thing {
     fn features(&self) -> &'static str {
         match (self.prepared.seek, self.prepared.format.is_picture()) {
             (_, true) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000",
-            (Seek::Bytes, _) if self.prepared.format.is_picture() => {
-                "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000"
-            }
             (Seek::Bytes, _) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
             (Seek::None, _) => "DLNA.ORG_OP=00;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
         }
