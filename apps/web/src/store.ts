@@ -142,7 +142,7 @@ export async function readAll() {
   for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
   set({
     phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
-    transfers: all, shares: newer(shares.shares, state.shares), casts: casts.casts, inbox: inbox.folder, prompts: prompts.prompts, settings,
+    transfers: all, shares: newer(shares.shares, state.shares), casts: newer(casts.casts, state.casts), inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
   void readNotifications();

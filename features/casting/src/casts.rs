@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use accord_consent::outlet::interfaces::{Network, list};
 use accord_consent::{BoundGate, Envelope};
@@ -27,8 +28,8 @@ const LARGEST_PICTURE: usize = 24 << 20;
 /// What this machine is called; where that cannot be read, addresses are still compared.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 /// The longest that a picture is shown before the next.
-const SLOWEST: std::time::Duration = std::time::Duration::from_secs(3600);
-const FASTEST: std::time::Duration = std::time::Duration::from_secs(2);
+const SLOWEST: Duration = Duration::from_secs(3600);
+const FASTEST: Duration = Duration::from_secs(2);
 
 /// Casts things. Cheap to clone.
 #[derive(Clone)]
@@ -180,7 +181,10 @@ impl Casting {
         tokio::spawn(player.run((at, from), first, inbox));
         // A player that is stopped before it could begin says nothing.
         let ended = || CastError::NotNow("it was stopped before it could begin".to_owned());
-        begun.await.map_err(|_| ended())??;
+        match tokio::time::timeout(ANSWERED_WITHIN, begun).await {
+            Ok(begun) => begun.map_err(|_| ended())??,
+            Err(_) => return Err(CastError::NotNow(SLOW.to_owned())),
+        }
         inner.book.get(number).ok_or(CastError::NoCast)
     }
 
@@ -253,7 +257,10 @@ impl Casting {
         let (answer, outcome) = oneshot::channel();
         let full = |_| CastError::NotNow("it has not done yet what was wanted before".to_owned());
         orders.ok_or(CastError::NoCast)?.try_send((act, answer)).map_err(full)?;
-        outcome.await.map_err(|_| CastError::NoCast)??;
+        match tokio::time::timeout(ANSWERED_WITHIN, outcome).await {
+            Ok(outcome) => outcome.map_err(|_| CastError::NoCast)??,
+            Err(_) => return Err(CastError::NotNow(SLOW.to_owned())),
+        }
         self.0.book.get(number).ok_or(CastError::NoCast)
     }
 
@@ -314,6 +321,11 @@ impl Casting {
         self.launch(request, queue, cast.left_out, (cast.at, place), cast.captions).await
     }
 
+    /// Serves a device nothing any more, and tells it nothing either.
+    pub fn leave(&self, device: &DeviceId, why: &str) {
+        self.0.all_end(device, 0, why);
+    }
+
     /// Ends a cast: the device is told to stop, and nothing is served any more.
     ///
     /// # Errors
@@ -347,14 +359,21 @@ impl Casting {
 impl Inner {
     /// Ends what is cast there, but for this one.
     pub(crate) fn others_end(&self, device: &DeviceId, but: u64) {
+        self.all_end(device, but, "something else was cast there");
+    }
+
+    fn all_end(&self, device: &DeviceId, but: u64, why: &str) {
         let of_device = |(number, running): &(&u64, &crate::book::Running)| {
             running.cast.device == *device && !running.cast.is_over() && **number != but
         };
         let numbers: Vec<u64> = self.book.lock().iter().filter(of_device).map(|(number, _)| *number).collect();
-        numbers.into_iter().for_each(|number| self.book.end(number, "something else was cast there", false));
+        numbers.into_iter().for_each(|number| self.book.end(number, why, false));
     }
 }
 
+/// Whoever wants something is not kept waiting longer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(180);
+const SLOW: &str = "it takes long; `accord casts` tells how it goes on";
 const SERVE: &str = "casting/serve";
 const COMMAND: &str = "casting/command";
 const TITLE: &str = "casting/title";

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::interfaces::list;
 use accord_consent::outlet::serve as listen;
 use accord_consent::{Envelope, Personal, RecipientId};
-use accord_model::{CallError, Data, DeviceId, FieldCode, Target, Timestamp};
+use accord_model::{CallError, Data, DeviceId, EntryKey, FieldCode, Target, Timestamp};
 use accord_registry::{Ask, Port};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::book::{Act, Captions, CastError, Choice, Step};
-use crate::casts::{Inner, served};
+use crate::casts::{Casting, Inner, served};
 use crate::evidence::{Evidence, Known, Look, Verdict};
 use crate::flow::Flow;
 use crate::item::Item;
@@ -40,6 +41,8 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(4);
 const WELL_UNDER_WAY: f64 = 5.0;
 /// So far from where it should begin, it did not hear of that, in seconds.
 const ELSEWHERE: f64 = 8.0;
+/// How long a device that was wound may say another place.
+const SETTLES: Duration = Duration::from_secs(3);
 /// How often it is told to go there, and how long it may take.
 const BEGINS_TOLD: u32 = 4;
 const BEGINS_AGAIN: Duration = Duration::from_secs(2);
@@ -61,6 +64,8 @@ pub(crate) struct Player {
     subtitles: Option<PathBuf>,
     stop: CancellationToken,
     stand: Option<Arc<Stand>>,
+    /// Ends the stand alone.
+    stand_ends: CancellationToken,
     /// From where it fetches.
     fetches_from: Option<IpAddr>,
     /// What is shown of the one that it is now.
@@ -87,6 +92,8 @@ struct Playing {
     begins_at: Option<Begin>,
     /// The place that it said last, for those that do not say whether they move.
     place: Option<f64>,
+    /// Where it was wound to, and when: some say another place for a moment.
+    wound: Option<(f64, Timestamp)>,
 }
 
 /// A place at which it should have begun.
@@ -197,6 +204,7 @@ impl Player {
             subtitles,
             stop,
             stand: None,
+            stand_ends: CancellationToken::new(),
             fetches_from: None,
             sound,
             captions,
@@ -215,10 +223,11 @@ impl Player {
         orders: mpsc::Receiver<Order>,
     ) {
         let (inner, number, stop) = (self.inner.clone(), self.number, self.stop.clone());
-        let played = stop.run_until_cancelled(self.play(at, from, first, orders)).await;
-        if played.is_none() {
+        let whole = tokio::time::timeout(LASTS, self.play(at, from, first, orders));
+        if !matches!(stop.run_until_cancelled(whole).await, Some(Ok(()))) {
             // By its time, or because the owner took the consent back; one that was ended before says that already.
             inner.book.end(number, "its time is over, or you withdrew your consent", false);
+            stop.cancel();
         }
     }
 
@@ -237,8 +246,12 @@ impl Player {
                 return;
             }
         }
+        let mut agreed = self.agreed();
         loop {
             tokio::select! {
+                Some(_) = agreed.join_next() => {
+                    return self.inner.book.end(self.number, "you withdrew your consent", false);
+                }
                 order = orders.recv() => {
                     let Some((act, answer)) = order else { return };
                     let outcome = self.obey(act).await;
@@ -258,6 +271,21 @@ impl Player {
                 }
             }
         }
+    }
+
+    /// Ends when what this cast needs is agreed to no longer. What was agreed to for once is spent by now, and not followed.
+    fn agreed(&self) -> JoinSet<()> {
+        let mut agreed = JoinSet::new();
+        let request = self.inner.book.lock().get(&self.number).map(|running| running.request.clone());
+        let to = RecipientId::device(&self.device);
+        for (entry, _) in request.iter().flat_map(Casting::needs) {
+            let Ok(entry) = EntryKey::new(entry) else { continue };
+            let mut watch = self.inner.gate.watch(&entry, &to);
+            if watch.is_allowed() {
+                agreed.spawn(async move { watch.ended().await });
+            }
+        }
+        agreed
     }
 
     // -- what the device is told --------------------------------------------------------------------
@@ -390,21 +418,27 @@ impl Player {
 
     /// The place where the device fetches, opened with the first file.
     async fn stand(&mut self, receiver: &Receiver) -> Result<Arc<Stand>, CastError> {
-        if let Some(stand) = &self.stand {
-            return Ok(stand.clone());
-        }
         let unknown =
             || CastError::NoRenderer("it is not known from where this device would fetch the file".to_owned());
         let address = receiver.address().ok_or_else(unknown)?;
         let near = list(self.inner.network).await;
         let here = near.iter().filter(|interface| interface.is_on_link(address)).find_map(|one| one.v4.first());
         let (here, _) = here.ok_or(CastError::NoWay)?;
+        if let Some(stand) = &self.stand
+            && self.fetches_from == Some(address)
+            && stand.is_at((*here).into())
+        {
+            return Ok(stand.clone());
+        }
+        // One of the two has another address than before: nothing could be fetched at the old one.
+        self.stand_ends.cancel();
+        self.stand_ends = self.stop.child_token();
         let to = RecipientId::device(&self.device);
         let permit = self.inner.gate.permit(&self.inner.serve, &to, served(), "on.send")?;
         let served = listen(permit, SocketAddr::new((*here).into(), 0), address, LASTS).await;
         let served = served.map_err(|error| CastError::Serve(error.to_string()))?;
         let stand = Stand::new(served).map_err(|error| CastError::Serve(error.to_string()))?;
-        tokio::spawn(accept(stand.clone(), self.stop.clone()));
+        tokio::spawn(accept(stand.clone(), self.stand_ends.clone(), self.stop.clone()));
         (self.stand, self.fetches_from) = (Some(stand.clone()), Some(address));
         Ok(stand)
     }
@@ -498,7 +532,16 @@ impl Player {
         if let (Some(Playing { opened: Opened::File { thing, .. }, .. }), Some(stand)) = (&self.now, &self.stand) {
             stand.take_away(thing);
         }
-        self.now = Some(Playing { evidence, opened, asked, told_again: false, seen: false, begins_at, place: None });
+        self.now = Some(Playing {
+            evidence,
+            opened,
+            asked,
+            told_again: false,
+            seen: false,
+            begins_at,
+            place: None,
+            wound: None,
+        });
         (self.away, self.back) = (None, None);
     }
 
@@ -508,7 +551,8 @@ impl Player {
         let receiver = Receiver::find(&self.inner.registry, &self.device).ok();
         let Some(playing) = &mut self.now else { return ControlFlow::Continue(()) };
         let settled = playing.evidence.step == Step::Moving;
-        let said = receiver.as_ref().map(|receiver| receiver.said(playing.asked, settled)).unwrap_or_default();
+        let mut said = receiver.as_ref().map(|receiver| receiver.said(playing.asked, settled)).unwrap_or_default();
+        said.position = said.position.filter(|said| playing.believes(*said));
         let look = playing.sees(receiver.is_some(), &said);
         let verdict = playing.evidence.look(&look, Instant::now());
         let first_seen = playing.evidence.step == Step::Moving && !std::mem::replace(&mut playing.seen, true);
@@ -712,12 +756,12 @@ impl Player {
                 Err(CastError::NotNow("no file with captions was given".to_owned()))
             }
             Act::Captions(captions) => {
-                self.captions = captions;
-                self.anew(place).await
+                let before = std::mem::replace(&mut self.captions, captions);
+                self.anew(place).await.inspect_err(|_| self.captions = before)
             }
             Act::Sound(track) => {
-                self.sound = Some(track);
-                self.anew(place).await
+                let before = self.sound.replace(track);
+                self.anew(place).await.inspect_err(|_| self.sound = before)
             }
         }
     }
@@ -754,14 +798,16 @@ impl Player {
         self.write(receiver.target(), "position", Data::Float(there.max(0.0))).await?;
         if let Some(playing) = &mut self.now {
             playing.evidence.wound(to, Instant::now());
-            playing.begins_at = None;
+            (playing.begins_at, playing.wound) = (None, Some((to, Timestamp::now())));
         }
+        self.inner.book.update(self.number, |cast| cast.position = Some((to, Timestamp::now())));
         Ok(())
     }
 
     async fn show_another(&mut self, at: usize) -> Result<(), CastError> {
+        let before = (self.sound, self.captions);
         (self.sound, self.captions) = (None, Captions::Off);
-        self.begin(at, 0.0).await
+        self.begin(at, 0.0).await.inspect_err(|_| (self.sound, self.captions) = before)
     }
 
     /// The same one once more from a place on, as it is wanted now.
@@ -831,6 +877,14 @@ async fn open_item(path: PathBuf) -> Result<Item, CastError> {
 }
 
 impl Playing {
+    /// Right after it was wound, a place is only believed near where it was sent.
+    fn believes(&self, (place, seen): (f64, Timestamp)) -> bool {
+        let Some((to, at)) = self.wound else { return true };
+        let settled = Duration::try_from(seen.duration_since(at)).is_ok_and(|since| since > SETTLES);
+        let there = place + self.opened.begins();
+        settled || (seen >= at && (there - to).abs() < ELSEWHERE)
+    }
+
     fn sees(&mut self, here: bool, said: &Said) -> Look {
         let begins = self.opened.begins();
         let (fetched, whole, open) = self.opened.fetched();

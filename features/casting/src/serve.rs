@@ -74,6 +74,11 @@ impl Stand {
         Ok(Arc::new(Self { served, at, things, next, open }))
     }
 
+    /// Whether it is served from this address of ours.
+    pub(crate) fn is_at(&self, here: std::net::IpAddr) -> bool {
+        self.at.ip() == here
+    }
+
     /// Serves this too, at a new path. What was put there long before is not served any more.
     pub(crate) fn put(&self, prepared: Prepared) -> Arc<Thing> {
         let beside = format!("{}/{}", self.served.path(), self.next.fetch_add(1, Ordering::Relaxed));
@@ -225,13 +230,13 @@ impl Thing {
 /// A page in the device's own browser may read it, of whatever origin it is: the address is the secret, not the origin.
 const CORS: &str = "Access-Control-Allow-Origin: *\r\n";
 
-/// Takes connections until the cast is over.
-pub(crate) async fn accept(stand: Arc<Stand>, stop: CancellationToken) {
-    take_all(&stand, &stop).await;
+/// Takes connections until this stand is not needed any more. When its time is over, so is the whole cast.
+pub(crate) async fn accept(stand: Arc<Stand>, stop: CancellationToken, cast: CancellationToken) {
+    take_all(&stand, &stop, &cast).await;
     stand.close();
 }
 
-async fn take_all(stand: &Arc<Stand>, stop: &CancellationToken) {
+async fn take_all(stand: &Arc<Stand>, stop: &CancellationToken, cast: &CancellationToken) {
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -251,7 +256,7 @@ async fn take_all(stand: &Arc<Stand>, stop: &CancellationToken) {
                 });
             }
             Ok(Some(_)) => {}
-            Ok(None) => return stop.cancel(),
+            Ok(None) => return cast.cancel(),
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
                 tokio::time::sleep(AFTER_ERROR).await;

@@ -104,6 +104,13 @@ impl Hub {
     pub async fn act_on_cast(&self, id: &str, act: api::CastAct) -> Answer<api::Cast> {
         let cast = self.casting.get(id).ok_or(CastError::NoCast)?;
         let mut request = self.casting.request(id).ok_or(CastError::NoCast)?;
+        let known = self.registry.device(&request.device);
+        if known.is_some_and(|known| self.trust_of(&known) == Trust::Blocked) {
+            return Err(Failure::refused(format!(
+                "{} is blocked.",
+                self.device_name(cast.device.as_str()).unwrap_or_default()
+            )));
+        }
         let act = match act {
             api::CastAct::HandOver { device } => {
                 let faces = self.castable(&self.resolve(&device)?, job(&request.what))?;

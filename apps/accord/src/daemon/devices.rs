@@ -287,6 +287,7 @@ impl Hub {
             return Ok(());
         }
         self.can_ask(id, &change)?;
+        let blocked = change.blocked == Some(true);
         if self.peers.get(id).is_none() {
             self.notes.change(id, change)?;
         } else {
@@ -309,7 +310,19 @@ impl Hub {
             self.notes.change(id, change.remote_only())?;
             self.link.peers_changed();
         }
+        if blocked {
+            self.leave(id);
+        }
         Ok(())
+    }
+
+    /// Nothing that runs towards a device goes on.
+    fn leave(&self, id: &DeviceId) {
+        self.casting.leave(id, "you blocked the device");
+        for share in self.screens.list().into_iter().filter(|share| share.device == *id) {
+            let screens = self.screens.clone();
+            tokio::spawn(async move { drop(screens.stop(&share.id).await) });
+        }
     }
 
     /// What a device's protocol cannot ask for is not allowed to it: the switch would do nothing.

@@ -43,6 +43,8 @@ export async function showScreen(device: Device) {
   await attempt(async () => {
     const stream = await capture();
     const link = new RTCPeerConnection();
+    const picture = stream.getVideoTracks()[0];
+    let told: ShownScreen | null = null;
     try {
       for (const track of stream.getTracks()) {
         if (track.kind === "video") track.contentHint = "detail";
@@ -50,16 +52,18 @@ export async function showScreen(device: Device) {
       }
       await link.setLocalDescription();
       const offer = link.localDescription?.sdp ?? "";
-      const told = await consenting(() => post<ShownScreen>("/screens", { device: device.id, offer }, SLOW_MS));
+      told = await consenting(() => post<ShownScreen>("/screens", { device: device.id, offer }, SLOW_MS));
       if (shown) await hideScreen();
       await link.setRemoteDescription({ type: "answer", sdp: told.answer });
+      // The browser has a button of its own to end it, also while the owner was still asked here.
+      if (picture?.readyState === "ended") throw new Error("You ended the sharing before it began.");
       put({ screen: told.screen, link, stream });
       announce(`Your screen is shown on ${device.name}.`);
-      // The browser has a button of its own for it.
-      stream.getVideoTracks()[0]?.addEventListener("ended", () => void hideScreen());
+      picture?.addEventListener("ended", () => void hideScreen());
     } catch (error) {
       stream.getTracks().forEach((track) => track.stop());
       link.close();
+      if (told) await del(`/screens/${id(told.screen.id)}`).catch(() => undefined);
       throw error;
     }
   });
