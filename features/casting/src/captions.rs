@@ -208,7 +208,8 @@ fn push_line(said: &mut String, line: &str) {
 
 fn push(cues: &mut Vec<Cue>, from: u64, to: u64, text: &str) {
     // What is left of one tag can make another.
-    let mut text = text.to_owned();
+    // Before tags are looked for: what is left out here could make one.
+    let mut text: String = text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect();
     for _ in 0..8 {
         let plain = tags(&text, str::to_owned);
         if plain == text {
@@ -217,7 +218,6 @@ fn push(cues: &mut Vec<Cue>, from: u64, to: u64, text: &str) {
         text = plain;
     }
     let is_plain = tags(&text, str::to_owned) == text;
-    let text: String = text.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect();
     let text = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     if is_plain && from < to && to <= MAX_TIME && !text.is_empty() && text.len() <= MAX_TEXT {
         cues.push(Cue { from, to, text });
