@@ -13,7 +13,7 @@ use super::advert::{Advert, CastId};
 pub struct Limits {
     /// How many devices are here at most, beside those that are kept.
     pub devices: usize,
-    /// How many of them on one host. Loudspeakers announce their groups too.
+    /// How many of them on one host, however they came there. Loudspeakers announce their groups too.
     pub of_host: usize,
     /// Instances that are remembered.
     pub instances: usize,
@@ -21,7 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { devices: 64, of_host: 16, instances: 512 }
+        Self { devices: 64, of_host: 8, instances: 512 }
     }
 }
 
@@ -78,13 +78,14 @@ impl Discovery {
         if let Some(before) = before.filter(|before| before.advert.id != id) {
             self.let_go(&before.advert.id, name);
         }
-        let holds = match self.here.get(&id) {
+        match self.here.get(&id) {
+            // It moved to a host that has no room for it.
+            Some(holder) if holder == name && !self.may_be(&id, *at.ip()) => self.let_go(&id, name),
             // The same host may call itself otherwise; another one waits.
-            Some(holder) => holder == name || self.instances.get(holder).is_some_and(|here| here.at.ip() == at.ip()),
-            None => is_kept || self.has_room(*at.ip()),
-        };
-        if holds {
-            self.hold(id, name, found);
+            Some(holder) if holder != name && self.instances.get(holder).is_none_or(|here| here.at.ip() != at.ip()) => {
+            }
+            None if !self.may_be(&id, *at.ip()) => {}
+            _ => self.hold(id, name, found),
         }
     }
 
@@ -115,18 +116,24 @@ impl Discovery {
             return;
         }
         self.here.remove(id);
-        let other = self.instances.iter().find(|(other, found)| found.advert.id == *id && *other != name);
+        // Those that waited have no more room than others.
+        let waits = |(other, found): &(&String, &Found)| {
+            found.advert.id == *id && *other != name && self.may_be(id, *found.at.ip())
+        };
+        let other = self.instances.iter().find(waits);
         match other.map(|(other, found)| (other.clone(), found.clone())) {
             Some((other, found)) => self.hold(id.clone(), &other, found),
             None => self.events.push_back(Event::Lost(id.clone())),
         }
     }
 
-    fn has_room(&self, host: Ipv4Addr) -> bool {
-        let strangers = || self.here.iter().filter(|(id, _)| !self.kept.contains(id));
+    /// Whether there is room for a device on a host, beside the others.
+    fn may_be(&self, id: &CastId, host: Ipv4Addr) -> bool {
+        let strangers = || self.here.iter().filter(|(other, _)| *other != id && !self.kept.contains(other));
         let at = |name: &String| self.instances.get(name).is_some_and(|found| *found.at.ip() == host);
-        strangers().count() < self.limits.devices
-            && strangers().filter(|(_, name)| at(name)).count() < self.limits.of_host
+        self.kept.contains(id)
+            || (strangers().count() < self.limits.devices
+                && strangers().filter(|(_, name)| at(name)).count() < self.limits.of_host)
     }
 }
 
@@ -181,5 +188,51 @@ mod tests {
         assert_eq!(here.count(), 4);
         here.instance("x0", advert("bb000000"), at(3, 1));
         assert!(events(&mut here).contains(&"aa000000 lost".to_owned()), "an instance that is another device now");
+    }
+    #[test]
+    fn strangers_are_64_at_most_and_8_of_one_host_however_they_come() {
+        let mut here = Discovery::new(Limits::default());
+        let of = |here: &Discovery, host: u8| {
+            let at = |name: &String| here.instances[name].at.ip().octets()[3] == host;
+            here.here.values().filter(|name| at(name)).count()
+        };
+        let come = |here: &mut Discovery, host: u8, number: u8| {
+            here.instance(&format!("x{host}-{number}"), advert(&format!("aa00{host:02}{number:02}")), at(host, 8009));
+        };
+        (0..20).for_each(|number| come(&mut here, 2, number));
+        assert_eq!((of(&here, 2), here.count()), (8, 8));
+        for host in 3..20 {
+            (0..20).for_each(|number| come(&mut here, host, number));
+        }
+        assert_eq!(here.count(), 64);
+        // All move to one host.
+        for host in 3..20 {
+            (0..20).for_each(|number| {
+                let id = advert(&format!("aa00{host:02}{number:02}"));
+                here.instance(&format!("x{host}-{number}"), id, at(2, 8010));
+            });
+        }
+        assert_eq!((of(&here, 2), here.count()), (8, 8));
+        let (mut now, mut gone) = (BTreeSet::new(), 0);
+        while let Some(event) = here.poll_event() {
+            match event {
+                Event::Found(found) => drop(now.insert(found.advert.id)),
+                Event::Lost(id) => gone += usize::from(now.remove(&id)),
+            }
+        }
+        assert_eq!((now.len(), gone), (8, 56), "the house is told");
+    }
+
+    #[test]
+    fn what_waited_takes_a_place_only_where_there_is_room() {
+        let mut here = Discovery::new(Limits { devices: 4, of_host: 1, instances: 6 });
+        here.instance("one", advert("aa000001"), at(2, 8009));
+        here.instance("two", advert("aa000002"), at(3, 8009));
+        here.instance("waits", advert("aa000001"), at(3, 8009));
+        here.lost("one");
+        assert_eq!(here.count(), 1, "its host has one already");
+        here.keep([CastId::parse("aa000003").unwrap()].into());
+        here.instance("mine", advert("aa000003"), at(3, 8009));
+        assert_eq!(here.count(), 2, "for added ones there is room");
     }
 }
