@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use accord_consent::outlet::Confined;
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStdout};
+use tokio::process::ChildStdout;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,7 @@ struct Turns {
 }
 
 struct Program {
-    child: Child,
+    child: Confined,
     stdout: ChildStdout,
     complaint: JoinHandle<String>,
     /// All that it made, as long as that is little; else nothing.

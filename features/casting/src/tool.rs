@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use accord_consent::outlet::{Limits, OutletError, sandboxed};
+use accord_consent::outlet::{Confined, Limits, OutletError, sandboxed};
 use accord_model::text::for_screen;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Child;
 
 use crate::item::Item;
 use crate::sniff::Container;
@@ -112,7 +111,7 @@ pub(crate) async fn made(item: &Item, words: Vec<String>, most: usize, within: D
 ///
 /// # Errors
 /// In words.
-pub(crate) async fn started(item: &Item, words: Vec<String>, more: Vec<PathBuf>) -> Result<Child, String> {
+pub(crate) async fn started(item: &Item, words: Vec<String>, more: Vec<PathBuf>) -> Result<Confined, String> {
     let file = item.file().map_err(|error| error.to_string())?;
     sandboxed("ffmpeg", words, Some(file), more, CONVERTING).await.map_err(in_words)
 }

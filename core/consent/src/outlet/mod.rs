@@ -19,7 +19,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 pub use command::{OwnersCommand, command, own_program, owners_command};
 pub use near::{Met, Near, NearListener};
 pub use one::OneNear;
-pub use sandbox::{Limits, sandboxed};
+pub use sandbox::{Confined, Limits, sandboxed};
 pub use serve::{Served, ServedStream, serve};
 pub use tcp::{Dialed, dial_host, dial_tcp};
 pub use udp::{DatagramOutlet, udp};

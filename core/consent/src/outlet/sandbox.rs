@@ -1,9 +1,18 @@
 //! Child processes that look into files from elsewhere, and so may turn against us: they see one file, the libraries that they
-//! are made of and nothing else, write nowhere but into the pipe that we read, have no sockets, and end with us.
+//! are made of and nothing else, write nowhere but into the pipe that we read, have no sockets, and end when we drop them.
 //!
 //! A thread of its own locks itself up and then starts the child, which inherits that: [Landlock] for files, a [seccomp]
 //! filter for calls to the system. Neither needs a right, a namespace or another program, so that it holds where user
 //! namespaces are refused. Where the system has no Landlock (Linux before 5.13, or switched off), nothing is started.
+//!
+//! All that one of them starts stays in one group of processes and is ended with it; it cannot leave that group. What remains:
+//! - Starting it takes two calls that it inherits: `clone` in the one way in which programs are started, and `execve`. So it can
+//!   start copies of itself and of what lies among the libraries, locked up as it is. The limits are those of each process, so
+//!   that all together may use more memory than one may.
+//! - The limits come a moment after the start.
+//! - When Accord is ended without a chance to clean up (SIGKILL, no memory), they run on until they write into the pipe that
+//!   nobody reads, or have used up their time.
+//! - That a file is there, its size and its times can be seen (`stat`): Landlock does not look at that. What it holds cannot.
 //!
 //! [Landlock]: https://docs.kernel.org/userspace-api/landlock.html
 //! [seccomp]: https://docs.kernel.org/userspace-api/seccomp_filter.html
@@ -12,7 +21,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use landlock::{
@@ -21,9 +30,12 @@ use landlock::{
 };
 use linux_raw_sys::general as call;
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-use tokio::process::{Child, Command};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::oneshot;
 
 use super::{OutletError, failed};
@@ -59,6 +71,66 @@ pub struct Limits {
     pub processor: Duration,
 }
 
+/// A program that runs locked up. When this is dropped, it is ended, with all that it started.
+#[derive(Debug)]
+pub struct Confined {
+    /// What it makes.
+    pub stdout: Option<ChildStdout>,
+    /// What it complains of.
+    pub stderr: Option<ChildStderr>,
+    child: Child,
+    // Dropped after the child.
+    group: Group,
+}
+
+impl Confined {
+    /// Its number, until it has been waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Until it ended; then what it started is ended too.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.group.end();
+        Ok(status)
+    }
+}
+
+/// The group of processes that a locked-up program is in. Its first member is ended before it did anything, and is not waited
+/// for as long as the group may be of use: so its number is nobody else's, and there is a group that the program can be put
+/// into and be kept in.
+#[derive(Debug)]
+struct Group {
+    number: Pid,
+    _first: Child,
+}
+
+impl Group {
+    fn new(program: &Path) -> std::io::Result<Self> {
+        let mut command = Command::new(program);
+        command.env_clear().arg("-version").process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut first = command.spawn()?;
+        let number = first.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        first.start_kill()?;
+        Ok(Self { number: number.ok_or(Errno::SRCH)?, _first: first })
+    }
+
+    fn end(&self) {
+        let _ = rustix::process::kill_process_group(self.number, Signal::KILL);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// Starts `ffmpeg` or `ffprobe`, locked up. It finds `input` as `/proc/self/fd/0` and may read the files `more` beside that.
 /// Its standard output and error are pipes: it goes on only as far as they are read. It is ended when it is dropped.
 ///
@@ -71,7 +143,7 @@ pub async fn sandboxed(
     input: Option<File>,
     more: Vec<PathBuf>,
     limits: Limits,
-) -> Result<Child, OutletError> {
+) -> Result<Confined, OutletError> {
     if !PROGRAMS.contains(&program) {
         return Err(OutletError::UnknownProgram(accord_model::text::for_screen(program, 60)));
     }
@@ -93,17 +165,45 @@ async fn confined(
     input: Option<File>,
     more: Vec<PathBuf>,
     limits: Limits,
-) -> Result<Child, OutletError> {
+) -> Result<Confined, OutletError> {
     let (tell, told) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     let name = program.display().to_string();
-    // What is locked up stays so: the thread is used for this alone.
     let thread = std::thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
         let _runtime = runtime.enter();
-        let _ = tell.send(start(&program, &words, input, &more, limits));
+        let _ = tell.send(grouped(&program, &words, input, &more, limits));
     });
     thread.map_err(failed(format!("a thread for {name}")))?;
     told.await.map_err(|_| OutletError::NoSandbox("its thread ended".to_owned()))?
+}
+
+fn grouped(
+    program: &Path,
+    words: &[String],
+    input: Option<File>,
+    more: &[PathBuf],
+    limits: Limits,
+) -> Result<Confined, OutletError> {
+    let group = Group::new(program).map_err(failed(format!("starting {}", program.display())))?;
+    let runtime = tokio::runtime::Handle::current();
+    let number = group.number;
+    // What is locked up stays so: a thread is used for this alone, and what limits the child is another one.
+    let started = std::thread::scope(|scope| {
+        let locked_up = move || {
+            let _runtime = runtime.enter();
+            start(program, words, input, more, number)
+        };
+        let thread = std::thread::Builder::new().name("sandboxed".to_owned()).spawn_scoped(scope, locked_up);
+        thread
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(OutletError::NoSandbox("its thread ended".to_owned()))))
+    });
+    let mut child = started.map_err(failed(format!("a thread for {}", program.display())))??;
+    // gate-check: sandbox-limits
+    if let Err(error) = limited(&child, limits) {
+        return Err(OutletError::NoSandbox(error.to_string()));
+    }
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    Ok(Confined { stdout, stderr, child, group })
 }
 
 fn start(
@@ -111,12 +211,12 @@ fn start(
     words: &[String],
     input: Option<File>,
     more: &[PathBuf],
-    limits: Limits,
+    group: Pid,
 ) -> Result<Child, OutletError> {
     let mut command = Command::new(program);
-    command.env_clear().env("LC_ALL", "C").args(words).kill_on_drop(true);
+    command.env_clear().env("LC_ALL", "C").args(words).kill_on_drop(true).process_group(group.as_raw_pid());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let filter = filter()?;
+    let filter = filter(group)?;
     // gate-check: sandbox-files
     if let Err(error) = only_these_files(program, input.as_ref(), more) {
         return Err(OutletError::NoSandbox(error));
@@ -126,12 +226,7 @@ fn start(
     if let Err(error) = seccompiler::apply_filter(&filter) {
         return Err(OutletError::NoSandbox(error.to_string()));
     }
-    let child = command.spawn().map_err(failed(format!("starting {}", program.display())))?;
-    // gate-check: sandbox-limits
-    if let Err(error) = limited(&child, limits) {
-        return Err(OutletError::NoSandbox(error.to_string()));
-    }
-    Ok(child)
+    command.spawn().map_err(failed(format!("starting {}", program.display())))
 }
 
 /// From here on, this thread and what it starts open nothing else.
@@ -196,8 +291,14 @@ const REFUSED: &[u32] = &[
     call::__NR_process_vm_writev,
     call::__NR_process_madvise,
     call::__NR_kcmp,
+    call::__NR_process_mrelease,
+    call::__NR_migrate_pages,
+    call::__NR_move_pages,
     call::__NR_setpriority,
     call::__NR_ioprio_set,
+    call::__NR_setsid,
+    call::__NR_setrlimit,
+    call::__NR_execveat,
     call::__NR_fchmod,
     call::__NR_fchmodat,
     call::__NR_fchmodat2,
@@ -210,13 +311,32 @@ const REFUSED: &[u32] = &[
     call::__NR_removexattr,
     call::__NR_lremovexattr,
     call::__NR_fremovexattr,
+    call::__NR_getxattr,
+    call::__NR_lgetxattr,
+    call::__NR_fgetxattr,
+    call::__NR_listxattr,
+    call::__NR_llistxattr,
+    call::__NR_flistxattr,
+    call::__NR_setxattrat,
+    call::__NR_getxattrat,
+    call::__NR_listxattrat,
+    call::__NR_removexattrat,
+    call::__NR_file_setattr,
     call::__NR_truncate,
     call::__NR_mknodat,
     call::__NR_shmget,
     call::__NR_shmat,
+    call::__NR_shmctl,
     call::__NR_semget,
+    call::__NR_semctl,
+    call::__NR_semop,
+    call::__NR_semtimedop,
     call::__NR_msgget,
+    call::__NR_msgctl,
+    call::__NR_msgsnd,
+    call::__NR_msgrcv,
     call::__NR_mq_open,
+    call::__NR_mq_unlink,
     call::__NR_add_key,
     call::__NR_request_key,
     call::__NR_keyctl,
@@ -261,6 +381,8 @@ const REFUSED: &[u32] = &[
 /// Those that only older machines have.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_TOO: &[u32] = &[
+    call::__NR_fork,
+    call::__NR_vfork,
     call::__NR_chmod,
     call::__NR_chown,
     call::__NR_lchown,
@@ -274,20 +396,92 @@ const REFUSED_TOO: &[u32] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_TOO: &[u32] = &[];
-/// The same calls by another number (the "x32" way to call, of which nobody makes use).
+/// The same calls by other numbers (the "x32" way to call, of which nobody makes use) have this bit.
 const X32: u32 = 0x4000_0000;
+/// How a program is started: the child borrows the memory of its parent, which waits until it became another program.
+const STARTS: u32 = call::CLONE_VM | call::CLONE_VFORK | call::SIGCHLD;
 
 /// Calls by the numbers of another machine end the process.
-fn filter() -> Result<BpfProgram, OutletError> {
+fn filter(group: Pid) -> Result<BpfProgram, OutletError> {
     let words = |error: seccompiler::BackendError| OutletError::NoSandbox(format!("seccomp: {error}"));
     let machine = std::env::consts::ARCH.try_into().map_err(words)?;
-    let numbers = REFUSED.iter().chain(REFUSED_TOO).flat_map(|number| [*number, *number | X32]);
-    let rules: BTreeMap<_, _> = numbers.map(|number| (i64::from(number), Vec::new())).collect();
+    let mut rules: BTreeMap<_, _> =
+        REFUSED.iter().chain(REFUSED_TOO).map(|number| (i64::from(*number), Vec::new())).collect();
+    for (number, refused) in partly_refused(group).map_err(words)? {
+        rules.insert(i64::from(number), refused);
+    }
     let no = SeccompAction::Errno(Errno::PERM.raw_os_error().unsigned_abs());
-    SeccompFilter::new(rules, SeccompAction::Allow, no, machine).and_then(TryInto::try_into).map_err(words)
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, no.clone(), machine);
+    let rest: BpfProgram = filter.and_then(TryInto::try_into).map_err(words)?;
+    // What no rule for one number says comes first.
+    let missing = SeccompAction::Errno(Errno::NOSYS.raw_os_error().unsigned_abs());
+    let step = |code: u16, jf: u8, k: u32| sock_filter { code, jt: 0, jf, k };
+    let mut all = vec![
+        // The number of the call, which lies first.
+        step(call_filter::LOAD, 0, 0),
+        step(call_filter::IF_ANY_BIT, 1, X32),
+        step(call_filter::RETURN, 0, no.into()),
+        // Its arguments lie in memory, where no filter looks. Libraries take the older `clone` where this one is not there.
+        step(call_filter::IF_EQUAL, 1, call::__NR_clone3),
+        step(call_filter::RETURN, 0, missing.into()),
+    ];
+    all.extend(rest);
+    Ok(all)
 }
 
-/// The child runs already, and has read nothing but its own libraries.
+/// Steps of a filter (`linux/bpf_common.h`).
+mod call_filter {
+    /// `BPF_LD | BPF_W | BPF_ABS`
+    pub(super) const LOAD: u16 = 0x20;
+    /// `BPF_JMP | BPF_JSET | BPF_K`
+    pub(super) const IF_ANY_BIT: u16 = 0x45;
+    /// `BPF_JMP | BPF_JEQ | BPF_K`
+    pub(super) const IF_EQUAL: u16 = 0x15;
+    /// `BPF_RET | BPF_K`
+    pub(super) const RETURN: u16 = 0x06;
+}
+
+/// Calls that are refused when all conditions of any one rule hold.
+fn partly_refused(group: Pid) -> Result<Vec<(u32, Vec<SeccompRule>)>, seccompiler::BackendError> {
+    use SeccompCmpOp::{Eq, MaskedEq, Ne};
+    // Numbers of processes, flags and commands have 32 bits, addresses all.
+    let is = |place: u8, how: SeccompCmpOp, what: u32| {
+        SeccompCondition::new(place, SeccompCmpArgLen::Dword, how, u64::from(what))
+    };
+    let rule = |condition: SeccompCondition| SeccompRule::new(vec![condition]);
+    let group = group.as_raw_pid().cast_unsigned();
+    let thread = MaskedEq(u64::from(call::CLONE_THREAD));
+    let limit = SeccompCondition::new(2, SeccompCmpArgLen::Qword, Ne, 0)?;
+    let mut all = vec![
+        // Threads, and what it takes to start it.
+        (call::__NR_clone, vec![SeccompRule::new(vec![is(0, thread, 0)?, is(0, Ne, STARTS)?])?]),
+        // Into its own group, and no other.
+        (call::__NR_setpgid, vec![rule(is(0, Ne, 0)?)?, rule(is(1, Ne, group)?)?]),
+        // It may ask for its own limits: not change them, whoever it runs as, nor look at those of others.
+        (call::__NR_prlimit64, vec![rule(is(0, Ne, 0)?)?, rule(limit)?]),
+        // Who gets a signal when a file is ready could be anybody.
+        (
+            call::__NR_fcntl,
+            vec![
+                rule(is(1, Eq, call::F_SETOWN)?)?,
+                rule(is(1, Eq, call::F_SETOWN_EX)?)?,
+                rule(is(1, Eq, call::F_SETSIG)?)?,
+            ],
+        ),
+    ];
+    let own = [
+        call::__NR_sched_setattr,
+        call::__NR_sched_setscheduler,
+        call::__NR_sched_setaffinity,
+        call::__NR_sched_setparam,
+    ];
+    for number in own {
+        all.push((number, vec![rule(is(0, Ne, 0)?)?]));
+    }
+    Ok(all)
+}
+
+/// The child runs already, but for a moment.
 fn limited(child: &Child, limits: Limits) -> std::io::Result<()> {
     let number = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     // One that ended is limited enough.
@@ -309,7 +503,7 @@ fn limited(child: &Child, limits: Limits) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
     const LIMITS: Limits = Limits { memory: 512 << 20, processor: Duration::from_secs(2) };
 
@@ -409,6 +603,129 @@ mod tests {
         let mut own = tempfile::tempfile().unwrap();
         own.write_all(b"we write as before").unwrap();
         std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    }
+
+    /// What perl can call by number; it needs none of its modules for this.
+    const CALLS: &str = r#"
+        sub try { my $name = shift; $! = 0; my $got = syscall($_[0], @_[1..$#_]); print "$name ", ($got >= 0 ? "done" : 0 + $!), "\n"; $got }
+        $| = 1; my $zero = pack("q2", 0, 0); my $mask = pack("Q16", ~0); my $out = "\0" x 64; my $open = pack("q2", 60, 60);
+    "#;
+
+    fn perl() -> Option<PathBuf> {
+        Path::new("/usr/bin/perl").canonicalize().ok()
+    }
+
+    #[tokio::test]
+    async fn it_changes_nothing_of_others_and_no_limit_of_its_own() {
+        let Some(perl) = perl() else { return };
+        let others = format!(
+            "{CALLS} my $other = 0 + shift;
+            try('look', {limit}, $other, 7, 0, $out);
+            try('limit', {limit}, $other, 4, $open, 0);
+            try('affinity', {affinity}, $other, 128, $mask);
+            try('scheduler', {scheduler}, $other, 0, $zero);
+            try('parameter', {parameter}, $other, $zero);",
+            limit = call::__NR_prlimit64,
+            affinity = call::__NR_sched_setaffinity,
+            scheduler = call::__NR_sched_setscheduler,
+            parameter = call::__NR_sched_setparam,
+        );
+        let names = ["look", "limit", "affinity", "scheduler", "parameter"];
+        let all = |how: &str| names.map(|name| format!("{name} {how}\n")).concat();
+        // A victim of its own, so that it is seen that the attack works.
+        let mut victim = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let number = victim.id().to_string();
+        let free = std::process::Command::new(&perl).args(["-e", &others, &number]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&free.stdout), all("done"), "the attack works");
+        let said = script(&perl, &[&others, &number]).await;
+        assert_eq!(said, all("1"), "another one");
+        let parent = std::process::id().to_string();
+        assert_eq!(script(&perl, &[&others, &parent]).await, all("1"), "we");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+
+        let own = format!(
+            "{CALLS} try('look', {limit}, 0, 7, 0, $out); try('limit', {limit}, 0, 7, $open, 0); try('set', {set}, 7, $open);
+            try('affinity', {affinity}, 0, 128, $mask); try('owner', {fcntl}, 1, {owner}, {parent});
+            try('attribute', {attribute}, 3, $zero, 0, $zero, $zero, 16);",
+            limit = call::__NR_prlimit64,
+            set = call::__NR_setrlimit,
+            affinity = call::__NR_sched_setaffinity,
+            fcntl = call::__NR_fcntl,
+            owner = call::F_SETOWN,
+            attribute = call::__NR_setxattrat,
+        );
+        let said = script(&perl, &[&own]).await;
+        assert_eq!(said, "look done\nlimit 1\nset 1\naffinity done\nowner 1\nattribute 1\n");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[tokio::test]
+    async fn no_call_has_a_second_number() {
+        let Some(perl) = perl() else { return };
+        let calls = format!("{CALLS} try('getpid', {X32} | {}); try('any', {X32} | 600);", call::__NR_getpid);
+        assert_eq!(script(&perl, &[&calls]).await, "getpid 1\nany 1\n");
+    }
+
+    #[tokio::test]
+    async fn what_it_starts_ends_with_it() {
+        let Some(perl) = perl() else { return };
+        // As programs are started, which cannot be refused: the copy says who it is, and its parent ends.
+        let copy = format!(
+            "{CALLS} try('session', {session}); try('group', {group}, 0, 0); print 'fork ', defined(fork) ? 'done' : 0 + $!, qq(\\n);
+            try('clone3', {clone3}, $out, 64); print qq($$\\n); sleep 60;",
+            session = call::__NR_setsid,
+            group = call::__NR_setpgid,
+            clone3 = call::__NR_clone3,
+        );
+        let start = format!(
+            "if (syscall({}, {STARTS}, 0, 0, 0, 0) == 0) {{ exec {{ $ARGV[0] }} 'perl', '-e', $ARGV[1] }} exit 0",
+            call::__NR_clone
+        );
+        for waits in [false, true] {
+            let words = ["-e", &start, &perl.display().to_string(), &copy].map(str::to_owned).to_vec();
+            let mut child = confined(perl.clone(), words, None, vec![], LIMITS).await.unwrap();
+            let mut stdout = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut said = Vec::new();
+            while said.len() < 5 {
+                let line = tokio::time::timeout(Duration::from_secs(20), stdout.next_line()).await.unwrap().unwrap();
+                said.push(line.expect("the copy says more"));
+            }
+            assert_eq!(said[..4], ["session 1", "group 1", "fork 1", "clone3 38"]);
+            let copy: u32 = said[4].parse().unwrap();
+            let (number, first) = (child.group.number, child.id().unwrap());
+            assert_ne!(copy, first);
+            assert!(runs(copy), "it goes on without its parent");
+            if waits {
+                child.wait().await.unwrap();
+            } else {
+                drop(child);
+            }
+            for _ in 0..100 {
+                if !runs(copy) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(!runs(copy), "{copy} of {number:?}");
+        }
+    }
+
+    fn runs(id: u32) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    }
+
+    /// What a script says when it is locked up.
+    async fn script(program: &Path, words: &[&str]) -> String {
+        let words = std::iter::once("-e").chain(words.iter().copied()).map(str::to_owned).collect();
+        let mut child = confined(program.to_owned(), words, None, vec![], LIMITS).await.unwrap();
+        let mut said = String::new();
+        let mut stdout = child.stdout.take().unwrap();
+        let read = stdout.read_to_string(&mut said);
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap().unwrap();
+        child.wait().await.unwrap();
+        said
     }
 
     #[tokio::test]
