@@ -131,11 +131,13 @@ fn act(action: &str, inputs: &[(&str, &str)]) -> Verb {
 struct Television {
     at: SocketAddr,
     said: Arc<Mutex<Vec<String>>>,
+    /// Its connections, until it is switched off.
+    open: Arc<Mutex<Option<Vec<TcpStream>>>>,
 }
 
 impl Television {
-    fn new(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    fn new(host: &str) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let at = listener.local_addr().unwrap();
         let said = Arc::<Mutex<Vec<String>>>::default();
         let key = rcgen::KeyPair::generate().unwrap();
@@ -148,14 +150,26 @@ impl Television {
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         let (config, told) = (Arc::new(config), said.clone());
+        let open = Arc::new(Mutex::new(Some(Vec::new())));
+        let connections = open.clone();
         std::thread::spawn(move || {
             let app = Arc::<Mutex<bool>>::default();
             for stream in listener.incoming() {
                 let (config, said, app) = (config.clone(), told.clone(), app.clone());
-                std::thread::spawn(move || talk(stream.unwrap(), config, &said, &app));
+                let stream = stream.unwrap();
+                let Some(open) = &mut *connections.lock().unwrap() else { return };
+                open.push(stream.try_clone().unwrap());
+                std::thread::spawn(move || talk(stream, config, &said, &app));
             }
         });
-        Self { at, said }
+        Self { at, said, open }
+    }
+
+    /// It takes no connections any more, and has none.
+    fn switch_off(&self) {
+        let open = self.open.lock().unwrap().take().unwrap_or_default();
+        open.iter().for_each(|stream| drop(stream.shutdown(std::net::Shutdown::Both)));
+        let _ = TcpStream::connect(self.at);
     }
 
     fn said(&self, word: &str) -> usize {
@@ -163,7 +177,7 @@ impl Television {
     }
 
     async fn says(&self, word: &str, times: usize) {
-        for _ in 0..200 {
+        for _ in 0..600 {
             if self.said(word) >= times {
                 return;
             }
@@ -174,13 +188,13 @@ impl Television {
 
     /// Announces itself to the group on loopback, until it is dropped.
     fn announce(&self, name: &'static str) -> std::thread::JoinHandle<()> {
-        let port = self.at.port();
+        let at = self.at;
         std::thread::spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:5353").unwrap();
             let mut core = Core::new(Config::with_seed(7));
             let mut now = Duration::ZERO;
-            core.set_interfaces(vec![Interface { index: 1, addresses: vec!["127.0.0.1".parse().unwrap()] }], now);
-            let made = Publication::new("_googlecast._tcp", name, "tv", port).unwrap();
+            core.set_interfaces(vec![Interface { index: 1, addresses: vec![at.ip()] }], now);
+            let made = Publication::new("_googlecast._tcp", name, name, at.port()).unwrap();
             let made = made.attribute("id", b"00112233445566778899aabbccddeeff").unwrap();
             core.publish(made.attribute("fn", b"TV").unwrap().attribute("ca", b"5").unwrap(), now).unwrap();
             // Probed and announced, three times over.
@@ -237,7 +251,7 @@ fn talk(stream: TcpStream, config: Arc<ServerConfig>, said: &Mutex<Vec<String>>,
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_played_takes_the_consent_to_tell_the_device_and_the_one_for_google() {
     let mut lab = Lab::new().await;
-    let tv = Television::new(0);
+    let tv = Television::new("127.0.0.1");
     lab.grant("googlecast/search", To::Any);
     tokio::time::sleep(Duration::from_millis(300)).await;
     let announced = tv.announce("one");
@@ -281,7 +295,7 @@ async fn what_is_played_takes_the_consent_to_tell_the_device_and_the_one_for_goo
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_is_told_and_keeps_nobody_away() {
     let mut lab = Lab::new().await;
-    let (one, other) = (Television::new(0), Television::new(0));
+    let [one, other, thief] = ["127.0.0.1", "127.0.0.1", "127.0.0.2"].map(Television::new);
     lab.grant("googlecast/search", To::Any);
     tokio::time::sleep(Duration::from_millis(300)).await;
     one.announce("one").join().unwrap();
@@ -292,10 +306,34 @@ async fn another_key_is_told_and_keeps_nobody_away() {
     let facts = lab.why(&seen.id).await.facts;
     assert!(facts.iter().any(|fact| matches!(fact, Fact::Connected { .. })), "{facts:?}");
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::KeyChanged { .. })));
-    // The same id, on another port of the same host.
+    // The same id on another port of the same host, and on another host: nobody asks there while the first is connected.
     other.announce("two").join().unwrap();
+    thief.announce("three").join().unwrap();
+    assert_eq!((other.said(""), thief.said("")), (0, 0));
+    one.switch_off();
     other.says("GET_STATUS", 1).await;
+    assert_eq!(thief.said(""), 0);
+    lab.seen(|device| device.reach == Reach::Local).await;
     let facts = lab.why(&seen.id).await.facts;
     assert!(facts.iter().any(|fact| matches!(fact, Fact::KeyChanged { .. })), "{facts:?}");
     assert!(lab.call(&seen.id, "media", Verb::Read { properties: Vec::new() }).await.is_ok());
+    // Another key at another address is controlled, and not told what to play, until it is added again.
+    lab.grant("googlecast/receiver", To::One(RecipientId::device(&seen.id)));
+    let open = || act("open", &[("address", "http://127.0.0.1:1/secret.mp4")]);
+    assert_eq!(lab.call(&seen.id, "media", open()).await, Ok(Outputs::new()));
+    other.switch_off();
+    thief.says("GET_STATUS", 1).await;
+    lab.seen(|device| device.reach == Reach::Local).await;
+    let refused = lab.call(&seen.id, "media", open()).await;
+    assert!(matches!(&refused, Err(CallError::Refused(why)) if why.contains("add it again")), "{refused:?}");
+    let facts = lab.why(&seen.id).await.facts;
+    let told = |fact: &Fact| matches!(fact, Fact::KeyChanged { why, .. } if why.contains("add it again"));
+    assert!(facts.iter().any(told), "{facts:?}");
+    assert_eq!(thief.said("secret.mp4"), 0);
+    lab.call(&seen.id, "pairing", act("unpair", &[])).await.unwrap();
+    lab.call(&seen.id, "pairing", act("request", &[])).await.unwrap();
+    assert_eq!(lab.call(&seen.id, "media", open()).await, Ok(Outputs::new()));
+    // What runs there because of us ends when the owner looks for devices no more.
+    lab.gate.withdraw((entry("googlecast/search"), To::Any)).unwrap();
+    thief.says("STOP", 1).await;
 }

@@ -1,7 +1,8 @@
 //! Who is here: from instances that come, change and go to devices by their ids, within limits.
 //!
-//! Whoever speaks on the network can claim any id. A device that is here stays where it is until its instance is gone or
-//! moves on the same host; another host with the same id waits until then.
+//! Whoever speaks on the network can claim any id, under any name, and say that any name is gone. A device that is here stays
+//! where it is until its instance is gone; one that the owner added, until it does not take a connection there either. What
+//! is said to be it elsewhere waits until then, and while it is connected nothing that is said moves it or ends it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -43,6 +44,26 @@ pub enum Event {
     Lost(CastId),
 }
 
+/// How the connection with a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// There is none; whether one can be made is not known.
+    Unknown,
+    Up,
+    /// It could not be made.
+    Down,
+}
+
+/// Where a device is.
+struct Here {
+    /// Which instance speaks for it.
+    name: String,
+    at: SocketAddrV4,
+    line: Line,
+    /// Where it was not reached since it was last connected.
+    failed: Vec<SocketAddrV4>,
+}
+
 /// Who is here.
 #[derive(Default)]
 pub struct Discovery {
@@ -50,8 +71,7 @@ pub struct Discovery {
     kept: BTreeSet<CastId>,
     /// By name of the instance.
     instances: BTreeMap<String, Found>,
-    /// Which instance speaks for a device.
-    here: BTreeMap<CastId, String>,
+    here: BTreeMap<CastId, Here>,
     events: VecDeque<Event>,
 }
 
@@ -66,9 +86,13 @@ impl Discovery {
         self.kept = kept;
     }
 
-    /// An instance came, or changed. Without an address in a network of ours it is nowhere.
-    pub fn instance(&mut self, name: &str, advert: Option<Advert>, at: Option<SocketAddrV4>) {
-        let (Some(advert), Some(at)) = (advert, at.filter(|at| at.port() != 0)) else { return self.lost(name) };
+    /// An instance came, or changed. Without an address in a network of ours it is nowhere; of several, the one where the
+    /// device is counts.
+    pub fn instance(&mut self, name: &str, advert: Option<Advert>, at: impl IntoIterator<Item = SocketAddrV4>) {
+        let Some(advert) = advert else { return self.lost(name) };
+        let known = self.here.get(&advert.id).map(|here| *here.at.ip());
+        let places = at.into_iter().filter(|at| at.port() != 0);
+        let Some(at) = places.min_by_key(|at| (Some(*at.ip()) != known, *at)) else { return self.lost(name) };
         let is_kept = self.kept.contains(&advert.id);
         if !is_kept && !self.instances.contains_key(name) && self.instances.len() >= self.limits.instances {
             return;
@@ -78,14 +102,25 @@ impl Discovery {
         if let Some(before) = before.filter(|before| before.advert.id != id) {
             self.let_go(&before.advert.id, name);
         }
-        match self.here.get(&id) {
-            // It moved to a host that has no room for it.
-            Some(holder) if holder == name && !self.may_be(&id, *at.ip()) => self.let_go(&id, name),
-            // The same host may call itself otherwise; another one waits.
-            Some(holder) if holder != name && self.instances.get(holder).is_none_or(|here| here.at.ip() != at.ip()) => {
-            }
-            None if !self.may_be(&id, *at.ip()) => {}
-            _ => self.hold(id, name, found),
+        let may_be = self.may_be(&id, *at.ip());
+        let (holds, has_no_room) = match self.here.get(&id) {
+            Some(here) => match here.line {
+                _ if here.at == at => (true, false),
+                Line::Up => (false, false),
+                Line::Down => (true, false),
+                // A stranger may be elsewhere, where there is room, and its host may call itself otherwise; another host
+                // waits.
+                Line::Unknown => {
+                    let may_move = !is_kept && (here.name == name || here.at.ip() == at.ip());
+                    (may_move && may_be, may_move && !may_be && here.name == name)
+                }
+            },
+            None => (may_be, false),
+        };
+        if has_no_room {
+            self.let_go(&id, name);
+        } else if holds {
+            self.hold(id, name, found);
         }
     }
 
@@ -93,6 +128,53 @@ impl Discovery {
     pub fn lost(&mut self, name: &str) {
         if let Some(found) = self.instances.remove(name) {
             self.let_go(&found.advert.id, name);
+        }
+    }
+
+    /// A device is connected.
+    pub fn up(&mut self, id: &CastId) {
+        if let Some(here) = self.here.get_mut(id) {
+            here.line = Line::Up;
+            here.failed.clear();
+        }
+    }
+
+    /// Its connection ended, or could not be made. The first is no proof that it is not there any more.
+    pub fn down(&mut self, id: &CastId) {
+        let Some(here) = self.here.get_mut(id) else { return };
+        if here.line == Line::Up {
+            return here.line = Line::Unknown;
+        }
+        here.line = Line::Down;
+        let (at, name) = (here.at, here.name.clone());
+        let mut failed = std::mem::take(&mut here.failed);
+        failed.push(at);
+        let same_host = |found: &Found| found.at.ip() == at.ip();
+        let elsewhere = self.instances.iter().filter(|(_, found)| found.advert.id == *id && found.at != at);
+        let other = elsewhere.min_by_key(|(_, found)| (failed.contains(&found.at), !same_host(found)));
+        match other.map(|(other, found)| (other.clone(), found.clone())) {
+            Some((other, found)) => {
+                // All of them anew.
+                if failed.contains(&found.at) {
+                    failed = vec![at];
+                }
+                self.hold(id.clone(), &other, found);
+                if let Some(here) = self.here.get_mut(id) {
+                    here.failed = failed;
+                }
+            }
+            None if self.instances.get(&name).is_none_or(|found| found.advert.id != *id) => self.let_go(id, &name),
+            None => {}
+        }
+    }
+
+    /// Its connection was ended from here.
+    pub fn quiet(&mut self, id: &CastId) {
+        let Some(here) = self.here.get_mut(id).filter(|here| here.line == Line::Up) else { return };
+        here.line = Line::Unknown;
+        let name = here.name.clone();
+        if self.instances.get(&name).is_none_or(|found| found.advert.id != *id) {
+            self.let_go(id, &name);
         }
     }
 
@@ -107,12 +189,15 @@ impl Discovery {
     }
 
     fn hold(&mut self, id: CastId, name: &str, found: Found) {
-        self.here.insert(id, name.to_owned());
+        let before = self.here.get(&id).filter(|here| here.at == found.at);
+        let line = before.map_or(Line::Unknown, |here| here.line);
+        self.here.insert(id, Here { name: name.to_owned(), at: found.at, line, failed: Vec::new() });
         self.events.push_back(Event::Found(Box::new(found)));
     }
 
     fn let_go(&mut self, id: &CastId, name: &str) {
-        if self.here.get(id).is_none_or(|holder| holder != name) {
+        // Anybody can say that it is gone; while it is connected, it is not.
+        if self.here.get(id).is_none_or(|here| here.name != name || here.line == Line::Up) {
             return;
         }
         self.here.remove(id);
@@ -130,10 +215,9 @@ impl Discovery {
     /// Whether there is room for a device on a host, beside the others.
     fn may_be(&self, id: &CastId, host: Ipv4Addr) -> bool {
         let strangers = || self.here.iter().filter(|(other, _)| *other != id && !self.kept.contains(other));
-        let at = |name: &String| self.instances.get(name).is_some_and(|found| *found.at.ip() == host);
         self.kept.contains(id)
             || (strangers().count() < self.limits.devices
-                && strangers().filter(|(_, name)| at(name)).count() < self.limits.of_host)
+                && strangers().filter(|(_, here)| *here.at.ip() == host).count() < self.limits.of_host)
     }
 }
 
@@ -174,6 +258,57 @@ mod tests {
         here.instance("thief", advert("aa000001"), None);
         assert_eq!(events(&mut here), ["aa000001 lost"]);
         assert_eq!((here.count(), here.instances.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_said_of_an_added_device_moves_it_only_when_it_is_not_reached() {
+        let id = CastId::parse("aa000001").unwrap();
+        let mut here = Discovery::new(Limits::default());
+        here.keep([id.clone()].into());
+        here.instance("one", advert("aa000001"), at(5, 8009));
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.5:8009"]);
+        // Before there is a connection, and while there is one; under its own name, with a lower address too.
+        here.instance("one", advert("aa000001"), at(2, 8009));
+        assert!(events(&mut here).is_empty());
+        here.up(&id);
+        here.instance("one", advert("aa000001"), at(2, 8009));
+        here.instance("one", advert("aa000001"), at(5, 9999));
+        here.instance("thief", advert("aa000001"), at(9, 8009));
+        here.lost("one");
+        assert!(events(&mut here).is_empty());
+        // Of several addresses the known one counts.
+        here.instance("one", advert("aa000001"), at(2, 8009).into_iter().chain(at(5, 8009)));
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.5:8009"]);
+        // A connection that breaks is made again first; then it is looked for on its host, and then elsewhere.
+        here.instance("again", advert("aa000001"), at(5, 8010));
+        here.down(&id);
+        assert!(events(&mut here).is_empty());
+        here.down(&id);
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.5:8010"]);
+        here.down(&id);
+        assert_eq!(events(&mut here), ["aa000001 at 10.0.0.9:8009"]);
+        here.down(&id);
+        assert_eq!(events(&mut here).len(), 1, "and once more from the beginning");
+    }
+
+    #[test]
+    fn a_connected_device_is_gone_when_its_connection_is() {
+        let id = CastId::parse("aa000001").unwrap();
+        for quiet in [true, false] {
+            let mut here = Discovery::new(Limits::default());
+            here.keep([id.clone()].into());
+            here.instance("one", advert("aa000001"), at(5, 8009));
+            here.up(&id);
+            here.lost("one");
+            assert_eq!(events(&mut here), ["aa000001 at 10.0.0.5:8009"]);
+            if quiet {
+                here.quiet(&id);
+            } else {
+                here.down(&id);
+                here.down(&id);
+            }
+            assert_eq!(events(&mut here), ["aa000001 lost"]);
+        }
     }
 
     #[test]

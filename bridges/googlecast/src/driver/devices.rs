@@ -1,8 +1,9 @@
 //! Cast devices as the house knows them: which id, which services, what was told of them, and which ones the owner added.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
@@ -20,6 +21,8 @@ use crate::core::tls::Key;
 /// Most devices that can be added, and the largest file of them.
 const MOST: usize = 256;
 const LARGEST: u64 = 1 << 20;
+/// When a device was seen is kept no more often than this.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// What the owner decided does not age.
 const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
 /// How long what plays and where it is holds, and the rest.
@@ -64,6 +67,40 @@ pub(crate) struct Added {
     pub key: Option<String>,
     #[serde(default)]
     pub changed: Option<Changed>,
+    /// As what it is known since it was added.
+    #[serde(default)]
+    pub pin: Option<Pin>,
+}
+
+impl Added {
+    /// Whether what is at `host` now is not what was added, as far as can be told.
+    pub(crate) fn is_other(&self, host: Ipv4Addr) -> bool {
+        self.pin.as_ref().is_some_and(|pin| pin.host != host && self.key.as_ref() != Some(&pin.key))
+    }
+}
+
+/// As what a device is known: its key and where it is. Either changes by itself now and then, and is followed; both at once
+/// are what another device would show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pin {
+    key: String,
+    host: Ipv4Addr,
+}
+
+impl Pin {
+    /// Whether this is still the device; then it is known as this from now on.
+    pub(crate) fn admits(pin: &mut Option<Self>, key: Key, host: Ipv4Addr) -> bool {
+        let key = hex(key);
+        if pin.as_ref().is_some_and(|pin| pin.key != key && pin.host != host) {
+            return false;
+        }
+        *pin = Some(Self { key, host });
+        true
+    }
+}
+
+fn hex(key: Key) -> String {
+    data_encoding::HEXLOWER.encode(&key.0)
 }
 
 /// The device showed another key than before.
@@ -151,6 +188,7 @@ impl Known {
             seen: self.seen,
             key: before.and_then(|before| before.key.clone()),
             changed: before.and_then(|before| before.changed.clone()),
+            pin: before.and_then(|before| before.pin.clone()),
         }
     }
 
@@ -267,6 +305,7 @@ pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
     added: BTreeMap<DeviceId, Added>,
     file: JsonFile,
+    saved: Option<Instant>,
 }
 
 impl Devices {
@@ -276,7 +315,7 @@ impl Devices {
         let added: BTreeMap<DeviceId, Added> =
             file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
         let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, file })
+        Ok(Self { known, added, file, saved: None })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
@@ -360,8 +399,12 @@ impl Devices {
 
     /// It showed this key. True when it is another one than before: then the first is remembered.
     pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
-        let hex = data_encoding::HEXLOWER.encode(&key.0);
+        let hex = hex(key);
+        let host = self.known.get(id).and_then(|known| known.at).map(|at| *at.ip());
         let Some(added) = self.added.get_mut(id) else { return false };
+        if let Some(host) = host {
+            Pin::admits(&mut added.pin, key, host);
+        }
         let before = added.key.replace(hex.clone()).filter(|before| *before != hex);
         let is_other = before.is_some();
         if let Some(from) = before {
@@ -438,13 +481,18 @@ impl Devices {
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
         let now = known.added(Some(added));
-        if now != *added {
-            self.added.insert(id.clone(), now);
+        if now == *added {
+            return;
+        }
+        let only_seen = Added { seen: added.seen, ..now.clone() } == *added;
+        self.added.insert(id.clone(), now);
+        if !only_seen || self.saved.is_none_or(|saved| saved.elapsed() >= SEEN_EVERY) {
             self.save("what is new of a device is not kept");
         }
     }
 
-    fn save(&self, otherwise: &str) {
+    fn save(&mut self, otherwise: &str) {
+        self.saved = Some(Instant::now());
         if let Err(error) = self.file.save(&self.added) {
             tracing::warn!(%error, "{otherwise}");
         }

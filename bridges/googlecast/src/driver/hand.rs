@@ -12,6 +12,7 @@ use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::devices::Pin;
 use super::law::{self, Law};
 use super::line::{Line, NoLine};
 use super::mind::{Heard, Saying};
@@ -24,8 +25,15 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(30);
-/// An announcement is not tried more often than this.
+/// After an announcement, and elsewhere, it is tried again so many times sooner, but not sooner than that. Anybody can
+/// announce.
+const SOONER: u32 = 4;
 const ANNOUNCED: Duration = Duration::from_secs(2);
+/// How long it may take to end what was begun from here.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Why nothing is opened on a device, and what to do.
+pub(crate) const OTHER: &str = "it is at another address than before and proves to hold another key, so it may be another device \
+                                that takes its name: look at it, and if it is yours, remove it and add it again";
 
 /// To a hand.
 pub(crate) enum Order {
@@ -34,6 +42,24 @@ pub(crate) enum Order {
     Announced,
     /// The owner asks why it is not reached.
     Try(CallId),
+}
+
+/// How often in a row there was no connection with a device, and when that was last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failures {
+    pub count: u32,
+    pub last: Instant,
+}
+
+impl Failures {
+    fn pause(self) -> Duration {
+        AGAIN.saturating_mul(1 << self.count.saturating_sub(1).min(6)).min(AGAIN_AT_MOST)
+    }
+
+    /// How long it is not tried after this, whatever is announced.
+    fn at_least(self) -> Duration {
+        (self.pause() / SOONER).max(ANNOUNCED)
+    }
 }
 
 /// What a hand is made of.
@@ -55,6 +81,11 @@ pub(crate) struct Hand {
     pub ours: Option<Ours>,
     /// The permit for what Google learns, as long as its page runs because of us.
     pub page: Option<DatagramLease>,
+    /// As what the device is known, and whether it shows something else.
+    pub pin: Option<Pin>,
+    pub is_other: bool,
+    /// Of this hand and those before.
+    pub failures: Option<Failures>,
 }
 
 /// How a connection ended.
@@ -68,8 +99,7 @@ enum End {
 impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self) {
-        let stop = self.stop.clone();
-        stop.run_until_cancelled(self.live()).await.unwrap_or_default();
+        self.live().await;
         self.orders.close();
         while let Ok(order) = self.orders.try_recv() {
             self.waiting.push(order);
@@ -80,16 +110,24 @@ impl Hand {
     }
 
     async fn live(&mut self) {
-        let mut failures = 0_u32;
+        let stop = self.stop.clone();
+        if let Some(failures) = self.failures {
+            let pause = failures.at_least().saturating_sub(failures.last.elapsed());
+            if !stop.run_until_cancelled(self.rest(pause, pause)).await.unwrap_or_default() {
+                return;
+            }
+        }
         loop {
-            if !self.allowed().await {
+            if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return;
             }
             let began = Instant::now();
-            let end = match Line::open(&self.law, &self.device, self.at).await {
-                Ok(line) => self.drive(line).await,
-                Err(NoLine::Denied(why)) => End::Denied(why),
-                Err(NoLine::Failed(why, outcome)) => End::Lost(why, outcome),
+            let line = stop.run_until_cancelled(Line::open(&self.law, &self.device, self.at)).await;
+            let end = match line {
+                None => return,
+                Some(Ok(line)) => self.drive(line).await,
+                Some(Err(NoLine::Denied(why))) => End::Denied(why),
+                Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
             };
             match end {
                 End::Gone => return,
@@ -98,17 +136,22 @@ impl Hand {
                     self.page = None;
                     self.say(Saying::Quiet).await;
                     // What denied it may still do so, as a ledger that cannot be written does.
-                    tokio::time::sleep(DENIED).await;
-                }
-                End::Lost(why, outcome) => {
-                    failures = if began.elapsed() > STEADY { 0 } else { failures };
-                    tracing::debug!(device = %self.device, "no connection: {why}");
-                    self.refuse_waiting(&CallError::Unreachable(why.clone()), outcome).await;
-                    self.say(Saying::Down(why)).await;
-                    if !self.rest(AGAIN.saturating_mul(1 << failures.min(6)).min(AGAIN_AT_MOST)).await {
+                    if stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_none() {
                         return;
                     }
-                    failures = failures.saturating_add(1);
+                }
+                End::Lost(why, outcome) => {
+                    let before =
+                        self.failures.filter(|_| began.elapsed() <= STEADY).map_or(0, |failures| failures.count);
+                    let failures = Failures { count: before.saturating_add(1), last: Instant::now() };
+                    self.failures = Some(failures);
+                    tracing::debug!(device = %self.device, "no connection: {why}");
+                    self.refuse_waiting(&CallError::Unreachable(why.clone()), outcome).await;
+                    self.say(Saying::Down(why, failures)).await;
+                    let rest = self.rest(failures.pause(), failures.at_least());
+                    if !stop.run_until_cancelled(rest).await.unwrap_or_default() {
+                        return;
+                    }
                 }
             }
         }
@@ -133,15 +176,16 @@ impl Hand {
         }
     }
 
-    /// Rests before it is tried again: until then, or somebody wants something. `false`: it is over.
-    async fn rest(&mut self, pause: Duration) -> bool {
+    /// Rests before it is tried again: until then, or it is announced after `at_least`, or somebody wants something.
+    /// `false`: it is over.
+    async fn rest(&mut self, pause: Duration, at_least: Duration) -> bool {
         let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
         loop {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
                     None => return false,
-                    Some(Order::Announced) if began.elapsed() < ANNOUNCED => {}
+                    Some(Order::Announced) if began.elapsed() < at_least => {}
                     Some(Order::Announced) => return true,
                     Some(order) => {
                         self.waiting.push(order);
@@ -171,6 +215,7 @@ impl Hand {
 
     async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        let _ = self.heard.send(Heard::Refused { call }).await;
     }
 
     async fn tried(&self, call: CallId, outcome: Outcome) {
@@ -178,9 +223,10 @@ impl Hand {
         let _ = self.heard.send(Heard::Tried { call, fact }).await;
     }
 
-    async fn say(&self, saying: Saying) {
+    /// `false`: nobody hears it.
+    async fn say(&self, saying: Saying) -> bool {
         let (device, hand) = (self.device.clone(), self.number);
-        let _ = self.heard.send(Heard::Said { device, hand, saying }).await;
+        self.heard.send(Heard::Said { device, hand, saying }).await.is_ok()
     }
 
     // -- while it is connected ----------------------------------------------------------------------
@@ -190,6 +236,7 @@ impl Hand {
         let _ = getrandom::fill(&mut seed);
         let me = format!("sender-{}", u32::from_ne_bytes(seed));
         let mut session = Session::new(&me, self.ours.clone(), Instant::now());
+        self.is_other = !Pin::admits(&mut self.pin, line.key, *self.at.ip());
         self.say(Saying::Key(line.key)).await;
         for order in std::mem::take(&mut self.waiting) {
             self.order(order, &mut session, &line).await;
@@ -200,14 +247,27 @@ impl Hand {
             End::Denied(why) => self.refuse_wanted(&CallError::NotConsented(why.clone())).await,
             End::Lost(why, _) => self.refuse_wanted(&CallError::Unreachable(why.clone())).await,
         }
-        if matches!(end, End::Lost(..)) {
+        if self.stop.is_cancelled() {
+            // What was begun from here does not outlive the hand.
+            let _ = tokio::time::timeout(FAREWELL, self.farewell(&mut session, &mut line)).await;
+        }
+        if !matches!(end, End::Denied(_)) {
             line.close().await;
         }
         end
     }
 
+    /// Ends what was begun from here, and waits until it is.
+    async fn farewell(&mut self, session: &mut Session, line: &mut Line) {
+        session.handle(Input::Leave, Instant::now());
+        while self.pump(session, line).await.is_ok() && session.holds_page() {
+            let Ok(Some(plain)) = line.read().await else { return };
+            session.handle(Input::Bytes(&plain), Instant::now());
+        }
+    }
+
     async fn talk(&mut self, session: &mut Session, line: &mut Line) -> End {
-        let cancelled = line.cancelled();
+        let (cancelled, stop) = (line.cancelled(), self.stop.clone());
         loop {
             let wake = match self.pump(session, line).await {
                 Ok(wake) => wake,
@@ -217,6 +277,7 @@ impl Hand {
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
+                () = stop.cancelled() => return End::Gone,
                 () = over(page) => {
                     self.page = None;
                     session.handle(Input::Leave, Instant::now());
@@ -240,10 +301,14 @@ impl Hand {
             Order::Announced => {}
             Order::Try(call) => self.tried(call, Outcome::Answered).await,
             Order::Wanted(call, what) => {
-                if matches!(what, Wanted::Open(_))
-                    && let Err(why) = self.may_open(line).await
-                {
-                    return self.reply(call, Err(CallError::NotConsented(why))).await;
+                if matches!(what, Wanted::Open(_)) {
+                    let may = match self.is_other {
+                        true => Err(CallError::Refused(format!("nothing is opened on the device: {OTHER}"))),
+                        false => self.may_open(line).await.map_err(CallError::NotConsented),
+                    };
+                    if let Err(error) = may {
+                        return self.reply(call, Err(error)).await;
+                    }
                 }
                 self.wanted.insert(call.0);
                 session.handle(Input::Wanted(call.0, what), Instant::now());
@@ -275,10 +340,11 @@ impl Hand {
                 Output::Event(Event::Over(why)) => return Err(lost(why)),
                 Output::Event(Event::Ours(ours)) => self.ours = ours,
                 Output::Event(event) => {
-                    if let Event::Done(call, _) = &event {
-                        self.wanted.remove(call);
+                    let done = if let Event::Done(call, _) = &event { Some(*call) } else { None };
+                    // What nobody hears stays among what is wanted, and is answered from here.
+                    if self.say(Saying::Event(event)).await {
+                        done.map(|call| self.wanted.remove(&call));
                     }
-                    self.say(Saying::Event(event)).await;
                 }
                 Output::Wait(wake) => {
                     if !session.holds_page() {

@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::devices::Devices;
-use super::hand::{Hand, Order};
+use super::hand::{Failures, Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Told, Woken};
 use super::words::{act, unsupported, write};
+use crate::core::advert::CastId;
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::session::{Event, Trouble, Wanted};
 use crate::core::tls::Key;
@@ -33,9 +34,24 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
-    Datagram { interface: u32, from: SocketAddr, bytes: Vec<u8> },
-    Said { device: DeviceId, hand: u64, saying: Saying },
-    Tried { call: CallId, fact: Fact },
+    Datagram {
+        interface: u32,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Said {
+        device: DeviceId,
+        hand: u64,
+        saying: Saying,
+    },
+    Tried {
+        call: CallId,
+        fact: Fact,
+    },
+    /// A hand answered a call itself.
+    Refused {
+        call: CallId,
+    },
 }
 
 /// What a hand says of its device.
@@ -45,8 +61,8 @@ pub(crate) enum Saying {
     Event(Event),
     /// It may not be spoken to now.
     Quiet,
-    /// There is no connection, and why.
-    Down(String),
+    /// There is no connection, and why, and how often before.
+    Down(String, Failures),
 }
 
 pub(crate) struct Mind {
@@ -63,6 +79,8 @@ pub(crate) struct Mind {
     tasks: TaskTracker,
     stop: CancellationToken,
     next_hand: u64,
+    /// Of added devices, beyond one hand: whoever announces cannot make it be tried more often.
+    failures: HashMap<DeviceId, Failures>,
     /// Calls to read, and what of.
     reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
     /// Devices that are asked just now why they are not reached.
@@ -89,6 +107,7 @@ impl Mind {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             next_hand: 1,
+            failures: HashMap::new(),
             reads: HashMap::new(),
             asked: HashMap::new(),
         }
@@ -142,14 +161,17 @@ impl Mind {
 
     async fn end_nearby(&mut self) {
         let Some((near, _)) = self.near.take() else { return };
+        // What they were told and have not done is answered by the hands.
         self.hands.drain().for_each(|(_, held)| held.stop.cancel());
-        near.close();
+        for heard in near.close() {
+            if let Heard::Said { device, saying: Saying::Event(event @ Event::Done(..)), .. } = heard {
+                self.event(&device, event).await;
+            }
+        }
+        self.reads.clear();
         self.again = Instant::now();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
-        for call in std::mem::take(&mut self.reads).into_keys() {
-            self.reply(call, Err(CallError::Unreachable("Google Cast was turned off".to_owned()))).await;
-        }
         self.asked_in_vain().await;
     }
 
@@ -161,6 +183,7 @@ impl Mind {
             Woken::Time => near.timeout(),
             Woken::Heard(Heard::Datagram { interface, from, bytes }) => near.datagram(from, interface, &bytes),
             Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
+            Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, saying }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
                 let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
@@ -230,6 +253,9 @@ impl Mind {
             wanted: BTreeSet::new(),
             ours: None,
             page: None,
+            pin: self.devices.added(id).and_then(|added| added.pin.clone()),
+            is_other: false,
+            failures: self.failures.get(id).copied(),
         };
         self.tasks.spawn(hand.run());
         self.hands.insert(id.clone(), Held { number, orders, stop });
@@ -238,6 +264,14 @@ impl Mind {
     fn let_go(&mut self, id: &DeviceId) {
         if let Some(held) = self.hands.remove(id) {
             held.stop.cancel();
+            self.line(id, Discovery::quiet);
+        }
+    }
+
+    /// Tells discovery how the connection with a device stands.
+    fn line(&mut self, id: &DeviceId, tell: impl FnOnce(&mut Discovery, &CastId)) {
+        if let (Some((_, discovery)), Some(known)) = (&mut self.near, self.devices.get(id)) {
+            tell(discovery, &known.cast);
         }
     }
 
@@ -248,8 +282,13 @@ impl Mind {
                     tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
                 }
             }
-            Saying::Quiet => self.devices.quiet(device),
-            Saying::Down(why) => {
+            Saying::Quiet => {
+                self.devices.quiet(device);
+                self.line(device, Discovery::quiet);
+            }
+            Saying::Down(why, failures) => {
+                self.failures.insert(device.clone(), failures);
+                self.line(device, Discovery::down);
                 let told = self.devices.down(device, why);
                 self.tell_all(told).await;
                 // It may be elsewhere by now.
@@ -262,6 +301,7 @@ impl Mind {
     async fn event(&mut self, device: &DeviceId, event: Event) {
         match event {
             Event::Ready => {
+                self.line(device, Discovery::up);
                 let told = self.devices.up(device);
                 self.tell_all(told).await;
             }
@@ -325,6 +365,7 @@ impl Mind {
         if let Some((_, discovery)) = &mut self.near {
             discovery.keep(self.devices.kept());
         }
+        self.failures.remove(device);
         if yes {
             self.take(device);
             let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());

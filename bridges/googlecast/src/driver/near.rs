@@ -35,8 +35,15 @@ pub(crate) enum Woken {
 
 /// An instance of the service, as it is now.
 pub(crate) enum Told {
-    Here { name: String, advert: Option<Advert>, at: Option<SocketAddrV4> },
-    Gone { name: String },
+    /// With all its addresses near.
+    Here {
+        name: String,
+        advert: Option<Advert>,
+        at: Vec<SocketAddrV4>,
+    },
+    Gone {
+        name: String,
+    },
 }
 
 pub(crate) struct Nearby {
@@ -199,13 +206,14 @@ impl Nearby {
     /// Only an address in the network in which it was heard counts: nobody is sent elsewhere.
     fn read(&self, instance: &ServiceInstance) -> Told {
         let pairs = instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
-        let at = instance.addresses.iter().find_map(|found| match found.socket_address(instance.port) {
+        let at = instance.addresses.iter().filter_map(|found| match found.socket_address(instance.port) {
             SocketAddr::V4(v4) => {
                 let open = self.open.get(&found.interface)?;
                 open.interface.is_on_link(found.ip).then_some(v4)
             }
             SocketAddr::V6(_) => None,
         });
+        let at = at.collect();
         Told::Here { name: instance.name.clone(), advert: Advert::parse(&instance.name, pairs), at }
     }
 
@@ -213,8 +221,11 @@ impl Nearby {
         self.air.facts(Instant::now()).collect()
     }
 
-    pub(crate) fn close(self) {
+    /// What waited for the mind.
+    pub(crate) fn close(mut self) -> Vec<Heard> {
         self.near.close();
+        self.inbox.close();
+        std::iter::from_fn(|| self.inbox.try_recv().ok()).collect()
     }
 }
 

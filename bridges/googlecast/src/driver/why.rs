@@ -54,11 +54,11 @@ impl Mind {
             // Devices renew their keys by themselves, so that this alone keeps nobody away.
             if let Some(changed) = added.filter(|_| known.up).and_then(|added| added.changed.as_ref()) {
                 let short = |key: &str| key.chars().take(16).collect::<String>();
-                let why = format!(
-                    "{} instead of {}; Cast devices renew theirs by themselves now and then, so this alone is no alarm",
-                    short(&changed.to),
-                    short(&changed.from)
-                );
+                let means = match known.at.is_some_and(|at| added.is_some_and(|added| added.is_other(*at.ip()))) {
+                    true => super::hand::OTHER,
+                    false => "Cast devices renew theirs by themselves now and then, so this alone is no alarm",
+                };
+                let why = format!("{} instead of {}; {means}", short(&changed.to), short(&changed.from));
                 facts.push(Fact::KeyChanged { at: changed.at, why });
             }
         }

@@ -65,8 +65,12 @@ pub struct Session {
     still: u32,
     next_look: Option<Instant>,
     pub(super) ours: Option<Ours>,
+    /// The page was to be opened, and nothing was loaded into it yet; until then, one that opens is ours to end.
+    pub(super) launched: Option<Instant>,
+    /// It is to end as soon as it is there.
+    pub(super) leaves: bool,
     // What is wanted.
-    queue: VecDeque<(u64, Wanted)>,
+    pub(super) queue: VecDeque<(u64, Wanted)>,
     pub(super) job: Option<Job>,
 }
 
@@ -98,6 +102,8 @@ impl Session {
             still: 0,
             next_look: None,
             ours,
+            launched: None,
+            leaves: false,
             queue: VecDeque::new(),
             job: None,
         };
@@ -132,7 +138,10 @@ impl Session {
     /// Whether the page of Google runs because of us, or is about to.
     pub fn holds_page(&self) -> bool {
         let opening = self.job.as_ref().is_some_and(Job::is_opening);
-        opening || self.ours.is_some() || self.queue.iter().any(|(_, wanted)| matches!(wanted, Wanted::Open(_)))
+        opening
+            || self.leaves
+            || self.ours.is_some()
+            || self.queue.iter().any(|(_, wanted)| matches!(wanted, Wanted::Open(_)))
     }
 
     fn wake(&self) -> Instant {
@@ -140,7 +149,7 @@ impl Session {
         let ping = if self.ready { ping } else { ping.min(self.begun + ANSWERS_WITHIN) };
         let asked = self.asked.values().map(|asked| asked.until);
         let job = self.job.as_ref().map(|job| job.until);
-        asked.chain(job).chain(self.next_look).chain([ping]).min().unwrap_or(ping)
+        asked.chain(job).chain(self.launched).chain(self.next_look).chain([ping]).min().unwrap_or(ping)
     }
 
     fn advance(&mut self, now: Instant) {
@@ -155,6 +164,9 @@ impl Session {
             self.send(RECEIVER, HEARTBEAT, &json!({ "type": "PING" }), Sort::Standing);
         }
         self.asked.retain(|_, asked| asked.until > now);
+        if self.launched.is_some_and(|until| until <= now) {
+            (self.launched, self.leaves) = (None, false);
+        }
         if self.next_look.is_some_and(|next| now >= next) {
             self.next_look = None;
             if !self.asked.values().any(|asked| asked.of != RECEIVER) {
@@ -315,6 +327,7 @@ impl Session {
         if status.app != self.app {
             self.app = status.app;
             self.nothing_plays();
+            self.end_launched(now);
             if let Some(app) = self.app.clone() {
                 self.send(&app.transport, CONNECTION, &json!({ "type": "CONNECT" }), Sort::Standing);
                 self.ask_media(now);

@@ -19,6 +19,8 @@ struct Device {
     loaded: Vec<Json>,
     /// Refuse words of this type, with this answer.
     refuses: Option<(&'static str, &'static str)>,
+    /// Begin to open the page, and tell of it later.
+    slow: bool,
     /// Answer words of this type with a number that nobody asked under.
     misnumbers: bool,
     /// Say nothing at all, not even that it is there.
@@ -53,6 +55,7 @@ impl Default for Device {
             said: Vec::new(),
             loaded: Vec::new(),
             refuses: None,
+            slow: false,
             misnumbers: false,
             dead: false,
             stuck: false,
@@ -122,6 +125,7 @@ impl Device {
                 self.linked.push(message.destination.clone());
                 return None;
             }
+            (DEVICE, "LAUNCH") if self.slow => return None,
             (DEVICE, "LAUNCH") => {
                 assert_eq!(words["appId"], DEFAULT_RECEIVER);
                 self.launch(DEFAULT_RECEIVER);
@@ -516,6 +520,45 @@ fn the_page_is_ended_when_the_consent_is_and_known_again_on_another_connection()
     again.run(0.1);
     assert!(again.device.app.is_none() && !again.session.holds_page());
     assert_eq!(again.ended(), Some(Ended::Stopped));
+}
+
+#[test]
+fn a_page_that_opens_when_the_consent_is_over_is_ended() {
+    for leaves in [true, false] {
+        let mut lab = Lab::new(Device { slow: true, ..Device::default() });
+        if leaves {
+            let opened = Opened {
+                address: "http://10.0.0.1/t/media.mp4".into(),
+                title: "Accord".into(),
+                format: None,
+                live: false,
+                length: None,
+                start: None,
+                captions: None,
+            };
+            lab.session.handle(Input::Wanted(7, Wanted::Open(Box::new(opened))), lab.now);
+            lab.run(0.5);
+            lab.session.handle(Input::Leave, lab.now);
+            lab.run(0.1);
+            assert!(lab.events.iter().any(|event| matches!(event, Event::Done(7, Err(_)))));
+            assert!(lab.session.holds_page(), "it may open yet");
+        } else {
+            // Also one that opens too late.
+            assert!(matches!(lab.open(|_| {}), Err(Trouble::Ignored(_))));
+        }
+        assert_eq!(lab.device.said, ["CONNECT", "LAUNCH"]);
+        lab.device.launch(DEFAULT_RECEIVER);
+        let status = lab.device.status();
+        lab.say(RECEIVER, DEVICE, &status);
+        lab.run(0.5);
+        assert!(lab.device.app.is_none() && !lab.session.holds_page(), "{:?}", lab.device.said);
+        // What opens later is somebody else's.
+        lab.device.launch(DEFAULT_RECEIVER);
+        let status = lab.device.status();
+        lab.say(RECEIVER, DEVICE, &status);
+        lab.run(0.5);
+        assert!(lab.device.app.is_some());
+    }
 }
 
 proptest::proptest! {

@@ -11,6 +11,8 @@ use super::{Ended, Event, Ours, Sort, Trouble, Value, Wanted};
 /// How long the page may take to load from the internet, and then to take an address. Both together are less than a
 /// feature waits.
 const LAUNCHES_WITHIN: Duration = Duration::from_secs(9);
+/// How long after it was to be opened a page counts as opened from here.
+const LAUNCHED_WITHIN: Duration = Duration::from_secs(20);
 const LOADS_WITHIN: Duration = Duration::from_secs(12);
 const OPENS_WITHIN: Duration = Duration::from_secs(14);
 const DOES_WITHIN: Duration = Duration::from_secs(5);
@@ -163,13 +165,30 @@ impl Session {
 
     /// The owner took the consent back: the page is ended, whoever waits for what.
     pub(super) fn leave(&mut self, now: Instant) {
+        self.leaves = self.launched.is_some();
         if let Some(job) = self.job.take_if(|job| job.is_opening()) {
             self.done(job.id, Err(Trouble::NotNow("you withdrew your consent")));
         }
+        let waiting = std::mem::take(&mut self.queue).into_iter();
+        let (opens, others): (Vec<_>, Vec<_>) = waiting.partition(|(_, wanted)| matches!(wanted, Wanted::Open(_)));
+        self.queue = others.into();
+        opens.into_iter().for_each(|(id, _)| self.done(id, Err(Trouble::NotNow("you withdrew your consent"))));
         if let Some(ours) = self.ours.clone() {
             let words = json!({ "type": "STOP", "sessionId": ours.session });
             self.ask(RECEIVER, DEVICE, words, Sort::Standing, ANSWERS_WITHIN, now);
         }
+    }
+
+    /// A page that was opened from here, and into which nothing will be loaded, is ended.
+    pub(super) fn end_launched(&mut self, now: Instant) {
+        let Some(app) = self.app.as_ref().filter(|app| app.id == DEFAULT_RECEIVER) else { return };
+        let awaited = self.job.as_ref().is_some_and(Job::is_opening);
+        if self.launched.is_none() || awaited {
+            return;
+        }
+        let words = json!({ "type": "STOP", "sessionId": app.session });
+        (self.launched, self.leaves) = (None, false);
+        self.ask(RECEIVER, DEVICE, words, Sort::Standing, ANSWERS_WITHIN, now);
     }
 
     // -- playing something --------------------------------------------------------------------------
@@ -183,6 +202,7 @@ impl Session {
         let words = json!({ "type": "LAUNCH", "appId": DEFAULT_RECEIVER });
         let asked = self.ask(RECEIVER, DEVICE, words, Sort::Page, LAUNCHES_WITHIN, now).ok_or(Trouble::Busy)?;
         self.take_job(id, Goal::Launched(opened), Some(asked), LAUNCHES_WITHIN, now);
+        (self.launched, self.leaves) = (Some(now + LAUNCHED_WITHIN), false);
         Ok(())
     }
 
@@ -191,8 +211,10 @@ impl Session {
         let (Goal::Launched(opened), Some(app)) = (&job.goal, self.app.clone()) else { return self.job = Some(job) };
         let address = opened.address.clone();
         let Some(asked) = self.ask(&app.transport, MEDIA, opened.load(), Sort::Page, LOADS_WITHIN, now) else {
-            return self.done(job.id, Err(Trouble::Busy));
+            self.done(job.id, Err(Trouble::Busy));
+            return self.end_launched(now);
         };
+        (self.launched, self.leaves) = (None, false);
         job.until = (now + LOADS_WITHIN).min(job.last);
         (job.request, job.answered, job.goal) = (Some(asked), false, Goal::Loaded);
         self.job = Some(job);
@@ -215,6 +237,9 @@ impl Session {
     /// The device said no.
     pub(super) fn refused(&mut self, request: u32, why: String) {
         let Some(job) = self.job.take_if(|job| job.request == Some(request)) else { return };
+        if matches!(job.goal, Goal::Launched(_)) {
+            self.launched = None;
+        }
         let trouble = match &job.goal {
             Goal::Loaded => Trouble::Unplayable(why),
             _ => Trouble::Refused(why),
