@@ -1,7 +1,8 @@
 //! Who is here: what is announced under the two types, joined to devices by the hardware address that they say.
 //!
 //! Whoever speaks on the network can claim to be any device; nothing in RAOP proves it. So a device that is here stays where
-//! it was found until that is no longer announced.
+//! it was found until that is no longer announced; one that the owner added, until it is not reached there either, whatever
+//! is announced under its name. What is announced elsewhere waits until then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -14,6 +15,8 @@ use super::txt::{AIRPLAY, Airplay, Features, HardwareId, Obstacle, RAOP, Raop, k
 /// How many devices are shown at most, beside those that are kept, and of one host.
 const MOST: usize = 64;
 const MOST_OF_HOST: usize = 8;
+/// Announcements of one device that wait.
+const MOST_WAITING: usize = 8;
 
 /// A device that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,10 @@ struct Here {
     raop: Option<(String, SocketAddrV4, Raop)>,
     airplay: Option<(String, SocketAddrV4, Airplay)>,
     told: Option<Found>,
+    /// What is announced of it elsewhere, with an address near.
+    waiting: Vec<(ServiceInstance, Ipv4Addr)>,
+    /// It was not reached where it is.
+    down: bool,
 }
 
 impl Here {
@@ -129,8 +136,27 @@ impl Finder {
         if instance.port == 0 || (known.is_none() && !self.has_room(&id, host)) {
             return None;
         }
-        let at = SocketAddrV4::new(host, instance.port);
+        let is_kept = self.kept.contains(&id);
         let here = self.here.entry(id).or_default();
+        here.waiting.retain(|(other, _)| other.service != instance.service || other.name != instance.name);
+        if is_kept && known.is_some_and(|known| known != host) {
+            if here.waiting.len() < MOST_WAITING {
+                here.waiting.push((instance.clone(), host));
+            }
+            return if here.down { Self::move_on(here) } else { None };
+        }
+        Self::put(here, instance, host, known, raop, airplay)
+    }
+
+    fn put(
+        here: &mut Here,
+        instance: &ServiceInstance,
+        host: Ipv4Addr,
+        known: Option<Ipv4Addr>,
+        raop: Option<Raop>,
+        airplay: Option<Airplay>,
+    ) -> Option<Event> {
+        let at = SocketAddrV4::new(host, instance.port);
         // While it is announced under another name, that one counts.
         let is_other = |before: Option<&str>| before.is_some_and(|before| before != instance.name);
         if let Some(raop) = raop {
@@ -148,8 +174,37 @@ impl Finder {
         Self::tell(here)
     }
 
+    /// A device was not reached where it is, or it was.
+    pub fn reached(&mut self, id: &HardwareId, yes: bool) -> Option<Event> {
+        let here = self.here.get_mut(id)?;
+        here.down = !yes;
+        if yes { None } else { Self::move_on(here) }
+    }
+
+    /// To the host of which something waits longest, with all that is announced there.
+    fn move_on(here: &mut Here) -> Option<Event> {
+        let host = here.waiting.first()?.1;
+        (here.raop, here.airplay, here.down) = (None, None, false);
+        let (there, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut here.waiting).into_iter().partition(|(_, at)| *at == host);
+        here.waiting = others;
+        let mut last = None;
+        for (instance, _) in there {
+            let attribute = |key: &str| instance.attribute(key);
+            let (raop, airplay) = match instance.service.as_str() {
+                RAOP => (Raop::read(&instance.name, attribute), None),
+                _ => (None, Airplay::read(&instance.name, attribute)),
+            };
+            last = Self::put(here, &instance, host, Some(host), raop, airplay).or(last);
+        }
+        last
+    }
+
     /// An instance is no longer announced.
     pub fn gone(&mut self, service: &str, name: &str) -> Option<Event> {
+        for here in self.here.values_mut() {
+            here.waiting.retain(|(other, _)| other.service != service || other.name != name);
+        }
         let is_it = |side: Option<&str>| side == Some(name);
         let (id, here) = self.here.iter_mut().find(|(_, here)| match service {
             RAOP => is_it(here.raop.as_ref().map(|(name, ..)| name.as_str())),
@@ -162,6 +217,9 @@ impl Finder {
         }
         if here.host().is_some() {
             return Self::tell(here);
+        }
+        if !here.waiting.is_empty() {
+            return Self::move_on(here);
         }
         let id = id.clone();
         self.here.remove(&id);
@@ -287,6 +345,35 @@ mod tests {
             *found(finder.announced(&instance(RAOP, &name, 3, &[]), |_| true)).at.ip(),
             Ipv4Addr::new(10, 0, 0, 3)
         );
+    }
+
+    #[test]
+    fn an_added_device_is_elsewhere_only_when_it_is_not_reached() {
+        let id = HardwareId::parse(ID).unwrap();
+        let host = |event: Option<Event>| found(event).at.ip().octets()[3];
+        let name = format!("{ID}@Kitchen");
+        let at = |last: u8| instance(RAOP, &name, last, &[]);
+        for is_gone in [true, false] {
+            let mut finder = Finder::default();
+            finder.keep(BTreeSet::from([id.clone()]));
+            assert_eq!(host(finder.announced(&at(5), |_| true)), 5);
+            // Under its own name, with a lower address too.
+            assert_eq!(finder.announced(&at(2), |_| true), None);
+            if is_gone {
+                assert_eq!(finder.gone(RAOP, &name), Some(Event::Lost(id.clone())));
+                continue;
+            }
+            assert_eq!(finder.reached(&id, true), None);
+            assert_eq!(host(finder.reached(&id, false)), 2);
+            // Nothing waits: what is announced next is followed.
+            assert_eq!(finder.reached(&id, false), None);
+            assert_eq!(host(finder.announced(&at(7), |_| true)), 7);
+            for last in 20..100 {
+                finder.announced(&instance(RAOP, &format!("{ID}@{last}"), last, &[]), |_| true);
+            }
+            assert_eq!(finder.here[&id].waiting.len(), MOST_WAITING);
+            assert_eq!(host(finder.gone(RAOP, &name)), 20);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source, Target,
@@ -19,6 +20,8 @@ use crate::core::txt::HardwareId;
 /// Most devices that can be added, and the largest file of them.
 const MOST: usize = 256;
 const LARGEST: u64 = 1 << 20;
+/// When a device was seen is kept no more often than this.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// What the owner decided does not age.
 const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
 /// How long what plays and where it is holds, and the rest.
@@ -192,6 +195,7 @@ pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
     added: BTreeMap<DeviceId, Added>,
     file: JsonFile,
+    saved: Option<Instant>,
 }
 
 impl Devices {
@@ -201,7 +205,7 @@ impl Devices {
         let added: BTreeMap<DeviceId, Added> =
             file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
         let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, file })
+        Ok(Self { known, added, file, saved: None })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
@@ -314,7 +318,12 @@ impl Devices {
         if now == *added {
             return;
         }
+        let only_seen = Added { seen: added.seen, ..now.clone() } == *added;
         self.added.insert(id.clone(), now);
+        if only_seen && self.saved.is_some_and(|saved| saved.elapsed() < SEEN_EVERY) {
+            return;
+        }
+        self.saved = Some(Instant::now());
         if let Err(error) = self.file.save(&self.added) {
             tracing::warn!(%error, "what is new of a device is not kept");
         }

@@ -194,6 +194,11 @@ impl Mind {
                     self.players.remove(&device);
                 }
                 let hardware = self.devices.get(&device).map(|known| known.hardware.clone());
+                let moved = hardware.as_ref().and_then(|hardware| self.finder.reached(hardware, !lost));
+                if let Some(Event::Found(found)) = moved {
+                    let told = self.devices.found(&found);
+                    self.tell_all([told]).await;
+                }
                 if let (true, Some(session), Some(hardware)) = (lost, &mut self.near, hardware) {
                     for (service, name) in self.finder.names(&hardware) {
                         session.doubt(service, &name);
