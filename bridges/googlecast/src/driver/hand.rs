@@ -24,7 +24,7 @@ const DENIED: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 /// A connection that lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(30);
+const STEADY: Duration = Duration::from_secs(10);
 /// After an announcement, and elsewhere, it is tried again so many times sooner, but not sooner than that. Anybody can
 /// announce.
 const SOONER: u32 = 4;
