@@ -217,6 +217,55 @@ class Receiver(unittest.TestCase):
         self.code(second)
         self.assertIsNone(self.device())
 
+    def test_whoever_read_its_key_does_not_become_it_and_its_next_address_is_confirmed_by_a_code(self):
+        self.open(), self.agree()
+        browser = self.browser("tv", TV, LETS_PLAY)
+        page = browser.open(self.url)
+        device = self.add(page)
+        name = self.device()["name"]
+        hello = json.dumps({"key": page.ask("localStorage.getItem('accord-screen-key')")})
+
+        def steal():
+            done = self.network["other"].run("curl", "-s", "--noproxy", "*", "-m", "10", "-w", "\n%{http_code}", "--data-binary", "@-",
+                                             self.url + "hello", input=hello)
+            text, _, status = done.stdout.rpartition("\n")
+            return int(status), text
+
+        for _ in range(3):
+            self.assertEqual(steal()[0], 409)
+        self.assertEqual(self.hub.log().count("was refused: it is open elsewhere"), 1)
+        self.cast(device, "photo.jpg")
+        until(lambda: self.colour(page)[0] > 200, 10, "the screen is still the one that shows it")
+        page.close()
+        until(lambda: self.device()["reach"] == "offline", 10, "it is away")
+        # While it is away, the key alone is worth a code; the screen comes back to its place at once.
+        status, text = steal()
+        self.assertEqual((status, json.loads(text)["state"]), (200, "code"))
+        until(lambda: self.device() is None, 5, "it is not taken for the screen")
+        failed = self.hub.accord("cast", device, self.media / "photo.jpg", check=False, timeout=30)
+        self.assertNotEqual(failed.returncode, 0)
+        page = browser.open(self.url)
+        self.shows(page, "Ready")
+        until(lambda: (self.device() or {}).get("reach") == "local", 5, "it is back")
+        # Its address changes.
+        page.close()
+        until(lambda: self.device()["reach"] == "offline", 10, "it is away")
+        there = self.network["tv"]
+        there.run("ip", "addr", "flush", "dev", "eth0")
+        there.run("ip", "addr", "add", "10.66.0.77/24", "dev", "eth0")
+        page = browser.open(self.url)
+        code = self.code(page)
+        wrong = f"{(int(code) + 1) % 1_000_000:06}"
+        self.assertEqual(self.hub.accord("tv", "add", wrong, check=False, timeout=30).returncode, 1)
+        until(lambda: self.code(page) != code, 10, "the code changed")
+        self.assertIsNone(self.device())
+        self.hub.accord("tv", "add", self.code(page), timeout=30)
+        self.shows(page, "Ready")
+        back = until(self.device, 5, "it is added again")
+        self.assertEqual((back["id"], back["name"], self.value("address")), (device, name, "10.66.0.77"))
+        page.reload()
+        self.shows(page, "Ready")
+
     def test_two_screens_and_a_browser_that_wants_a_press_first(self):
         self.open(), self.agree()
         first = self.browser("tv", TV, "--autoplay-policy=document-user-activation-required").open(self.url)

@@ -67,7 +67,11 @@
       stand(told.state, told.code);
       wait();
     }, function (status) {
-      show('', status === 503 ? 'Too many screens wait to be added.' : 'The hub cannot be reached.', 'This page tries again by itself.');
+      if (status === 409) {
+        show('', 'This screen is open at another address.', 'Close it there; then this page shows a code.');
+      } else {
+        show('', status === 503 ? 'Too many screens wait to be added.' : 'The hub cannot be reached.', 'This page tries again by itself.');
+      }
       setTimeout(hello, 4000);
     });
   }

@@ -9,6 +9,7 @@
 //! | `POST /say` | taken: how it goes, and what came of orders |
 
 pub mod agent;
+mod pace;
 pub mod pages;
 pub mod words;
 
@@ -16,6 +17,9 @@ use accord_http::{Method, RequestHead, response_head};
 
 /// Longest body that a page sends: an answer for a screen (SDP) has some kilobytes.
 pub const MAX_BODY: usize = 64 * 1024;
+
+/// When a page that was not taken is to ask again, in seconds.
+const AGAIN: u32 = 4;
 
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct Answer {
     status: u16,
     kind: &'static str,
     body: Vec<u8>,
+    /// Asked again after so many seconds, it may be otherwise.
+    again: Option<u32>,
 }
 
 /// Media come from other ports of the hub, and from where the owner says.
@@ -75,25 +81,32 @@ impl Answer {
             Route::Style => ("text/css; charset=utf-8", include_str!("../../page/tv.css")),
             _ => return None,
         };
-        Some(Self { status: 200, kind, body: text.as_bytes().to_vec() })
+        Some(Self { status: 200, kind, body: text.as_bytes().to_vec(), again: None })
     }
 
     /// JSON.
     pub fn json(value: &impl serde::Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status: 200, kind: "application/json", body },
+            Ok(body) => Self { status: 200, kind: "application/json", body, again: None },
             Err(_) => Self::reason(500, "This cannot be told"),
         }
     }
 
     /// Why there is nothing.
     pub fn reason(status: u16, why: &str) -> Self {
-        Self { status, kind: "text/plain; charset=utf-8", body: why.as_bytes().to_vec() }
+        Self { status, kind: "text/plain; charset=utf-8", body: why.as_bytes().to_vec(), again: None }
+    }
+
+    /// Why there is nothing now.
+    pub fn later(status: u16, why: &str) -> Self {
+        Self { again: Some(AGAIN), ..Self::reason(status, why) }
     }
 
     /// Head and body.
     pub fn bytes(&self, keep_alive: bool, head_only: bool) -> Vec<u8> {
-        let mut bytes = response_head(self.status, self.body.len() as u64, self.kind, keep_alive, POLICY);
+        let again = self.again.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+        let extra = format!("{POLICY}{again}");
+        let mut bytes = response_head(self.status, self.body.len() as u64, self.kind, keep_alive, &extra);
         if !head_only {
             bytes.extend_from_slice(&self.body);
         }
@@ -143,6 +156,13 @@ mod tests {
             assert_eq!(get(path), Route::Unknown, "{path}");
         }
         assert_eq!(get("/wait"), Route::WrongMethod);
+    }
+
+    #[test]
+    fn who_is_not_taken_now_is_told_when_to_ask_again() {
+        let text = |answer: Answer| String::from_utf8(answer.bytes(true, false)).unwrap();
+        assert!(text(Answer::later(503, "Not now")).contains("\r\nRetry-After: 4\r\n"));
+        assert!(!text(Answer::reason(404, "Nothing")).contains("Retry-After"));
     }
 
     #[test]

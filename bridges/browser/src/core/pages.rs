@@ -1,7 +1,7 @@
 //! Who has the page open: those that show a code and those that the owner added, with the orders that they have not taken
 //! yet. Calls and time in, [`Event`]s out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use accord_ports::secret;
 use sha2::{Digest, Sha256};
 
 use super::agent::{self, About};
+use super::pace::Pace;
 use super::words::{Done, Greeting, Hello, Numbered, Order, Say, Standing, State, Told, Wait};
 
 /// How long a page is let wait for orders.
@@ -21,6 +22,8 @@ const MOST_WAITING: usize = 8;
 const MOST_OF_ONE: usize = 2;
 /// Orders that a page has not answered.
 const MOST_ORDERS: usize = 32;
+/// Events that nobody took yet; beyond them no page is opened.
+const MOST_EVENTS: usize = 256;
 /// A position that advances so much faster than time was jumped to.
 const FASTEST: f64 = 4.0;
 
@@ -33,6 +36,8 @@ pub enum Event {
     Left(DeviceId),
     /// It told how it goes.
     Said(DeviceId),
+    /// While it is open, somebody at another address came with its key and was refused. Told once for an open page.
+    Doubled(DeviceId, IpAddr),
     /// An order was followed or not; with the answer, if it has one.
     Done(u64, Result<Option<String>, Failed>),
 }
@@ -63,10 +68,13 @@ pub struct Page {
     pub state: State,
     /// Its position advanced since the last word.
     pub moving: bool,
+    /// It has the key of an added one, and is at another address than that was: the owner has not said that it is the same.
+    pub moved: bool,
     session: String,
     /// The session that this one took over.
     before: Option<String>,
     told: Standing,
+    doubled: bool,
     /// Requests that wait open.
     waits: usize,
     last: Instant,
@@ -80,15 +88,24 @@ pub struct Page {
 /// All of them.
 #[derive(Debug)]
 pub struct Pages {
-    added: BTreeSet<DeviceId>,
+    /// With the address at which each is known. Its key goes over the network in clear, so alone it proves nothing.
+    added: BTreeMap<DeviceId, Option<IpAddr>>,
     pages: BTreeMap<DeviceId, Page>,
+    pace: Pace,
     events: VecDeque<Event>,
     next: u64,
 }
 
-/// Too many pages show a code.
+/// Why a page is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub enum Refused {
+    /// Too many show a code, or too much happens.
+    Full,
+    /// Too many were opened at this address lately.
+    TooOften,
+    /// It is open at another address.
+    Elsewhere,
+}
 
 /// The id of a page by its key, which it does not tell.
 pub fn id_of(key: &str) -> DeviceId {
@@ -101,8 +118,8 @@ pub fn id_of(key: &str) -> DeviceId {
 
 impl Pages {
     /// With those that the owner added before.
-    pub fn new(added: BTreeSet<DeviceId>) -> Self {
-        Self { added, pages: BTreeMap::new(), events: VecDeque::new(), next: 1 }
+    pub fn new(added: BTreeMap<DeviceId, Option<IpAddr>>) -> Self {
+        Self { added, pages: BTreeMap::new(), pace: Pace::default(), events: VecDeque::new(), next: 1 }
     }
 
     /// What happened since.
@@ -124,12 +141,12 @@ impl Pages {
 
     /// Whether a page of an added device is open there.
     pub fn is_home(&self, address: IpAddr) -> bool {
-        self.pages.iter().any(|(id, page)| page.address == address && self.added.contains(id))
+        self.pages.iter().any(|(id, page)| page.address == address && self.is_ready(id))
     }
 
     /// The device that a session belongs to, while the owner has it added.
     pub fn added_by(&self, session: &str, address: IpAddr) -> Option<DeviceId> {
-        self.find(session, address).filter(|id| self.added.contains(id))
+        self.find(session, address).filter(|id| self.is_ready(id))
     }
 
     // -- what pages do ------------------------------------------------------------------------------
@@ -137,24 +154,52 @@ impl Pages {
     /// A page was opened.
     ///
     /// # Errors
-    /// [`Full`]; then it is nobody.
+    /// [`Refused`]; then it is nobody.
     pub fn hello(
         &mut self,
         hello: Hello,
         agent: Option<&str>,
         address: IpAddr,
         now: Instant,
-    ) -> Result<Greeting, Full> {
+    ) -> Result<Greeting, Refused> {
+        if self.events.len() > MOST_EVENTS {
+            return Err(Refused::Full);
+        }
         let key = hello.key.unwrap_or_else(secret::token);
         let id = id_of(&key);
-        let before = self.pages.remove(&id);
-        let is_added = self.added.contains(&id);
-        if !is_added && before.is_none() {
+        let known_at = self.added.get(&id).copied();
+        let is_added = known_at.is_some_and(|at| at.is_none_or(|at| at == address));
+        let (key, id) = match self.pages.get_mut(&id).filter(|page| page.address != address) {
+            // What was opened with its key elsewhere gives way to it.
+            None => (key, id),
+            Some(_) if is_added => (key, id),
+            Some(page) if known_at.is_some() => {
+                if !std::mem::replace(&mut page.doubled, true) {
+                    self.events.push_back(Event::Doubled(id, address));
+                }
+                return Err(Refused::Elsewhere);
+            }
+            // Nobody vouches for either of them yet: this one is another.
+            Some(_) => {
+                let key = secret::token();
+                let id = id_of(&key);
+                (key, id)
+            }
+        };
+        // Others at the address of an added one do not keep it out.
+        if !is_added && !self.pace.admits(address, now) {
+            return Err(Refused::TooOften);
+        }
+        if !is_added && !self.pages.contains_key(&id) {
             self.make_room(address)?;
         }
+        if let (true, Some(at)) = (is_added, self.added.get_mut(&id)) {
+            *at = Some(address);
+        }
+        let before = self.pages.remove(&id);
         let code = match &before {
-            Some(page) => page.code.clone(),
-            None => self.fresh_code(),
+            Some(page) if page.address == address => page.code.clone(),
+            _ => self.fresh_code(),
         };
         // Orders to what was open before are not for this one.
         for n in before.iter().flat_map(|page| page.open.keys()) {
@@ -168,9 +213,11 @@ impl Pages {
             code: code.clone(),
             state: State::default(),
             moving: false,
+            moved: known_at.is_some() && !is_added,
             session: secret::token(),
             before: before.map(|page| page.session),
             told: state,
+            doubled: false,
             waits: 0,
             last: now,
             said: None,
@@ -183,13 +230,13 @@ impl Pages {
         Ok(Greeting { key, session, state, code: (!is_added).then_some(code) })
     }
 
-    fn make_room(&mut self, address: IpAddr) -> Result<(), Full> {
-        let waiting = || self.pages.iter().filter(|(id, _)| !self.added.contains(id));
+    fn make_room(&mut self, address: IpAddr) -> Result<(), Refused> {
+        let waiting = || self.pages.iter().filter(|(id, _)| !self.is_ready(id));
         let of_one: Vec<_> = waiting().filter(|(_, page)| page.address == address).collect();
         let oldest = of_one.iter().min_by_key(|(_, page)| page.last).map(|(id, _)| (*id).clone());
         match oldest {
             Some(oldest) if of_one.len() >= MOST_OF_ONE => self.leave(&oldest),
-            _ if waiting().count() >= MOST_WAITING => return Err(Full),
+            _ if waiting().count() >= MOST_WAITING => return Err(Refused::Full),
             _ => {}
         }
         Ok(())
@@ -267,7 +314,7 @@ impl Pages {
             let elapsed = page.said.map_or(0.0, |said| now.saturating_duration_since(said).as_secs_f64());
             page.moving = state.playing && advanced > 0.0 && advanced <= elapsed * FASTEST + 0.5;
             (page.state, page.said) = (state, Some(now));
-            if self.events.back() != Some(&Event::Said(id.clone())) {
+            if self.events.len() <= MOST_EVENTS && self.events.back() != Some(&Event::Said(id.clone())) {
                 self.events.push_back(Event::Said(id));
             }
         }
@@ -276,13 +323,24 @@ impl Pages {
 
     // -- what the house does ------------------------------------------------------------------------
 
-    /// The owner adds a device, or not any more; then its page has another code.
+    /// The owner adds a device, where it is now, or not any more; then its page has another code.
     pub fn set_added(&mut self, id: &DeviceId, yes: bool) {
+        let page = self.pages.get_mut(id);
         if yes {
-            self.added.insert(id.clone());
-            return;
+            self.added.insert(id.clone(), page.as_ref().map(|page| page.address));
+        } else {
+            self.added.remove(id);
         }
-        self.added.remove(id);
+        if let Some(page) = page {
+            page.moved = false;
+        }
+        if !yes {
+            self.renew(id);
+        }
+    }
+
+    /// The owner does not take a page for what it may be; it has another code then.
+    pub fn renew(&mut self, id: &DeviceId) {
         let code = self.fresh_code();
         if let Some(page) = self.pages.get_mut(id) {
             page.code = code;
@@ -297,7 +355,7 @@ impl Pages {
     /// Has an added page do something. The number comes back with [`Event::Done`]. `None`: it is not open, or has not
     /// done for long what was wanted before.
     pub fn order(&mut self, id: &DeviceId, order: Order, until: Instant) -> Option<u64> {
-        if !self.added.contains(id) {
+        if !self.is_ready(id) {
             return None;
         }
         let page = self.pages.get_mut(id).filter(|page| page.open.len() < MOST_ORDERS)?;
@@ -341,7 +399,12 @@ impl Pages {
     }
 
     fn standing(&self, id: &DeviceId) -> Standing {
-        if self.added.contains(id) { Standing::Ready } else { Standing::Code }
+        if self.is_ready(id) { Standing::Ready } else { Standing::Code }
+    }
+
+    /// Whether it is open, and the owner added it.
+    fn is_ready(&self, id: &DeviceId) -> bool {
+        self.added.contains_key(id) && self.pages.get(id).is_some_and(|page| !page.moved)
     }
 
     /// To a session that is none: was it taken over by another page of the same browser?
@@ -363,164 +426,4 @@ impl Pages {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TV: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 9));
-
-    struct Opened {
-        pages: Pages,
-        key: String,
-        session: String,
-        now: Instant,
-    }
-
-    fn hello(key: Option<&str>) -> Hello {
-        Hello { key: key.map(str::to_owned), formats: vec!["video/mp4".into()] }
-    }
-
-    fn opened() -> Opened {
-        let (mut pages, now) = (Pages::new(BTreeSet::new()), Instant::now());
-        let greeting = pages.hello(hello(None), None, TV, now).unwrap();
-        assert_eq!(greeting.state, Standing::Code);
-        assert_eq!(greeting.code.as_deref().map(str::len), Some(6));
-        Opened { pages, key: greeting.key, session: greeting.session, now }
-    }
-
-    fn added() -> Opened {
-        let mut one = opened();
-        one.pages.set_added(&id_of(&one.key), true);
-        one
-    }
-
-    impl Opened {
-        fn wait(&self, after: u64) -> Wait {
-            Wait { session: self.session.clone(), after }
-        }
-        fn say(&mut self, state: Option<State>, done: Vec<Done>) -> Told {
-            let say = Say { session: self.session.clone(), done, state, leaving: false };
-            self.pages.say(say, TV, self.now)
-        }
-        fn events(&mut self) -> Vec<Event> {
-            std::iter::from_fn(|| self.pages.poll_event()).collect()
-        }
-        fn device(&self) -> DeviceId {
-            id_of(&self.key)
-        }
-    }
-
-    fn at(position: f64) -> Option<State> {
-        Some(State { playing: true, position, ..State::default() })
-    }
-
-    #[test]
-    fn a_page_that_is_not_added_is_told_its_code_and_no_order() {
-        let mut one = opened();
-        let device = one.device();
-        assert_eq!(one.pages.order(&device, Order::Play, one.now), None);
-        let wait = one.wait(0);
-        one.pages.begin_wait(&wait, TV);
-        assert_eq!(one.pages.look(&wait, TV), None);
-        one.say(at(1.0), vec![]);
-        assert_eq!(one.events(), [Event::Came(device.clone())]);
-        one.pages.set_added(&device, true);
-        assert_eq!(one.pages.look(&wait, TV), Some(Told::only(Standing::Ready)));
-        assert_eq!(one.pages.look(&wait, TV), None);
-    }
-
-    #[test]
-    fn orders_come_until_they_are_taken_and_are_answered_once() {
-        let mut one = added();
-        let (device, until) = (one.device(), one.now + Duration::from_secs(5));
-        let first = one.pages.order(&device, Order::Play, until).unwrap();
-        let second = one.pages.order(&device, Order::Stop, until).unwrap();
-        let orders = |told: Option<Told>| told.unwrap().orders.iter().map(|order| order.n).collect::<Vec<_>>();
-        let wait = one.wait(0);
-        assert_eq!(orders(one.pages.look(&wait, TV)), [first, second]);
-        assert_eq!(orders(one.pages.look(&wait, TV)), [first, second], "an answer may be lost on its way");
-        assert_eq!(orders(one.pages.look(&one.wait(first), TV)), [second]);
-        one.events();
-        let done = |n| Done { n, error: None, answer: None };
-        one.say(None, vec![done(first), done(first), done(999)]);
-        one.say(None, vec![Done { error: Some("no".into()), ..done(second) }]);
-        let says = Err(Failed::Says("no".into()));
-        assert_eq!(one.events(), [Event::Done(first, Ok(None)), Event::Done(second, says)]);
-    }
-
-    #[test]
-    fn a_page_that_says_nothing_is_mute_and_one_that_is_closed_is_gone() {
-        let mut one = added();
-        let (device, late) = (one.device(), one.now + Duration::from_secs(5));
-        let n = one.pages.order(&device, Order::Play, late).unwrap();
-        let wait = one.wait(0);
-        one.pages.begin_wait(&wait, TV);
-        one.events();
-        one.pages.tick(late);
-        assert_eq!(one.events(), [Event::Done(n, Err(Failed::Mute))]);
-        // It waits, so it is here.
-        one.pages.tick(late + Duration::from_secs(100));
-        assert_eq!(one.events(), []);
-        one.pages.end_wait(&one.session, TV, late);
-        one.pages.tick(late + AWAY_AFTER / 2);
-        assert_eq!(one.events(), []);
-        one.pages.tick(late + AWAY_AFTER);
-        assert_eq!(one.events(), [Event::Left(device)]);
-    }
-
-    #[test]
-    fn it_moves_when_its_position_advances_as_time_does() {
-        let mut one = added();
-        let device = one.device();
-        for (seconds, position, moving) in
-            [(0, 3.0, false), (1, 4.0, true), (1, 4.0, false), (1, 60.0, false), (1, 61.0, true), (1, 2.0, false)]
-        {
-            one.now += Duration::from_secs(seconds);
-            one.say(at(position), vec![]);
-            assert_eq!(one.pages.get(&device).unwrap().moving, moving, "{position}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_known_again_and_a_session_is_worth_nothing_elsewhere() {
-        let mut one = added();
-        let elsewhere = "192.168.1.10".parse().unwrap();
-        assert_eq!(one.pages.added_by(&one.session, TV), Some(one.device()));
-        assert_eq!(one.pages.added_by(&one.session, elsewhere), None);
-        assert_eq!(one.pages.added_by(&one.key, TV), None);
-        let again = one.pages.hello(hello(Some(&one.key)), None, TV, one.now).unwrap();
-        assert_eq!((again.state, again.code), (Standing::Ready, None));
-        // The page that was open before is told so, and nothing else.
-        assert_eq!(one.pages.look(&one.wait(0), TV), Some(Told::only(Standing::Elsewhere)));
-        one.pages.set_added(&one.device(), false);
-        assert_eq!(one.pages.added_by(&again.session, TV), None);
-    }
-
-    #[test]
-    fn a_no_ends_what_was_ordered_and_changes_the_code() {
-        let mut one = added();
-        let device = one.device();
-        let code = one.pages.get(&device).unwrap().code.clone();
-        let n = one.pages.order(&device, Order::Play, one.now).unwrap();
-        one.events();
-        one.pages.set_added(&device, false);
-        assert_eq!(one.events(), [Event::Done(n, Err(Failed::Closed))]);
-        let told = one.pages.look(&one.wait(0), TV).unwrap();
-        assert_eq!((told.state, told.orders.len()), (Standing::Code, 0));
-        assert_ne!(told.code.unwrap(), code);
-    }
-
-    #[test]
-    fn a_flood_of_pages_finds_no_room_and_the_others_stay() {
-        let mut one = added();
-        for last in 0..200u8 {
-            let address = IpAddr::from([10, 0, 0, last / 20]);
-            let _ = one.pages.hello(hello(None), None, address, one.now);
-        }
-        assert!(one.pages.pages.len() <= MOST_WAITING + 1);
-        assert!(one.pages.get(&one.device()).is_some());
-        assert!(one.pages.hello(hello(Some(&one.key.clone())), None, TV, one.now).is_ok());
-        let device = one.device();
-        let until = one.now;
-        assert_eq!((0..100).filter_map(|_| one.pages.order(&device, Order::Play, until)).count(), MOST_ORDERS);
-    }
-}
+mod tests;

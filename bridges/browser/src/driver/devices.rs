@@ -1,6 +1,6 @@
 //! Screens as the house knows them: which services, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -42,6 +42,8 @@ pub(crate) struct Known {
     pub address: Option<IpAddr>,
     /// Its page is open.
     pub here: bool,
+    /// That page is at another address than the one that the owner added.
+    moved: bool,
     kind: DeviceKind,
     maker: Option<String>,
     model: Option<String>,
@@ -57,6 +59,7 @@ impl Known {
             seen: added.seen,
             address: added.address,
             here: false,
+            moved: false,
             kind: added.kind,
             maker: added.maker.clone(),
             model: added.model.clone(),
@@ -82,6 +85,7 @@ impl Known {
         let mut device = Device::new(id.clone(), self.kind, self.name.clone());
         (device.maker, device.model) = (self.maker.clone(), self.model.clone());
         device.passing = added.is_none();
+        let added = added.filter(|_| !self.moved);
         device.reach = if self.here { Reach::Local } else { Reach::Offline };
         let mut device = device.with(pairing(added));
         if let Some(agent) = &self.agent {
@@ -166,11 +170,21 @@ impl Devices {
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
         self.known.get(id)
     }
+    /// The owner added it, and it is the one that is here, if any is.
     pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
+        self.is_kept(id) && !self.is_moved(id)
+    }
+    /// The owner added it.
+    pub(crate) fn is_kept(&self, id: &DeviceId) -> bool {
         self.added.contains_key(id)
     }
-    pub(crate) fn all_added(&self) -> BTreeSet<DeviceId> {
-        self.added.keys().cloned().collect()
+    /// What is here is at another address than what the owner added.
+    pub(crate) fn is_moved(&self, id: &DeviceId) -> bool {
+        self.known.get(id).is_some_and(|known| known.moved)
+    }
+    /// With the address of each.
+    pub(crate) fn all_added(&self) -> BTreeMap<DeviceId, Option<IpAddr>> {
+        self.added.iter().map(|(id, added)| (id.clone(), added.address)).collect()
     }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.keys().map(|id| self.told(id)).collect()
@@ -186,6 +200,7 @@ impl Devices {
             seen: Some(Timestamp::now()),
             address: Some(page.address),
             here: true,
+            moved: page.moved,
             kind: about.kind,
             maker: about.maker.clone(),
             model: about.model.clone(),
@@ -203,8 +218,10 @@ impl Devices {
         let known = self.known.get_mut(id)?;
         (known.here, known.seen) = (false, Some(Timestamp::now()));
         known.values.clear();
-        if !self.added.contains_key(id) {
-            self.known.remove(id);
+        match self.added.get(id) {
+            None => drop(self.known.remove(id)),
+            Some(added) if known.moved => *known = Known::remembered(added),
+            Some(_) => {}
         }
         self.note(id);
         Some(self.told(id))
@@ -226,6 +243,9 @@ impl Devices {
         if !yes && !known.here {
             self.known.remove(id);
             return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        if let Some(known) = self.known.get_mut(id) {
+            known.moved = false;
         }
         let values = pairing_values(self.added.get(id));
         Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
@@ -259,7 +279,7 @@ impl Devices {
     }
 
     fn values(&mut self, id: &DeviceId, now: Vec<(&'static str, &'static str, Data)>) -> Vec<FromBridge> {
-        if !self.added.contains_key(id) {
+        if !self.is_added(id) {
             return Vec::new();
         }
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
@@ -290,6 +310,10 @@ impl Devices {
     /// Keeps what is new of an added one.
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
+        // What its page would say of it is not believed yet.
+        if known.moved {
+            return;
+        }
         let now = known.added(added.since);
         if now == *added {
             return;

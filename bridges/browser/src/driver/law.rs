@@ -40,6 +40,11 @@ impl Law {
         Near::open(permit, "a page for screens").await.map_err(|error| error.to_string())
     }
 
+    /// What the owner decides about a screen from now on.
+    pub(crate) fn watch_control(&self, device: &DeviceId) -> ConsentWatch {
+        self.gate.watch(&self.control, &RecipientId::device(device))
+    }
+
     /// Whether a screen may be told anything.
     pub(crate) fn may_control(&self, device: &DeviceId) -> Result<(), Refusal> {
         self.gate.check(&self.control, &RecipientId::device(device), told())

@@ -1,10 +1,11 @@
 //! One task that holds every decision. What it hears comes from the core of the house, from the pages and from the clock.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use accord_consent::ConsentWatch;
 use accord_consent::outlet::interfaces::Network;
 use accord_consent::outlet::{Near, NearListener};
 use accord_model::why::{Explained, Fact, Pairing};
@@ -49,7 +50,13 @@ pub(crate) struct Mind {
     /// Orders that calls wait for; the title of what is to be played, with its device.
     waiting: HashMap<u64, (CallId, Option<(DeviceId, String)>)>,
     /// Screens that the owner compares the code of, and until when.
-    asked: HashMap<DeviceId, Instant>,
+    asked: HashMap<DeviceId, Asked>,
+}
+
+struct Asked {
+    until: Instant,
+    /// Tells that the owner agreed since it was asked; what was agreed before may have been for the page of another one.
+    consent: ConsentWatch,
 }
 
 /// While the owner leaves the page open.
@@ -182,6 +189,10 @@ impl Mind {
                     Some(page) => self.devices.said(&id, page),
                     None => Vec::new(),
                 },
+                Event::Doubled(id, address) => {
+                    tracing::warn!(device = %id, %address, "a page with the key of this screen was refused: it is open elsewhere");
+                    Vec::new()
+                }
                 Event::Done(n, outcome) => self.done(n, outcome),
             };
             self.tell_all(told).await;
@@ -248,16 +259,23 @@ impl Mind {
             "request" => {
                 let code = self.hall.pages().get(device).map(|page| page.code.clone());
                 let code = code.ok_or_else(|| CallError::Unreachable("the page is not open there".to_owned()))?;
-                self.asked.insert(device.clone(), Instant::now() + AGREES_WITHIN);
+                let (until, consent) = (Instant::now() + AGREES_WITHIN, self.hall.law.watch_control(device));
+                self.asked.insert(device.clone(), Asked { until, consent });
                 let seconds = Data::Int(AGREES_WITHIN.as_secs().try_into().unwrap_or(i64::MAX));
                 let shown = [("verification".to_owned(), Data::Text(code)), ("seconds".to_owned(), seconds)];
                 self.tell_all([event("requested", Outputs::from(shown)), event("paired", Outputs::new())]).await;
             }
             "unpair" | "reject" => {
-                self.asked.remove(device);
+                let was_asked = self.asked.remove(device).is_some();
+                // It is not the added one at another address: that one stays.
+                if was_asked && self.devices.is_moved(device) {
+                    self.hall.pages().renew(device);
+                    self.hall.wake();
+                    return Ok(());
+                }
                 self.hall.pages().set_added(device, false);
                 self.hall.wake();
-                if self.devices.is_added(device) {
+                if self.devices.is_kept(device) {
                     let told = self.devices.add(device, false).map_err(CallError::Device)?;
                     self.tell_all(told).await;
                 }
@@ -267,12 +285,19 @@ impl Mind {
         Ok(())
     }
 
-    /// What was asked for is added once the owner agreed.
+    /// What was asked for is added once the owner agreed to it.
     async fn agreed(&mut self) {
         let now = Instant::now();
-        self.asked.retain(|_, until| *until > now);
-        let asked: BTreeSet<DeviceId> = self.asked.keys().cloned().collect();
-        for device in asked.into_iter().filter(|device| self.hall.law.may_control(device).is_ok()) {
+        self.asked.retain(|_, asked| asked.until > now);
+        let mut agreed = Vec::new();
+        for (device, asked) in &mut self.asked {
+            if let Ok(true) = tokio::time::timeout(Duration::ZERO, asked.consent.changed()).await
+                && self.hall.law.may_control(device).is_ok()
+            {
+                agreed.push(device.clone());
+            }
+        }
+        for device in agreed {
             self.asked.remove(&device);
             match self.devices.add(&device, true) {
                 Ok(told) => {

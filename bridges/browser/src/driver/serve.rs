@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::hall::{Hall, Room};
 use super::law;
-use crate::core::pages::POLL;
+use crate::core::pages::{POLL, Refused};
 use crate::core::words::{Hello, Say, Standing, Told, Wait};
 use crate::core::{Answer, MAX_BODY, Route};
 
@@ -161,7 +161,9 @@ impl Connection {
                         }
                         Answer::json(&greeting)
                     }
-                    Err(_) => Answer::reason(503, "Too many screens wait to be added"),
+                    Err(Refused::Full) => Answer::later(503, "Too many screens wait to be added"),
+                    Err(Refused::TooOften) => Answer::later(503, "This page was opened too often just now"),
+                    Err(Refused::Elsewhere) => Answer::later(409, "This screen is open at another address"),
                 }
             }
             Route::Wait => {
