@@ -77,11 +77,19 @@ struct Inner {
     entry: EntryKey,
     port: Port,
     network: Network,
-    shares: Mutex<BTreeMap<u64, Running>>,
+    shares: Mutex<Shares>,
     next: AtomicU64,
+    /// Who holds one tells that device to show or to hide something.
+    telling: Mutex<BTreeMap<DeviceId, Arc<Telling>>>,
 }
 
-struct Running {
+type Telling = tokio::sync::Mutex<()>;
+
+/// By number.
+#[derive(Default)]
+struct Shares(BTreeMap<u64, One>);
+
+struct One {
     share: Share,
     packets: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -95,8 +103,8 @@ impl Screens {
     pub fn new(gate: BoundGate, registry: Registry, network: Network) -> Result<Self, IdError> {
         let entry = EntryKey::new("screen/show")?;
         let port = registry.port(&gate, entry.clone(), "on.send");
-        let (shares, next) = (Mutex::default(), AtomicU64::new(1));
-        Ok(Self(Arc::new(Inner { gate, registry, entry, port, network, shares, next })))
+        let (shares, next, telling) = (Mutex::default(), AtomicU64::new(1), Mutex::default());
+        Ok(Self(Arc::new(Inner { gate, registry, entry, port, network, shares, next, telling })))
     }
 
     /// The entry, and what leaves under it.
@@ -122,10 +130,12 @@ impl Screens {
         let local = LocalDatagrams::open(bind, inner.network).await.map_err(|error| socket(error.to_string()))?;
         let at = |bound: std::io::Result<SocketAddr>| bound.map_err(|error| socket(error.to_string()));
         let (at_here, at_there) = (at(local.local_addr())?, at(there.local_addr())?);
+        // Of two at once, the second waits until it is known what came of the first.
+        let telling = inner.telling(device);
+        let _told_alone = telling.lock().await;
         let (asked, for_device) =
             Asked::new(offer, at_here, at_there, Instant::now()).map_err(ShareError::Described)?;
 
-        self.end_on(device);
         let offered = Personal::new(FieldCode::NetIp, Data::Text(for_device));
         let message = Envelope::new().beside(FieldCode::CommandName).data("offer", &offered);
         let told = inner.port.call(device, target, Ask::act("show"), message, TOLD_WITHIN).await?;
@@ -136,9 +146,8 @@ impl Screens {
         let (packets, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let share =
             Share { id: number.to_string(), device: device.clone(), since: Timestamp::now(), packets: 0, over: None };
-        let running = Running { share: share.clone(), packets: packets.clone(), stop: stop.clone() };
-        inner.lock().insert(number, running);
-        inner.forget_old();
+        let running = One { share: share.clone(), packets: packets.clone(), stop: stop.clone() };
+        inner.lock().replace(number, running);
         let way = Way { relay, there, local, at_here, at_there, packets };
         tokio::spawn(carry(inner.clone(), number, way, stop));
         Ok((share, for_browser))
@@ -146,7 +155,7 @@ impl Screens {
 
     /// All that are shown, and those that ended lately, newest first.
     pub fn list(&self) -> Vec<Share> {
-        let mut shares: Vec<Share> = self.0.lock().values().map(Running::view).collect();
+        let mut shares: Vec<Share> = self.0.lock().0.values().map(One::view).collect();
         shares.reverse();
         shares
     }
@@ -162,31 +171,31 @@ impl Screens {
 
     /// Ends all.
     pub fn close(&self) {
-        let numbers: Vec<u64> = self.0.lock().keys().copied().collect();
+        let numbers: Vec<u64> = self.0.lock().0.keys().copied().collect();
         for number in numbers {
             let _ = self.0.end(number, "this hub ended");
         }
     }
-
-    fn end_on(&self, device: &DeviceId) {
-        let shares = self.0.lock();
-        let numbers: Vec<u64> =
-            shares.iter().filter(|(_, one)| one.share.device == *device).map(|(number, _)| *number).collect();
-        drop(shares);
-        for number in numbers {
-            let _ = self.0.end(number, REPLACED);
-        }
-    }
 }
 
-impl Running {
+impl One {
     fn view(&self) -> Share {
         Share { packets: self.packets.load(Ordering::Relaxed), ..self.share.clone() }
+    }
+
+    /// `None`: it was over already.
+    fn end(&mut self, why: &str) -> Option<()> {
+        if self.share.over.is_some() {
+            return None;
+        }
+        self.stop.cancel();
+        self.share.over = Some(why.to_owned());
+        Some(())
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+    fn lock(&self) -> MutexGuard<'_, Shares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,19 +219,35 @@ impl Inner {
 
     /// `None`: it was over already, or never was.
     fn end(&self, number: u64, why: &str) -> Option<()> {
-        let mut shares = self.lock();
-        let running = shares.get_mut(&number).filter(|running| running.share.over.is_none())?;
-        running.stop.cancel();
-        running.share.over = Some(why.to_owned());
-        Some(())
+        self.lock().0.get_mut(&number)?.end(why)
     }
 
-    fn forget_old(&self) {
-        let mut shares = self.lock();
+    fn telling(&self, device: &DeviceId) -> Arc<Telling> {
+        let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        telling.retain(|_, one| Arc::strong_count(one) > 1);
+        telling.entry(device.clone()).or_default().clone()
+    }
+}
+
+impl Shares {
+    /// From now on this one is on its device, and no other.
+    fn replace(&mut self, number: u64, new: One) {
+        for other in self.0.values_mut().filter(|one| one.share.device == new.share.device) {
+            let _ = other.end(REPLACED);
+        }
+        self.0.insert(number, new);
+        self.forget_old();
+    }
+
+    fn is_shown_on(&self, device: &DeviceId) -> bool {
+        self.0.values().any(|one| one.share.device == *device && one.share.over.is_none())
+    }
+
+    fn forget_old(&mut self) {
         let over: Vec<u64> =
-            shares.iter().filter(|(_, one)| one.share.over.is_some()).map(|(number, _)| *number).collect();
+            self.0.iter().filter(|(_, one)| one.share.over.is_some()).map(|(number, _)| *number).collect();
         for number in over.iter().take(over.len().saturating_sub(REMEMBERED)) {
-            shares.remove(number);
+            self.0.remove(number);
         }
     }
 }
@@ -254,8 +279,14 @@ async fn carry(inner: Arc<Inner>, number: u64, mut way: Way, stop: CancellationT
     if let Some(why) = why {
         let _ = inner.end(number, &why);
     }
-    let share = inner.lock().get(&number).map(|one| one.share.clone());
+    let share = inner.lock().0.get(&number).map(|one| one.share.clone());
     let Some(Share { device, .. }) = share.filter(|share| share.over.as_deref() != Some(REPLACED)) else { return };
+    let telling = inner.telling(&device);
+    let _told_alone = telling.lock().await;
+    // The device ends one by itself when it begins another; that is not to be hidden.
+    if inner.lock().is_shown_on(&device) {
+        return;
+    }
     if let Ok((target, _)) = inner.screen(&device) {
         let message = Envelope::new().beside(FieldCode::CommandName);
         if let Err(error) = inner.port.call(&device, target, Ask::act("hide"), message, TOLD_WITHIN).await {
@@ -310,5 +341,33 @@ impl Way {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(device: &str, number: u64) -> One {
+        let device = DeviceId::new(device).unwrap();
+        let share = Share { id: number.to_string(), device, since: Timestamp::now(), packets: 0, over: None };
+        One { share, packets: Arc::default(), stop: CancellationToken::new() }
+    }
+
+    #[test]
+    fn one_screen_is_left_on_a_device_however_many_begin() {
+        let (mut shares, tv) = (Shares::default(), DeviceId::new("tv").unwrap());
+        shares.replace(1, one("other", 1));
+        for number in 2..60 {
+            shares.replace(number, one("tv", number));
+        }
+        let left: Vec<u64> = shares.0.iter().filter(|(_, one)| one.share.over.is_none()).map(|(n, _)| *n).collect();
+        assert_eq!(left, [1, 59]);
+        assert!(shares.0.values().all(|one| one.stop.is_cancelled() == one.share.over.is_some()));
+        assert_eq!(shares.0.len(), REMEMBERED + 2);
+        assert!(shares.is_shown_on(&tv));
+        assert_eq!(shares.0.get_mut(&59).unwrap().end("over"), Some(()));
+        assert_eq!(shares.0.get_mut(&59).unwrap().end("again"), None);
+        assert!(!shares.is_shown_on(&tv));
     }
 }
