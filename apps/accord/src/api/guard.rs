@@ -74,7 +74,11 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // What is no page may have a stricter policy of its own.
+        match name {
+            header::CONTENT_SECURITY_POLICY => drop(headers.entry(name).or_insert(HeaderValue::from_static(value))),
+            _ => drop(headers.insert(name, HeaderValue::from_static(value))),
+        }
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
@@ -279,6 +283,26 @@ mod tests {
         let mut nowhere = request("GET", "/", &[("host", "127.0.0.1:8420")]);
         nowhere.extensions_mut().remove::<Door>();
         assert!(rules.admit(&nowhere).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_keeps_its_own_policy_and_nothing_else_of_what_every_answer_says() {
+        use tower::ServiceExt;
+        let dir = tempfile::tempdir().unwrap();
+        let strict = || async {
+            [(header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"), (header::X_FRAME_OPTIONS, "ALLOW")]
+        };
+        let router = axum::Router::new()
+            .route("/strict", axum::routing::get(strict))
+            .route("/plain", axum::routing::get(|| async {}))
+            .layer(axum::middleware::from_fn_with_state(Arc::new(rules(dir.path())), guard));
+        for (path, policy) in [("/strict", "default-src 'none'; sandbox"), ("/plain", CSP)] {
+            let asked = request("GET", path, &[("host", "127.0.0.1:8420")]);
+            let answer = router.clone().oneshot(asked).await.unwrap();
+            let all: Vec<_> = answer.headers().get_all(header::CONTENT_SECURITY_POLICY).iter().collect();
+            assert_eq!(all, [policy], "{path}");
+            assert_eq!(answer.headers()[header::X_FRAME_OPTIONS], "DENY");
+        }
     }
 
     proptest! {
