@@ -179,11 +179,12 @@ class Receiver(unittest.TestCase):
         self.hub.accord("casts", "stop")
         self.shows(page, "Ready")
         until(lambda: self.value("playing") is False, 5, "it stopped")
-        # What is no film is not claimed to play.
-        (self.media / "junk.mp4").write_bytes(b"no film at all" * 999)
-        failed = self.hub.accord("cast", device, self.media / "junk.mp4", check=False, timeout=60)
-        self.assertEqual(failed.returncode, 1)
-        self.assertIn("cannot play this format", failed.stderr)
+        # What is no film is not claimed to play, nor a picture that is none.
+        for name, begins, why in (("junk.mp4", b"", "no film, sound or picture"), ("junk.jpg", b"\xff\xd8\xff", "cannot show this picture")):
+            (self.media / name).write_bytes(begins + b"nothing at all" * 999)
+            failed = self.hub.accord("cast", device, self.media / name, check=False, timeout=60)
+            self.assertEqual(failed.returncode, 1)
+            self.assertIn(why, failed.stderr)
         self.assertTrue(all(one["bytes"] for one in self.records("browser/control") if one["kind"] == "sent"))
 
     def test_it_is_known_again_gone_when_closed_and_forgotten_when_removed(self):

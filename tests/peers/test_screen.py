@@ -4,6 +4,7 @@ import pathlib
 import shutil
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import clock
 from chromium import PROGRAM, Browser
@@ -11,6 +12,8 @@ from hub import Hub
 from net import Network, until
 from wire import Capture
 from test_browser import LETS_PLAY, PORT, SHOTS, TV
+
+NO_OFFER = "v=0\r\n" + "x" * 3000
 
 
 @unittest.skipUnless(PROGRAM, "chromium is not installed: scripts/need browser")
@@ -126,6 +129,22 @@ class Screen(unittest.TestCase):
         self.assertEqual(self.show(second)[0], 200)
         shows()
         self.assertEqual([one["over"] is None for one in self.hub.api("GET", "/screens")[1]["screens"]][:2], [True, False])
+        # Of two at once one is left, and it is the one that is seen.
+        offers = [(one, clock.offer(one)) for one in (self.browser("alpha", None).open("about:blank") for _ in range(2))]
+        ask = lambda offer: self.hub.api("POST", "/screens", {"device": self.device, "offer": offer})
+        with ThreadPoolExecutor(2) as at_once:
+            answers = list(at_once.map(lambda one: ask(one[1]), offers))
+        self.assertEqual([status for status, _ in answers], [200, 200], answers)
+        for (one, _), (_, told) in zip(offers, answers):
+            clock.answer(one, told["answer"])
+        left = [one["id"] for one in self.hub.api("GET", "/screens")[1]["screens"] if one["over"] is None]
+        self.assertEqual(left, [max((told["screen"]["id"] for _, told in answers), key=int)])
+        shows()
+        # What makes no sense is not told to the device, and leaves what is shown there.
+        self.assertEqual(ask(NO_OFFER)[0], 400)
+        self.assertEqual([one["id"] for one in self.hub.api("GET", "/screens")[1]["screens"] if one["over"] is None], left)
+        self.assertTrue(until(self.showing, 5, "it is shown all the same"))
+        second = next(one for (one, _), (_, told) in zip(offers, answers) if told["screen"]["id"] == left[0])
         second.ask("window.link.close()")
         over()
         page.reload()
@@ -133,7 +152,7 @@ class Screen(unittest.TestCase):
         shows()
         self.tv.reload()
         over()
-        status, told = self.hub.api("POST", "/screens", {"device": self.device, "offer": "v=0\r\n" + "x" * 3000})
+        status, told = self.hub.api("POST", "/screens", {"device": self.device, "offer": NO_OFFER})
         self.assertIn(status, (400, 502, 404), told)
 
 

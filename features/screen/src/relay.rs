@@ -54,7 +54,7 @@ pub enum Output {
 pub struct Asked {
     there: Rtc,
     pending: SdpPendingOffer,
-    offered: String,
+    offered: SdpOffer,
     here: SocketAddr,
     video: Mid,
     audio: Option<Mid>,
@@ -116,14 +116,16 @@ impl Asked {
     /// In words.
     pub fn new(offer: &str, here: SocketAddr, there: SocketAddr, now: Instant) -> Result<(Self, String), String> {
         let offered = without_candidates(offer)?;
+        // Before the device hears of it, which ends what it shows.
+        let parsed = SdpOffer::from_sdp_string(&offered).map_err(|error| format!("the browser's offer: {error}"))?;
         let mut rtc = begun(config(), there, now)?;
         let mut change = rtc.sdp_api();
         let video = change.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
         let sounds = offered.lines().any(|line| line.starts_with("m=audio"));
         let audio = sounds.then(|| change.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
-        let (offer, pending) = change.apply().ok_or("nothing could be offered")?;
-        let asked = Self { there: rtc, pending, offered, here, video, audio, began: now };
-        Ok((asked, offer.to_sdp_string()))
+        let (for_device, pending) = change.apply().ok_or("nothing could be offered")?;
+        let asked = Self { there: rtc, pending, offered: parsed, here, video, audio, began: now };
+        Ok((asked, for_device.to_sdp_string()))
     }
 
     /// Takes the device's answer, and makes one for the browser.
@@ -153,9 +155,8 @@ impl Asked {
             .enable_vp8(taken(Codec::Vp8))
             .enable_opus(taken(Codec::Opus), false);
         let mut here = begun(both, self.here, now)?;
-        let offer =
-            SdpOffer::from_sdp_string(&self.offered).map_err(|error| format!("the browser's offer: {error}"))?;
-        let answer = here.sdp_api().accept_offer(offer).map_err(|error| format!("the browser's offer: {error}"))?;
+        let answer =
+            here.sdp_api().accept_offer(self.offered).map_err(|error| format!("the browser's offer: {error}"))?;
         let relay = Relay {
             here,
             there: self.there,
@@ -458,7 +459,7 @@ mod tests {
     #[test]
     fn what_is_no_description_is_refused() {
         let now = Instant::now();
-        for text in ["", "hello", &"v=0\r\n".repeat(20_000)] {
+        for text in ["", "hello", "v=0\r\nhello", &"v=0\r\n".repeat(20_000)] {
             assert!(Asked::new(text, at(1, 5000), at(1, 5001), now).is_err());
         }
     }
