@@ -327,10 +327,8 @@ mod tests {
     #[test]
     fn strangers_are_64_at_most_and_8_of_one_host_however_they_come() {
         let mut here = Discovery::new(Limits::default());
-        let of = |here: &Discovery, host: u8| {
-            let at = |name: &String| here.instances[name].at.ip().octets()[3] == host;
-            here.here.values().filter(|name| at(name)).count()
-        };
+        let of =
+            |here: &Discovery, host: u8| here.here.values().filter(|here| here.at.ip().octets()[3] == host).count();
         let come = |here: &mut Discovery, host: u8, number: u8| {
             here.instance(&format!("x{host}-{number}"), advert(&format!("aa00{host:02}{number:02}")), at(host, 8009));
         };

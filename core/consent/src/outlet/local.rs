@@ -118,6 +118,8 @@ impl LocalDatagrams {
     pub async fn open(bind: SocketAddr, network: Network) -> Result<Self, OutletError> {
         let ours = list(network).await.iter().flat_map(|one| one.addresses()).collect();
         let socket = UdpSocket::bind(bind).await.map_err(failed(format!("binding {bind}")))?;
+        // Before the runtime has looked at it once, it seems to have no room, and the first datagram would be lost.
+        socket.writable().await.map_err(failed(format!("binding {bind}")))?;
         Ok(Self { socket, ours })
     }
 
