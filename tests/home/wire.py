@@ -108,9 +108,13 @@ def grouped(body, size, family):
 
 
 def per_address(packets):
-    """Bytes per `ip:port`, as the ledger writes it."""
-    counted = collections.Counter()
+    """Bytes per `ip:port`, as the ledger writes it: what TCP sent again by itself counts once."""
+    counted, seen = collections.Counter(), set()
     for packet in packets:
+        if packet.protocol == "tcp" and packet.payload:
+            if (sent := (packet.source, packet.source_port, packet.to, packet.port, packet.sequence, len(packet.payload))) in seen:
+                continue
+            seen.add(sent)
         counted[f"{packet.to}:{packet.port}" if "." in packet.to else f"[{packet.to}]:{packet.port}"] += len(packet.payload)
     return dict(counted)
 

@@ -6,7 +6,7 @@ import sys
 import unittest
 
 from net import until
-from test_upnp import NAME, RENDERER, UUID, Renderer as Television
+from upnp import NAME, RENDERER, UUID, Home
 
 HERE = pathlib.Path(__file__).parent
 OWN_NUMBER, HARDWARE = "1029384756473829", "A8:13:74:AA:BB:CC"
@@ -15,7 +15,7 @@ SAID = ["hmd=HappyCast3.2", "packagename=com.xiaomi.mitv.smartshare", f"u={OWN_N
 
 
 @unittest.skipUnless(RENDERER, "gmediarender is not installed: scripts/need peers")
-class Faces(Television):
+class Faces(Home):
     def announce(self, machine, kind, name, *said):
         with open(self.folder / f"{machine}.log", "ab") as log:
             process = self.network[machine].popen(sys.executable, "-u", HERE / "leboannounce.py", self.network.address[machine],
@@ -75,9 +75,3 @@ class Faces(Television):
         self.assertEqual(self.faces(), ["upnp"])
         self.hub.accord("devices", "join", NAME, lebo)
         self.assertEqual(self.faces(), ["lebo", "upnp"])
-
-
-# Only what is here is tried.
-for inherited in [name for name in dir(Television) if name.startswith("test_")]:
-    setattr(Faces, inherited, None)
-del Television

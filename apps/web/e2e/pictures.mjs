@@ -1,7 +1,7 @@
 // Takes the README's pictures in a real browser, from a demo home of real hubs.
 // Usage: node apps/web/e2e/pictures.mjs [OUT_DIR]   ACCORD_BIN names the program when it is elsewhere.
-import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,6 +58,7 @@ try {
   await go(page, "#/transfers");
   await page.locator("[data-testid=transfer][data-state=done]").first().waitFor({ timeout: 60_000 });
   await shoot("transfers");
+  await casting(page, shoot);
   await go(page, "#/privacy/files%2Fsend");
   await shoot("privacy");
   await go(page, "#/privacy/ledger");
@@ -71,4 +72,33 @@ try {
   demo.kill("SIGTERM");
   await new Promise((ended) => (demo.exitCode !== null ? ended() : demo.once("exit", ended)));
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** A film on a screen that is another tab of this browser, and the player that controls it. */
+async function casting(page, shoot) {
+  const film = join(home, "Holiday.mp4");
+  const words = "-v error -f lavfi -i mandelbrot=s=1280x720:r=25 -f lavfi -i sine=330 -t 60 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -movflags +faststart";
+  execFileSync("ffmpeg", [...words.split(" "), film]);
+  const state = join(home, "demo", readdirSync(join(home, "demo")).find((name) => name.startsWith("this")));
+  const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000 });
+  for (const entry of ["browser/receiver", "casting/serve", "casting/command", "control/command"]) accord("consent", "grant", entry);
+  const { urls } = JSON.parse(accord("--json", "tv", "open"));
+  const screen = await page.context().newPage();
+  await screen.setViewportSize({ width: 1280, height: 720 });
+  await screen.goto(urls[0]);
+  await screen.getByText(/^\d{3}\s?\d{3}$/).first().waitFor();
+  const code = (await screen.getByText(/^\d{3}\s?\d{3}$/).first().textContent()).replace(/\D/g, "");
+  accord("tv", "add", code);
+  await screen.mouse.click(640, 360);
+  const added = () => JSON.parse(accord("--json", "devices")).devices.find((one) => one.bridge === "browser" && one.trust === "paired");
+  for (let looks = 0; looks < 40 && !added(); looks += 1) await page.waitForTimeout(250);
+  const there = added();
+  accord("cast", there.id, film);
+  await page.getByTestId("mini-player").waitFor();
+  await go(page, "#/devices");
+  await page.waitForTimeout(3000);
+  await shoot("cast");
+  await screen.screenshot({ path: join(out, "cast-screen.jpg"), type: "jpeg", quality: 70, scale: "css" });
+  accord("casts", "stop");
+  await screen.close();
 }
