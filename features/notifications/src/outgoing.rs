@@ -144,10 +144,11 @@ impl Inner {
         port.call(device, Target::new(SERVICE), Ask::act(action), envelope, within).await.map(drop)
     }
 
-    /// Takes the next for a device out of the queue, or lets the device go.
+    /// Takes the next for a device out of the queue, or lets the device go; also when it went away meanwhile.
     fn take(&self, device: &DeviceId) -> Option<Waiting> {
+        let is_here = self.is_reachable(device);
         let mut state = self.lock();
-        let Some(waiting) = state.queue.pop(device) else {
+        let Some(waiting) = is_here.then(|| state.queue.pop(device)).flatten() else {
             state.busy.remove(device);
             return None;
         };
