@@ -1,6 +1,7 @@
 //! What standard services have in common beyond single messages, so that a feature and a bridge that never heard of each
 //! other understand one another.
 //!
+//! - [`added`]: devices that the owner adds by a word, and what they say of themselves
 //! - [`files`]: what the byte streams of the service `files` look like, and both ends of them
 //! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
@@ -15,6 +16,7 @@
 //! writes them with a [`files::Giver`].
 #![deny(missing_docs)]
 
+pub mod added;
 pub mod files;
 mod line;
 pub mod mirror;

@@ -1,13 +1,75 @@
-//! The cryptography of bulk connections: the quickest cipher that this processor has goes first.
+//! The cryptography of connections to devices: the quickest cipher that this processor has goes first, and whoever shows a
+//! certificate that no chain vouches for proves at least that it holds the key in it.
 
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::{CipherSuite, SupportedCipherSuite};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::SignatureVerificationAlgorithm;
+use rustls::{CertificateError, CipherSuite, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
 
 /// All of *ring*'s suites: AES-128-GCM first where the processor has AES in hardware, ChaCha20 first where it has not.
 pub fn provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| rank(suite, fast_aes()));
     provider
+}
+
+/// RFC 8446, 4.2.3, as far as *ring* knows them: in TLS 1.3 a scheme means one curve.
+pub const IN_TLS13: [SignatureScheme; 6] = [
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ED25519,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA512,
+];
+
+/// A public key as a certificate holds it (RFC 5280, 4.1.2.7).
+#[derive(Debug, Clone, Copy)]
+pub struct PublicKey<'a> {
+    /// The whole `SubjectPublicKeyInfo`, in DER.
+    pub spki: &'a [u8],
+    /// The bits of `subjectPublicKey`.
+    pub bits: &'a [u8],
+}
+
+/// Whether the handshake was signed with that key. `in_13`: it is one of TLS 1.3.
+///
+/// # Errors
+/// [`CertificateError::BadSignature`].
+pub fn signed(
+    key: PublicKey<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+    message: &[u8],
+    signed: &DigitallySignedStruct,
+    in_13: bool,
+) -> Result<HandshakeSignatureValid, Error> {
+    let refused = || Error::InvalidCertificate(CertificateError::BadSignature);
+    if in_13 && !IN_TLS13.contains(&signed.scheme) {
+        return Err(refused());
+    }
+    let offered = algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+    let (_, candidates) = offered.ok_or_else(refused)?;
+    let count = if in_13 { 1 } else { candidates.len() };
+    let algorithm = content(key.spki).and_then(content).ok_or_else(refused)?;
+    let fits = |candidate: &&&dyn SignatureVerificationAlgorithm| candidate.public_key_alg_id().as_ref() == algorithm;
+    let chosen = candidates.iter().take(count).find(fits).ok_or_else(refused)?;
+    chosen.verify_signature(key.bits, message, signed.signature()).map_err(|_| refused())?;
+    Ok(HandshakeSignatureValid::assertion())
+}
+
+/// What is inside the first DER value of `der`.
+fn content(der: &[u8]) -> Option<&[u8]> {
+    let (&[_, first], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        ..=0x7f => (usize::from(first), rest),
+        0x81 => (usize::from(*rest.first()?), &rest[1..]),
+        0x82 => {
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        _ => return None,
+    };
+    rest.get(..length)
 }
 
 /// TLS 1.3 before TLS 1.2 (RFC 8446 and 5246), and the quicker before the slower.

@@ -3,30 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use accord_model::{
-    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source, Target,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_store::{JsonFile, create_private_dir};
+use accord_ports::added::{LASTING_S, Record, Register, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::core::cast::{self, Loudness};
 use crate::core::finder::Found;
 use crate::core::txt::HardwareId;
 
-/// Most devices that can be added, and the largest file of them.
-const MOST: usize = 256;
-const LARGEST: u64 = 1 << 20;
-/// When a device was seen is kept no more often than this.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
-/// What the owner decided does not age.
-const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
-/// How long what plays and where it is holds, and the rest.
-const PLAYING_FRESH_S: u64 = 10;
-const STATE_FRESH_S: u64 = 3600;
 /// What a loudspeaker's stream carries.
 const SOUND: &str = "s16le 44100 2";
 
@@ -44,6 +32,15 @@ pub(crate) struct Added {
     pub seen: Option<Timestamp>,
 }
 
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
+}
+
 /// A device that is known.
 pub(crate) struct Known {
     pub id: DeviceId,
@@ -57,16 +54,12 @@ pub(crate) struct Known {
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddr>,
     pub loudness: Loudness,
-    values: BTreeMap<(&'static str, &'static str), Value>,
+    values: Values,
 }
 
 /// The id of a device. It says so itself, and nothing proves it.
 fn id_of(hardware: &HardwareId) -> DeviceId {
-    let mut hash = Sha256::new();
-    hash.update(b"accord airplay device ");
-    hash.update(hardware.as_str());
-    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    DeviceId::new(format!("airplay-{digits}")).expect("hexadecimal digits make an id")
+    device_id("airplay", hardware.as_str())
 }
 
 impl Known {
@@ -82,7 +75,7 @@ impl Known {
             seen: Some(Timestamp::now()),
             address: Some(found.at.into()),
             loudness: Loudness::default(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         }
     }
 
@@ -99,7 +92,7 @@ impl Known {
             seen: added.seen,
             address: added.address,
             loudness: Loudness::default(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         })
     }
 
@@ -128,7 +121,7 @@ impl Known {
         if plays {
             device = device.with(self.with_values(self.media())).with(self.with_values(self.volume()));
         }
-        device.with(pairing(added))
+        device.with(pairing(added.map(|added| added.since)))
     }
 
     /// What it announced of itself.
@@ -165,58 +158,39 @@ impl Known {
         volume
     }
 
-    fn with_values(&self, mut service: Service) -> Service {
-        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
-        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
+    fn with_values(&self, service: Service) -> Service {
+        let mut service = self.values.fill(service);
         if service.id == "media" {
             let data = Data::Text(SOUND.to_owned());
-            let sound = Value { data, seen: Timestamp::UNIX_EPOCH, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
+            let sound = Value { data, seen: Timestamp::UNIX_EPOCH, source: Source::Assumed, fresh_for_s: LASTING_S };
             service.values.insert("sound".to_owned(), sound);
         }
         service
     }
 }
 
-fn pairing(added: Option<&Added>) -> Service {
-    let mut pairing = catalogue::pairing();
-    pairing.properties.push(Property::state("verified", Format::Bool));
-    pairing.values = pairing_values(added);
-    pairing
-}
-
-fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
-    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
-    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
-    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
-}
-
 /// All that are known.
 pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
-    added: BTreeMap<DeviceId, Added>,
-    file: JsonFile,
-    saved: Option<Instant>,
+    added: Register<Added>,
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("added.json"), LARGEST);
-        let added: BTreeMap<DeviceId, Added> =
-            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
-        let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, file, saved: None })
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
         self.known.get(id)
     }
     pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
-        self.added.contains_key(id)
+        self.added.get(id).is_some()
     }
     /// The added ones, by the addresses that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<HardwareId> {
-        self.added.values().filter_map(|added| HardwareId::parse(&added.hardware)).collect()
+        self.added.all().values().filter_map(|added| HardwareId::parse(&added.hardware)).collect()
     }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.values().map(|known| self.seen(known)).collect()
@@ -238,7 +212,7 @@ impl Devices {
     pub(crate) fn lost(&mut self, hardware: &HardwareId) -> Option<FromBridge> {
         let id = id_of(hardware);
         let known = self.known.get_mut(&id)?;
-        if !self.added.contains_key(&id) {
+        if self.added.get(&id).is_none() {
             self.known.remove(&id);
             return Some(FromBridge::Gone { device: id });
         }
@@ -256,24 +230,15 @@ impl Devices {
     /// The owner adds a device, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
-        let mut all = self.added.clone();
-        if !yes {
-            all.remove(id);
-        } else if let Some(obstacle) = known.found.as_ref().and_then(|found| found.obstacle) {
+        if let Some(obstacle) = known.found.as_ref().and_then(|found| found.obstacle).filter(|_| yes) {
             return Err(format!("nothing can be played on it: {obstacle}"));
-        } else if all.len() >= MOST && !all.contains_key(id) {
-            return Err(format!("more than {MOST} devices were added; remove some first"));
-        } else {
-            all.insert(id.clone(), known.added(Timestamp::now()));
         }
-        self.file.save(&all).map_err(|error| error.to_string())?;
-        self.added = all;
+        self.added.set(id, yes.then(|| known.added(Timestamp::now())))?;
         if !yes && self.known.get(id).is_some_and(|known| known.found.is_none()) {
             self.known.remove(id);
             return Ok(vec![FromBridge::Gone { device: id.clone() }]);
         }
-        let values = pairing_values(self.added.get(id));
-        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+        Ok(vec![self.told(id), self.added.paired(id)])
     }
 
     /// How loud it is to be, for the next cast too.
@@ -286,47 +251,19 @@ impl Devices {
     /// What is known of it now, in the words of the house; only what is new, and what ages.
     pub(crate) fn values(&mut self, id: &DeviceId, said: &[cast::Value]) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
-        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-        for (service, property, data) in said.iter().flat_map(words) {
-            let ages = matches!(property, "playing" | "position" | "moving");
-            let before = known.values.get(&(service, property));
-            if !ages && before.is_some_and(|before| before.data == data) {
-                continue;
-            }
-            let fresh_for_s = if ages { PLAYING_FRESH_S } else { STATE_FRESH_S };
-            let value = Value { data, seen: Timestamp::now(), source: Source::Polled, fresh_for_s };
-            known.values.insert((service, property), value.clone());
-            told.entry(service).or_default().insert(property.to_owned(), value);
-        }
-        let message =
-            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
-        told.into_iter().map(message).collect()
+        known.values.take(id, Source::Polled, said.iter().flat_map(words))
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
-        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
-        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
-        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 
     /// Keeps what is new of an added one.
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
         let now = known.added(added.since);
-        if now == *added {
-            return;
-        }
-        let only_seen = Added { seen: added.seen, ..now.clone() } == *added;
-        self.added.insert(id.clone(), now);
-        if only_seen && self.saved.is_some_and(|saved| saved.elapsed() < SEEN_EVERY) {
-            return;
-        }
-        self.saved = Some(Instant::now());
-        if let Err(error) = self.file.save(&self.added) {
-            tracing::warn!(%error, "what is new of a device is not kept");
-        }
+        self.added.note(id, now);
     }
 
     fn told(&self, id: &DeviceId) -> FromBridge {

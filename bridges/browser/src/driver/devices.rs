@@ -5,22 +5,13 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Target, Timestamp,
-    Value, catalogue,
+    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Timestamp, Value,
+    catalogue,
 };
-use accord_store::{JsonFile, create_private_dir};
+use accord_ports::added::{Record, Register, STATE_S, Values, pairing};
 use serde::{Deserialize, Serialize};
 
 use crate::core::pages::Page;
-
-/// Most screens that can be added, and the largest file of them.
-const MOST: usize = 256;
-const LARGEST: u64 = 1 << 20;
-/// What the owner decided does not age.
-const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
-/// How long what plays and where it is holds, and the rest.
-const PLAYING_FRESH_S: u64 = 10;
-const STATE_FRESH_S: u64 = 3600;
 
 /// A screen that the owner added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +24,15 @@ pub(crate) struct Added {
     /// Where it was last, and when.
     pub address: Option<IpAddr>,
     pub seen: Option<Timestamp>,
+}
+
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
 }
 
 /// A screen that is known.
@@ -49,7 +49,7 @@ pub(crate) struct Known {
     model: Option<String>,
     agent: Option<String>,
     formats: Vec<String>,
-    values: BTreeMap<(&'static str, &'static str), Value>,
+    values: Values,
 }
 
 impl Known {
@@ -65,7 +65,7 @@ impl Known {
             model: added.model.clone(),
             agent: None,
             formats: Vec::new(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         }
     }
 
@@ -87,12 +87,12 @@ impl Known {
         device.passing = added.is_none();
         let added = added.filter(|_| !self.moved);
         device.reach = if self.here { Reach::Local } else { Reach::Offline };
-        let mut device = device.with(pairing(added));
+        let mut device = device.with(pairing(added.map(|added| added.since)));
         if let Some(agent) = &self.agent {
             // From this the kind and the maker were guessed.
             let mut information = catalogue::information();
             information.properties.retain(|one| one.id == "software");
-            information.values.insert("software".to_owned(), said(Data::Text(agent.clone()), STATE_FRESH_S));
+            information.values.insert("software".to_owned(), said(Data::Text(agent.clone()), STATE_S));
             device = device.with(information);
         }
         if added.is_none() {
@@ -103,7 +103,7 @@ impl Known {
         volume.properties.retain(|one| one.id != "default");
         let mut screen = catalogue::screen();
         screen.label = Some(self.name.clone());
-        device.with(self.media()).with(self.with_values(volume)).with(self.with_values(screen))
+        device.with(self.media()).with(self.values.fill(volume)).with(self.values.fill(screen))
     }
 
     fn media(&self) -> Service {
@@ -117,18 +117,12 @@ impl Known {
         media.properties.push(catalogue::media_address());
         media.properties.push(catalogue::media_formats());
         media.actions.push(catalogue::open_media());
-        let mut media = self.with_values(media);
+        let mut media = self.values.fill(media);
         if let Some(address) = self.address.filter(|_| self.here) {
-            media.values.insert("address".to_owned(), said(Data::Text(address.to_string()), STATE_FRESH_S));
-            media.values.insert("formats".to_owned(), said(Data::Texts(self.formats.clone()), STATE_FRESH_S));
+            media.values.insert("address".to_owned(), said(Data::Text(address.to_string()), STATE_S));
+            media.values.insert("formats".to_owned(), said(Data::Texts(self.formats.clone()), STATE_S));
         }
         media
-    }
-
-    fn with_values(&self, mut service: Service) -> Service {
-        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
-        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
-        service
     }
 }
 
@@ -136,35 +130,17 @@ fn said(data: Data, fresh_for_s: u64) -> Value {
     Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s }
 }
 
-fn pairing(added: Option<&Added>) -> Service {
-    let mut pairing = catalogue::pairing();
-    pairing.properties.push(Property::state("verified", Format::Bool));
-    pairing.values = pairing_values(added);
-    pairing
-}
-
-fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
-    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
-    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
-    // Its key goes over the network in clear, so it proves little.
-    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
-}
-
 /// All that are known.
 pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
-    added: BTreeMap<DeviceId, Added>,
-    file: JsonFile,
+    added: Register<Added>,
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("added.json"), LARGEST);
-        let added: BTreeMap<DeviceId, Added> =
-            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
-        let known = added.iter().map(|(id, added)| (id.clone(), Known::remembered(added))).collect();
-        Ok(Self { known, added, file })
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().iter().map(|(id, added)| (id.clone(), Known::remembered(added))).collect();
+        Ok(Self { known, added })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
@@ -176,7 +152,7 @@ impl Devices {
     }
     /// The owner added it.
     pub(crate) fn is_kept(&self, id: &DeviceId) -> bool {
-        self.added.contains_key(id)
+        self.added.get(id).is_some()
     }
     /// What is here is at another address than what the owner added.
     pub(crate) fn is_moved(&self, id: &DeviceId) -> bool {
@@ -184,7 +160,7 @@ impl Devices {
     }
     /// With the address of each.
     pub(crate) fn all_added(&self) -> BTreeMap<DeviceId, Option<IpAddr>> {
-        self.added.iter().map(|(id, added)| (id.clone(), added.address)).collect()
+        self.added.all().iter().map(|(id, added)| (id.clone(), added.address)).collect()
     }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.keys().map(|id| self.told(id)).collect()
@@ -206,7 +182,7 @@ impl Devices {
             model: about.model.clone(),
             agent: about.agent.clone(),
             formats: page.formats.clone(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         };
         self.known.insert(id.clone(), known);
         self.note(id);
@@ -230,16 +206,7 @@ impl Devices {
     /// The owner adds a screen, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
-        let mut all = self.added.clone();
-        if !yes {
-            all.remove(id);
-        } else if all.len() >= MOST && !all.contains_key(id) {
-            return Err(format!("more than {MOST} screens were added; remove some first"));
-        } else {
-            all.insert(id.clone(), known.added(Timestamp::now()));
-        }
-        self.file.save(&all).map_err(|error| error.to_string())?;
-        self.added = all;
+        self.added.set(id, yes.then(|| known.added(Timestamp::now())))?;
         if !yes && !known.here {
             self.known.remove(id);
             return Ok(vec![FromBridge::Gone { device: id.clone() }]);
@@ -247,8 +214,7 @@ impl Devices {
         if let Some(known) = self.known.get_mut(id) {
             known.moved = false;
         }
-        let values = pairing_values(self.added.get(id));
-        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+        Ok(vec![self.told(id), self.added.paired(id)])
     }
 
     /// What its page says of itself now; only what is new, and what ages.
@@ -268,7 +234,7 @@ impl Devices {
             ("screen", "showing", state.screen.into()),
         ];
         // A length of nothing is said only where one was said before.
-        let known = self.known.get(id).is_some_and(|known| known.values.contains_key(&("media", "length")));
+        let known = self.known.get(id).is_some_and(|known| known.values.has("media", "length"));
         let told = |(_, property, _): &(&str, &str, Data)| *property != "length" || state.length > 0.0 || known;
         self.values(id, now.into_iter().filter(told).collect())
     }
@@ -283,28 +249,12 @@ impl Devices {
             return Vec::new();
         }
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
-        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-        for (service, property, data) in now {
-            let ages = matches!(property, "playing" | "position" | "moving");
-            let before = known.values.get(&(service, property));
-            if !ages && before.is_some_and(|before| before.data == data) {
-                continue;
-            }
-            let value = said(data, if ages { PLAYING_FRESH_S } else { STATE_FRESH_S });
-            known.values.insert((service, property), value.clone());
-            told.entry(service).or_default().insert(property.to_owned(), value);
-        }
-        let message =
-            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
-        told.into_iter().map(message).collect()
+        known.values.take(id, Source::Pushed, now)
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
-        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
-        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
-        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 
     /// Keeps what is new of an added one.
@@ -315,13 +265,7 @@ impl Devices {
             return;
         }
         let now = known.added(added.since);
-        if now == *added {
-            return;
-        }
-        self.added.insert(id.clone(), now);
-        if let Err(error) = self.file.save(&self.added) {
-            tracing::warn!(%error, "what is new of a screen is not kept");
-        }
+        self.added.note(id, now);
     }
 
     fn told(&self, id: &DeviceId) -> FromBridge {

@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use accord_ports::tls::PublicKey;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -39,7 +40,7 @@ impl Tls {
     /// # Errors
     /// In words.
     pub fn new() -> Result<Self, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(accord_ports::tls::provider());
         let algorithms = provider.signature_verification_algorithms;
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
@@ -125,16 +126,6 @@ fn read(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     }
 }
 
-/// RFC 8446, 4.2.3, as far as *ring* knows them: in TLS 1.3 a scheme means one curve.
-const IN_TLS13: [SignatureScheme; 6] = [
-    SignatureScheme::ECDSA_NISTP256_SHA256,
-    SignatureScheme::ECDSA_NISTP384_SHA384,
-    SignatureScheme::ED25519,
-    SignatureScheme::RSA_PSS_SHA256,
-    SignatureScheme::RSA_PSS_SHA384,
-    SignatureScheme::RSA_PSS_SHA512,
-];
-
 /// Takes any certificate whose key signs the handshake. Chain builders would refuse what these devices show.
 #[derive(Debug)]
 struct Anyone {
@@ -149,20 +140,10 @@ impl Anyone {
         signed: &DigitallySignedStruct,
         in_13: bool,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let refused = || Error::InvalidCertificate(CertificateError::BadSignature);
-        if in_13 && !IN_TLS13.contains(&signed.scheme) {
-            return Err(refused());
-        }
         let certificate = read(der)?;
-        let key = &certificate.public_key().subject_public_key.data;
-        let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
-        let (_, candidates) = offered.ok_or_else(refused)?;
-        let count = if in_13 { 1 } else { candidates.len() };
-        let proves = candidates
-            .iter()
-            .take(count)
-            .any(|candidate| candidate.verify_signature(key, message, signed.signature()).is_ok());
-        if proves { Ok(HandshakeSignatureValid::assertion()) } else { Err(refused()) }
+        let spki = certificate.public_key();
+        let key = PublicKey { spki: spki.raw, bits: &spki.subject_public_key.data };
+        accord_ports::tls::signed(key, &self.algorithms, message, signed, in_13)
     }
 }
 

@@ -3,31 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
-    Target, Timestamp, Told, Value, What, catalogue,
+    Timestamp, Told, Value, What, catalogue,
 };
-use accord_store::{JsonFile, create_private_dir};
+use accord_ports::added::{Record, Register, STATE_S, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::core::advert::{Abilities, CastId};
 use crate::core::discovery::Found;
 use crate::core::session::{self, Offers};
 use crate::core::tls::Key;
 
-/// Most devices that can be added, and the largest file of them.
-const MOST: usize = 256;
-const LARGEST: u64 = 1 << 20;
-/// When a device was seen is kept no more often than this.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
-/// What the owner decided does not age.
-const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
-/// How long what plays and where it is holds, and the rest.
-const PLAYING_FRESH_S: u64 = 10;
-const STATE_FRESH_S: u64 = 3600;
 /// What the default media receiver plays (developers.google.com/cast/docs/media), on nearly every device.
 const SOUNDS: [&str; 8] = [
     "audio/mpeg",
@@ -70,6 +58,15 @@ pub(crate) struct Added {
     /// As what it is known since it was added.
     #[serde(default)]
     pub pin: Option<Pin>,
+}
+
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
 }
 
 impl Added {
@@ -127,16 +124,12 @@ pub(crate) struct Known {
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddr>,
     offers: Offers,
-    values: BTreeMap<(&'static str, &'static str), Value>,
+    values: Values,
 }
 
 /// The id of a device. It says so itself, and nothing proves it.
 fn id_of(cast: &CastId) -> DeviceId {
-    let mut hash = Sha256::new();
-    hash.update(b"accord googlecast device ");
-    hash.update(cast.as_str());
-    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    DeviceId::new(format!("googlecast-{digits}")).expect("hexadecimal digits make an id")
+    device_id("googlecast", cast.as_str())
 }
 
 impl Known {
@@ -154,7 +147,7 @@ impl Known {
             seen: Some(Timestamp::now()),
             address: Some(found.at.into()),
             offers: Offers::default(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         }
     }
 
@@ -172,7 +165,7 @@ impl Known {
             seen: added.seen,
             address: added.address,
             offers: Offers::default(),
-            values: BTreeMap::new(),
+            values: Values::default(),
         })
     }
 
@@ -202,10 +195,10 @@ impl Known {
         device.told = self.told();
         device.passing = added.is_none();
         device.reach = if self.at.is_some() && self.down.is_none() { Reach::Local } else { Reach::Offline };
-        let mut media = self.with_values(self.media());
+        let mut media = self.values.fill(self.media());
         let mut say = |property: &str, data: Data| {
             let seen = self.seen.unwrap_or_default();
-            let value = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_FRESH_S };
+            let value = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
             media.values.insert(property.to_owned(), value);
         };
         say("formats", Data::Texts(self.formats()));
@@ -215,9 +208,9 @@ impl Known {
         }
         let mut device = device.with(media);
         if self.offers.volume {
-            device = device.with(self.with_values(self.volume()));
+            device = device.with(self.values.fill(self.volume()));
         }
-        device.with(pairing(added))
+        device.with(pairing(added.map(|added| added.since)))
     }
 
     /// What it said of its model, and whether it is only heard.
@@ -279,43 +272,19 @@ impl Known {
         volume.properties.retain(|one| matches!(one.id.as_str(), "level" | "muted"));
         volume
     }
-
-    fn with_values(&self, mut service: Service) -> Service {
-        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
-        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
-        service
-    }
-}
-
-fn pairing(added: Option<&Added>) -> Service {
-    let mut pairing = catalogue::pairing();
-    pairing.properties.push(Property::state("verified", Format::Bool));
-    pairing.values = pairing_values(added);
-    pairing
-}
-
-fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
-    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
-    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
-    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
 }
 
 /// All that are known.
 pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
-    added: BTreeMap<DeviceId, Added>,
-    file: JsonFile,
-    saved: Option<Instant>,
+    added: Register<Added>,
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("added.json"), LARGEST);
-        let added: BTreeMap<DeviceId, Added> =
-            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
-        let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, file, saved: None })
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
@@ -329,7 +298,7 @@ impl Devices {
     }
     /// The added ones, by the ids that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<CastId> {
-        self.added.values().filter_map(|added| CastId::parse(&added.cast)).collect()
+        self.added.all().values().filter_map(|added| CastId::parse(&added.cast)).collect()
     }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.values().map(|known| self.seen(known)).collect()
@@ -357,7 +326,7 @@ impl Devices {
         let known = self.known.get_mut(id)?;
         known.values.clear();
         (known.up, known.down) = (false, None);
-        if !self.added.contains_key(id) {
+        if self.added.get(id).is_none() {
             self.known.remove(id);
             return Some(FromBridge::Gone { device: id.clone() });
         }
@@ -401,7 +370,7 @@ impl Devices {
     pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
         let hex = hex(key);
         let host = self.known.get(id).and_then(|known| known.at).map(|at| *at.ip());
-        let Some(added) = self.added.get_mut(id) else { return false };
+        let Some(mut added) = self.added.get(id).cloned() else { return false };
         if let Some(host) = host {
             Pin::admits(&mut added.pin, key, host);
         }
@@ -410,23 +379,14 @@ impl Devices {
         if let Some(from) = before {
             added.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
         }
-        self.save("which key a device showed is not kept");
+        self.added.note(id, added);
         is_other
     }
 
     /// The owner adds a device, or not any more. Added anew, it may show any key.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
-        let mut all = self.added.clone();
-        if !yes {
-            all.remove(id);
-        } else if all.len() >= MOST && !all.contains_key(id) {
-            return Err(format!("more than {MOST} devices were added; remove some first"));
-        } else {
-            all.insert(id.clone(), known.added(None));
-        }
-        self.file.save(&all).map_err(|error| error.to_string())?;
-        self.added = all;
+        self.added.set(id, yes.then(|| known.added(None)))?;
         if let Some(known) = self.known.get_mut(id) {
             (known.up, known.down) = (false, None);
             if !yes {
@@ -437,8 +397,7 @@ impl Devices {
             self.known.remove(id);
             return Ok(vec![FromBridge::Gone { device: id.clone() }]);
         }
-        let values = pairing_values(self.added.get(id));
-        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+        Ok(vec![self.told(id), self.added.paired(id)])
     }
 
     /// What a device can do. `None`: nothing new.
@@ -451,51 +410,21 @@ impl Devices {
     /// What it says of itself now, in the words of the house; only what is new, and what ages.
     pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<session::Value>) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
-        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-        for (service, property, data) in said.into_iter().flat_map(words) {
-            let ages = matches!(property, "playing" | "position" | "moving");
-            let before = known.values.get(&(service, property));
-            if !ages && before.is_some_and(|before| before.data == data) {
-                continue;
-            }
-            let fresh_for_s = if ages { PLAYING_FRESH_S } else { STATE_FRESH_S };
-            let value = Value { data, seen: Timestamp::now(), source: Source::Polled, fresh_for_s };
-            known.values.insert((service, property), value.clone());
-            told.entry(service).or_default().insert(property.to_owned(), value);
-        }
-        let messages = told.into_iter().filter(|(service, _)| *service != "volume" || known.offers.volume);
-        let message =
-            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
-        messages.map(message).collect()
+        let mut messages = known.values.take(id, Source::Polled, said.into_iter().flat_map(words));
+        messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
+        messages
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
-        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
-        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
-        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 
     /// Keeps what is new of an added one.
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
         let now = known.added(Some(added));
-        if now == *added {
-            return;
-        }
-        let only_seen = Added { seen: added.seen, ..now.clone() } == *added;
-        self.added.insert(id.clone(), now);
-        if !only_seen || self.saved.is_none_or(|saved| saved.elapsed() >= SEEN_EVERY) {
-            self.save("what is new of a device is not kept");
-        }
-    }
-
-    fn save(&mut self, otherwise: &str) {
-        self.saved = Some(Instant::now());
-        if let Err(error) = self.file.save(&self.added) {
-            tracing::warn!(%error, "{otherwise}");
-        }
+        self.added.note(id, now);
     }
 
     fn told(&self, id: &DeviceId) -> FromBridge {
@@ -508,6 +437,10 @@ impl Devices {
     fn seen(&self, known: &Known) -> FromBridge {
         FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
     }
+}
+
+fn is_of(message: &FromBridge, service: &str) -> bool {
+    matches!(message, FromBridge::Values { target, .. } if target.service == service)
 }
 
 /// The catalogue's words for it.

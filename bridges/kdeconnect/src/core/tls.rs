@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accord_model::{FieldCode, FieldSet};
+use accord_ports::tls::PublicKey;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConnection, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -239,16 +240,6 @@ fn verifier(expect: Expect) -> (Arc<CryptoProvider>, Arc<Verifier>) {
     (provider, Arc::new(Verifier { expect, algorithms }))
 }
 
-/// RFC 8446, 4.2.3, as far as *ring* knows them.
-const IN_TLS13: [SignatureScheme; 6] = [
-    SignatureScheme::ECDSA_NISTP256_SHA256,
-    SignatureScheme::ECDSA_NISTP384_SHA384,
-    SignatureScheme::ED25519,
-    SignatureScheme::RSA_PSS_SHA256,
-    SignatureScheme::RSA_PSS_SHA384,
-    SignatureScheme::RSA_PSS_SHA512,
-];
-
 #[derive(Debug)]
 struct Verifier {
     expect: Expect,
@@ -270,56 +261,20 @@ impl Verifier {
         Err(TlsError::AnotherId { named: named.clone(), shown: shown.id().clone() })
     }
 
-    /// TLS 1.3: fewer schemes, and each means one curve.
-    fn signature_13(
-        &self,
-        message: &[u8],
-        certificate: &[u8],
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        if !IN_TLS13.contains(&signed.scheme) {
-            return Err(Error::InvalidCertificate(TlsCertificateError::BadSignature));
-        }
-        self.signature(message, certificate, signed, true)
-    }
-
     /// The signature over the handshake, by the key in the certificate.
     fn signature(
         &self,
         message: &[u8],
         certificate: &[u8],
         signed: &DigitallySignedStruct,
-        fixed: bool,
+        in_13: bool,
     ) -> Result<HandshakeSignatureValid, Error> {
         let refused = || Error::InvalidCertificate(TlsCertificateError::BadSignature);
         let peer = PeerCertificate::parse(certificate).map_err(|error| wrap(error.into()))?;
         let (_, spki) = SubjectPublicKeyInfo::from_der(peer.spki()).map_err(|_| refused())?;
-        let algorithm = content(peer.spki()).and_then(content).ok_or_else(refused)?;
-        let offered = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
-        let (_, algorithms) = offered.ok_or_else(refused)?;
-        let count = if fixed { 1 } else { algorithms.len() };
-        let fits = |candidate: &&&dyn rustls::pki_types::SignatureVerificationAlgorithm| {
-            candidate.public_key_alg_id().as_ref() == algorithm
-        };
-        let chosen = algorithms.iter().take(count).find(fits).ok_or_else(refused)?;
-        chosen.verify_signature(&spki.subject_public_key.data, message, signed.signature()).map_err(|_| refused())?;
-        Ok(HandshakeSignatureValid::assertion())
+        let key = PublicKey { spki: peer.spki(), bits: &spki.subject_public_key.data };
+        accord_ports::tls::signed(key, &self.algorithms, message, signed, in_13)
     }
-}
-
-/// What is inside the first DER value of `der`.
-fn content(der: &[u8]) -> Option<&[u8]> {
-    let (&[_, first], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match first {
-        ..=0x7f => (usize::from(first), rest),
-        0x81 => (usize::from(*rest.first()?), &rest[1..]),
-        0x82 => {
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(*length)), rest)
-        }
-        _ => return None,
-    };
-    rest.get(..length)
 }
 
 impl ServerCertVerifier for Verifier {
@@ -348,7 +303,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature_13(message, certificate, signed)
+        self.signature(message, certificate, signed, true)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
@@ -385,7 +340,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature_13(message, certificate, signed)
+        self.signature(message, certificate, signed, true)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
@@ -550,7 +505,10 @@ mod tests {
         for key in [fixture!("phone-v1"), fixture!("desktop-25")] {
             let victim = fixture!("desktop-22.12").certificate;
             let der = CertificateDer::from(victim.der().to_vec());
-            let key = rustls::client::ResolvesClientCert::resolve(&*key.resolver, &[], &IN_TLS13).unwrap().key.clone();
+            let key = rustls::client::ResolvesClientCert::resolve(&*key.resolver, &[], &accord_ports::tls::IN_TLS13)
+                .unwrap()
+                .key
+                .clone();
             let resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(vec![der], key)));
             let impostor = Foreign { certificate: victim.clone(), resolver };
             for version in [&version::TLS12, &version::TLS13] {

@@ -5,26 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use accord_model::{
-    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source, Target,
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_store::{JsonFile, create_private_dir};
+use accord_ports::added::{Record, Register, STATE_S, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::core::description::{Face, Server};
 use crate::core::discovery::Found;
 use crate::core::renderer::{self, Formats, Offers};
 use crate::core::ssdp::Udn;
-
-/// Most devices that can be added, and the largest file of them.
-const MOST: usize = 256;
-const LARGEST: u64 = 1 << 20;
-/// What the owner decided does not age.
-const FRESH_FOR_S: u64 = 10 * 365 * 86_400;
-/// How long what plays and where it is holds, and the rest.
-const PLAYING_FRESH_S: u64 = 10;
-const STATE_FRESH_S: u64 = 3600;
 
 /// A device that the owner added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +33,15 @@ pub(crate) struct Added {
     pub server: bool,
 }
 
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
+}
+
 /// A renderer or media server that is known.
 pub(crate) struct Known {
     pub id: DeviceId,
@@ -57,16 +56,12 @@ pub(crate) struct Known {
     pub address: Option<SocketAddr>,
     server: bool,
     offers: Offers,
-    values: BTreeMap<(&'static str, &'static str), Value>,
+    values: Values,
 }
 
 /// The id of a device. It says so itself, and nothing proves it.
 fn id_of(udn: &Udn) -> DeviceId {
-    let mut hash = Sha256::new();
-    hash.update(b"accord upnp device ");
-    hash.update(udn.as_str());
-    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    DeviceId::new(format!("upnp-{digits}")).expect("hexadecimal digits make an id")
+    device_id("upnp", udn.as_str())
 }
 
 impl Known {
@@ -87,7 +82,7 @@ impl Known {
             address: Some(found.location.at.into()),
             server,
             offers: Offers { pause: true, seek: true, volume, mute: volume, ..Offers::default() },
-            values: BTreeMap::new(),
+            values: Values::default(),
         }
     }
 
@@ -117,7 +112,7 @@ impl Known {
             address: added.address,
             server: added.server,
             offers: Offers { pause: true, seek: true, volume: true, mute: true, ..Offers::default() },
-            values: BTreeMap::new(),
+            values: Values::default(),
         })
     }
 
@@ -146,19 +141,19 @@ impl Known {
             let mut storage = catalogue::storage();
             storage.label = Some(self.name.clone());
             storage.actions.push(catalogue::storage_address());
-            return device.with(storage).with(pairing(added));
+            return device.with(storage).with(pairing(added.map(|added| added.since)));
         }
-        let mut media = self.with_values(self.media());
+        let mut media = self.values.fill(self.media());
         if let Some(found) = &self.found {
             let (data, seen) = (Data::Text(found.location.at.ip().to_string()), self.seen.unwrap_or_default());
-            let address = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_FRESH_S };
+            let address = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
             media.values.insert("address".to_owned(), address);
         }
         let mut device = device.with(media);
         if self.offers.volume {
-            device = device.with(self.with_values(self.volume()));
+            device = device.with(self.values.fill(self.volume()));
         }
-        device.with(pairing(added))
+        device.with(pairing(added.map(|added| added.since)))
     }
 
     /// What its description said; of one that is away, what was kept of it.
@@ -207,56 +202,33 @@ impl Known {
         volume.properties.retain(|one| one.id == "level" || (one.id == "muted" && self.offers.mute));
         volume
     }
-
-    fn with_values(&self, mut service: Service) -> Service {
-        let of_service = self.values.iter().filter(|((id, _), _)| *id == service.id);
-        service.values = of_service.map(|((_, property), value)| ((*property).to_owned(), value.clone())).collect();
-        service
-    }
-}
-
-fn pairing(added: Option<&Added>) -> Service {
-    let mut pairing = catalogue::pairing();
-    pairing.properties.push(Property::state("verified", Format::Bool));
-    pairing.values = pairing_values(added);
-    pairing
-}
-
-fn pairing_values(added: Option<&Added>) -> BTreeMap<String, Value> {
-    let seen = added.map_or(Timestamp::UNIX_EPOCH, |added| added.since);
-    let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: FRESH_FOR_S };
-    BTreeMap::from([("paired".to_owned(), value(added.is_some())), ("verified".to_owned(), value(false))])
 }
 
 /// All that are known.
 pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
-    added: BTreeMap<DeviceId, Added>,
-    file: JsonFile,
+    added: Register<Added>,
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("added.json"), LARGEST);
-        let added: BTreeMap<DeviceId, Added> =
-            file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
-        let known = added.values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, file })
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
         self.known.get(id)
     }
     pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
-        self.added.contains_key(id)
+        self.added.get(id).is_some()
     }
     pub(crate) fn id(&self, udn: &Udn) -> Option<DeviceId> {
         Some(id_of(udn)).filter(|id| self.known.contains_key(id))
     }
     /// The added ones, by the names that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<Udn> {
-        self.added.values().filter_map(|added| Udn::parse(&added.udn)).collect()
+        self.added.all().values().filter_map(|added| Udn::parse(&added.udn)).collect()
     }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.values().map(|known| self.seen(known)).collect()
@@ -284,7 +256,7 @@ impl Devices {
     pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
         let known = self.known.get_mut(id)?;
         known.values.clear();
-        if !self.added.contains_key(id) {
+        if self.added.get(id).is_none() {
             self.known.remove(id);
             return Some(FromBridge::Gone { device: id.clone() });
         }
@@ -302,22 +274,12 @@ impl Devices {
     /// The owner adds a device, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id).ok_or("no such device is known")?;
-        let mut all = self.added.clone();
-        if !yes {
-            all.remove(id);
-        } else if all.len() >= MOST && !all.contains_key(id) {
-            return Err(format!("more than {MOST} devices were added; remove some first"));
-        } else {
-            all.insert(id.clone(), known.added(Timestamp::now()));
-        }
-        self.file.save(&all).map_err(|error| error.to_string())?;
-        self.added = all;
+        self.added.set(id, yes.then(|| known.added(Timestamp::now())))?;
         if !yes && self.known.get(id).is_some_and(|known| known.found.is_none()) {
             self.known.remove(id);
             return Ok(vec![FromBridge::Gone { device: id.clone() }]);
         }
-        let values = pairing_values(self.added.get(id));
-        Ok(vec![self.told(id), FromBridge::Values { device: id.clone(), target: Target::new("pairing"), values }])
+        Ok(vec![self.told(id), self.added.paired(id)])
     }
 
     /// What a renderer can do. `None`: nothing new.
@@ -356,43 +318,21 @@ impl Devices {
         said: impl IntoIterator<Item = (&'static str, &'static str, Data)>,
     ) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
-        let mut told: BTreeMap<&'static str, BTreeMap<String, Value>> = BTreeMap::new();
-        for (service, property, data) in said {
-            let ages = matches!(property, "playing" | "position" | "moving");
-            let before = known.values.get(&(service, property));
-            if !ages && before.is_some_and(|before| before.data == data) {
-                continue;
-            }
-            let fresh_for_s = if ages { PLAYING_FRESH_S } else { STATE_FRESH_S };
-            let value = Value { data, seen: Timestamp::now(), source: Source::Polled, fresh_for_s };
-            known.values.insert((service, property), value.clone());
-            told.entry(service).or_default().insert(property.to_owned(), value);
-        }
-        let messages = told.into_iter().filter(|(service, _)| *service != "volume" || known.offers.volume);
-        let message =
-            |(service, values)| FromBridge::Values { device: id.clone(), target: Target::new(service), values };
-        messages.map(message).collect()
+        let mut messages = known.values.take(id, Source::Polled, said);
+        messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
+        messages
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        let values = self.known.get(id).map(|known| &known.values).into_iter().flatten();
-        let fits = |property: &str| wanted.is_empty() || wanted.iter().any(|one| one == property);
-        let fitting = values.filter(|((of, property), _)| *of == service && fits(property));
-        fitting.map(|((_, property), value)| ((*property).to_owned(), value.data.clone())).collect()
+        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 
     /// Keeps what is new of an added one.
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
         let now = known.added(added.since);
-        if now == *added {
-            return;
-        }
-        self.added.insert(id.clone(), now);
-        if let Err(error) = self.file.save(&self.added) {
-            tracing::warn!(%error, "what is new of a device is not kept");
-        }
+        self.added.note(id, now);
     }
 
     fn told(&self, id: &DeviceId) -> FromBridge {
@@ -405,6 +345,10 @@ impl Devices {
     fn seen(&self, known: &Known) -> FromBridge {
         FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
     }
+}
+
+fn is_of(message: &FromBridge, service: &str) -> bool {
+    matches!(message, FromBridge::Values { target, .. } if target.service == service)
 }
 
 /// The catalogue's words for it.
