@@ -209,6 +209,7 @@ pub(crate) fn group(faces: &BTreeMap<DeviceId, Facts>, words: &Words) -> Groups 
     for part in faces.keys().filter(|face| is_part(face) && is_open(face)) {
         if let Some(whole) = whole(part, &fits, &groups, &is_part)
             && whole.iter().all(is_open)
+            && !whole.iter().any(|other| words.are_apart(part, other))
             && whole.len() < MOST_FACES
         {
             let with: BTreeSet<DeviceId> = whole.into_iter().chain([part.clone()]).collect();

@@ -157,6 +157,20 @@ fn the_owner_splits_what_claims_to_be_one_and_joins_it_again() {
 }
 
 #[test]
+fn what_offers_nothing_is_not_put_to_a_thing_with_a_face_it_was_split_from() {
+    let two = Claims::broadcast(["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()]);
+    let (near, mut far) = (face("upnp", "tv", "10.0.0.2"), face("cast", "tv", "10.0.0.3"));
+    far.0.claims = two;
+    let mut part = face("lebo", "tv", "10.0.0.2");
+    part.0.claims = Claims::part(["10.0.0.2".parse().unwrap()]);
+    let faces = [near, far, part];
+    assert_eq!(joined(&faces), "cast-tv+lebo-tv+upnp-tv");
+    let mut words = Words::default();
+    words.split(&id("lebo-tv"), &[id("cast-tv")]).unwrap();
+    assert_eq!(told(&grouped(&faces, &words)), "cast-tv+upnp-tv");
+}
+
+#[test]
 fn words_are_bounded_and_survive_json() {
     let mut words = Words::default();
     assert_eq!(words.join(&[id("a")]), Err(CannotJoin::One));
