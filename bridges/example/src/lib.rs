@@ -99,7 +99,7 @@ impl Bridge for ExampleBridge {
                     let _ = side.tell(FromBridge::Explained { call, explained }).await;
                 }
                 ToBridge::Cancel { call } => drop(waiting.remove(&call)),
-                ToBridge::Answer { .. } | ToBridge::Own { .. } => {}
+                ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } => {}
                 ToBridge::Stop => break,
             }
         }

@@ -304,7 +304,7 @@ impl Bridge for LinkBridge {
                         }
                     });
                 }
-                ToBridge::Own { .. } => {}
+                ToBridge::Add { .. } | ToBridge::Own { .. } => {}
                 ToBridge::Stop => break,
             }
         }

@@ -28,7 +28,8 @@ pub struct Device {
     pub room: Option<String>,
     /// Whether and how it can be reached now.
     pub reach: Reach,
-    /// The device that speaks for it (a hub for a lamp).
+    /// The device of the same bridge that speaks for it (a server for a lamp), and that gets what is said to it: said by the
+    /// bridge itself, never passed on from what a device claims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<DeviceId>,
     /// What it offers.
@@ -112,12 +113,19 @@ pub enum DeviceKind {
     Vacuum,
     Camera,
     Hub,
+    Switch,
+    Fan,
+    Button,
+    Air,
+    Valve,
+    Alarm,
+    Appliance,
     Other,
 }
 
 impl DeviceKind {
     /// Every kind, in the order UIs list them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::Computer,
         Self::Laptop,
         Self::Phone,
@@ -135,6 +143,13 @@ impl DeviceKind {
         Self::Vacuum,
         Self::Camera,
         Self::Hub,
+        Self::Switch,
+        Self::Fan,
+        Self::Button,
+        Self::Air,
+        Self::Valve,
+        Self::Alarm,
+        Self::Appliance,
         Self::Other,
     ];
     /// The word used in JSON, on the command line and on the wire.
@@ -157,6 +172,13 @@ impl DeviceKind {
             Self::Vacuum => "vacuum",
             Self::Camera => "camera",
             Self::Hub => "hub",
+            Self::Switch => "switch",
+            Self::Fan => "fan",
+            Self::Button => "button",
+            Self::Air => "air",
+            Self::Valve => "valve",
+            Self::Alarm => "alarm",
+            Self::Appliance => "appliance",
             Self::Other => "other",
         }
     }
@@ -322,6 +344,13 @@ pub enum Unit {
     Byte,
     MetrePerSecond,
     Decibel,
+    Degree,
+    Hertz,
+    MicrogramPerCubicMetre,
+    CubicMetre,
+    CubicMetrePerHour,
+    VoltAmpere,
+    Gram,
 }
 
 /// Limits of a number.

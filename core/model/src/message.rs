@@ -120,6 +120,18 @@ pub enum ToBridge {
         /// How long that may take, in seconds.
         within: u64,
     },
+    /// Add a device that the bridge does not find by itself, or that it may use only with a secret. What a bridge wants
+    /// for it is a form of the app's. Answered by one [`FromBridge::Reply`] with the output `devices`, the ids of what was
+    /// added; they are kept and were [seen](FromBridge::Seen) by then, and the bridge speaks to them as soon as its gate
+    /// allows that.
+    Add {
+        /// Chosen by the core.
+        call: CallId,
+        /// Which of the bridge's ways.
+        way: String,
+        /// What the owner gave, secrets among it.
+        inputs: Inputs,
+    },
     /// What this machine is called and is from now on.
     Own {
         /// Its name.

@@ -156,16 +156,29 @@ pub struct Write {
     /// When.
     pub at: Timestamp,
     confirmed: bool,
+    /// How far a number that is reported may be from the written one.
+    #[serde(default)]
+    tolerance: f64,
 }
 
 impl Write {
     /// A write that was just sent.
     pub fn new(data: Data, at: Timestamp) -> Self {
-        Self { data, at, confirmed: false }
+        Self { data, at, confirmed: false, tolerance: 0.0 }
+    }
+    /// Of a number that devices round in their own scales: what they report may be half a step away.
+    #[must_use]
+    pub fn in_steps(mut self, step: f64) -> Self {
+        self.tolerance = if step.is_finite() { step.abs() / 2.0 } else { 0.0 };
+        self
     }
     /// The device reports `data`.
     pub fn report(&mut self, data: &Data) {
-        self.confirmed |= *data == self.data;
+        let near = match (data.as_number(), self.data.as_number()) {
+            (Some(said), Some(written)) => (said - written).abs() <= self.tolerance,
+            _ => false,
+        };
+        self.confirmed |= near || *data == self.data;
     }
     /// The state at `now`.
     pub fn state(&self, now: Timestamp) -> WriteState {
@@ -192,5 +205,20 @@ mod tests {
         assert!(!value.is_fresh(later));
         assert!(!value.is_fresh(now - Duration::from_secs(1)), "the future is not fresh");
         assert_eq!(Write::new(Data::Int(1), now).state(later), WriteState::Unconfirmed);
+    }
+
+    #[test]
+    fn a_number_that_the_device_rounds_is_confirmed_and_another_is_not() {
+        let now = Timestamp::UNIX_EPOCH;
+        let said = |step: f64, data: Data| {
+            let mut write = Write::new(Data::Float(21.0), now).in_steps(step);
+            write.report(&data);
+            write.state(now)
+        };
+        assert_eq!(said(0.5, Data::Float(21.2)), WriteState::Confirmed);
+        assert_eq!(said(0.5, Data::Float(21.5)), WriteState::Pending);
+        assert_eq!(said(0.0, Data::Int(21)), WriteState::Confirmed);
+        assert_eq!(said(f64::NAN, Data::Float(22.0)), WriteState::Pending);
+        assert_eq!(said(0.5, Data::Text("21".into())), WriteState::Pending);
     }
 }

@@ -97,7 +97,7 @@ impl Port {
     /// # Errors
     /// [`Refusal`].
     pub fn check(&self, device: &DeviceId, fields: FieldSet) -> Result<(), Refusal> {
-        self.gate.check(&self.entry, &RecipientId::device(device), fields)
+        self.gate.check(&self.entry, &self.recipient(device), fields)
     }
 
     /// Asks `device`. Without the owner's consent nothing is said, and the owner is asked.
@@ -127,12 +127,16 @@ impl Port {
         self.seal(device, envelope).await.map(|message| Answer::Sealed(Box::new(message)))
     }
 
+    fn recipient(&self, device: &DeviceId) -> RecipientId {
+        self.registry().map_or_else(|| RecipientId::device(device), |registry| registry.recipient(device))
+    }
+
     fn registry(&self) -> Option<Registry> {
         self.registry.upgrade()
     }
 
     async fn seal(&self, device: &DeviceId, envelope: Envelope) -> Result<Outgoing, CallError> {
-        let to = RecipientId::device(device);
+        let to = self.recipient(device);
         let permit = self
             .gate
             .permit(&self.entry, &to, envelope.fields(), self.scenario)

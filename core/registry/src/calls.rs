@@ -86,14 +86,16 @@ impl Registry {
         message: &Outgoing,
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
-        if *message.recipient() != RecipientId::device(device) {
+        if *message.recipient() != self.recipient(device) {
             return Err(CallError::BadInput("the message is for another device".into()));
         }
         let verb = ask.with(message.inputs().map_err(not_let_out)?)?;
         let written = match &verb {
             Verb::Write { property, data } => {
                 let key = (device.clone(), target.clone(), property.clone());
-                write(&self.0.writes).insert(key.clone(), Write::new(data.clone(), Timestamp::now()));
+                let write_of =
+                    Write::new(data.clone(), Timestamp::now()).in_steps(self.step(device, &target, property));
+                write(&self.0.writes).insert(key.clone(), write_of);
                 Some(key)
             }
             _ => None,
@@ -105,13 +107,60 @@ impl Registry {
         outcome
     }
 
-    /// Tells the bridge of a device that is no hub what the owner decided about pairing with it.
+    /// Tells the bridge of a device that is no hub what the owner decided about pairing with it. `inputs` is what the
+    /// device's service `pairing` wants for that step, such as a token.
     ///
     /// # Errors
     /// As [`Registry::call`].
-    pub async fn pair(&self, device: &DeviceId, step: PairStep, deadline: Duration) -> Result<(), CallError> {
-        let verb = Verb::Act { action: step.action().to_owned(), inputs: Inputs::new() };
+    pub async fn pair(
+        &self,
+        device: &DeviceId,
+        step: PairStep,
+        inputs: Inputs,
+        deadline: Duration,
+    ) -> Result<(), CallError> {
+        let verb = Verb::Act { action: step.action().to_owned(), inputs };
         self.command(device, Target::new("pairing"), verb, deadline).await.map(drop)
+    }
+
+    /// Has a bridge add a device that the owner describes: see [`ToBridge::Add`]. Nothing leaves this machine by that.
+    ///
+    /// # Errors
+    /// [`CallError::BadInput`] with what the bridge wants instead, [`CallError::Unreachable`] when the bridge does not run,
+    /// [`CallError::Deadline`].
+    pub async fn add(
+        &self,
+        bridge: &str,
+        way: &str,
+        inputs: Inputs,
+        deadline: Duration,
+    ) -> Result<Vec<DeviceId>, CallError> {
+        let door = read(&self.0.bridges).get(bridge).cloned().ok_or_else(gone)?;
+        let message = |call| ToBridge::Add { call, way: way.to_owned(), inputs };
+        let outputs = self.put(bridge, &door, message, deadline).await?;
+        let said = outputs.get("devices").and_then(|data| data.as_texts()).unwrap_or_default();
+        let devices: Vec<DeviceId> = said.iter().filter_map(|id| DeviceId::new(id).ok()).collect();
+        // Another bridge's device is not this one's to add.
+        let of_bridge = |id: &DeviceId| self.device(id).is_some_and(|known| known.bridge == bridge);
+        match devices.iter().all(of_bridge) && !devices.is_empty() {
+            true => Ok(devices),
+            false => Err(CallError::Device("the bridge did not say which device it added".into())),
+        }
+    }
+
+    /// Who gets what is said to a device: the device itself, or the one of the same bridge that speaks for it, such as the
+    /// server that a lamp belongs to.
+    pub fn recipient(&self, device: &DeviceId) -> RecipientId {
+        self.0.recipient(device)
+    }
+
+    /// The smallest difference of a number, as the device describes it; 0 when it does not.
+    fn step(&self, device: &DeviceId, target: &Target, property: &str) -> f64 {
+        let devices = read(&self.0.devices);
+        let services = devices.get(device).into_iter().flat_map(|known| &known.device.services);
+        let mut services = services.filter(|one| one.id == target.service && one.instance == target.instance);
+        let found = services.next().and_then(|service| service.properties.iter().find(|one| one.id == property));
+        found.and_then(|property| property.range).map_or(0.0, |range| range.step)
     }
 
     async fn command(
@@ -122,12 +171,23 @@ impl Registry {
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
         let (bridge, door) = self.door(device)?;
+        let message = |call| ToBridge::Call { call, device: device.clone(), target, verb };
+        self.put(&bridge, &door, message, deadline).await
+    }
+
+    /// Puts a question to a bridge.
+    async fn put(
+        &self,
+        bridge: &str,
+        door: &Door,
+        message: impl FnOnce(CallId) -> ToBridge,
+        deadline: Duration,
+    ) -> Result<Outputs, CallError> {
         let call = CallId(self.0.next.fetch_add(1, Ordering::Relaxed));
-        let answer = self.0.calls.wait_for(call, &bridge);
-        let mut open = OpenCall { calls: &self.0.calls, door: &door, call, answered: false };
+        let answer = self.0.calls.wait_for(call, bridge);
+        let mut open = OpenCall { calls: &self.0.calls, door, call, answered: false };
         let asked = async {
-            let message = ToBridge::Call { call, device: device.clone(), target, verb };
-            door.send((message, None)).await.map_err(|_| gone())?;
+            door.send((message(call), None)).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())?
         };
         match tokio::time::timeout(deadline, asked).await {

@@ -107,6 +107,7 @@ impl Inner {
     ) {
         let handler = self.handler(&target.service);
         let known = read(&self.devices).get(&device).map(|known| known.bridge == bridge);
+        let recipient = self.recipient(&device);
         tokio::spawn(async move {
             let _place = match place {
                 Some(place) => Some(place.reached().await),
@@ -118,8 +119,19 @@ impl Inner {
                 (_, None) => Err(CallError::Refused("too many questions at once; try again".into())),
                 (Some(handler), Some(_turn)) => handler.asked(device.clone(), target, verb).await,
             };
-            answer(&door, call, &device, outcome).await;
+            answer(&door, call, recipient, outcome).await;
         });
+    }
+
+    /// Who gets what is said to a device: the device itself, or the one of the same bridge that speaks for it, such as the
+    /// server that a lamp belongs to.
+    pub(crate) fn recipient(&self, device: &DeviceId) -> RecipientId {
+        let devices = read(&self.devices);
+        let known = devices.get(device);
+        let via = known.and_then(|known| Some((devices.get(known.device.via.as_ref()?)?, known)));
+        let speaker =
+            via.filter(|(speaker, known)| speaker.bridge == known.bridge).map(|(speaker, _)| &speaker.device.id);
+        RecipientId::device(speaker.unwrap_or(device))
     }
 
     fn speaks_for(&self, bridge: &str, device: &DeviceId) -> bool {
@@ -232,11 +244,11 @@ impl Inner {
 }
 
 /// Hands an answer over, and closes its record.
-async fn answer(door: &Door, call: CallId, device: &DeviceId, outcome: Result<Answer, CallError>) {
+async fn answer(door: &Door, call: CallId, to: RecipientId, outcome: Result<Answer, CallError>) {
     let (outcome, message) = match outcome {
         Err(error) => (Err(error), None),
         Ok(Answer::Done) => (Ok(Outputs::new()), None),
-        Ok(Answer::Sealed(message)) if *message.recipient() != RecipientId::device(device) => {
+        Ok(Answer::Sealed(message)) if *message.recipient() != to => {
             (Err(CallError::Device("the answer was for another device".into())), None)
         }
         Ok(Answer::Sealed(message)) => (message.inputs().map_err(not_let_out), Some(message)),

@@ -89,7 +89,7 @@ impl Bridge for Lamp {
                     let explained = Explained { app: "Lamps".into(), facts };
                     side.tell(FromBridge::Explained { call, explained }).await.map_err(|_| "core gone")?;
                 }
-                ToBridge::Own { .. } => {}
+                ToBridge::Add { .. } | ToBridge::Own { .. } => {}
                 ToBridge::Stop => return Ok(()),
             }
         }

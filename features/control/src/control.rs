@@ -179,5 +179,7 @@ fn field(described: &[Property], id: &str) -> FieldCode {
         Some(Format::Text | Format::Texts | Format::Bytes) => FieldCode::TextContent,
         _ => FieldCode::CommandName,
     };
-    property.and_then(|one| one.sensitive).unwrap_or(by_format)
+    // What the state of a thing is to be is a command; its state is what it says itself.
+    let sensitive = property.and_then(|one| one.sensitive).filter(|field| *field != FieldCode::HomeDeviceState);
+    sensitive.unwrap_or(by_format)
 }

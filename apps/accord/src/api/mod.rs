@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 mod extract;
 pub mod faces;
+pub mod forms;
 pub mod guard;
 mod install;
 mod neighbours;
@@ -51,7 +52,7 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, casts, clipboard, consents, devices, everyday, ledger, notifications, people, receiver, screens,
+        browse, casts, clipboard, consents, devices, everyday, forms, ledger, notifications, people, receiver, screens,
         session, shares, status, transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
@@ -65,6 +66,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(session::revoke))
         .routes(routes!(devices::list, devices::add))
         .routes(routes!(devices::join))
+        .routes(routes!(forms::list))
+        .routes(routes!(forms::add))
         .routes(routes!(devices::get, devices::change))
         .routes(routes!(devices::split))
         .routes(routes!(why::device))

@@ -3,6 +3,8 @@
 //!
 //! Ids are stable strings, times RFC 3339, sizes bytes, durations seconds, rates bytes per second.
 
+use std::collections::BTreeMap;
+
 use accord_model::{DeviceKind, FieldCode, Reach, Service, Timestamp, Verb, WriteState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -305,7 +307,7 @@ pub struct PairedDevice {
 }
 
 /// `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartPairing {
     /// A device from `devices` (its id or its name).
@@ -314,6 +316,9 @@ pub struct StartPairing {
     pub ticket: Option<String>,
     /// `ip:port` of a hub.
     pub address: Option<String>,
+    /// With `device`: what its service `pairing` wants for `request`, such as a token.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

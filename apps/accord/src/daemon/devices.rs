@@ -427,7 +427,7 @@ impl Hub {
                     return Err(Failure::bad_request("This is the device itself; choose another one."));
                 }
                 if self.is_foreign(&device) {
-                    return self.start_foreign(&device).await.map(|info| self.pairing_view(&info));
+                    return self.start_foreign(&device, wanted.inputs).await.map(|info| self.pairing_view(&info));
                 }
                 let name = self.device_name(device.as_str()).unwrap_or_else(|| device.to_string());
                 self.may_pair(format!("Pair with {name}"))?;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use accord_battery::{Battery, Supply};
 use accord_browse::Browse;
 use accord_commands::{Commands, OwnCommand};
-use accord_consent::RecipientId;
 use accord_control::{COMMAND, Control, ControlError};
 use accord_everyday::{Pings, Presence, Ring};
 use accord_identity::Peers;
@@ -213,7 +212,7 @@ impl Hub {
         let written = matches!(verb, Verb::Write { .. });
         let prepared = control.prepare(id, target, verb, confirmed)?;
         let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
-        let to = RecipientId::device(id);
+        let to = self.registry.recipient(id);
         self.gate.check(&entry, &to, prepared.fields()).map_err(|refusal| self.not_let_out(refusal, &to, because))?;
         let outcome = control.carry_out(prepared).await;
         if written && outcome.is_ok() {

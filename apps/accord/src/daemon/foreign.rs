@@ -8,7 +8,7 @@ use std::time::Duration;
 use accord_consent::{Choice, ConsentState, RecipientId, To};
 use accord_link::{PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
 use accord_model::text::for_screen;
-use accord_model::{Data, Device, DeviceId, EntryKey, Outputs, Timestamp};
+use accord_model::{Data, Device, DeviceId, EntryKey, Inputs, Outputs, Timestamp};
 use accord_registry::{Known, PairStep};
 
 use super::hub::Hub;
@@ -21,6 +21,8 @@ const LASTS: Duration = Duration::from_secs(120);
 /// How long an ended one is shown.
 const SHOWN: Duration = Duration::from_secs(300);
 const MOST: usize = 64;
+/// Longest text that a device may want to be paired.
+const MAX_INPUT: usize = 4096;
 
 /// The pairings of foreign devices, by device: running ones, and those that ended lately.
 #[derive(Default)]
@@ -119,6 +121,27 @@ fn value<'a>(device: &'a Device, property: &str) -> Option<&'a Data> {
     device.service("pairing")?.values.get(property).map(|value| &value.data)
 }
 
+/// What a device wants to be paired, such as a token: all of it, and nothing else. No message repeats what was given.
+fn wanted_inputs(device: &Device, mut given: BTreeMap<String, String>) -> Answer<Inputs> {
+    let request = device.service("pairing").and_then(|service| service.actions.iter().find(|one| one.id == "request"));
+    let mut inputs = Inputs::new();
+    for wanted in request.into_iter().flat_map(|request| &request.inputs) {
+        let text = given.remove(&wanted.id).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let shown = for_screen(&wanted.id, 40);
+        match text {
+            None => return Err(Failure::bad_request(format!("This device can be paired only with its {shown}."))),
+            Some(text) if text.len() > MAX_INPUT => {
+                return Err(Failure::bad_request(format!("The {shown} is too long.")));
+            }
+            Some(text) => drop(inputs.insert(wanted.id.clone(), Data::Text(text))),
+        }
+    }
+    match given.is_empty() {
+        true => Ok(inputs),
+        false => Err(Failure::bad_request("This device is paired without anything of that kind.")),
+    }
+}
+
 impl Hub {
     /// Whether pairing with this device is its bridge's affair.
     pub fn is_foreign(&self, device: &DeviceId) -> bool {
@@ -133,8 +156,9 @@ impl Hub {
         statement.entries.iter().find(of_bridge).map(|entry| entry.key.clone())
     }
 
-    pub async fn start_foreign(&self, device: &DeviceId) -> Answer<PairingInfo> {
+    pub async fn start_foreign(&self, device: &DeviceId, given: BTreeMap<String, String>) -> Answer<PairingInfo> {
         let known = self.foreign_device(device)?;
+        let inputs = wanted_inputs(&known.device, given)?;
         if is_paired(&known.device) && self.may_speak(&known) {
             return Err(Failure::conflict(format!("{} is paired already.", for_screen(&known.device.name, 64))));
         }
@@ -145,7 +169,7 @@ impl Hub {
             PairingStep::Connecting,
             LASTS,
         );
-        if let Err(error) = self.registry.pair(device, PairStep::Request, WITHIN).await {
+        if let Err(error) = self.registry.pair(device, PairStep::Request, inputs, WITHIN).await {
             let failed = PairingStep::Failed(error.to_string());
             self.foreign.change(device, |one| one.info.step = failed);
             return Err(Failure::unreachable(error.to_string()));
@@ -174,7 +198,7 @@ impl Hub {
             return Some(Err(Failure::conflict("The code does not match; nothing was paired.")));
         }
         if info.direction == PairingDirection::In
-            && let Err(error) = self.registry.pair(&device, PairStep::Accept, WITHIN).await
+            && let Err(error) = self.registry.pair(&device, PairStep::Accept, Inputs::new(), WITHIN).await
         {
             self.foreign.change(&device, |one| one.info.step = PairingStep::Failed(error.to_string()));
             return Some(Err(Failure::unreachable(error.to_string())));
@@ -193,7 +217,7 @@ impl Hub {
         let info = self.foreign.of(id)?;
         let device = info.device?;
         let step = if info.direction == PairingDirection::In { PairStep::Reject } else { PairStep::Unpair };
-        if let Err(error) = self.registry.pair(&device, step, WITHIN).await {
+        if let Err(error) = self.registry.pair(&device, step, Inputs::new(), WITHIN).await {
             tracing::debug!(%device, %error, "the device was not told of the refusal");
         }
         let refused = PairingStep::Failed("you refused".to_owned());
@@ -205,7 +229,7 @@ impl Hub {
     }
 
     pub async fn unpair_foreign(&self, device: &DeviceId) -> Answer<()> {
-        if let Err(error) = self.registry.pair(device, PairStep::Unpair, WITHIN).await {
+        if let Err(error) = self.registry.pair(device, PairStep::Unpair, Inputs::new(), WITHIN).await {
             tracing::info!(%device, %error, "forgotten here; the device was not told");
         }
         Ok(())

@@ -5,6 +5,7 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_registry::Job;
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
+use super::forms::Form;
 use crate::api::types::{Join, JoinSystem};
 
 /// What each feature and each bridge beside the link shares.
@@ -261,6 +262,10 @@ const JOINS: &[(&str, &str, Systems)] = &[
         ],
     ),
 ];
+
+/// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
+/// recipient is `paired-device`.
+pub const FORMS: &[Form] = &[];
 
 /// By the name of a system, what is to be done.
 type Systems = &'static [(&'static str, &'static [&'static str])];

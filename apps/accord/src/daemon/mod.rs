@@ -7,6 +7,7 @@ mod devices;
 mod everyday;
 pub mod faces;
 mod foreign;
+pub mod forms;
 pub mod house;
 pub mod hub;
 mod listen;

@@ -274,7 +274,11 @@ impl Mind {
                 }
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
-            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { .. }
+            | ToBridge::Cancel { .. }
+            | ToBridge::Answer { .. }
+            | ToBridge::Own { .. }
+            | ToBridge::Stop => {}
         }
     }
 

@@ -241,7 +241,7 @@ impl Mind {
                 self.tell_all([FromBridge::Explained { call, explained }]).await;
             }
             ToBridge::Cancel { call } => self.waiting.retain(|_, (waits, _)| *waits != call),
-            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 

@@ -418,6 +418,7 @@ impl Running {
             ToBridge::OpenStream { stream, device, target, .. } => self.open_stream(stream, &device, &target).await,
             ToBridge::Explain { call, device, within } => self.explain(call, device.as_ref(), within).await,
             ToBridge::Answer { call, outcome } => self.answered(call, outcome),
+            ToBridge::Add { .. } => {}
             ToBridge::Own { name, kind } => self.renamed(name, kind),
             ToBridge::Cancel { call } => self.cancelled(call),
             ToBridge::Stop => {}

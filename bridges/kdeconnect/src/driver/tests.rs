@@ -400,10 +400,10 @@ mod two {
         let other = one.sees(|device| device.name == "two").await;
         let back = two.sees(|device| device.name == "one").await;
 
-        one.registry.pair(&other, PairStep::Request, SOON).await.unwrap();
+        one.registry.pair(&other, PairStep::Request, Inputs::new(), SOON).await.unwrap();
         let key = two.hears("asked").await["verification"].clone();
         assert_eq!(one.hears("requested").await["verification"], key);
-        two.registry.pair(&back, PairStep::Accept, SOON).await.unwrap();
+        two.registry.pair(&back, PairStep::Accept, Inputs::new(), SOON).await.unwrap();
         one.hears("paired").await;
         let early = ping(&one, &other).await;
         assert!(early.is_err(), "paired, but the owner has not agreed");

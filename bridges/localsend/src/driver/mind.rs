@@ -368,6 +368,7 @@ impl Mind {
                 let _ = self.outbox.send(answer).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
+            ToBridge::Add { .. } => {}
             ToBridge::Own { name, kind } => {
                 (self.options.name, self.options.kind) = (name, kind);
                 // Begins anew under it; while something comes in, others only hear of it.

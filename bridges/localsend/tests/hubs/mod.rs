@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use accord_consent::{Choice, Decision, Envelope, Gate, Personal, Query, RecipientId, RecordKind, To, Which, example};
 use accord_files::{AcceptPolicy, Direction, Files, FilesConfig, Items, SendRequest, State, Transfer, TransferId};
 use accord_localsend::{LocalSendBridge, Network, Options};
-use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, Target};
+use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, Inputs, Target};
 use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
 use accord_statement::{Publisher, Statement};
 use tokio::runtime::Runtime;
@@ -112,7 +112,7 @@ impl Hub {
     }
 
     pub fn pair(&self, device: &DeviceId, step: PairStep) {
-        self.run(self.registry.pair(device, step, SOON)).unwrap();
+        self.run(self.registry.pair(device, step, Inputs::new(), SOON)).unwrap();
     }
 
     pub fn set_pin(&self, device: &DeviceId, pin: &str) {

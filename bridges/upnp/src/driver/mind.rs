@@ -323,7 +323,7 @@ impl Mind {
                 self.reads.remove(&call);
                 self.shelves.cancel(call);
             }
-            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 

@@ -6,6 +6,7 @@ pub mod clipboard;
 pub mod consents;
 pub mod devices;
 pub mod everyday;
+pub mod forms;
 pub mod ledger;
 pub mod notifications;
 pub mod people;

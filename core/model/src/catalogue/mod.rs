@@ -3,6 +3,10 @@
 
 use crate::{Action, Effect, Event, FieldCode, Format, Property, Role, Service, Unit};
 
+mod home;
+
+pub use home::*;
+
 fn service(id: &str, properties: Vec<Property>, actions: Vec<Action>, events: Vec<Event>) -> Service {
     Service { id: id.to_owned(), instance: 0, label: None, properties, actions, events, values: Default::default() }
 }
@@ -324,40 +328,6 @@ pub fn screen_lock() -> Service {
     )
 }
 
-/// Switches something on and off. Matter's OnOff cluster.
-pub fn on_off() -> Service {
-    service(
-        "on-off",
-        vec![Property::state("on", Format::Bool).writable()],
-        vec![action("toggle", Effect::Physical, vec![])],
-        vec![],
-    )
-}
-
-/// A lamp: on, brightness and colour temperature.
-pub fn light() -> Service {
-    service(
-        "light",
-        vec![
-            Property::state("on", Format::Bool).writable(),
-            Property::state("level", Format::Int).unit(Unit::Percent).range(0.0, 100.0, 1.0).writable(),
-            Property::state("color-temperature", Format::Int).unit(Unit::Kelvin).range(1700.0, 6500.0, 1.0).writable(),
-        ],
-        vec![action("toggle", Effect::Physical, vec![])],
-        vec![],
-    )
-}
-
-/// A door lock; unlocking is [`Effect::Security`].
-pub fn door_lock() -> Service {
-    service(
-        "door-lock",
-        vec![Property::state("locked", Format::Bool)],
-        vec![action("lock", Effect::Physical, vec![]), action("unlock", Effect::Security, vec![])],
-        vec![],
-    )
-}
-
 /// What the device says of itself; on every device that says anything.
 pub fn information() -> Service {
     let detail = |id: &str| Property { role: Role::Diagnostic, ..text(id) };
@@ -389,12 +359,5 @@ mod tests {
         .fold(Device::new(DeviceId::new("d-1").unwrap(), DeviceKind::Phone, "x"), Device::with);
         let json = serde_json::to_string(&device).unwrap();
         assert_eq!(serde_json::from_str::<Device>(&json).unwrap(), device);
-    }
-
-    #[test]
-    fn opening_a_door_is_asked_each_time() {
-        let lock = door_lock();
-        let unlock = lock.actions.iter().find(|action| action.id == "unlock").unwrap();
-        assert!(unlock.effect >= Effect::Security);
     }
 }
