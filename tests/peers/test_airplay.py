@@ -129,7 +129,7 @@ class Speakers(Alone):
         self.assertIsNone(self.play())
         until(lambda: self.lab.values.get("position", 0) > 1, 10, "it plays")
         self.lab.act("pause")
-        self.assertIs(self.lab.values["moving"], False)
+        until(lambda: self.lab.values["moving"] is False, 5, "it stands")
         position = self.lab.values["position"]
         time.sleep(1.5)
         self.assertEqual(self.lab.values["position"], position, "it stands")
