@@ -10,6 +10,7 @@ mod extract;
 pub mod faces;
 pub mod forms;
 pub mod guard;
+pub mod home;
 mod install;
 mod neighbours;
 pub mod notices;

@@ -88,6 +88,9 @@ pub struct Device {
     pub last_seen: Option<Timestamp>,
     /// Accept what it sends without asking.
     pub auto_accept: bool,
+    /// What opens, unlocks or looks there is done without asking again; off until the owner says so.
+    #[serde(default)]
+    pub trusted_effects: bool,
     /// What it may do with this machine.
     pub remote: RemoteControl,
     /// What of that its protocol can ask for at all.
@@ -143,6 +146,8 @@ pub struct DeviceChange {
     pub favourite: Option<bool>,
     pub blocked: Option<bool>,
     pub auto_accept: Option<bool>,
+    /// Open, unlock and look there without asking again. What loses something is asked about all the same.
+    pub trusted_effects: Option<bool>,
     /// Let it control this machine's players.
     pub remote_media: Option<bool>,
     /// Let it ring this machine.
@@ -162,13 +167,14 @@ impl DeviceChange {
             favourite,
             blocked,
             auto_accept,
+            trusted_effects,
             remote_media,
             remote_ring,
             remote_commands,
             remote_input,
         } = self;
         let allowed = [auto_accept, remote_media, remote_ring, remote_commands, remote_input];
-        let own = [favourite, blocked];
+        let own = [favourite, blocked, trusted_effects];
         name.is_none() && room.is_none() && own.into_iter().chain(allowed).all(Option::is_none)
     }
 
@@ -187,9 +193,10 @@ impl DeviceChange {
         self
     }
 
-    /// Only what concerns remote control.
-    pub fn remote_only(&self) -> Self {
+    /// Only what is noted beside a pairing: what may be done without asking again, and remote control.
+    pub fn beside_pairing(&self) -> Self {
         Self {
+            trusted_effects: self.trusted_effects,
             remote_media: self.remote_media,
             remote_ring: self.remote_ring,
             remote_commands: self.remote_commands,
@@ -758,6 +765,10 @@ pub enum Event {
     /// First, and after a gap: read everything anew.
     Hello(Status),
     Device(Box<Device>),
+    /// What a device says changed, and nothing else of it.
+    Values(super::home::Values),
+    /// Something happened at a device of the house: a button was pressed.
+    Happened(super::home::Happened),
     DeviceGone {
         id: String,
     },

@@ -56,6 +56,9 @@ enum Action {
         /// Accept what it sends without asking.
         #[arg(long, value_name = "BOOL")]
         auto_accept: Option<bool>,
+        /// Open, unlock and look there without being asked again. What loses something is asked about all the same.
+        #[arg(long, value_name = "BOOL")]
+        trusted_effects: Option<bool>,
         /// Let it control this machine's players.
         #[arg(long, value_name = "BOOL")]
         remote_media: Option<bool>,
@@ -100,6 +103,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             favourite,
             blocked,
             auto_accept,
+            trusted_effects,
             remote_media,
             remote_ring,
             remote_commands,
@@ -111,6 +115,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
                 favourite,
                 blocked,
                 auto_accept,
+                trusted_effects,
                 remote_media,
                 remote_ring,
                 remote_commands,

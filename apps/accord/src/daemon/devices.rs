@@ -9,7 +9,7 @@ use accord_consent::{Choice, ConsentState, RecipientId, To, ledger::Witness};
 use accord_identity::AutoAccept;
 use accord_link::{LinkDevice, LinkError, PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
 use accord_model::text::for_screen;
-use accord_model::{DeviceId, EntryKey};
+use accord_model::{DeviceId, Effect, EntryKey};
 use accord_ports::remote::Remote;
 use accord_registry::{Face, Thing};
 use tokio::sync::broadcast::error::RecvError;
@@ -127,6 +127,7 @@ impl Hub {
             first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
             auto_accept,
+            trusted_effects: self.trusts_effects(thing),
             remote,
             asks: asks(device),
             input_now: thing.faces.iter().any(|face| self.input_of(&face.known.device.id).0),
@@ -137,6 +138,18 @@ impl Hub {
             recognised,
             faces,
         }
+    }
+
+    /// Whether one face opens, unlocks or shows something.
+    fn secures(&self, face: &DeviceId) -> bool {
+        self.registry.device(face).is_some_and(|known| secures(&known.device))
+    }
+
+    /// Whether what any face opens is done without asking again.
+    fn trusts_effects(&self, thing: &Thing) -> bool {
+        let mut opening = thing.faces.iter().map(|face| &face.known.device).filter(|face| secures(face)).peekable();
+        let lead = opening.peek().is_none() && self.note(&thing.device.id).trusted_effects;
+        lead || (opening.peek().is_some() && opening.all(|face| self.note(&face.id).trusted_effects))
     }
 
     /// What the faces that would be asked for it, or that can ask for it, are allowed.
@@ -172,6 +185,7 @@ impl Hub {
                 favourite: peer.favourite,
                 blocked: peer.blocked,
                 auto_accept: peer.auto_accept == AutoAccept::Always,
+                trusted_effects: self.notes.get(id).trusted_effects,
                 remote: self.notes.get(id).remote,
             },
             None => self.notes.get(id),
@@ -251,6 +265,12 @@ impl Hub {
                 self.change_face(face, api::DeviceChange { blocked: change.blocked, ..Default::default() })?;
             }
         }
+        if let Some(trusted) = change.trusted_effects.filter(|_| faces.first() == Some(id)) {
+            for face in faces.iter().skip(1).filter(|face| !trusted || self.secures(face)) {
+                let trust = api::DeviceChange { trusted_effects: Some(trusted), ..Default::default() };
+                self.change_face(face, trust)?;
+            }
+        }
         let allowed = [
             (self.face_for(id, "files"), api::DeviceChange { auto_accept: change.auto_accept, ..Default::default() }),
             (
@@ -287,6 +307,10 @@ impl Hub {
             return Ok(());
         }
         self.can_ask(id, &change)?;
+        let is_paired = || self.registry.device(id).is_some_and(|known| self.trust_of(&known) == api::Trust::Paired);
+        if change.trusted_effects == Some(true) && !is_paired() {
+            return Err(Failure::conflict("Pair with this device first; then what it opens can be done without asking."));
+        }
         let blocked = change.blocked == Some(true);
         if self.peers.get(id).is_none() {
             self.notes.change(id, change)?;
@@ -307,7 +331,7 @@ impl Hub {
                 }
             });
             update.map_err(|error| Failure::internal("The change was not kept", error))?;
-            self.notes.change(id, change.remote_only())?;
+            self.notes.change(id, change.beside_pairing())?;
             self.link.peers_changed();
         }
         if blocked {
@@ -550,6 +574,12 @@ impl Hub {
         self.clipboard.forget_device(id);
         Ok(())
     }
+}
+
+/// Whether the device does something that is asked about each time.
+fn secures(device: &accord_model::Device) -> bool {
+    let actions = device.services.iter().flat_map(|service| &service.actions);
+    actions.into_iter().any(|action| action.effect == Effect::Security)
 }
 
 /// What of remote control the device's protocol can ask for.

@@ -24,6 +24,9 @@ pub struct Note {
     pub favourite: bool,
     pub blocked: bool,
     pub auto_accept: bool,
+    /// What opens, unlocks or looks there is done without asking again; for paired hubs too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trusted_effects: bool,
     /// What it may do with this machine; for paired hubs too.
     pub remote: RemoteControl,
 }
@@ -76,6 +79,7 @@ impl Notes {
         note.favourite = change.favourite.unwrap_or(note.favourite);
         note.blocked = change.blocked.unwrap_or(note.blocked);
         note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
+        note.trusted_effects = change.trusted_effects.unwrap_or(note.trusted_effects);
         note.remote.media = change.remote_media.unwrap_or(note.remote.media);
         note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
         note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);

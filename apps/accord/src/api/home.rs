@@ -1,0 +1,210 @@
+//! What the API says of the house, beside [`super::types`]: rooms, what is kept of what devices said, and devices that are
+//! added by telling this machine about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use accord_model::{Timestamp, Unit, Value};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::types::Written;
+
+/// `GET /home/rooms`: every room that a device is in, by name; devices in no room last, with an empty name.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Rooms {
+    pub rooms: Vec<Room>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Room {
+    pub name: String,
+    /// Ids of devices, in the order of their names.
+    pub devices: Vec<String>,
+}
+
+/// `POST /home/rooms/rename`: all devices of a room go to another one, which may be there already.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenameRoom {
+    pub from: String,
+    pub to: String,
+}
+
+/// `GET /home/history?device=&service=&instance=&property=&from=&to=&step=`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    /// The id under which it is kept: that of the face that said it.
+    pub device: String,
+    pub service: String,
+    pub instance: u16,
+    pub property: String,
+    pub kind: HistoryKind,
+    #[schema(value_type = Option<String>)]
+    pub unit: Option<Unit>,
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
+    /// Seconds that one point stands for. Absent: the points are what the device said, each until the next.
+    pub step_s: Option<u64>,
+    /// Oldest first. Where nothing is known there is no point.
+    pub points: Vec<HistoryPoint>,
+    /// Of `meter`: how much it counted in all of the range.
+    pub total: Option<f64>,
+}
+
+/// How a property is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HistoryKind {
+    /// A number that goes up and down: `mean` is over time.
+    Level,
+    /// A number that only grows, such as energy: `grown` is by how much in that time. A meter that begins anew is seen.
+    Meter,
+    /// Yes or no: 1 or 0 as said, and with a step `mean` is the part of the time in which it was yes.
+    Switch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryPoint {
+    /// When it was said; with a step, when the time that it stands for begins.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    pub min: f64,
+    pub mean: f64,
+    pub max: f64,
+    /// Of `meter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<f64>,
+}
+
+/// `GET /home/history/kept?device=`: what there is a history of; of one device when it is named.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HistoryKept {
+    pub kept: Vec<HistorySeries>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HistorySeries {
+    pub device: String,
+    pub service: String,
+    pub instance: u16,
+    pub property: String,
+    pub kind: HistoryKind,
+    #[schema(value_type = Option<String>)]
+    pub unit: Option<Unit>,
+}
+
+/// `GET /home/history/settings`
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HistoryState {
+    pub settings: HistorySettings,
+    /// What it takes on the disk now, in bytes.
+    pub bytes: u64,
+    /// How many properties are kept.
+    pub kept: usize,
+    /// Since when.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// Less than `settings` says is kept, because it would take more than `megabytes`.
+    pub shortened: bool,
+}
+
+/// `PUT /home/history/settings`: what is kept of what devices of the house say, on this machine alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistorySettings {
+    /// Off keeps what is there, and nothing new.
+    pub on: bool,
+    /// How many days everything that was said is kept: 1 to 90.
+    pub all_days: u32,
+    /// How many days least, mean and greatest of every five minutes are kept, and every change of what is yes or no: 1 to 730.
+    pub five_minutes_days: u32,
+    /// How many days those of every hour are kept: 1 to 7300.
+    pub hours_days: u32,
+    /// Never more than this on the disk: 16 to 16384.
+    pub megabytes: u32,
+    /// Devices of which nothing is kept.
+    pub off: BTreeSet<String>,
+}
+
+/// `GET /add`: what can be added by telling this machine about it. What is found by itself is in `GET /entries` (`join`).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddForms {
+    pub forms: Vec<AddForm>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddForm {
+    /// Goes into [`Add`].
+    pub bridge: String,
+    /// Goes into [`Add`].
+    pub way: String,
+    /// What the bridge's protocol is known as.
+    pub app: String,
+    /// `Lamp, plug, vacuum (miIO)`
+    pub what: String,
+    /// What is to be done before, in order.
+    pub steps: Vec<String>,
+    pub fields: Vec<AddField>,
+    /// The entry that is agreed to by adding a device, for this device alone.
+    pub entry: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddField {
+    /// The name of the input.
+    pub id: String,
+    pub label: String,
+    /// What it is and where it is found, in a sentence.
+    pub help: String,
+    /// Not shown while it is typed, and never again.
+    pub secret: bool,
+    pub optional: bool,
+    /// It may have several lines, or come from a file.
+    pub long: bool,
+}
+
+/// `POST /add`: answers the device as [`super::types::Device`], or `consent-needed` with what is shared with it.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Add {
+    pub bridge: String,
+    pub way: String,
+    /// By the field's id.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+}
+
+/// What was put in may be a secret.
+impl fmt::Debug for Add {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Add").field("bridge", &self.bridge).field("way", &self.way).finish_non_exhaustive()
+    }
+}
+
+/// Values of one service of a device changed. Told in place of the whole device.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Values {
+    /// The device's id, as in `devices`.
+    pub device: String,
+    pub service: String,
+    pub instance: u16,
+    /// What is new, by property.
+    #[schema(value_type = Object)]
+    pub values: BTreeMap<String, Value>,
+    /// How the last writes to these properties stand now.
+    pub writes: Vec<Written>,
+}
+
+/// Something happened at a device: a button was pressed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Happened {
+    pub device: String,
+    pub service: String,
+    pub instance: u16,
+    pub event: String,
+    #[schema(value_type = Object)]
+    pub arguments: BTreeMap<String, accord_model::Data>,
+}
