@@ -1,0 +1,369 @@
+//! What devices say, gathered into rows: no clock, no database. Values and times in, rows out.
+//!
+//! A value holds until the next one, as long as it counts as fresh. Five minutes have the least and the greatest of it and
+//! its integral over time, so that a mean is right however often a device speaks.
+
+use std::collections::HashMap;
+use std::mem;
+
+use accord_model::{DeviceId, Unit};
+
+use super::kinds::{Kind, Place};
+
+/// Five minutes, in milliseconds as all times here.
+pub(crate) const FIVE: i64 = 300_000;
+pub(crate) const HOUR: i64 = 3_600_000;
+/// A value holds no longer than this, however long its bridge calls it fresh.
+const LONGEST_HOLD: i64 = 86_400_000;
+/// A value's own time counts when it is not older than this.
+const OLDEST_SAID: i64 = 86_400_000;
+/// So many values of one property are kept of five minutes; the rest counts in the five minutes alone.
+const MOST_IN_FIVE: u32 = 600;
+/// Properties that are kept in all.
+pub(crate) const MOST_SERIES: usize = 32_768;
+/// A meter that falls by less than this part of its count trembles; by more, it began anew.
+const TREMBLES: f64 = 0.1;
+
+/// What is in five minutes, or in an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Bucket {
+    /// When it begins.
+    pub start: i64,
+    /// How long in it something was known.
+    pub weight: i64,
+    /// The integral over time; of a meter, by how much it grew.
+    pub sum: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Bucket {
+    pub fn new(start: i64) -> Self {
+        Self { start, weight: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+    }
+    fn touch(&mut self, value: f64) {
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+    pub fn join(&mut self, other: &Self) {
+        self.weight += other.weight;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+    pub fn is_empty(&self) -> bool {
+        self.min > self.max
+    }
+    pub fn mean(&self, kind: Kind) -> f64 {
+        match kind {
+            Kind::Meter => self.max,
+            _ if self.weight > 0 => (self.sum / self.weight as f64).clamp(self.min, self.max),
+            _ => f64::midpoint(self.min, self.max),
+        }
+    }
+}
+
+/// Rows to be written, and the series that are new with them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub series: Vec<(i64, DeviceId, Place, Kind, Option<Unit>)>,
+    /// No value: from here on nothing is known.
+    pub raw: Vec<(i64, i64, Option<f64>)>,
+    pub five: Vec<(i64, Bucket)>,
+}
+
+impl Batch {
+    pub fn len(&self) -> usize {
+        self.series.len() + self.raw.len() + self.five.len()
+    }
+}
+
+/// A series as it was left in the database.
+pub(crate) struct Kept {
+    pub id: i64,
+    pub device: DeviceId,
+    pub place: Place,
+    pub kind: Kind,
+    pub last: Option<(i64, Option<f64>)>,
+    /// Where a meter stood.
+    pub stood: Option<f64>,
+}
+
+struct Held {
+    value: f64,
+    /// Integrated up to here.
+    done: i64,
+    until: i64,
+}
+
+struct Series {
+    place: Place,
+    kind: Kind,
+    unit: Option<Unit>,
+    /// Once it is in the database.
+    id: Option<i64>,
+    last: Option<(i64, Option<f64>)>,
+    stood: Option<f64>,
+    held: Option<Held>,
+    bucket: Option<Bucket>,
+    /// How many values were kept of the five minutes that begin then.
+    rows: (i64, u32),
+}
+
+impl Series {
+    fn new(place: Place, kind: Kind, unit: Option<Unit>) -> Self {
+        Self { place, kind, unit, id: None, last: None, stood: None, held: None, bucket: None, rows: (0, 0) }
+    }
+
+    fn bucket_at(&mut self, at: i64, out: &mut Vec<(i64, Bucket)>) -> &mut Bucket {
+        let start = at - at.rem_euclid(FIVE);
+        if self.bucket.is_some_and(|bucket| bucket.start != start) {
+            self.close(out);
+        }
+        self.bucket.get_or_insert_with(|| Bucket::new(start))
+    }
+
+    fn close(&mut self, out: &mut Vec<(i64, Bucket)>) {
+        if let (Some(bucket), Some(id)) = (self.bucket.take().filter(|bucket| !bucket.is_empty()), self.id) {
+            out.push((id, bucket));
+        }
+    }
+
+    /// What is held counts up to `now`.
+    fn integrate(&mut self, now: i64, out: &mut Vec<(i64, Bucket)>) {
+        let Some(Held { value, mut done, until }) = self.held else { return };
+        let to = now.min(until);
+        while done < to {
+            let end = (done - done.rem_euclid(FIVE) + FIVE).min(to);
+            let bucket = self.bucket_at(done, out);
+            bucket.touch(value);
+            bucket.weight += end - done;
+            bucket.sum += value * (end - done) as f64;
+            done = end;
+        }
+        if let Some(held) = &mut self.held {
+            held.done = done;
+        }
+    }
+}
+
+/// What is gathered and not yet written.
+pub(crate) struct Gather {
+    devices: HashMap<DeviceId, Vec<Series>>,
+    batch: Batch,
+    next: i64,
+    count: usize,
+    /// When [`Gather::carry`] was called last.
+    carried: Option<i64>,
+    full: bool,
+}
+
+impl Gather {
+    /// Goes on from what is in the database.
+    pub fn new(kept: Vec<Kept>) -> Self {
+        let next = kept.iter().map(|one| one.id).max().unwrap_or(0) + 1;
+        let count = kept.len();
+        let mut devices: HashMap<DeviceId, Vec<Series>> = HashMap::new();
+        for Kept { id, device, place, kind, last, stood } in kept {
+            let series = Series { id: Some(id), last, stood, ..Series::new(place, kind, None) };
+            devices.entry(device).or_default().push(series);
+        }
+        Self { devices, batch: Batch::default(), next, count, carried: None, full: false }
+    }
+
+    /// What is kept of a device from now on; nothing, when there is nothing to keep.
+    pub fn describe(&mut self, device: &DeviceId, kept: Vec<(Place, Kind, Option<Unit>)>) {
+        if kept.is_empty() && !self.devices.contains_key(device) {
+            return;
+        }
+        let all = self.devices.entry(device.clone()).or_default();
+        // What the device no longer has stays in the database, and is not looked for here.
+        all.retain(|series| series.id.is_some() || kept.iter().any(|(place, ..)| *place == series.place));
+        for (place, kind, unit) in kept {
+            match all.iter_mut().find(|series| series.place == place) {
+                Some(series) if series.kind == kind => series.unit = unit,
+                // Another kind under the old name would make no sense beside what was kept.
+                Some(series) if series.id.is_some() => {}
+                Some(series) => *series = Series::new(place, kind, unit),
+                None => all.push(Series::new(place, kind, unit)),
+            }
+        }
+    }
+
+    /// A device says something. `said`: when, by its own word.
+    pub fn take(&mut self, device: &DeviceId, place: (&str, u16, &str), value: f64, said: i64, fresh: i64, now: i64) {
+        if !value.is_finite() {
+            return;
+        }
+        let (service, instance, property) = place;
+        let fits = |one: &&mut Series| {
+            one.place.property == property && one.place.service == service && one.place.instance == instance
+        };
+        let Some(series) = self.devices.get_mut(device).and_then(|all| all.iter_mut().find(fits)) else { return };
+        let mut at = said.clamp(now - OLDEST_SAID, now);
+        if let Some((last, before)) = series.last {
+            // The same word again, as a device is described anew.
+            if said <= last && before == Some(value) {
+                return;
+            }
+            at = at.max((last + 1).min(now));
+        }
+        if series.id.is_none() {
+            if self.count >= MOST_SERIES {
+                if !mem::replace(&mut self.full, true) {
+                    tracing::warn!(most = MOST_SERIES, "no history is kept of further properties");
+                }
+                return;
+            }
+            series.id = Some(self.next);
+            self.batch.series.push((self.next, device.clone(), series.place.clone(), series.kind, series.unit));
+            self.next += 1;
+            self.count += 1;
+        }
+        series.integrate(at, &mut self.batch.five);
+        // Hours that are over are made up already, and what was counted is not counted again.
+        let counts = at.max(now - now.rem_euclid(HOUR));
+        let counts_from = series.held.as_ref().map_or(counts, |held| held.done.max(counts));
+        let known = series.last.and_then(|(_, before)| before);
+        let (kind, stood) = (series.kind, series.stood);
+        let bucket = series.bucket_at(counts, &mut self.batch.five);
+        bucket.touch(value);
+        match kind {
+            Kind::Meter => {
+                let (grown, stands) = grown(stood, value);
+                bucket.sum += grown;
+                series.stood = Some(stands);
+            }
+            Kind::Level | Kind::Switch => {
+                let until = at + fresh.clamp(0, LONGEST_HOLD);
+                series.held = Some(Held { value, done: counts_from, until: until.max(now) });
+            }
+        }
+        // What is the same as before is no change, and a number's row is the last of its second.
+        if known != Some(value) {
+            let second = at - at.rem_euclid(1000);
+            let ended = matches!(series.last, Some((end, None)) if end >= second);
+            let row = if kind == Kind::Switch || ended { at } else { second };
+            let five = at - at.rem_euclid(FIVE);
+            if series.rows.0 != five {
+                series.rows = (five, 0);
+            }
+            series.rows.1 += 1;
+            if series.rows.1 <= MOST_IN_FIVE
+                && let Some(id) = series.id
+            {
+                self.batch.raw.push((id, row, Some(value)));
+            }
+        }
+        series.last = Some((at, Some(value)));
+    }
+
+    /// Nothing is known of a device from now on: it is away.
+    pub fn away(&mut self, device: &DeviceId, now: i64) {
+        for series in self.devices.get_mut(device).into_iter().flatten() {
+            series.integrate(now, &mut self.batch.five);
+            series.held = None;
+            mark_end(series, now, &mut self.batch.raw);
+        }
+    }
+
+    /// Once in five minutes: what is held counts up to now, and what is full is to be written.
+    pub fn carry(&mut self, now: i64) {
+        // After a sleep of the machine nobody knows what was so meanwhile.
+        let slept = self.carried.filter(|carried| now - carried > 3 * FIVE);
+        for series in self.devices.values_mut().flatten() {
+            if let (Some(awake), Some(held)) = (slept, &mut series.held) {
+                held.until = held.until.min(awake.max(held.done));
+            }
+            series.integrate(now, &mut self.batch.five);
+            if series.bucket.is_some_and(|bucket| bucket.start + FIVE <= now) {
+                series.close(&mut self.batch.five);
+            }
+            if let Some(end) = series.held.as_ref().map(|held| held.until).filter(|until| *until < now) {
+                series.held = None;
+                mark_end(series, end, &mut self.batch.raw);
+            }
+        }
+        self.carried = Some(now);
+    }
+
+    /// Everything up to now, also what is not full: the hub ends.
+    pub fn close(&mut self, now: i64) {
+        for series in self.devices.values_mut().flatten() {
+            series.integrate(now, &mut self.batch.five);
+            series.held = None;
+            series.close(&mut self.batch.five);
+            mark_end(series, now, &mut self.batch.raw);
+        }
+    }
+
+    /// Further five minutes to be written.
+    pub fn add(&mut self, five: impl IntoIterator<Item = (i64, Bucket)>) {
+        self.batch.five.extend(five);
+    }
+
+    /// What is to be written now.
+    pub fn batch(&mut self) -> Batch {
+        mem::take(&mut self.batch)
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Forgets what is gathered of a device, or of all.
+    pub fn forget(&mut self, device: Option<&DeviceId>) {
+        let mut ids = Vec::new();
+        for (_, all) in self.devices.iter_mut().filter(|(id, _)| device.is_none_or(|device| *id == device)) {
+            ids.extend(all.iter().filter_map(|series| series.id));
+            for series in all.iter_mut() {
+                *series = Series::new(series.place.clone(), series.kind, series.unit);
+            }
+        }
+        self.count -= ids.len();
+        self.batch.series.retain(|(id, ..)| !ids.contains(id));
+        self.batch.raw.retain(|(id, ..)| !ids.contains(id));
+        self.batch.five.retain(|(id, _)| !ids.contains(id));
+    }
+
+    /// The open five minutes of a series with what is held now, and until when that counts.
+    pub fn open(&self, device: &DeviceId, place: &Place, now: i64) -> (Vec<Bucket>, Option<i64>) {
+        let found = self.devices.get(device).and_then(|all| all.iter().find(|series| series.place == *place));
+        let Some(series) = found else { return (Vec::new(), None) };
+        let mut series = Series {
+            id: Some(0),
+            bucket: series.bucket,
+            held: series.held.as_ref().map(|held| Held { ..*held }),
+            ..Series::new(place.clone(), series.kind, None)
+        };
+        let until = series.held.as_ref().map(|held| held.until);
+        let mut open = Vec::new();
+        series.integrate(now, &mut open);
+        series.close(&mut open);
+        (open.into_iter().map(|(_, bucket)| bucket).collect(), until)
+    }
+}
+
+fn mark_end(series: &mut Series, at: i64, raw: &mut Vec<(i64, i64, Option<f64>)>) {
+    if let (Some(id), Some((last, Some(_)))) = (series.id, series.last)
+        && series.kind != Kind::Meter
+    {
+        let at = at.max(last + 1);
+        raw.push((id, at, None));
+        series.last = Some((at, None));
+    }
+}
+
+/// By how much a meter grew, and where it stands.
+fn grown(stood: Option<f64>, now: f64) -> (f64, f64) {
+    match stood {
+        None => (0.0, now),
+        Some(stood) if now >= stood => (now - stood, now),
+        Some(stood) if stood - now <= stood.abs() * TREMBLES => (0.0, stood),
+        // It began anew from nothing.
+        Some(_) => (now.max(0.0), now),
+    }
+}
+
+#[cfg(test)]
+mod tests;

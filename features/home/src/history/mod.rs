@@ -1,0 +1,404 @@
+//! What devices of the house said: kept on this machine as long as its owner wants, asked for by range and step.
+//!
+//! Changes are gathered in memory and written together every two seconds; a crash loses those. Everything that was said is
+//! kept some days, five minutes some weeks, hours some years, and never more on the disk than was allowed.
+
+mod export;
+mod gather;
+mod kinds;
+mod read;
+mod settings;
+mod store;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use accord_model::{Data, Device, DeviceId, Reach, Target, Timestamp, Unit, Value};
+use accord_ports::tasks::Tasks;
+use accord_registry::{Known, Registry, RegistryEvent, WeakRegistry};
+use accord_store::{JsonFile, StoreError};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+pub use export::Format as ExportFormat;
+use gather::{FIVE, Gather};
+pub use kinds::{Kind, Place, is_of_house};
+pub use read::{Found, Point, Query};
+pub use settings::Settings;
+use settings::Shares;
+use store::Store;
+
+/// Who speaks for this machine itself.
+const OWN: &str = "own";
+const WRITE_EVERY: Duration = Duration::from_secs(2);
+/// So many rows are written at once without waiting.
+const MOST_WAITING: usize = 4096;
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// Of what may be used, that much is left when something has to go.
+const LEFT: f64 = 0.9;
+const LARGEST: u64 = 1 << 20;
+
+/// Why there is no history.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// Nothing is kept of it.
+    #[error("nothing is kept of this; it may be off for this device, or the device has said nothing yet")]
+    None,
+    /// The question makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// See there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings could not be kept.
+    #[error("the settings of the history could not be kept: {0}")]
+    Settings(std::io::Error),
+}
+
+/// How it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Bytes on the disk.
+    pub bytes: u64,
+    /// Properties that are kept.
+    pub kept: usize,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Less is kept than was wished, because it would be too much.
+    pub shortened: bool,
+}
+
+/// One property that is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Of which device.
+    pub device: DeviceId,
+    /// Of which property.
+    pub place: Place,
+    /// How.
+    pub kind: Kind,
+    /// In which unit.
+    pub unit: Option<Unit>,
+}
+
+/// Keeps what devices of the house say, until it is dropped; [`History::stop`] writes the rest.
+pub struct History {
+    inner: Arc<Inner>,
+    tasks: Tasks,
+}
+
+struct Inner {
+    store: Store,
+    gather: Mutex<Gather>,
+    settings: Mutex<Settings>,
+    file: JsonFile,
+    /// One writes at a time, so that what is deleted is not written after that.
+    writing: tokio::sync::Mutex<()>,
+    shares: Mutex<Shares>,
+    missed: AtomicU64,
+}
+
+impl History {
+    /// Opens what is kept in `folder`, and follows what devices say. Make it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the files cannot be used.
+    pub fn open(folder: &Path, registry: &Registry) -> Result<Self, HistoryError> {
+        let store = Store::open(folder)?;
+        let file = JsonFile::new(folder.join("home.json"), LARGEST);
+        let settings: Settings = file.load().map_err(HistoryError::Settings)?;
+        let mut gather = Gather::new(store.kept()?);
+        recover(&store, &mut gather)?;
+        let inner = Arc::new(Inner {
+            store,
+            gather: Mutex::new(gather),
+            settings: Mutex::new(settings),
+            file,
+            writing: tokio::sync::Mutex::default(),
+            shares: Mutex::new(Shares::WHOLE),
+            missed: AtomicU64::new(0),
+        });
+        let tasks =
+            Tasks::new().with(follow(registry.events(), registry.downgrade(), inner.clone())).with(tidy(inner.clone()));
+        Ok(Self { inner, tasks })
+    }
+
+    /// Writes what is gathered, and ends.
+    pub async fn stop(&self) {
+        self.tasks.stop().await;
+        let now = now();
+        self.inner.gather().close(now);
+        if let Err(error) = self.inner.write(Some(now)).await {
+            tracing::warn!(%error, "the last moments of the house's history are not kept");
+        }
+    }
+
+    /// What the owner wants.
+    pub fn settings(&self) -> Settings {
+        self.inner.settings()
+    }
+
+    /// From now on this is wanted; on disk when this returns. What is older than wanted is gone soon.
+    ///
+    /// # Errors
+    /// [`HistoryError::Bad`], [`HistoryError::Settings`].
+    pub fn change(&self, settings: Settings) -> Result<(), HistoryError> {
+        settings.check().map_err(HistoryError::Bad)?;
+        let mut kept = self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.file.save(&settings).map_err(HistoryError::Settings)?;
+        *kept = settings;
+        drop(kept);
+        *self.inner.shares.lock().unwrap_or_else(PoisonError::into_inner) = Shares::WHOLE;
+        let inner = self.inner.clone();
+        tokio::spawn(async move { inner.tidy().await });
+        Ok(())
+    }
+
+    /// How it stands. Reads the disk.
+    ///
+    /// # Errors
+    /// [`HistoryError::Store`].
+    pub fn state(&self) -> Result<State, HistoryError> {
+        let store = &self.inner.store;
+        Ok(State {
+            bytes: store.size()?,
+            kept: store.rows(None)?.len(),
+            since: store.oldest()?.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            shortened: *self.inner.shares.lock().unwrap_or_else(PoisonError::into_inner) != Shares::WHOLE,
+        })
+    }
+
+    /// What is kept, of one device when it is named. Reads the disk.
+    ///
+    /// # Errors
+    /// [`HistoryError::Store`].
+    pub fn kept(&self, device: Option<&DeviceId>) -> Result<Vec<Series>, HistoryError> {
+        let rows = self.inner.store.rows(device)?;
+        let of = |row: store::Row| Series {
+            device: row.device,
+            place: row.place,
+            kind: row.kind,
+            unit: kinds::unit_of(row.unit.as_deref()),
+        };
+        Ok(rows.into_iter().map(of).collect())
+    }
+
+    /// The course of one property.
+    ///
+    /// # Errors
+    /// [`HistoryError`].
+    pub async fn query(&self, query: Query) -> Result<Found, HistoryError> {
+        self.inner.write(None).await?;
+        let inner = self.inner.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let (open, until) = inner.gather().open(&query.device, &query.place, now());
+            read::find(&inner.store, &query, &open, until, now())
+        });
+        asked.await.unwrap_or(Err(HistoryError::None))
+    }
+
+    /// Deletes what was kept of a device, or all of it; no trace of it is left on the disk.
+    ///
+    /// # Errors
+    /// [`HistoryError::Store`].
+    pub async fn delete(&self, device: Option<DeviceId>) -> Result<(), HistoryError> {
+        let _writing = self.inner.writing.lock().await;
+        self.inner.gather().forget(device.as_ref());
+        Ok(self.inner.store.delete(device).await?)
+    }
+
+    /// Writes out everything that is kept in a range, as fine as it is kept; of one device when it is named. `name` knows
+    /// what devices are called. Blocks while it writes.
+    ///
+    /// # Errors
+    /// What the database or the writer says.
+    pub fn export(
+        &self,
+        device: Option<&DeviceId>,
+        range: (Timestamp, Timestamp),
+        format: ExportFormat,
+        name: impl Fn(&DeviceId) -> String,
+        out: &mut impl std::io::Write,
+    ) -> std::io::Result<()> {
+        export::write(&self.inner.store, device, range, format, name, out)
+    }
+}
+
+impl Inner {
+    fn gather(&self) -> MutexGuard<'_, Gather> {
+        self.gather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keeps(&self, device: &DeviceId) -> bool {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).keeps(device)
+    }
+
+    async fn write(&self, five_done: Option<i64>) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().await;
+        let batch = self.gather().batch();
+        if batch.len() == 0 && five_done.is_none() {
+            return Ok(());
+        }
+        self.store.write(batch, five_done).await
+    }
+
+    async fn write_or_say(&self, five_done: Option<i64>) {
+        if let Err(error) = self.write(five_done).await {
+            tracing::warn!(%error, "some of the house's history is not kept");
+        }
+    }
+
+    fn describe(&self, known: &Known) {
+        let Known { device, bridge } = known;
+        let kept = if bridge == OWN { Vec::new() } else { kinds::kept(device) };
+        self.gather().describe(&device.id, kept);
+        match device.reach {
+            Reach::Offline => self.gather().away(&device.id, now()),
+            _ => device.services.iter().for_each(|service| {
+                let target = Target { service: service.id.clone(), instance: service.instance };
+                self.take(&device.id, &target, &service.values);
+            }),
+        }
+    }
+
+    fn take<'a>(&self, device: &DeviceId, target: &Target, values: impl IntoIterator<Item = (&'a String, &'a Value)>) {
+        if !self.keeps(device) {
+            return;
+        }
+        let now = now();
+        let mut gather = self.gather();
+        for (property, value) in values {
+            let number = match &value.data {
+                Data::Bool(on) => f64::from(u8::from(*on)),
+                data => match data.as_number() {
+                    Some(number) => number,
+                    None => continue,
+                },
+            };
+            let fresh = i64::try_from(value.fresh_for_s).unwrap_or(i64::MAX).saturating_mul(1000);
+            let place = (target.service.as_str(), target.instance, property.as_str());
+            gather.take(device, place, number, value.seen.as_millisecond(), fresh, now);
+        }
+    }
+
+    fn look(&self, registry: &WeakRegistry) {
+        let Some(registry) = registry.upgrade() else { return };
+        registry.devices().iter().for_each(|known| self.describe(known));
+    }
+
+    /// Hours are made up, and what is too old or too much goes.
+    async fn tidy(&self) {
+        if let Err(error) = self.make_room().await {
+            tracing::warn!(%error, "the house's history could not be tidied");
+        }
+    }
+
+    async fn make_room(&self) -> Result<(), StoreError> {
+        let now = now();
+        self.store.make_hours().await?;
+        let settings = self.settings();
+        let most = u64::from(settings.megabytes) << 20;
+        let mut shares = *self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.prune(settings.since(now, shares)).await?;
+        if self.store.size()? > most {
+            let left = (most as f64 * LEFT) as u64;
+            while self.store.size()? > left {
+                let Some(less) = shares.less() else { break };
+                shares = less;
+                self.store.prune(settings.since(now, shares)).await?;
+            }
+            tracing::info!(most, "less of the house's history is kept than was wished: it would take too much room");
+            *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = shares;
+        }
+        Ok(())
+    }
+}
+
+/// A crash left the last minutes without their five minutes: they are made up from what was said.
+fn recover(store: &Store, gather: &mut Gather) -> Result<(), StoreError> {
+    let Some(done) = store.five_done()? else { return store.begin(now()) };
+    // What is said of a number is kept by the second.
+    for (before, said) in store.since(done - done.rem_euclid(1000))? {
+        let Some((end, _)) = said.last().copied() else { continue };
+        let (device, place, kind) = (before.device.clone(), before.place.clone(), before.kind);
+        let mut again = Gather::new(vec![before]);
+        again.describe(&device, vec![(place.clone(), kind, None)]);
+        for (at, value) in said {
+            match value {
+                Some(value) => {
+                    let place = (place.service.as_str(), place.instance, place.property.as_str());
+                    again.take(&device, place, value, at, i64::MAX, at);
+                }
+                None => again.away(&device, at),
+            }
+        }
+        // What came after the last word is not known.
+        again.close(end);
+        gather.add(again.batch().five);
+    }
+    Ok(())
+}
+
+async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, inner: Arc<Inner>) {
+    inner.look(&registry);
+    let mut every = tokio::time::interval(WRITE_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut five = now() / FIVE;
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(RegistryEvent::Seen(known)) => inner.describe(&known),
+                Ok(RegistryEvent::Values(device, target, values)) => inner.take(&device, &target, &values),
+                Ok(RegistryEvent::Gone(device)) => inner.gather().away(&device, now()),
+                Ok(_) => {}
+                Err(RecvError::Lagged(missed)) => {
+                    let before = inner.missed.fetch_add(missed, Ordering::Relaxed);
+                    if before == 0 {
+                        tracing::warn!(missed, "more changes come than the history of the house can follow");
+                    }
+                    inner.look(&registry);
+                }
+                Err(RecvError::Closed) => return,
+            },
+            _ = every.tick() => {
+                let now = now();
+                let carried = now / FIVE != five;
+                if carried {
+                    five = now / FIVE;
+                    inner.gather().carry(now);
+                }
+                let waits = inner.gather().waiting() > 0;
+                if waits || carried {
+                    inner.write_or_say(carried.then_some(five * FIVE)).await;
+                }
+                continue;
+            }
+        }
+        if inner.gather().waiting() >= MOST_WAITING {
+            inner.write_or_say(None).await;
+        }
+    }
+}
+
+async fn tidy(inner: Arc<Inner>) {
+    // Not at once: a start has other things to do.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    loop {
+        inner.tidy().await;
+        tokio::time::sleep(TIDY_EVERY).await;
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// The device is one of whose values something is kept.
+pub fn keeps_something(device: &Device) -> bool {
+    !kinds::kept(device).is_empty()
+}
