@@ -40,6 +40,11 @@ impl Events {
         let _ = self.sender.send(Arc::new(event));
     }
 
+    /// Whether anybody listens; what is told often is made only then.
+    pub fn is_heard(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
     /// Something was missed or changed widely: everyone gets `hello` and reads everything anew.
     pub fn tell_anew(&self) {
         self.anew.notify_waiters();

@@ -71,6 +71,10 @@ pub struct HistoryPoint {
     /// When it was said; with a step, when the time that it stands for begins.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
+    /// Without a step: from then on nothing was known, until the next point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
     pub min: f64,
     pub mean: f64,
     pub max: f64,

@@ -45,7 +45,7 @@ const MAX_BODY: usize = 2 << 20;
 #[openapi(
     info(title = "Accord", description = "The local API of an Accord hub.", license(name = "MIT OR Apache-2.0")),
     tags(
-        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "shares"), (name = "casts"), (name = "notifications"), (name = "clipboard"),
+        (name = "hub"), (name = "session"), (name = "devices"), (name = "pairing"), (name = "transfers"), (name = "shares"), (name = "casts"), (name = "home"), (name = "notifications"), (name = "clipboard"),
         (name = "privacy"), (name = "ledger")
     )
 )]
@@ -53,7 +53,7 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, casts, clipboard, consents, devices, everyday, forms, ledger, notifications, people, receiver, screens,
+        browse, casts, clipboard, consents, devices, everyday, forms, home, ledger, notifications, people, receiver, screens,
         session, shares, status, transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
@@ -128,6 +128,13 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(consents::receipts))
         .routes(routes!(consents::prompts))
         .routes(routes!(consents::answer, consents::dismiss))
+        .routes(routes!(home::rooms))
+        .routes(routes!(home::rename_room))
+        .routes(routes!(home::history, home::delete_all))
+        .routes(routes!(home::kept))
+        .routes(routes!(home::settings, home::change_settings))
+        .routes(routes!(home::delete))
+        .routes(routes!(home::export))
         .routes(routes!(ledger::list))
         .routes(routes!(ledger::get))
         .routes(routes!(ledger::verify))

@@ -309,7 +309,9 @@ impl Hub {
         self.can_ask(id, &change)?;
         let is_paired = || self.registry.device(id).is_some_and(|known| self.trust_of(&known) == api::Trust::Paired);
         if change.trusted_effects == Some(true) && !is_paired() {
-            return Err(Failure::conflict("Pair with this device first; then what it opens can be done without asking."));
+            return Err(Failure::conflict(
+                "Pair with this device first; then what it opens can be done without asking.",
+            ));
         }
         let blocked = change.blocked == Some(true);
         if self.peers.get(id).is_none() {

@@ -13,6 +13,7 @@ use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_googlecast::GoogleCastBridge;
+use accord_home::History;
 use accord_identity::{Identity, Peers};
 use accord_kdeconnect::KdeConnectBridge;
 use accord_lebo::LeboBridge;
@@ -65,6 +66,7 @@ pub struct Hub {
     pub shares: Shares,
     pub casting: Casting,
     pub screens: Screens,
+    pub(super) history: History,
     /// Where the page for screens is.
     pub(super) receiver: Option<accord_browser::Place>,
     pub belongings: Belongings,
@@ -237,6 +239,7 @@ impl Hub {
             .context("casting cannot be begun")?;
         let screens =
             Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
+        let history = History::open(data, &registry).context("the history of the house cannot be opened")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -251,6 +254,7 @@ impl Hub {
             shares,
             casting,
             screens,
+            history,
             receiver,
             belongings: Belongings::default(),
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
@@ -300,6 +304,7 @@ impl Hub {
             tracing::warn!("a bridge did not close in time");
         }
         self.files.stop().await;
+        self.history.stop().await;
         self.notifications.stop().await;
         self.clipboard.stop();
         let ledger = self.gate.ledger().clone();

@@ -8,6 +8,7 @@ mod everyday;
 pub mod faces;
 mod foreign;
 pub mod forms;
+pub mod home;
 pub mod house;
 pub mod hub;
 mod listen;

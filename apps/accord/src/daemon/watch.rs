@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use accord_consent::{GateEvent, RecordKind};
 use accord_files::{Direction, FilesEvent, State};
+use accord_home::history::is_house_service;
 use accord_link::{LinkEvent, PairingDirection, PairingInfo, PairingStep};
 use accord_model::{DeviceId, EntryKey};
 use accord_registry::RegistryEvent;
@@ -146,6 +147,9 @@ fn on_registry(hub: &Hub, notifier: &Notifier, event: &RegistryEvent) {
             None => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
         },
         RegistryEvent::Things { gone, changed } => hub.tell_things(gone, changed),
+        RegistryEvent::Values(id, target, values) if is_house_service(&target.service) => {
+            hub.tell_values(id, target, values);
+        }
         RegistryEvent::Values(id, ..) => tell_device(hub, id),
         RegistryEvent::Event(device, target, event, arguments) if target.service == "pairing" => {
             if let Some(pairing) = hub.on_foreign(device, event, arguments) {
@@ -153,7 +157,7 @@ fn on_registry(hub: &Hub, notifier: &Notifier, event: &RegistryEvent) {
                 tell_device(hub, device);
             }
         }
-        RegistryEvent::Event(..) => {}
+        RegistryEvent::Event(device, target, event, arguments) => hub.tell_happened(device, target, event, arguments),
         RegistryEvent::Failed(bridge, message) => {
             tracing::error!(bridge, message = accord_model::text::for_screen(message, 500), "a bridge failed");
         }
@@ -177,7 +181,8 @@ fn tell_pairing(hub: &Hub, notifier: &Notifier, pairing: &PairingInfo) {
 }
 
 fn tell_device(hub: &Hub, id: &DeviceId) {
-    if let Ok(thing) = hub.thing(id)
+    if hub.events.is_heard()
+        && let Ok(thing) = hub.thing(id)
         && super::faces::is_shown(&thing)
     {
         hub.events.tell(Event::Device(Box::new(hub.thing_view(&thing))));

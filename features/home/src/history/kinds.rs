@@ -74,6 +74,11 @@ pub fn is_of_house(device: &Device) -> bool {
     !device.passing && !matches!(device.kind, Computer | Laptop | Phone | Tablet | Tv | Speaker | Watch | Car)
 }
 
+/// Whether this is a service of the house, and not one of people's own devices.
+pub fn is_house_service(service: &str) -> bool {
+    service == "button" || !LEFT_OUT.contains(&service)
+}
+
 /// What is kept of a device.
 pub(crate) fn kept(device: &Device) -> Vec<(Place, Kind, Option<Unit>)> {
     if !is_of_house(device) {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use accord_model::{Data, Device, DeviceId, Reach, Target, Timestamp, Unit, Value};
+use accord_model::{Data, DeviceId, Reach, Target, Timestamp, Unit, Value};
 use accord_ports::tasks::Tasks;
 use accord_registry::{Known, Registry, RegistryEvent, WeakRegistry};
 use accord_store::{JsonFile, StoreError};
@@ -23,7 +23,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 pub use export::Format as ExportFormat;
 use gather::{FIVE, Gather};
-pub use kinds::{Kind, Place, is_of_house};
+pub use kinds::{Kind, Place, is_house_service, is_of_house};
 pub use read::{Found, Point, Query};
 pub use settings::Settings;
 use settings::Shares;
@@ -396,9 +396,4 @@ async fn tidy(inner: Arc<Inner>) {
 
 fn now() -> i64 {
     Timestamp::now().as_millisecond()
-}
-
-/// The device is one of whose values something is kept.
-pub fn keeps_something(device: &Device) -> bool {
-    !kinds::kept(device).is_empty()
 }

@@ -104,7 +104,7 @@ pub async fn export(State(hub): State<Arc<Hub>>) -> Response {
 }
 
 /// Hands what is written to a response, as fast as the reader takes it.
-struct Lines(mpsc::Sender<std::io::Result<Bytes>>);
+pub(super) struct Lines(pub(super) mpsc::Sender<std::io::Result<Bytes>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

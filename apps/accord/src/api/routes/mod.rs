@@ -7,6 +7,7 @@ pub mod consents;
 pub mod devices;
 pub mod everyday;
 pub mod forms;
+pub mod home;
 pub mod ledger;
 pub mod notifications;
 pub mod people;
