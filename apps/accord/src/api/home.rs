@@ -1,8 +1,6 @@
-//! What the API says of the house, beside [`super::types`]: rooms, what is kept of what devices said, and devices that are
-//! added by telling this machine about them.
+//! What the API says of the house, beside [`super::types`]: rooms, and what is kept of what devices said.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use accord_model::{Timestamp, Unit, Value};
 use serde::{Deserialize, Serialize};
@@ -131,61 +129,6 @@ pub struct HistorySettings {
     pub megabytes: u32,
     /// Devices of which nothing is kept.
     pub off: BTreeSet<String>,
-}
-
-/// `GET /add`: what can be added by telling this machine about it. What is found by itself is in `GET /entries` (`join`).
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct AddForms {
-    pub forms: Vec<AddForm>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct AddForm {
-    /// Goes into [`Add`].
-    pub bridge: String,
-    /// Goes into [`Add`].
-    pub way: String,
-    /// What the bridge's protocol is known as.
-    pub app: String,
-    /// `Lamp, plug, vacuum (miIO)`
-    pub what: String,
-    /// What is to be done before, in order.
-    pub steps: Vec<String>,
-    pub fields: Vec<AddField>,
-    /// The entry that is agreed to by adding a device, for this device alone.
-    pub entry: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct AddField {
-    /// The name of the input.
-    pub id: String,
-    pub label: String,
-    /// What it is and where it is found, in a sentence.
-    pub help: String,
-    /// Not shown while it is typed, and never again.
-    pub secret: bool,
-    pub optional: bool,
-    /// It may have several lines, or come from a file.
-    pub long: bool,
-}
-
-/// `POST /add`: answers the device as [`super::types::Device`], or `consent-needed` with what is shared with it.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Add {
-    pub bridge: String,
-    pub way: String,
-    /// By the field's id.
-    #[serde(default)]
-    pub inputs: BTreeMap<String, String>,
-}
-
-/// What was put in may be a secret.
-impl fmt::Debug for Add {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Add").field("bridge", &self.bridge).field("way", &self.way).finish_non_exhaustive()
-    }
 }
 
 /// Values of one service of a device changed. Told in place of the whole device.

@@ -314,7 +314,7 @@ pub struct PairedDevice {
 }
 
 /// `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it.
-#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartPairing {
     /// A device from `devices` (its id or its name).

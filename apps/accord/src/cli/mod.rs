@@ -11,6 +11,7 @@ mod consent;
 mod control;
 mod desk;
 mod devices;
+mod home;
 pub mod hub;
 mod input;
 mod ledger;
@@ -62,6 +63,8 @@ enum Command {
     Status,
     /// Devices that are here or known, this machine included.
     Devices(devices::Devices),
+    /// The house: lamps, plugs, sensors, locks by rooms; see, set and watch them, and their history.
+    Home(home::Home),
     /// Why a device cannot be reached, and what to do; without a device, how this machine itself stands.
     Why(why::Why),
     /// Pair with a device: compare a code on both screens, or use a ticket.
@@ -162,6 +165,11 @@ pub struct Context {
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// A device took what it was told and did not confirm it: exit status 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unconfirmed(pub String);
+
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let screen = Screen::new(cli.json, cli.color);
@@ -170,7 +178,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen.error(&error);
-            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+            ExitCode::from(match () {
+                () if error.is::<Usage>() => 2,
+                () if error.is::<Unconfirmed>() => 3,
+                () => 1,
+            })
         }
     }
 }
@@ -198,6 +210,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         }
         Command::Status => look::status(&context).await,
         Command::Devices(args) => devices::run(args, &context).await,
+        Command::Home(args) => home::run(args, &context).await,
         Command::Why(args) => why::run(args, &context).await,
         Command::Pair(args) => pair::run(args, &context).await,
         Command::Pairings(args) => pair::pairings(args, &context).await,

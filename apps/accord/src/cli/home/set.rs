@@ -1,0 +1,219 @@
+//! `accord home set` and `do`: telling a device what to be and what to do, and what came of it.
+
+use std::time::Duration;
+
+use accord_home::say::{self, Addressed, Wanted};
+use accord_model::value::CONFIRM_WITHIN;
+use accord_model::{Data, Effect, Inputs, Outputs, Property, Service, Verb, WriteState};
+use anyhow::{Result, anyhow, bail};
+use tokio::time::{Instant, timeout_at};
+
+use super::of_house;
+use crate::api::types::{Call, Device, Event, Written};
+use crate::cli::agree::{Owner, with_consent};
+use crate::cli::control::call;
+use crate::cli::hub::{Events, HubError, escape};
+use crate::cli::screen::{can_ask, name, yes};
+use crate::cli::{Context, Unconfirmed, Usage};
+
+/// What the hub takes to say that a write counts as not confirmed.
+const TO_SAY_SO: Duration = Duration::from_secs(2);
+
+#[derive(clap::Args)]
+pub struct Set {
+    /// A device's name or id.
+    device: String,
+    /// `PROPERTY VALUE`, `PROPERTY=VALUE …`, or a value alone.
+    #[arg(required = true, value_name = "WHAT", allow_hyphen_values = true)]
+    words: Vec<String>,
+    /// Do not wait until the device confirms it.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Do {
+    /// A device's name or id.
+    device: String,
+    /// `toggle`, `unlock`, `vacuum/start`; without it they are listed.
+    action: Option<String>,
+    /// What goes with it.
+    #[arg(value_name = "INPUT=VALUE")]
+    inputs: Vec<String>,
+    /// Do not ask again before something is opened or unlocked.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+struct Meant<'a> {
+    service: &'a Service,
+    property: &'a Property,
+    data: Data,
+}
+
+pub async fn set(args: Set, context: &Context) -> Result<()> {
+    let device = of_house(context, &args.device).await?;
+    let meant = meant(&device, &args.words)?;
+    // Before anything is said, so that no confirmation is missed.
+    let mut events = context.hub.events().await?;
+    let mut done = Vec::new();
+    for one in &meant {
+        let begun = Instant::now();
+        let verb = Verb::Write { property: one.property.id.clone(), data: one.data.clone() };
+        call(context, &device, one.service, verb, false).await?;
+        let state = match args.no_wait {
+            true => WriteState::Pending,
+            false => confirmed(context, &mut events, &device, one).await?,
+        };
+        done.push((one, state, begun.elapsed()));
+    }
+    let screen = &context.screen;
+    if screen.json {
+        let of = |(one, state, took): &(&Meant<'_>, WriteState, Duration)| {
+            serde_json::json!({
+                "service": one.service.id, "instance": one.service.instance, "property": one.property.id,
+                "data": one.data, "state": state, "ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            })
+        };
+        let writes: Vec<serde_json::Value> = done.iter().map(of).collect();
+        screen.document(&serde_json::json!({ "device": device.id, "writes": writes }))?;
+    } else {
+        for (one, state, took) in &done {
+            let what =
+                format!("{} is {}", say::place(one.service, &one.property.id), say::value(one.property, &one.data));
+            match state {
+                WriteState::Confirmed => {
+                    screen.say(format!("{}: {what}, confirmed after {} ms.", name(&device.name), took.as_millis()));
+                }
+                WriteState::Pending => screen.say(format!("{} was told: {what}.", name(&device.name))),
+                WriteState::Unconfirmed => screen.note(format!(
+                    "{} took it, and did not say within {} s that {what}.",
+                    name(&device.name),
+                    CONFIRM_WITHIN.as_secs()
+                )),
+            }
+        }
+    }
+    if done.iter().any(|(_, state, _)| *state == WriteState::Unconfirmed) {
+        return Err(Unconfirmed(format!(
+            "{} did not confirm it; `accord home show` tells what it says",
+            name(&device.name)
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+fn meant<'a>(device: &'a Device, words: &[String]) -> Result<Vec<Meant<'a>>> {
+    let of_device = |error: String| anyhow!("{}: {error}", name(&device.name));
+    let services = &device.services;
+    let one = |property: &str, value: &str| -> Result<Meant<'a>> {
+        let Addressed { service, found } =
+            say::property(services, property, Wanted::Write).map_err(|error| of_device(error.to_string()))?;
+        let data = say::data(found, value).map_err(of_device)?;
+        Ok(Meant { service, property: found, data })
+    };
+    let pairs: Option<Vec<(&str, &str)>> = words.iter().map(|word| word.split_once('=')).collect();
+    match (words, pairs) {
+        ([_, ..], Some(pairs)) => pairs.into_iter().map(|(property, value)| one(property, value)).collect(),
+        ([property, value], None) => Ok(vec![one(property, value)?]),
+        ([value], None) => {
+            let (Addressed { service, found }, data) =
+                say::by_value(services, value).map_err(|error| of_device(error.to_string()))?;
+            Ok(vec![Meant { service, property: found, data }])
+        }
+        _ => Err(Usage("say PROPERTY VALUE, or PROPERTY=VALUE for each of several".into()).into()),
+    }
+}
+
+/// Follows what the hub says until the write is confirmed or counts as not confirmed.
+async fn confirmed(context: &Context, events: &mut Events, device: &Device, one: &Meant<'_>) -> Result<WriteState> {
+    let until = Instant::now() + CONFIRM_WITHIN + TO_SAY_SO;
+    let state = |writes: &[Written]| {
+        let is_it = |write: &&Written| {
+            write.service == one.service.id
+                && write.instance == one.service.instance
+                && write.property == one.property.id
+        };
+        writes.iter().find(is_it).map(|write| write.state)
+    };
+    let path = format!("/devices/{}", escape(&device.id));
+    let now: Device = context.hub.get(&path).await?;
+    let mut is = state(&now.writes);
+    let lead = now.id;
+    loop {
+        if let Some(over @ (WriteState::Confirmed | WriteState::Unconfirmed)) = is {
+            return Ok(over);
+        }
+        is = match timeout_at(until, events.next()).await {
+            Ok(Ok(Some(Event::Values(values)))) if values.device == lead => state(&values.writes),
+            Ok(Ok(Some(Event::Device(device)))) if device.id == lead => state(&device.writes),
+            Ok(Ok(Some(_))) => None,
+            Ok(Ok(None)) => bail!("The hub stopped before {} said anything", name(&device.name)),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Ok(WriteState::Unconfirmed),
+        };
+    }
+}
+
+pub async fn act(args: Do, context: &Context) -> Result<()> {
+    let device = of_house(context, &args.device).await?;
+    let wanted = args.action.unwrap_or_default();
+    let found = say::action(&device.services, &wanted).map_err(|error| anyhow!("{}: {error}", name(&device.name)))?;
+    let (service, action) = (found.service, found.found);
+    let mut inputs = Inputs::new();
+    for word in &args.inputs {
+        let (id, value) = word.split_once('=').ok_or_else(|| Usage(format!("`{}` is no INPUT=VALUE", name(word))))?;
+        let input = action.inputs.iter().find(|input| input.id == id);
+        let input = input.ok_or_else(|| {
+            let known: Vec<String> = action.inputs.iter().map(|input| name(&input.id)).collect();
+            let takes = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+            anyhow!("`{}` takes {takes}, not `{}`", name(&action.id), name(id))
+        })?;
+        inputs.insert(id.to_owned(), say::data(input, value).map_err(|error| anyhow!(error))?);
+    }
+    let place = say::place(service, &action.id);
+    let question = match action.effect {
+        Effect::Destructive => format!("{place} of {} cannot be undone. Do it? [y/N]", name(&device.name)),
+        _ => format!("{place} of {} opens, unlocks or shows something. Do it? [y/N]", name(&device.name)),
+    };
+    let verb = Verb::Act { action: action.id.clone(), inputs };
+    let mut call = Call { service: service.id.clone(), instance: service.instance, verb, confirmed: args.yes };
+    let path = format!("/devices/{}/call", escape(&device.id));
+    let mut outcome: Result<Outputs> = tell(context, &path, &call).await;
+    // The hub knows whether it has to be asked again.
+    let asks = |error: &anyhow::Error| {
+        error.downcast_ref::<HubError>().and_then(HubError::code).is_some_and(|code| code == "confirm-needed")
+    };
+    if outcome.as_ref().is_err_and(asks) {
+        if !can_ask() {
+            bail!("{place} of {} opens or unlocks something; `--yes` does it without asking", name(&device.name));
+        }
+        if !yes(&question).await? {
+            bail!("Nothing was done");
+        }
+        call.confirmed = true;
+        outcome = tell(context, &path, &call).await;
+    }
+    let answer = outcome?;
+    let screen = &context.screen;
+    if screen.json {
+        return screen.document(&serde_json::json!({
+            "device": device.id, "service": service.id, "instance": service.instance, "action": action.id, "answer": answer,
+        }));
+    }
+    screen.say(format!("{} took it: {place}.", name(&device.name)));
+    for (id, data) in &answer {
+        let described = action.outputs.iter().find(|output| output.id == *id);
+        let said = match described {
+            Some(property) => say::value(property, data),
+            None => say::value(&Property::state(id, accord_model::Format::Text), data),
+        };
+        screen.say(format!("  {}: {said}", name(id)));
+    }
+    Ok(())
+}
+
+async fn tell(context: &Context, path: &str, call: &Call) -> Result<Outputs> {
+    with_consent(context, Owner::AtTerminal, async || context.hub.post(path, call).await).await
+}
