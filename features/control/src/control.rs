@@ -17,6 +17,35 @@ const WITHIN: Duration = Duration::from_secs(15);
 pub struct Control {
     registry: Registry,
     port: Port,
+    /// The same for what the owner lets be done without being asked; the ledger tells the two apart.
+    trusted: Port,
+}
+
+/// What the owner said to a call that opens or loses something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Word {
+    /// Nothing.
+    #[default]
+    None,
+    /// That what this device opens, unlocks or shows is done without asking again. What loses something is asked about.
+    Trusted,
+    /// Yes to this very call.
+    Confirmed,
+}
+
+impl Word {
+    /// `Confirmed` or nothing.
+    pub fn confirmed(confirmed: bool) -> Self {
+        if confirmed { Self::Confirmed } else { Self::None }
+    }
+
+    fn is_enough(self, effect: Effect) -> bool {
+        match effect {
+            Effect::Safe | Effect::Physical => true,
+            Effect::Security => self != Self::None,
+            Effect::Destructive => self == Self::Confirmed,
+        }
+    }
 }
 
 /// Why a device was not told.
@@ -48,6 +77,7 @@ pub struct Prepared {
     target: Target,
     ask: Ask,
     envelope: Envelope,
+    trusted: bool,
 }
 
 impl Prepared {
@@ -64,7 +94,8 @@ impl Control {
     /// Never in a build whose entry has a well-formed name.
     pub fn new(gate: &BoundGate, registry: &Registry) -> Result<Self, IdError> {
         let entry = EntryKey::new(crate::COMMAND)?;
-        Ok(Self { registry: registry.clone(), port: registry.port(gate, entry, "on.control") })
+        let port = |scenario| registry.port(gate, entry.clone(), scenario);
+        Ok(Self { registry: registry.clone(), port: port("on.control"), trusted: port("on.control.trusted") })
     }
 
     /// Tells a device what to do, and answers what it says.
@@ -76,9 +107,9 @@ impl Control {
         device: &DeviceId,
         target: Target,
         verb: Verb,
-        confirmed: bool,
+        word: Word,
     ) -> Result<Outputs, ControlError> {
-        let prepared = self.prepare(device, target, verb, confirmed)?;
+        let prepared = self.prepare(device, target, verb, word)?;
         Ok(self.carry_out(prepared).await?)
     }
 
@@ -86,14 +117,8 @@ impl Control {
     ///
     /// # Errors
     /// [`ControlError`] as for [`Control::call`], except for consent and the way to the device.
-    pub fn prepare(
-        &self,
-        device: &DeviceId,
-        target: Target,
-        verb: Verb,
-        confirmed: bool,
-    ) -> Result<Prepared, ControlError> {
-        let (verb, described) = self.check(device, &target, verb, confirmed)?;
+    pub fn prepare(&self, device: &DeviceId, target: Target, verb: Verb, word: Word) -> Result<Prepared, ControlError> {
+        let (verb, described, effect) = self.check(device, &target, verb, word)?;
         let (ask, inputs) = match verb {
             Verb::Read { properties } => (Ask::Read(properties), vec![]),
             Verb::Act { action, inputs } => {
@@ -109,7 +134,8 @@ impl Control {
             envelope.data(&id, &Personal::new(field, data))
         };
         let envelope = inputs.into_iter().fold(Envelope::new().beside(FieldCode::CommandName), seal);
-        Ok(Prepared { device: device.clone(), target, ask, envelope })
+        let trusted = effect >= Effect::Security && word == Word::Trusted;
+        Ok(Prepared { device: device.clone(), target, ask, envelope, trusted })
     }
 
     /// Says what was prepared.
@@ -117,8 +143,9 @@ impl Control {
     /// # Errors
     /// [`CallError`].
     pub async fn carry_out(&self, prepared: Prepared) -> Result<Outputs, CallError> {
-        let Prepared { device, target, ask, envelope } = prepared;
-        self.port.call(&device, target, ask, envelope, WITHIN).await
+        let Prepared { device, target, ask, envelope, trusted } = prepared;
+        let port = if trusted { &self.trusted } else { &self.port };
+        port.call(&device, target, ask, envelope, WITHIN).await
     }
 
     /// The same for this machine itself: nothing leaves it, so no consent is needed.
@@ -130,9 +157,9 @@ impl Control {
         own: &DeviceId,
         target: Target,
         verb: Verb,
-        confirmed: bool,
+        word: Word,
     ) -> Result<Outputs, ControlError> {
-        let (verb, _) = self.check(own, &target, verb, confirmed)?;
+        let (verb, ..) = self.check(own, &target, verb, word)?;
         if let Verb::Read { properties } = verb {
             return Ok(self.said(own, &target, &properties));
         }
@@ -145,12 +172,12 @@ impl Control {
         device: &DeviceId,
         target: &Target,
         verb: Verb,
-        confirmed: bool,
-    ) -> Result<(Verb, Vec<Property>), ControlError> {
+        word: Word,
+    ) -> Result<(Verb, Vec<Property>, Effect), ControlError> {
         let known = self.registry.device(device);
         let known = known.ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
         let (verb, effect) = check::checked(&known.device, target, verb)?;
-        if effect >= Effect::Security && !confirmed {
+        if !word.is_enough(effect) {
             let action = match &verb {
                 Verb::Act { action, .. } => accord_model::text::for_screen(action, 60),
                 _ => target.service.clone(),
@@ -158,7 +185,7 @@ impl Control {
             return Err(ControlError::NotConfirmed { action, effect });
         }
         let described = check::described(&known.device, target, &verb).to_vec();
-        Ok((verb, described))
+        Ok((verb, described, effect))
     }
 
     fn said(&self, device: &DeviceId, target: &Target, properties: &[String]) -> Outputs {

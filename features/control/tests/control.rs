@@ -1,10 +1,10 @@
 //! What reaches a device that is controlled, and what does not.
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, RecordKind, To, example};
-use accord_control::{COMMAND, Control, ControlError};
+use accord_control::{COMMAND, Control, ControlError, Word};
 use accord_model::{
-    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, Format, Inputs, Property, Reach,
-    Service, Target, Verb, catalogue,
+    Action, CallError, Data, Device, DeviceId, DeviceKind, Effect, EntryKey, FieldCode, FieldSet, Format, Inputs,
+    Property, Reach, Service, Target, Verb, catalogue,
 };
 use accord_registry::Registry;
 use accord_registry::example::{Memory, bridge};
@@ -28,7 +28,8 @@ async fn home() -> Home {
         .with(catalogue::command())
         .with(catalogue::pairing())
         .with(catalogue::storage())
-        .with(files_with_pin());
+        .with(files_with_pin())
+        .with(vault());
     device.reach = Reach::Local;
     let (phone, memory) = bridge(vec![device]);
     registry.add_bridge(phone);
@@ -46,6 +47,11 @@ fn files_with_pin() -> Service {
     files
 }
 
+fn vault() -> Service {
+    let erase = Action { id: "erase".into(), inputs: vec![], outputs: vec![], effect: Effect::Destructive };
+    Service { id: "vault".into(), actions: vec![erase], properties: vec![], events: vec![], ..catalogue::ping() }
+}
+
 impl Home {
     fn agree(&self, only: Option<FieldSet>) {
         let entry = EntryKey::new(COMMAND).unwrap();
@@ -54,7 +60,7 @@ impl Home {
         self.gate.decide(Decision { entry, to, choice: Choice::Always, fields: only, shown }).unwrap();
     }
     async fn call(&self, service: &str, verb: Verb) -> Result<(), ControlError> {
-        self.control.call(&self.id, Target::new(service), verb, false).await.map(drop)
+        self.control.call(&self.id, Target::new(service), verb, Word::None).await.map(drop)
     }
 }
 
@@ -105,8 +111,33 @@ async fn what_opens_something_is_confirmed_each_time() {
     let refused = home.call("command", run()).await;
     assert!(matches!(refused, Err(ControlError::NotConfirmed { .. })), "{refused:?}");
     assert!(home.phone.stays_silent().await);
-    home.control.call(&home.id, Target::new("command"), run(), true).await.unwrap();
+    home.control.call(&home.id, Target::new("command"), run(), Word::Confirmed).await.unwrap();
     assert_eq!(home.phone.called().await.1, Target::new("command"));
+}
+
+#[tokio::test]
+async fn what_the_owner_trusts_a_device_to_open_is_not_asked_and_is_told_apart_in_the_ledger() {
+    let mut home = home().await;
+    home.agree(None);
+    let call = |home: &Home, service: &str, action: &str| {
+        let (control, id, target) = (home.control.clone(), home.id.clone(), Target::new(service));
+        let verb = act(action, &[]);
+        async move { control.call(&id, target, verb, Word::Trusted).await }
+    };
+    call(&home, "command", "run").await.unwrap();
+    home.phone.called().await;
+    call(&home, "media", "pause").await.unwrap();
+    home.phone.called().await;
+    let lost = call(&home, "vault", "erase").await;
+    assert!(matches!(lost, Err(ControlError::NotConfirmed { effect: Effect::Destructive, .. })), "{lost:?}");
+    assert!(home.phone.stays_silent().await);
+    let records = home.gate.ledger().list(&Default::default()).unwrap();
+    let scenarios: Vec<String> = records
+        .into_iter()
+        .filter(|record| record.public.kind == RecordKind::Sent)
+        .filter_map(|record| record.details.and_then(|details| details.scenario))
+        .collect();
+    assert_eq!(scenarios, ["on.control", "on.control.trusted"], "newest first; what opens nothing was not trusted");
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<Hub>> {
     use routes::{
-        browse, casts, clipboard, consents, devices, everyday, forms, home, ledger, notifications, people, receiver, screens,
-        session, shares, status, transfers, uploads, why,
+        browse, casts, clipboard, consents, devices, everyday, forms, home, ledger, notifications, people, receiver,
+        screens, session, shares, status, transfers, uploads, why,
     };
     let v1 = OpenApiRouter::new()
         .routes(routes!(status::status))

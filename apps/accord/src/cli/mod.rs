@@ -1,6 +1,7 @@
 //! The command line. One file per group of commands; each talks to the running hub, or reads this
 //! hub's stores where that works without one.
 
+mod add;
 mod agree;
 mod browse;
 mod cast;
@@ -67,6 +68,8 @@ enum Command {
     Home(home::Home),
     /// Why a device cannot be reached, and what to do; without a device, how this machine itself stands.
     Why(why::Why),
+    /// Add what is not found by itself or needs a secret: tell of it. Without anything, list what can be added.
+    Add(add::Add),
     /// Pair with a device: compare a code on both screens, or use a ticket.
     Pair(pair::Pair),
     /// Paired devices, and pairings that run.
@@ -212,6 +215,7 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Devices(args) => devices::run(args, &context).await,
         Command::Home(args) => home::run(args, &context).await,
         Command::Why(args) => why::run(args, &context).await,
+        Command::Add(args) => add::run(args, &context).await,
         Command::Pair(args) => pair::run(args, &context).await,
         Command::Pairings(args) => pair::pairings(args, &context).await,
         Command::Send(args) => send::run(args, &context).await,

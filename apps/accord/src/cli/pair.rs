@@ -1,5 +1,6 @@
 //! `accord pair` and `accord pairings`: two screens, one code; or a ticket.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,9 +12,11 @@ use tokio::time::{Instant, sleep};
 use super::agree::{self, Owner, with_consent};
 use super::devices::{find, kind_label};
 use super::hub::{HubError, escape};
-use super::screen::{Cell, Screen, Style, ago, can_ask, name, yes};
+use super::screen::{Cell, Screen, Style, ago, ask_secret, can_ask, name, yes};
 use super::{Context, Usage};
-use crate::api::types::{ConfirmPairing, Direction, Pairing, PairingState, Pairings as List, StartPairing, Ticket};
+use crate::api::types::{
+    ConfirmPairing, Device, Direction, Pairing, PairingState, Pairings as List, StartPairing, Ticket,
+};
 
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("whom").required(true).args(["device", "ticket", "incoming"]))]
@@ -32,6 +35,10 @@ pub struct Pair {
     /// Agree if this is the code that the other device shows.
     #[arg(long, value_name = "CODE", conflicts_with = "accept")]
     code: Option<String>,
+    /// What the device wants, such as a token, where it wants something; `-` is read from standard input, `@FILE` from a
+    /// file. What is not given is asked for.
+    #[arg(long = "with", value_name = "INPUT=VALUE", requires = "device")]
+    inputs: Vec<String>,
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     wait: u64,
@@ -54,7 +61,15 @@ enum PairingsAction {
 impl Pair {
     /// With a device whose code was read on its screen.
     pub(super) fn with_code(device: String, code: String) -> Self {
-        Self { device: Some(device), ticket: false, incoming: false, accept: false, code: Some(code), wait: 60 }
+        Self {
+            device: Some(device),
+            ticket: false,
+            incoming: false,
+            accept: false,
+            code: Some(code),
+            inputs: Vec::new(),
+            wait: 60,
+        }
     }
 }
 
@@ -83,7 +98,7 @@ pub async fn run(args: Pair, context: &Context) -> Result<()> {
         context.hub.get(&format!("/pairings/{}", escape(&ticket.pairing))).await?
     } else {
         let start;
-        (start, known) = begin(context, args.device.as_deref().unwrap_or_default()).await?;
+        (start, known) = begin(context, args.device.as_deref().unwrap_or_default(), &args.inputs).await?;
         with_consent(context, owner, async || context.hub.post("/pairings", &start).await).await?
     };
     let follow = follow(context, pairing.id.clone(), known, &args, owner, until);
@@ -104,7 +119,7 @@ pub async fn run(args: Pair, context: &Context) -> Result<()> {
     }
 }
 
-async fn begin(context: &Context, whom: &str) -> Result<(StartPairing, Option<String>)> {
+async fn begin(context: &Context, whom: &str, given: &[String]) -> Result<(StartPairing, Option<String>)> {
     let mut start = StartPairing::default();
     let mut known = None;
     if whom.starts_with("accord:") {
@@ -113,10 +128,32 @@ async fn begin(context: &Context, whom: &str) -> Result<(StartPairing, Option<St
         start.address = Some(whom.to_owned());
     } else {
         let device = find(context, whom).await?;
+        start.inputs = wanted_inputs(&device, given).await?;
         known = Some(device.name).filter(|name| !name.is_empty());
         start.device = Some(device.id);
     }
     Ok((start, known))
+}
+
+/// What the device wants to be paired, such as a token; never shown.
+async fn wanted_inputs(device: &Device, given: &[String]) -> Result<BTreeMap<String, String>> {
+    let mut inputs = BTreeMap::new();
+    for word in given {
+        let (id, value) = word.split_once('=').ok_or_else(|| Usage("say --with INPUT=VALUE".into()))?;
+        inputs.insert(id.to_owned(), super::add::given_value(value)?);
+    }
+    let pairing = device.services.iter().find(|service| service.id == "pairing");
+    let request = pairing.and_then(|pairing| pairing.actions.iter().find(|action| action.id == "request"));
+    for wanted in request.into_iter().flat_map(|request| &request.inputs) {
+        if inputs.contains_key(&wanted.id) || !can_ask() {
+            continue;
+        }
+        let question = format!("{} of {}:", name(&wanted.id), name(&device.name));
+        if let Some(answer) = ask_secret(&question).await?.filter(|answer| !answer.is_empty()) {
+            inputs.insert(wanted.id.clone(), answer);
+        }
+    }
+    Ok(inputs)
 }
 
 /// The newest pairing that another device began.

@@ -198,6 +198,44 @@ pub async fn ask(question: &str) -> Result<Option<String>> {
     Ok(answer.await??)
 }
 
+/// [`ask`] for what nobody may see while it is typed.
+pub async fn ask_secret(question: &str) -> Result<Option<String>> {
+    // The terminal echoes again when this is dropped, also when Ctrl-C ends the question.
+    let quiet = Quiet::begin()?;
+    let answer = tokio::select! {
+        answer = ask(question) => answer,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("Stopped")),
+    };
+    drop(quiet);
+    let _ = writeln!(std::io::stderr());
+    answer
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Quiet(Option<(std::fs::File, rustix::termios::Termios)>);
+
+impl Quiet {
+    fn begin() -> Result<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let Ok(terminal) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty") else {
+            return Ok(Self(None));
+        };
+        let before = tcgetattr(&terminal).context("the terminal cannot be made to hide what is typed")?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Flush, &quiet).context("the terminal shows what is typed")?;
+        Ok(Self(Some((terminal, before))))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some((terminal, before)) = &self.0 {
+            let _ = rustix::termios::tcsetattr(terminal, rustix::termios::OptionalActions::Now, before);
+        }
+    }
+}
+
 pub async fn yes(question: &str) -> Result<bool> {
     Ok(ask(question).await?.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes")))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use accord_battery::{Battery, Supply};
 use accord_browse::Browse;
 use accord_commands::{Commands, OwnCommand};
-use accord_control::{COMMAND, Control, ControlError};
+use accord_control::{COMMAND, Control, ControlError, Word};
 use accord_everyday::{Pings, Presence, Ring};
 use accord_identity::Peers;
 use accord_input::Input;
@@ -170,7 +170,7 @@ impl Hub {
         let api::Call { service, instance, verb, confirmed } = call;
         let target = Target { service, instance };
         if id.as_str() == house::OWN {
-            return Ok(control.call_own(id, target, verb, confirmed).await?);
+            return Ok(control.call_own(id, target, verb, Word::confirmed(confirmed)).await?);
         }
         let repeats = matches!(verb, Verb::Read { .. }) || matches!(target.service.as_str(), "media" | "volume");
         let mut failed = None;
@@ -210,7 +210,12 @@ impl Hub {
         }
         let because = because(&name, &target, &verb);
         let written = matches!(verb, Verb::Write { .. });
-        let prepared = control.prepare(id, target, verb, confirmed)?;
+        let word = match (confirmed, self.note(id).trusted_effects) {
+            (true, _) => Word::Confirmed,
+            (false, true) => Word::Trusted,
+            (false, false) => Word::None,
+        };
+        let prepared = control.prepare(id, target, verb, word)?;
         let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
         let to = self.registry.recipient(id);
         self.gate.check(&entry, &to, prepared.fields()).map_err(|refusal| self.not_let_out(refusal, &to, because))?;

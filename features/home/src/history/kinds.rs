@@ -103,7 +103,9 @@ fn kind(property: &Property) -> Option<Kind> {
     }
     match (property.format, property.unit) {
         (Format::Bool, _) => Some(Kind::Switch),
-        (Format::Int | Format::Float, Some(Unit::KilowattHour)) if !property.write => Some(Kind::Meter),
+        (Format::Int | Format::Float, Some(Unit::KilowattHour | Unit::CubicMetre)) if !property.write => {
+            Some(Kind::Meter)
+        }
         (Format::Int | Format::Float, _) => Some(Kind::Level),
         _ => None,
     }

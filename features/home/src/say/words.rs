@@ -26,6 +26,13 @@ pub fn unit(unit: Unit) -> &'static str {
         Unit::Byte => "B",
         Unit::MetrePerSecond => "m/s",
         Unit::Decibel => "dB",
+        Unit::Degree => "°",
+        Unit::Hertz => "Hz",
+        Unit::MicrogramPerCubicMetre => "µg/m³",
+        Unit::CubicMetre => "m³",
+        Unit::CubicMetrePerHour => "m³/h",
+        Unit::VoltAmpere => "VA",
+        Unit::Gram => "g",
     }
 }
 

@@ -1,0 +1,205 @@
+//! `accord add`: what can be added, and adding what is not found by itself or needs a secret.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use accord_model::Reach;
+use accord_model::text::for_screen;
+use anyhow::{Context as _, Result, bail};
+
+use super::screen::{Cell, Style, ask, ask_secret, can_ask, name};
+use super::{Context, Usage};
+use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms};
+use crate::api::types::{ConsentState, Entries};
+
+/// Largest file of a field.
+const MAX_FILE: u64 = 256 * 1024;
+
+#[derive(clap::Args)]
+#[command(after_help = ADD_HELP)]
+pub struct Add {
+    /// What is added: the name of a bridge, such as `miio`. Without it, what can be added is listed.
+    bridge: Option<String>,
+    /// In which way, where a bridge has several.
+    #[arg(long)]
+    way: Option<String>,
+    /// What it wants. What is not given is asked for; a secret is not shown.
+    #[arg(value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+}
+
+const ADD_HELP: &str = "\
+A value `-` is read from standard input, `@FILE` from a file: a secret on the command line is seen by other programs.
+
+  accord add
+  accord add miio address=192.168.1.40 token=- < token.txt
+  accord add mqtt address=broker.lan:1883 password=@/run/secrets/mqtt";
+
+pub async fn run(args: Add, context: &Context) -> Result<()> {
+    let forms: Forms = context.hub.get("/forms").await?;
+    let Some(bridge) = args.bridge else { return list(context, &forms).await };
+    let mut of_bridge: Vec<&Form> = forms.forms.iter().filter(|form| form.bridge == bridge).collect();
+    if of_bridge.is_empty() {
+        let mut known: Vec<&str> = forms.forms.iter().map(|form| form.bridge.as_str()).collect();
+        known.dedup();
+        bail!(
+            "Nothing is added as `{}` by telling of it; this can be: {}. What is found by itself is paired with: `accord devices`, `accord pair`",
+            name(&bridge),
+            known.join(", ")
+        );
+    }
+    if let Some(way) = &args.way {
+        of_bridge.retain(|form| form.way == *way);
+    }
+    let form = match of_bridge.as_slice() {
+        [form] => form,
+        [] => bail!("`{}` has no such way; `accord add` lists them", name(&bridge)),
+        many => {
+            let ways: Vec<String> = many.iter().map(|form| format!("--way {} ({})", form.way, form.what)).collect();
+            bail!("`{}` has several ways; choose one: {}", name(&bridge), ways.join(", "))
+        }
+    };
+    let inputs = fill(form, &args.fields, context).await?;
+    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs };
+    let added: Added = context.hub.post("/add", &filled).await?;
+    let screen = &context.screen;
+    if screen.json {
+        return screen.document(&added);
+    }
+    for device in &added.devices {
+        let shown = name(&device.name);
+        match device.reach {
+            Reach::Offline => screen
+                .say(format!("Added {shown}; it is not reached yet: accord why {}", super::agree::quote(&device.name))),
+            _ => screen.say(format!("Added {shown}.")),
+        }
+    }
+    Ok(())
+}
+
+async fn list(context: &Context, forms: &Forms) -> Result<()> {
+    let entries: Entries = context.hub.get("/entries").await?;
+    let screen = &context.screen;
+    if screen.json {
+        let found: Vec<serde_json::Value> = entries
+            .entries
+            .iter()
+            .filter_map(|entry| Some(serde_json::json!({ "entry": entry.key, "join": entry.join.as_ref()? })))
+            .collect();
+        return screen.document(&serde_json::json!({ "forms": forms.forms, "found": found }));
+    }
+    if !forms.forms.is_empty() {
+        let rows = forms.forms.iter().map(|form| {
+            let fields: Vec<String> = form
+                .fields
+                .iter()
+                .map(|field| match field.required {
+                    true => format!("{}=…", field.id),
+                    false => format!("[{}=…]", field.id),
+                })
+                .collect();
+            let way = if forms.forms.iter().filter(|other| other.bridge == form.bridge).count() > 1 {
+                format!(" --way {}", form.way)
+            } else {
+                String::new()
+            };
+            vec![Cell::new(&form.what), Cell::new(format!("accord add {}{way} {}", form.bridge, fields.join(" ")))]
+        });
+        screen.table(&["ADDED BY TELLING OF IT", ""], rows.collect());
+    }
+    let found = entries.entries.iter().filter_map(|entry| {
+        let join = entry.join.as_ref()?;
+        let on = entry.consents.iter().any(|consent| consent.state == ConsentState::Given);
+        let how = match on {
+            true => Cell::styled("looked for; see `accord devices`", Style::Good),
+            false => Cell::new(format!("accord consent grant {}", entry.key)),
+        };
+        Some(vec![Cell::new(&join.what), how])
+    });
+    screen.table(&["FOUND BY ITSELF", ""], found.collect());
+    Ok(())
+}
+
+async fn fill(form: &Form, given: &[String], context: &Context) -> Result<BTreeMap<String, String>> {
+    let mut inputs = BTreeMap::new();
+    let mut stdin = 0;
+    for word in given {
+        let (id, value) = word
+            .split_once('=')
+            .ok_or_else(|| Usage("a field is given as FIELD=VALUE, for example address=…".into()))?;
+        if !form.fields.iter().any(|field| field.id == id) {
+            let known: Vec<&str> = form.fields.iter().map(|field| field.id.as_str()).collect();
+            bail!("{} wants {}, not `{}`", form.what, known.join(", "), name(id));
+        }
+        stdin += usize::from(value == "-");
+        if stdin > 1 {
+            return Err(Usage("only one field can be read from standard input".into()).into());
+        }
+        inputs.insert(id.to_owned(), given_value(value)?);
+    }
+    let missing: Vec<&FormField> = form.fields.iter().filter(|field| !inputs.contains_key(&field.id)).collect();
+    if stdin == 0 && can_ask() && !missing.is_empty() {
+        context.screen.note(context.screen.paint(Style::Bold, &form.what));
+        for step in &form.steps {
+            context.screen.note(format!("  - {}", for_screen(step, 500)));
+        }
+        for field in missing {
+            if let Some(value) = ask_field(field, context).await? {
+                inputs.insert(field.id.clone(), value);
+            }
+        }
+    } else if let Some(field) = missing.into_iter().find(|field| field.required) {
+        bail!("{} wants `{}` ({}); give it as {}=…", form.what, field.id, field.hint, field.id);
+    }
+    Ok(inputs)
+}
+
+async fn ask_field(field: &FormField, context: &Context) -> Result<Option<String>> {
+    if !field.hint.is_empty() {
+        context.screen.note(format!("  {}", for_screen(&field.hint, 500)));
+    }
+    let optional = if field.required { "" } else { " (may be left empty)" };
+    let kind = match field.kind {
+        FormKind::Text => "",
+        FormKind::File => ", the path of a file",
+        FormKind::Switch => " [yes/no]",
+    };
+    let question = format!("{}{kind}{optional}:", for_screen(&field.label, 100));
+    let answer = if field.secret && field.kind == FormKind::Text {
+        ask_secret(&question).await?
+    } else {
+        ask(&question).await?
+    };
+    let Some(answer) = answer.filter(|answer| !answer.is_empty()) else { return Ok(None) };
+    match field.kind {
+        FormKind::File => Ok(Some(file(&answer)?)),
+        _ => Ok(Some(answer)),
+    }
+}
+
+/// The value itself, or what is in a file or comes on standard input.
+pub fn given_value(value: &str) -> Result<String> {
+    match value.strip_prefix('@') {
+        Some(path) => file(path),
+        None if value == "-" => {
+            let mut text = String::new();
+            std::io::stdin()
+                .lock()
+                .take(MAX_FILE)
+                .read_to_string(&mut text)
+                .context("standard input cannot be read")?;
+            Ok(text.trim().to_owned())
+        }
+        None => Ok(value.to_owned()),
+    }
+}
+
+fn file(path: &str) -> Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", name(path)))?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text).with_context(|| format!("{} is no text", name(path)))?;
+    if text.len() as u64 > MAX_FILE {
+        bail!("{} is larger than {MAX_FILE} bytes", name(path));
+    }
+    Ok(text.trim().to_owned())
+}
