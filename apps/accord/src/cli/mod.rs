@@ -252,3 +252,11 @@ async fn dispatch(command: Command, context: Context) -> anyhow::Result<()> {
         Command::Demo(args) => crate::demo::run(args, context).await,
     }
 }
+
+/// The command line as a test says it.
+#[cfg(test)]
+pub async fn say(state: &StateDir, words: &[&str]) -> anyhow::Result<()> {
+    let cli = Cli::try_parse_from(std::iter::once("accord").chain(words.iter().copied()))?;
+    let screen = Screen::new(cli.json, cli.color);
+    dispatch(cli.command, Context { hub: Hub::new(state.clone()), state: state.clone(), screen }).await
+}

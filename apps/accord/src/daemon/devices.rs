@@ -580,8 +580,8 @@ impl Hub {
 
 /// Whether the device does something that is asked about each time.
 fn secures(device: &accord_model::Device) -> bool {
-    let actions = device.services.iter().flat_map(|service| &service.actions);
-    actions.into_iter().any(|action| action.effect == Effect::Security)
+    let services = device.services.iter().filter(|service| service.id != "pairing");
+    services.flat_map(|service| &service.actions).any(|action| action.effect == Effect::Security)
 }
 
 /// What of remote control the device's protocol can ask for.

@@ -24,13 +24,13 @@ impl Bridge for Mouth {
     }
 }
 
-async fn mouth(home: &Home, name: &'static str) -> BridgeSide {
+pub async fn mouth(home: &Home, name: &'static str) -> BridgeSide {
     let (to, side) = oneshot::channel();
     home.running.hub.registry.add_bridge(Box::new(Mouth(name, to)));
     side.await.unwrap()
 }
 
-fn id(text: &str) -> DeviceId {
+pub fn id(text: &str) -> DeviceId {
     DeviceId::new(text).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn tv(name: &str, added: bool) -> Device {
     device
 }
 
-async fn device(home: &Home, of: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub async fn device(home: &Home, of: &str, fits: impl Fn(&Value) -> bool) -> Value {
     for _ in 0..400 {
         let answer = home.own(Method::GET, &format!("/devices/{of}"), Value::Null).await;
         if answer.status == StatusCode::OK && fits(&answer.json()) {

@@ -1,6 +1,7 @@
 //! The API of real hubs on real listeners: who gets in, what strangers see, what needs consent.
 
 mod faces;
+mod house;
 
 use std::net::SocketAddr;
 use std::time::Duration;

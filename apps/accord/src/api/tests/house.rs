@@ -1,0 +1,235 @@
+//! A house in a real hub, with a bridge that the test plays: values told, kept and asked for; set from the command line and
+//! confirmed or not; a lock that is asked about, until its owner says otherwise.
+
+use std::collections::BTreeMap;
+
+use accord_consent::{Choice, RecipientId, To};
+use accord_model::{
+    Data, Device, DeviceKind, EntryKey, FromBridge, Outputs, Reach, Source, Target, Timestamp, ToBridge, Value as Held,
+    Verb, catalogue,
+};
+use accord_registry::BridgeSide;
+
+use super::faces::{device, id, mouth};
+use super::*;
+
+fn lamp(name: &str, room: &str) -> Device {
+    let light = catalogue::light().only(&["on", "level"], &["toggle"]);
+    let mut lamp = Device::new(id(name), DeviceKind::Light, "Desk lamp")
+        .with(light)
+        .with(accord_ports::added::pairing(Some(Timestamp::now())));
+    (lamp.reach, lamp.room) = (Reach::Local, Some(room.to_owned()));
+    lamp
+}
+
+fn lock(name: &str) -> Device {
+    let mut lock = Device::new(id(name), DeviceKind::Lock, "Front door")
+        .with(catalogue::door_lock())
+        .with(accord_ports::added::pairing(Some(Timestamp::now())));
+    lock.reach = Reach::Local;
+    lock
+}
+
+fn says(device: &str, service: &str, property: &str, data: Data) -> FromBridge {
+    let value = Held { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: 3600 };
+    FromBridge::Values {
+        device: id(device),
+        target: Target::new(service),
+        values: BTreeMap::from([(property.to_owned(), value)]),
+    }
+}
+
+fn agree(home: &Home, device: &str) {
+    let entry = EntryKey::new("control/command").unwrap();
+    let to = To::One(RecipientId::device(&id(device)));
+    home.running.hub.decide_as(entry, to, Choice::Always, None, "cli").unwrap();
+}
+
+/// What is set is taken; `confirms` says what the device reports then.
+fn play(mut side: BridgeSide, confirms: bool) -> tokio::task::JoinHandle<Vec<Verb>> {
+    tokio::spawn(async move {
+        let mut told = Vec::new();
+        while let Some((message, _)) = side.inbox.recv().await {
+            let ToBridge::Call { call, device, target, verb } = message else { continue };
+            told.push(verb.clone());
+            side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::new()) }).await.unwrap();
+            if let (Verb::Write { property, data }, true) = (verb, confirms) {
+                side.tell(says(device.as_str(), &target.service, &property, data)).await.unwrap();
+            }
+        }
+        told
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    side.tell(FromBridge::Seen { device: lamp("lamp-1", "Study") }).await.unwrap();
+    device(&home, "lamp-1", |lamp| lamp["trust"] == "paired").await;
+    let mut events = crate::cli::hub::Hub::new(home.options.state.clone()).events().await.unwrap();
+    events.next().await.unwrap();
+    for level in [10, 30, 20] {
+        side.tell(says("lamp-1", "light", "level", Data::Int(level))).await.unwrap();
+    }
+    let values = loop {
+        match events.next().await.unwrap().unwrap() {
+            crate::api::types::Event::Values(values) => break values,
+            crate::api::types::Event::Device(device) => panic!("all of the device for one value: {device:?}"),
+            _ => {}
+        }
+    };
+    assert_eq!((values.device.as_str(), values.service.as_str(), values.values.len()), ("lamp-1", "light", 1));
+    device(&home, "lamp-1", |lamp| lamp["services"][0]["values"]["level"]["data"] == 20).await;
+    let asked = "/home/history?device=Desk%20lamp&service=light&property=level&step=60";
+    let mut course = Value::Null;
+    for _ in 0..200 {
+        let answer = home.own(Method::GET, asked, Value::Null).await;
+        if answer.status == StatusCode::OK && answer.json()["points"][0]["max"] == 30.0 {
+            course = answer.json();
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!((&course["kind"], &course["step_s"], &course["unit"]), (&json!("level"), &json!(60), &json!("percent")));
+    let rooms = home.own(Method::GET, "/home/rooms", Value::Null).await.json();
+    assert_eq!(rooms, json!({ "rooms": [{ "name": "Study", "devices": ["lamp-1"] }] }));
+    let renamed = json!({ "from": "study", "to": "Office" });
+    let rooms = home.own(Method::POST, "/home/rooms/rename", renamed).await.json();
+    assert_eq!(rooms["rooms"][0]["name"], "Office");
+    let csv = home.own(Method::GET, "/home/history/export?format=csv&device=lamp-1", Value::Null).await;
+    assert!(
+        csv.text.starts_with("time,device,name") && csv.text.contains("Desk lamp,light,0,level,percent,"),
+        "{}",
+        csv.text
+    );
+    for bad in [
+        "/home/history?device=lamp-1&service=light&property=none",
+        "/home/history?device=nobody&service=light&property=level",
+        "/home/history?device=lamp-1&service=light&property=level&step=1&from=2020-01-01T00:00:00Z",
+        "/home/history?device=lamp-1&service=light&property=level&more=1",
+        "/home/history/export?format=xml",
+    ] {
+        let answer = home.own(Method::GET, bad, Value::Null).await;
+        assert!(answer.status.is_client_error() && answer.json()["message"].is_string(), "{bad}: {}", answer.text);
+    }
+    let state = home.own(Method::GET, "/home/history/settings", Value::Null).await.json();
+    assert_eq!((&state["kept"], &state["settings"]["on"]), (&json!(1), &json!(true)), "{state}");
+    let mut settings = state["settings"].clone();
+    settings["off"] = json!(["Desk lamp"]);
+    let state = home.own(Method::PUT, "/home/history/settings", settings.clone()).await.json();
+    assert_eq!(state["settings"]["off"], json!(["lamp-1"]));
+    settings["megabytes"] = json!(1);
+    let refused = home.own(Method::PUT, "/home/history/settings", settings).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+    let gone = home.own(Method::DELETE, "/home/history/of/lamp-1", Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    let kept = home.own(Method::GET, "/home/history/kept", Value::Null).await.json();
+    assert_eq!(kept, json!({ "kept": [] }));
+    home.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_sets_and_says_what_was_not_confirmed() {
+    let home = home().await;
+    let (one, two) = (mouth(&home, "played").await, mouth(&home, "played-too").await);
+    one.tell(FromBridge::Seen { device: lamp("lamp-1", "Study") }).await.unwrap();
+    let mut mute = lamp("lamp-2", "Hall");
+    mute.name = "Mute lamp".into();
+    two.tell(FromBridge::Seen { device: mute }).await.unwrap();
+    device(&home, "lamp-2", |_| true).await;
+    device(&home, "lamp-1", |_| true).await;
+    agree(&home, "lamp-1");
+    agree(&home, "lamp-2");
+    let (one, two) = (play(one, true), play(two, false));
+    let state = &home.options.state;
+    let say = async |words: &[&str]| crate::cli::say(state, words).await;
+    for words in [
+        &["home", "set", "Desk lamp", "on"][..],
+        &["home", "set", "desk lamp", "brightness", "30%"],
+        &["home", "set", "Desk lamp", "level=40", "on=off"],
+        &["home", "do", "Desk lamp", "toggle"],
+        &["home", "get", "Desk lamp", "level"],
+        &["home", "show", "Desk lamp"],
+        &["home", "list"],
+        &["home", "list", "--room", "study"],
+        &["home", "history", "Desk lamp"],
+        &["home", "history", "Desk lamp", "level", "--since", "1h"],
+        &["home", "history", "Desk lamp", "level", "--every", "5m"],
+        &["home", "kept"],
+        &["home", "kept", "set", "--all", "14", "--without", "Mute lamp"],
+    ] {
+        say(words).await.unwrap_or_else(|error| panic!("{words:?}: {error:#}"));
+    }
+    let begun = std::time::Instant::now();
+    let unconfirmed = say(&["home", "set", "Mute lamp", "on"]).await.unwrap_err();
+    assert!(unconfirmed.is::<crate::cli::Unconfirmed>(), "{unconfirmed:#}");
+    assert!(begun.elapsed() < Duration::from_secs(9));
+    for (words, message) in [
+        (&["home", "set", "Desk lamp", "level", "300"][..], "between 0 and 100 %"),
+        (&["home", "set", "Desk lamp", "color-temperature", "warm"], "there is: light/on, light/level"),
+        (&["home", "set", "Desk lamp", "bright"], "nothing on it"),
+        (&["home", "set", "Nobody", "on"], "No device is called"),
+        (&["home", "get", "Mute lamp", "level"], "has not said"),
+        (&["home", "do", "Desk lamp", "explode"], "light/toggle"),
+        (&["home", "history", "Mute lamp", "level"], "Nothing is kept"),
+        (&["home", "list", "--room", "Cellar"], "rooms: "),
+        (&["home", "kept", "set"], "say what to change"),
+    ] {
+        let error = say(words).await.unwrap_err();
+        assert!(format!("{error:#}").contains(message), "{words:?}: {error:#}");
+    }
+    home.running.end().await;
+    let told = one.await.unwrap();
+    let write = |property: &str, data: Data| Verb::Write { property: property.into(), data };
+    let act = Verb::Act { action: "toggle".into(), inputs: BTreeMap::new() };
+    let level = |level| write("level", Data::Int(level));
+    assert_eq!(told, [write("on", true.into()), level(30), level(40), write("on", false.into()), act]);
+    assert_eq!(two.await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tells_which() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    side.tell(FromBridge::Seen { device: lock("lock-1") }).await.unwrap();
+    let seen = device(&home, "lock-1", |_| true).await;
+    assert_eq!(seen["trusted_effects"], false);
+    let told = play(side, true);
+    agree(&home, "lock-1");
+    let state = &home.options.state;
+    let say = async |words: &[&str]| crate::cli::say(state, words).await;
+    let unlock = json!({ "service": "door-lock", "verb": { "verb": "act", "action": "unlock", "inputs": {} } });
+    let asked = home.own(Method::POST, "/devices/lock-1/call", unlock.clone()).await;
+    assert_eq!(asked.json()["error"], "confirm-needed", "{}", asked.text);
+    say(&["home", "do", "Front door", "lock"]).await.unwrap();
+    say(&["home", "do", "Front door", "unlock", "--yes"]).await.unwrap();
+    say(&["devices", "set", "Front door", "--trusted-effects", "true"]).await.unwrap();
+    let trusted = device(&home, "lock-1", |_| true).await;
+    assert_eq!(trusted["trusted_effects"], true);
+    let opened = home.own(Method::POST, "/devices/lock-1/call", unlock.clone()).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    let ledger = home.own(Method::GET, "/ledger?kind=sent&entry=control/command", Value::Null).await.json();
+    let scenarios: Vec<&str> =
+        ledger["records"].as_array().unwrap().iter().map(|record| record["scenario"].as_str().unwrap()).collect();
+    assert_eq!(scenarios, ["on.control.trusted", "on.control", "on.control"]);
+    // Unpaired and paired again, it begins with nothing agreed.
+    home.own(Method::PATCH, "/devices/lock-1", json!({ "trusted_effects": false })).await;
+    let asked = home.own(Method::POST, "/devices/lock-1/call", unlock).await;
+    assert_eq!(asked.json()["error"], "confirm-needed", "{}", asked.text);
+    home.running.end().await;
+    assert_eq!(told.await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_added_is_trusted_with_nothing() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    let mut near = lock("lock-1");
+    near.services.retain(|service| service.id != "pairing");
+    side.tell(FromBridge::Seen { device: near.with(accord_ports::added::pairing(None)) }).await.unwrap();
+    device(&home, "lock-1", |_| true).await;
+    let refused = home.own(Method::PATCH, "/devices/lock-1", json!({ "trusted_effects": true })).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    home.running.end().await;
+}
