@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add devices by a form. That is consent to the bridge's connection with them */
+        post: operations["add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/casts": {
         parameters: {
             query?: never;
@@ -483,6 +500,147 @@ export interface paths {
         get: operations["events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be added by a form */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The course of one property */
+        get: operations["history"];
+        put?: never;
+        post?: never;
+        /** Delete everything that was kept */
+        delete: operations["delete_all"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/history/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that is kept, as a file */
+        get: operations["export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/history/kept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What there is a history of */
+        get: operations["kept"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/history/of/{device}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete everything that was kept of a device, also of one that is gone */
+        delete: operations["delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/history/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is kept of what devices say, and how much that is */
+        get: operations["settings"];
+        /** Say what is kept of what devices say */
+        put: operations["change_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/rooms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rooms, and which devices are in them */
+        get: operations["rooms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/rooms/rename": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * All devices of a room go to another one
+         * @description A single device goes to a room by `PATCH /devices/{id}` with `room`.
+         */
+        post: operations["rename_room"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1305,10 +1463,23 @@ export interface components {
             /** @description One of the notification's `actions`. */
             action: string;
         };
+        /** @description `POST /add`: a form, filled in. */
+        Add: {
+            bridge: string;
+            /** @description By the id of the field. */
+            inputs: {
+                [key: string]: string;
+            };
+            way: string;
+        };
         /** @description `POST /devices`: look for a hub at an address where multicast is blocked. */
         AddDevice: {
             /** @description `ip:port`. */
             address: string;
+        };
+        /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
+        Added: {
+            devices: components["schemas"]["Device"][];
         };
         /**
          * @description Who is let in.
@@ -1689,6 +1860,8 @@ export interface components {
             room?: string | null;
             services: Record<string, never>[];
             trust: components["schemas"]["Trust"];
+            /** @description What opens, unlocks or looks there is done without asking again; off until the owner says so. */
+            trusted_effects?: boolean;
             /** @description What became of the last writes to its properties. */
             writes: components["schemas"]["Written"][];
         };
@@ -1708,6 +1881,8 @@ export interface components {
             /** @description Let it ring this machine. */
             remote_ring?: boolean | null;
             room?: string | null;
+            /** @description Open, unlock and look there without asking again. What loses something is asked about all the same. */
+            trusted_effects?: boolean | null;
         };
         /** @description `GET /devices/{id}/why` */
         DeviceWhy: {
@@ -1771,6 +1946,16 @@ export interface components {
             data: components["schemas"]["Device"];
             /** @enum {string} */
             event: "device";
+        } | {
+            /** @description What a device says changed, and nothing else of it. */
+            data: components["schemas"]["Values"];
+            /** @enum {string} */
+            event: "values";
+        } | {
+            /** @description Something happened at a device of the house: a button was pressed. */
+            data: components["schemas"]["Happened"];
+            /** @enum {string} */
+            event: "happened";
         } | {
             data: {
                 id: string;
@@ -1928,6 +2113,152 @@ export interface components {
              * @description Bytes of a file.
              */
             size?: number | null;
+        };
+        Form: {
+            bridge: string;
+            fields: components["schemas"]["FormField"][];
+            /** @description What is to be done before. */
+            steps: string[];
+            way: string;
+            /** @description As a title. */
+            what: string;
+        };
+        FormField: {
+            hint: string;
+            id: string;
+            kind: components["schemas"]["FormKind"];
+            label: string;
+            required: boolean;
+            /** @description Not to be shown while it is typed; never read back. */
+            secret: boolean;
+        };
+        /** @enum {string} */
+        FormKind: "text" | "file" | "switch";
+        /** @description `GET /forms`: how devices are added that are not found by themselves, or need a secret. */
+        Forms: {
+            forms: components["schemas"]["Form"][];
+        };
+        /** @description Something happened at a device: a button was pressed. */
+        Happened: {
+            arguments: Record<string, never>;
+            device: string;
+            event: string;
+            /** Format: int32 */
+            instance: number;
+            service: string;
+        };
+        /** @description `GET /home/history?device=&service=&instance=&property=&from=&to=&step=` */
+        History: {
+            /** @description The id under which it is kept: that of the face that said it. */
+            device: string;
+            /** Format: date-time */
+            from: string;
+            /** Format: int32 */
+            instance: number;
+            kind: components["schemas"]["HistoryKind"];
+            /** @description Oldest first. Where nothing is known there is no point. */
+            points: components["schemas"]["HistoryPoint"][];
+            property: string;
+            service: string;
+            /**
+             * Format: int64
+             * @description Seconds that one point stands for. Absent: the points are what the device said, each until the next.
+             */
+            step_s?: number | null;
+            /** Format: date-time */
+            to: string;
+            /**
+             * Format: double
+             * @description Of `meter`: how much it counted in all of the range.
+             */
+            total?: number | null;
+            unit?: string | null;
+        };
+        /** @description `GET /home/history/kept?device=`: what there is a history of; of one device when it is named. */
+        HistoryKept: {
+            kept: components["schemas"]["HistorySeries"][];
+        };
+        /**
+         * @description How a property is kept.
+         * @enum {string}
+         */
+        HistoryKind: "level" | "meter" | "switch";
+        HistoryPoint: {
+            /**
+             * Format: double
+             * @description Of `meter`.
+             */
+            grown?: number | null;
+            /** Format: double */
+            max: number;
+            /** Format: double */
+            mean: number;
+            /** Format: double */
+            min: number;
+            /**
+             * Format: date-time
+             * @description When it was said; with a step, when the time that it stands for begins.
+             */
+            time: string;
+            /**
+             * Format: date-time
+             * @description Without a step: from then on nothing was known, until the next point.
+             */
+            until?: string | null;
+        };
+        HistorySeries: {
+            device: string;
+            /** Format: int32 */
+            instance: number;
+            kind: components["schemas"]["HistoryKind"];
+            property: string;
+            service: string;
+            unit?: string | null;
+        };
+        /** @description `PUT /home/history/settings`: what is kept of what devices of the house say, on this machine alone. */
+        HistorySettings: {
+            /**
+             * Format: int32
+             * @description How many days everything that was said is kept: 1 to 90.
+             */
+            all_days: number;
+            /**
+             * Format: int32
+             * @description How many days least, mean and greatest of every five minutes are kept, and every change of what is yes or no: 1 to 730.
+             */
+            five_minutes_days: number;
+            /**
+             * Format: int32
+             * @description How many days those of every hour are kept: 1 to 7300.
+             */
+            hours_days: number;
+            /**
+             * Format: int32
+             * @description Never more than this on the disk: 16 to 16384.
+             */
+            megabytes: number;
+            /** @description Devices of which nothing is kept. */
+            off: string[];
+            /** @description Off keeps what is there, and nothing new. */
+            on: boolean;
+        };
+        /** @description `GET /home/history/settings` */
+        HistoryState: {
+            /**
+             * Format: int64
+             * @description What it takes on the disk now, in bytes.
+             */
+            bytes: number;
+            /** @description How many properties are kept. */
+            kept: number;
+            settings: components["schemas"]["HistorySettings"];
+            /** @description Less than `settings` says is kept, because it would take more than `megabytes`. */
+            shortened: boolean;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since?: string | null;
         };
         /** @description `GET /why`: this machine itself, way by way. */
         HouseWhy: {
@@ -2309,9 +2640,23 @@ export interface components {
             /** @default false */
             ring: boolean;
         };
+        /** @description `POST /home/rooms/rename`: all devices of a room go to another one, which may be there already. */
+        RenameRoom: {
+            from: string;
+            to: string;
+        };
         /** @description `POST /notifications/{id}/reply` */
         ReplyText: {
             text: string;
+        };
+        Room: {
+            /** @description Ids of devices, in the order of their names. */
+            devices: string[];
+            name: string;
+        };
+        /** @description `GET /home/rooms`: every room that a device is in, by name; devices in no room last, with an empty name. */
+        Rooms: {
+            rooms: components["schemas"]["Room"][];
         };
         /** @description This machine's screen on a device. */
         ScreenShare: {
@@ -2503,6 +2848,10 @@ export interface components {
             address?: string | null;
             /** @description A device from `devices` (its id or its name). */
             device?: string | null;
+            /** @description With `device`: what its service `pairing` wants for `request`, such as a token. */
+            inputs?: {
+                [key: string]: string;
+            };
             /** @description A ticket or the content of a QR code: `accord:pair/1?…`. */
             ticket?: string | null;
         };
@@ -2657,6 +3006,18 @@ export interface components {
             bytes: number;
             path: string;
         };
+        /** @description Values of one service of a device changed. Told in place of the whole device. */
+        Values: {
+            /** @description The device's id, as in `devices`. */
+            device: string;
+            /** Format: int32 */
+            instance: number;
+            service: string;
+            /** @description What is new, by property. */
+            values: Record<string, never>;
+            /** @description How the last writes to these properties stand now. */
+            writes: components["schemas"]["Written"][];
+        };
         /** @description `POST /ledger/verify` */
         Verification: {
             /** Format: int64 */
@@ -2719,6 +3080,61 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Add"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Added"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: never;
@@ -4076,6 +4492,299 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["Event"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Forms"];
+                };
+            };
+        };
+    };
+    history: {
+        parameters: {
+            query: {
+                /** @description Id or unique name. */
+                device: string;
+                service: string;
+                instance?: number;
+                property: string;
+                /** @description A day before `to` without it. */
+                from?: string;
+                /** @description Now without it. */
+                to?: string;
+                /** @description Seconds that a point stands for, counted from `from`; 0: as it was said; without it, what fits a graph. */
+                step?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    delete_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    export: {
+        parameters: {
+            query?: {
+                /** @description `csv` or `json`. */
+                format?: string;
+                /** @description Id or unique name; all devices without it. */
+                device?: string;
+                from?: string;
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    kept: {
+        parameters: {
+            query?: {
+                /** @description Id or unique name; everything without it. */
+                device?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryKept"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryState"];
+                };
+            };
+        };
+    };
+    change_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HistorySettings"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    rooms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rooms"];
+                };
+            };
+        };
+    };
+    rename_room: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenameRoom"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rooms"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
         };

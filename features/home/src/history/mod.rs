@@ -397,3 +397,6 @@ async fn tidy(inner: Arc<Inner>) {
 fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
+
+#[cfg(test)]
+mod tests;

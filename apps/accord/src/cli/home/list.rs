@@ -184,6 +184,35 @@ pub async fn show(wanted: &str, context: &Context) -> Result<()> {
             screen.table(&[head, "IS", "SEEN", "BY", "TAKES", ""], rows);
         }
     }
+    let rows = action_rows(&device);
+    if !rows.is_empty() {
+        screen.table(&["DOES", "WITH", ""], rows);
+    }
+    Ok(())
+}
+
+/// What a device can be told to do.
+pub fn actions(device: &Device, context: &Context) -> Result<()> {
+    let house = device.services.iter().filter(|service| is_house_service(&service.id) && !service.actions.is_empty());
+    if context.screen.json {
+        let of = |service: &Service| serde_json::json!({ "service": service.id, "instance": service.instance, "actions": service.actions });
+        return context
+            .screen
+            .document(&serde_json::json!({ "device": device.id, "does": house.map(of).collect::<Vec<_>>() }));
+    }
+    let rows = action_rows(device);
+    if rows.is_empty() {
+        context.screen.note(format!(
+            "{} can be told to do nothing; `accord home show` tells what can be set.",
+            name(&device.name)
+        ));
+    } else {
+        context.screen.table(&["DOES", "WITH", ""], rows);
+    }
+    Ok(())
+}
+
+fn action_rows(device: &Device) -> Vec<Vec<Cell>> {
     let mut actions = Vec::new();
     for service in device.services.iter().filter(|service| is_house_service(&service.id)) {
         for action in &service.actions {
@@ -197,10 +226,7 @@ pub async fn show(wanted: &str, context: &Context) -> Result<()> {
             actions.push(vec![Cell::new(say::place(service, &action.id)), Cell::new(inputs.join(" ")), asks]);
         }
     }
-    if !actions.is_empty() {
-        screen.table(&["DOES", "WITH", ""], actions);
-    }
-    Ok(())
+    actions
 }
 
 fn property_row(service: &Service, property: &Property, writes: &[Written]) -> Vec<Cell> {

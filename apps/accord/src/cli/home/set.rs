@@ -158,7 +158,7 @@ async fn confirmed(context: &Context, events: &mut Events, device: &Device, one:
 
 pub async fn act(args: Do, context: &Context) -> Result<()> {
     let device = of_house(context, &args.device).await?;
-    let wanted = args.action.unwrap_or_default();
+    let Some(wanted) = args.action else { return super::list::actions(&device, context) };
     let found = say::action(&device.services, &wanted).map_err(|error| anyhow!("{}: {error}", name(&device.name)))?;
     let (service, action) = (found.service, found.found);
     let mut inputs = Inputs::new();
