@@ -134,7 +134,7 @@ async fn what_the_owner_trusts_a_device_to_open_is_not_asked_and_is_told_apart_i
     let records = home.gate.ledger().list(&Default::default()).unwrap();
     let scenarios: Vec<String> = records
         .into_iter()
-        .filter(|record| record.public.kind == RecordKind::Sent)
+        .filter(|record| record.public.kind == RecordKind::Intent)
         .filter_map(|record| record.details.and_then(|details| details.scenario))
         .collect();
     assert_eq!(scenarios, ["on.control", "on.control.trusted"], "newest first; what opens nothing was not trusted");

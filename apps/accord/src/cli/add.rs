@@ -42,10 +42,10 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     if of_bridge.is_empty() {
         let mut known: Vec<&str> = forms.forms.iter().map(|form| form.bridge.as_str()).collect();
         known.dedup();
+        let known = if known.is_empty() { "nothing yet".to_owned() } else { known.join(", ") };
         bail!(
-            "Nothing is added as `{}` by telling of it; this can be: {}. What is found by itself is paired with: `accord devices`, `accord pair`",
-            name(&bridge),
-            known.join(", ")
+            "Nothing is added as `{}` by telling of it; this can be: {known}. What is found by itself is paired with: `accord devices`, `accord pair`",
+            name(&bridge)
         );
     }
     if let Some(way) = &args.way {

@@ -103,6 +103,11 @@ impl Hub {
         })
     }
 
+    /// What was said until now is there to be asked for.
+    pub async fn write_history(&self) -> Answer<()> {
+        Ok(self.history.flush().await?)
+    }
+
     /// What there is a history of: of all faces of a device, or of everything.
     pub fn history_kept(&self, device: Option<&DeviceId>) -> Answer<api::HistoryKept> {
         let kept = match device {

@@ -91,7 +91,7 @@ fn each(
     let (raw, five, hour) = (begins("raw", 1)?, begins("five", 1000)?, begins("hour", 1000)?);
     // What the finer one has only a part of is told by the coarser, and not twice.
     let finer = |fine: i64, coarse: i64, of: i64| match coarse >= fine - fine.rem_euclid(of) {
-        true => fine,
+        true => i64::MIN,
         false => round_up(fine, of),
     };
     let raw_from = finer(raw, five.min(hour), FIVE);

@@ -169,6 +169,14 @@ impl History {
         })
     }
 
+    /// Writes down what is gathered: what was said is asked for from now on.
+    ///
+    /// # Errors
+    /// [`HistoryError::Store`].
+    pub async fn flush(&self) -> Result<(), HistoryError> {
+        Ok(self.inner.write(None).await?)
+    }
+
     /// What is kept, of one device when it is named. Reads the disk.
     ///
     /// # Errors

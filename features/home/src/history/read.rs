@@ -178,14 +178,14 @@ impl Series<'_> {
         }
     }
 
-    /// From when on five minutes are taken; before it, hours.
+    /// From when on five minutes are taken; before it, hours. Always, when no hour knows of anything before them.
     fn five_from(&self, step: i64, hours_done: i64) -> Result<i64, StoreError> {
         let oldest = self.oldest("five")?.unwrap_or(hours_done);
         if step >= HOUR || self.oldest("hour")?.is_some_and(|hour| hour < down(oldest, HOUR)) {
             let whole = if step >= HOUR { hours_done } else { up(oldest, HOUR) };
             return Ok(whole.min(hours_done));
         }
-        Ok(oldest.min(hours_done))
+        Ok(i64::MIN)
     }
 
     /// What was said in a range, and what held when it began; `None`: more than `most`.

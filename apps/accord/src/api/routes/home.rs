@@ -80,6 +80,7 @@ pub struct KeptQuery {
 #[utoipa::path(get, path = "/home/history/kept", tag = "home", params(KeptQuery),
     responses((status = 200, body = HistoryKept), (status = 404, body = ApiError)))]
 pub async fn kept(State(hub): State<Arc<Hub>>, Params(query): Params<KeptQuery>) -> Answer<Json<HistoryKept>> {
+    hub.write_history().await?;
     let kept = move |hub: &Arc<Hub>| {
         let device = query.device.as_deref().map(|text| hub.with_history(text)).transpose()?;
         hub.history_kept(device.as_ref())
@@ -145,6 +146,7 @@ pub async fn export(State(hub): State<Arc<Hub>>, Params(query): Params<ExportQue
         "json" => (ExportFormat::Json, "application/json", "attachment; filename=\"accord-history.json\""),
         _ => return Err(Failure::bad_request("A history is written out as `csv` or `json`.")),
     };
+    hub.write_history().await?;
     let device = query.device.as_deref().map(|text| hub.with_history(text)).transpose()?;
     let to = query.to.unwrap_or_else(|| Timestamp::now() + Duration::from_secs(1));
     let range = (query.from.unwrap_or(Timestamp::UNIX_EPOCH), to);

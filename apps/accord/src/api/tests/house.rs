@@ -81,7 +81,7 @@ async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
     };
     assert_eq!((values.device.as_str(), values.service.as_str(), values.values.len()), ("lamp-1", "light", 1));
     device(&home, "lamp-1", |lamp| lamp["services"][0]["values"]["level"]["data"] == 20).await;
-    let asked = "/home/history?device=Desk%20lamp&service=light&property=level&step=60";
+    let asked = "/home/history?device=Desk%20lamp&service=light&property=level&step=300";
     let mut course = Value::Null;
     for _ in 0..200 {
         let answer = home.own(Method::GET, asked, Value::Null).await;
@@ -91,7 +91,10 @@ async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!((&course["kind"], &course["step_s"], &course["unit"]), (&json!("level"), &json!(60), &json!("percent")));
+    assert_eq!(
+        (&course["kind"], &course["step_s"], &course["unit"]),
+        (&json!("level"), &json!(300), &json!("percent"))
+    );
     let rooms = home.own(Method::GET, "/home/rooms", Value::Null).await.json();
     assert_eq!(rooms, json!({ "rooms": [{ "name": "Study", "devices": ["lamp-1"] }] }));
     let renamed = json!({ "from": "study", "to": "Office" });
@@ -209,7 +212,7 @@ async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tel
     assert_eq!(trusted["trusted_effects"], true);
     let opened = home.own(Method::POST, "/devices/lock-1/call", unlock.clone()).await;
     assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
-    let ledger = home.own(Method::GET, "/ledger?kind=sent&entry=control/command", Value::Null).await.json();
+    let ledger = home.own(Method::GET, "/ledger?kind=intent&entry=control/command", Value::Null).await.json();
     let scenarios: Vec<&str> =
         ledger["records"].as_array().unwrap().iter().map(|record| record["scenario"].as_str().unwrap()).collect();
     assert_eq!(scenarios, ["on.control.trusted", "on.control", "on.control"]);

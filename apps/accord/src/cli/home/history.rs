@@ -384,9 +384,9 @@ mod tests {
     fn spans_and_dates_are_moments() {
         let now = Timestamp::now();
         let ago = |text: &str| now.duration_since(when(text).unwrap()).as_secs();
-        assert_eq!(ago("24h"), 86_400);
+        assert!((ago("24h") - 86_400).abs() <= 1);
         assert!((ago("7d") - 7 * 86_400).abs() <= 7200, "a day may have an hour more");
-        assert_eq!(ago("90m"), 5400);
+        assert!((ago("90m") - 5400).abs() <= 1);
         assert!(when("2024-05-01").is_ok() && when("2024-05-01T10:00:00Z").is_ok());
         assert!(when("yesterday-ish").is_err() && when("").is_err());
         assert_eq!((seconds("5m").unwrap(), seconds("1d").unwrap(), seconds("0").unwrap()), (300, 86_400, 0));
