@@ -131,6 +131,11 @@ class Daemon:
         return self.run("gdbus", "call", "--session", "--dest", "org.kde.kdeconnect", "--object-path", path, "--method",
                         method, *arguments, check=check)
 
+    def pid(self):
+        owner = self.run("gdbus", "call", "--session", "--dest", "org.freedesktop.DBus", "--object-path", "/org/freedesktop/DBus",
+                         "--method", "org.freedesktop.DBus.GetConnectionUnixProcessID", "org.kde.kdeconnect")
+        return int(re.search(r"uint32 (\d+)", owner).group(1))
+
     def device(self, id, method, *arguments, **more):
         return self.call(f"/modules/kdeconnect/devices/{id}", f"org.kde.kdeconnect.device.{method}", *arguments, **more)
 

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import random
+import re
+import signal
 import subprocess
 import time
 import unittest
@@ -192,6 +194,34 @@ class BridgeTest(Wire):
         nothing = make(self.daemon.home / "nothing.txt", 0, 7)
         self.daemon.cli("-d", self.id, "--share", nothing)
         self.lab.wait(lambda word: word.get("received") == "nothing.txt", "the empty file comes")
+
+    def test_a_device_that_reads_no_more_is_sent_no_more_and_fills_no_memory(self):
+        device, _ = self.pair()
+        big = make(self.lab.folder / "big.bin", 160 * MIB, 10)
+        pid = self.daemon.pid()
+        memory = lambda: int(re.search(r"VmHWM:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) // 1024
+        before = memory()
+        self.lab.tell(send={"device": device, "paths": [str(big)]})
+        part = self.daemon.downloads() / f"{big.name}.part"
+        until(lambda: part.exists() and part.stat().st_size > 20 * MIB, 30, "the file comes")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(1)
+            waits = self.unread()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertLess(waits, 1.25 * MIB, "its system would take much more")
+        self.assertGreater(waits, MIB / 4)
+        self.lab.wait(lambda word: "sent" in word, "all of it is sent", 60)
+        there = self.daemon.downloads() / big.name
+        until(lambda: there.exists() and there.stat().st_size == big.stat().st_size, 30, "all of it is there")
+        self.assertEqual(digest(there), digest(big))
+        self.assertLess(memory() - before, 80, "MiB")
+
+    def unread(self):
+        """Bytes of a payload that the peer's system holds for it."""
+        lines = self.network["phone"].run("ss", "-Htn", "state", "established").stdout.splitlines()
+        return sum(int(line.split()[0]) for line in lines if 1739 <= int(line.split()[3].rsplit(":", 1)[1]) <= 1764)
 
     def test_batches_go_both_ways(self):
         device, _ = self.pair()

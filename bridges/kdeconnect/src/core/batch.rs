@@ -49,8 +49,8 @@ impl Pace {
             _ => Self::Prompt,
         }
     }
-    /// How fast a payload may go, in bytes per second. These desktops read without limit into memory, and
-    /// fall to a tenth of their speed once much of it is full.
+    /// Whether a device has to be held back, and how fast a payload may go, in bytes per second, when it does not say how far it
+    /// has read. These desktops read without limit into memory, and fall to a twentieth of their speed once much of it is full.
     pub fn limit(self) -> Option<u64> {
         (self == Self::Slow).then_some(64 << 20)
     }

@@ -18,7 +18,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     AlertDescription, CertificateError as TlsCertificateError, ClientConfig, Connection, DigitallySignedStruct,
-    DistinguishedName, Error, OtherError, PeerIncompatible, ServerConfig, ServerConnection, SignatureScheme, version,
+    DistinguishedName, Error, OtherError, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection, SignatureScheme, version,
 };
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
@@ -162,6 +162,15 @@ impl Tls {
         // Writing into rustls' own buffer, which has no limit here, cannot fail.
         let _ = self.connection.writer().write_all(plain);
         self.written += plain.len();
+    }
+    /// Whether [`Self::ask`] does anything: from TLS 1.3 on.
+    pub fn can_ask(&self) -> bool {
+        self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+    /// Asks the peer for a sign that it has read so far: a KeyUpdate (RFC 8446, 4.6.3). The answers must not be fed.
+    pub fn ask(&mut self) {
+        // Refused only before the handshake is over and by TLS 1.2.
+        let _ = self.connection.refresh_traffic_keys();
     }
     /// Closes our side; the last bytes wait in [`Self::take`].
     pub fn close(&mut self) {

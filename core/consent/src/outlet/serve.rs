@@ -110,6 +110,7 @@ impl Served {
             if peer.ip().to_canonical() != self.recipient.to_canonical() {
                 continue;
             }
+            let _ = stream.set_nodelay(true);
             let (reader, writer) = stream.into_split();
             let (lease, ends, patience) = (self.lease.clone(), self.ends, CONNECT_WITHIN);
             return Ok(Some(ServedStream { reader, writer, lease, peer, ends, patience }));

@@ -5,6 +5,7 @@
 //!
 //! Shape as everywhere: feed bytes and time, ask `poll_output` until it says `Wait`.
 
+mod pace;
 mod receive;
 mod send;
 #[cfg(test)]

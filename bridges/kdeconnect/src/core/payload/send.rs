@@ -1,10 +1,11 @@
 //! The sending side of one payload.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accord_model::FieldSet;
 
+use super::pace::{Answers, Brake};
 use super::{Event, HANDSHAKE_TIME, Input, MAX_IN_FLIGHT, Output, PayloadError, STALL_TIME, Transmit};
 use crate::core::certificate::{OwnCertificate, PeerCertificate};
 use crate::core::tls::{Expect, Tls, TlsError};
@@ -18,8 +19,10 @@ pub struct Sender {
     size: u64,
     sent: u64,
     in_flight: usize,
-    /// Bytes per second, from this time on.
-    limit: Option<(u64, Instant)>,
+    /// Bytes per second to a device that has to be held back.
+    limit: Option<u64>,
+    brake: Option<Brake>,
+    answers: Answers,
     until: Instant,
     out: VecDeque<Output>,
 }
@@ -34,7 +37,8 @@ enum Stage {
 }
 
 impl Sender {
-    /// For a connection that was just accepted. `fields` is what the bytes are; `limit` is in bytes per second.
+    /// For a connection that was just accepted. `fields` is what the bytes are. With a `limit`, in bytes per second, no faster than
+    /// the device reads; or, where it does not tell, than that.
     ///
     /// # Errors
     /// [`TlsError`] when our own certificate cannot be used.
@@ -48,18 +52,19 @@ impl Sender {
     ) -> Result<Self, TlsError> {
         let tls = Tls::server(own, Expect::Exactly(peer.clone()))?;
         let (stage, until) = (Stage::Handshake, now + HANDSHAKE_TIME);
-        let limit = limit.map(|limit| (limit.max(1), now));
-        Ok(Self { tls, stage, fields, size, sent: 0, in_flight: 0, limit, until, out: VecDeque::new() })
+        let (brake, answers) = (None, Answers::default());
+        Ok(Self { tls, stage, fields, size, sent: 0, in_flight: 0, limit, brake, answers, until, out: VecDeque::new() })
     }
 
     /// How many bytes [`Self::write`] takes now (ask before waiting): 0 before [`Event::Ready`], while enough is on its way, while
-    /// the limit says so ([`Output::Wait`] then names the time), and at the end.
+    /// the device is held back ([`Output::Wait`] then names the time, unless its answer ends that), and at the end.
     pub fn room(&self, now: Instant) -> usize {
-        if self.stage != Stage::Sending || self.limited_until().is_some_and(|until| now < until) {
+        if self.stage != Stage::Sending {
             return 0;
         }
-        let left = usize::try_from(self.size - self.sent).unwrap_or(usize::MAX);
-        MAX_IN_FLIGHT.saturating_sub(self.in_flight).min(left)
+        let left = self.size - self.sent;
+        let left = self.brake.as_ref().map_or(left, |brake| left.min(brake.room(self.sent, now)));
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight).min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// Takes the next bytes, at most [`Self::room`]; says how many it took. With the last one it ends.
@@ -71,6 +76,9 @@ impl Sender {
         self.until = now + STALL_TIME;
         self.tls.write(&bytes[..taken]);
         self.sent += taken as u64;
+        if self.sent < self.size && self.brake.as_mut().is_some_and(|brake| brake.asks(self.sent)) {
+            self.tls.ask();
+        }
         if self.sent == self.size {
             self.tls.close();
             self.stage = Stage::Draining;
@@ -98,7 +106,13 @@ impl Sender {
             (Input::Timeout, _) if now >= self.until => self
                 .fail(PayloadError::Stalled(if self.stage != Stage::Handshake { STALL_TIME } else { HANDSHAKE_TIME })),
             (Input::Timeout, _) => {}
-            (Input::Bytes(bytes), _) => self.bytes(bytes, now),
+            (Input::Bytes(bytes), Stage::Handshake) => self.bytes(bytes, now),
+            (Input::Bytes(bytes), _) if self.brake.is_none() => self.bytes(bytes, now),
+            (Input::Bytes(bytes), stage) => match self.answers.read(bytes) {
+                Some(answers) => self.answered(answers, now),
+                None if stage == Stage::Draining => self.done(),
+                None => self.fail(PayloadError::Short { got: self.sent, size: self.size }),
+            },
         }
     }
 
@@ -112,16 +126,11 @@ impl Sender {
                 output
             }
             None => {
-                let limited = self.limited_until().filter(|_| self.stage == Stage::Sending);
+                let brake = self.brake.as_ref().filter(|_| self.stage == Stage::Sending);
+                let limited = brake.and_then(|brake| brake.limited_until(self.sent));
                 Output::Wait((self.stage != Stage::Over).then_some(limited.map_or(self.until, |at| at.min(self.until))))
             }
         }
-    }
-
-    /// When the bytes so far are within the limit.
-    fn limited_until(&self) -> Option<Instant> {
-        let (limit, since) = self.limit?;
-        Some(since + Duration::from_secs_f64(self.sent as f64 / limit as f64))
     }
 
     fn bytes(&mut self, bytes: &[u8], now: Instant) {
@@ -130,6 +139,7 @@ impl Sender {
         if self.stage == Stage::Handshake && !self.tls.is_handshaking() {
             self.stage = Stage::Sending;
             self.until = now + STALL_TIME;
+            self.brake = self.limit.map(|limit| Brake::new(limit, self.tls.can_ask(), now));
             self.out.push_back(Output::Event(Event::Ready));
         }
         match fed {
@@ -139,6 +149,13 @@ impl Sender {
             // Whoever has all may hang up as rudely as it likes.
             Err(_) if self.stage == Stage::Draining => self.done(),
             Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn answered(&mut self, answers: usize, now: Instant) {
+        self.until = now + STALL_TIME;
+        if let Some(brake) = &mut self.brake {
+            (0..answers).for_each(|_| brake.answered());
         }
     }
 

@@ -113,8 +113,88 @@ fn a_limit_spreads_the_bytes_over_time() {
             a.handle(Input::Bytes(&transmit.bytes), now);
         }
     };
-    assert_eq!((written, waited), (1 << 20, 3));
+    // It was asked once and does not answer; each wait ends with as much as may be in flight.
+    assert_eq!((written, waited), (1 << 20, 4));
     assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(4), "{took:?}");
+}
+
+/// How many records of this length are in what goes over the wire.
+fn records(mut bytes: &[u8], length: usize) -> usize {
+    let mut found = 0;
+    while let &[_, _, _, high, low, ref rest @ ..] = bytes {
+        let this = usize::from(u16::from_be_bytes([high, low]));
+        (found, bytes) = (found + usize::from(this == length), &rest[this..]);
+    }
+    found
+}
+
+#[test]
+fn a_device_that_says_how_far_it_has_read_has_a_mebibyte_on_its_way_at_most() {
+    const SIZE: u64 = 8 << 20;
+    let answer = [&[23, 3, 3, 0, 22][..], &[0; 22]].concat();
+    let now = Instant::now();
+    // A byte a second is what it would get without its answers.
+    let mut a = Sender::new(&CERTIFICATES[0], &peer(1), SIZE, CONTENT, Some(1), now).unwrap();
+    let mut b = receiver(Size::Exactly(SIZE), now);
+    let (mut asked, mut answered, mut written, mut most, mut read) = (0, 0, 0, 0, 0);
+    let got = loop {
+        match a.poll_output() {
+            Output::Transmit(transmit) => {
+                asked += if written > 0 { records(&transmit.bytes, 22) } else { 0 };
+                b.handle(Input::Bytes(&transmit.bytes), now);
+            }
+            Output::Event(Event::Failed(error)) => panic!("{error}"),
+            Output::Wait(_) if a.room(now) > 0 => {
+                written += a.write(&[7; MAX_IN_FLIGHT], now) as u64;
+                most = most.max(written - read);
+            }
+            // Held back: now the device reads on.
+            Output::Wait(_) if answered < asked => {
+                (answered, read) = (answered + 1, if answered == 0 { 16 << 10 } else { read + (128 << 10) });
+                a.handle(Input::Bytes(&answer), now);
+            }
+            _ => {}
+        }
+        match b.poll_output() {
+            Output::Transmit(transmit) if written == 0 => a.handle(Input::Bytes(&transmit.bytes), now),
+            Output::Event(Event::Done(got)) => break got,
+            Output::Event(Event::Failed(error)) => panic!("{error}"),
+            _ => {}
+        }
+    };
+    assert_eq!((got, written, most), (SIZE, SIZE, 1 << 20));
+    assert!(answered >= 56 && asked - answered <= 8, "{answered} of {asked}");
+    a.handle(Input::Closed, now);
+    assert!(matches!(a.poll_output(), Output::Event(Event::Done(SIZE))));
+}
+
+#[test]
+fn a_device_that_ends_while_it_is_held_back_took_too_little() {
+    for last in [&[23, 3, 3, 0, 19][..], &[21, 3, 3, 0, 2]] {
+        let now = Instant::now();
+        let mut a = Sender::new(&CERTIFICATES[0], &peer(1), 1 << 20, CONTENT, Some(1), now).unwrap();
+        let mut b = receiver(Size::Exactly(1 << 20), now);
+        let mut written = 0;
+        while written == 0 {
+            match (a.poll_output(), a.room(now)) {
+                (Output::Transmit(transmit), _) => b.handle(Input::Bytes(&transmit.bytes), now),
+                (_, 0) => {}
+                _ => written = a.write(&[0; 1 << 20], now) as u64,
+            }
+            if let Output::Transmit(transmit) = b.poll_output() {
+                a.handle(Input::Bytes(&transmit.bytes), now);
+            }
+        }
+        a.handle(Input::Bytes(last), now);
+        let ended = loop {
+            match a.poll_output() {
+                Output::Transmit(_) | Output::Event(Event::Ready) => {}
+                other => break other,
+            }
+        };
+        let short = PayloadError::Short { got: written, size: 1 << 20 };
+        assert!(matches!(ended, Output::Event(Event::Failed(error)) if error == short));
+    }
 }
 
 #[test]
