@@ -18,7 +18,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     AlertDescription, CertificateError as TlsCertificateError, ClientConfig, Connection, DigitallySignedStruct,
-    DistinguishedName, Error, OtherError, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection, SignatureScheme, version,
+    DistinguishedName, Error, OtherError, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection,
+    SignatureScheme, version,
 };
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
