@@ -139,6 +139,7 @@ impl Giving {
                     let taken = self.sender.write(bytes, Instant::now());
                     bytes = &bytes[taken..];
                     self.flush().await?;
+                    self.hear().await;
                 }
             }
         }
@@ -175,6 +176,22 @@ impl Giving {
         }
     }
 
+    /// Takes what the device said meanwhile, if anything.
+    async fn hear(&mut self) {
+        tokio::select! {
+            biased;
+            read = self.stream.read(&mut self.buffer) => self.heard(read),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    fn heard(&mut self, read: std::io::Result<usize>) {
+        match read {
+            Ok(0) | Err(_) => self.sender.handle(Input::Closed, Instant::now()),
+            Ok(length) => self.sender.handle(Input::Bytes(&self.buffer[..length]), Instant::now()),
+        }
+    }
+
     /// Waits for something to happen.
     async fn step(&mut self) -> Result<(), Failed> {
         let wake = self.flush().await?;
@@ -182,10 +199,7 @@ impl Giving {
             return Err(error.clone().into());
         }
         tokio::select! {
-            read = self.stream.read(&mut self.buffer) => match read {
-                Ok(0) | Err(_) => self.sender.handle(Input::Closed, Instant::now()),
-                Ok(length) => self.sender.handle(Input::Bytes(&self.buffer[..length]), Instant::now()),
-            },
+            read = self.stream.read(&mut self.buffer) => self.heard(read),
             () = at(wake) => self.sender.handle(Input::Timeout, Instant::now()),
         }
         Ok(())

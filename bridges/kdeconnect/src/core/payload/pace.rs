@@ -7,8 +7,9 @@
 //! TCP says nothing of that: the system there takes tens of mebibytes before it holds a sender back.
 //!
 //! So the device itself is asked how far it has read: TLS 1.3 has a message that must be answered, KeyUpdate (RFC 8446, 4.6.3).
-//! As many bytes are on their way as fit one go. Who does not answer the first question is asked no second one, since some
-//! libraries (GnuTLS) answer only when they write and take few such messages; bytes then go at a fixed speed.
+//! OpenSSL answers one when it reads the next, so the first comes twice, and the last answer is always missing. As many bytes are
+//! on their way as fit one go. Who does not answer at first is not asked again, since some libraries (GnuTLS) answer only when
+//! they write and take few such messages; bytes then go at a fixed speed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -47,8 +48,8 @@ impl Brake {
             None if self.limited_until(sent).is_some_and(|until| now < until) => 0,
             None => WINDOW,
         };
-        // No further than the next question.
-        self.next().map_or(room, |next| room.min(next.saturating_sub(sent)))
+        // No further than the next question. One that is overdue, because the answer to the first came late, goes with what is next.
+        self.next().filter(|next| *next > sent).map_or(room, |next| room.min(next - sent))
     }
 
     /// Until when bytes are held back; none when an answer ends it.
@@ -57,14 +58,15 @@ impl Brake {
         self.read.is_none().then_some(self.since + after)
     }
 
-    /// Whether a question is due after so many bytes. Then it counts as asked.
-    pub fn asks(&mut self, sent: u64) -> bool {
-        let due = self.next().is_some_and(|next| sent >= next);
-        if due {
-            self.asked.push_back(sent);
-            self.next = Some(sent + STEP);
+    /// How many questions are due after so many bytes. They count as asked.
+    pub fn asks(&mut self, sent: u64) -> usize {
+        if self.next().is_none_or(|next| sent < next) {
+            return 0;
         }
-        due
+        self.next = Some(sent + STEP);
+        let times = if self.read.is_none() { 2 } else { 1 };
+        self.asked.extend(std::iter::repeat_n(sent, times));
+        times
     }
 
     fn next(&self) -> Option<u64> {
@@ -138,26 +140,33 @@ mod tests {
         let start = Instant::now();
         let mut brake = Brake::new(1 << 20, true, start);
         assert_eq!(brake.room(0, start), FIRST);
-        assert!(!brake.asks(FIRST - 1) && brake.asks(FIRST));
+        assert_eq!((brake.asks(FIRST - 1), brake.asks(FIRST)), (0, 2));
         assert_eq!(brake.room(FIRST, start), 0, "the limit holds until it answers");
         brake.answered();
         assert_eq!(brake.room(FIRST, start), STEP, "no further than the next question");
         let mut sent = FIRST;
         while brake.room(sent, start) > 0 {
             sent += brake.room(sent, start);
-            brake.asks(sent);
+            assert_eq!(brake.asks(sent), 1);
         }
         assert_eq!((sent, brake.limited_until(sent)), (FIRST + WINDOW, None));
         brake.answered();
+        assert_eq!(brake.room(sent, start), 0, "the other of the first two");
+        brake.answered();
         assert_eq!(brake.room(sent, start), STEP);
 
+        let mut late = Brake::new(1 << 20, true, start);
+        assert_eq!(late.asks(FIRST), 2);
+        let sent = FIRST + 3 * STEP;
+        late.answered();
+        assert_eq!((late.room(sent, start), late.asks(sent)), (WINDOW - 3 * STEP, 1), "it is never stuck");
+
         let mut silent = Brake::new(1 << 20, true, start);
-        assert!(silent.asks(FIRST));
+        assert_eq!(silent.asks(FIRST), 2);
         let later = start + Duration::from_secs(9);
-        assert!((1..9).all(|mib| !silent.asks(mib << 20) && silent.room(mib << 20, later) == WINDOW));
+        assert!((1..9).all(|mib| silent.asks(mib << 20) == 0 && silent.room(mib << 20, later) == WINDOW));
         assert_eq!(silent.room(9 << 20, later - Duration::from_nanos(1)), 0);
-        silent.answered();
-        silent.answered();
+        (0..3).for_each(|_| silent.answered());
         assert_eq!(silent.read, Some(FIRST), "an answer to nothing is none");
     }
 }

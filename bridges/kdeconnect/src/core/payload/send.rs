@@ -76,8 +76,8 @@ impl Sender {
         self.until = now + STALL_TIME;
         self.tls.write(&bytes[..taken]);
         self.sent += taken as u64;
-        if self.sent < self.size && self.brake.as_mut().is_some_and(|brake| brake.asks(self.sent)) {
-            self.tls.ask();
+        if let Some(brake) = self.brake.as_mut().filter(|_| self.sent < self.size) {
+            (0..brake.asks(self.sent)).for_each(|_| self.tls.ask());
         }
         if self.sent == self.size {
             self.tls.close();

@@ -150,7 +150,9 @@ fn a_device_that_says_how_far_it_has_read_has_a_mebibyte_on_its_way_at_most() {
             }
             // Held back: now the device reads on.
             Output::Wait(_) if answered < asked => {
-                (answered, read) = (answered + 1, if answered == 0 { 16 << 10 } else { read + (128 << 10) });
+                answered += 1;
+                // The first two are asked at once.
+                read = (16 << 10) + (128 << 10) * (answered as u64).saturating_sub(2);
                 a.handle(Input::Bytes(&answer), now);
             }
             _ => {}
