@@ -12,6 +12,7 @@
 //! Joining is for the eye and for the choice of a way. What the owner agreed to is agreed to for one face, and goes on being so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use accord_model::{Data, Device, DeviceId};
 use serde::{Deserialize, Serialize};
@@ -182,7 +183,7 @@ pub(crate) struct Groups {
 }
 
 /// Groups faces.
-pub(crate) fn group(faces: &BTreeMap<DeviceId, Facts>, words: &Words) -> Groups {
+pub(crate) fn group(faces: &BTreeMap<DeviceId, Arc<Facts>>, words: &Words) -> Groups {
     let mut groups = Groups::default();
     for group in &words.together {
         let here: BTreeSet<DeviceId> = group.iter().filter(|face| faces.contains_key(*face)).cloned().collect();
@@ -260,7 +261,7 @@ fn whole(
 }
 
 /// All pairs that fit, but those that the owner split.
-fn fits<'a>(faces: &'a BTreeMap<DeviceId, Facts>, words: &Words) -> BTreeMap<(&'a DeviceId, &'a DeviceId), Fit> {
+fn fits<'a>(faces: &'a BTreeMap<DeviceId, Arc<Facts>>, words: &Words) -> BTreeMap<(&'a DeviceId, &'a DeviceId), Fit> {
     let mut buckets: BTreeMap<String, Vec<&DeviceId>> = BTreeMap::new();
     for (face, facts) in faces {
         for key in facts.claims.keys().collect::<BTreeSet<_>>() {
@@ -284,7 +285,7 @@ fn fits<'a>(faces: &'a BTreeMap<DeviceId, Facts>, words: &Words) -> BTreeMap<(&'
 type Edge<'a> = (&'a DeviceId, &'a DeviceId, Fit);
 
 /// The pairs of which each fits best the other, among all faces of the other's bridge.
-fn alone<'a>(pairs: impl Iterator<Item = Edge<'a>>, faces: &BTreeMap<DeviceId, Facts>) -> Vec<Edge<'a>> {
+fn alone<'a>(pairs: impl Iterator<Item = Edge<'a>>, faces: &BTreeMap<DeviceId, Arc<Facts>>) -> Vec<Edge<'a>> {
     let pairs: Vec<Edge<'a>> = pairs.collect();
     // By face and the other's bridge: the best fit, and which ones fit so well.
     let mut best: BTreeMap<(&DeviceId, &str), (Fit, BTreeSet<&DeviceId>)> = BTreeMap::new();
@@ -321,7 +322,7 @@ fn components(edges: &[Edge<'_>], least: Fit) -> Vec<BTreeSet<DeviceId>> {
 }
 
 /// One face of each bridge, and none that the owner split.
-fn is_sound(component: &BTreeSet<DeviceId>, faces: &BTreeMap<DeviceId, Facts>, words: &Words) -> bool {
+fn is_sound(component: &BTreeSet<DeviceId>, faces: &BTreeMap<DeviceId, Arc<Facts>>, words: &Words) -> bool {
     let bridges: BTreeSet<&str> = component.iter().map(|face| faces[face].bridge.as_str()).collect();
     let apart = component.iter().any(|one| component.iter().any(|two| words.are_apart(one, two)));
     bridges.len() == component.len() && !apart && component.len() <= MOST_FACES

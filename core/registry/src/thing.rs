@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::Arc;
 
 use accord_model::{CallError, Data, Device, DeviceId, MOST_TOLD, Reach, Service, Timestamp, Told};
 
@@ -55,8 +56,12 @@ pub(crate) struct Things {
     words: Words,
     groups: Groups,
     /// In which order the faces came, and what was looked at of each.
-    came: BTreeMap<DeviceId, (u64, Facts)>,
+    came: BTreeMap<DeviceId, (u64, Arc<Facts>)>,
     next: u64,
+    /// Counts what was changed of the facts and words: groups are made of a copy, and hold for that.
+    version: u64,
+    /// Faces that nobody was told of yet.
+    new: BTreeSet<DeviceId>,
     heard: BTreeMap<DeviceId, Timestamp>,
     learnt: BTreeMap<DeviceId, Vec<Told>>,
     /// Bridges by what they are best for, best first.
@@ -116,8 +121,11 @@ impl Registry {
 
     /// The owner says something of faces. Whoever keeps it, keeps it before.
     pub fn set_words(&self, words: Words) {
-        write(&self.0.things).words = words;
-        self.0.regroup(None);
+        {
+            let mut things = write(&self.0.things);
+            (things.words, things.version) = (words, things.version + 1);
+        }
+        self.0.regroup();
     }
 
     /// A device said something of its make and model where no bridge heard it: when it fetched what is cast.
@@ -285,13 +293,12 @@ fn distance(reach: Reach) -> u8 {
 impl Inner {
     /// What the faces are was changed: groups them anew where that matters, and tells what became of things.
     pub(crate) fn faces_changed(&self, changed: &DeviceId) {
-        let mut new = None;
         {
             let mut things = write(&self.things);
             let devices = read(&self.devices);
             match devices.get(changed) {
                 Some(known) => {
-                    let facts = Facts::of(&known.device, &known.bridge);
+                    let facts = Arc::new(Facts::of(&known.device, &known.bridge));
                     let order = match things.came.get(changed) {
                         Some((_, before)) if *before == facts => return,
                         Some((order, _)) => *order,
@@ -300,34 +307,47 @@ impl Inner {
                             things.next
                         }
                     };
-                    new = (!things.came.contains_key(changed)).then_some(changed);
                     let before = things.came.insert(changed.clone(), (order, facts));
+                    let is_new = before.is_none();
                     // Most faces claim nothing, and nothing follows from them.
                     let claims = |facts: &Facts| facts.claims_anything();
                     let now = things.came.get(changed).is_some_and(|(_, facts)| claims(facts));
                     if !now && !before.is_some_and(|(_, facts)| claims(&facts)) && things.words.of(changed).is_none() {
                         return;
                     }
+                    if is_new {
+                        things.new.insert(changed.clone());
+                    }
                 }
                 None => {
+                    things.new.remove(changed);
                     things.heard.remove(changed);
                     things.learnt.remove(changed);
                     things.came.remove(changed);
                 }
             }
+            things.version += 1;
         }
-        self.regroup(new);
+        self.regroup();
     }
 
-    /// `new`: a face that nobody was told of yet.
-    pub(crate) fn regroup(&self, new: Option<&DeviceId>) {
+    /// Whoever floods the network with faces makes this slow: nobody waits for it but who brought them.
+    pub(crate) fn regroup(&self) {
+        let (faces, words, version) = {
+            let things = read(&self.things);
+            let faces = things.came.iter().map(|(face, (_, facts))| (face.clone(), facts.clone()));
+            (faces.collect::<BTreeMap<_, _>>(), things.words.clone(), things.version)
+        };
+        let groups = group(&faces, &words);
         let mut things = write(&self.things);
+        if things.version != version {
+            // Whoever changed that meanwhile groups anew.
+            return;
+        }
+        let new = std::mem::take(&mut things.new);
         let leads = |things: &Things| -> BTreeMap<DeviceId, DeviceId> {
             things.came.keys().map(|face| (face.clone(), things.lead(face))).collect()
         };
-        let faces: BTreeMap<DeviceId, Facts> =
-            things.came.iter().map(|(face, (_, facts))| (face.clone(), facts.clone())).collect();
-        let groups = group(&faces, &things.words);
         let before = leads(&things);
         let old = std::mem::replace(&mut things.groups, groups);
         if old == things.groups {
@@ -340,7 +360,7 @@ impl Inner {
         };
         let changed: BTreeSet<DeviceId> = now.keys().filter(touched).map(|face| now[face].clone()).collect();
         let ids: BTreeSet<&DeviceId> = now.values().collect();
-        let gone: BTreeSet<&DeviceId> = before.values().filter(|id| !ids.contains(id) && Some(*id) != new).collect();
+        let gone: BTreeSet<&DeviceId> = before.values().filter(|id| !ids.contains(id) && !new.contains(*id)).collect();
         let event =
             RegistryEvent::Things { gone: gone.into_iter().cloned().collect(), changed: changed.into_iter().collect() };
         drop(things);

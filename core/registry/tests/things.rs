@@ -295,3 +295,26 @@ async fn calls_and_consents_are_of_a_face_whatever_it_is_joined_with() {
     assert!(tokio::time::timeout(Duration::from_millis(50), stream).await.is_err(), "the face says nothing");
     assert!(cast.inbox.try_recv().is_err(), "and the other was not asked in its place");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn faces_that_two_bridges_bring_at_the_same_time_are_joined_all_the_same() {
+    const MANY: u8 = 80;
+    let registry = Registry::new();
+    let (one, two) = (mouth(&registry, "upnp").await, mouth(&registry, "cast").await);
+    let bring = |bridge: BridgeSide, name: &'static str| async move {
+        for number in 0..MANY {
+            let mut device = Device::new(id(&format!("{name}-{number}")), DeviceKind::Tv, format!("TV {number}"));
+            device.claims = Claims::broadcast([[10, 0, 0, number].into()]);
+            (device.passing, device.reach) = (true, Reach::Local);
+            bridge.tell(FromBridge::Seen { device }).await.unwrap();
+        }
+        bridge
+    };
+    let brought = tokio::join!(tokio::spawn(bring(one, "upnp")), tokio::spawn(bring(two, "cast")));
+    let joined = || {
+        let things = registry.things();
+        (things.len() == usize::from(MANY) && things.iter().all(|thing| thing.faces.len() == 2)).then_some(())
+    };
+    until("each is joined with its other face", joined).await;
+    drop(brought);
+}
