@@ -1,5 +1,6 @@
 //! What a renderer says of itself, asked or by events, as values.
 
+use std::mem::discriminant;
 use std::time::Instant;
 
 use super::super::description::Abilities;
@@ -143,9 +144,17 @@ impl Renderer {
         }
     }
 
+    /// What follows at once goes along, and of what is told twice the last counts: an event may hold it a hundred times.
     pub(super) fn tell(&mut self, values: Vec<Value>) {
-        if !values.is_empty() {
-            self.outputs.push_back(Output::Event(Event::Values(values)));
+        if values.is_empty() {
+            return;
+        }
+        if !matches!(self.outputs.back(), Some(Output::Event(Event::Values(_)))) {
+            self.outputs.push_back(Output::Event(Event::Values(Vec::new())));
+        }
+        if let Some(Output::Event(Event::Values(before))) = self.outputs.back_mut() {
+            before.retain(|old| !values.iter().any(|new| discriminant(old) == discriminant(new)));
+            before.extend(values);
         }
     }
 

@@ -247,6 +247,26 @@ fn it_says_what_it_can_do_and_how_it_stands() {
 }
 
 #[test]
+fn a_film_after_a_picture_is_preceded_by_a_stop_whatever_it_says() {
+    let mut lab = Lab::new(Device::default());
+    lab.run(Duration::ZERO);
+    let open = |name: &str| Wanted::Open {
+        item: Box::new(Item::at(&format!("http://10.0.0.1/{name}"))),
+        start: None,
+        manner: Manner::default(),
+    };
+    for (name, stops) in [("a.jpg", false), ("b.jpg", false), ("c.mp4", true), ("d.mp4", false)] {
+        lab.device.said.clear();
+        assert_eq!(lab.want(open(name)), Ok(()));
+        assert_eq!(lab.device.said.contains(&"Stop".to_owned()), stops, "{name}: {:?}", lab.device.said);
+        // It shows pictures and says that it stopped.
+        lab.device.state = "STOPPED";
+        lab.machine.handle(Input::Wanted(9, Wanted::Look), lab.now);
+        lab.run(Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn an_address_is_played_after_what_played_was_stopped() {
     let mut lab = Lab::new(Device { state: "PLAYING", ..Device::default() });
     lab.run(Duration::ZERO);
@@ -463,6 +483,15 @@ fn what_it_tells_is_believed_of_its_own_subscription_and_looked_at_less_often() 
     let flooded =
         (0..1000).filter(|number| tell(&mut lab, Teller::Transport, notice("uuid:/1", 10 + number, &[])) == 503);
     assert!(flooded.count() > 900);
+
+    // However much one event holds, it becomes one message.
+    lab.run(Duration::from_secs(2));
+    let loud: Vec<String> = (0..128).map(|volume| (volume % 40).to_string()).collect();
+    let many: Vec<(&str, &str)> = loud.iter().map(|volume| ("Volume", volume.as_str())).collect();
+    assert_eq!(tell(&mut lab, Teller::Rendering, notice("uuid:/2", 1, &many)), 200);
+    let Output::Event(Event::Values(values)) = lab.machine.poll_output() else { panic!("nothing is told") };
+    assert_eq!(values, [Value::Volume(18)]);
+    assert!(!matches!(lab.machine.poll_output(), Output::Event(_)));
 
     lab.run(Duration::from_secs(200));
     assert!(lab.device.said.contains(&"Renew".to_owned()));
