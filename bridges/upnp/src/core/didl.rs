@@ -76,17 +76,12 @@ impl Item {
         self.format.as_deref().unwrap_or_else(|| format_of(&self.address))
     }
 
-    /// Nothing of it moves.
-    pub fn is_picture(&self) -> bool {
-        self.mime().starts_with("image/")
-    }
-
     /// The fourth field of protocolInfo (DLNA guidelines, 7.4.1.3): which parts can be fetched, whether it is converted,
     /// and how it is sent. Which profile it is of is left out: a wrong one is refused where none is taken.
     fn features(&self) -> String {
         let (parts, converted, flags) = match self.seek {
             None => return "*".to_owned(),
-            Some(true) if self.is_picture() => ("01", 0, "00F00000"),
+            Some(true) if self.mime().starts_with("image/") => ("01", 0, "00F00000"),
             Some(true) => ("01", 0, "01700000"),
             Some(false) => ("00", 1, "01500000"),
         };

@@ -79,8 +79,6 @@ pub struct Renderer {
     loud: Option<u16>,
     /// Where it is to go once it moves.
     pub(super) start: Option<f64>,
-    /// It was given a picture last. Some say that they stopped while they show one, and then play a film behind it (Kodi).
-    shows: bool,
     queue: VecDeque<(u64, Wanted)>,
     /// What follows from what was wanted, and nobody waits for.
     pub(super) own: Option<Wanted>,
@@ -113,7 +111,6 @@ impl Renderer {
             muted: None,
             loud: None,
             start: None,
-            shows: false,
             queue: VecDeque::new(),
             own: None,
             job: None,
@@ -300,8 +297,7 @@ impl Renderer {
             Wanted::Pause if self.state == State::Paused => {}
             Wanted::Pause => return Err(Trouble::NotNow("nothing plays there")),
             Wanted::Open { item, start, manner } => {
-                let shows = std::mem::replace(&mut self.shows, item.is_picture());
-                if manner.stop_first && (self.state != State::Stopped || (shows && !self.shows)) {
+                if manner.stop_first && self.state != State::Stopped {
                     more.extend([Step::transport("Stop", Vec::new(), true), Step::Stopped(now + STOPS_WITHIN)]);
                 }
                 if manner.clear_next && self.transport.actions.contains("SetNextAVTransportURI") {

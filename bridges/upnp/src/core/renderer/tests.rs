@@ -247,26 +247,6 @@ fn it_says_what_it_can_do_and_how_it_stands() {
 }
 
 #[test]
-fn a_film_after_a_picture_is_preceded_by_a_stop_whatever_it_says() {
-    let mut lab = Lab::new(Device::default());
-    lab.run(Duration::ZERO);
-    let open = |name: &str| Wanted::Open {
-        item: Box::new(Item::at(&format!("http://10.0.0.1/{name}"))),
-        start: None,
-        manner: Manner::default(),
-    };
-    for (name, stops) in [("a.jpg", false), ("b.jpg", false), ("c.mp4", true), ("d.mp4", false)] {
-        lab.device.said.clear();
-        assert_eq!(lab.want(open(name)), Ok(()));
-        assert_eq!(lab.device.said.contains(&"Stop".to_owned()), stops, "{name}: {:?}", lab.device.said);
-        // It shows pictures and says that it stopped.
-        lab.device.state = "STOPPED";
-        lab.machine.handle(Input::Wanted(9, Wanted::Look), lab.now);
-        lab.run(Duration::from_secs(1));
-    }
-}
-
-#[test]
 fn an_address_is_played_after_what_played_was_stopped() {
     let mut lab = Lab::new(Device { state: "PLAYING", ..Device::default() });
     lab.run(Duration::ZERO);
