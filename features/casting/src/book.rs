@@ -63,7 +63,7 @@ pub struct Choice {
 pub struct Cast {
     /// Tells it from others of this run.
     pub id: String,
-    /// Where.
+    /// Where; the face that is told now.
     pub device: DeviceId,
     /// What is cast, one after the other; never empty.
     pub queue: Vec<Queued>,
@@ -150,13 +150,26 @@ pub struct Request {
     pub interval: Duration,
     /// Given back in [`Cast::keeps`], also by what goes on from this elsewhere.
     pub keeps: Option<String>,
+    /// Other faces of the device, which are tried in this order when it plays in no way on this one. What is served to
+    /// another face takes an agreement of its own; one without is passed over.
+    pub others: Vec<Other>,
+}
+
+/// Another face of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Its id.
+    pub device: DeviceId,
+    /// What it speaks, as a person reads it.
+    pub label: String,
 }
 
 impl Request {
     /// Of this, with nothing special.
     pub fn new(device: DeviceId, what: Vec<Source>) -> Self {
         let interval = Duration::from_secs(10);
-        Self { device, what, subtitles: None, sound: None, start: 0.0, real_title: false, interval, keeps: None }
+        let (subtitles, sound, start, real_title, keeps, others) = Default::default();
+        Self { device, what, subtitles, sound, start, real_title, interval, keeps, others }
     }
 }
 

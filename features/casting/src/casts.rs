@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::address;
-use crate::book::{Act, Book, Captions, Cast, CastError, CastEvent, Request, Step};
+use crate::book::{Act, Book, Captions, Cast, CastError, CastEvent, Other, Request, Step};
 use crate::item::Item;
 use crate::player::{Player, TOLD_WITHIN};
 use crate::prepare::{Formats, Receiver as Wants};
@@ -249,7 +249,7 @@ impl Casting {
         let cast = self.0.book.get(number).ok_or(CastError::NoCast)?;
         if cast.is_over() {
             return match act {
-                Act::Play if cast.resumes => self.go_on(number, cast.device.clone()).await,
+                Act::Play if cast.resumes => self.go_on(number, cast.device.clone(), None).await,
                 _ => Err(CastError::NoCast),
             };
         }
@@ -264,12 +264,12 @@ impl Casting {
         self.0.book.get(number).ok_or(CastError::NoCast)
     }
 
-    /// The same from where it is, on another device. Here it is stopped only once it is seen to go on there; it goes on here
+    /// The same from where it is, on another device, `others` being that one's other faces. Here it is stopped only once it is seen to go on there; it goes on here
     /// when it does not.
     ///
     /// # Errors
     /// [`CastError`]; then nothing has changed here.
-    pub async fn hand_over(&self, id: &str, to: &DeviceId) -> Result<Cast, CastError> {
+    pub async fn hand_over(&self, id: &str, to: &DeviceId, others: Vec<Other>) -> Result<Cast, CastError> {
         let number: u64 = id.parse().map_err(|_| CastError::NoCast)?;
         let cast = self.0.book.get(number).filter(|cast| !cast.is_over()).ok_or(CastError::NoCast)?;
         if cast.device == *to {
@@ -278,7 +278,7 @@ impl Casting {
         if cast.to.is_some() {
             return Err(CastError::NotNow("it is being handed over already".to_owned()));
         }
-        let taken = self.go_on(number, to.clone()).await?;
+        let taken = self.go_on(number, to.clone(), Some(others)).await?;
         self.0.book.update(number, |cast| cast.to = Some(to.clone()));
         let (casting, new) = (self.clone(), taken.id.clone());
         tokio::spawn(async move { casting.hand_on(number, &new).await });
@@ -303,13 +303,14 @@ impl Casting {
     }
 
     /// What this cast has left, from its place, as another cast.
-    async fn go_on(&self, number: u64, device: DeviceId) -> Result<Cast, CastError> {
+    async fn go_on(&self, number: u64, device: DeviceId, others: Option<Vec<Other>>) -> Result<Cast, CastError> {
         let (mut request, cast) = {
             let casts = self.0.book.lock();
             let running = casts.get(&number).ok_or(CastError::NoCast)?;
             (running.request.clone(), running.cast.clone())
         };
         request.device = device;
+        request.others = others.unwrap_or(request.others);
         request.sound = cast.sound;
         let mut queue = cast.queue.clone();
         for queued in &mut queue {

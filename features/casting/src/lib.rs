@@ -28,7 +28,7 @@ mod turned;
 mod conversions;
 
 pub use accord_consent::outlet::interfaces::Network;
-pub use book::{Act, Captions, Cast, CastError, CastEvent, Choice, Request, Step, Try};
+pub use book::{Act, Captions, Cast, CastError, CastEvent, Choice, Other, Request, Step, Try};
 pub use casts::Casting;
 pub use queue::{Kind, Queued, QueuedState, Source, natural_order};
 

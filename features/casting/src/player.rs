@@ -1,9 +1,11 @@
 //! One cast at work: it has a receiver play one thing after the other, looks at what really happens, tries another way when
 //! that gets nowhere, and does what a person wants meanwhile.
 
+mod face;
 mod seen;
 mod told;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::book::{Act, Captions, CastError};
+use crate::book::{Act, Captions, CastError, Other};
 use crate::casts::{Casting, Inner};
 use crate::evidence::Evidence;
 use crate::flow::Flow;
@@ -44,6 +46,14 @@ pub(crate) struct Player {
     inner: Arc<Inner>,
     number: u64,
     device: DeviceId,
+    /// Other faces of it, for when this one plays it in no way.
+    others: VecDeque<Other>,
+    /// What it speaks, once it is not the first face any more.
+    face: Option<String>,
+    /// What was tried before is of the same, on another face.
+    keeps_tries: bool,
+    /// Ends when what this cast needs is agreed to no longer.
+    agreed: JoinSet<()>,
     queue: Vec<Queued>,
     real_title: bool,
     interval: Duration,
@@ -179,11 +189,16 @@ impl Player {
         let (device, queue, interval) = (cast.device.clone(), cast.queue.clone(), cast.interval);
         let (subtitles, sound, captions) = (request.subtitles.clone(), cast.sound, cast.captions);
         let real_title = cast.real_title;
+        let others = request.others.iter().filter(|other| other.device != device).cloned().collect();
         drop(casts);
         Some(Self {
             inner,
             number,
             device,
+            others,
+            face: None,
+            keeps_tries: false,
+            agreed: JoinSet::new(),
             queue,
             real_title,
             interval,
@@ -232,10 +247,10 @@ impl Player {
                 return;
             }
         }
-        let mut agreed = self.agreed();
+        self.agreed = self.agreed();
         loop {
             tokio::select! {
-                Some(_) = agreed.join_next() => {
+                Some(_) = self.agreed.join_next() => {
                     return self.inner.book.end(self.number, "you withdrew your consent", false);
                 }
                 order = orders.recv() => {

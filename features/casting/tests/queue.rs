@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accord_casting::{Act, Cast, CastError, CastEvent, Casting, Kind, Network, QueuedState, Request, Source, Step};
+use accord_casting::{
+    Act, Cast, CastError, CastEvent, Casting, Kind, Network, Other, QueuedState, Request, Source, Step,
+};
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_model::{
     CallError, Data, Device, DeviceId, DeviceKind, EntryKey, Format, FromBridge, Outputs, Property, Reach,
@@ -48,6 +50,7 @@ fn value(data: Data) -> Value {
 fn described(id: &DeviceId, reach: Reach) -> Device {
     let mut media = catalogue::media();
     media.properties.extend([catalogue::media_address(), Property::state("moving", Format::Bool)]);
+    media.properties.push(Property::state("ended", Format::Text));
     media.actions.push(catalogue::open_media());
     media.values.insert("address".into(), value("127.0.0.1".into()));
     let mut device = Device::new(id.clone(), DeviceKind::Tv, id.as_str()).with(media);
@@ -298,7 +301,7 @@ async fn it_goes_on_elsewhere_and_stops_here_only_then() {
     let cast = lab.casting.start(lab.request(&["1.mp3", "10.mp3"])).await.unwrap();
     lab.tv.plays(20.0, 60.0).await;
     lab.until(&cast.id, "it moves", |cast| cast.step == Step::Moving).await;
-    let taken = lab.casting.hand_over(&cast.id, &lab.other.id).await.unwrap();
+    let taken = lab.casting.hand_over(&cast.id, &lab.other.id, Vec::new()).await.unwrap();
     let inputs = lab.other.told("open").await;
     assert!(inputs["start"].as_number().is_some_and(|start| (19.0..25.0).contains(&start)), "{inputs:?}");
     lab.tv.plays(21.0, 60.0).await;
@@ -309,7 +312,86 @@ async fn it_goes_on_elsewhere_and_stops_here_only_then() {
     let here = lab.until(&cast.id, "it is over here", Cast::is_over).await;
     assert!(matches!(here.step, Step::Over(why) if why.contains("another device")));
     assert_eq!(lab.casting.get(&taken.id).unwrap().queue.len(), 2);
-    assert!(matches!(lab.casting.hand_over(&taken.id, &lab.other.id).await, Err(CastError::NotNow(_))));
+    assert!(matches!(lab.casting.hand_over(&taken.id, &lab.other.id, Vec::new()).await, Err(CastError::NotNow(_))));
+}
+
+#[tokio::test]
+async fn what_plays_in_no_way_on_one_face_goes_on_on_another_that_the_owner_agreed_to() {
+    let others = |lab: &Lab| vec![Other { device: lab.other.id.clone(), label: "Second".into() }];
+    let mut lab = Lab::new().await;
+    lab.grant(&ALL);
+    let request = Request { others: others(&lab), start: 5.0, ..lab.request(&["1.mp3", "10.mp3"]) };
+    let cast = lab.casting.start(request).await.unwrap();
+    assert!(lab.until(&cast.id, "what is next", |cast| cast.next.is_some()).await.next.is_some());
+    // It says that it cannot play that, in whatever format.
+    let mut words = Vec::new();
+    let tv = async {
+        while let Some((word, _)) = lab.tv.told.recv().await {
+            if word == "open" {
+                lab.tv.says.send(Says::Values(vec![("ended", Data::Text("failed".into()))])).await.unwrap();
+            }
+            words.push(word);
+        }
+    };
+    let inputs = tokio::select! {
+        inputs = lab.other.told("open") => inputs,
+        () = tv => unreachable!(),
+    };
+    assert_eq!(inputs["start"], Data::Float(5.0));
+    let cast = lab.until(&cast.id, "it is there", |cast| cast.device == lab.other.id).await;
+    assert_eq!(words.last().map(String::as_str), Some("stop"), "what it may have open is ended there");
+    assert_eq!((cast.at, cast.queue[0].state.clone()), (0, QueuedState::Now));
+    let cast =
+        lab.until(&cast.id, "it is said", |cast| cast.tries.last().is_some_and(|one| one.failed.is_none())).await;
+    assert!(
+        cast.tries.iter().any(|one| one.failed.as_deref().is_some_and(|why| why.contains("cannot play"))),
+        "{cast:#?}"
+    );
+    assert!(cast.tries.last().unwrap().how.starts_with("by Second: "), "{:?}", cast.tries);
+    lab.other.plays(8.0, 60.0).await;
+    lab.until(&cast.id, "it moves", |cast| cast.step == Step::Moving).await;
+    // It stays there, and what is told now is told there.
+    lab.casting.act(&cast.id, Act::Next).await.unwrap();
+    lab.other.told("open").await;
+    let entry = EntryKey::new("casting/serve").unwrap();
+    let shown = lab.gate.notice(&entry, "en").unwrap().shown("test");
+    let to = To::One(RecipientId::device(&lab.other.id));
+    lab.gate.decide(Decision::new(entry, to, Choice::Never, shown)).unwrap();
+    let over = lab.until(&cast.id, "it is over", Cast::is_over).await;
+    assert!(matches!(&over.step, Step::Over(why) if why.contains("consent")), "{:?}", over.step);
+}
+
+#[tokio::test]
+async fn another_face_without_an_agreement_is_told_nothing() {
+    let mut lab = Lab::new().await;
+    for entry in ALL {
+        let entry = EntryKey::new(entry).unwrap();
+        let shown = lab.gate.notice(&entry, "en").unwrap().shown("test");
+        let to = To::One(RecipientId::device(&lab.tv.id));
+        lab.gate.decide(Decision::new(entry, to, Choice::Always, shown)).unwrap();
+    }
+    let others = vec![Other { device: lab.other.id.clone(), label: "Second".into() }];
+    let cast = lab.casting.start(Request { others, ..lab.request(&["1.mp3"]) }).await.unwrap();
+    let id = cast.id.clone();
+    let tv = async {
+        loop {
+            lab.tv.told("open").await;
+            lab.tv.says.send(Says::Values(vec![("ended", Data::Text("failed".into()))])).await.unwrap();
+        }
+    };
+    let over = tokio::select! {
+        over = async {
+            loop {
+                match lab.casting.get(&id).filter(Cast::is_over) {
+                    Some(cast) => return cast,
+                    None => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        } => over,
+        () = tv => unreachable!(),
+    };
+    assert!(over.device == lab.tv.id && !over.is_done(), "{over:#?}");
+    assert!(lab.other.told.try_recv().is_err(), "nothing was said to it");
 }
 
 #[tokio::test]

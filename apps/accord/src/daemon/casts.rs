@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accord_casting::{
-    Act, Captions, CastError, CastEvent, Casting, Kind, QueuedState, Request, Source, Step, natural_order,
+    Act, Captions, CastError, CastEvent, Casting, Kind, Other, QueuedState, Request, Source, Step, natural_order,
 };
-use accord_consent::RecipientId;
+use accord_consent::{RecipientId, Refusal};
 use accord_model::text::for_screen;
 use accord_model::{DeviceId, EntryKey};
 use accord_registry::Job;
 
 use super::faces::cast_goes_on;
+use super::house;
 use super::hub::Hub;
 use super::transfers::absolute;
 use crate::api::casts as api;
@@ -78,8 +79,9 @@ impl Hub {
         }
         let mut failed = None;
         // Another face of the device is tried when the best one is not there.
-        for face in faces {
-            request.device = face;
+        for (index, face) in faces.iter().enumerate() {
+            request.device = face.clone();
+            request.others = self.others(&request, &faces[index + 1..]);
             let begun = match self.may_cast(&request) {
                 Ok(()) => self.casting.start(request.clone()).await,
                 Err(failure) => return Err(self.give_up(wanted.upload.as_deref(), failure)),
@@ -117,7 +119,8 @@ impl Hub {
                 let to = faces[0].clone();
                 request.device = to.clone();
                 self.may_cast(&request)?;
-                return Ok(self.cast_view(self.casting.hand_over(id, &to).await?));
+                let others = self.others(&request, &faces[1..]);
+                return Ok(self.cast_view(self.casting.hand_over(id, &to, others).await?));
             }
             api::CastAct::Play => Act::Play,
             api::CastAct::Pause => Act::Pause,
@@ -200,16 +203,36 @@ impl Hub {
                 .check(&entry, &to, fields)
                 .map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))?;
         }
-        // What the device's own way of playing tells others is its bridge's affair, and asked with the rest.
-        let bridge = self.registry.device(&request.device).map(|known| known.bridge).unwrap_or_default();
+        self.bridge_casts(&request.device).map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))
+    }
+
+    /// What a device's own way of playing tells others is its bridge's affair, and asked with the rest.
+    fn bridge_casts(&self, device: &DeviceId) -> Result<(), Refusal> {
+        let to = RecipientId::device(device);
+        let bridge = self.registry.device(device).map(|known| known.bridge).unwrap_or_default();
         let statement = self.gate.statement();
         let of_bridge = statement.entries.iter().filter(|entry| entry.key.owner() == bridge);
-        for entry in of_bridge.filter(|entry| entry.scenario.iter().any(|word| word == "on.cast")) {
-            self.gate
-                .check(&entry.key, &to, entry.field_set())
-                .map_err(|refusal| self.not_let_out(refusal, &to, format!("Cast to {name}")))?;
-        }
-        Ok(())
+        let casts = |word: &String| word == "on.cast";
+        let mut of_bridge = of_bridge.filter(|entry| entry.scenario.iter().any(casts));
+        of_bridge.try_for_each(|entry| self.gate.check(&entry.key, &to, entry.field_set()))
+    }
+
+    /// Faces on which this may go on when the first plays it in no way: those that the owner agreed to already, for he is
+    /// not asked in the middle of it.
+    fn others(&self, request: &Request, faces: &[DeviceId]) -> Vec<Other> {
+        let agreed = |face: &&DeviceId| {
+            let to = RecipientId::device(face);
+            let mut needs = Casting::needs(request).into_iter();
+            needs.all(|(entry, fields)| {
+                EntryKey::new(entry).is_ok_and(|entry| self.gate.check(&entry, &to, fields).is_ok())
+            }) && self.bridge_casts(face).is_ok()
+        };
+        let other = |face: &DeviceId| {
+            let bridge = self.registry.device(face).map(|known| known.bridge).unwrap_or_default();
+            let speaks = house::BRIDGES.iter().find(|(name, _)| *name == bridge);
+            Other { device: face.clone(), label: speaks.map_or(bridge.clone(), |(_, label)| (*label).to_owned()) }
+        };
+        faces.iter().filter(agreed).map(other).collect()
     }
 
     fn cast_view(&self, cast: accord_casting::Cast) -> api::Cast {

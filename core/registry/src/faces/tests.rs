@@ -28,7 +28,10 @@ fn added((mut device, bridge): (Device, String)) -> (Device, String) {
 }
 
 fn grouped(faces: &[(Device, String)], words: &Words) -> Groups {
-    group(&faces.iter().map(|(device, bridge)| (device.id.clone(), Arc::new(Facts::of(device, bridge)))).collect(), words)
+    group(
+        &faces.iter().map(|(device, bridge)| (device.id.clone(), Arc::new(Facts::of(device, bridge)))).collect(),
+        words,
+    )
 }
 
 /// The groups as `a+b c+d`.

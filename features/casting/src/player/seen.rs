@@ -138,6 +138,15 @@ impl Player {
             }
             _ => self.inner.book.update(self.number, |cast| cast.failed(&why)),
         }
+        // A file that was changed is no better elsewhere.
+        let same = unchanged || matches!(playing.opened, Opened::Address);
+        if same && self.another_face().await {
+            self.keeps_tries = true;
+            return match self.begin(self.at, place).await {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => self.over(&error.to_string(), true),
+            };
+        }
         self.mark(self.at, QueuedState::Failed(why.clone()));
         if self.at + 1 >= self.queue.len() {
             return self.over(&why, false);

@@ -36,6 +36,13 @@ impl Player {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            // It said no to every way: another face of it may not.
+            if matches!(error, CastError::Told(CallError::Device(_) | CallError::BadInput(_) | CallError::Refused(_)))
+                && self.another_face().await
+            {
+                self.keeps_tries = true;
+                continue;
+            }
             let only_this = matches!(
                 error,
                 CastError::File(_)
@@ -54,7 +61,7 @@ impl Player {
 
     /// Has the device play this one from a place on, in the way of this step or the next ones.
     pub(super) async fn open(&mut self, at: usize, from: f64, mut step: usize) -> Result<(), CastError> {
-        let mut anew = at != self.at || step == 0;
+        let mut anew = !std::mem::take(&mut self.keeps_tries) && (at != self.at || step == 0);
         loop {
             let receiver = Receiver::find(&self.inner.registry, &self.device)?;
             let source = self.queue.get(at).map(|queued| queued.source.clone()).ok_or(CastError::NoCast)?;
@@ -76,9 +83,14 @@ impl Player {
                 (Opened::Sound { .. }, _) => "as raw sound".to_owned(),
                 _ => "from its own address".to_owned(),
             };
+            let how = match &self.face {
+                Some(face) => format!("by {face}: {how}"),
+                None => how,
+            };
             let next = opened.prepared().and_then(|prepared| prepared.next.clone());
-            let advice = opened.prepared().and_then(|prepared| prepared.advice.clone());
             let last = next.is_none();
+            let next = next.or_else(|| self.next_face());
+            let advice = opened.prepared().and_then(|prepared| prepared.advice.clone());
             let forget = std::mem::take(&mut anew);
             self.inner.book.update(self.number, |cast| {
                 if forget {
