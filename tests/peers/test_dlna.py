@@ -91,6 +91,21 @@ class Server(Home):
         until(lambda: self.value("playing") is False, 3, "it tells that it is paused")
         self.media("play")
         self.assertEqual(self.state(), "PLAYING")
+        # The same, cast: seen to move, controlled, and nothing of the file passes through here.
+        self.media("stop")
+        refused = self.hub.accord("cast", NAME, f"{NAS}:/Browse Folders/tone.wav", check=False, stdin=-3)
+        self.assertNotEqual(refused.returncode, 0, "the address of another takes an agreement")
+        for entry in ("casting/address", "casting/command"):
+            self.hub.grant(entry, added["id"])
+        self.hub.accord("cast", NAME, f"{NAS}:/Browse Folders/tone.wav", "--start", "20", timeout=60)
+        cast = self.hub.json("casts")["casts"][0]
+        self.assertEqual((cast["step"], cast["name"], cast["fetched"]), ("moving", "tone", 0))
+        self.assertAlmostEqual(cast["length"], SECONDS, delta=1)
+        self.assertEqual(self.ask("AVTransport", "GetMediaInfo", "CurrentURI"), found["address"])
+        self.assertEqual(self.value("title"), "Accord", "what it is called there is not told unasked")
+        until(lambda: self.at() >= 19, 15, "it begins where it should")
+        self.assertIn("no `none.wav`", self.hub.accord("cast", NAME, f"{NAS}:/Browse Folders/none.wav", check=False).stderr)
+        self.hub.accord("cast", "stop")
         self.hub.accord("pairings", "remove", added["id"])
         until(lambda: any(p.payload.startswith(b"UNSUBSCRIBE ") for p in self.ours()), 5, "it is told to tell no more")
 

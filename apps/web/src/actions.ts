@@ -195,6 +195,10 @@ export const castFiles = (device: Device, chosen: Chosen[], how: HowCast) =>
 export const castNamed = (device: Device, what: string[], how: HowCast) =>
   attempt(() => cast(device, { ...how, what }));
 
+/** A file of a media server, which the device fetches there. */
+export const castThere = (device: Device, from: Device, entry: FolderEntry) =>
+  attempt(() => cast(device, { from: from.id, what: [entry.path] }));
+
 export const actOnCast = (one: Cast, act: CastAct) =>
   attempt(async () => {
     const now = await consenting(() => post<Cast>(`/casts/${id(one.id)}`, act, SLOW_MS));

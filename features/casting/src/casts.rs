@@ -116,10 +116,7 @@ impl Casting {
 
     /// A receiver is not told to ask this machine, where it would fetch whatever answers.
     async fn may_be_told(&self, queue: &[Queued]) -> Result<(), CastError> {
-        let addresses = queue.iter().filter_map(|queued| match &queued.source {
-            Source::Address(address) => Some(address),
-            Source::Path(_) => None,
-        });
+        let addresses = queue.iter().filter_map(|queued| queued.source.address());
         let near = list(self.0.network).await;
         let own: Vec<_> = near.iter().flat_map(|interface| interface.addresses()).collect();
         let name = tokio::fs::read_to_string(HOST_NAME).await.unwrap_or_default();
@@ -199,8 +196,12 @@ impl Casting {
                 needs.push((TITLE, described));
             }
         }
-        if request.what.iter().any(|source| matches!(source, Source::Address(_))) {
-            needs.push((ADDRESS, told));
+        if request.what.iter().any(|source| source.address().is_some()) {
+            needs.push((ADDRESS, described));
+            let named = request.what.iter().any(|source| matches!(source, Source::There(_)));
+            if named && request.real_title && !needs.iter().any(|(entry, _)| *entry == TITLE) {
+                needs.push((TITLE, described));
+            }
         }
         needs
     }

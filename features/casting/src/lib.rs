@@ -30,7 +30,7 @@ mod conversions;
 pub use accord_consent::outlet::interfaces::Network;
 pub use book::{Act, Captions, Cast, CastError, CastEvent, Choice, Other, Request, Step, Try};
 pub use casts::Casting;
-pub use queue::{Kind, Queued, QueuedState, Source, natural_order};
+pub use queue::{Kind, Queued, QueuedState, Source, There, natural_order};
 
 /// What this feature can share.
 pub const STATEMENT: &str = include_str!("../statement.toml");

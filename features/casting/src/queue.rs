@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Most that is cast in one go; what is looked at for that in folders, and how deep.
 pub(crate) const MOST: usize = 500;
@@ -15,6 +16,33 @@ pub enum Source {
     Path(PathBuf),
     /// An address that the receiver fetches from itself.
     Address(String),
+    /// The same, of something of which is known what it is: a file of a media server.
+    There(There),
+}
+
+/// A file that another device serves by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct There {
+    /// Where.
+    pub address: String,
+    /// What it is called there.
+    pub name: String,
+    /// Its MIME type, where known.
+    pub format: Option<String>,
+    /// Whether parts of it can be fetched, where known.
+    pub parts: Option<bool>,
+    /// How long it is, where known.
+    pub length: Option<Duration>,
+}
+
+impl Source {
+    /// The address that the receiver is told, where it is not one of ours.
+    pub(crate) fn address(&self) -> Option<&str> {
+        match self {
+            Self::Path(_) => None,
+            Self::Address(address) | Self::There(There { address, .. }) => Some(address),
+        }
+    }
 }
 
 /// What it is: at first by its name, by its content once it was its turn.
@@ -105,6 +133,13 @@ impl Queued {
         self.kind == Kind::Picture || (self.kind == Kind::Address && named() == Some(Kind::Picture))
     }
 
+    fn there(there: There) -> Self {
+        let mime = there.format.as_deref().unwrap_or_default();
+        let named = Kind::by_name(Path::new(&there.name)).unwrap_or(Kind::Address);
+        let (kind, name) = (Kind::by_mime(mime, named), there.name.clone());
+        Self { source: Source::There(there), name, kind, state: QueuedState::Waits }
+    }
+
     fn address(address: String) -> Self {
         Self { name: address.clone(), source: Source::Address(address), kind: Kind::Address, state: QueuedState::Waits }
     }
@@ -119,6 +154,7 @@ pub(crate) fn expand(sources: Vec<Source>) -> Result<Expanded, String> {
     for source in sources {
         match source {
             Source::Address(address) => all.add(Queued::address(address)),
+            Source::There(there) => all.add(Queued::there(there)),
             Source::Path(path) => {
                 let shown =
                     accord_model::text::for_screen(&path.file_name().unwrap_or_default().to_string_lossy(), 120);

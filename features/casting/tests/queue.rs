@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accord_casting::{
-    Act, Cast, CastError, CastEvent, Casting, Kind, Network, Other, QueuedState, Request, Source, Step,
+    Act, Cast, CastError, CastEvent, Casting, Kind, Network, Other, QueuedState, Request, Source, Step, There,
 };
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_model::{
@@ -457,6 +457,46 @@ async fn titles_and_addresses_take_an_agreement_of_their_own() {
         let request = Request::new(lab.tv.id.clone(), vec![Source::Address(bad.into())]);
         assert!(matches!(lab.casting.start(request).await, Err(CastError::File(_))), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_a_media_server_is_told_with_what_is_known_of_it() {
+    let mut lab = Lab::new().await;
+    let song = There {
+        address: "http://10.0.0.9:8200/MediaItems/22".into(),
+        name: "A song".into(),
+        format: Some("audio/flac".into()),
+        parts: Some(true),
+        length: Some(Duration::from_millis(61_500)),
+    };
+    let request =
+        |real_title| Request { real_title, ..Request::new(lab.tv.id.clone(), vec![Source::There(song.clone())]) };
+    let (plain, titled) = (request(false), request(true));
+    lab.grant(&["casting/serve", "casting/command"]);
+    assert!(matches!(lab.casting.start(plain.clone()).await, Err(CastError::Told(CallError::NotConsented(_)))));
+    lab.grant(&["casting/address"]);
+    let cast = lab.casting.start(plain).await.unwrap();
+    assert_eq!((cast.queue[0].name.as_str(), cast.queue[0].kind), ("A song", Kind::Sound));
+    let inputs = lab.tv.told("open").await;
+    for (name, wanted) in [
+        ("address", Data::Text(song.address.clone())),
+        ("title", Data::Text("Accord".into())),
+        ("format", Data::Text("audio/flac".into())),
+        ("seek", Data::Text("bytes".into())),
+        ("length", Data::Float(61.5)),
+    ] {
+        assert_eq!(inputs[name], wanted);
+    }
+    lab.tv.plays(3.0, 61.5).await;
+    let moving = lab.until(&cast.id, "it moves", |cast| cast.step == Step::Moving).await;
+    assert_eq!((moving.length, moving.fetched), (Some(61.5), 0));
+    assert!(lab.casting.start(titled.clone()).await.is_err(), "its name is another agreement");
+    lab.grant(&["casting/title"]);
+    lab.casting.start(titled).await.unwrap();
+    assert_eq!(lab.tv.told("open").await["title"], Data::Text("A song".into()));
+    let own = Source::There(There { address: "http://127.0.0.1:1/x".into(), ..song });
+    let refused = lab.casting.start(Request::new(lab.tv.id.clone(), vec![own])).await;
+    assert!(matches!(refused, Err(CastError::File(_))), "nor by what a server says is it led back here");
 }
 
 #[tokio::test]

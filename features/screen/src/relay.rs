@@ -1,10 +1,12 @@
 //! Two WebRTC connections without sockets and clock: one with the owner's browser, from where the picture comes, one with
-//! the device that shows it. Packets go from the one to the other as they are; that a whole picture is wanted goes back.
+//! the device that shows it. Packets go from the one to the other as they are; that a whole picture is wanted goes back, and
+//! how much the way to the device takes.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -18,6 +20,14 @@ const MAX_SDP: usize = 48 * 1024;
 const MAX_LINES: usize = 1500;
 /// Between two whole pictures that are asked for.
 const PICTURES: Duration = Duration::from_millis(300);
+/// What the way to the device is thought to take at first, what the browser sends at most, and what it is asked for at least:
+/// with less there is no picture. Bits in a second.
+const AT_FIRST: u64 = 2_500_000;
+const MOST: u64 = 6_000_000;
+const LEAST: u64 = 150_000;
+/// Between two words about that, when it changed by a twentieth; and when it did not, as one may be lost.
+const RATE_CHANGES: Duration = Duration::from_millis(200);
+const RATE_AGAIN: Duration = Duration::from_secs(1);
 /// How long both connections may take to stand.
 const STANDS_WITHIN: Duration = Duration::from_secs(15);
 /// Where the numbers of the packets that are passed on begin.
@@ -77,6 +87,9 @@ pub struct Relay {
     stands_there: bool,
     picture_wanted: bool,
     asked: Option<Instant>,
+    /// Bits in a second that the way to the device takes, as far as it tells; and what the browser was told of it, and when.
+    takes: Option<u64>,
+    rate: Option<(u64, Instant)>,
     began: Instant,
     /// Packets that were passed on.
     passed: u64,
@@ -118,7 +131,9 @@ impl Asked {
         let offered = without_candidates(offer)?;
         // Before the device hears of it, which ends what it shows.
         let parsed = SdpOffer::from_sdp_string(&offered).map_err(|error| format!("the browser's offer: {error}"))?;
-        let mut rtc = begun(config(), there, now)?;
+        // What the device tells of when packets arrive says how much the way to it takes.
+        let mut rtc = begun(config().enable_bwe(Some(Bitrate::from(AT_FIRST))), there, now)?;
+        rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::from(MOST));
         let mut change = rtc.sdp_api();
         let video = change.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
         let sounds = offered.lines().any(|line| line.starts_with("m=audio"));
@@ -169,6 +184,8 @@ impl Asked {
             stands_there: false,
             picture_wanted: false,
             asked: None,
+            takes: None,
+            rate: None,
             began: self.began,
             passed: 0,
         };
@@ -243,12 +260,14 @@ impl Relay {
                 let who = if self.stands_here { "the device" } else { "your browser" };
                 return Output::Over(format!("{who} did not connect within {} seconds", STANDS_WITHIN.as_secs()));
             }
-            if self.ask_for_a_picture(now) {
+            if self.ask_for_a_picture(now) || self.tell_the_rate(now) {
                 continue;
             }
             let deadline = (!stands).then(|| self.began + STANDS_WITHIN);
             let again = self.picture_wanted.then(|| self.asked.map(|asked| asked + PICTURES)).flatten();
-            let until = [Some(until_here), Some(until_there), deadline, again].into_iter().flatten().min();
+            let rate =
+                self.rate.map(|(told, at)| at + if differs(told, self.takes) { RATE_CHANGES } else { RATE_AGAIN });
+            let until = [Some(until_here), Some(until_there), deadline, again, rate].into_iter().flatten().min();
             return Output::Wait(until.unwrap_or(until_here));
         }
     }
@@ -257,6 +276,13 @@ impl Relay {
         match event {
             Event::Connected => (self.stands_there, self.picture_wanted) = (true, true),
             Event::KeyframeRequest(_) => self.picture_wanted = true,
+            // One that tells of no arrivals is sent what the browser sends.
+            Event::EgressBitrateEstimate(BweKind::Twcc { can_probe: false, .. }) => {
+                self.takes = self.takes.and(Some(MOST))
+            }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. } | BweKind::Remb { estimate, .. }) => {
+                self.takes = Some(estimate.as_u64().clamp(LEAST, MOST));
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
                 return Some(Output::Over("the device is gone, or its page was closed".to_owned()));
             }
@@ -306,6 +332,20 @@ impl Relay {
         self.passed += 1;
     }
 
+    /// The browser makes the picture coarser when the way takes less, and finer when it takes more (REMB).
+    fn tell_the_rate(&mut self, now: Instant) -> bool {
+        let Some(takes) = self.takes.filter(|_| self.stands_here && self.stands_there) else { return false };
+        let due = self
+            .rate
+            .is_none_or(|(told, at)| now >= at + if differs(told, self.takes) { RATE_CHANGES } else { RATE_AGAIN });
+        let Some(mid) = self.source.filter(|_| due) else { return false };
+        let mut direct = self.here.direct_api();
+        let Some(stream) = direct.stream_rx_by_mid(mid, None) else { return false };
+        stream.request_remb(Bitrate::from(takes));
+        self.rate = Some((takes, now));
+        true
+    }
+
     /// At most one at a time, and not too often.
     fn ask_for_a_picture(&mut self, now: Instant) -> bool {
         let due = self.asked.is_none_or(|asked| now >= asked + PICTURES);
@@ -316,6 +356,11 @@ impl Relay {
         (self.picture_wanted, self.asked) = (false, Some(now));
         true
     }
+}
+
+/// By more than a twentieth.
+fn differs(told: u64, takes: Option<u64>) -> bool {
+    takes.is_some_and(|takes| takes.abs_diff(told) > told / 20)
 }
 
 fn transmit(leg: Leg, sent: &str0m::net::Transmit) -> Output {
@@ -342,6 +387,8 @@ mod tests {
         rtc: Rtc,
         at: SocketAddr,
         pictures_asked: usize,
+        /// Bits in a second that it is asked to send at most.
+        rates: Vec<u64>,
         got: Vec<(u64, u32, Vec<u8>)>,
     }
 
@@ -351,7 +398,7 @@ mod tests {
 
     impl Far {
         fn new(at: SocketAddr, now: Instant) -> Self {
-            Self { rtc: begun(config(), at, now).unwrap(), at, pictures_asked: 0, got: Vec::new() }
+            Self { rtc: begun(config(), at, now).unwrap(), at, pictures_asked: 0, rates: Vec::new(), got: Vec::new() }
         }
         /// What it sends now.
         fn drain(&mut self, sent: &mut Vec<(SocketAddr, SocketAddr, Vec<u8>)>) {
@@ -360,6 +407,9 @@ mod tests {
                     str0m::Output::Timeout(_) => return,
                     str0m::Output::Transmit(one) => sent.push((self.at, one.destination, one.contents.to_vec())),
                     str0m::Output::Event(Event::KeyframeRequest(_)) => self.pictures_asked += 1,
+                    str0m::Output::Event(Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. })) => {
+                        self.rates.push(estimate.as_u64());
+                    }
                     str0m::Output::Event(Event::RtpPacket(one)) => {
                         self.got.push((*one.seq_no, one.header.timestamp, one.payload.to_vec()));
                     }
@@ -441,7 +491,7 @@ mod tests {
                     far.drain(&mut wire);
                 }
             }
-            if device.got.len() >= 15 && browser.pictures_asked > 0 {
+            if device.got.len() >= 15 && browser.pictures_asked > 0 && !browser.rates.is_empty() {
                 break;
             }
         }
@@ -454,6 +504,8 @@ mod tests {
             assert_eq!((u64::from(*time) / 3000, u64::from(payload[3])), (place, place));
         }
         assert!(browser.pictures_asked > 0, "the device begins with a whole picture");
+        assert!(browser.rates.iter().all(|rate| (LEAST..=MOST).contains(rate)), "{:?}", browser.rates);
+        assert!(!browser.rates.is_empty(), "how much the way takes is told");
     }
 
     #[test]

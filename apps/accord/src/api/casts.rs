@@ -164,6 +164,9 @@ pub struct StartCast {
     /// Files and folders on this machine as absolute paths or `file:` URLs, and addresses (`http`, `https`) that the device
     /// fetches from itself.
     pub what: Vec<String>,
+    /// The device on which `what` lies, by its id or unique name: paths of files there, which the device that plays fetches
+    /// there itself. Only media servers serve files to others.
+    pub from: Option<String>,
     /// What was uploaded; a file of captions among it is used as such.
     pub upload: Option<String>,
     /// A file of captions for the first of it.

@@ -47,8 +47,8 @@ const CONTROLS: [&str; 14] = [
     `volume 30`, `stop`, `status`, `hand-over DEVICE`, …; a device that is called like such a word is named by its id."
 )]
 pub struct CastArgs {
-    /// A device's name or id; then films, sounds, pictures, folders of them, and http(s) addresses that the device fetches
-    /// itself.
+    /// A device's name or id; then films, sounds, pictures, folders of them, http(s) addresses that the device fetches
+    /// itself, or files of a media server as "NAS:/path".
     #[arg(value_name = "DEVICE WHAT", required = true, allow_negative_numbers = true, value_hint = clap::ValueHint::AnyPath)]
     words: Vec<OsString>,
     /// A file of captions for the first of it (SRT, WebVTT, ASS).
@@ -148,9 +148,14 @@ pub async fn cast(args: CastArgs, context: &Context) -> Result<()> {
         return Err(super::Usage("say what is to be cast: files, folders or addresses".into()).into());
     }
     let device = find(context, &device.to_string_lossy()).await?;
+    let (from, what) = match elsewhere(what)? {
+        Some((name, paths)) => (Some(find(context, &name).await?.id), paths),
+        None => (None, what.iter().map(source).collect::<Result<_>>()?),
+    };
     let start = StartCast {
         device: device.id.clone(),
-        what: what.iter().map(source).collect::<Result<_>>()?,
+        what,
+        from,
         subtitles: args.subtitles.as_deref().map(absolute).transpose()?,
         sound: args.audio_track.map(|number| usize::from(number) - 1),
         start: args.start,
@@ -167,6 +172,23 @@ pub async fn cast(args: CastArgs, context: &Context) -> Result<()> {
         context.screen.note(format!("{} left out: nothing that is played.", begun.left_out));
     }
     watch(context, begun).await
+}
+
+/// `DEVICE:/path`, when nothing here is called so: files of another device, and which one.
+fn elsewhere(what: &[OsString]) -> Result<Option<(String, Vec<String>)>> {
+    let there = |what: &OsString| -> Option<(String, String)> {
+        let (device, path) =
+            what.to_str().filter(|text| !text.contains("://") && !Path::new(text).exists())?.split_once(":/")?;
+        (!device.is_empty() && !device.contains('/')).then(|| (device.to_owned(), format!("/{path}")))
+    };
+    let found: Vec<_> = what.iter().filter_map(there).collect();
+    let Some((first, _)) = found.first().cloned() else { return Ok(None) };
+    if found.len() < what.len() || found.iter().any(|(device, _)| *device != first) {
+        return Err(
+            super::Usage("files of another device are cast by themselves, and of one device at a time".into()).into()
+        );
+    }
+    Ok(Some((first, found.into_iter().map(|(_, path)| path).collect())))
 }
 
 fn source(what: &OsString) -> Result<String> {
@@ -481,6 +503,19 @@ mod tests {
         assert_eq!(seek("+1:00").unwrap(), CastAct::Skip { by: 60.0 });
         assert_eq!(seek("1:00").unwrap(), CastAct::Seek { to: 60.0 });
         assert!(seek("--1").is_err());
+    }
+
+    #[test]
+    fn files_of_another_device_are_told_from_files_here() {
+        let read = |words: &[&str]| elsewhere(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let there = Some(("Cellar NAS".to_owned(), vec!["/Music/a: b.mp3".to_owned(), "/x".to_owned()]));
+        assert_eq!(read(&["Cellar NAS:/Music/a: b.mp3", "Cellar NAS:/x"]).unwrap(), there);
+        for here in [&["film.mp4"][..], &["https://example.org/x", "/tmp"], &["folder/odd:/name"], &[":/x"]] {
+            assert_eq!(read(here).unwrap(), None, "{here:?}");
+        }
+        for mixed in [&["NAS:/x", "film.mp4"], &["NAS:/x", "Other:/y"]] {
+            assert!(read(mixed).is_err(), "{mixed:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use accord_browse::Located;
 use accord_casting::{
-    Act, Captions, CastError, CastEvent, Casting, Kind, Other, QueuedState, Request, Source, Step, natural_order,
+    Act, Captions, CastError, CastEvent, Casting, Kind, Other, QueuedState, Request, Source, Step, There, natural_order,
 };
 use accord_consent::{RecipientId, Refusal};
 use accord_model::text::for_screen;
@@ -21,6 +22,8 @@ use crate::api::types::{Event, Trust};
 
 /// Most that is named in one call.
 const MOST: usize = 1000;
+/// Most files of another device: it is asked about each.
+const MOST_THERE: usize = 50;
 /// How names of captions end.
 const CAPTIONS: [&str; 4] = ["srt", "vtt", "ass", "ssa"];
 
@@ -60,10 +63,18 @@ impl Hub {
             None => None,
         };
         match (&wanted.upload, wanted.what.is_empty()) {
-            (None, false) => request.what = sources(wanted.what)?,
+            (None, false) => {
+                request.what = match &wanted.from {
+                    Some(from) => self.there(&self.resolve(from)?, &wanted.what).await?,
+                    None => sources(wanted.what)?,
+                }
+            }
             // Which entries it takes is known before the upload is taken.
             (Some(_), true) => request.what = vec![Source::Path(PathBuf::new())],
             _ => return Err(Failure::bad_request("Give one of `what` and `upload`.")),
+        }
+        if wanted.upload.is_some() && wanted.from.is_some() {
+            return Err(Failure::bad_request("What is uploaded lies on no other device: leave out `from`."));
         }
         let faces = self.castable(&device, job(&request.what))?;
         request.device = faces[0].clone();
@@ -94,6 +105,22 @@ impl Hub {
         }
         let failure = failed.map_or_else(|| super::devices::no_device(device.as_str()), Into::into);
         Err(self.give_up(wanted.upload.as_deref(), failure))
+    }
+
+    /// Files of a media server, as it tells of them.
+    async fn there(&self, from: &DeviceId, paths: &[String]) -> Answer<Vec<Source>> {
+        if paths.len() > MOST_THERE {
+            return Err(Failure::bad_request(format!("Give at most {MOST_THERE} files of another device.")));
+        }
+        let face = self.face_for(from, accord_ports::storage::SERVICE);
+        let mut all = Vec::new();
+        for path in paths {
+            let Located { address, title, format, seek, length } = self.file_address(&face, path).await?;
+            let parts = seek.map(|seek| seek == "bytes");
+            let length = length.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            all.push(Source::There(There { address, name: title, format, parts, length }));
+        }
+        Ok(all)
     }
 
     fn give_up(&self, upload: Option<&str>, failure: Failure) -> Failure {
@@ -296,6 +323,8 @@ fn job(what: &[Source]) -> Job<'static> {
     let end = match what.first() {
         Some(Source::Path(path)) => path.extension().and_then(|end| end.to_str()).unwrap_or_default(),
         Some(Source::Address(address)) => address.rsplit('.').next().unwrap_or_default(),
+        Some(Source::There(there)) if there.format.as_deref().is_some_and(|mime| mime.starts_with("audio/")) => "mp3",
+        Some(Source::There(there)) => there.address.rsplit('.').next().unwrap_or_default(),
         None => "",
     };
     if SOUND.contains(&end.to_ascii_lowercase().as_str()) { Job::Sound } else { Job::Show }

@@ -2807,6 +2807,12 @@ export interface components {
              */
             device: string;
             /**
+             * @description The device on which `what` lies, by its id or unique name: paths of files there, which the device that plays fetches
+             *     there itself. Only media servers serve files to others.
+             * @default null
+             */
+            from: string | null;
+            /**
              * Format: int32
              * @description How long a picture is shown when there are more, in seconds: 10 without it.
              * @default null

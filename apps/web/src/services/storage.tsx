@@ -1,14 +1,16 @@
 // The card for what lies on a device: its folders, one at a time, and fetching a file from there. Nothing is asked of the
 // device before the owner opens it.
 import { useEffect, useRef, useState } from "react";
-import { attempt, consenting, fetchFile } from "../actions";
+import { attempt, castThere, consenting, fetchFile } from "../actions";
 import { CallFailed, get, id, SLOW_MS } from "../api/client";
 import type { Device, Folder, FolderEntry } from "../api/types";
 import { bytes, plural, sentence, visible } from "../format";
+import { useHub } from "../store";
 import { announce } from "../ui/overlay";
-import { Ago, Button, Name } from "../ui/bits";
+import { Ago, Button, Menu, Name } from "../ui/bits";
 import { Icon } from "../ui/icons";
 import type { CardProps } from "./control";
+import { action, takesCasts } from "./model";
 
 interface Step { name: string; path: string }
 type State = { now: "closed" } | { now: "asking" } | { now: "open"; folder: Folder } | { now: "failed"; message: string };
@@ -17,7 +19,10 @@ type State = { now: "closed" } | { now: "asking" } | { now: "open"; folder: Fold
 const PAGE = 200;
 const START: Step = { name: "Start", path: "" };
 
-export function Storage({ device, able }: CardProps) {
+export function Storage({ device, service, able }: CardProps) {
+  // Players fetch themselves from what tells at which address its files are.
+  const devices = useHub((hub) => hub.devices);
+  const players = action(service, "address") ? devices.filter((one) => one.id !== device.id && takesCasts(one)) : [];
   const [trail, setTrail] = useState<Step[]>([START]);
   const [state, setState] = useState<State>({ now: "closed" });
   const latest = useRef(0);
@@ -68,7 +73,7 @@ export function Storage({ device, able }: CardProps) {
           <div><Button icon="retry" onClick={() => open(trail)}>Try again</Button></div>
         </div>
       )}
-      {state.now === "open" && <Entries key={state.folder.path} device={device} folder={state.folder} able={able} onOpen={(entry) => open([...trail, { name: entry.name, path: entry.path }])} />}
+      {state.now === "open" && <Entries key={state.folder.path} device={device} players={players} folder={state.folder} able={able} onOpen={(entry) => open([...trail, { name: entry.name, path: entry.path }])} />}
       <div className="card-end">
         {state.now === "open" && <Button tone="plain" icon="retry" disabled={!able} onClick={() => open(trail)}>Look again</Button>}
         <Button tone="plain" icon="close" onClick={() => { latest.current += 1; setTrail([START]); setState({ now: "closed" }); }}>Close</Button>
@@ -93,7 +98,7 @@ function Trail({ steps, onOpen }: { steps: Step[]; onOpen: (steps: Step[]) => un
   );
 }
 
-function Entries({ device, folder, able, onOpen }: { device: Device; folder: Folder; able: boolean; onOpen: (entry: FolderEntry) => unknown }) {
+function Entries({ device, players, folder, able, onOpen }: { device: Device; players: Device[]; folder: Folder; able: boolean; onOpen: (entry: FolderEntry) => unknown }) {
   const [shown, setShown] = useState(PAGE);
   const left = folder.entries.length - shown;
   return (
@@ -101,7 +106,7 @@ function Entries({ device, folder, able, onOpen }: { device: Device; folder: Fol
       {folder.entries.length === 0 && <p className="hint">Nothing is in this folder.</p>}
       {folder.entries.length > 0 && (
         <ul className="plain file-list">
-          {folder.entries.slice(0, shown).map((entry) => <Entry key={entry.path} device={device} entry={entry} able={able} onOpen={onOpen} />)}
+          {folder.entries.slice(0, shown).map((entry) => <Entry key={entry.path} device={device} players={players} entry={entry} able={able} onOpen={onOpen} />)}
         </ul>
       )}
       {left > 0 && <div><Button onClick={() => setShown(shown + 5 * PAGE)}>{`Show more (${left.toLocaleString()} left)`}</Button></div>}
@@ -111,7 +116,7 @@ function Entries({ device, folder, able, onOpen }: { device: Device; folder: Fol
   );
 }
 
-function Entry({ device, entry, able, onOpen }: { device: Device; entry: FolderEntry; able: boolean; onOpen: (entry: FolderEntry) => unknown }) {
+function Entry({ device, players, entry, able, onOpen }: { device: Device; players: Device[]; entry: FolderEntry; able: boolean; onOpen: (entry: FolderEntry) => unknown }) {
   const opens = entry.kind === "folder" || entry.kind === "link";
   const fetches = entry.kind === "file" || entry.kind === "link";
   const icon = entry.kind === "folder" ? "folder" : entry.kind === "link" ? "link" : entry.kind === "file" ? "file" : "other";
@@ -128,6 +133,9 @@ function Entry({ device, entry, able, onOpen }: { device: Device; entry: FolderE
           {entry.modified && <>{(entry.size !== null || entry.kind === "link") && " · "}<Ago time={entry.modified} /></>}
         </div>
       </div>
+      {entry.kind === "file" && able && players.length > 0 && (
+        <Menu label={`Play ${entry.name} on another device`} word="Play" icon="cast" items={players.map((one) => ({ label: `On ${visible(one.name)}`, icon: "tv" as const, run: () => castThere(one, device, entry) }))} />
+      )}
       {fetches && <Button icon="down" label={`Fetch ${entry.name}`} disabled={!able} onClick={() => attempt(() => fetchFile(device, entry))}>Fetch</Button>}
     </li>
   );

@@ -72,11 +72,11 @@ impl Player {
                     self.inner.others_end(&self.device, self.number);
                     self.flow(&receiver, path, from).await?
                 }
-                Source::Address(_) if raw => {
+                Source::Address(_) | Source::There(_) if raw => {
                     return Err(CastError::File("this device takes sound from here, and fetches nothing".to_owned()));
                 }
                 Source::Path(path) => self.serve(&receiver, at, path, from, step).await?,
-                Source::Address(_) => Opened::Address,
+                Source::Address(_) | Source::There(_) => Opened::Address,
             };
             let how = match (&opened, opened.prepared()) {
                 (_, Some(prepared)) => prepared.how.clone(),
@@ -202,6 +202,7 @@ impl Player {
         from: f64,
     ) -> Result<(), CallError> {
         let takes = receiver.takes();
+        let there = self.queue.get(at).is_some_and(|queued| matches!(queued.source, Source::There(_)));
         let named = self.real_title && matches!(opened, Opened::File { .. });
         let said = |text: String| Personal::new(FieldCode::MediaNowPlaying, Data::Text(text));
         let known = |data: Data| Personal::new(FieldCode::FileMeta, data);
@@ -209,8 +210,21 @@ impl Player {
         let mut start = from;
         match opened {
             Opened::Address => {
-                let address = self.queue.get(at).map(|queued| queued.name.clone()).unwrap_or_default();
-                message = message.data("address", &said(address));
+                let source = self.queue.get(at).map(|queued| &queued.source);
+                let address = source.and_then(Source::address).unwrap_or_default();
+                message = message.data("address", &said(address.to_owned()));
+                if let Some(Source::There(there)) = source {
+                    if let Some(format) = there.format.clone().filter(|_| takes.contains("format")) {
+                        message = message.data("format", &known(Data::Text(format)));
+                    }
+                    if let Some(parts) = there.parts.filter(|_| takes.contains("seek")) {
+                        let seek = if parts { "bytes" } else { "none" };
+                        message = message.data("seek", &known(Data::Text(seek.to_owned())));
+                    }
+                    if let Some(length) = there.length.filter(|_| takes.contains("length")) {
+                        message = message.data("length", &known(Data::Float(length.as_secs_f64())));
+                    }
+                }
             }
             // Nothing is said to one that takes raw sound: it has it.
             Opened::Sound { .. } => return Ok(()),
@@ -236,6 +250,8 @@ impl Player {
             message = message.data("start", &known(Data::Float(start)));
         }
         let port = match opened {
+            // The address is the title's affair then, too: each is told under an entry that says so.
+            Opened::Address if there && self.real_title => &self.inner.title,
             Opened::Address => &self.inner.address,
             _ if named => &self.inner.title,
             _ => &self.inner.command,
@@ -249,6 +265,9 @@ impl Player {
             Some(Queued { source: Source::Path(path), .. }) if self.real_title => path
                 .file_stem()
                 .map_or(TITLE.to_owned(), |stem| accord_model::text::for_screen(&stem.to_string_lossy(), 120)),
+            Some(Queued { source: Source::There(there), .. }) if self.real_title => {
+                accord_model::text::for_screen(&there.name, 120)
+            }
             _ => TITLE.to_owned(),
         }
     }
@@ -260,7 +279,10 @@ impl Player {
             picture,
             elsewhere: matches!(opened, Opened::Address),
             size: opened.size(),
-            length: opened.prepared().and_then(|prepared| prepared.length),
+            length: match self.queue.get(at).map(|queued| &queued.source) {
+                Some(Source::There(there)) => there.length.map(|length| length.as_secs_f64()),
+                _ => opened.prepared().and_then(|prepared| prepared.length),
+            },
             from,
             title: self.title(at),
             interval: (at + 1 < self.queue.len()).then_some(self.interval),
