@@ -15,6 +15,9 @@ const MAX_BROWSES: usize = 32;
 /// Most addresses kept of one host.
 const MAX_ADDRESSES: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
+/// How long a goodbye is doubted: anybody can say it for another. Who is asked answers a second after it spoke last, at most
+/// (RFC 6762, section 6).
+const BYE: Duration = Duration::from_secs(2);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Within this time after a doubt something must be heard.
 const DOUBT: Duration = Duration::from_secs(10);
@@ -38,9 +41,9 @@ struct Life {
 
 impl Life {
     fn new(shared: &mut Shared, ttl: u32, now: Duration) -> Self {
-        // Goodbye: a second, in case it was another's (section 10.1).
+        // Goodbye: not at once, in case it was another's (section 10.1).
         let bye = ttl == 0;
-        let ttl = if bye { SECOND } else { Duration::from_secs(ttl.into()).min(shared.config.max_ttl) };
+        let ttl = if bye { BYE } else { Duration::from_secs(ttl.into()).min(shared.config.max_ttl) };
         let jitter = ttl.mul_f64(0.02 * shared.chance.millis(0, 1000).as_secs_f64());
         Self { heard: now, ttl, asked: if bye { REFRESH.len() } else { 0 }, jitter }
     }
@@ -105,6 +108,12 @@ struct Host {
 }
 
 impl Instance {
+    /// It said goodbye, or somebody did in its name: it is asked, once more for each that comes after the answer.
+    fn said_goodbye(&mut self, shared: &mut Shared, now: Duration) {
+        if self.reported.is_some() && !self.doubted {
+            (self.doubted, self.resolve_at) = (true, now + SECOND + shared.chance.millis(20, 120));
+        }
+    }
     fn wants_asking(&self) -> bool {
         self.doubted || (self.reported.is_none() && self.tries < RESOLVE_TRIES)
     }
@@ -203,6 +212,9 @@ impl Querier {
                         let key = target.key();
                         self.hosts.entry(key.clone()).or_insert(Host { addresses: Vec::new() });
                         instance.srv = Some(Service { host: target.clone(), key, port: *port, life });
+                        if record.ttl == 0 {
+                            instance.said_goodbye(shared, now);
+                        }
                     }
                 }
                 Data::Txt(text) if record.ttl > 0 => {
@@ -213,6 +225,13 @@ impl Querier {
             touched.insert(record.name.key());
         }
         let hosts = self.take_addresses(shared, interface, message, now);
+        for record in records().filter(|record| record.ttl == 0 && matches!(record.data, Data::Address(_))) {
+            let key = record.name.key();
+            let on_host = |it: &&mut Instance| it.srv.as_ref().is_some_and(|srv| srv.key == key);
+            for instance in self.instances.values_mut().filter(on_host) {
+                instance.said_goodbye(shared, now);
+            }
+        }
         if !hosts.is_empty() {
             let on_host = |instance: &Instance| instance.srv.as_ref().is_some_and(|srv| hosts.contains(&srv.key));
             touched.extend(self.instances.iter().filter(|(_, it)| on_host(it)).map(|(key, _)| key.clone()));
@@ -245,6 +264,9 @@ impl Querier {
         if let Some(instance) = self.instances.get_mut(&key) {
             instance.ptr = Life::new(shared, record.ttl, now);
             instance.interface = interface;
+            if record.ttl == 0 {
+                instance.said_goodbye(shared, now);
+            }
             return;
         }
         let Ok(label) = String::from_utf8(label.to_vec()) else { return };
@@ -462,6 +484,10 @@ impl Querier {
                     ask(at, &instance.name, SRV);
                     if let Some(browse) = self.browses.get(&instance.service) {
                         ask(at, &browse.name, PTR);
+                    }
+                    if let Some(srv) = &instance.srv {
+                        ask(at, &srv.host, A);
+                        ask(at, &srv.host, AAAA);
                     }
                 }
                 if instance.srv.is_none() {

@@ -272,6 +272,43 @@ fn a_goodbye_is_heard_and_a_new_name_follows() {
 }
 
 #[test]
+fn a_goodbye_that_another_says_in_its_name_is_doubted_and_costs_little() {
+    let goodbye = {
+        let mut net = Net::new();
+        let a = net.device();
+        let id = net.publish(a, "aaaa", 1);
+        net.run(seconds(10));
+        let (now, before) = (net.now, net.record.len());
+        net.nodes[a].core.unpublish(id, now);
+        net.drain(a);
+        assert!(net.record.len() > before);
+        net.record.pop().unwrap().2
+    };
+    let mut net = Net::new();
+    let (a, b) = (net.device(), net.device());
+    net.publish(a, "aaaa", 1);
+    net.run(seconds(1));
+    net.browse(b);
+    for times in [1, 1, 50, 1000] {
+        net.run(seconds(10));
+        let sent = net.sent;
+        for _ in 0..times {
+            net.inject(b, "192.0.0.9:5353", &goodbye);
+            net.run(Duration::from_millis(20));
+        }
+        net.run(seconds(5));
+        assert_eq!(net.nodes[b].log, ["+aaaa"], "after {times}");
+        let asked = u64::try_from(times).unwrap() / 50 + 1;
+        assert!(net.sent - sent <= 4 * asked + 4, "{} datagrams for {times}", net.sent - sent);
+    }
+    // One that went is lost all the same.
+    net.nodes[a].dead = true;
+    net.inject(b, "192.0.0.9:5353", &goodbye);
+    net.run(seconds(3));
+    assert_eq!(net.nodes[b].log, ["+aaaa", "-aaaa"]);
+}
+
+#[test]
 fn who_vanishes_is_lost_after_its_time_to_live_and_not_before() {
     let mut net = Net::new();
     let (a, b) = (net.device(), net.device());
