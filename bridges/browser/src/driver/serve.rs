@@ -199,7 +199,15 @@ impl Connection {
                 hall.pages().told_off(&wait.session, address);
                 return Ok(Told::only(Standing::Off));
             }
-            if let Some(told) = hall.pages().look(&wait, address) {
+            let told = {
+                let mut pages = hall.pages();
+                // Added a moment ago: it is told nothing before this connection has a permit of its own.
+                if self.device.is_none() && pages.added_by(&wait.session, address).is_some() {
+                    continue;
+                }
+                pages.look(&wait, address)
+            };
+            if let Some(told) = told {
                 return Ok(told);
             }
             let cancelled = self.line.cancelled();
