@@ -7,6 +7,28 @@ const LONGEST: usize = 2048;
 /// The longest name of a host (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 253;
 
+/// Domains below which routers and mDNS know the machines of a home: RFC 6762, RFC 8375, and what makers of routers use.
+const HOME_DOMAINS: &[&str] = &[
+    "local",
+    "home.arpa",
+    "internal",
+    "lan",
+    "home",
+    "localdomain",
+    "private",
+    "intranet",
+    "box",
+    "fritz.box",
+    "speedport.ip",
+    "router",
+    "gateway",
+    "station",
+    "attlocal.net",
+    "bbrouter",
+    "modem",
+    "mynetwork",
+];
+
 /// Whether a receiver may be told this address, and why not.
 ///
 /// Nothing is resolved. What can be known without asking anybody is refused: an address that leads the receiver back to
@@ -87,7 +109,10 @@ fn named(host: &str, own_name: &str) -> Result<(), String> {
     let own_name = own_name.trim_end_matches('.').to_ascii_lowercase();
     let first = own_name.split('.').next().unwrap_or_default();
     let itself = name == "localhost" || name.ends_with(".localhost") || name == "localhost.localdomain";
-    let ours = !first.is_empty() && (name == own_name || name == first || name == format!("{first}.local"));
+    // Routers answer for this machine's name below a domain of their own.
+    let of_router = |domain: &str| HOME_DOMAINS.contains(&domain);
+    let below = |first: &str| name.strip_prefix(first).and_then(|rest| rest.strip_prefix('.')).is_some_and(of_router);
+    let ours = !first.is_empty() && (name == own_name || name == first || below(first));
     if itself || ours {
         return Err(format!("{name} leads back to this machine or to the receiver itself; cast the file itself"));
     }
@@ -112,6 +137,8 @@ mod tests {
             "https://xn--bcher-kva.example/%C3%BC.mp4",
             "http://nas.local/x",
             "http://desktop.home/x",
+            "http://nas.fritz.box/x",
+            "http://desk.example.org/x",
         ] {
             assert!(fits(good), "{good}");
         }
@@ -144,6 +171,9 @@ mod tests {
             "http://desk/x",
             "http://DESK.local./x",
             "http://desk.home/x",
+            "http://desk.fritz.box/x",
+            "http://Desk.home.arpa./x",
+            "http://desk.lan:8000/x",
             "http://exa mple.org/",
             "http://example.org/\r\nX: y",
             "http://example.org/\u{202e}x",

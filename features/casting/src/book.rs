@@ -377,6 +377,17 @@ impl Book {
         }
     }
 
+    /// One that is over cannot be gone on with any more.
+    pub(crate) fn lapse(&self, number: u64) {
+        let mut casts = self.lock();
+        let Some(running) = casts.get_mut(&number).filter(|running| running.cast.is_over() && running.cast.resumes)
+        else {
+            return;
+        };
+        running.cast.resumes = false;
+        let _ = self.events.send(CastEvent::Changed(Box::new(running.cast.clone())));
+    }
+
     fn forget_old(&self) {
         let mut casts = self.lock();
         let over = casts.iter().filter(|(_, running)| running.cast.is_over()).map(|(number, _)| *number);

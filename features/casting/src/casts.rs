@@ -250,7 +250,11 @@ impl Casting {
         let cast = self.0.book.get(number).ok_or(CastError::NoCast)?;
         if cast.is_over() {
             return match act {
-                Act::Play if cast.resumes => self.go_on(number, cast.device.clone(), None).await,
+                Act::Play if cast.resumes => {
+                    let again = self.go_on(number, cast.device.clone(), None).await?;
+                    self.0.book.lapse(number);
+                    Ok(again)
+                }
                 _ => Err(CastError::NoCast),
             };
         }

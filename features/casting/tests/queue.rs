@@ -415,6 +415,8 @@ async fn somebody_else_takes_the_device_and_it_can_be_gone_on_with() {
     assert!(lab.tv.told.try_recv().is_err(), "what is not ours is not stopped");
     let again = lab.casting.act(&cast.id, Act::Play).await.unwrap();
     assert_ne!(again.id, cast.id);
+    assert!(!lab.casting.get(&cast.id).unwrap().resumes, "what it needs is the other one's now");
+    assert!(matches!(lab.casting.act(&cast.id, Act::Play).await, Err(CastError::NoCast)));
     let inputs = lab.tv.told("open").await;
     assert!(inputs["start"].as_number().is_some_and(|start| start >= 19.0), "{inputs:?}");
 }

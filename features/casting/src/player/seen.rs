@@ -21,6 +21,8 @@ const SETTLES: Duration = Duration::from_secs(3);
 /// How often it is told to go where it should have begun, and how long it may take.
 const BEGINS_TOLD: u32 = 4;
 const BEGINS_AGAIN: Duration = Duration::from_secs(2);
+/// How long a cast that is over can be gone on with; what was uploaded for it is kept as long.
+const RESUMES_FOR: Duration = Duration::from_secs(3600);
 const END: &str = "it came to its end";
 
 impl Player {
@@ -212,6 +214,13 @@ impl Player {
             }
         });
         self.inner.book.end(self.number, why, resumes && !picture);
+        if resumes && !picture {
+            let (inner, number) = (self.inner.clone(), self.number);
+            tokio::spawn(async move {
+                tokio::time::sleep(RESUMES_FOR).await;
+                inner.book.lapse(number);
+            });
+        }
         ControlFlow::Break(())
     }
 
