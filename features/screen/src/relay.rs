@@ -133,7 +133,7 @@ impl Asked {
         let parsed = SdpOffer::from_sdp_string(&offered).map_err(|error| format!("the browser's offer: {error}"))?;
         // What the device tells of when packets arrive says how much the way to it takes.
         let mut rtc = begun(config().enable_bwe(Some(Bitrate::from(AT_FIRST))), there, now)?;
-        rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::from(MOST));
+        rtc.bwe().set_desired_bitrate(Bitrate::from(MOST));
         let mut change = rtc.sdp_api();
         let video = change.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
         let sounds = offered.lines().any(|line| line.starts_with("m=audio"));
