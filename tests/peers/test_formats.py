@@ -155,10 +155,18 @@ class Formats(Home):
         memory = int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.hub.process.pid}/status").read_text())[1])
         self.assertLess(memory, 150_000, "kilobytes")
 
+        # One that winds converted films by itself asks by seconds.
+        status, head, content = self.begin(url, **{"TimeSeekRange.dlna.org": "npt=00:01:00.000-"})
+        told = re.fullmatch(r"npt=60\.000-(\d+\.\d+)/(\d+\.\d+)", head["TimeSeekRange.dlna.org"])
+        self.assertEqual((status, told[1], bool(content)), (200, told[2], True))
+        self.assertAlmostEqual(float(told[1]), LENGTH, delta=1)
+        for wanted, answered in (("npt=99999-", 416), ("npt=soon-", 400)):
+            self.assertEqual(self.begin(url, **{"TimeSeekRange.dlna.org": wanted})[0], answered)
+
         # Captions are beside it, in both formats, and a Samsung asks for them in its own way.
         status, head, content = self.begin(url, **{"getCaptionInfo.sec": "1"})
         self.assertEqual((status, head.get("Accept-Ranges"), "Content-Length" in head), (200, "none", False))
-        self.assertIn("DLNA.ORG_OP=00;DLNA.ORG_CI=1", head["contentFeatures.dlna.org"])
+        self.assertIn("DLNA.ORG_OP=10;DLNA.ORG_CI=1", head["contentFeatures.dlna.org"])
         self.assertTrue(content)
         self.assertEqual(head["CaptionInfo.sec"], parent + "/captions.srt")
         status, head, srt = self.begin(parent + "/captions.srt")

@@ -59,6 +59,8 @@ pub struct RequestHead {
     pub agent: Option<String>,
     /// Whether a player wants to know where the captions of what it fetches are (Samsung's `getCaptionInfo.sec`).
     pub caption_info: bool,
+    /// From which second on a player wants what is made for it (DLNA's `TimeSeekRange.dlna.org`), as it says it.
+    pub time_seek: Option<String>,
 }
 
 impl RequestHead {
@@ -144,6 +146,7 @@ pub fn read_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, HttpEr
         if_none_match: text("if-none-match"),
         agent: text("user-agent"),
         caption_info: text("getcaptioninfo.sec").is_some_and(|value| value.trim() == "1"),
+        time_seek: text("timeseekrange.dlna.org"),
     };
     Ok(Some((head, length)))
 }

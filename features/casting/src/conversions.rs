@@ -57,8 +57,12 @@ fn receiver(formats: &str) -> Receiver {
 }
 
 async fn all(prepared: &Prepared) -> Result<Vec<u8>, String> {
+    from(prepared, 0.0).await
+}
+
+async fn from(prepared: &Prepared, second: f64) -> Result<Vec<u8>, String> {
     let Body::Live(live) = &prepared.body else { panic!("it is not converted: {}", prepared.how) };
-    let (mut turn, mut all) = (live.turn(), Vec::new());
+    let (mut turn, mut all) = (live.turn(second), Vec::new());
     loop {
         match turn.next().await?.as_slice() {
             [] => return Ok(all),
@@ -75,7 +79,7 @@ async fn a_film_is_packed_anew_with_the_sound_that_is_wanted() {
     assert_eq!(item.container(), Container::Mkv);
     let tv = "video/mp4 video/mp2t";
     let prepared = lab.prepare(&item, tv, Options::default()).await;
-    assert_eq!((prepared.format.mime, prepared.format.end, prepared.seek), ("video/mp2t", "ts", Seek::None));
+    assert_eq!((prepared.format.mime, prepared.format.end, prepared.seek), ("video/mp2t", "ts", Seek::Time));
     assert!(prepared.how.contains("packed anew") && prepared.how.contains("video/x-matroska"), "{}", prepared.how);
     assert_eq!((prepared.sounds.len(), prepared.next.is_some()), (2, true));
     assert!((prepared.length.unwrap() - 6.0).abs() < 0.3);
@@ -83,6 +87,12 @@ async fn a_film_is_packed_anew_with_the_sound_that_is_wanted() {
     assert_eq!(sniff(&made), Some(Container::Ts));
     let probed = lab.probe(&made).await;
     assert_eq!((&*probed.video.unwrap().codec, &*probed.audio[0].codec, probed.audio.len()), ("h264", "aac", 1));
+
+    // A player that winds by seconds gets it from there, and from its beginning again.
+    let later = from(&prepared, 4.0).await.unwrap();
+    let length = lab.probe(&later).await.length.unwrap();
+    assert!(length < 3.5 && later.len() < made.len(), "{length} s, {} of {}", later.len(), made.len());
+    assert_eq!(from(&prepared, 0.0).await.unwrap().len(), made.len());
 
     let other = Options { audio_track: Some(1), ..Options::default() };
     let second = all(&lab.prepare(&item, tv, other).await).await.unwrap();
@@ -267,10 +277,10 @@ async fn whoever_opens_it_again_gets_the_beginning_and_whoever_leaves_ends_it() 
     let Some(item) = lab.item(words).await else { return };
     let prepared = lab.prepare(&item, "video/mp2t", Options::default()).await;
     let Body::Live(live) = &prepared.body else { panic!("{}", prepared.how) };
-    let mut first = live.turn();
+    let mut first = live.turn(0.0);
     let piece = first.next().await.unwrap();
     let child = child_of(live).await.unwrap();
-    let mut second = live.turn();
+    let mut second = live.turn(0.0);
     assert!(first.over.is_cancelled(), "the newer one has the turn");
     assert_eq!(second.next().await.unwrap(), piece, "from the beginning");
     assert_eq!(child_of(live).await, Some(child), "of the same program");
@@ -286,7 +296,7 @@ async fn whoever_opens_it_again_gets_the_beginning_and_whoever_leaves_ends_it() 
         assert!(!piece.is_empty(), "only {seen} bytes");
         seen += piece.len();
     }
-    let mut third = live.turn();
+    let mut third = live.turn(0.0);
     let again = third.next().await.unwrap();
     let both = again.len().min(piece.len());
     assert_eq!(again[..both], piece[..both]);
@@ -295,7 +305,7 @@ async fn whoever_opens_it_again_gets_the_beginning_and_whoever_leaves_ends_it() 
     drop(third);
     until(|| state(child).is_empty() || state(child).contains(") Z ")).await;
 
-    let mut fourth = live.turn();
+    let mut fourth = live.turn(0.0);
     fourth.next().await.unwrap();
     let child = child_of(live).await.unwrap();
     std::fs::write(item.path(), b"another file").unwrap();
@@ -308,7 +318,7 @@ async fn whoever_opens_it_again_gets_the_beginning_and_whoever_leaves_ends_it() 
     assert!(why.contains("changed"), "{why}");
     live.end();
     until(|| state(child).is_empty() || state(child).contains(") Z ")).await;
-    assert!(live.turn().over.is_cancelled());
+    assert!(live.turn(0.0).over.is_cancelled());
 }
 
 async fn child_of(live: &Live) -> Option<u32> {

@@ -31,7 +31,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// Something that is converted while it is served.
 pub(crate) struct Live {
     item: Item,
-    words: Vec<String>,
+    /// The words for the program when it begins so many seconds later than the whole does.
+    words: Box<dyn Fn(f64) -> Vec<String> + Send + Sync>,
     burn: Option<Burn>,
     /// The program, in the hands of who serves what it makes.
     program: tokio::sync::Mutex<Option<Program>>,
@@ -48,6 +49,8 @@ struct Turns {
 }
 
 struct Program {
+    /// From which second of the whole on it makes it.
+    from: f64,
     child: Confined,
     stdout: ChildStdout,
     complaint: JoinHandle<String>,
@@ -64,16 +67,23 @@ pub(crate) struct Turn {
     number: u64,
     /// Cancelled when another connection takes over.
     pub over: CancellationToken,
+    /// From which second on it is wanted, and how many bytes of that were taken.
+    from: f64,
     at: u64,
 }
 
 impl Live {
-    pub(crate) fn new(item: Item, words: Vec<String>, burn: Option<Burn>) -> Arc<Self> {
+    pub(crate) fn new(
+        item: Item,
+        words: impl Fn(f64) -> Vec<String> + Send + Sync + 'static,
+        burn: Option<Burn>,
+    ) -> Arc<Self> {
+        let words = Box::new(words);
         Arc::new(Self { item, words, burn, program: tokio::sync::Mutex::default(), turns: Mutex::default() })
     }
 
-    /// A connection wants it from the beginning: whoever was served until now is served no more.
-    pub(crate) fn turn(self: &Arc<Self>) -> Turn {
+    /// A connection wants it from this second on: whoever was served until now is served no more.
+    pub(crate) fn turn(self: &Arc<Self>, from: f64) -> Turn {
         let mut turns = self.turns();
         turns.now.cancel();
         turns.now = CancellationToken::new();
@@ -81,7 +91,7 @@ impl Live {
         if turns.over {
             turns.now.cancel();
         }
-        Turn { live: self.clone(), number: turns.number, over: turns.now.clone(), at: 0 }
+        Turn { live: self.clone(), number: turns.number, over: turns.now.clone(), from, at: 0 }
     }
 
     /// Nothing is made any more, now and later.
@@ -127,7 +137,7 @@ impl Live {
         }
     }
 
-    async fn start(&self) -> Result<Program, String> {
+    async fn start(&self, later: f64) -> Result<Program, String> {
         let wait = {
             let mut turns = self.turns();
             let now = Instant::now();
@@ -136,17 +146,17 @@ impl Live {
             from
         };
         tokio::time::sleep_until(wait).await;
-        Program::start(&self.item, self.words.clone(), self.more()).await
+        Program::start(&self.item, later, (self.words)(later), self.more()).await
     }
 }
 
 impl Program {
-    async fn start(item: &Item, words: Vec<String>, more: Vec<PathBuf>) -> Result<Self, String> {
+    async fn start(item: &Item, from: f64, words: Vec<String>, more: Vec<PathBuf>) -> Result<Self, String> {
         let mut child = started(item, words, more).await?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let stdout = stdout.ok_or("ffmpeg was started without a pipe")?;
         let complaint = tokio::spawn(complaint(stderr));
-        Ok(Self { child, stdout, complaint, beginning: Vec::new(), made: 0, done: false })
+        Ok(Self { from, child, stdout, complaint, beginning: Vec::new(), made: 0, done: false })
     }
 
     /// The next of what it makes; nothing at the end.
@@ -180,14 +190,15 @@ impl Turn {
     /// In words: the file was changed, ffmpeg failed.
     pub(crate) async fn next(&mut self) -> Result<Vec<u8>, String> {
         let mut program = self.live.program.lock().await;
-        if program.as_ref().is_some_and(|program| self.at == 0 && program.made > program.beginning.len() as u64) {
-            // Its beginning is gone.
+        let fits = |program: &Program| program.from == self.from && program.made <= program.beginning.len() as u64;
+        if self.at == 0 && program.as_ref().is_some_and(|program| !fits(program)) {
+            // Its beginning is gone, or it is another.
             *program = None;
         }
         let program = match &mut *program {
             Some(program) => program,
             None if self.at > 0 => return Err("its program was ended".to_owned()),
-            none => none.insert(self.live.start().await?),
+            none => none.insert(self.live.start(self.from).await?),
         };
         self.live.item.check().map_err(|error| error.to_string())?;
         let at = usize::try_from(self.at).unwrap_or(usize::MAX);
@@ -230,7 +241,7 @@ impl Pcm {
     /// # Errors
     /// In words, with what to install.
     pub(crate) async fn start(item: &Item, start: f64, sound: usize) -> Result<Self, String> {
-        Program::start(item, pcm_words(item.container(), start, sound), Vec::new()).await.map(Self)
+        Program::start(item, 0.0, pcm_words(item.container(), start, sound), Vec::new()).await.map(Self)
     }
 
     /// The next bytes; nothing at the end.

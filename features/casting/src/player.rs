@@ -144,7 +144,7 @@ impl Opened {
 
     /// Another place means to open it anew.
     fn opens_anew(&self) -> bool {
-        matches!(self, Self::Sound { .. }) || self.prepared().is_some_and(|prepared| prepared.seek == Seek::None)
+        matches!(self, Self::Sound { .. }) || self.prepared().is_some_and(|prepared| prepared.seek != Seek::Bytes)
     }
 
     fn trouble(&self) -> Option<String> {

@@ -90,6 +90,8 @@ pub(crate) struct Options {
 pub(crate) enum Seek {
     /// By parts of the file.
     Bytes,
+    /// By seconds, when it asks so itself; from here, as with [`Seek::None`].
+    Time,
     /// Not at all: prepare it again with another [`Options::start`], and have it opened anew.
     None,
 }
@@ -99,6 +101,7 @@ impl Seek {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
+            Self::Time => "time",
             Self::None => "none",
         }
     }
@@ -224,6 +227,7 @@ impl Formats {
             Said::Cues(cues) => Some(cues.clone()),
             _ => None,
         };
+        let mut by_time = false;
         let body = match way.step {
             Step::Direct => Body::File(item.clone()),
             _ if way.format.is_picture() => Body::Made(Arc::new(convert::picture(item).await?)),
@@ -237,7 +241,11 @@ impl Formats {
                     }
                     _ => None,
                 };
-                let words = convert::words(item.container(), &way, start, sound, burn.as_ref());
+                // Captions that are burnt in were written for this beginning.
+                by_time = probed.as_ref().is_some_and(|probed| probed.length.is_some())
+                    && !matches!(burn, Some(Burn::Text(_)));
+                let (container, way, burnt) = (item.container(), way.clone(), burn.clone());
+                let words = move |later: f64| convert::words(container, &way, start + later, sound, burnt.as_ref());
                 Body::Live(Live::new(item.clone(), words, burn))
             }
         };
@@ -246,7 +254,11 @@ impl Formats {
         let probed = probed.unwrap_or_default();
         Ok(Prepared {
             format: way.format,
-            seek: if is_live { Seek::None } else { Seek::Bytes },
+            seek: match is_live {
+                true if by_time => Seek::Time,
+                true => Seek::None,
+                false => Seek::Bytes,
+            },
             length: probed.length.filter(|_| !item.is_picture()),
             begins,
             start: start - begins,

@@ -208,7 +208,27 @@ impl Thing {
         match (self.prepared.seek, self.prepared.format.is_picture()) {
             (_, true) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000",
             (Seek::Bytes, _) => "DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
+            (Seek::Time, _) => "DLNA.ORG_OP=10;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
             (Seek::None, _) => "DLNA.ORG_OP=00;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
+        }
+    }
+
+    /// How long it is, counted from its own beginning.
+    fn rest(&self) -> Option<f64> {
+        self.prepared.length.map(|length| (length - self.prepared.begins).max(0.0))
+    }
+
+    /// From which second of a conversion on it is wanted, where that is said (DLNA guidelines, 7.5.4.3.2.24). `Err`: the status
+    /// that answers what cannot be had.
+    fn wanted_from(&self, head: &RequestHead) -> Result<Option<f64>, u16> {
+        let Some(wanted) = head.time_seek.as_deref() else { return Ok(None) };
+        let from = npt(wanted).ok_or(400_u16)?;
+        match (self.prepared.seek, self.rest()) {
+            (Seek::Time, Some(rest)) if from < rest => Ok(Some(from)),
+            (Seek::Time, Some(_)) => Err(416),
+            // Some ask so for the beginning of everything.
+            _ if from == 0.0 => Ok(None),
+            _ => Err(406),
         }
     }
 
@@ -335,11 +355,19 @@ impl Fetch<'_> {
 
     /// What is made while it is fetched: from the beginning, until the connection ends.
     async fn live(&mut self, head: &RequestHead, live: &Arc<Live>) -> Result<(), String> {
-        let answer = endless_head(self.thing.prepared.format.mime, &self.thing.lines(head));
+        let from = match self.thing.wanted_from(head) {
+            Ok(from) => from,
+            Err(status) => return plain(&mut self.stream, status).await,
+        };
+        let mut lines = self.thing.lines(head);
+        if let (Some(from), Some(rest)) = (from, self.thing.rest()) {
+            lines.push_str(&format!("TimeSeekRange.dlna.org: npt={from:.3}-{rest:.3}/{rest:.3}\r\n"));
+        }
+        let answer = endless_head(self.thing.prepared.format.mime, &lines);
         if head.method == Method::Head {
             return self.put(FieldCode::FileMeta, &answer).await;
         }
-        let mut turn = live.turn();
+        let mut turn = live.turn(from.unwrap_or_default());
         let mut is_told = false;
         let over = turn.over.clone();
         let all = async {
@@ -405,6 +433,24 @@ impl Fetch<'_> {
     }
 }
 
+/// The beginning of a range in normal play time: `npt=12.5-`, `npt=0:01:02.5-0:02:00` (RFC 2326, 3.6).
+fn npt(text: &str) -> Option<f64> {
+    let range = text.trim().strip_prefix("npt=").filter(|range| range.len() <= 64)?;
+    let (from, to) = range.split_once('-')?;
+    let seconds = |text: &str| -> Option<f64> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let plain = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !matches!(parts.len(), 1 | 3) || !parts.iter().all(plain) {
+            return None;
+        }
+        let all = parts.iter().try_fold(0.0, |all, part| Some(all * 60.0 + part.parse::<f64>().ok()?))?;
+        (0.0..1e7).contains(&all).then_some(all)
+    };
+    let from = seconds(from)?;
+    let to = to.split('/').next().unwrap_or_default();
+    (to.is_empty() || seconds(to).is_some_and(|to| to >= from)).then_some(from)
+}
+
 async fn request(stream: &mut ServedStream) -> Result<RequestHead, String> {
     let mut requests = Requests::new(0);
     let mut buffer = vec![0; 4096];
@@ -432,4 +478,29 @@ async fn plain(stream: &mut ServedStream, status: u16) -> Result<(), String> {
 async fn put(stream: &mut ServedStream, fields: FieldSet, bytes: &[u8]) -> Result<(), String> {
     let sealed = Personal::of(fields.union(FieldSet::one(FieldCode::NetIp)), bytes);
     stream.put(&sealed).await.map_err(|error: SendError| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_as_players_write_them() {
+        for (text, from) in [
+            ("npt=0-", Some(0.0)),
+            ("npt=12.5-", Some(12.5)),
+            (" npt=00:01:02.500-00:02:00 ", Some(62.5)),
+            ("npt=5-7/120.0", Some(5.0)),
+            ("npt=7-5", None),
+            ("npt=-5", None),
+            ("npt=1:2-", None),
+            ("npt=1e3-", None),
+            ("npt=99999999-", None),
+            ("bytes=0-", None),
+            ("npt=now-", None),
+            ("", None),
+        ] {
+            assert_eq!(npt(text), from, "{text}");
+        }
+    }
 }

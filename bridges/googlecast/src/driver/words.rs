@@ -52,7 +52,7 @@ fn open(inputs: &mut BTreeMap<String, Data>) -> Result<Wanted, CallError> {
         return Err(bad("the format is a MIME type"));
     }
     let title = text("title").unwrap_or_else(|| TITLE.to_owned());
-    let live = text("seek").as_deref() == Some("none");
+    let live = matches!(text("seek").as_deref(), Some("none" | "time"));
     let mut seconds = |id: &str| inputs.remove(id).and_then(|data| data.as_number()).filter(|s| (0.0..1e7).contains(s));
     let (length, start) = (seconds("length").filter(|length| *length > 0.0), seconds("start"));
     let title = accord_model::text::for_screen(&title, MAX_TITLE);

@@ -41,12 +41,23 @@ pub struct Item {
     pub title: String,
     /// Its MIME type; else what the end of the address says.
     pub format: Option<String>,
-    /// Whether any part of it can be fetched; not known when nothing is said.
-    pub seek: Option<bool>,
+    /// Which parts of it can be fetched; not known when nothing is said.
+    pub seek: Option<Seek>,
     /// How long it is, in seconds.
     pub length: Option<f64>,
     /// The address of its captions.
     pub captions: Option<String>,
+}
+
+/// Which parts of something can be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seek {
+    /// Any bytes.
+    Bytes,
+    /// From any second on, of what is converted.
+    Time,
+    /// None, of what is converted.
+    None,
 }
 
 /// In which ways a renderer is told of captions: each make knows another one, and passes over those of others.
@@ -81,9 +92,10 @@ impl Item {
     fn features(&self) -> String {
         let (parts, converted, flags) = match self.seek {
             None => return "*".to_owned(),
-            Some(true) if self.mime().starts_with("image/") => ("01", 0, "00F00000"),
-            Some(true) => ("01", 0, "01700000"),
-            Some(false) => ("00", 1, "01500000"),
+            Some(Seek::Bytes) if self.mime().starts_with("image/") => ("01", 0, "00F00000"),
+            Some(Seek::Bytes) => ("01", 0, "01700000"),
+            Some(Seek::Time) => ("10", 1, "01500000"),
+            Some(Seek::None) => ("00", 1, "01500000"),
         };
         format!("DLNA.ORG_OP={parts};DLNA.ORG_CI={converted};DLNA.ORG_FLAGS={flags}{:024}", 0)
     }
@@ -192,23 +204,28 @@ mod tests {
         for (end, seek, features) in [
             (
                 "mp4",
-                Some(true),
+                Some(Seek::Bytes),
                 "video/mp4:DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
             ),
             (
                 "mp3",
-                Some(true),
+                Some(Seek::Bytes),
                 "audio/mpeg:DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=01700000000000000000000000000000",
             ),
             (
                 "jpg",
-                Some(true),
+                Some(Seek::Bytes),
                 "image/jpeg:DLNA.ORG_OP=01;DLNA.ORG_CI=0;DLNA.ORG_FLAGS=00F00000000000000000000000000000",
             ),
             (
                 "ts",
-                Some(false),
+                Some(Seek::None),
                 "video/mpeg:DLNA.ORG_OP=00;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
+            ),
+            (
+                "ts",
+                Some(Seek::Time),
+                "video/mpeg:DLNA.ORG_OP=10;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=01500000000000000000000000000000",
             ),
             ("xyz", None, "*:*"),
         ] {

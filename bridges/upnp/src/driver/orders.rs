@@ -10,7 +10,7 @@ use accord_recognition::{Captions, Quirks};
 use super::hand::Order;
 use super::mind::Mind;
 use super::shelf;
-use crate::core::didl::{Item, Ways};
+use crate::core::didl::{Item, Seek, Ways};
 use crate::core::renderer::{Manner, Wanted};
 
 /// Longest address and title that a renderer is told, and longest name of a format.
@@ -108,9 +108,10 @@ fn open(inputs: &mut BTreeMap<String, Data>, manner: Manner) -> Result<Wanted, C
     }
     let seek = match text("seek").as_deref() {
         None | Some("") => None,
-        Some("bytes") => Some(true),
-        Some("none") => Some(false),
-        Some(_) => return Err(bad("`seek` is `bytes` or `none`")),
+        Some("bytes") => Some(Seek::Bytes),
+        Some("time") => Some(Seek::Time),
+        Some("none") => Some(Seek::None),
+        Some(_) => return Err(bad("`seek` is `bytes`, `time` or `none`")),
     };
     let mut seconds = |id: &str| match inputs.remove(id).as_ref().and_then(Data::as_number) {
         Some(seconds) if !(0.0..=MAX_LENGTH).contains(&seconds) => {

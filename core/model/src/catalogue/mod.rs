@@ -128,8 +128,8 @@ pub fn media() -> Service {
 }
 
 /// What a player has beside [`media`] when it can be told what to play: it fetches what is at the address itself. Only the
-/// address has to be given. `format` is its MIME type; `seek` is `bytes` when the address answers ranges and `none` when it is
-/// a live or converted one; `length` and `start` are in seconds; `captions` is the address of captions (WebVTT, or SRT when it
+/// address has to be given. `format` is its MIME type; `seek` is `bytes` when the address answers ranges, `time` when it
+/// is converted and answers seconds (DLNA's `TimeSeekRange.dlna.org`), and `none` when it can be fetched from its beginning only; `length` and `start` are in seconds; `captions` is the address of captions (WebVTT, or SRT when it
 /// ends with `.srt`).
 pub fn open_media() -> Action {
     let said = ["address", "title", "captions"].map(|id| text(id).sensitive(FieldCode::MediaNowPlaying));
