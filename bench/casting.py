@@ -181,6 +181,9 @@ class Cast(Receiver):
 class Sender:
     """One way to cast `file` to the receiver."""
 
+    # Its program runs as long as it casts.
+    lasts = False
+
     def __init__(self, bench, receiver):
         self.bench, self.receiver = bench, receiver
         self.machine = bench.network["alpha"]
@@ -250,7 +253,30 @@ class Catt(Sender):
         self.machine.run(PEERS / "py/bin/catt", "-d", self.receiver.name, "stop", check=False, timeout=20)
 
 
-FAMILIES = [(Dlna, [Accord, UpnpClient]), (Cast, [Accord, Catt])]
+class Vlc(Sender):
+    """VLC plays to a Cast device that is named by its address, and serves what it made of the file itself. It runs until it is
+    ended, and never as root."""
+
+    name, lasts = "VLC", True
+
+    @classmethod
+    def missing(cls):
+        return None if shutil.which("cvlc") else "vlc-bin and vlc-plugin-base are not installed"
+
+    def prepare(self):
+        for path in (self.bench.folder.parent, self.bench.folder, self.bench.media):
+            path.chmod(path.stat().st_mode | 0o055)
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="vlc-", dir=self.bench.folder))
+        self.home.chmod(0o777)
+
+    def words(self, file):
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
+        return [*other, "env", f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.home}", "cvlc", "-I", "dummy", "--no-sout-chromecast-video",
+                "--sout", f"#chromecast{{ip={self.receiver.address},port={self.receiver.port}}}", "--demux-filter=demux_chromecast",
+                "--play-and-exit", file]
+
+
+FAMILIES = [(Dlna, [Accord, UpnpClient]), (Cast, [Accord, Catt, Vlc])]
 
 
 class Bench:
@@ -346,6 +372,8 @@ class Bench:
         finally:
             if command.poll() is None:
                 try:
+                    if sender.lasts:
+                        os.killpg(command.pid, signal.SIGTERM)
                     command.wait(10)
                 except subprocess.TimeoutExpired:
                     os.killpg(command.pid, signal.SIGKILL)

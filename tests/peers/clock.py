@@ -25,6 +25,26 @@ window.clock = (function () {{
 }})(); true
 """
 
+# Something below it that is hard to encode, so that the picture takes as much as it may.
+NOISE = f"""
+(function () {{
+  var brush = window.clock.getContext('2d'), noise = brush.createImageData({WIDTH}, 70), i;
+  setInterval(function () {{
+    for (i = 0; i < noise.data.length; i += 1) {{ noise.data[i] = i % 4 === 3 ? 255 : Math.random() * 256; }}
+    brush.putImageData(noise, 0, 290);
+  }}, 33);
+}})(); true
+"""
+
+# Bytes of the picture that were sent.
+SENT = """
+window.link.getStats().then(function (all) {
+  var sent = 0;
+  all.forEach(function (one) { if (one.type === 'outbound-rtp' && one.kind === 'video') { sent = one.bytesSent; } });
+  return sent;
+})
+"""
+
 # An offer to send it, as a page that captures a screen makes it.
 OFFER = """
 (async function () {
@@ -84,6 +104,14 @@ def offer(page):
     """The page shows the clock, and offers it."""
     page.ask(DRAW)
     return page.ask(OFFER)
+
+
+def rate(page, seconds):
+    """Bits of the picture that are sent in a second."""
+    import time
+    before, at = page.ask(SENT), time.monotonic()
+    time.sleep(seconds)
+    return 8 * (page.ask(SENT) - before) / (time.monotonic() - at)
 
 
 def answer(page, sdp):

@@ -378,6 +378,32 @@ class Cast(unittest.TestCase):
         self.assertAlmostEqual(self.witness()["volume"]["level"], 0.4, 2)
         self.assertLess(memory() - before, 60_000, "kilobytes")
 
+    @unittest.skipUnless(shutil.which("gmediarender"), "gmediarender is not installed: scripts/need peers")
+    def test_what_it_plays_in_no_way_goes_on_by_another_face_of_the_device(self):
+        self.here()
+        self.run_there(None, "gmediarender", "-f", NAME, "-u", "0a1b2c3d-1111-2222-3333-444455557777", "--interface-name", "eth0",
+                       "--port", "49494", "--gstout-audiopipe=fakesink sync=true", "--gstout-videopipe=fakesink sync=true")
+        for entry in ("googlecast/search", "upnp/search", "control/command"):
+            self.hub.grant(entry)
+        faces = lambda: {face["bridge"]: face["id"] for face in (self.hub.try_json("devices", "show", NAME) or {"faces": []})["faces"]}
+        until(lambda: set(faces()) == {"googlecast", "upnp"}, 30, f"one device of two faces: {self.hub.devices()}", pause=0.3)
+        ids = faces()
+        for bridge in ids:
+            self.hub.accord("pair", ids[bridge], "--accept", timeout=60)
+            for entry in ("casting/serve", "casting/command", *(["googlecast/receiver"] if bridge == "googlecast" else [])):
+                self.hub.grant(entry, ids[bridge])
+        self.assertEqual(faces(), ids)
+        self.witness("fail-load")
+        said = self.hub.accord("cast", NAME, self.folder / "media" / "secret-tone.wav", timeout=100)
+        cast = self.hub.json("casts")["casts"][0]
+        if cast["device"] == ids["googlecast"]:
+            self.fail(f"{said.stdout}{said.stderr}{cast}")
+        self.assertEqual((cast["device"], cast["step"]), (ids["upnp"], "moving"), cast)
+        self.assertTrue(all(one["failed"] for one in cast["tries"][:-1]), cast["tries"])
+        self.assertTrue(cast["tries"][-1]["how"].startswith("by UPnP: "), cast["tries"])
+        self.assertIn("by UPnP", self.hub.accord("casts", "status").stdout)
+        self.hub.accord("casts", "stop")
+
 
 if __name__ == "__main__":
     unittest.main()

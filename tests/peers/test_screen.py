@@ -85,6 +85,32 @@ class Screen(unittest.TestCase):
         sent = [one for one in self.hub.records() if one.get("entry") == "screen/show" and one["kind"] == "sent"]
         self.assertGreater(sum(one["bytes"] for one in sent), 10_000)
 
+    def test_on_a_weak_network_the_picture_becomes_coarser_and_stays_a_picture(self):
+        self.hub.grant("screen/show", self.device)
+        page = self.browser("alpha", None).open("about:blank")
+        status, told = self.show(page)
+        self.assertEqual(status, 200, told)
+        page.ask(clock.NOISE)
+        until(lambda: self.tv.ask("document.getElementById('live').videoWidth") > 2, 15, "the picture comes")
+        until(lambda: clock.rate(page, 2) > 1_500_000, 30, "it takes as much as it may", pause=0)
+        narrow = ("tc", "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate", "800kbit", "burst", "8kb", "latency", "200ms")
+        self.network["alpha"].run(*narrow)
+        rates = []
+        self.follows(page, rates, lambda rate: rate < 1_000_000, 25, "it takes less")
+        delays, frames = clock.read(self.tv, 4)
+        self.assertGreater(len(delays), 12, f"the clock is read still; {frames} pictures, {rates}")
+        self.assertLess(clock.quantile(delays, 0.5), 2500, rates)
+        self.assertIsNone(self.share()["over"])
+        self.network["alpha"].run("tc", "qdisc", "del", "dev", "eth0", "root")
+        self.follows(page, rates, lambda rate: rate > 1_500_000, 40, "it takes more again")
+
+    def follows(self, page, rates, fits, seconds, what):
+        """What the browser sends goes there."""
+        try:
+            until(lambda: rates.append(round(clock.rate(page, 2))) or fits(rates[-1]), seconds, what, pause=0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {rates} {self.share()}") from None
+
     def test_the_page_of_a_device_shows_a_screen_under_a_red_bar(self):
         self.hub.grant("screen/show", self.device)
         link = self.hub.accord("open", "--print").stdout.strip().splitlines()[-1].strip()
