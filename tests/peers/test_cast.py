@@ -149,7 +149,7 @@ class Casting(unittest.TestCase):
         self.add(self.lounge, self.bedroom)
         album, foreign = self.folder / "album", self.folder / "foreign"
         album.mkdir(), foreign.mkdir()
-        tone(album / "2 short.wav", 4)
+        tone(album / "2 short.wav", 9)
         tone(album / "10 long.wav", 90)
         (album / "11 none.mp3").write_text("no sound at all")
         (album / ".hidden.wav").write_text("x")
@@ -162,6 +162,7 @@ class Casting(unittest.TestCase):
         # The first comes to its end by itself, and the next has its turn.
         cast = self.until_cast(lambda cast: cast["at"] == 1 and cast["step"] == "moving", 25, "the second moves")
         self.assertEqual(cast["queue"][0]["state"], "done")
+        self.assertIn("without a gap", cast["tries"][0]["how"], "it was given the second beforehand")
         url = self.lounge.url()
         self.assertNotIn("long", url)
         self.assertIsNone(self.fetch(self.network["other"], url), "a third machine gets nothing")

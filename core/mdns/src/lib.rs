@@ -41,6 +41,7 @@
 mod api;
 mod chance;
 mod core;
+mod life;
 mod message;
 mod name;
 mod querier;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::api::{Event, FoundAddress, ServiceInstance, WishError};
 use crate::core::{PAYLOAD, Shared};
+use crate::life::Life;
 use crate::message::{A, AAAA, Data, Message, PTR, Question, Record, SRV, Section, TXT, Writer, attributes};
 use crate::name::Name;
 
@@ -15,9 +16,6 @@ const MAX_BROWSES: usize = 32;
 /// Most addresses kept of one host.
 const MAX_ADDRESSES: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
-/// How long a goodbye is doubted: anybody can say it for another. Who is asked answers a second after it spoke last, at most
-/// (RFC 6762, section 6).
-const BYE: Duration = Duration::from_secs(2);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Within this time after a doubt something must be heard.
 const DOUBT: Duration = Duration::from_secs(10);
@@ -25,50 +23,6 @@ const DOUBT: Duration = Duration::from_secs(10);
 const RESOLVE_TRIES: u32 = 4;
 /// Most instances asked for per second.
 const MAX_RESOLVES: u32 = 100;
-/// Parts of the time to live, in percent, at which it is asked for again.
-const REFRESH: [u32; 4] = [80, 85, 90, 95];
-
-/// How long something that was heard counts.
-#[derive(Debug, Clone, Copy)]
-struct Life {
-    heard: Duration,
-    ttl: Duration,
-    /// How often it was asked for again.
-    asked: usize,
-    /// Up to two percent of the time to live, so that not all ask at once.
-    jitter: Duration,
-}
-
-impl Life {
-    fn new(shared: &mut Shared, ttl: u32, now: Duration) -> Self {
-        // Goodbye: not at once, in case it was another's (section 10.1).
-        let bye = ttl == 0;
-        let ttl = if bye { BYE } else { Duration::from_secs(ttl.into()).min(shared.config.max_ttl) };
-        let jitter = ttl.mul_f64(0.02 * shared.chance.millis(0, 1000).as_secs_f64());
-        Self { heard: now, ttl, asked: if bye { REFRESH.len() } else { 0 }, jitter }
-    }
-    fn ends(&self) -> Duration {
-        self.heard + self.ttl
-    }
-    fn refresh_at(&self) -> Option<Duration> {
-        REFRESH.get(self.asked).map(|percent| self.heard + self.ttl * *percent / 100 + self.jitter)
-    }
-    fn next(&self) -> Duration {
-        self.refresh_at().map_or(self.ends(), |at| at.min(self.ends()))
-    }
-    /// True when it is time to ask again; counts it as asked.
-    fn is_due(&mut self, now: Duration) -> bool {
-        let due = self.refresh_at().is_some_and(|at| at <= now);
-        while self.refresh_at().is_some_and(|at| at <= now) {
-            self.asked += 1;
-        }
-        due
-    }
-    fn cut(&mut self, now: Duration) {
-        self.ttl = self.ttl.min((now + SECOND).saturating_sub(self.heard));
-        self.asked = REFRESH.len();
-    }
-}
 
 struct Browse {
     name: Name,
@@ -169,8 +123,7 @@ impl Querier {
         if let Some(instance) = doubted {
             for life in [Some(&mut instance.ptr), instance.srv.as_mut().map(|srv| &mut srv.life)].into_iter().flatten()
             {
-                life.ttl = life.ttl.min((now + DOUBT).saturating_sub(life.heard));
-                life.asked = REFRESH.len();
+                life.cut(now, DOUBT);
             }
             instance.doubted = true;
             instance.resolve_at = now;
@@ -346,7 +299,7 @@ impl Querier {
                 for (known, life) in &mut host.addresses {
                     let old = now.saturating_sub(life.heard) > SECOND;
                     if old && known.interface == interface && known.ip.is_ipv4() == ip.is_ipv4() {
-                        life.cut(now);
+                        life.cut(now, SECOND);
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! One cast at work: it has a receiver play one thing after the other, looks at what really happens, tries another way when
 //! that gets nowhere, and does what a person wants meanwhile.
 
+mod ahead;
 mod face;
 mod seen;
 mod told;
@@ -27,6 +28,7 @@ use crate::prepare::{Body, Prepared, Seek};
 use crate::queue::Queued;
 use crate::receiver::{Receiver, Said};
 use crate::serve::{Stand, Thing};
+use ahead::Ahead;
 
 /// How long a cast may last, and a device may take to be told.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
@@ -69,6 +71,9 @@ pub(crate) struct Player {
     captions: Captions,
     at: usize,
     now: Option<Playing>,
+    /// What the device was given beforehand, and for which one that was tried.
+    ahead: Option<Ahead>,
+    tried_ahead: Option<usize>,
     /// Since when the device is away, and whether it was this machine that lost the network.
     away: Option<(Instant, bool)>,
     /// Since when it is back, and the same.
@@ -211,6 +216,8 @@ impl Player {
             captions,
             at: 0,
             now: None,
+            ahead: None,
+            tried_ahead: None,
             away: None,
             back: None,
         })

@@ -32,6 +32,8 @@ pub(crate) struct Said {
     /// How it says that it ended.
     pub ended: Option<Ended>,
     pub volume: Option<u8>,
+    /// How often it went on by itself with what it was given for that, and when it said so last.
+    pub turn: Option<(i64, Timestamp)>,
 }
 
 impl Receiver {
@@ -113,6 +115,7 @@ impl Receiver {
             title: kept("title").and_then(|value| value.data.as_text()).map(str::to_owned),
             ours: flag(fresh("ours")),
             ended: fresh("ended").and_then(|value| Ended::parse(value.data.as_text()?)),
+            turn: value("turn").and_then(|value| Some((value.data.as_int()?, value.seen))),
             volume: loud.and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
         }
     }

@@ -11,7 +11,7 @@ use accord_casting::{
 };
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_model::{
-    CallError, Data, Device, DeviceId, DeviceKind, EntryKey, Format, FromBridge, Outputs, Property, Reach,
+    Action, CallError, Data, Device, DeviceId, DeviceKind, EntryKey, Format, FromBridge, Outputs, Property, Reach,
     Source as Seen, Target, Timestamp, ToBridge, Value, Verb, catalogue,
 };
 use accord_registry::{Bridge, BridgeSide, Registry};
@@ -50,7 +50,8 @@ fn value(data: Data) -> Value {
 fn described(id: &DeviceId, reach: Reach) -> Device {
     let mut media = catalogue::media();
     media.properties.extend([catalogue::media_address(), Property::state("moving", Format::Bool)]);
-    media.properties.push(Property::state("ended", Format::Text));
+    media.properties.extend([Property::state("ended", Format::Text), Property::state("turn", Format::Int)]);
+    media.actions.push(Action { id: "enqueue".into(), ..catalogue::open_media() });
     media.actions.push(catalogue::open_media());
     media.values.insert("address".into(), value("127.0.0.1".into()));
     let mut device = Device::new(id.clone(), DeviceKind::Tv, id.as_str()).with(media);
@@ -74,7 +75,8 @@ impl Bridge for Renderer {
                             Verb::Write { property, data } => (property, Outputs::from([("value".to_owned(), data)])),
                             Verb::Read { .. } => continue,
                         };
-                        if let Some(Data::Text(address)) = inputs.get("address").filter(|_| word == "open") {
+                        if let Some(Data::Text(address)) = inputs.get("address").filter(|_| word == "open" || word == "enqueue")
+                        {
                             tokio::spawn(fetch(address.clone()));
                         }
                         let _ = self.told.send((word, inputs)).await;
@@ -261,6 +263,37 @@ async fn a_folder_plays_in_order_and_what_is_no_media_costs_itself() {
         told.push(cast.step);
     }
     assert!(told.contains(&Step::Moving) && matches!(told.last(), Some(Step::Over(_))), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_takes_it_is_given_the_next_sound_beforehand_and_goes_on_by_itself() {
+    let mut lab = Lab::new().await;
+    lab.grant(&ALL);
+    let cast = lab.casting.start(lab.request(&["1.mp3", "10.mp3"])).await.unwrap();
+    let first = lab.tv.told("open").await;
+    lab.tv.plays(20.0, 60.0).await;
+    let next = lab.tv.told("enqueue").await;
+    assert_eq!((&next["title"], &next["format"]), (&first["title"], &first["format"]));
+    assert_ne!(next["address"], first["address"]);
+    assert_eq!(lab.casting.get(&cast.id).unwrap().at, 0);
+    lab.tv.says.send(Says::Values(vec![("turn", Data::Int(1))])).await.unwrap();
+    lab.tv.plays(1.0, 30.0).await;
+    let went = lab.until(&cast.id, "it went on", |cast| cast.at == 1 && cast.step == Step::Moving).await;
+    assert_eq!((went.queue[0].state.clone(), went.queue[1].state.clone()), (QueuedState::Done, QueuedState::Now));
+    assert!(went.tries[0].how.contains("without a gap"), "{:?}", went.tries);
+    assert!(lab.tv.told.try_recv().is_err(), "it is told nothing for that");
+    lab.tv.plays(29.5, 30.0).await;
+    lab.until(&cast.id, "near the end", |cast| cast.place().is_some_and(|place| place > 29.0)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    lab.tv.stands().await;
+    assert!(lab.until(&cast.id, "the end", Cast::is_over).await.is_done());
+    // One that is wanted before its turn is opened as ever.
+    let cast = lab.casting.start(lab.request(&["1.mp3", "10.mp3"])).await.unwrap();
+    lab.tv.told("open").await;
+    lab.tv.plays(20.0, 60.0).await;
+    lab.tv.told("enqueue").await;
+    lab.casting.act(&cast.id, Act::Next).await.unwrap();
+    lab.tv.told("open").await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use accord_model::{
-    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
+    Action, Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
 use accord_ports::added::{Record, Register, STATE_S, Values, device_id, pairing};
@@ -171,7 +171,7 @@ impl Known {
     }
 
     fn media(&self) -> Service {
-        let Offers { pause, seek, next, previous, volume, .. } = self.offers;
+        let Offers { pause, seek, next, previous, volume, enqueue, .. } = self.offers;
         let mut media = catalogue::media();
         media.label = Some(self.name.clone());
         media.properties.retain(|one| match one.id.as_str() {
@@ -193,6 +193,11 @@ impl Known {
             _ => true,
         });
         media.actions.push(catalogue::open_media());
+        if enqueue {
+            // The same, for when this one is over; `turn` grows when it went on with that by itself.
+            media.actions.push(Action { id: "enqueue".to_owned(), ..catalogue::open_media() });
+            media.properties.push(Property::state("turn", Format::Int));
+        }
         media
     }
 
@@ -372,6 +377,7 @@ fn words(value: renderer::Value) -> Vec<(&'static str, &'static str, Data)> {
             let percent = Data::Int(i64::from(percent));
             vec![media("volume", percent.clone()), ("volume", "level", percent)]
         }
+        Said::Turn(turn) => vec![media("turn", Data::Int(turn.into()))],
         Said::Muted(muted) => vec![("volume", "muted", muted.into())],
     }
 }

@@ -81,6 +81,10 @@ fn act(action: &str, mut inputs: Inputs, manner: impl FnOnce() -> Manner) -> Res
         "next" => Wanted::Next,
         "previous" => Wanted::Previous,
         "open" => open(&mut inputs, manner())?,
+        "enqueue" => match open(&mut inputs, manner())? {
+            Wanted::Open { item, manner, .. } => Wanted::Enqueue { item, manner },
+            _ => return Err(unsupported()),
+        },
         _ => return Err(unsupported()),
     })
 }

@@ -45,6 +45,7 @@ impl Player {
 
     /// It may have something open that it does not play.
     async fn leave_face(&mut self) {
+        self.forget_ahead();
         self.now = None;
         self.stand_ends.cancel();
         (self.stand, self.fetches_from) = (None, None);

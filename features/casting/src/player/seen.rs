@@ -32,6 +32,11 @@ impl Player {
         let settled = playing.evidence.step == Step::Moving;
         let mut said = receiver.as_ref().map(|receiver| receiver.said(playing.asked, settled)).unwrap_or_default();
         said.position = said.position.filter(|said| playing.believes(*said));
+        if self.went_on(&said) {
+            self.show(&Said::default(), receiver.as_ref());
+            return ControlFlow::Continue(());
+        }
+        let Some(playing) = &mut self.now else { return ControlFlow::Continue(()) };
         let look = playing.sees(receiver.is_some(), &said);
         let verdict = playing.evidence.look(&look, Instant::now());
         let first_seen = playing.evidence.step == Step::Moving && !std::mem::replace(&mut playing.seen, true);
@@ -48,6 +53,9 @@ impl Player {
         match verdict {
             Verdict::Goes => {
                 self.help_along(receiver.as_ref(), &look).await;
+                if let Some(receiver) = &receiver {
+                    self.give_ahead(receiver, &said).await;
+                }
                 ControlFlow::Continue(())
             }
             Verdict::Done => {

@@ -201,9 +201,25 @@ impl Player {
         opened: &Opened,
         from: f64,
     ) -> Result<(), CallError> {
-        let takes = receiver.takes();
+        // Nothing is said to one that takes raw sound: it has it.
+        if matches!(opened, Opened::Sound { .. }) {
+            return Ok(());
+        }
         let there = self.queue.get(at).is_some_and(|queued| matches!(queued.source, Source::There(_)));
-        let named = self.real_title && matches!(opened, Opened::File { .. });
+        let port = match opened {
+            // The address is the title's affair then, too: each is told under an entry that says so.
+            Opened::Address if there && self.real_title => &self.inner.title,
+            Opened::Address => &self.inner.address,
+            _ if self.real_title => &self.inner.title,
+            _ => &self.inner.command,
+        };
+        let message = self.message(receiver, at, opened, from);
+        port.call(&self.device, receiver.target(), Ask::act("open"), message, TOLD_WITHIN).await.map(drop)
+    }
+
+    /// What is said of one of the queue.
+    pub(super) fn message(&self, receiver: &Receiver, at: usize, opened: &Opened, from: f64) -> Envelope {
+        let takes = receiver.takes();
         let said = |text: String| Personal::new(FieldCode::MediaNowPlaying, Data::Text(text));
         let known = |data: Data| Personal::new(FieldCode::FileMeta, data);
         let mut message = Envelope::new().beside(FieldCode::CommandName).data("title", &said(self.title(at)));
@@ -226,8 +242,7 @@ impl Player {
                     }
                 }
             }
-            // Nothing is said to one that takes raw sound: it has it.
-            Opened::Sound { .. } => return Ok(()),
+            Opened::Sound { .. } => {}
             Opened::File { thing, .. } => {
                 let prepared = &thing.prepared;
                 message = message.data("address", &said(thing.address()));
@@ -249,14 +264,7 @@ impl Player {
         if start > 0.0 && takes.contains("start") {
             message = message.data("start", &known(Data::Float(start)));
         }
-        let port = match opened {
-            // The address is the title's affair then, too: each is told under an entry that says so.
-            Opened::Address if there && self.real_title => &self.inner.title,
-            Opened::Address => &self.inner.address,
-            _ if named => &self.inner.title,
-            _ => &self.inner.command,
-        };
-        port.call(&self.device, receiver.target(), Ask::act("open"), message, TOLD_WITHIN).await.map(drop)
+        message
     }
 
     /// What the device shows. An address says enough itself.
@@ -293,6 +301,7 @@ impl Player {
                 self.mark(before, QueuedState::Waits);
             }
         }
+        self.forget_ahead();
         self.at = at;
         self.mark(at, QueuedState::Now);
         let size = known.size;

@@ -46,7 +46,7 @@ impl Renderer {
             kind: service.kind.clone(),
             action,
             body: soap::call(&service.kind, action, &pairs),
-            names_media: action == "SetAVTransportURI",
+            names_media: matches!(action, "SetAVTransportURI" | "SetNextAVTransportURI"),
         })
     }
 

@@ -79,6 +79,9 @@ pub struct Renderer {
     loud: Option<u16>,
     /// Where it is to go once it moves.
     pub(super) start: Option<f64>,
+    /// What it was given to play next, and how often it went on with such a thing.
+    pub(super) next: Option<String>,
+    pub(super) turn: u32,
     queue: VecDeque<(u64, Wanted)>,
     /// What follows from what was wanted, and nobody waits for.
     pub(super) own: Option<Wanted>,
@@ -111,6 +114,8 @@ impl Renderer {
             muted: None,
             loud: None,
             start: None,
+            next: None,
+            turn: 0,
             queue: VecDeque::new(),
             own: None,
             job: None,
@@ -243,7 +248,15 @@ impl Renderer {
         match wanted {
             Wanted::Play | Wanted::Pause | Wanted::PlayPause => vec![Step::Look, Step::Decide],
             Wanted::Open { .. } => vec![Step::Look, Step::Decide],
-            Wanted::Stop => vec![transport("Stop", true), Step::Stopped(now + STOPS_WITHIN), Step::Position],
+            Wanted::Stop => {
+                let mut steps = vec![transport("Stop", true), Step::Stopped(now + STOPS_WITHIN), Step::Position];
+                // What others have it play later is not to be followed by ours.
+                if self.next.take().is_some() {
+                    steps.insert(0, follows(String::new(), String::new(), true));
+                }
+                steps
+            }
+            Wanted::Enqueue { .. } => vec![Step::Decide],
             Wanted::Next => vec![transport("Next", false), Step::Settled(now + BEGINS_WITHIN), Step::Position],
             Wanted::Previous => vec![transport("Previous", false), Step::Settled(now + BEGINS_WITHIN), Step::Position],
             Wanted::Seek(to) => {
@@ -301,9 +314,9 @@ impl Renderer {
                     more.extend([Step::transport("Stop", Vec::new(), true), Step::Stopped(now + STOPS_WITHIN)]);
                 }
                 if manner.clear_next && self.transport.actions.contains("SetNextAVTransportURI") {
-                    let nothing = vec![("NextURI", String::new()), ("NextURIMetaData", String::new())];
-                    more.push(Step::transport("SetNextAVTransportURI", nothing, true));
+                    more.push(follows(String::new(), String::new(), true));
                 }
+                self.next = None;
                 let document = if manner.metadata { didl::document(&item, manner.captions) } else { String::new() };
                 let arguments = vec![("CurrentURI", item.address), ("CurrentURIMetaData", document)];
                 more.push(Step::transport("SetAVTransportURI", arguments, true));
@@ -311,6 +324,15 @@ impl Renderer {
                 let ready = Step::Ready(now + STOPS_WITHIN + READY_WITHIN + manner.rest);
                 more.extend([Step::Rest(manner.rest), Step::Look, ready, Step::Begin, begins, Step::Position]);
                 self.start = start;
+            }
+            Wanted::Enqueue { item, manner } => {
+                // What cannot be taken back would play later, in the middle of something else.
+                if !manner.clear_next || !self.offers().enqueue {
+                    return Err(Trouble::NotNow("this device is given nothing to be played next"));
+                }
+                let document = if manner.metadata { didl::document(&item, manner.captions) } else { String::new() };
+                self.next = Some(item.address.clone());
+                more.push(follows(item.address, document, false));
             }
             Wanted::Volume(percent) => {
                 let wanted = self.raw(percent);
@@ -361,4 +383,9 @@ impl Renderer {
             self.outputs.push_back(Output::Event(Event::Done(id, outcome)));
         }
     }
+}
+
+/// What it plays next; nothing takes that back.
+fn follows(address: String, document: String, forgive: bool) -> Step {
+    Step::transport("SetNextAVTransportURI", vec![("NextURI", address), ("NextURIMetaData", document)], forgive)
 }

@@ -52,6 +52,13 @@ pub enum Wanted {
         /// How this renderer is told.
         manner: Manner,
     },
+    /// Play this once what plays now is over, without a gap.
+    Enqueue {
+        /// What that is.
+        item: Box<Item>,
+        /// How this renderer is told.
+        manner: Manner,
+    },
     /// Say how it stands.
     Look,
 }
@@ -95,6 +102,8 @@ pub enum Value {
     Volume(u8),
     /// Whether it is silent.
     Muted(bool),
+    /// How often it went on by itself with what it was given for that.
+    Turn(u32),
 }
 
 /// What it can do beside playing and stopping.
@@ -107,6 +116,7 @@ pub struct Offers {
     pub previous: bool,
     pub volume: bool,
     pub mute: bool,
+    pub enqueue: bool,
 }
 
 /// What it says that it plays (ConnectionManager:1, 2.5.2): a claim, and often too long a list.

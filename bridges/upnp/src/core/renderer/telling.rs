@@ -38,6 +38,7 @@ impl Renderer {
                         self.tell(vec![Value::Length(length)]);
                     }
                 }
+                "CurrentTrackURI" => self.plays(&value),
                 "CurrentTrackMetaData" => self.tell(vec![Value::Track(didl::track(&value))]),
                 "Volume" => self.volume_is(value.trim().parse().ok()),
                 "Mute" => self.muted_is(&value),
@@ -69,8 +70,19 @@ impl Renderer {
         }
     }
 
+    /// What it plays, by its address.
+    fn plays(&mut self, address: &str) {
+        if self.next.as_deref() == Some(address.trim()) {
+            (self.next, self.turn, self.position) = (None, self.turn.saturating_add(1), None);
+            self.tell(vec![Value::Turn(self.turn)]);
+        }
+    }
+
     pub(super) fn positioned(&mut self, arguments: &Arguments) {
         let mut values = Vec::new();
+        if let Some(address) = arguments.get("TrackURI") {
+            self.plays(address);
+        }
         let time = |name: &str| arguments.get(name).and_then(|text| soap::seconds(text));
         let position = time("RelTime");
         if self.state == State::Playing {
@@ -141,6 +153,7 @@ impl Renderer {
             previous: can("Previous"),
             volume: renders("SetVolume"),
             mute: renders("SetMute"),
+            enqueue: can("SetNextAVTransportURI"),
         }
     }
 

@@ -84,8 +84,9 @@ impl Device {
             "GetPositionInfo" => {
                 self.position += if self.state == "PLAYING" && !self.stuck { 1.0 } else { 0.0 };
                 let position = super::super::soap::clock(self.position);
+                let uri = &self.uri;
                 format!(
-                    "<RelTime>{position}</RelTime><TrackDuration>0:03:20.500</TrackDuration><TrackMetaData>&lt;DIDL-Lite&gt;&lt;title&gt;Song&lt;/title&gt;&lt;/DIDL-Lite&gt;</TrackMetaData>"
+                    "<TrackURI>{uri}</TrackURI><RelTime>{position}</RelTime><TrackDuration>0:03:20.500</TrackDuration><TrackMetaData>&lt;DIDL-Lite&gt;&lt;title&gt;Song&lt;/title&gt;&lt;/DIDL-Lite&gt;</TrackMetaData>"
                 )
             }
             "GetVolume" => format!("<CurrentVolume>{}</CurrentVolume>", self.volume),
@@ -224,7 +225,8 @@ impl Lab {
 fn it_says_what_it_can_do_and_how_it_stands() {
     let mut lab = Lab::new(Device { volume: 10, ..Device::default() });
     let said = lab.run(Duration::ZERO);
-    let offers = Offers { pause: true, seek: true, next: true, previous: false, volume: true, mute: true };
+    let offers =
+        Offers { pause: true, seek: true, next: true, previous: false, volume: true, mute: true, enqueue: true };
     assert!(said.contains(&Event::Offers(offers)), "{said:?}");
     let types = vec!["audio/mpeg".to_owned(), "video/mp4".to_owned()];
     assert!(said.contains(&Event::Formats(Formats { video: true, audio: true, image: false, types })), "{said:?}");
@@ -244,6 +246,36 @@ fn it_says_what_it_can_do_and_how_it_stands() {
     lab.machine.handle(Input::Heard, lab.now);
     lab.run(Duration::ZERO);
     assert_eq!(lab.asked, asked + 2, "and asked once when it announces itself");
+}
+
+#[test]
+fn what_is_next_is_given_beforehand_and_it_is_told_when_it_went_on_with_that() {
+    let mut lab = Lab::new(Device::default());
+    lab.run(Duration::ZERO);
+    lab.open().unwrap();
+    let follows = |clear_next| {
+        let item = Box::new(Item::at("http://10.0.0.1/next.flac"));
+        Wanted::Enqueue { item, manner: Manner { clear_next, ..Manner::default() } }
+    };
+    lab.device.said.clear();
+    assert!(matches!(lab.want(follows(false)), Err(Trouble::NotNow(_))), "one that cannot take it back");
+    assert!(lab.device.said.is_empty());
+    lab.want(follows(true)).unwrap();
+    assert_eq!(lab.device.said, ["SetNextAVTransportURI"]);
+    assert!(!lab.values.iter().any(|value| matches!(value, Value::Turn(_))), "it plays the first still");
+    lab.device.uri = "http://10.0.0.1/next.flac".into();
+    lab.run(Duration::from_secs(3));
+    assert_eq!(lab.last(|value| matches!(value, Value::Turn(_))), Some(&Value::Turn(1)));
+    lab.run(Duration::from_secs(10));
+    assert_eq!(lab.values.iter().filter(|value| matches!(value, Value::Turn(_))).count(), 1);
+    // What was given and not begun is taken back with a stop.
+    lab.device.uri = "http://10.0.0.1/x".into();
+    lab.want(follows(true)).unwrap();
+    lab.device.said.clear();
+    lab.want(Wanted::Stop).unwrap();
+    assert_eq!(lab.device.said, ["SetNextAVTransportURI", "Stop"]);
+    lab.device.refuses = Some(("SetNextAVTransportURI", 501));
+    assert!(matches!(lab.want(follows(true)), Err(Trouble::Refused(_))));
 }
 
 #[test]
