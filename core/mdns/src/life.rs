@@ -46,6 +46,10 @@ impl Life {
         }
         due
     }
+    /// Not asked for again, and younger than half of its time: it may be said to be known (section 7.1).
+    pub(crate) fn is_fresh(&self, now: Duration) -> bool {
+        self.asked == 0 && now.saturating_sub(self.heard) * 2 < self.ttl
+    }
     /// It counts so long from now on at most, and is not asked for again.
     pub(crate) fn cut(&mut self, now: Duration, most: Duration) {
         self.ttl = self.ttl.min((now + most).saturating_sub(self.heard));

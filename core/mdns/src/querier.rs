@@ -533,8 +533,7 @@ impl Querier {
                 it.name.label_under(&service.name).is_some()
                     && it.interface == interface
                     && it.srv.is_some()
-                    && it.ptr.asked == 0
-                    && now.saturating_sub(it.ptr.heard) * 2 < it.ptr.ttl
+                    && it.ptr.is_fresh(now)
             });
             known.sort_by(|a, b| a.label.cmp(&b.label));
             for instance in known {
