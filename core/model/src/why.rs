@@ -126,6 +126,13 @@ pub enum Fact {
         /// Its reason, or what that means.
         why: String,
     },
+    /// It is on, and lets itself not be reached in this way until somebody allows that on it.
+    SwitchedOff {
+        /// What is off there: `LAN control`.
+        what: String,
+        /// What to do there, in sentences of the bridge's own.
+        remedy: String,
+    },
     /// Pairing is held up after wrong attempts.
     TooManyAttempts {
         /// For so long, in seconds.
@@ -295,6 +302,7 @@ pub enum Code {
     ClockDiffers,
     UnpairedThere,
     TurnedAway,
+    SwitchedOff,
     NotPaired,
     PairingPending,
     TooManyAttempts,

@@ -53,7 +53,7 @@ fn rank(code: Code) -> u8 {
         Code::BridgeOff => 2,
         Code::NoNetwork => 3,
         Code::PortTaken | Code::NotOpen => 4,
-        Code::KeyChanged | Code::UnpairedThere | Code::TurnedAway | Code::VersionTooOld => 5,
+        Code::KeyChanged | Code::UnpairedThere | Code::TurnedAway | Code::SwitchedOff | Code::VersionTooOld => 5,
         Code::PairingPending | Code::NotPaired | Code::TooManyAttempts => 6,
         Code::StrangerThere => 7,
         Code::OtherNetwork => 8,
@@ -143,6 +143,12 @@ impl Judge<'_> {
                 ),
                 "Look on that device whether this machine is still paired and allowed there; if not, unpair here and \
                  pair again.",
+            ),
+            Fact::SwitchedOff { what, remedy } => obstacle(
+                Code::SwitchedOff,
+                blocks,
+                format!("{} is on, and {} is off on it.", capital(&who), sentence(what)),
+                remedy.clone(),
             ),
             Fact::Pairing { state: Pairing::Pending } => obstacle(
                 Code::PairingPending,

@@ -1,0 +1,320 @@
+//! Lamps as the house knows them: which id, what was told of them, and which ones the owner added.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
+
+use accord_model::{
+    Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
+};
+use accord_ports::added::{Record, Register, device_id, pairing};
+use serde::{Deserialize, Serialize};
+
+use super::face;
+use crate::core::advert::{Advert, LampId};
+use crate::core::state::{Abilities, Said, State};
+
+/// How long what a lamp says holds, in seconds: while it is connected all of it is told again more often.
+const STATE_S: u64 = 900;
+const MAKER: &str = "Yeelight";
+
+/// A lamp that the owner added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    pub lamp: String,
+    pub name: String,
+    pub model: String,
+    #[serde(default)]
+    pub firmware: Option<String>,
+    #[serde(default)]
+    pub abilities: Abilities,
+    pub since: Timestamp,
+    /// Where it was last, and when that was noted.
+    pub address: Option<SocketAddrV4>,
+    pub seen: Option<Timestamp>,
+}
+
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
+}
+
+/// A lamp that is known.
+pub(crate) struct Known {
+    pub id: DeviceId,
+    pub lamp: LampId,
+    pub name: String,
+    model: String,
+    firmware: Option<String>,
+    pub abilities: Abilities,
+    /// How it was lit when it said so to everyone.
+    pub state: State,
+    /// Where it is, while it is here.
+    pub at: Option<SocketAddrV4>,
+    /// It is here, and does not take a connection.
+    pub down: bool,
+    /// It is connected, and answers.
+    pub up: bool,
+    pub seen: Option<Timestamp>,
+    pub address: Option<SocketAddrV4>,
+    values: BTreeMap<(&'static str, u16), BTreeMap<String, Value>>,
+}
+
+/// The id of a lamp. It says so itself, and nothing proves it.
+fn id_of(lamp: LampId) -> DeviceId {
+    device_id("yeelight", &lamp.to_string())
+}
+
+impl Known {
+    fn of(advert: &Advert) -> Self {
+        Self {
+            id: id_of(advert.id),
+            lamp: advert.id,
+            name: advert.title(),
+            model: advert.model.clone(),
+            firmware: advert.firmware.clone(),
+            abilities: advert.abilities.clone(),
+            state: advert.state.clone(),
+            at: Some(advert.at),
+            down: false,
+            up: false,
+            seen: Some(Timestamp::now()),
+            address: Some(advert.at),
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let lamp = LampId::parse(&added.lamp)?;
+        Some(Self {
+            id: id_of(lamp),
+            lamp,
+            name: added.name.clone(),
+            model: added.model.clone(),
+            firmware: added.firmware.clone(),
+            abilities: added.abilities.clone(),
+            state: State::default(),
+            at: None,
+            down: false,
+            up: false,
+            seen: added.seen,
+            address: added.address,
+            values: BTreeMap::new(),
+        })
+    }
+
+    fn added(&self, before: Option<&Added>) -> Added {
+        Added {
+            lamp: self.lamp.to_string(),
+            name: self.name.clone(),
+            model: self.model.clone(),
+            firmware: self.firmware.clone(),
+            abilities: self.abilities.clone(),
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            address: self.address,
+            seen: self.seen,
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let mut device = Device::new(self.id.clone(), DeviceKind::Light, self.name.clone());
+        device.maker = Some(MAKER.to_owned());
+        device.model = Some(self.model.clone());
+        device.claims = Claims::broadcast(self.at.map(|at| (*at.ip()).into()));
+        device.passing = added.is_none();
+        device.reach = if self.at.is_some() && !self.down { Reach::Local } else { Reach::Offline };
+        for mut service in face::services(&self.abilities) {
+            let values =
+                self.values.iter().find(|((id, instance), _)| *id == service.id && *instance == service.instance);
+            service.values = values.map(|(_, values)| values.clone()).unwrap_or_default();
+            device = device.with(service);
+        }
+        if let Some(firmware) = &self.firmware {
+            let mut information = catalogue::information();
+            information.properties.retain(|property| property.id == "software");
+            let seen = self.seen.unwrap_or_default();
+            let value = Value { data: firmware.as_str().into(), seen, source: Source::Pushed, fresh_for_s: 86_400 };
+            information.values.insert("software".to_owned(), value);
+            device = device.with(information);
+        }
+        device.with(pairing(added.map(|added| added.since)))
+    }
+
+    fn take(&mut self, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
+        let mut told: BTreeMap<(&'static str, u16), BTreeMap<String, Value>> = BTreeMap::new();
+        let seen = Timestamp::now();
+        for Said { service, instance, property, data } in said {
+            let value = Value { data, seen, source, fresh_for_s: STATE_S };
+            self.values.entry((service, instance)).or_default().insert(property.to_owned(), value.clone());
+            told.entry((service, instance)).or_default().insert(property.to_owned(), value);
+        }
+        let message = |((service, instance), values)| FromBridge::Values {
+            device: self.id.clone(),
+            target: Target { service: str::to_owned(service), instance },
+            values,
+        };
+        told.into_iter().map(message).collect()
+    }
+}
+
+/// All that are known.
+pub(crate) struct Devices {
+    known: BTreeMap<DeviceId, Known>,
+    added: Register<Added>,
+}
+
+impl Devices {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
+        Ok(Self { known, added })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
+        self.known.get(id)
+    }
+    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
+        self.added.get(id).is_some()
+    }
+    pub(crate) fn id(&self, lamp: LampId) -> Option<DeviceId> {
+        Some(id_of(lamp)).filter(|id| self.known.contains_key(id))
+    }
+    /// The added ones, by the ids that they announce.
+    pub(crate) fn kept(&self) -> BTreeSet<LampId> {
+        self.added.all().values().filter_map(|added| LampId::parse(&added.lamp)).collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.keys().map(|id| self.told(id)).collect()
+    }
+
+    /// A lamp is here, or changed; whether it is elsewhere than before.
+    pub(crate) fn found(&mut self, advert: &Advert) -> (DeviceId, bool, FromBridge) {
+        let mut known = Known::of(advert);
+        let before = self.known.remove(&known.id);
+        let moved = before.as_ref().is_none_or(|before| before.at != known.at);
+        if let Some(before) = before {
+            known.values = before.values;
+            if !moved {
+                (known.down, known.up) = (before.down, before.up);
+            }
+        }
+        if !known.up {
+            let said = known.state.said(&known.abilities, &[]);
+            drop(known.take(said, Source::Pushed));
+        }
+        let id = known.id.clone();
+        self.known.insert(id.clone(), known);
+        self.note(&id);
+        (id.clone(), moved, self.told(&id))
+    }
+
+    /// It said once more that it is here, and how it is lit; over its connection it says so better.
+    pub(crate) fn again(&mut self, id: &DeviceId, advert: &Advert) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let is_new = known.state != advert.state;
+        (known.seen, known.state) = (Some(Timestamp::now()), advert.state.clone());
+        let said = if is_new && !known.up { known.state.said(&known.abilities, &[]) } else { Vec::new() };
+        let told = known.take(said, Source::Pushed);
+        self.note(id);
+        told
+    }
+
+    /// A lamp is gone.
+    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        (known.up, known.down, known.at) = (false, false, None);
+        if self.added.get(id).is_none() {
+            self.known.remove(id);
+            return Some(FromBridge::Gone { device: id.clone() });
+        }
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// All that are here are not any more, as far as we know.
+    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
+        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.lost(id)).collect()
+    }
+
+    /// It answers.
+    pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        (known.up, known.down, known.seen) = (true, false, Some(Timestamp::now()));
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// It does not take a connection. `None`: that is nothing new.
+    pub(crate) fn down(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        let is_new = !known.down;
+        (known.up, known.down) = (false, true);
+        is_new.then(|| self.told(id))
+    }
+
+    /// Nothing is said to it any more.
+    pub(crate) fn quiet(&mut self, id: &DeviceId) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.up = false;
+        }
+    }
+
+    /// The owner adds a lamp, or not any more.
+    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
+        let known = self.known.get_mut(id).ok_or("no such lamp is known")?;
+        self.added.set(id, yes.then(|| known.added(None)))?;
+        (known.up, known.down) = (false, false);
+        if !yes && known.at.is_none() {
+            self.known.remove(id);
+            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        Ok(vec![self.told(id), self.added.paired(id)])
+    }
+
+    /// What a lamp can do.
+    pub(crate) fn abilities(&mut self, id: &DeviceId, abilities: Abilities) -> Option<FromBridge> {
+        self.known.get_mut(id)?.abilities = abilities;
+        self.note(id);
+        Some(self.told(id))
+    }
+
+    /// What it says of itself now.
+    pub(crate) fn said(&mut self, id: &DeviceId, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
+        self.known.get_mut(id).map(|known| known.take(said, source)).unwrap_or_default()
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, id: &DeviceId, target: &Target, wanted: &[String]) -> BTreeMap<String, Data> {
+        let Some(known) = self.known.get(id) else { return BTreeMap::new() };
+        let of_target = |((service, instance), _): &(&(&'static str, u16), _)| {
+            *service == target.service && *instance == target.instance
+        };
+        let values = known.values.iter().find(of_target).map(|(_, values)| values.iter()).into_iter().flatten();
+        let fits = |property: &String| wanted.is_empty() || wanted.contains(property);
+        values.filter(|(property, _)| fits(property)).map(|(id, value)| (id.clone(), value.data.clone())).collect()
+    }
+
+    /// Where a lamp was last, for a diagnosis.
+    pub(crate) fn addresses(&self, id: &DeviceId) -> Vec<SocketAddr> {
+        self.known.get(id).and_then(|known| known.address).map(SocketAddr::from).into_iter().collect()
+    }
+
+    /// Keeps what is new of an added one.
+    fn note(&mut self, id: &DeviceId) {
+        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
+        let now = known.added(Some(added));
+        self.added.note(id, now);
+    }
+
+    fn told(&self, id: &DeviceId) -> FromBridge {
+        match self.known.get(id) {
+            Some(known) => FromBridge::Seen { device: known.describe(self.added.get(id)) },
+            None => FromBridge::Gone { device: id.clone() },
+        }
+    }
+}

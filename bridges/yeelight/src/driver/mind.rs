@@ -1,0 +1,471 @@
+//! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
+//! and from the clock; what it decides goes to them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::interfaces::Network;
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, ToBridge, Verb};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::devices::Devices;
+use super::hand::{Failures, Hand, Order};
+use super::law::Law;
+use super::near::{Nearby, Woken};
+use super::words::{act, unsupported, write};
+use crate::core::advert::LampId;
+use crate::core::discovery::{self, Discovery, Limits};
+use crate::core::quota::Quota;
+use crate::core::session::{Event, Trouble, Wanted};
+
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Orders that a hand has not followed yet.
+const ORDERS: usize = 64;
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+/// What the tasks tell the mind.
+pub(crate) enum Heard {
+    Datagram {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Said {
+        device: DeviceId,
+        hand: u64,
+        saying: Saying,
+    },
+    Tried {
+        call: CallId,
+        fact: Fact,
+    },
+    /// A hand answered a call itself.
+    Refused {
+        call: CallId,
+    },
+}
+
+/// What a hand says of its lamp.
+pub(crate) enum Saying {
+    Event(Event),
+    /// It may not be spoken to now.
+    Quiet,
+    /// There is no connection: why, what came of it, and how often before.
+    Down(String, Outcome, Failures),
+    /// The hand ends; this many commands the lamp took of late.
+    Spent(Quota),
+}
+
+pub(crate) struct Mind {
+    pub law: Law,
+    network: Network,
+    pub devices: Devices,
+    outbox: Outbox,
+    pub near: Option<(Nearby, Discovery)>,
+    wake: Instant,
+    /// Not before this time.
+    again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    pub hands: HashMap<DeviceId, Held>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    next_hand: u64,
+    /// Of added lamps, beyond one hand: whoever announces cannot make it be tried more often, and the lamp counts on.
+    failures: HashMap<DeviceId, Failures>,
+    quotas: HashMap<DeviceId, Quota>,
+    /// Calls to read, and what of.
+    reads: HashMap<CallId, (DeviceId, Target, Vec<String>)>,
+    /// Lamps that are asked just now why they are not reached.
+    pub asked: HashMap<CallId, DeviceId>,
+}
+
+pub(crate) struct Held {
+    number: u64,
+    pub orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl Mind {
+    pub(crate) fn new(law: Law, network: Network, devices: Devices, outbox: Outbox) -> Self {
+        Self {
+            law,
+            network,
+            devices,
+            outbox,
+            near: None,
+            wake: Instant::now(),
+            again: Instant::now(),
+            trouble: None,
+            hands: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            next_hand: 1,
+            failures: HashMap::new(),
+            quotas: HashMap::new(),
+            reads: HashMap::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        self.tell_all(self.devices.all()).await;
+        loop {
+            let mut search = self.law.search();
+            let (again, wake) = (self.again, self.wake);
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                woken = next(&mut self.near, wake) => self.woken(woken).await,
+                () = async {
+                    tokio::time::sleep_until(again.into()).await;
+                    search.allowed().await;
+                }, if self.near.is_none() => self.begin().await,
+            }
+            self.pump().await;
+        }
+        self.end_nearby().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("a lamp's task did not end in time");
+        }
+    }
+
+    /// Runs a task that ends with the bridge.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task).await.unwrap_or_default() });
+    }
+
+    // -- being near ---------------------------------------------------------------------------------
+
+    async fn begin(&mut self) {
+        self.again = Instant::now() + AGAIN;
+        match self.law.near().await {
+            Ok(near) => {
+                self.trouble = None;
+                let mut near = Nearby::open(near, self.network);
+                let interfaces = near.interfaces_now().await;
+                let now = Instant::now();
+                let mut discovery = Discovery::new(Limits::default(), now);
+                discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
+                discovery.handle(discovery::Input::Interfaces(near.interfaces(interfaces)), now);
+                self.near = Some((near, discovery));
+            }
+            Err(why) => {
+                tracing::warn!("Yeelight lamps cannot be looked for now; it is tried again: {why}");
+                self.trouble = Some(why);
+            }
+        }
+    }
+
+    async fn end_nearby(&mut self) {
+        let Some((near, _)) = self.near.take() else { return };
+        // What they were told and have not done is answered by the hands.
+        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        for heard in near.close() {
+            if let Heard::Said { device, saying: Saying::Event(event @ Event::Done(..)), .. } = heard {
+                self.event(&device, event).await;
+            }
+        }
+        self.reads.clear();
+        self.again = Instant::now();
+        let gone = self.devices.all_lost();
+        self.tell_all(gone).await;
+        self.asked_in_vain().await;
+    }
+
+    async fn woken(&mut self, woken: Woken) {
+        let now = Instant::now();
+        let Some((near, discovery)) = &mut self.near else { return };
+        match woken {
+            Woken::Over => self.end_nearby().await,
+            Woken::Interfaces(interfaces) => {
+                let interfaces = near.interfaces(interfaces);
+                discovery.handle(discovery::Input::Interfaces(interfaces), now);
+            }
+            Woken::Time => discovery.handle(discovery::Input::Timeout, now),
+            Woken::Heard(Heard::Datagram { from, bytes }) => {
+                if near.admits(from) {
+                    discovery.handle(discovery::Input::Datagram { from, bytes: &bytes }, now);
+                }
+            }
+            Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
+            Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
+            Woken::Heard(Heard::Said { device, saying: Saying::Spent(quota), .. }) => {
+                if self.devices.is_added(&device) {
+                    self.quotas.insert(device, quota);
+                }
+            }
+            Woken::Heard(Heard::Said { device, hand, saying }) => {
+                // What an earlier hand said is of no interest, but for what was asked of it.
+                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                if is_current || matches!(saying, Saying::Event(Event::Done(..))) {
+                    self.said(&device, saying).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what is due, and takes up who came and went.
+    async fn pump(&mut self) {
+        loop {
+            let Some((near, discovery)) = &mut self.near else { return };
+            match discovery.poll_output() {
+                discovery::Output::Wait(until) => {
+                    self.wake = until;
+                    return;
+                }
+                discovery::Output::Datagram { interface, to, bytes } => near.send(interface, to, bytes).await,
+                discovery::Output::Event(event) => self.discovered(event).await,
+            }
+        }
+    }
+
+    async fn discovered(&mut self, event: discovery::Event) {
+        match event {
+            discovery::Event::Found(advert) => {
+                let (id, moved, told) = self.devices.found(&advert);
+                self.tell_all([told]).await;
+                match self.hands.get(&id).filter(|_| !moved) {
+                    Some(held) => drop(held.orders.try_send(Order::Announced)),
+                    None => self.take(&id),
+                }
+            }
+            discovery::Event::Again(advert) => {
+                let Some(id) = self.devices.id(advert.id) else { return };
+                let told = self.devices.again(&id, &advert);
+                self.tell_all(told).await;
+                if let Some(held) = self.hands.get(&id) {
+                    let _ = held.orders.try_send(Order::Announced);
+                }
+            }
+            discovery::Event::Doubted(lamp) => {
+                if let Some(held) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
+                    let _ = held.orders.try_send(Order::Doubt);
+                }
+            }
+            discovery::Event::Lost(lamp) => {
+                let Some(id) = self.devices.id(lamp) else { return };
+                self.let_go(&id);
+                let told = self.devices.lost(&id);
+                self.tell_all(told).await;
+            }
+        }
+    }
+
+    /// Looks once more who is here.
+    pub(super) fn search(&mut self) {
+        if let Some((_, discovery)) = &mut self.near {
+            discovery.handle(discovery::Input::Search, Instant::now());
+        }
+    }
+
+    // -- hands --------------------------------------------------------------------------------------
+
+    /// An added lamp that is here gets a hand; one that moved a new hand.
+    fn take(&mut self, id: &DeviceId) {
+        self.let_go(id);
+        let (Some((near, _)), Some(known)) = (&self.near, self.devices.get(id)) else { return };
+        let Some(at) = known.at.filter(|_| self.devices.is_added(id)) else { return };
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (number, stop) = (self.next_hand, self.stop.child_token());
+        self.next_hand += 1;
+        let hand = Hand {
+            law: self.law.clone(),
+            device: id.clone(),
+            number,
+            at,
+            abilities: known.abilities.clone(),
+            state: known.state.clone(),
+            orders: inbox,
+            heard: near.heard.clone(),
+            outbox: self.outbox.clone(),
+            stop: stop.clone(),
+            waiting: Vec::new(),
+            wanted: BTreeSet::new(),
+            failures: self.failures.get(id).copied(),
+            quota: self.quotas.get(id).cloned().unwrap_or_default(),
+        };
+        self.tasks.spawn(hand.run());
+        self.hands.insert(id.clone(), Held { number, orders, stop });
+    }
+
+    fn let_go(&mut self, id: &DeviceId) {
+        if let Some(held) = self.hands.remove(id) {
+            held.stop.cancel();
+            self.line(id, discovery::Input::Quiet);
+        }
+    }
+
+    /// Tells discovery how the connection with a lamp stands.
+    fn line(&mut self, id: &DeviceId, what: fn(LampId) -> discovery::Input<'static>) {
+        if let (Some((_, discovery)), Some(known)) = (&mut self.near, self.devices.get(id)) {
+            discovery.handle(what(known.lamp), Instant::now());
+        }
+    }
+
+    async fn said(&mut self, device: &DeviceId, saying: Saying) {
+        match saying {
+            Saying::Quiet => {
+                self.devices.quiet(device);
+                self.line(device, discovery::Input::Quiet);
+            }
+            Saying::Down(why, outcome, failures) => {
+                if outcome == Outcome::Refused {
+                    tracing::debug!(%device, "the lamp is on and takes no connection: is its LAN control off? {why}");
+                }
+                self.failures.insert(device.clone(), failures);
+                self.line(device, discovery::Input::Down);
+                let told = self.devices.down(device);
+                self.tell_all(told).await;
+                // It may be elsewhere by now.
+                self.search();
+            }
+            Saying::Event(event) => self.event(device, event).await,
+            Saying::Spent(_) => {}
+        }
+    }
+
+    async fn event(&mut self, device: &DeviceId, event: Event) {
+        match event {
+            Event::Ready => {
+                self.line(device, discovery::Input::Up);
+                let told = self.devices.up(device);
+                self.tell_all(told).await;
+            }
+            Event::Abilities(abilities) => {
+                let told = self.devices.abilities(device, abilities);
+                self.tell_all(told).await;
+            }
+            Event::Said { pushed, said } => {
+                let source = if pushed { Source::Pushed } else { Source::Polled };
+                let told = self.devices.said(device, said, source);
+                self.tell_all(told).await;
+            }
+            Event::Done(call, outcome) => {
+                let call = CallId(call);
+                let read = self.reads.remove(&call);
+                let said = read.map(|(device, target, wanted)| self.devices.read(&device, &target, &wanted));
+                let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
+                    Trouble::Busy => CallError::Unreachable(trouble.to_string()),
+                    trouble => CallError::Device(trouble.to_string()),
+                });
+                self.reply(call, outcome).await;
+            }
+            // The hand says that it is down.
+            Event::Over(_) => {}
+        }
+    }
+
+    // -- what the house wants -----------------------------------------------------------------------
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                let outcome = self.pairing(&device, verb).await;
+                self.reply(call, outcome.map(|()| Outputs::new())).await;
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                if let Err(error) = self.order(call, &device, target, verb) {
+                    self.reads.remove(&call);
+                    self.reply(call, Err(error)).await;
+                }
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let error = CallError::Unsupported("a lamp takes no files".to_owned());
+                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+            }
+            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    /// Yeelight has no pairing: that the owner adds a lamp is all there is.
+    async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
+        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
+        let yes = match action.as_str() {
+            "request" => true,
+            "unpair" | "reject" => false,
+            _ => return Err(CallError::Unsupported("lamps do not ask to be paired".to_owned())),
+        };
+        let told = self.devices.add(device, yes).map_err(CallError::Device)?;
+        self.tell_all(told).await;
+        if let Some((_, discovery)) = &mut self.near {
+            discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
+        }
+        self.failures.remove(device);
+        if yes {
+            self.take(device);
+            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        } else {
+            self.let_go(device);
+            self.quotas.remove(device);
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, call: CallId, device: &DeviceId, target: Target, verb: Verb) -> Result<(), CallError> {
+        let known = self.devices.get(device);
+        let known = known.ok_or_else(|| CallError::Unreachable("no such lamp is known".to_owned()))?;
+        let name = accord_model::text::for_screen(&known.name, 64);
+        if !self.devices.is_added(device) {
+            return Err(CallError::NotConsented(format!("add {name} first: accord pair")));
+        }
+        if self.near.is_none() {
+            let why = "looking for Yeelight lamps is off: agree to yeelight/search first";
+            return Err(CallError::NotConsented(why.to_owned()));
+        }
+        let Some(held) = self.hands.get(device) else {
+            return Err(CallError::Unreachable(format!(
+                "{name} is away; does it have power, and is its LAN control on?"
+            )));
+        };
+        let wanted = match verb {
+            Verb::Read { properties } => {
+                self.reads.insert(call, (device.clone(), target, properties));
+                Wanted::Look
+            }
+            Verb::Act { action, .. } => act(&known.abilities, &target, &action)?,
+            Verb::Write { property, data } => write(&known.abilities, &target, &property, &data)?,
+        };
+        let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
+        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+        for message in messages {
+            let _ = self.outbox.send((message, None)).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell_all([FromBridge::Reply { call, outcome }]).await;
+    }
+}
+
+/// Waits for ever while nothing is open.
+async fn next(near: &mut Option<(Nearby, Discovery)>, wake: Instant) -> Woken {
+    match near {
+        Some((near, _)) => near.next(wake).await,
+        None => std::future::pending().await,
+    }
+}
