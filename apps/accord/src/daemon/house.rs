@@ -28,6 +28,7 @@ const PARTS: &[&str] = &[
     accord_browser::STATEMENT,
     accord_googlecast::STATEMENT,
     accord_airplay::STATEMENT,
+    accord_yeelight::STATEMENT,
     accord_casting::STATEMENT,
     accord_screen::STATEMENT,
     accord_recognition::STATEMENT,
@@ -42,6 +43,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("browser", "Screen with a browser"),
     ("googlecast", "Google Cast"),
     ("airplay", "AirPlay"),
+    ("yeelight", "Yeelight"),
     ("lebo", "Lebo"),
 ];
 
@@ -113,6 +115,8 @@ const EFFECTS: &[(&str, &str)] = &[
         "googlecast/receiver",
         "Nothing of yours can be played on that Cast device; what others play there can be controlled.",
     ),
+    ("yeelight/search", "Yeelight lamps are not found, and so not controlled."),
+    ("yeelight/control", "That Yeelight lamp is shown as it announces itself, and cannot be controlled."),
     (
         "browser/receiver",
         "No television or tablet can become a screen by opening a page in its browser, and those that did are not reached.",
@@ -213,6 +217,19 @@ const JOINS: &[(&str, &str, Systems)] = &[
                 "In its settings, let everybody in the network play on it, without a password.",
                 "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
                 "HomePods, Apple TVs and most new televisions take sound only encrypted; Accord shows them and cannot play on them by AirPlay.",
+            ],
+        )],
+    ),
+    (
+        "yeelight/search",
+        "Lamp (Yeelight)",
+        &[(
+            "Lamp",
+            &[
+                "Set it up once with the Yeelight app, in the same network as this computer. Guest networks often keep devices apart.",
+                "In the Yeelight app, open the lamp, then its settings, and switch on “LAN control”.",
+                "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                "No such switch there? Newer firmware and lamps of Mi's own name do without it; they are controlled with their token.",
             ],
         )],
     ),

@@ -26,6 +26,7 @@ use accord_registry::{Bridge, Registry};
 use accord_screen::Screens;
 use accord_share::Shares;
 use accord_upnp::UpnpBridge;
+use accord_yeelight::YeelightBridge;
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -206,6 +207,11 @@ impl Hub {
         match AirplayBridge::new(gate.bind("airplay"), airplay) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("AirPlay is not available: {why}"),
+        }
+        let yeelight = accord_yeelight::Options { folder: data.join("yeelight"), network };
+        match YeelightBridge::new(gate.bind("yeelight"), yeelight) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("Yeelight is not available: {why}"),
         }
         let port = accord_browser::DEFAULT_PORT;
         let browser = accord_browser::Options { folder: data.join("browser"), network, port };

@@ -140,8 +140,8 @@ impl Session {
             return self.done(vec![call], &Err(Trouble::Busy));
         }
         let mut calls = vec![call];
-        while let Some(job) = self.jobs.pop_back_if(|job| job.steps.is_none() && wanted.replaces(job.wanted)) {
-            calls.extend(job.calls);
+        while self.jobs.back().is_some_and(|job| job.steps.is_none() && wanted.replaces(job.wanted)) {
+            calls.extend(self.jobs.pop_back().into_iter().flat_map(|job| job.calls));
         }
         if self.jobs.len() >= MOST_JOBS {
             return self.done(calls, &Err(Trouble::Busy));

@@ -110,6 +110,15 @@ fn a_taken_port_names_its_holder_and_blocks_only_when_there_is_no_other() {
 }
 
 #[test]
+fn what_is_switched_off_there_comes_before_that_nothing_listens() {
+    let off = Fact::SwitchedOff { what: "LAN control".into(), remedy: "Switch it on.".into() };
+    let found = asked(vec![home(), seen("10.66.0.2:55443"), tried("10.66.0.2:55443", Outcome::Refused), off]);
+    assert_eq!((found[0].code, found[0].weight), (Code::SwitchedOff, BLOCKS));
+    assert_eq!(found[0].says, "Phone is on, and LAN control is off on it.");
+    assert_eq!((found[0].remedy.as_str(), found[1].code), ("Switch it on.", Code::AppClosed));
+}
+
+#[test]
 fn what_devices_say_is_escaped() {
     let odd = Fact::TurnedAway { at: Timestamp::UNIX_EPOCH, why: "\u{1b}[2Jbye".into() };
     assert!(!asked(vec![home(), odd])[0].says.contains('\u{1b}'));
