@@ -24,14 +24,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
 import casting  # noqa: E402
+import home  # noqa: E402
 import notices  # noqa: E402
 import phones  # noqa: E402
 import tools  # noqa: E402  (finds the tests' machines, too)
 from tools import TARGET, net  # noqa: E402
 
 MIB = 1 << 20
-# The row of notifications, which no other tool has, and that of casting, which has rivals of its own.
-NOTICES, CASTING = "notices", "casting"
+# The row of notifications, which no other tool has, and those of casting and of the home, which have rivals of their own.
+NOTICES, CASTING, HOME = "notices", "casting", "home"
 # A tool that takes longer than these seconds, or fails, is not run again.
 PATIENCE = 60
 
@@ -110,6 +111,8 @@ class Bench:
                 more["notices"] = self.notices()
             if not self.options.rows or CASTING in self.options.rows:
                 more["casting"] = casting.measure(self.scratch, self.options.runs)
+            if not self.options.rows or HOME in self.options.rows:
+                more["home"] = self.home()
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
         return {"rows": results, "absent": self.absent, **more}
@@ -214,6 +217,17 @@ class Bench:
         print(f"  lost: {found['lost']}", flush=True)
         return found
 
+    def home(self):
+        """Lamps and a large house; `None` where that cannot be measured."""
+        print("\nThe smart home: lamps, and a house on one bus", flush=True)
+        if why := home.missing():
+            print(f"  cannot run here: {why}", flush=True)
+            self.absent["lamps"] = why
+            return None
+        found = home.measure(self.scratch)
+        print("\n".join(f"  {line}" for line in home.table(found) if line), flush=True)
+        return found
+
     def idle(self):
         """Memory and wake-ups of a hub that sees another and has nothing to do."""
         print("\nIdle hub, discovery on, one paired device, 30 s", flush=True)
@@ -304,6 +318,8 @@ def table(found):
                   f"| Of the {some['devices'] * some['sent']:,}, lost | {some['lost']} |"]
     if found.get("casting"):
         lines += casting.table(found["casting"])
+    if found.get("home"):
+        lines += home.table(found["home"])
     return "\n".join(lines)
 
 

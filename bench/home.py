@@ -1,0 +1,271 @@
+"""The smart home: a lamp switched and heard, beside the libraries that its users have; and a large house on one bus.
+
+One lamp after the other, written from the specification (`tests/peers/yeelamp.py`), in a network namespace of its own. A
+command is timed until the lamp itself has said that it is so: on Accord's event stream, to the library's listener. Lamps take
+60 commands a minute, so that several are switched in turn. MIoT by python-miio on its own simulator, where both are there.
+The house is in one process: as many devices, properties and changes on Accord's registry and on Home Assistant's bus.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from tools import ROOT, TARGET, hubs, net
+
+PEERS = pathlib.Path(os.environ.get("ACCORD_PEERS", pathlib.Path.home() / ".cache/accord/peers"))
+PYTHON, HASS = PEERS / "py/bin/python", PEERS / "ha/bin/python"
+LAMP = ROOT / "tests" / "peers" / "yeelamp.py"
+LAMPS, COMMANDS, GAP = 4, 40, 0.05
+CHANGES, EVERY = 400, 0.02
+HOUSE = (2000, 10, 500, 20)
+WITHIN = 30
+
+# The library, as its users write it: a connection for commands, and one that listens.
+RIVAL = """
+import json, sys, threading, time
+from yeelight import Bulb
+mode, count, gap, addresses = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:]
+for address in addresses:
+    heard, seen, listener = threading.Condition(), [], Bulb(address)
+    def told(props):
+        with heard:
+            seen.append((time.monotonic_ns(), dict(props)))
+            heard.notify_all()
+    threading.Thread(target=listener.listen, args=(told,), daemon=True).start()
+    bulb = Bulb(address, effect='sudden', duration=30)
+    bulb.get_properties()
+    time.sleep(0.3)
+    if mode == 'listen':
+        print('ready', flush=True)
+        sys.stdin.readline()
+        print(json.dumps([(at, props['bright']) for at, props in seen if 'bright' in props]), flush=True)
+        continue
+    took = []
+    for turn in range(count):
+        wanted = 'on' if turn % 2 == 0 else 'off'
+        with heard:
+            seen.clear()
+        began = time.monotonic_ns()
+        bulb.turn_on() if wanted == 'on' else bulb.turn_off()
+        with heard:
+            assert heard.wait_for(lambda: any(props.get('power') == wanted for _, props in seen), 5), 'never confirmed'
+            took.append((seen[-1][0] - began) / 1e6)
+        time.sleep(gap)
+    print(json.dumps(took), flush=True)
+"""
+
+
+def missing():
+    """Why this cannot be measured here."""
+    there = any(PEERS.glob("py/lib/python3*/site-packages/yeelight"))
+    return None if there else "the library yeelight is not installed: tests/peers/run --install"
+
+
+class Watcher(threading.Thread):
+    """Reads a hub's events, and when a device said what."""
+
+    def __init__(self, hub):
+        super().__init__(daemon=True)
+        self.said, self.news = [], threading.Condition()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(str(hub.state / "hub.sock"))
+        self.socket.sendall(b"GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        self.answer = http.client.HTTPResponse(self.socket)
+        self.answer.begin()
+        assert self.answer.readline().startswith(b"event: hello")
+        self.start()
+
+    def run(self):
+        try:
+            while line := self.answer.readline():
+                found = line.startswith(b"data:") and re.search(rb'"device":"([^"]+)"', line)
+                for name, data in re.findall(rb'"(on|level)":\{"data":([^,}]+)', line) if found else ():
+                    with self.news:
+                        self.said.append((time.monotonic_ns(), found[1].decode(), name.decode(), json.loads(data)))
+                        self.news.notify_all()
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            pass  # closed
+
+    def wait(self, since, device, name, data):
+        """When it said that first, of what came after the first `since`."""
+        fits = lambda: next((at for at, *what in self.said[since:] if what == [device, name, data]), None)
+        with self.news:
+            assert self.news.wait_for(fits, WITHIN), f"{device} never said {name} {data}"
+            return fits()
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.join(5)
+        self.socket.close()
+
+
+class Api:
+    """One connection to the hub for all commands, as a page has it."""
+
+    def __init__(self, hub):
+        self.connection = http.client.HTTPConnection("localhost")
+        self.connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.connection.sock.connect(str(hub.state / "hub.sock"))
+
+    def write(self, device, property, data):
+        verb = {"verb": "write", "property": property, "data": data}
+        body = json.dumps({"service": "light", "instance": 0, "verb": verb, "confirmed": False})
+        self.connection.request("POST", f"/api/v1/devices/{device}/call", body, {"content-type": "application/json"})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text
+
+
+def parts(took):
+    part = statistics.quantiles(took, n=100, method="inclusive")
+    return {"count": len(took), "p50_ms": round(part[49], 2), "p99_ms": round(part[98], 2)}
+
+
+class Lamps:
+    """So many lamps at addresses of one machine."""
+
+    def __init__(self, machine, base, folder, *options):
+        self.processes, self.logs, self.addresses = [], [], []
+        for number in range(LAMPS):
+            address = base if number == 0 else f"{base.rsplit('.', 1)[0]}.{100 + number}"
+            if number and address not in machine.addresses():
+                machine.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+            log = folder / f"lamp-{number}-{time.monotonic_ns()}.log"
+            with open(log, "wb") as out:
+                self.processes.append(machine.popen(sys.executable, "-u", LAMP, address, f"{0xabc000 + number:#018x}", "--name",
+                                                    f"Lamp {number}", *options, stdout=out, stderr=out))
+            self.logs.append(log), self.addresses.append(address)
+            net.until(lambda log=log: "ready" in log.read_text(), 10, "a lamp is on")
+
+    def changes(self):
+        """Has the first one change by itself; when it did."""
+        self.processes[0].send_signal(signal.SIGUSR2)
+        lines = lambda: [json.loads(line) for line in self.logs[0].read_text().splitlines() if line.startswith('{"changed"')]
+        net.until(lambda: len(lines()) == CHANGES, WITHIN + CHANGES * EVERY * 2, "it changed")
+        return [(line["at"], line["changed"]) for line in lines()]
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+def delays(changed, heard):
+    """Of changes one after the other, each heard or not: how long in milliseconds."""
+    took, place = [], 0
+    for at, level in changed:
+        later = (index for index in range(place, len(heard)) if heard[index][1] == level and heard[index][0] >= at)
+        if (found := next(later, None)) is not None:
+            took.append((heard[found][0] - at) / 1e6)
+            place = found + 1
+    return took
+
+
+def by_accord(network, folder):
+    lamps = Lamps(network["lamp"], network.address["lamp"], folder, "--changes", str(CHANGES), "--every", str(EVERY))
+    hub = hubs.Hub(network["alpha"], "alpha", folder=folder).start()
+    watcher = None
+    try:
+        hub.grant("yeelight/search"), hub.grant("control/command")
+        devices = lambda: {device["name"]: device for device in hub.devices() if device["name"].startswith("Lamp ")}
+        net.until(lambda: len(devices()) == LAMPS, 20, "all lamps are found")
+        ids = [devices()[f"Lamp {number}"]["id"] for number in range(LAMPS)]
+        watcher = Watcher(hub)
+        for device in ids:
+            since = len(watcher.said)
+            hub.accord("pair", device, "--accept", timeout=60)
+            watcher.wait(since, device, "on", False)
+        api, took = Api(hub), []
+        for device in ids:
+            for turn in range(COMMANDS):
+                wanted, since, began = turn % 2 == 0, len(watcher.said), time.monotonic_ns()
+                api.write(device, "on", wanted)
+                took.append((watcher.wait(since, device, "on", wanted) - began) / 1e6)
+                time.sleep(GAP)
+        since = len(watcher.said)
+        changed = lamps.changes()
+        time.sleep(0.5)
+        heard = [(at, str(data)) for at, device, name, data in watcher.said[since:] if name == "level" and device == ids[0]]
+        late = delays(changed, heard)
+        return {"command": parts(took), "change": {**parts(late), "lost": CHANGES - len(late)}}
+    finally:
+        if watcher:
+            watcher.close()
+        hub.close()
+        lamps.close()
+
+
+def by_the_library(network, folder):
+    lamps = Lamps(network["lamp"], network.address["lamp"], folder, "--changes", str(CHANGES), "--every", str(EVERY))
+    try:
+        words = [PYTHON, "-c", RIVAL]
+        done = network["alpha"].run(*words, "command", COMMANDS, GAP, *lamps.addresses, timeout=120)
+        took = [one for line in done.stdout.splitlines() for one in json.loads(line)]
+        listens = network["alpha"].popen(*words, "listen", 0, 0, lamps.addresses[0], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert listens.stdout.readline() == "ready\n"
+        changed = lamps.changes()
+        time.sleep(0.5)
+        out, _ = listens.communicate("\n", timeout=20)
+        late = delays(changed, json.loads(out))
+        return {"command": parts(took), "change": {**parts(late), "lost": CHANGES - len(late)}}
+    finally:
+        lamps.close()
+
+
+def house():
+    """The same house on both buses, one after the other."""
+    words = [str(word) for word in HOUSE]
+    run = lambda *command: json.loads(subprocess.run([*command, *words], check=True, capture_output=True, text=True, timeout=300).stdout.splitlines()[-1])
+    found = {"Accord": run(TARGET / "house")}
+    if HASS.exists():
+        found["Home Assistant"] = run(HASS, ROOT / "bench" / "hass.py")
+    return found
+
+
+def measure(folder):
+    folder = pathlib.Path(folder)
+    with net.Network("alpha", "lamp") as network:
+        for machine in ("alpha", "lamp"):
+            network[machine].run("ip", "route", "add", "default", "dev", "eth0")
+        lamps = {"Accord": by_accord(network, folder), "yeelight (Python)": by_the_library(network, folder)}
+    return {"lamps": lamps, "house": house()}
+
+
+def table(found):
+    """The README's lines."""
+    names = list(found["lamps"])
+    both = lambda figure: f"p50 {figure['p50_ms']} ms, p99 {figure['p99_ms']} ms"
+    lines = ["", "| a lamp | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for key, title in (("command", "Switched, until it says so itself"), ("change", "Changed by itself, until it is shown")):
+        lines.append(f"| {title} | " + " | ".join(both(found["lamps"][name][key]) for name in names) + " |")
+    lines.append("| Changes lost | " + " | ".join(str(found["lamps"][name]["change"]["lost"]) for name in names) + " |")
+    buses = found["house"]
+    some = buses["Accord"]
+    lines += ["", f"| {some['devices']:,} devices, {some['properties']:,} properties, {some['rate']} changes a second | " +
+              " | ".join(name if name == "Accord" else f"{name}'s core" for name in buses) + " |", "|---|" + "---:|" * len(buses)]
+    for title, show in (("All of it known after", lambda one: f"{one['known_after_ms']} ms"),
+                        ("A change heard", lambda one: f"p50 {one['p50_us']} µs, p99 {one['p99_us']} µs"),
+                        ("Processor", lambda one: f"{one['cpu_percent']:.1f} %"),
+                        ("Memory", lambda one: f"{one['rss_mib']:.0f} MiB"),
+                        ("Changes a second, at most", lambda one: f"{one['most_per_s']:,}")):
+        lines.append(f"| {title} | " + " | ".join(show(one) for one in buses.values()) + " |")
+    lines += ["", f"Lamps written from the specification, {LAMPS} of them switched in turn; both programs told the same ones. The house is in one "
+              "process: Accord's registry, and Home Assistant's core without one integration."]
+    return lines
+
+
+if __name__ == "__main__":
+    import tempfile
+    with tempfile.TemporaryDirectory(prefix="accord-bench-") as scratch:
+        result = measure(scratch)
+    print(json.dumps(result, indent=1))
+    print("\n".join(table(result)))
