@@ -22,8 +22,9 @@ THERE = any(PEERS.glob("py/lib/python3*/site-packages/yeelight"))
 NAME, ID, PORT = "Desk lamp", "0x00000000037073d2", 55443
 
 
-@unittest.skipUnless(THERE, "the library yeelight is missing: tests/peers/run --install")
-class Yeelight(unittest.TestCase):
+class Home(unittest.TestCase):
+    """A hub, a lamp that is switched on when it is wanted, and another machine."""
+
     def setUp(self):
         self.network = Network("alpha", "lamp", "other")
         for machine in ("alpha", "lamp", "other"):
@@ -119,8 +120,9 @@ class Yeelight(unittest.TestCase):
         return [p for p in self.capture.packets() if p.source in mine and
                 (p.protocol == "tcp" or (p.protocol == "udp" and p.port == 1982))]
 
-    # -- what is tried ------------------------------------------------------------------------------
 
+@unittest.skipUnless(THERE, "the library yeelight is missing: tests/peers/run --install")
+class Use(Home):
     def test_nothing_leaves_before_the_owner_agrees_and_the_ledger_has_every_byte(self):
         self.switch_on()
         time.sleep(1)
@@ -199,6 +201,8 @@ class Yeelight(unittest.TestCase):
         self.shows(level=77)
         self.assertEqual(self.sender(self.address, "get_properties")["bright"], "77")
 
+
+class Harm(Home):
     def test_it_is_restarted_moves_and_its_lan_control_is_switched_off(self):
         self.switch_on()
         added = self.add()
@@ -218,8 +222,8 @@ class Yeelight(unittest.TestCase):
         # Another address, with the same id.
         elsewhere = self.address.rsplit(".", 1)[0] + ".77"
         self.switch_off()
-        self.lamp.run("ip", "addr", "add", f"{elsewhere}/24", "dev", "eth0")
         self.lamp.run("ip", "addr", "del", f"{self.address}/24", "dev", "eth0")
+        self.lamp.run("ip", "addr", "add", f"{elsewhere}/24", "dev", "eth0")
         self.lamp.run("ip", "route", "add", "default", "dev", "eth0", check=False)
         self.switch_on(address=elsewhere)
         self.find(20)
@@ -245,7 +249,8 @@ class Yeelight(unittest.TestCase):
         self.find(15)
         # Gone without a word, and back.
         self.lamp.link("eth0", "down")
-        self.find(30, "offline")
+        self.set("level", 23, status=0)
+        self.find(10, "offline")
         self.lamp.link("eth0", "up")
         self.lamp.run("ip", "route", "add", "default", "dev", "eth0", check=False)
         self.find(30)

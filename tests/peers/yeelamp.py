@@ -142,7 +142,7 @@ class Lamp:
         except Refused as refused:
             answer["error"] = refused.answer
         if self.options.fault == "flood":
-            for turn in range(20_000):
+            for turn in range(3000):
                 self.send(stream, json.dumps({"method": "props", "params": {"bright": str(turn % 100 + 1)}}).encode() + b"\r\n")
                 if stream not in self.open:
                     return

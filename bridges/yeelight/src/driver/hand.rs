@@ -175,18 +175,18 @@ impl Hand {
         }
     }
 
-    /// Rests before it is tried again: until then, or it is announced after `at_least`, or somebody wants something.
+    /// Rests before it is tried again; only for `at_least` once it is announced, and no longer when somebody wants something.
     /// `false`: it is over.
     async fn rest(&mut self, pause: Duration, at_least: Duration) -> bool {
-        let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
+        let began = tokio::time::Instant::now();
+        let mut until = began + pause;
         loop {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
                     None => return false,
                     Some(Order::Doubt) => {}
-                    Some(Order::Announced) if began.elapsed() < at_least => {}
-                    Some(Order::Announced) => return true,
+                    Some(Order::Announced) => until = until.min(began + at_least),
                     Some(order) => {
                         self.waiting.push(order);
                         return true;
