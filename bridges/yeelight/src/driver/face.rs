@@ -1,6 +1,6 @@
 //! A lamp as the house shows it.
 
-use accord_model::{Action, Effect, Format, Property, Role, Service, Unit, catalogue};
+use accord_model::{Action, Effect, FieldCode, Format, Property, Role, Service, Unit, catalogue};
 
 use crate::core::state::{Abilities, Light, Part};
 
@@ -14,44 +14,43 @@ pub(crate) fn services(abilities: &Abilities) -> Vec<Service> {
 }
 
 fn light(part: Part, light: &Light, abilities: &Abilities) -> Service {
-    let mut service = catalogue::light();
-    service.instance = part.instance();
-    if abilities.ambient.is_some() {
-        let label = if part == Part::Main { "Main" } else { "Ambient" };
-        service.label = Some(label.to_owned());
-    }
-    service.properties.retain(|property| match property.id.as_str() {
-        "on" => true,
-        "level" => light.bright,
-        "color-temperature" => light.temperature.is_some(),
-        "hue" | "saturation" => light.color,
-        "color-mode" => light.color && light.temperature.is_some(),
-        _ => false,
-    });
+    let has = [
+        ("on", true),
+        ("level", light.bright),
+        ("color-temperature", light.temperature.is_some()),
+        ("hue", light.color),
+        ("saturation", light.color),
+        ("color-mode", light.color && light.temperature.is_some()),
+    ];
+    let properties: Vec<&str> = has.into_iter().filter(|(_, has)| *has).map(|(id, _)| id).collect();
+    let actions: &[&str] = if light.toggle { &["toggle"] } else { &[] };
+    let label = match part {
+        _ if abilities.ambient.is_none() => "",
+        Part::Main => "Main",
+        Part::Ambient => "Ambient",
+    };
+    let mut service = catalogue::light().only(&properties, actions).of(part.instance(), label);
     for property in &mut service.properties {
         let range = match (property.id.as_str(), light.temperature) {
             // The darkest that a lamp is lit.
             ("level", _) => Some((1.0, 100.0)),
             ("color-temperature", Some((low, high))) => Some((f64::from(low), f64::from(high))),
-            ("hue", _) => Some((0.0, 359.0)),
             _ => None,
         };
         if let Some((low, high)) = range {
             *property = property.clone().range(low, high, 1.0);
         }
-        // It follows what is set.
-        property.write &= property.id != "color-mode";
     }
-    service.actions.retain(|action| action.id == "toggle" && light.toggle);
     service
 }
 
 /// What no standard service names.
 fn more(abilities: &Abilities) -> Option<Service> {
-    let flag = |id| Property::state(id, Format::Bool);
+    let state = |id, format| Property::state(id, format).sensitive(FieldCode::HomeDeviceState);
+    let flag = |id| state(id, Format::Bool);
     let flow = |part: Part| abilities.of_part(part).is_some_and(|light| light.flow);
     let timer = || {
-        let timer = Property::state("sleep-timer", Format::Int).unit(Unit::Second);
+        let timer = state("sleep-timer", Format::Int).unit(Unit::Second);
         let longest = f64::from(LONGEST_TIMER) * 60.0;
         Property { role: Role::Config, ..timer.range(0.0, longest, 60.0).writable() }
     };
@@ -72,13 +71,6 @@ fn more(abilities: &Abilities) -> Option<Service> {
         abilities.set_default.then(|| act("set-default")),
     ];
     let actions: Vec<Action> = actions.into_iter().flatten().collect();
-    (!properties.is_empty() || !actions.is_empty()).then(|| Service {
-        id: "more".to_owned(),
-        instance: 0,
-        label: None,
-        properties,
-        actions,
-        events: Vec::new(),
-        values: Default::default(),
-    })
+    let has_some = !properties.is_empty() || !actions.is_empty();
+    has_some.then(|| Service { properties, actions, ..catalogue::more() })
 }

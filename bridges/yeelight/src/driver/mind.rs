@@ -392,7 +392,7 @@ impl Mind {
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
-            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
