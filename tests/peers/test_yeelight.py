@@ -111,6 +111,11 @@ class Home(unittest.TestCase):
     def set(self, property, data, **more):
         return self.call({"verb": "write", "property": property, "data": data}, **more)
 
+    def takes(self):
+        """Whether the lamp takes what is wanted."""
+        body = {"service": "light", "instance": 0, "verb": {"verb": "write", "property": "on", "data": True}, "confirmed": False}
+        return self.hub.api("POST", f"/devices/{self.device()['id']}/call", body)[0] == 200
+
     def act(self, action, **more):
         return self.call({"verb": "act", "action": action, "inputs": {}}, **more)
 
@@ -202,7 +207,7 @@ class Use(Home):
         self.assertEqual(self.sender(self.address, "get_properties")["bright"], "77")
 
 
-class Harm(Home):
+class Change(Home):
     def test_it_is_restarted_moves_and_its_lan_control_is_switched_off(self):
         self.switch_on()
         added = self.add()
@@ -257,6 +262,9 @@ class Harm(Home):
         self.set("level", 22)
         self.shows(level=22)
 
+
+@unittest.skipUnless(THERE, "the library yeelight is missing: tests/peers/run --install")
+class Harm(Home):
     def test_beyond_what_it_takes_nothing_is_sent_and_that_is_said(self):
         self.switch_on()
         self.add()
@@ -290,7 +298,8 @@ class Harm(Home):
         self.switch_off()
         # A flood of what changed, and of lamps that are not there.
         self.switch_on("--fault", "flood")
-        self.find(25)
+        # What is wanted is tried at once, however often it failed before.
+        until(self.takes, 25, "it takes what is wanted, in the middle of a flood of what it says")
         def flood():
             import socket
             air = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -303,7 +312,7 @@ class Harm(Home):
         self.switch_off()
         self.assertLess(len(self.hub.devices()), 80)
         self.switch_on()
-        self.find(30)
+        until(self.takes, 25, "it takes what is wanted again")
         self.set("level", 40)
         self.shows(level=40)
         self.assertLess(memory() - before, 60_000, "kilobytes")
