@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use accord_model::{
-    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target, Timestamp, ToBridge,
-    Value,
+    Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target, Timestamp,
+    ToBridge, Value,
 };
 use accord_registry::{Bridge, BridgeSide, Registry, RegistryEvent};
 use anyhow::{Context, Result, ensure};
@@ -84,8 +84,11 @@ impl Bridge for Says {
 }
 
 fn main() -> Result<()> {
-    let words: Vec<u64> = std::env::args().skip(1).map(|word| word.parse().context("a number")).collect::<Result<_>>()?;
-    let [devices, properties, rate, seconds] = words[..] else { anyhow::bail!("house DEVICES PER_DEVICE RATE SECONDS") };
+    let words: Vec<u64> =
+        std::env::args().skip(1).map(|word| word.parse().context("a number")).collect::<Result<_>>()?;
+    let [devices, properties, rate, seconds] = words[..] else {
+        anyhow::bail!("house DEVICES PER_DEVICE RATE SECONDS")
+    };
     ensure!(devices > 0 && properties > 0 && rate > 0, "more than none");
     let house = House { devices: devices as usize, properties: properties as usize };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
