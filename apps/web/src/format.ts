@@ -33,6 +33,13 @@ export function ago(time: string, now: number): string {
   if (s < 86400 * 14) return plural(Math.floor(s / 86400), "day") + " ago";
   return date(time);
 }
+/** An age in a few letters: `now`, `5 min`, `3 h`, `2 d`. */
+export function age(time: string, now: number): string {
+  const s = (now - Date.parse(time)) / 1000;
+  if (s < 60) return "now";
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  return s < 86400 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
+}
 export const date = (time: string) => new Date(time).toLocaleDateString(undefined, { year: "numeric", month: "short", day: "numeric" });
 /** `Today`, `Yesterday`, or the date. */
 export function dayName(time: string): string {
@@ -61,12 +68,14 @@ export const words = (id: string) => {
 export const kindName: Record<DeviceKind, string> = {
   computer: "Computer", laptop: "Laptop", phone: "Phone", tablet: "Tablet", tv: "TV", speaker: "Speaker", watch: "Watch",
   car: "Car", light: "Light", plug: "Plug", sensor: "Sensor", lock: "Lock", climate: "Climate", cover: "Cover",
-  vacuum: "Vacuum", camera: "Camera", hub: "Hub", other: "Device",
+  vacuum: "Vacuum", camera: "Camera", switch: "Switch", fan: "Fan", button: "Button", air: "Air", valve: "Valve", alarm: "Alarm",
+  appliance: "Appliance", hub: "Hub", other: "Device",
 };
 
 const UNIT_SIGN: Record<string, string> = {
   percent: "%", kelvin: "K", celsius: "°C", watt: "W", "kilowatt-hour": "kWh", volt: "V", ampere: "A", lux: "lx",
   metre: "m", second: "s", pascal: "Pa", "parts-per-million": "ppm", byte: "B", "metre-per-second": "m/s", decibel: "dB",
+  hertz: "Hz", degree: "°", "microgram-per-cubic-metre": "µg/m³",
 };
 export const unitSign = (unit?: string) => (unit ? (UNIT_SIGN[unit] ?? unit) : "");
 

@@ -2,8 +2,8 @@
 import { useSyncExternalStore } from "react";
 import { BASE, CallFailed, call, get } from "./api/client";
 import type {
-  Cast, Clipboard, Consent, Desktop, Device, Entries, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
-  Settings, Share, Status, Transfer,
+  Cast, Clipboard, Consent, Desktop, Device, Entries, Happened, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
+  Settings, Share, Status, Transfer, ValuesChanged,
 } from "./api/types";
 import { keep, kept } from "./kept";
 
@@ -51,6 +51,8 @@ export interface Hub {
   seenUntil: string;
   clipboard: Clipboard | null;
   clipboardError: string | null;
+  /** What happened last at devices' buttons and the like, by device, service and instance. */
+  happened: Map<string, Happened & { at: string }>;
   /** The newest record of the ledger that was told of. */
   newest: LedgerRecord | null;
 }
@@ -58,7 +60,7 @@ export interface Hub {
 let state: Hub = {
   phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
   transfers: [], shares: [], casts: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
-  notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null,
+  notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null, happened: new Map(),
 };
 const listeners = new Set<() => void>();
 
@@ -114,6 +116,45 @@ export const visitorsWaiting = ({ shares }: Hub) =>
 /** The same for casts, to announce what really happens on the device. */
 export const castWatch: { changed?: (before: Cast | undefined, now: Cast) => void } = {};
 
+/** Told of every device's change, to know what it confirmed. */
+export const deviceWatch: { changed?: (now: Device) => void } = {};
+
+/** Devices that spoke since the last frame, newest word each: a house of thousands is drawn once a frame at most. */
+const spoke = new Map<string, Device | null>();
+let drawing = false;
+function deviceSaid(id: string, now: Device | null) {
+  spoke.set(id, now);
+  if (drawing) return;
+  drawing = true;
+  setTimeout(drawDevices, DRAW_MS);
+}
+/** What changed of a device, put into what is known of it. */
+export function withValues(device: Device, { service: id, instance, values, writes }: ValuesChanged): Device {
+  const mine = (one: { service: string; instance: number; property: string }) => writes.some((other) => other.service === one.service && other.instance === one.instance && other.property === one.property);
+  return {
+    ...device,
+    writes: [...device.writes.filter((one) => !mine(one)), ...writes],
+    services: device.services.map((one) => (one.id === id && one.instance === instance ? { ...one, values: { ...one.values, ...values } } : one)),
+  };
+}
+const DRAW_MS = 40;
+function drawDevices() {
+  drawing = false;
+  if (spoke.size === 0) return;
+  const news = new Map(spoke);
+  spoke.clear();
+  const told = [...news.values()].filter((one) => one !== null);
+  const devices = state.devices.flatMap((one) => {
+    const now = news.get(one.id);
+    news.delete(one.id);
+    return now === undefined ? [one] : now === null ? [] : [now];
+  });
+  const fresh = [...news.values()].filter((one) => one !== null);
+  set({ devices: [...fresh, ...devices] });
+  // After it is drawn: what was wanted stands until what the device says stands in its place.
+  for (const one of told) deviceWatch.changed?.(one);
+}
+
 /** What events changed while a list was being read: there the events are newer than the list. */
 let touched = new Set<string>();
 const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
@@ -135,6 +176,7 @@ export async function readAll() {
     get<{ prompts: Prompt[] }>("/prompts"),
     get<Settings>("/settings"),
   ]);
+  drawDevices();
   const known = new Map<string, Transfer>();
   for (const transfer of [...inbox.received, ...inbox.offers, ...transfers.transfers]) known.set(transfer.id, transfer);
   const all = newer([...known.values()], state.transfers).sort((a, b) => b.created.localeCompare(a.created));
@@ -144,6 +186,7 @@ export async function readAll() {
     phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
     transfers: all, shares: newer(shares.shares, state.shares), casts: newer(casts.casts, state.casts), inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
+  for (const device of state.devices) deviceWatch.changed?.(device);
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
   void readNotifications();
   void readClipboard();
@@ -241,8 +284,14 @@ export function connect() {
       (error) => signedOut(error) || lost(source),
     );
   });
-  on<Device>("device", (device) => set({ devices: upsert(state.devices, device) }));
-  on<{ id: string }>("device-gone", ({ id }) => set({ devices: without(state.devices, id) }));
+  on<Device>("device", (device) => deviceSaid(device.id, device));
+  on<ValuesChanged>("values", (changed) => {
+    const known = spoke.has(changed.device) ? spoke.get(changed.device) : state.devices.find((one) => one.id === changed.device);
+    touched.add(changed.device);
+    if (known) deviceSaid(changed.device, withValues(known, changed));
+  });
+  on<Happened>("happened", (what) => set({ happened: new Map(state.happened).set(`${what.device} ${what.service} ${what.instance}`, { ...what, at: new Date().toISOString() }) }));
+  on<{ id: string }>("device-gone", ({ id }) => deviceSaid(id, null));
   on<Pairing>("pairing", (pairing) => {
     set({ pairings: upsert(state.pairings, pairing) });
     if (pairing.state === "done") pairingsSoon();

@@ -9,7 +9,7 @@ type Of<K extends keyof Schemas> = Answer<Schemas[K]>;
 
 export const DEVICE_KINDS = [
   "computer", "laptop", "phone", "tablet", "tv", "speaker", "watch", "car", "light", "plug", "sensor",
-  "lock", "climate", "cover", "vacuum", "camera", "hub", "other",
+  "lock", "climate", "cover", "vacuum", "camera", "switch", "fan", "button", "air", "valve", "alarm", "appliance", "hub", "other",
 ] as const;
 export type DeviceKind = (typeof DEVICE_KINDS)[number];
 export type Reach = "local" | "relayed" | "cloud" | "offline";
@@ -30,13 +30,15 @@ export type Recognised = Of<"Recognised">;
 export type Device = Omit<Of<"Device">, "services" | "path" | "asks" | "faces" | "maybe" | "recognised"> & {
   asks: Schemas["RemoteControl"]; kind: DeviceKind; reach: Reach; path: Path | null; services: Service[];
   faces: Face[]; maybe: string[]; recognised: Recognised | null;
+  /** What opens or unlocks there is done without asking again. */
+  trusted_effects?: boolean;
 };
-export type DeviceChange = Schemas["DeviceChange"];
+export type DeviceChange = Schemas["DeviceChange"] & { trusted_effects?: boolean | null };
 export type Field = Of<"Field">;
 export type PairedDevice = Of<"PairedDevice"> & { kind: DeviceKind };
 export type Pairing = Of<"Pairing"> & { kind: DeviceKind | null };
 export interface Pairings { paired: PairedDevice[]; running: Pairing[] }
-export type StartPairing = Schemas["StartPairing"];
+export type StartPairing = Schemas["StartPairing"] & { inputs?: Record<string, string> };
 export type Ticket = Of<"Ticket">;
 export type TransferItem = Of<"TransferItem">;
 export type Transfer = Omit<Of<"Transfer">, "items"> & { items: TransferItem[] };
@@ -132,3 +134,19 @@ export type Verb =
   | { verb: "read"; properties: string[] }
   | { verb: "write"; property: string; data: Data }
   | { verb: "act"; action: string; inputs: Record<string, Data> };
+
+// The house (apps/accord/src/api/home.rs).
+
+export type HistoryKind = "level" | "meter" | "switch";
+export interface HistoryPoint { time: string; min: number; mean: number; max: number; grown?: number }
+export interface History {
+  device: string; service: string; instance: number; property: string; kind: HistoryKind; unit: string | null;
+  from: string; to: string; step_s: number | null; points: HistoryPoint[]; total: number | null;
+}
+export interface HistorySettings { on: boolean; all_days: number; five_minutes_days: number; hours_days: number; megabytes: number; off: string[] }
+export interface HistoryState { settings: HistorySettings; bytes: number; kept: number; since: string | null; shortened: boolean }
+export interface AddField { id: string; label: string; help: string; secret: boolean; optional: boolean; long: boolean }
+export interface AddForm { bridge: string; way: string; app: string; what: string; steps: string[]; fields: AddField[]; entry: string | null }
+/** What a device says changed, told in place of the whole device. */
+export interface ValuesChanged { device: string; service: string; instance: number; values: Record<string, Value>; writes: Device["writes"] }
+export interface Happened { device: string; service: string; instance: number; event: string; arguments: Record<string, Data> }

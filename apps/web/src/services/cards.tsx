@@ -7,7 +7,7 @@ import { openDialog, toast } from "../ui/overlay";
 import { Button, Field, Name, Progress, useNow } from "../ui/bits";
 import { Icon, serviceIcon } from "../ui/icons";
 import { DropTarget } from "../parts/send";
-import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, useWanted, write } from "./control";
+import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, Standing, useProperty, write } from "./control";
 import { ELSEWHERE, action, flag, grouped, groupTitle, isStale, number, obeys, property, text, title, writable } from "./model";
 import { Input } from "./input";
 import { Clipboard, Notifications, Ping } from "./notices";
@@ -87,7 +87,8 @@ function Battery({ service }: CardProps) {
 }
 
 function Player({ device, service, able }: CardProps) {
-  const { now: playing, late, ask } = useWanted(flag(service, "playing"));
+  const at = useProperty<boolean>(device, service, "playing");
+  const playing = at.now;
   const track = text(service, "title");
   const said = service.values?.playing ?? service.values?.title;
   // That it plays is only its word; some say where they can be believed.
@@ -106,14 +107,14 @@ function Player({ device, service, able }: CardProps) {
       <div className="player-what">
         <p className="row-label">{track ? <Name>{track}</Name> : "Nothing is playing"}</p>
         <p className="meta">
-          {playing !== undefined && <>{stands ? "Says that it plays, but stands still" : playing ? "Playing" : "Paused"} </>}{late ? <span className="age stale">not confirmed</span> : said && <Age value={said} />}
+          {playing !== undefined && <>{stands ? "Says that it plays, but stands still" : playing ? "Playing" : "Paused"} </>}{at.state !== "said" ? <Standing of={at} /> : said && <Age value={said} />}
           {[text(service, "artist"), text(service, "album"), service.label].map((one) => one && <span key={one}> · <Name>{one}</Name></span>)}
         </p>
       </div>
       <div className="player-buttons">
         {tell("previous", "previous")}
         {toggle && (
-          <button className="icon-button round" disabled={!able} aria-label={`${playing ? "Pause" : "Play"}, ${on}`} onClick={() => ask(!playing, () => act(device, service, toggle))}>
+          <button className="icon-button round" disabled={!able} aria-label={`${playing ? "Pause" : "Play"}, ${on}`} onClick={() => at.by(!playing, () => act(device, service, toggle))}>
             <Icon name={playing ? "pause" : "media"} filled />
           </button>
         )}
@@ -128,8 +129,8 @@ function Player({ device, service, able }: CardProps) {
 }
 
 function Shuffle({ device, service, able }: CardProps) {
-  const { now, ask } = useWanted(flag(service, "shuffle"));
-  return <button className="icon-button" aria-pressed={now === true} disabled={!able} aria-label={`Shuffle, ${title(service)}`} onClick={() => ask(!now, () => write(device, service, "shuffle", !now))}><Icon name="shuffle" /></button>;
+  const { now, set } = useProperty<boolean>(device, service, "shuffle");
+  return <button className="icon-button" aria-pressed={now === true} disabled={!able} aria-label={`Shuffle, ${title(service)}`} onClick={() => set(!now)}><Icon name="shuffle" /></button>;
 }
 
 /** The picture of what plays, once the player gave one. Named a PNG, so that nothing but a picture is ever read into it. */
@@ -149,7 +150,7 @@ function Position({ device, service, able, playing }: CardProps & { playing: boo
   const now = useNow(1000);
   const said = number(service, "position");
   const value = service.values?.position;
-  const { now: at, ask } = useWanted(said);
+  const { now: at, set } = useProperty<number>(device, service, "position");
   const length = number(service, "length") ?? property(service, "position")?.range?.max;
   if (at === undefined || !value || isStale(value, now)) return null;
   const moved = playing && at === said ? Math.max(0, (now - Date.parse(value.seen)) / 1000) : 0;
@@ -159,7 +160,7 @@ function Position({ device, service, able, playing }: CardProps & { playing: boo
   return (
     <div className="player-line">
       <Slider quiet label={`Position, ${title(service)}`} now={here} min={0} max={length} step={1} say={(where) => `${clock(where)} of ${clock(length)}`} disabled={!able}
-        onSet={(to) => ask(to, () => write(device, service, "position", to))} />
+        onSet={set} />
     </div>
   );
 }
@@ -191,12 +192,12 @@ function ScreenLock({ device, service, able }: CardProps) {
 
 function Volume({ device, service, able }: CardProps) {
   const level = property(service, "level");
-  const { now: muted, ask } = useWanted(flag(service, "muted"));
+  const { now: muted, set } = useProperty<boolean>(device, service, "muted");
   const name = service.label ?? "Volume";
   return (
     <div className="sink">
       {writable(service, "muted") ? (
-        <button className="icon-button" aria-pressed={muted === true} aria-label={`Mute ${name}`} disabled={!able} onClick={() => ask(!muted, () => write(device, service, "muted", !muted))}>
+        <button className="icon-button" aria-pressed={muted === true} aria-label={`Mute ${name}`} disabled={!able} onClick={() => set(!muted)}>
           <Icon name={muted ? "mute" : "volume"} />
         </button>
       ) : <Icon name="volume" />}

@@ -1,5 +1,5 @@
 // What every card is made of: values with their age, and controls that say when nobody confirmed them.
-import { type ReactNode, useEffect, useId, useState } from "react";
+import { type ReactNode, useId, useState } from "react";
 import { attempt, consenting } from "../actions";
 import { callService } from "../api/client";
 import type { Action, Data, Device, Property, Service, Value } from "../api/types";
@@ -7,7 +7,8 @@ import { unitSign, visible, words } from "../format";
 import { announce, confirm } from "../ui/overlay";
 import { Ago, Button, Field, Name, Switch, useNow } from "../ui/bits";
 import type { IconName } from "../ui/icons";
-import { isStale, shown, title } from "./model";
+import { isStale, property, shown, title } from "./model";
+import { keyOf, useWantedFor, want, wantSoon } from "./wanted";
 
 export interface CardProps { device: Device; service: Service; able: boolean }
 
@@ -24,7 +25,7 @@ export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
 
 /** Tells a service to do something. What opens, unlocks or loses something is asked each time. */
 export async function act(device: Device, service: Service, { id, effect }: Action, inputs: Record<string, Data> = {}, done?: string) {
-  const asked = effect === "security" || effect === "destructive";
+  const asked = (effect === "security" && !device.trusted_effects) || effect === "destructive";
   if (asked) {
     const name = words(id);
     const yes = await confirm({
@@ -44,22 +45,42 @@ export async function act(device: Device, service: Service, { id, effect }: Acti
 export const write = (device: Device, service: Service, property: string, data: Data) =>
   attempt(() => consenting(() => callService(device, service, { verb: "write", property, data })));
 
-const CONFIRM_MS = 5_000;
-/** What was asked for, shown until the device says so itself; after five seconds it counts as not confirmed. */
-export function useWanted<T extends Data>(current: T | undefined) {
-  const [wanted, setWanted] = useState<{ data: T; late: boolean } | null>(null);
-  useEffect(() => {
-    if (!wanted) return undefined;
-    if (wanted.data === current) setWanted(null);
-    if (wanted.late) return undefined;
-    const timer = setTimeout(() => setWanted({ ...wanted, late: true }), CONFIRM_MS);
-    return () => clearTimeout(timer);
-  }, [wanted, current]);
-  const ask = async (data: T, run: () => Promise<boolean>) => {
-    setWanted({ data, late: false });
-    if (!(await run())) setWanted(null);
+/** A property as it is shown: what was asked for until the device says something itself. */
+export interface Shown<T extends Data = Data> {
+  of: Property | undefined;
+  value: Value | undefined;
+  now: T | undefined;
+  /** `wanted`: asked for, not yet said by the device; `late`: it took it and did not say so in time. */
+  state: "said" | "wanted" | "late";
+  set: (data: T) => Promise<boolean>;
+  /** As `set`, after a moment in which nothing else was asked. */
+  setSoon: (data: T) => void;
+  /** Shows `data` while `run` brings it about in another way. */
+  by: (data: T, run: () => Promise<boolean>) => Promise<boolean>;
+}
+
+export function useProperty<T extends Data = Data>(device: Device, service: Service, id: string): Shown<T> {
+  const key = keyOf(device.id, service, id);
+  const wanted = useWantedFor(key);
+  const of = property(service, id);
+  const value = service.values?.[id];
+  const near = of?.range && of.format !== "enum" ? Math.max(of.range.step, 1e-6) / 2 : 0;
+  const put = (data: T) => write(device, service, id, data);
+  return {
+    of, value,
+    now: (wanted?.data !== undefined && !wanted.late ? wanted.data : value?.data) as T | undefined,
+    state: wanted ? (wanted.late ? "late" : "wanted") : device.writes.some((one) => one.state === "unconfirmed" && one.service === service.id && one.instance === service.instance && one.property === id) ? "late" : "said",
+    set: (data) => want(key, data, near, () => put(data)),
+    setSoon: (data) => wantSoon(key, data, near, () => put(data)),
+    by: (data, run) => want(key, data, near, run),
   };
-  return { now: wanted && !wanted.late ? wanted.data : current, late: wanted?.late === true, ask };
+}
+
+/** What is worth saying beside a property: that it was not confirmed, that it is on its way, or its age. */
+export function Standing({ of: { state, value }, quiet }: { of: Pick<Shown, "state" | "value">; quiet?: boolean }) {
+  if (state === "late") return <span className="age stale">not confirmed</span>;
+  if (state === "wanted") return <span className="age pending"><span className="pending-dot" aria-hidden="true" />on its way</span>;
+  return value ? <Age value={value} quiet={quiet === true} /> : <span className="age">not said yet</span>;
 }
 
 export function ActionButton({ device, service, of, able, label, icon, done }: CardProps & { of: Action; label: string; icon?: IconName; done?: string }) {
@@ -125,9 +146,8 @@ export function Slider(props: { label: string; now: number | undefined; min: num
 
 /** One property: a control where it can be written, else its value. */
 export function PropertyRow({ device, service, of, able, label = words(of.id), quiet }: CardProps & { of: Property; label?: string; quiet?: boolean }) {
-  const value = service.values?.[of.id];
-  const { now, late, ask } = useWanted(value?.data);
-  const set = (data: Data) => ask(data, () => write(device, service, of.id, data));
+  const at = useProperty(device, service, of.id);
+  const { value, now, set } = at;
   if (!of.write || of.format === "bytes") {
     return (
       <div className="property">
@@ -136,7 +156,7 @@ export function PropertyRow({ device, service, of, able, label = words(of.id), q
       </div>
     );
   }
-  const age = late ? <span className="age stale">not confirmed</span> : value ? <Age value={value} quiet /> : <span className="age">not said yet</span>;
+  const age = <Standing of={at} quiet />;
   if (of.format === "bool") return <Switch on={now === true} label={<Name>{label}</Name>} hint={age} disabled={!able} onChange={set} />;
   if (of.range && of.format !== "enum") {
     const { min, max, step } = of.range;

@@ -14,6 +14,12 @@ export const text = (service: Service, id: string) => value<string>(service, id,
 export const number = (service: Service, id: string) => value<number>(service, id, "number");
 export const flag = (service: Service, id: string) => value<boolean>(service, id, "boolean");
 
+/** The name of an enum's value; `data` in place of what the service says. */
+export function choice(service: Service, id: string, data: unknown = service.values?.[id]?.data): string | undefined {
+  const values = property(service, id)?.values;
+  return values ? values.find(([at]) => at === data)?.[1] : typeof data === "string" ? data : undefined;
+}
+
 export const action = (service: Service, id: string): Action | undefined => service.actions.find((one) => one.id === id);
 export const property = (service: Service, id: string): Property | undefined => service.properties.find((one) => one.id === id);
 export const writable = (service: Service, id: string): Property | undefined => {
@@ -35,7 +41,9 @@ export const takesCasts = (device: Device) => device.trust === "paired" && devic
 export const isStale = (one: Value, now: number) => now - Date.parse(one.seen) > one.fresh_for_s * 1000;
 
 export const title = (service: Service) => service.label ?? serviceName[service.id] ?? words(service.id);
-const serviceName: Record<string, string> = { ringer: "Find it", storage: "Files on this device", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word", input: "Keyboard", signal: "Mobile network", calls: "Telephone" };
+const serviceName: Record<string, string> = { ringer: "Find it", storage: "Files on this device", "screen-lock": "Screen lock", "on-off": "Switch", information: "About", ping: "Say a word", input: "Keyboard", signal: "Mobile network", calls: "Telephone",
+  "water-leak": "Water", contact: "Door or window", occupancy: "Presence", illuminance: "Light level", electricity: "Power", "door-lock": "Lock", climate: "Heating and cooling", more: "More of this device", press: "Press", "air-quality": "Air",
+};
 /** The name of a card that several of one kind share. */
 export const groupTitle = (group: Service[]) => (group[0]!.id === "command" ? "Commands" : group.length > 1 ? words(group[0]!.id) : title(group[0]!));
 
@@ -43,9 +51,10 @@ export const groupTitle = (group: Service[]) => (group[0]!.id === "command" ? "C
 export function shown(of: Property, { data }: Value): string {
   if (typeof data === "boolean") return data ? "Yes" : "No";
   if (Array.isArray(data)) return of.format === "texts" ? data.join(", ") : bytes(data.length);
-  if (of.format === "enum") return of.values?.find(([at]) => at === data)?.[1] ?? String(data);
+  if (of.format === "enum") return words(of.values?.find(([at]) => at === data)?.[1] ?? String(data));
   if (of.unit === "byte" && typeof data === "number") return bytes(data);
-  const plain = typeof data === "number" ? data.toLocaleString(undefined, { maximumFractionDigits: 2 }) : data;
+  if (of.unit === "pascal" && typeof data === "number" && Math.abs(data) >= 10_000) return `${(data / 100).toLocaleString(undefined, { maximumFractionDigits: 1 })} hPa`;
+  const plain = typeof data === "number" ? data.toLocaleString(undefined, { maximumFractionDigits: of.unit === "celsius" || Math.abs(data) >= 100 ? 1 : 2 }) : data;
   return of.unit ? `${plain} ${unitSign(of.unit)}` : plain;
 }
 
@@ -59,8 +68,9 @@ export function grouped(services: Service[]): Service[][] {
   const place = (group: Service[]) => (ORDER.indexOf(group[0]!.id) + 1 || ORDER.length + 1);
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
-const SHARED = ["media", "volume", "command"];
-const ORDER = ["files", "storage", "media", "notifications", "light", "on-off", "door-lock", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "messages", "contacts", "input"];
+const SHARED = ["media", "volume", "command", "press"];
+const ORDER = ["files", "storage", "media", "notifications", "light", "climate", "cover", "door-lock", "vacuum", "fan", "humidifier", "alarm", "valve", "siren", "on-off", "press",
+  "water-leak", "smoke", "gas", "carbon-monoxide", "contact", "occupancy", "temperature", "humidity", "air-quality", "illuminance", "pressure", "electricity", "vibration", "tamper", "button", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "messages", "contacts", "input", "more"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */
 export function glance(service: Service, now: number): string {
