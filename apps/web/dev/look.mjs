@@ -52,6 +52,21 @@ const shots = {
   clipboard: [async (page) => { await open(page, "#/clipboard"); await page.getByTestId("look").click(); }, { MOCK_QUIET: "1" }],
   noclipboard: [async (page) => { await lever(page, "no-clipboard"); await open(page, "#/clipboard"); }, empty],
   longclipboard: [(page) => open(page, "#/clipboard"), { ...hard, MOCK_QUIET: "1" }],
+  home: [(page) => open(page, "#/home"), { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
+  homeempty: [(page) => open(page, "#/home"), empty],
+  homelong: [(page) => open(page, "#/home"), { ...hard, MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
+  homesearch: [async (page) => { await open(page, "#/home"); await page.getByRole("searchbox").fill("bedroom"); }, { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
+  ...Object.fromEntries([["strip", "Shelf strip"], ["heating", "Heating"], ["frontdoor", "Front door"], ["robot", "Robbie"], ["curtain", "Curtains"], ["climateair", "Air"], ["alarm", "Alarm"], ["washer", "Washing machine"], ["bedside", "Bedside"]].map(([name, title]) => [`thing-${name}`, [async (page) => {
+    await open(page, "#/home");
+    await page.getByTestId("tile").filter({ hasText: title }).first().locator(".tile-text").click();
+    await page.getByTestId("thing").waitFor();
+    const history = page.getByTestId("thing").getByText("History", { exact: true }).first();
+    if (await history.isVisible()) { await history.click(); await page.getByTestId("thing").locator(".chart").first().waitFor(); }
+    await page.waitForTimeout(200);
+  }, { MOCK_QUIET: "1", MOCK_HOUSE: "1" }]])),
+  housedevice: [(page) => open(page, "#/devices/house-washer"), { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
+  airdevice: [async (page) => { await open(page, "#/devices/house-air"); await page.getByText("History", { exact: true }).first().click(); await page.locator(".chart").first().waitFor(); }, { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
+  addform: [async (page) => { await button(page, "Add a device").first().click(); await button(page, "Home Assistant").click(); await page.getByLabel("Address").waitFor(); }, { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
   lamp: [(page) => open(page, "#/devices/example-lamp"), { MOCK_QUIET: "1" }],
   unconfirmed: [async (page) => { await open(page, "#/devices/example-lamp"); await page.getByRole("slider", { name: "Color temperature" }).press("End"); await page.waitForTimeout(5600); }, { MOCK_QUIET: "1" }],
   drain: [async (page) => { await open(page, "#/devices/example-lamp"); await button(page, "Drain").click(); }, { MOCK_QUIET: "1" }],
@@ -94,7 +109,7 @@ const shots = {
   help: [(page) => page.keyboard.press("?")],
   signin: null,
 };
-const FULL = /^(devices|notif|nonotif|rules|norules|clipboard|noclip|pin|first|alone|long|device|lamp|tv|own|tablet|privacy|decisions|settings|transfers|ledger)/;
+const FULL = /^(home|housed|airdev|devices|notif|nonotif|rules|norules|clipboard|noclip|pin|first|alone|long|device|lamp|tv|own|tablet|privacy|decisions|settings|transfers|ledger)/;
 
 async function judge(page, name) {
   const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -1,4 +1,6 @@
 // The services of the mock hub's devices, as core/model/src/catalogue.rs describes them, and what they do when called.
+import { actHome } from "./mock-home.mjs";
+
 const at = (secondsAgo = 0) => new Date(Date.now() - secondsAgo * 1000).toISOString();
 const property = (id, format, more = {}) => ({ id, format, read: true, write: false, notify: true, role: "primary", ...more });
 const action = (id, effect = "safe", inputs = []) => ({ id, inputs, outputs: [], effect });
@@ -39,7 +41,8 @@ export function answerCall(device, { service: id, instance, verb }) {
   const set = (name, data) => void (found.values = { ...found.values, [name]: value(data, 0) });
   if (verb.verb === "read") return [200, Object.fromEntries(Object.entries(found.values).map(([name, one]) => [name, one.data]))];
   if (verb.verb === "write" && verb.property !== "color-temperature" && verb.property !== "pin") set(verb.property, verb.data);
-  if (verb.action === "play" || verb.action === "pause") {
+  actHome(device, found, verb, set);
+  if ((verb.action === "play" || verb.action === "pause") && found.values.position) {
     const { position, playing } = found.values;
     if (playing.data) set("position", position.data + (Date.now() - Date.parse(position.seen)) / 1000);
     else set("position", position.data);

@@ -7,6 +7,7 @@ import { extname, join, normalize } from "node:path";
 import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, storageService, volume } from "./mock-services.mjs";
 import { makeNotices, noticeEntries } from "./mock-notices.mjs";
 import * as storage from "./mock-storage.mjs";
+import { answerHome, bigHouse, houseOf } from "./mock-home.mjs";
 import { answerCasts, castables, makeCasts } from "./mock-casts.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
@@ -66,6 +67,23 @@ const hub = {
   discovery: process.env.MOCK_DISCOVERY ?? "undecided",
 };
 
+// MOCK_HOUSE=1: a house; MOCK_HOUSE=2000: so many things.
+const house = Number(process.env.MOCK_HOUSE ?? 0);
+if (house === 1) hub.devices.push(...houseOf(device));
+else if (house > 1) hub.devices.push(...bigHouse(device, house));
+// MOCK_BUSY=500: so many of them say something new each second.
+const busy = Number(process.env.MOCK_BUSY ?? 0);
+if (busy) setInterval(() => {
+  for (let n = 0; n < busy / 20; n += 1) {
+    const one = hub.devices[Math.floor(Math.random() * hub.devices.length)];
+    const found = one.services.find((service) => service.values?.temperature || service.values?.level || service.values?.power);
+    const [name, old] = Object.entries(found?.values ?? {}).find(([, each]) => typeof each.data === "number") ?? [];
+    if (!name) continue;
+    const values = { [name]: { ...old, data: Math.max(0, old.data + (Math.random() < 0.5 ? 1 : -1)), seen: at() } };
+    Object.assign(found.values, values);
+    tell("values", { device: one.id, service: found.id, instance: found.instance, values, writes: [] });
+  }
+}, 50);
 if (process.env.MOCK_CAST) hub.devices.push(...castables(device));
 makeCasts(hub, tell);
 if (EMPTY) {
@@ -284,6 +302,8 @@ async function api(method, path, query, body, raw) {
   const route = `${method} ${first}`;
   if (hub.broken && ["ledger", "entries"].includes(first)) return [500, { error: "internal", message: "The database is locked by another program. Close it, then try again.", prompt: null }];
   if (route === "GET status") return [200, status()];
+  const ofHouse = answerHome(hub, tell, device, method, path, query, body);
+  if (ofHouse) return ofHouse;
   if (first === "devices" && third === "files") {
     const one = find(hub.devices, second);
     if (!one) return missing();

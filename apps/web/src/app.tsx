@@ -5,13 +5,14 @@ import type { Device } from "./api/types";
 import { visible } from "./format";
 import { keep, kept } from "./kept";
 import { go, to, useRoute } from "./router";
-import { connect, reconnect, set, shareWatch, transferWatch, unseen, useHub, visitorsWaiting } from "./store";
+import { connect, hub, reconnect, set, shareWatch, transferWatch, unseen, useHub, visitorsWaiting } from "./store";
 import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
 import { Button, Field, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
 import { DecideDialog } from "./parts/decide";
 import { CastDialog, CastingDialog, MiniPlayer, tellOfCasts } from "./parts/cast";
 import { AddDialog, PairingDialog } from "./parts/pairing";
+import { RoomDialog, ThingDialog } from "./parts/thing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
 import { ScreenBar } from "./parts/screen";
@@ -20,6 +21,7 @@ import { ShareDialog, SharedDialog } from "./parts/share";
 import { isOffer, summary } from "./parts/transfer";
 import { DevicePage } from "./pages/device";
 import { DevicesPage } from "./pages/devices";
+import { HomePage } from "./pages/home";
 import { ClipboardPage } from "./pages/clipboard";
 import { NotificationsPage, NotifyDialog } from "./pages/notifications";
 import { PrivacyPage } from "./pages/privacy";
@@ -30,6 +32,7 @@ import { TransfersPage } from "./pages/transfers";
 /** `wide`: in the navigation only where there is room; on a phone it is reached from this machine and the settings. */
 const PAGES: { id: string; title: string; icon: IconName; key: string; wide?: boolean }[] = [
   { id: "devices", title: "Devices", icon: "devices", key: "d" },
+  { id: "home", title: "Home", icon: "home", key: "h" },
   { id: "transfers", title: "Transfers", icon: "transfers", key: "t" },
   { id: "notifications", title: "Notifications", icon: "bell", key: "n" },
   { id: "clipboard", title: "Clipboard", icon: "clipboard", key: "c", wide: true },
@@ -133,6 +136,7 @@ function Shell() {
           <ScreenBar />
           <main id="main" ref={main} tabIndex={-1}>
             {page.id === "devices" && (route[1] ? <DevicePage key={route[1]} id={route[1]} /> : <DevicesPage />)}
+            {page.id === "home" && <HomePage />}
             {page.id === "transfers" && <TransfersPage />}
             {page.id === "notifications" && <NotificationsPage route={route.slice(1)} />}
             {page.id === "clipboard" && <ClipboardPage />}
@@ -150,6 +154,8 @@ function Shell() {
         {dialog?.kind === "cast" && <CastDialog device={dialog.device} />}
         {dialog?.kind === "casting" && <CastingDialog key={dialog.id} id={dialog.id} />}
         {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
+        {dialog?.kind === "thing" && <ThingDialog key={dialog.tile} device={dialog.device} tile={dialog.tile} />}
+        {dialog?.kind === "room" && <RoomDialog name={dialog.name} />}
         {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
         {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}
         {dialog?.kind === "record" && <RecordDialog key={dialog.seq} seq={dialog.seq} />}
@@ -224,6 +230,7 @@ function reconnectNow() {
 function RenameDialog({ device }: { device: Device }) {
   const [name, setName] = useState(device.name);
   const [room, setRoom] = useState(device.room ?? "");
+  const [rooms] = useState(() => [...new Set(hub().devices.flatMap((one) => one.room ?? []))].sort((a, b) => a.localeCompare(b)));
   return (
     <Dialog title="Name and room" testid="rename">
       <form
@@ -238,7 +245,14 @@ function RenameDialog({ device }: { device: Device }) {
         <Field label="Name" hint="Your own name for it. Empty: the name the device gives itself.">
           {(field, hint) => <input id={field} data-autofocus aria-describedby={hint} dir="auto" maxLength={64} autoComplete="off" value={name} onChange={(event) => setName(event.target.value)} />}
         </Field>
-        <Field label="Room">{(field) => <input id={field} dir="auto" maxLength={64} autoComplete="off" value={room} onChange={(event) => setRoom(event.target.value)} />}</Field>
+        <Field label="Room">
+          {(field) => (
+            <>
+              <input id={field} list={`${field}-rooms`} dir="auto" maxLength={64} autoComplete="off" value={room} onChange={(event) => setRoom(event.target.value)} />
+              <datalist id={`${field}-rooms`}>{rooms.map((one) => <option key={one} value={one} />)}</datalist>
+            </>
+          )}
+        </Field>
         <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary">Save</Button></div>
       </form>
     </Dialog>
@@ -259,7 +273,7 @@ function HelpDialog() {
         {PAGES.map((page) => <div key={page.id}><dt><kbd>g</kbd> <kbd>{page.key}</kbd></dt><dd>{page.title}</dd></div>)}
         <div><dt><kbd>g</kbd> <kbd>l</kbd></dt><dd>Ledger</dd></div>
         <div><dt><kbd>a</kbd></dt><dd>Add a device</dd></div>
-        <div><dt><kbd>/</kbd></dt><dd>Search the ledger</dd></div>
+        <div><dt><kbd>/</kbd></dt><dd>Search the house, or the ledger</dd></div>
         <div><dt><kbd>w</kbd></dt><dd>To what waits for you</dd></div>
         <div><dt><kbd>Esc</kbd></dt><dd>Close, not now</dd></div>
         <div><dt><kbd>?</kbd></dt><dd>This list</dd></div>
@@ -311,7 +325,7 @@ function useShortcuts() {
       else if (event.key === "?") openDialog({ kind: "help" });
       else if (event.key === "/") {
         event.preventDefault();
-        go("privacy", "ledger");
+        if (!location.hash.startsWith("#/home")) go("privacy", "ledger");
         setTimeout(() => document.querySelector<HTMLInputElement>("input[type=search]")?.focus(), 80);
       }
     };

@@ -4,6 +4,7 @@ import "./styles/base.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
 import "./styles/notices.css";
+import "./styles/home.css";
 
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<App />);

@@ -13,6 +13,10 @@ import { Input } from "./input";
 import { Clipboard, Notifications, Ping } from "./notices";
 import { Contacts, Messages } from "./people";
 import { Storage } from "./storage";
+import { Climate } from "./climate";
+import { Light } from "./light";
+import { Sensor } from "./sensors";
+import { Alarm, Cover, Fan, Humidifier, Lock, More, OnOff, Press, PressedButton, Siren, Vacuum, Valve } from "./things";
 
 /** Everything the device offers, a card each. */
 export function Services({ device }: { device: Device }) {
@@ -36,12 +40,17 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
-const WIDE = ["files", "storage", "media", "notifications", "messages"];
+const WIDE = ["files", "storage", "media", "notifications", "messages", "more"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, storage: Storage, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
   "screen-lock": ScreenLock, volume: Volume, command: Command, ping: Ping, input: Input, signal: Signal, calls: Calls,
   messages: Messages, contacts: Contacts,
+  light: Light, climate: Climate, "on-off": OnOff, fan: Fan, humidifier: Humidifier, cover: Cover, "door-lock": Lock, vacuum: Vacuum, valve: Valve, alarm: Alarm,
+  siren: Siren, press: Press, button: PressedButton, more: More,
+  ...Object.fromEntries(["temperature", "humidity", "pressure", "illuminance", "occupancy", "contact", "water-leak", "smoke", "gas", "vibration", "tamper", "carbon-monoxide", "air-quality", "electricity"].map((id) => [id, Sensor])),
 };
+/** The card of a service, without its frame. */
+export const cardOf = (id: string) => cards[id] ?? General;
 
 const NotYet = () => <p className="hint">It has not said anything yet.</p>;
 

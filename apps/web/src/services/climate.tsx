@@ -4,7 +4,7 @@ import { words } from "../format";
 import { Segments } from "../ui/bits";
 import { Icon, type IconName } from "../ui/icons";
 import { type CardProps, PropertyRow, Standing, useProperty } from "./control";
-import { choice, number, property, writable } from "./model";
+import { choice, number, writable } from "./model";
 
 const SHOWN = ["temperature", "target", "target-low", "target-high", "mode", "running", "humidity"];
 const RUNS: Record<string, IconName> = { heating: "flame", cooling: "climate", drying: "drop", fan: "fan", idle: "clock" };

@@ -66,15 +66,22 @@ export function categoryOf({ service, device }: Tile): Category {
 
 export interface Room { name: string | null; tiles: Tile[] }
 
+const texts = new WeakMap<Tile, string>();
 /** Whether all words are somewhere in what the device is called, is, and is made of. */
 export function fits(tile: Tile, words: string[]): boolean {
   if (words.length === 0) return true;
-  const { device } = tile;
-  const text = [device.name, tile.part, device.room, device.maker, device.model, kindName[device.kind], ...[tile.service, ...tile.beside].map((one) => one && title(one))].join(" ").toLocaleLowerCase();
+  let text = texts.get(tile);
+  if (text === undefined) {
+    const { device } = tile;
+    text = [device.name, tile.part, device.room, device.maker, device.model, kindName[device.kind], ...[tile.service, ...tile.beside].map((one) => one && title(one))].join(" ").toLocaleLowerCase();
+    texts.set(tile, text);
+  }
   return words.every((word) => text.includes(word));
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+const PLACES = [...CONTROLS, ...SENSORS];
+const place = ({ service }: Tile) => (service ? PLACES.indexOf(service.id) : 99);
 /** Tiles by room, rooms by name; those without a room last. */
 export function roomsOf(tiles: Tile[]): Room[] {
   const rooms = new Map<string | null, Tile[]>();
@@ -84,9 +91,45 @@ export function roomsOf(tiles: Tile[]): Room[] {
     if (known) known.push(tile);
     else rooms.set(room, [tile]);
   }
-  const place = ({ service, device }: Tile) => (service ? [...CONTROLS, ...SENSORS].indexOf(service.id) : 99) + (device.reach === "offline" ? 100 : 0);
-  for (const all of rooms.values()) all.sort((a, b) => place(a) - place(b) || collator.compare(a.device.name, b.device.name) || collator.compare(a.key, b.key));
+  for (const all of rooms.values()) all.sort(order);
   return [...rooms].map(([name, all]) => ({ name, tiles: all })).sort((a, b) => (a.name === null ? 1 : b.name === null ? -1 : collator.compare(a.name, b.name)));
+}
+const order = (a: Tile, b: Tile) => place(a) - place(b) || collator.compare(a.device.name, b.device.name) || collator.compare(a.key, b.key);
+
+/** How the house is laid out. Made anew only where something moved, so that a word of one device draws one tile. */
+export interface Layout { shape: string[]; rooms: Room[]; favourites: Tile[]; all: Tile[] }
+
+const shapes = new WeakMap<Device, string>();
+/** What decides where a device's tiles are. */
+function shapeOf(device: Device): string {
+  let shape = shapes.get(device);
+  if (shape === undefined) {
+    shape = JSON.stringify([device.id, device.name, device.room, device.kind, device.favourite, device.services.map((one) => [one.id, one.instance, one.label])]);
+    shapes.set(device, shape);
+  }
+  return shape;
+}
+
+export function layOut(devices: Device[], before: Layout | null): Layout {
+  const house = devices.filter((device) => (device.trust === "paired" || device.trust === "own") && ofTheHouse(device));
+  const shape = house.map(shapeOf);
+  const all = house.flatMap(tilesOf);
+  const stands = before && before.shape.length === shape.length && sameSet(before.shape, shape);
+  if (!stands) return { shape, rooms: roomsOf(all), favourites: all.filter(({ device }) => device.favourite).sort(order), all };
+  const newest = new Map(all.map((tile) => [tile.key, tile]));
+  const renew = (tiles: Tile[]) => (tiles.every((tile) => newest.get(tile.key) === tile) ? tiles : tiles.map((tile) => newest.get(tile.key) ?? tile));
+  return {
+    shape, all, favourites: renew(before.favourites),
+    rooms: before.rooms.map((room) => {
+      const tiles = renew(room.tiles);
+      return tiles === room.tiles ? room : { ...room, tiles };
+    }),
+  };
+}
+function sameSet(one: string[], other: string[]): boolean {
+  if (one.every((shape, at) => shape === other[at])) return true;
+  const known = new Set(one);
+  return other.every((shape) => known.has(shape));
 }
 
 export interface Summary { temperature: number | null; humidity: number | null; lights: number; on: Tile[] }

@@ -13,6 +13,9 @@ export type DialogState =
   | { kind: "cast"; device: Device }
   | { kind: "casting"; id: string }
   | { kind: "rename"; device: Device }
+  /** One tile of the page Home, with everything that it can be told. */
+  | { kind: "thing"; device: string; tile: string }
+  | { kind: "room"; name: string }
   | { kind: "notify"; device?: Device }
   | { kind: "decide"; entry: string; device: Device; because: string }
   | { kind: "help" }
@@ -47,9 +50,21 @@ export function closeDialog() {
 export const dialogOpen = () => overlay.dialog !== null;
 
 export const confirm = (question: { title: string; body: ReactNode; yes: string; no?: string }) =>
-  new Promise<boolean>((resolve) =>
-    openDialog({ kind: "confirm", no: "Cancel", ...question, answer: resolve }),
-  );
+  new Promise<boolean>((resolve) => {
+    // A thing that was being looked at is looked at again afterwards.
+    const under = overlay.dialog?.kind === "thing" ? overlay.dialog : null;
+    const from = cameFrom;
+    openDialog({
+      kind: "confirm", no: "Cancel", ...question,
+      answer: (yes) => {
+        if (under && !overlay.dialog) {
+          cameFrom = from;
+          change({ dialog: under });
+        }
+        resolve(yes);
+      },
+    });
+  });
 
 /** Brings a prompt to the owner because of what they just did; the sheet takes the focus. */
 export const showPrompt = (prompt: string) =>

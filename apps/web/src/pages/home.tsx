@@ -1,0 +1,136 @@
+// Home: the things of the house by room, as they are now, with what wants looking at first.
+import { useEffect, useMemo, useRef, useState } from "react";
+import { pair } from "../actions";
+import type { Device } from "../api/types";
+import { plural } from "../format";
+import { to } from "../router";
+import { useHub } from "../store";
+import { openDialog } from "../ui/overlay";
+import { Button, Empty, Name, PageHead, Skeleton, useNow } from "../ui/bits";
+import { Icon, KindIcon } from "../ui/icons";
+import { describe } from "../parts/device-bits";
+import { lightsOff, RoomSection, SummaryLine } from "../parts/room";
+import { alertsOf, CATEGORIES, type Category, categoryName, categoryOf, fits, type Layout, layOut, ofTheHouse, type Room, summaryOf } from "../services/house";
+
+const ADD = <Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button>;
+const ALERTS = 6;
+
+export function HomePage() {
+  const phase = useHub((hub) => hub.phase);
+  const devices = useHub((hub) => hub.devices);
+  const live = useHub((hub) => hub.live);
+  const before = useRef<Layout | null>(null);
+  const layout = useMemo(() => (before.current = layOut(devices, before.current)), [devices]);
+  const [search, setSearch] = useState("");
+  const [category, setCategory] = useState<Category | null>(null);
+  const [room, setRoom] = useState<string | null>(null);
+  const now = useNow(60_000);
+  const words = useMemo(() => search.toLocaleLowerCase().split(/\s+/).filter(Boolean), [search]);
+  const rooms = useKeptRooms(useMemo(() => {
+    const wanted = layout.rooms.filter((one) => room === null || (one.name ?? "") === room);
+    if (words.length === 0 && category === null) return wanted;
+    return wanted.map((one) => ({ ...one, tiles: one.tiles.filter((tile) => (category === null || categoryOf(tile) === category) && fits(tile, words)) })).filter((one) => one.tiles.length > 0);
+  }, [layout, words, category, room]));
+  const house = useMemo(() => [...new Set(layout.all.map(({ device }) => device))], [layout]);
+  const alerts = useMemo(() => alertsOf(house), [house]);
+  const away = useMemo(() => house.filter((one) => one.reach === "offline").length, [house]);
+  const found = useMemo(() => devices.filter((one) => one.trust === "seen" && one.reach !== "offline" && ofTheHouse(one)), [devices]);
+  const kinds = useMemo(() => {
+    const there = new Set(layout.all.map(categoryOf));
+    return CATEGORIES.filter((one) => there.has(one));
+  }, [layout]);
+  if (phase === "starting") {
+    return (
+      <>
+        <PageHead title="Home" />
+        <p className="hidden-visually" role="status">Reading…</p>
+        <Skeleton cards={6} />
+      </>
+    );
+  }
+  if (layout.all.length === 0) {
+    return (
+      <>
+        <PageHead title="Home">{ADD}</PageHead>
+        <Empty icon="home" title="Nothing of the house is here yet">
+          <p>Add a lamp, a plug, a sensor, or the Home Assistant or broker that you have: then they are here by room, and answer without any cloud.</p>
+          <p className="empty-add">{ADD}</p>
+        </Empty>
+        <FoundNear found={found} />
+      </>
+    );
+  }
+  const summary = summaryOf(layout.all, now);
+  const filtering = words.length > 0 || category !== null;
+  const shown = rooms.reduce((sum, one) => sum + one.tiles.length, 0);
+  const names = layout.rooms.map((one) => one.name);
+  return (
+    <>
+      <PageHead title="Home" lead={<SummaryLine of={summary} />}>
+        {summary.on.length > 1 && <Button icon="off" onClick={() => lightsOff(summary.on, "the house")}>All lights off</Button>}
+        {ADD}
+      </PageHead>
+      {!live && <p className="difference"><Icon name="warning" /><span>The hub does not answer: this is what was known last.</span></p>}
+      {(alerts.length > 0 || away > 0) && (
+        <ul className="alerts" aria-label="Worth a look">
+          {alerts.slice(0, ALERTS).map((one) => <li key={one.key}><a className={`alert ${one.bad ? "bad" : ""}`} href={to("devices", one.device.id)}><Icon name="warning" /><span><Name>{one.device.name}</Name> {one.text}</span></a></li>)}
+          {alerts.length > ALERTS && <li className="hint">and {alerts.length - ALERTS} more</li>}
+          {away > 0 && <li><span className="alert quiet"><Icon name="off" />{plural(away, "device")} not reachable</span></li>}
+        </ul>
+      )}
+      <div className="home-bar" role="search">
+        <div className="search">
+          <Icon name="search" />
+          <input type="search" aria-label="Search the house" placeholder="Search by name, room or maker" dir="auto" autoComplete="off" value={search} onChange={(event) => setSearch(event.target.value)} />
+        </div>
+        {names.length > 1 && (
+          <select aria-label="Room" value={room ?? "*"} onChange={(event) => setRoom(event.target.value === "*" ? null : event.target.value)}>
+            <option value="*">All rooms</option>
+            {names.map((name) => <option key={name ?? ""} value={name ?? ""}>{name ?? "No room yet"}</option>)}
+          </select>
+        )}
+      </div>
+      {kinds.length > 1 && (
+        <div className="kinds" role="group" aria-label="Show only">
+          {kinds.map((one) => <button key={one} type="button" className="kind-chip" aria-pressed={category === one} onClick={() => setCategory(category === one ? null : one)}>{categoryName[one]}</button>)}
+        </div>
+      )}
+      <p className="hidden-visually" role="status">{filtering || room !== null ? `${plural(shown, "thing")} shown` : ""}</p>
+      {layout.favourites.length > 0 && !filtering && room === null && <RoomSection title="Favourites" room={null} tiles={layout.favourites} testid="favourites" />}
+      {rooms.map((one) => <RoomSection key={one.name ?? ""} title={one.name ?? "No room yet"} room={one.name} tiles={one.tiles} open={filtering} />)}
+      {shown === 0 && <Empty icon="search" title="Nothing fits">{search ? <>Nothing of the house fits “<bdi>{search}</bdi>”.</> : "Nothing of this kind is in this room."} <button className="link" onClick={() => { setSearch(""); setCategory(null); setRoom(null); }}>Show everything</button></Empty>}
+      <FoundNear found={found} />
+    </>
+  );
+}
+
+/** The rooms, the same objects as before where nothing in them changed: what is the same is not drawn again. */
+function useKeptRooms(rooms: Room[]): Room[] {
+  const before = useRef(new Map<string | null, Room>());
+  const now = rooms.map((room) => {
+    const known = before.current.get(room.name);
+    return known && known.tiles.length === room.tiles.length && known.tiles.every((tile, at) => tile === room.tiles[at]) ? known : room;
+  });
+  useEffect(() => void (before.current = new Map(now.map((room) => [room.name, room]))));
+  return now;
+}
+
+const FOUND = 12;
+function FoundNear({ found }: { found: Device[] }) {
+  if (found.length === 0) return null;
+  return (
+    <section aria-labelledby="found-near">
+      <h2 id="found-near" className="section-head">Found near, not added <span className="count">{found.length}</span></h2>
+      <ul className="card plain off-card">
+        {found.slice(0, FOUND).map((device) => (
+          <li key={device.id} className="row">
+            <span className="kind small seen"><KindIcon kind={device.kind} /></span>
+            <div className="row-text"><div className="row-label"><a href={to("devices", device.id)}><Name>{device.name}</Name></a></div><div className="hint" dir="auto">{describe(device)}</div></div>
+            <Button icon="key" label={`Add ${device.name}`} onClick={() => pair({ device: device.id })}>Add</Button>
+          </li>
+        ))}
+      </ul>
+      {found.length > FOUND && <p className="hint">All of them are under <a href={to("devices")}>Devices</a>.</p>}
+    </section>
+  );
+}
