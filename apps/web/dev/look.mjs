@@ -58,7 +58,7 @@ const shots = {
   homesearch: [async (page) => { await open(page, "#/home"); await page.getByRole("searchbox").fill("bedroom"); }, { MOCK_QUIET: "1", MOCK_HOUSE: "1" }],
   ...Object.fromEntries([["strip", "Shelf strip"], ["heating", "Heating"], ["frontdoor", "Front door"], ["robot", "Robbie"], ["curtain", "Curtains"], ["climateair", "Air"], ["alarm", "Alarm"], ["washer", "Washing machine"], ["bedside", "Bedside"]].map(([name, title]) => [`thing-${name}`, [async (page) => {
     await open(page, "#/home");
-    await page.getByTestId("tile").filter({ hasText: title }).first().locator(".tile-text").click();
+    await page.getByTestId("tile").filter({ hasText: title }).first().locator(".ht-text").click();
     await page.getByTestId("thing").waitFor();
     const history = page.getByTestId("thing").getByText("History", { exact: true }).first();
     if (await history.isVisible()) { await history.click(); await page.getByTestId("thing").locator(".chart").first().waitFor(); }
@@ -113,7 +113,7 @@ const FULL = /^(home|housed|airdev|devices|notif|nonotif|rules|norules|clipboard
 
 async function judge(page, name) {
   const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  const cut = () => page.evaluate(() => [...document.querySelectorAll("button, a, input, .card, .dialog *")].filter((one) => { const box = one.getBoundingClientRect(); return box.width > 0 && (box.right > innerWidth + 1 || box.left < -1) && !one.closest(".tabs, .skip, .hidden-visually"); }).slice(0, 3).map((one) => one.className || one.tagName));
+  const cut = () => page.evaluate(() => [...document.querySelectorAll("button, a, input, .card, .dialog *")].filter((one) => { const box = one.getBoundingClientRect(); return box.width > 0 && (box.right > innerWidth + 1 || box.left < -1) && !one.closest(".tabs, .kinds, .skip, .hidden-visually"); }).slice(0, 3).map((one) => one.className || one.tagName));
   for (const width of page.viewportSize().width < 500 ? [390, 320] : [page.viewportSize().width]) {
     await page.setViewportSize({ width, height: page.viewportSize().height });
     await page.waitForTimeout(60);

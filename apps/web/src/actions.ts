@@ -1,7 +1,7 @@
 // What the owner does, with the questions that come in between: an action that needs a consent asks for
 // it in context and goes on by itself once it is given.
 import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client";
-import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
+import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Property, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
@@ -122,7 +122,16 @@ export async function splitDevice(face: string) {
   });
 }
 
+/** What a device wants to be told before it pairs, such as a token; nothing for most. */
+export const wantedToPair = (device: Device | undefined): Property[] =>
+  device?.services.find((one) => one.id === "pairing")?.actions.find((one) => one.id === "request")?.inputs ?? [];
+
 export function pair(how: StartPairing) {
+  const device = hub().devices.find((one) => one.id === how.device) ?? hub().devices.find((one) => one.faces.some((face) => face.id === how.device));
+  if (device && !how.inputs && wantedToPair(device).length > 0) {
+    openDialog({ kind: "needs", device: device.id });
+    return Promise.resolve(true);
+  }
   return attempt(async () => {
     const pairing = await consenting(() => post<Pairing>("/pairings", how));
     set({ pairings: know(hub().pairings, pairing) });

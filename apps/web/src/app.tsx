@@ -12,6 +12,7 @@ import { Icon, type IconName, Mark } from "./ui/icons";
 import { DecideDialog } from "./parts/decide";
 import { CastDialog, CastingDialog, MiniPlayer, tellOfCasts } from "./parts/cast";
 import { AddDialog, PairingDialog } from "./parts/pairing";
+import { NeedsDialog } from "./parts/add-form";
 import { RoomDialog, ThingDialog } from "./parts/thing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
@@ -155,6 +156,7 @@ function Shell() {
         {dialog?.kind === "casting" && <CastingDialog key={dialog.id} id={dialog.id} />}
         {dialog?.kind === "rename" && <RenameDialog device={dialog.device} />}
         {dialog?.kind === "thing" && <ThingDialog key={dialog.tile} device={dialog.device} tile={dialog.tile} />}
+        {dialog?.kind === "needs" && <NeedsDialog key={dialog.device} device={dialog.device} />}
         {dialog?.kind === "room" && <RoomDialog name={dialog.name} />}
         {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
         {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}

@@ -138,7 +138,7 @@ export type Verb =
 // The house (apps/accord/src/api/home.rs).
 
 export type HistoryKind = "level" | "meter" | "switch";
-export interface HistoryPoint { time: string; min: number; mean: number; max: number; grown?: number }
+export interface HistoryPoint { time: string; until?: string; min: number; mean: number; max: number; grown?: number }
 export interface History {
   device: string; service: string; instance: number; property: string; kind: HistoryKind; unit: string | null;
   from: string; to: string; step_s: number | null; points: HistoryPoint[]; total: number | null;

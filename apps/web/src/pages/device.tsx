@@ -5,7 +5,7 @@ import type { Consent, Device, PairedDevice } from "../api/types";
 import { date, kindName, plural, words } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
-import { openDialog } from "../ui/overlay";
+import { confirm, openDialog } from "../ui/overlay";
 import { Ago, Button, Empty, Name, PageHead, Skeleton, Switch } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
 import { Faces } from "../parts/faces";
@@ -15,6 +15,8 @@ import { ScreenCard } from "../parts/screen";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
+import { DeviceHistory } from "./history-settings";
+import { ofTheHouse } from "../services/house";
 import { Services } from "../services/cards";
 import { Age } from "../services/control";
 import { plays, shown, takesCasts, takesFiles } from "../services/model";
@@ -78,6 +80,7 @@ export function DevicePage({ id }: { id: string }) {
           <About device={device} />
           <Faces device={device} />
           {paired && <Trust device={device} paired={paired} />}
+          {device.trust === "paired" && ofTheHouse(device) && <DeviceHistory device={device} />}
           {device.trust === "paired" && <Agreed device={device} consents={consents} />}
         </div>
       </div>
@@ -107,6 +110,12 @@ function About({ device }: { device: Device }) {
   );
 }
 
+const opens = (device: Device) => device.services.some((one) => one.id !== "pairing" && one.id !== "command" && one.actions.some(({ effect }) => effect === "security"));
+async function trustEffects(device: Device, on: boolean) {
+  if (on && !(await confirm({ title: `No longer ask before ${device.name} opens?`, body: <p>Whoever uses this page can open and unlock <Name>{device.name}</Name> with one press. Every time is written to the ledger.</p>, yes: "Do not ask" }))) return;
+  await changeDevice(device, { trusted_effects: on });
+}
+
 function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
   // A device that pairs in its own way is no hub and keeps no ledger.
   const hub = !device.services.some((one) => one.id === "pairing");
@@ -122,6 +131,7 @@ function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
         {hub && <div><dt>Its ledger</dt><dd>{paired.witness_of ? `We vouch for ${plural(paired.witness_of.size, "record")}` : "We vouch for none yet"}</dd></div>}
       </dl>
       <Switch on={device.auto_accept} label="Accept without asking" hint="What it sends lands in the inbox at once." onChange={(on) => changeDevice(device, { auto_accept: on })} />
+      {opens(device) && <Switch on={device.trusted_effects === true} label="Open and unlock without asking again" hint="Off: you are asked each time." onChange={(on) => trustEffects(device, on)} />}
       {offered("media") && <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />}
       {offered("ring") && <Switch on={device.remote.ring} label="Ring this machine" hint="It may let this machine ring, to find it." onChange={(on) => changeDevice(device, { remote_ring: on })} />}
       {offered("commands") && <Switch on={device.remote.commands} label="Run your commands" hint="It may run what you listed with “accord commands”." onChange={(on) => changeDevice(device, { remote_commands: on })} />}

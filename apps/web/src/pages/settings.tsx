@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { attempt, copy } from "../actions";
 import { call, del, get, id, put } from "../api/client";
 import { DEVICE_KINDS, type OwnCommand, type Session, type Settings } from "../api/types";
+import { KeptHistory } from "./history-settings";
 import { duration, kindName, visible } from "../format";
 import { keep } from "../kept";
 import { to } from "../router";
@@ -34,6 +35,7 @@ export function SettingsPage() {
           <a className="button" href={to("clipboard")}>Open</a>
         </div>
       </section>
+      <KeptHistory />
       <OwnCommands />
       <Appearance />
       <Sessions />

@@ -1,12 +1,13 @@
 // Pairing: two people compare six digits, or one device uses the other's ticket.
 import { useEffect, useState } from "react";
 import { attempt, consenting, copy, pair } from "../actions";
-import { id, post } from "../api/client";
-import type { Pairing, StartPairing, Ticket } from "../api/types";
-import { readAll, readEntries, useHub } from "../store";
+import { get, id, post } from "../api/client";
+import type { AddForm, Pairing, StartPairing, Ticket } from "../api/types";
+import { readAll, readEntries, signedOut, useHub } from "../store";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments, useCountdown } from "../ui/bits";
 import { Icon, type IconName, KindIcon } from "../ui/icons";
+import { FormWay } from "./add-form";
 import { joinable, JoinWay } from "./join";
 import { kindName, roughly } from "../format";
 
@@ -135,26 +136,37 @@ export function PairingDialog({ pairing: wanted, again }: { pairing: string; aga
   );
 }
 
+interface Forms { forms: AddForm[] }
+const formKey = (form: AddForm) => `form ${form.bridge} ${form.way}`;
+
 type Way = "show" | "use" | "address";
 
 /** Ways to pair with a device that is not in the list: by what it runs. */
 export function AddDialog() {
   const entries = useHub((state) => state.entries);
   const [chosen, setChosen] = useState<string | null>(null);
-  useEffect(() => void readEntries(), []);
+  const [forms, setForms] = useState<Forms | null>(null);
+  useEffect(() => {
+    void readEntries();
+    get<Forms>("/add").then(setForms, (error) => signedOut(error) || setForms({ forms: [] }));
+  }, []);
   const ways = joinable(entries?.entries ?? []);
+  const form = forms?.forms.find((one) => formKey(one) === chosen);
   const way = ways.find((one) => one.key === chosen);
-  const title = way ? way.join.what : chosen === HUB ? "Computer with Accord" : "Add a device";
+  const title = way ? way.join.what : form ? form.what : chosen === HUB ? "Computer with Accord" : "Add a device";
   return (
     <Dialog title={title} testid="add">
       {chosen !== null && <button className="link way-back" data-autofocus onClick={() => setChosen(null)}><Icon name="left" />Other devices</button>}
-      {way ? <JoinWay entry={way} /> : chosen === HUB ? <HubWays /> : (
+      {way ? <JoinWay entry={way} /> : form ? <FormWay key={formKey(form)} form={form} /> : chosen === HUB ? <HubWays /> : (
         <ul className="ways">
           <li><WayTile icon="computer" title="Computer with Accord" text="By a ticket, or by its address. Those in this network are in the list by themselves." onClick={() => setChosen(HUB)} /></li>
           {ways.map((one) => (
             <li key={one.key}><WayTile icon="phone" title={one.join.what} text={`${one.join.systems.map(({ name }) => name).join(", ")}. Nothing of Accord is installed there.`} onClick={() => setChosen(one.key)} /></li>
           ))}
-          {!entries && <li className="skeleton way-skeleton" aria-hidden="true" />}
+          {forms?.forms.map((one) => (
+            <li key={formKey(one)}><WayTile icon="home" title={one.what} text={`By ${one.fields.map((field) => field.label.toLocaleLowerCase()).join(", ")}. ${one.app === one.what ? "" : `Speaks ${one.app}.`}`.trim()} onClick={() => setChosen(formKey(one))} /></li>
+          ))}
+          {(!entries || !forms) && <li className="skeleton way-skeleton" aria-hidden="true" />}
         </ul>
       )}
     </Dialog>

@@ -116,5 +116,5 @@ function Chunk({ count, children }: { count: number; children: () => ReactNode }
     });
   }, []);
   const columns = Math.max(1, Math.floor((box.current?.offsetWidth ?? 1000) / 226));
-  return <div ref={box} className="tile-grid" style={near ? undefined : { height: height.current ?? Math.ceil(count / columns) * TALL }}>{near && children()}</div>;
+  return <div ref={box} className="ht-grid" style={near ? undefined : { height: height.current ?? Math.ceil(count / columns) * TALL }}>{near && children()}</div>;
 }

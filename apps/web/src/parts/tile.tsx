@@ -1,6 +1,7 @@
 // One thing of the house on the page Home: its icon switches it, its name opens everything about it, and what is told most
 // often lies on it.
 import { memo, useId, useState } from "react";
+import type { Service } from "../api/types";
 import { age, visible, words } from "../format";
 import { openDialog } from "../ui/overlay";
 import { Name, useNow } from "../ui/bits";
@@ -44,21 +45,24 @@ export const TileCard = memo(function TileCard({ tile, room }: { tile: Tile; roo
   const name = tileName(tile);
   const line = away ? "Not reachable" : first ? (room ? device.room ?? "" : words(first.label)) : [stateLine(tile, wanted), late && "not confirmed", room && device.room].filter(Boolean).join(" · ");
   const lamp = here.id === "light" && lit ? lampColor(here) : null;
-  const extra = chips(tile);
+  // What a switch feeds, as large as what a sensor says.
+  const power = here.id === "on-off" && !away ? tile.beside.find((one) => one.id === "electricity" && readingsOf(one)[0]?.property === "power") : undefined;
+  const extra = chips(tile, power);
+  const told = word && (word.source === "assumed" ? "assumed" : age(word.seen, Math.max(now, Date.now())));
   return (
-    <article className={`tile ${lit ? "lit" : ""} ${away ? "away" : ""} ${old ? "old" : ""} ${first?.loud ? "loud" : ""}`} data-testid="tile" data-device={device.id} data-service={here.id} data-kind={categoryOf(tile)} aria-label={visible(name)}
+    <article className={`ht ${lit ? "lit" : ""} ${away ? "away" : ""} ${old ? "old" : ""} ${first?.loud ? "loud" : ""}`} data-testid="tile" data-device={device.id} data-service={here.id} data-kind={categoryOf(tile)} aria-label={visible(name)}
       style={lamp ? ({ "--lamp": lamp } as React.CSSProperties) : undefined}>
-      <div className="tile-top">
+      <div className="ht-top">
         <TileIcon tile={tile} able={able} lit={lit} turn={turn} />
-        <button type="button" className="tile-text" aria-haspopup="dialog" onClick={() => openDialog({ kind: "thing", device: device.id, tile: tile.key })}>
-          <span className="tile-name"><Name>{name}</Name></span>
-          <span className="tile-line">{waits && <span className="pending-dot" role="img" aria-label="On its way: " />}<bdi>{visible(line)}</bdi></span>
+        <button type="button" className="ht-text" aria-haspopup="dialog" onClick={() => openDialog({ kind: "thing", device: device.id, tile: tile.key })}>
+          <span className="ht-name"><Name>{name}</Name></span>
+          <span className="ht-line">{waits && <span className="pending-dot" role="img" aria-label="On its way: " />}<bdi>{visible(line)}</bdi>{word && <span className={`ht-age-in ${old ? "stale" : ""}`}>{line && " · "}{told}</span>}</span>
         </button>
-        {word && <span className={`tile-age ${old || late ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}><span className="hidden-visually">{old ? "last known, " : "told "}</span>{word.source === "assumed" ? "assumed" : age(word.seen, Math.max(now, Date.now()))}<span className="hidden-visually"> ago</span></span>}
+        {word && <span className={`ht-age ${old || late ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}><span className="hidden-visually">{old ? "last known, " : "told "}</span>{told}<span className="hidden-visually"> ago</span></span>}
       </div>
-      {first && <Measured tile={tile} first={first} />}
+      {first ? <Measured tile={tile} service={service!} first={first} /> : power && <Measured tile={tile} service={power} first={readingsOf(power)[0]!} />}
       {!away && <Feature tile={tile} able={able} />}
-      {extra.length > 0 && <ul className="tile-chips">{extra.map((one) => <li key={one.key} className={one.loud ? "loud" : one.old ? "old" : ""}><Icon name={one.icon} /><span className="hidden-visually">{one.label}: </span>{one.text}</li>)}</ul>}
+      {extra.length > 0 && <ul className="ht-chips">{extra.map((one) => <li key={one.key} className={one.loud ? "loud" : one.old ? "old" : ""}><Icon name={one.icon} /><span className="hidden-visually">{one.label}: </span>{one.text}</li>)}</ul>}
     </article>
   );
 });
@@ -70,28 +74,28 @@ function TileIcon({ tile, able, lit, turn }: { tile: Tile; able: boolean; lit: b
   const name = tileName(tile);
   if (service?.id === "media") {
     const of = action(service, turn.now ? "pause" : "play") ?? action(service, "play-pause");
-    if (of) return <button type="button" className="tile-icon" role="switch" aria-checked={turn.now === true} aria-label={`Play ${name}`} disabled={!able} onClick={() => turn.by(!turn.now, () => act(device, service, of))}>{picture}</button>;
+    if (of) return <button type="button" className="ht-icon" role="switch" aria-checked={turn.now === true} aria-label={`Play ${name}`} disabled={!able} onClick={() => turn.by(!turn.now, () => act(device, service, of))}>{picture}</button>;
   }
-  if (turn.of?.write) return <button type="button" className="tile-icon" role="switch" aria-checked={turn.now === true} aria-label={name} disabled={!able} onClick={() => turn.set(!turn.now)}>{picture}</button>;
-  return <span className="tile-icon still">{picture}</span>;
+  if (turn.of?.write) return <button type="button" className="ht-icon" role="switch" aria-checked={turn.now === true} aria-label={name} disabled={!able} onClick={() => turn.set(!turn.now)}>{picture}</button>;
+  return <span className="ht-icon still">{picture}</span>;
 }
 const serviceKinds: Partial<Record<Tile["device"]["kind"], IconName>> = { light: "light", plug: "plug", switch: "switch", fan: "fan", appliance: "appliance", air: "air", valve: "valve" };
 
 /** The number of a sensor's tile, and how it was in the last hours. */
-function Measured({ tile, first }: { tile: Tile; first: ReturnType<typeof readingsOf>[number] }) {
-  const asked = useHistory(tile.device, tile.service!, first.property, "day", first.numeric);
+function Measured({ tile, service, first }: { tile: Tile; service: Service; first: ReturnType<typeof readingsOf>[number] }) {
+  const asked = useHistory(tile.device, service, first.property, "day", first.numeric);
   return (
-    <div className="tile-measure">
-      <p className={`tile-number tabular ${first.loud ? "loud" : ""}`}>{first.text}{first.unit && <small> {first.unit}</small>}</p>
+    <div className="ht-measure">
+      <p className={`ht-number tabular ${first.loud ? "loud" : ""}`}>{first.text}{first.unit && <small> {first.unit}</small>}</p>
       {asked.state === "there" && <Spark history={asked.history} />}
     </div>
   );
 }
 
 interface Chip { key: string; icon: IconName; label: string; text: string; loud: boolean; old: boolean }
-function chips({ beside, service, more }: Tile): Chip[] {
+function chips({ beside, service, more }: Tile, shownBefore?: Service): Chip[] {
   const all = beside.flatMap((one): Chip[] => {
-    if (one.id === "button") return [];
+    if (one.id === "button" || one === shownBefore) return [];
     if (one.id === "battery") {
       const percent = number(one, "percent");
       const low = (flag(one, "low") ?? (percent ?? 100) <= 15) && !flag(one, "charging");
@@ -127,11 +131,11 @@ function Feature({ tile, able }: { tile: Tile; able: boolean }) {
     case "vacuum": {
       const cleaning = choice(service, "state") === "cleaning";
       return (
-        <div className="tile-buttons" role="group" aria-label={name}>
+        <div className="ht-buttons" role="group" aria-label={name}>
           {(cleaning ? ["pause", "dock"] : ["start", "dock"]).map((id) => {
             const of = action(service, id);
             const there = id === "dock" && choice(service, "state") === "docked";
-            return of && <button key={id} type="button" className="tile-button" disabled={!able || there} aria-label={`${words(id)} ${name}`} onClick={() => void act(device, service, of, {}, `${device.name} was asked to ${id}.`)}><Icon name={id === "pause" ? "pause" : id === "start" ? "media" : "dock"} /></button>;
+            return of && <button key={id} type="button" className="ht-button" disabled={!able || there} aria-label={`${words(id)} ${name}`} onClick={() => void act(device, service, of, {}, `${device.name} was asked to ${id}.`)}><Icon name={id === "pause" ? "pause" : id === "start" ? "media" : "dock"} /></button>;
           })}
         </div>
       );
@@ -139,18 +143,18 @@ function Feature({ tile, able }: { tile: Tile; able: boolean }) {
     case "media": {
       const what = text(service, "title");
       return (
-        <div className="tile-buttons" role="group" aria-label={name}>
+        <div className="ht-buttons" role="group" aria-label={name}>
           {(["previous", "next"] as const).map((id) => {
             const of = action(service, id);
-            return of && <button key={id} type="button" className="tile-button" disabled={!able} aria-label={`${words(id)}, ${name}`} onClick={() => void act(device, service, of)}><Icon name={id} filled /></button>;
+            return of && <button key={id} type="button" className="ht-button" disabled={!able} aria-label={`${words(id)}, ${name}`} onClick={() => void act(device, service, of)}><Icon name={id} filled /></button>;
           })}
-          {what && <span className="tile-what hint"><Name>{what}</Name></span>}
+          {what && <span className="ht-what hint"><Name>{what}</Name></span>}
         </div>
       );
     }
     case "press": {
       const of = action(service, "press");
-      return of ? <div className="tile-buttons"><button type="button" className="tile-button wide" disabled={!able} aria-label={`Press ${name}`} onClick={() => void act(device, service, of, {}, `${name} was pressed.`)}>Press</button></div> : null;
+      return of ? <div className="ht-buttons"><button type="button" className="ht-button wide" disabled={!able} aria-label={`Press ${name}`} onClick={() => void act(device, service, of, {}, `${name} was pressed.`)}>Press</button></div> : null;
     }
     default: return null;
   }
@@ -160,7 +164,7 @@ function LockButton({ tile, able, of }: { tile: Tile; able: boolean; of: NonNull
   const { device, service } = tile;
   const locked = useProperty<boolean>(device, service!, "locked");
   const run = () => act(device, service!, of, {}, `${device.name} was asked to ${of.id}.`);
-  return <div className="tile-buttons"><button type="button" className="tile-button wide" disabled={!able || locked.state === "wanted"} aria-label={`${words(of.id)} ${tileName(tile)}`} onClick={() => void (of.id === "lock" ? locked.by(true, run) : run())}>{words(of.id)}{of.effect === "security" && !device.trusted_effects && "…"}</button></div>;
+  return <div className="ht-buttons"><button type="button" className="ht-button wide" disabled={!able || locked.state === "wanted"} aria-label={`${words(of.id)} ${tileName(tile)}`} onClick={() => void (of.id === "lock" ? locked.by(true, run) : run())}>{words(of.id)}{of.effect === "security" && !device.trusted_effects && "…"}</button></div>;
 }
 
 /** A level as a bar that is dragged: shown while it moves, asked for when it is let go. */
@@ -195,10 +199,10 @@ function Degrees({ tile, able }: { tile: Tile; able: boolean }) {
   const now = number(service!, "temperature");
   const to = (steps: number) => at.now !== undefined && at.setSoon(Number(Math.min(max, Math.max(min, at.now + steps * step)).toFixed(2)));
   return (
-    <div className="tile-buttons degrees" role="group" aria-label={`Target of ${tileName(tile)}`}>
-      <button type="button" className="tile-button" disabled={!able || at.now === undefined || at.now <= min} aria-label={`Target of ${tileName(tile)}: ${step} °C less`} onClick={() => to(-1)}><Icon name="minus" /></button>
-      <span className="tile-number tabular" role="status" aria-label={at.now === undefined ? "not said yet" : `Target ${at.now} °C`}>{at.now === undefined ? "–" : at.now.toFixed(1)}<small> °C</small>{now !== undefined && <small className="hint tile-actual">now {now.toFixed(1)}</small>}</span>
-      <button type="button" className="tile-button" disabled={!able || at.now === undefined || at.now >= max} aria-label={`Target of ${tileName(tile)}: ${step} °C more`} onClick={() => to(1)}><Icon name="plus" /></button>
+    <div className="ht-buttons degrees" role="group" aria-label={`Target of ${tileName(tile)}`}>
+      <button type="button" className="ht-button" disabled={!able || at.now === undefined || at.now <= min} aria-label={`Target of ${tileName(tile)}: ${step} °C less`} onClick={() => to(-1)}><Icon name="minus" /></button>
+      <span className="ht-number tabular" role="status" aria-label={at.now === undefined ? "not said yet" : `Target ${at.now} °C`}>{at.now === undefined ? "–" : at.now.toFixed(1)}<small> °C</small>{now !== undefined && <small className="hint ht-actual">now {now.toFixed(1)}</small>}</span>
+      <button type="button" className="ht-button" disabled={!able || at.now === undefined || at.now >= max} aria-label={`Target of ${tileName(tile)}: ${step} °C more`} onClick={() => to(1)}><Icon name="plus" /></button>
     </div>
   );
 }

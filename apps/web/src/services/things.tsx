@@ -84,9 +84,9 @@ export function CoverButtons({ device, service, able, small }: CardProps & { sma
     if (!of) return null;
     const run = () => act(device, service, of, {}, `${device.name} was asked to ${id}.`);
     const there = end !== undefined && position.now === end;
-    return <button type="button" className={small ? "tile-button" : "step"} disabled={!able || there} aria-label={`${words(id)} ${which}`} onClick={() => void (end !== undefined && position.of && of.effect !== "security" ? position.by(end, run) : run())}><Icon name={icon} /></button>;
+    return <button type="button" className={small ? "ht-button" : "step"} disabled={!able || there} aria-label={`${words(id)} ${which}`} onClick={() => void (end !== undefined && position.of && of.effect !== "security" ? position.by(end, run) : run())}><Icon name={icon} /></button>;
   };
-  return <div className={small ? "tile-buttons" : "steps-two three"} role="group" aria-label={`Move ${which}`}>{one("open", "up", 100)}{one("stop", "stop")}{one("close", "down", 0)}</div>;
+  return <div className={small ? "ht-buttons" : "steps-two three"} role="group" aria-label={`Move ${which}`}>{one("open", "up", 100)}{one("stop", "stop")}{one("close", "down", 0)}</div>;
 }
 
 export function Cover(props: CardProps) {

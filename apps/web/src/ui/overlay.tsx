@@ -16,6 +16,8 @@ export type DialogState =
   /** One tile of the page Home, with everything that it can be told. */
   | { kind: "thing"; device: string; tile: string }
   | { kind: "room"; name: string }
+  /** What a found device wants before it pairs. */
+  | { kind: "needs"; device: string }
   | { kind: "notify"; device?: Device }
   | { kind: "decide"; entry: string; device: Device; because: string }
   | { kind: "help" }
