@@ -112,3 +112,118 @@ test("a cast is told by evidence, and its place is counted on only while it move
   const tries = [{ how: "as it is", failed: "its position never moved" }, { how: "packed anew", failed: null }];
   assert.equal(casts.castWay({ ...cast, tries }), "Tried as it is: its position never moved. Now packed anew.");
 });
+
+const value = (data, more = {}) => ({ data, seen: new Date().toISOString(), source: "pushed", fresh_for_s: 600, ...more });
+const service = (id, values = {}, more = {}) => ({ id, instance: 0, properties: Object.keys(values).map((name) => ({ id: name, format: typeof values[name].data === "boolean" ? "bool" : "int", read: true, write: true, notify: true, role: "primary" })), actions: [], events: [], values, ...more });
+const thing = (id, kind, services, more = {}) => ({ id, name: id, kind, trust: "paired", reach: "local", room: null, favourite: false, writes: [], faces: [], services, ...more });
+
+test("a device becomes tiles by what can be controlled, and what it measures stands beside", async () => {
+  const { tilesOf, ofTheHouse } = await vite.ssrLoadModule("/src/services/house.ts");
+  const plug = thing("plug", "plug", [service("electricity", { power: value(12) }), service("on-off", { on: value(true) }), service("information")]);
+  assert.deepEqual(tilesOf(plug).map((tile) => [tile.service.id, tile.beside.map((one) => one.id)]), [["on-off", ["electricity"]]]);
+  assert.equal(tilesOf(plug), tilesOf(plug), "the same tiles as long as the device is the same");
+  const gangs = thing("gangs", "switch", [0, 1, 2, 3, 4, 5].map((instance) => service("on-off", { on: value(true) }, { instance, label: `Gang ${instance}` })));
+  assert.deepEqual(tilesOf(gangs).map((tile) => tile.part), ["Gang 0", "Gang 1", "Gang 2", "Gang 3"]);
+  assert.equal(tilesOf(gangs)[0].more, 2);
+  const sensor = thing("sensor", "sensor", [service("battery", { percent: value(80) }), service("humidity", { humidity: value(40) }), service("temperature", { temperature: value(20) })]);
+  assert.deepEqual(tilesOf(sensor).map((tile) => [tile.service.id, tile.beside.length]), [["temperature", 2]]);
+  assert.equal(tilesOf(thing("camera", "camera", [])).length, 1, "what no card fits is here all the same");
+  assert.ok(!ofTheHouse(thing("phone", "phone", [service("battery", { percent: value(3) })])));
+  assert.ok(ofTheHouse(thing("odd", "other", [service("light", { on: value(true) })])));
+});
+
+test("rooms are in the order of their names, those without one last, and a word of one device renews one tile", async () => {
+  const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
+  const lamp = (id, room, on) => thing(id, "light", [service("light", { on: value(on) })], { room });
+  const before = layOut([lamp("a", "Room 10", true), lamp("b", "Room 2", true), lamp("c", null, true), lamp("d", "Room 2", true), { ...lamp("x", "Room 2", true), trust: "seen" }], null);
+  assert.deepEqual(before.rooms.map(({ name, tiles }) => [name, tiles.map((tile) => tile.device.id)]), [["Room 2", ["b", "d"]], ["Room 10", ["a"]], [null, ["c"]]]);
+  const devices = before.all.map(({ device }) => device);
+  const after = layOut(devices.map((one) => (one.id === "d" ? lamp("d", "Room 2", false) : one)), before);
+  assert.equal(after.rooms[1], before.rooms[1]);
+  assert.notEqual(after.rooms[0], before.rooms[0]);
+  assert.equal(after.rooms[0].tiles[0], before.rooms[0].tiles[0]);
+  assert.equal(after.rooms[0].tiles[1].service.values.on.data, false);
+  const moved = layOut(devices.map((one) => (one.id === "d" ? lamp("d", "Attic", true) : one)), after);
+  assert.deepEqual(moved.rooms.map(({ name }) => name), ["Attic", "Room 2", "Room 10", null]);
+});
+
+test("a room's temperature is the mean of fresh words alone, and only lamps that are reached count as on", async () => {
+  const { layOut, summaryOf } = await vite.ssrLoadModule("/src/services/house.ts");
+  const old = { seen: "2026-01-01T00:00:00Z" };
+  const { all } = layOut([
+    thing("s1", "sensor", [service("temperature", { temperature: value(20) })]), thing("s2", "sensor", [service("temperature", { temperature: value(22) })]),
+    thing("s3", "sensor", [service("temperature", { temperature: value(99, old) })]), thing("s4", "sensor", [service("temperature", { temperature: value(50) })], { reach: "offline" }),
+    thing("l1", "light", [service("light", { on: value(true) })]), thing("l2", "light", [service("light", { on: value(false) })]), thing("l3", "light", [service("light", { on: value(true) })], { reach: "offline" }),
+  ], null);
+  const of = summaryOf(all, Date.now());
+  assert.equal(of.temperature, 21);
+  assert.deepEqual(of.on.map(({ device }) => device.id), ["l1"]);
+  assert.equal(of.lights, 3);
+});
+
+test("what is dangerous comes first, also when it was said long ago", async () => {
+  const { alertsOf } = await vite.ssrLoadModule("/src/services/house.ts");
+  const alerts = alertsOf([
+    thing("Door", "lock", [service("door-lock", { locked: value(false) }), service("battery", { percent: value(4) })]), thing("Full", "sensor", [service("battery", { percent: value(90) })]),
+    thing("Sink", "sensor", [service("water-leak", { detected: value(true, { seen: "2026-01-01T00:00:00Z" }) })]),
+  ]);
+  assert.deepEqual(alerts.map(({ device, text }) => `${device.name} ${text}`), ["Sink reports water", "Door is unlocked", "Door has a low battery"]);
+});
+
+test("what was asked for is shown until the device says it, and said to be unconfirmed when it does not", async (context) => {
+  const { want, heard, keyOf, same } = await vite.ssrLoadModule("/src/services/wanted.ts");
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const lamp = (level, writes = []) => thing("w", "light", [service("light", { level: value(level) })], { writes });
+  const key = keyOf("w", { id: "light", instance: 0 }, "level");
+  const seen = [];
+  const states = await vite.ssrLoadModule("/src/services/wanted.ts").then(({ wantedNow }) => () => wantedNow(key));
+  seen.push(await want(key, 40, 0.5, async () => true));
+  assert.deepEqual(states(), { data: 40, near: 0.5, late: false });
+  heard(lamp(12));
+  assert.equal(states().data, 40, "on its way there");
+  heard(lamp(39.7));
+  assert.equal(states(), undefined, "the device's own scale is close enough");
+  await want(key, 70, 0.5, async () => true);
+  context.mock.timers.tick(5_001);
+  assert.equal(states().late, true);
+  heard(lamp(70));
+  assert.equal(states(), undefined);
+  assert.equal(await want(key, 10, 0.5, async () => false), false);
+  assert.equal(states(), undefined, "taken back at once when the device refused");
+  heard(lamp(12, [{ service: "light", instance: 0, property: "level", state: "pending" }]));
+  assert.deepEqual(states(), { data: undefined, near: 0, late: false }, "asked by somebody else");
+  heard(lamp(12, [{ service: "light", instance: 0, property: "level", state: "confirmed" }]));
+  assert.equal(states(), undefined);
+  assert.ok(same([1], [1]) && !same(1, "1") && !same(undefined, 0));
+});
+
+test("what a device says changed is put into what is known of it, and nothing else of it", async () => {
+  const { withValues } = await vite.ssrLoadModule("/src/store.ts");
+  const before = thing("v", "light", [service("light", { on: value(false), level: value(10) }), service("light", { on: value(false) }, { instance: 1 })], { writes: [{ service: "light", instance: 0, property: "on", state: "pending" }, { service: "light", instance: 1, property: "on", state: "pending" }] });
+  const after = withValues(before, { device: "v", service: "light", instance: 0, values: { on: value(true) }, writes: [{ service: "light", instance: 0, property: "on", state: "confirmed" }] });
+  assert.equal(after.services[0].values.on.data, true);
+  assert.equal(after.services[0].values.level.data, 10);
+  assert.equal(after.services[1], before.services[1]);
+  assert.deepEqual(after.writes.map(({ instance, state }) => [instance, state]), [[1, "pending"], [0, "confirmed"]]);
+  assert.equal(before.services[0].values.on.data, false);
+});
+
+test("a graph has round lines that hold everything, and a gap where nothing was kept", async () => {
+  const { ticks, runs } = await vite.ssrLoadModule("/src/ui/chart.tsx");
+  for (const [low, high] of [[18.2, 23.4], [0, 0], [-12, 3], [0, 1843.2], [1e-3, 2e-3], [5, 5], [-1e6, 1e6]]) {
+    const lines = ticks(low, high);
+    assert.ok(lines[0] <= low && lines.at(-1) >= high && lines.length >= 2 && lines.length <= 6, `${low} to ${high}: ${lines}`);
+  }
+  const point = (minute) => ({ time: new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString(), min: 1, mean: 1, max: 1 });
+  assert.deepEqual(runs([0, 5, 10, 60, 65].map(point), 300).map((run) => run.length), [3, 2]);
+  assert.deepEqual(runs([0, 60].map(point), null).map((run) => run.length), [2]);
+});
+
+test("colours and warmth look like what they say", async () => {
+  const { hsColor, kelvinColor } = await vite.ssrLoadModule("/src/services/house.ts");
+  assert.equal(hsColor(0, 100), "hsl(0 100% 50%)");
+  assert.equal(hsColor(200, 0), "hsl(200 100% 100%)");
+  const [warm, cold] = [2200, 9000].map((kelvin) => kelvinColor(kelvin).match(/\d+/g).map(Number));
+  assert.ok(warm[0] === 255 && warm[2] < 120, `${warm}`);
+  assert.ok(cold[2] === 255 && cold[0] < 240, `${cold}`);
+});

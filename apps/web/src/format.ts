@@ -58,9 +58,11 @@ export const clock = (seconds: number) => {
 };
 
 export const plural = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
+const WORDS: Record<string, string> = { os: "System", "pm2-5": "PM2.5", pm10: "PM10", voc: "VOC", "carbon-dioxide": "CO₂" };
 /** `link/device-discovery` → `Device discovery`. */
 export const words = (id: string) => {
-  if (id === "os") return "System";
+  const known = WORDS[id];
+  if (known) return known;
   const text = id.replaceAll("-", " ").replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };

@@ -1,5 +1,5 @@
 // Devices: this machine, the paired ones, and what is nearby.
-import { useEffect, useState } from "react";
+import { memo, useEffect, useMemo, useState } from "react";
 import { decideEntry, pair } from "../actions";
 import type { Device, Entry } from "../api/types";
 import { plural } from "../format";
@@ -7,6 +7,7 @@ import { to } from "../router";
 import { readEntries, useHub } from "../store";
 import { openDialog } from "../ui/overlay";
 import { Button, Empty, Name, PageHead, Progress, Skeleton, useNow } from "../ui/bits";
+import { LazyGrid } from "../ui/lazy";
 import { Icon, KindIcon, serviceIcon } from "../ui/icons";
 import { CopiedOffers } from "../parts/copied";
 import { TypesHere } from "../parts/types-here";
@@ -20,7 +21,7 @@ const DISCOVERY = "link/discovery";
 
 export function DevicesPage() {
   const phase = useHub((hub) => hub.phase);
-  const devices = useHub((hub) => hub.devices);
+  const devices = useSorted(useHub((hub) => hub.devices));
   const status = useHub((hub) => hub.status);
   if (phase === "starting" || !status) {
     return (
@@ -31,9 +32,7 @@ export function DevicesPage() {
       </>
     );
   }
-  const order = (a: Device, b: Device) =>
-    Number(b.favourite) - Number(a.favourite) || Number(b.reach !== "offline") - Number(a.reach !== "offline") || a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
-  const by = (trust: Device["trust"]) => devices.filter((device) => device.trust === trust).sort(order);
+  const by = (trust: Device["trust"]) => devices.filter((device) => device.trust === trust);
   const own = by("own")[0];
   const paired = by("paired");
   const seen = by("seen");
@@ -43,12 +42,12 @@ export function DevicesPage() {
       <PageHead title="Devices" lead={status.first_run && "Welcome. Nothing has been shared so far, and nothing will be before you are asked."}><Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button></PageHead>
       <Offers />
       <CopiedOffers />
-      {devices.map((one) => <TypesHere key={one.id} device={one} />)}
+      {devices.filter((one) => one.input_now).map((one) => <TypesHere key={one.id} device={one} />)}
       {own && <OwnCard device={own} />}
       {(paired.length > 0 || status.discovery !== "undecided") && <section aria-labelledby="paired">
         <h2 id="paired" className="section-head">Paired <span className="count">{paired.length || ""}</span></h2>
         {paired.length > 0 ? (
-          <div className="grid">{paired.map((device) => <DeviceCard key={device.id} device={device} />)}</div>
+          <Cards of={paired} />
         ) : (
           <Empty icon="devices" title="No device is paired yet">Pair with a device below, or add one with a ticket. Paired devices can send to each other.</Empty>
         )}
@@ -58,7 +57,7 @@ export function DevicesPage() {
           {status.discovery === "on" && <span className="looking"><span className="pulse" aria-hidden="true" />Looking</span>}
         </h2>
         {status.discovery !== "on" && <AskDiscovery refused={status.discovery === "off"} />}
-        {seen.length > 0 && <div className="grid">{seen.map((device) => <DeviceCard key={device.id} device={device} />)}</div>}
+        {seen.length > 0 && <Cards of={seen} />}
         {seen.length === 0 && status.discovery === "on" && (
           <Empty icon="radar" title="No other device found yet">Start Accord on a second computer in this network, and look for devices there too. Where devices cannot find each other, use a ticket.</Empty>
         )}
@@ -72,6 +71,21 @@ export function DevicesPage() {
       )}
     </>
   );
+}
+
+const Cards = ({ of }: { of: Device[] }) => <LazyGrid of={of} className="grid" wide={300} tall={210}>{(device) => <DeviceCard key={device.id} device={device} />}</LazyGrid>;
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+const order = (a: Device, b: Device) =>
+  Number(b.favourite) - Number(a.favourite) || Number(b.reach !== "offline") - Number(a.reach !== "offline") || collator.compare(a.name, b.name) || collator.compare(a.id, b.id);
+/** In the order of the page. Sorted anew only when something changed that it goes by: thousands of devices speak all the time. */
+function useSorted(devices: Device[]): Device[] {
+  const shape = devices.map(({ id, name, favourite, reach }) => `${id} ${name} ${favourite} ${reach === "offline"}`).join("\n");
+  const ids = useMemo(() => [...devices].sort(order).map(({ id }) => id), [shape]);
+  return useMemo(() => {
+    const by = new Map(devices.map((one) => [one.id, one]));
+    return ids.flatMap((id) => by.get(id) ?? []);
+  }, [ids, devices]);
 }
 
 function OwnCard({ device }: { device: Device }) {
@@ -88,7 +102,7 @@ function OwnCard({ device }: { device: Device }) {
   );
 }
 
-export function DeviceCard({ device }: { device: Device }) {
+export const DeviceCard = memo(function DeviceCard({ device }: { device: Device }) {
   const preparing = useHub((hub) => hub.preparing);
   const transfers = useHub((hub) => hub.transfers);
   const active = transfers.filter((one) => one.device === device.id && (one.state === "running" || one.state === "paused" || one.state === "connecting"));
@@ -135,7 +149,7 @@ export function DeviceCard({ device }: { device: Device }) {
       </article>
     </DropTarget>
   );
-}
+});
 
 /** What is off because it was refused or never asked, and the way to turn it on. */
 function OffList({ open }: { open: boolean }) {

@@ -1,6 +1,6 @@
 // A room of the house: what it says of itself, all its lights off in one press, and its tiles, of which only those near the
 // window are drawn.
-import { memo, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { memo, useId, useState } from "react";
 import { consenting } from "../actions";
 import { callService } from "../api/client";
 import { plural, visible } from "../format";
@@ -8,6 +8,7 @@ import { keep, kept } from "../kept";
 import { signedOut } from "../store";
 import { Button, Menu, Name, useNow } from "../ui/bits";
 import { Icon } from "../ui/icons";
+import { LazyGrid } from "../ui/lazy";
 import { openDialog, toast } from "../ui/overlay";
 import { obeys, writable } from "../services/model";
 import { type Summary, summaryOf, type Tile } from "../services/house";
@@ -78,43 +79,7 @@ export const RoomSection = memo(function RoomSection({ title, room, tiles, testi
           {room !== null && <Menu label={`More for ${visible(title)}`} items={[{ label: "Name of the room…", icon: "text", run: () => openDialog({ kind: "room", name: room }) }]} />}
         </div>
       </header>
-      {open && <Tiles tiles={tiles} rooms={testid === "favourites"} />}
+      {open && <LazyGrid of={tiles} className="ht-grid" wide={226} tall={140}>{(tile) => <TileCard key={tile.key} tile={tile} room={testid === "favourites"} />}</LazyGrid>}
     </section>
   );
 });
-
-/** So many tiles are drawn or left out together: full rows of one to six columns. */
-const CHUNK = 60;
-/** A guess until they were drawn once. */
-const TALL = 140;
-
-export function Tiles({ tiles, rooms }: { tiles: Tile[]; rooms?: boolean }) {
-  const chunks = Math.ceil(tiles.length / CHUNK);
-  return <>{Array.from({ length: chunks }, (_, at) => <Chunk key={at} count={Math.min(CHUNK, tiles.length - at * CHUNK)}>{() => tiles.slice(at * CHUNK, (at + 1) * CHUNK).map((tile) => <TileCard key={tile.key} tile={tile} room={rooms === true} />)}</Chunk>)}</>;
-}
-
-let watch: IntersectionObserver | null = null;
-const watched = new WeakMap<Element, (near: boolean) => void>();
-function observe(element: Element, told: (near: boolean) => void) {
-  watch ??= new IntersectionObserver((entries) => entries.forEach((one) => watched.get(one.target)?.(one.isIntersecting)), { rootMargin: "900px 0px" });
-  watched.set(element, told);
-  watch.observe(element);
-  return () => watch?.unobserve(element);
-}
-
-function Chunk({ count, children }: { count: number; children: () => ReactNode }) {
-  const box = useRef<HTMLDivElement>(null);
-  const [near, setNear] = useState(false);
-  const height = useRef<number | null>(null);
-  useEffect(() => {
-    const root = box.current!;
-    return observe(root, (now) => {
-      // What holds the focus stays; what is away keeps its place by its height.
-      if (!now && root.contains(document.activeElement)) return;
-      if (!now && root.childElementCount > 0) height.current = root.offsetHeight;
-      setNear(now);
-    });
-  }, []);
-  const columns = Math.max(1, Math.floor((box.current?.offsetWidth ?? 1000) / 226));
-  return <div ref={box} className="ht-grid" style={near ? undefined : { height: height.current ?? Math.ceil(count / columns) * TALL }}>{near && children()}</div>;
-}

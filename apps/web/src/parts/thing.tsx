@@ -39,7 +39,7 @@ export function ThingDialog({ device: id, tile: key }: { device: string; tile: s
         );
       })}
       <div className="card-end thing-end">
-        <Button icon="star" tone="plain" onClick={() => changeDevice(device, { favourite: !device.favourite }, device.favourite ? "Not a favourite any more." : "It is a favourite now.")}>{device.favourite ? "No favourite" : "Favourite"}</Button>
+        <Button icon="star" tone="plain" onClick={() => changeDevice(device, { favourite: !device.favourite }, device.favourite ? "Not a favourite any more." : "It is a favourite now.")}>{device.favourite ? "Remove favourite" : "Favourite"}</Button>
         <Button icon="text" tone="plain" onClick={() => openDialog({ kind: "rename", device })}>Name and room…</Button>
         <a className="button" href={to("devices", device.id)} onClick={closeDialog}>All of it{tile.more > 0 && ` (${tile.more} more)`}</a>
       </div>

@@ -4,7 +4,7 @@ import { CallFailed, get } from "../api/client";
 import type { Device, History, Service } from "../api/types";
 
 export const SPANS = [
-  { value: "hours", label: "6 hours", seconds: 6 * 3600, step: 120 },
+  { value: "hours", label: "6 h", seconds: 6 * 3600, step: 120 },
   { value: "day", label: "Day", seconds: 86_400, step: 600 },
   { value: "week", label: "Week", seconds: 7 * 86_400, step: 3600 },
   { value: "month", label: "Month", seconds: 30 * 86_400, step: 4 * 3600 },

@@ -47,7 +47,7 @@ export function Past({ device, service, reading }: CardProps & { reading: Readin
   const asked = useHistory(device, service, reading.property, span);
   const live = useHub((hub) => hub.live);
   return (
-    <div className="stack" aria-busy={asked.state === "asking"}>
+    <div className="stack past" aria-busy={asked.state === "asking"}>
       <Segments label="How far back" value={span} options={SPANS} onChange={setSpan} />
       {asked.state === "asking" && <div className="chart-wait" role="status"><span className="hidden-visually">Reading…</span></div>}
       {asked.state === "none" && <p className="hint">{live ? asked.why : "The hub does not answer."} What is kept, and how long, is under <a href={to("settings")}>Settings</a>.</p>}

@@ -32,6 +32,8 @@ function subscribe(listener: () => void) {
   return () => void listeners.delete(listener);
 }
 
+export const wantedNow = (key: string) => all.get(key);
+
 /** Whether a device's word is what was asked for. */
 export function same(one: Data | undefined, other: Data | undefined, near = 0): boolean {
   if (typeof one === "number" && typeof other === "number") return Math.abs(one - other) <= near + 1e-9;

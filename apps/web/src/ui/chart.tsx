@@ -18,7 +18,7 @@ export function ticks(min: number, max: number): number[] {
   const all: number[] = [];
   for (let at = first; all.length < 6; at += step) {
     all.push(Number(at.toFixed(10)));
-    if (at >= max) break;
+    if (at >= max && all.length > 1) break;
   }
   return all;
 }
