@@ -82,23 +82,24 @@ export function bigHouse(device, count) {
 }
 
 const settings = { on: true, all_days: 10, five_minutes_days: 180, hours_days: 3650, megabytes: 512, off: [] };
+const field = (id, label, hint, more = {}) => ({ id, label, hint, kind: "text", required: true, secret: false, ...more });
 const FORMS = [
-  { bridge: "homeassistant", way: "token", app: "Home Assistant", what: "Home Assistant", entry: "homeassistant/connection", steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [{ id: "address", label: "Address", help: "As in the browser: http://homeassistant.local:8123", secret: false, optional: false, long: false }, { id: "token", label: "Token", help: "The long-lived access token. It is kept sealed on this machine.", secret: true, optional: false, long: false }] },
-  { bridge: "mqtt", way: "broker", app: "MQTT", what: "MQTT broker, zigbee2mqtt", entry: "mqtt/connection", steps: [], fields: [{ id: "address", label: "Address", help: "Host and port: 192.168.1.5:1883", secret: false, optional: false, long: false }, { id: "user", label: "User", help: "If the broker asks for one.", secret: false, optional: true, long: false }, { id: "password", label: "Password", help: "If the broker asks for one.", secret: true, optional: true, long: false }] },
-  { bridge: "miio", way: "file", app: "miIO", what: "Tokens from a file", entry: null, steps: ["Export the tokens with the tool that you used."], fields: [{ id: "tokens", label: "Tokens", help: "JSON, as the tool wrote it.", secret: true, optional: false, long: true }] },
+  { bridge: "homeassistant", way: "token", what: "Home Assistant", steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [field("address", "Address", "As in the browser: http://homeassistant.local:8123"), field("token", "Token", "The long-lived access token. It is kept sealed on this machine.", { secret: true })] },
+  { bridge: "mqtt", way: "broker", what: "MQTT broker, zigbee2mqtt", steps: [], fields: [field("address", "Address", "Host and port: 192.168.1.5:1883"), field("user", "User", "If the broker asks for one.", { required: false }), field("password", "Password", "If the broker asks for one.", { required: false, secret: true }), field("tls", "Encrypted", "The broker speaks TLS.", { kind: "switch", required: false })] },
+  { bridge: "miio", way: "file", what: "Tokens from a file", steps: ["Export the tokens with the tool that you used."], fields: [field("tokens", "Tokens", "JSON, as the tool wrote it.", { kind: "file", secret: true })] },
 ];
 
 /** The house's part of the API. */
 export function answerHome(hub, tell, device, method, path, query, body) {
   const [first, second, third] = path;
-  if (first === "add" && method === "GET") return [200, { forms: FORMS }];
+  if (first === "forms") return [200, { forms: FORMS }];
   if (first === "add") {
     if (!/^[\w.:/-]+$/.test(body.inputs.address ?? "x")) return [400, { error: "bad-input", message: "This is no address. It looks like 192.168.1.5:1883.", prompt: null }];
     if (body.inputs.token === "wrong") return [409, { error: "conflict", message: "Home Assistant refused the token: it was deleted there, or is another home’s.", prompt: null }];
     const made = device(`added-${Date.now()}`, "Home Assistant", "hub", "paired", { bridge: body.bridge, services: [] });
     hub.devices.push(made);
     tell("device", made);
-    return [200, made];
+    return [200, { devices: [made] }];
   }
   if (first !== "home") return null;
   if (second === "history" && third === "settings") {

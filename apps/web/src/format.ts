@@ -77,7 +77,8 @@ export const kindName: Record<DeviceKind, string> = {
 const UNIT_SIGN: Record<string, string> = {
   percent: "%", kelvin: "K", celsius: "°C", watt: "W", "kilowatt-hour": "kWh", volt: "V", ampere: "A", lux: "lx",
   metre: "m", second: "s", pascal: "Pa", "parts-per-million": "ppm", byte: "B", "metre-per-second": "m/s", decibel: "dB",
-  hertz: "Hz", degree: "°", "microgram-per-cubic-metre": "µg/m³",
+  hertz: "Hz", degree: "°", "microgram-per-cubic-metre": "µg/m³", "cubic-metre": "m³",
+  "cubic-metre-per-hour": "m³/h", "volt-ampere": "VA", gram: "g",
 };
 export const unitSign = (unit?: string) => (unit ? (UNIT_SIGN[unit] ?? unit) : "");
 

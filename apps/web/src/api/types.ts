@@ -145,8 +145,9 @@ export interface History {
 }
 export interface HistorySettings { on: boolean; all_days: number; five_minutes_days: number; hours_days: number; megabytes: number; off: string[] }
 export interface HistoryState { settings: HistorySettings; bytes: number; kept: number; since: string | null; shortened: boolean }
-export interface AddField { id: string; label: string; help: string; secret: boolean; optional: boolean; long: boolean }
-export interface AddForm { bridge: string; way: string; app: string; what: string; steps: string[]; fields: AddField[]; entry: string | null }
+export interface FormField { id: string; label: string; hint: string; kind: "text" | "file" | "switch"; required: boolean; secret: boolean }
+export interface AddForm { bridge: string; way: string; what: string; steps: string[]; fields: FormField[] }
+export interface Added { devices: Device[] }
 /** What a device says changed, told in place of the whole device. */
 export interface ValuesChanged { device: string; service: string; instance: number; values: Record<string, Value>; writes: Device["writes"] }
 export interface Happened { device: string; service: string; instance: number; event: string; arguments: Record<string, Data> }

@@ -1,79 +1,83 @@
 // Adding what is not found by itself, or wants a secret: fields as the bridge wants them, and afterwards whether it is
 // reached, or why not. A secret is sent once, to the hub of this machine, and never shown again.
-import { type FormEvent, useEffect, useId, useState } from "react";
+import { type FormEvent, useId, useState } from "react";
 import { consenting, pair, wantedToPair } from "../actions";
 import { CallFailed, post, SLOW_MS } from "../api/client";
-import type { AddField, AddForm, Device } from "../api/types";
+import type { Added as AddedThere, AddForm, FormField } from "../api/types";
 import { sentence, visible, words } from "../format";
 import { to } from "../router";
 import { hub, know, set, signedOut, useHub } from "../store";
-import { Button, Field, Name } from "../ui/bits";
+import { Button, Field, Name, Switch } from "../ui/bits";
 import { Icon } from "../ui/icons";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { describe, ReachLine } from "./device-bits";
+import { Notice } from "./notice";
 import { Why } from "./why";
-
-/** How long it may take until it is asked why it is not reached. */
-const REACHED_MS = 8_000;
 
 export function FormWay({ form }: { form: AddForm }) {
   const [inputs, setInputs] = useState<Record<string, string>>({});
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const [added, setAdded] = useState<string | null>(null);
+  const [added, setAdded] = useState<string[] | null>(null);
+  // Adding it is agreeing to this one.
+  const entry = useHub((state) => state.entries?.entries.find((one) => one.key.startsWith(`${form.bridge}/`) && one.recipient === "paired-device"));
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     if (busy) return;
     setBusy(true);
     setTrouble(null);
-    const given = Object.fromEntries(form.fields.flatMap(({ id, secret }) => {
-      const text = secret ? inputs[id] : inputs[id]?.trim();
-      return text ? [[id, text]] : [];
-    }));
+    const given = Object.fromEntries(form.fields.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const device = await consenting(() => post<Device>("/add", { bridge: form.bridge, way: form.way, inputs: given }, SLOW_MS));
-      set({ devices: know(hub().devices, device) });
+      const { devices } = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given }, SLOW_MS));
+      set({ devices: devices.reduce(know, hub().devices) });
       setInputs({});
-      setAdded(device.id);
-      announce(`${device.name} was added.`);
+      setAdded(devices.map((one) => one.id));
+      announce(devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`);
     } catch (error) {
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message) : "It was not added.");
     } finally {
       setBusy(false);
     }
   };
-  if (added) return <Added id={added} />;
-  const ready = form.fields.every((one) => one.optional || inputs[one.id]?.trim());
+  if (added) return <Added ids={added} />;
+  const ready = form.fields.every((one) => !one.required || inputs[one.id]?.trim());
   return (
     <form className="way add-form" onSubmit={submit} data-testid="add-form">
       {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>}
       {form.fields.map((field) => <Asked key={field.id} of={field} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
       {trouble && <p className="difference" role="alert" data-testid="add-trouble"><Icon name="warning" /><span><bdi>{visible(trouble)}</bdi></span></p>}
-      <p className="hint">{form.entry ? <>You are asked before anything is sent there. What it learns is under <a href={to("privacy", form.entry)} onClick={closeDialog}>Privacy</a>.</> : "Nothing is sent anywhere by this."}</p>
+      {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
+      {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
       <div className="form-end"><Button type="submit" tone="primary" disabled={!ready} busy={busy}>Add</Button></div>
     </form>
   );
 }
 
+/** As much as the hub takes. */
+const MOST = 192 * 1024;
+
 /** One field; a secret is covered, and looked at on request. */
-function Asked({ of, value, onChange }: { of: AddField; value: string; onChange: (text: string) => void }) {
+function Asked({ of, value, onChange }: { of: FormField; value: string; onChange: (text: string) => void }) {
   const [seen, setSeen] = useState(false);
+  const [large, setLarge] = useState(false);
   const file = useId();
-  const label = of.optional ? `${of.label} (optional)` : of.label;
-  const MOST = 4 << 20;
+  if (of.kind === "switch") return <Switch on={value === "yes"} label={of.label} hint={of.hint} onChange={(on) => onChange(on ? "yes" : "no")} />;
+  const label = of.required ? of.label : `${of.label} (optional)`;
   return (
-    <Field label={label} hint={of.help}>
-      {(field, hint) => of.long ? (
+    <Field label={label} hint={of.hint}>
+      {(field, hint) => of.kind === "file" ? (
         <>
-          <textarea id={field} aria-describedby={hint} rows={5} spellCheck={false} autoComplete="off" dir="ltr" required={!of.optional} value={value} onChange={(event) => onChange(event.target.value)} />
-          <input id={file} type="file" aria-label={`${of.label} from a file`} onChange={(event) => {
+          <textarea id={field} aria-describedby={hint} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder="Paste it, or choose the file below" value={value} onChange={(event) => onChange(event.target.value)} />
+          <input id={file} type="file" aria-label={`${of.label}: choose a file`} onChange={(event) => {
             const chosen = event.target.files?.[0];
+            setLarge(chosen !== undefined && chosen.size > MOST);
             if (chosen && chosen.size <= MOST) void chosen.text().then(onChange, () => undefined);
           }} />
+          {large && <p className="hint bad-text" role="alert">This file is too large: at most 192 KiB.</p>}
         </>
       ) : (
         <div className={of.secret ? "secret" : undefined}>
-          <input id={field} aria-describedby={hint} type={of.secret && !seen ? "password" : "text"} dir="ltr" spellCheck={false} autoCapitalize="off" autoComplete={of.secret ? "new-password" : "off"} required={!of.optional} maxLength={4096} value={value} onChange={(event) => onChange(event.target.value)} />
+          <input id={field} aria-describedby={hint} type={of.secret && !seen ? "password" : "text"} dir="ltr" spellCheck={false} autoCapitalize="off" autoComplete={of.secret ? "new-password" : "off"} required={of.required} maxLength={4096} value={value} onChange={(event) => onChange(event.target.value)} />
           {of.secret && <Button label={`${seen ? "Cover" : "Show"} ${of.label}`} onClick={() => setSeen(!seen)}>{seen ? "Cover" : "Show"}</Button>}
         </div>
       )}
@@ -82,27 +86,31 @@ function Asked({ of, value, onChange }: { of: AddField; value: string; onChange:
 }
 
 /** What was added: until it is reached, and if it is not, why. */
-function Added({ id }: { id: string }) {
-  const device = useHub((state) => state.devices.find((one) => one.id === id) ?? state.devices.find((one) => one.faces.some((face) => face.id === id)));
-  const others = useHub((state) => state.devices.filter((one) => one.trust === "paired" && one.bridge === device?.bridge && one.id !== device.id).length);
-  const [late, setLate] = useState(false);
-  const reached = device !== undefined && device.reach !== "offline";
-  useEffect(() => {
-    if (reached) return undefined;
-    const timer = setTimeout(() => setLate(true), REACHED_MS);
-    return () => clearTimeout(timer);
-  }, [reached]);
-  if (!device) return <p>It is not here any more.</p>;
+function Added({ ids }: { ids: string[] }) {
   return (
-    <div className="way" data-testid="added" data-reach={device.reach}>
-      <div className="pairing center">
-        <span className={`big-icon ${reached ? "good" : late ? "bad" : ""}`}>{reached ? <Icon name="check" /> : late ? <Icon name="warning" /> : <span className="spinner" aria-hidden="true" />}</span>
-        <p className="strong" role="status">{reached ? <><Name>{device.name}</Name> is here</> : late ? <><Name>{device.name}</Name> was added, but is not reached</> : <>Reaching <Name>{device.name}</Name>…</>}</p>
-        {reached && others > 0 && <p className="hint">Its devices appear under Home as it tells of them.</p>}
-      </div>
-      {!reached && late && <><ReachLine device={device} /><Why device={device} /></>}
-      <div className="form-end"><a className="button" href={to("devices", device.id)} onClick={closeDialog}>Its page</a><a className="button primary" href={to("home")} onClick={closeDialog}>Home</a></div>
+    <div className="way">
+      <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} />)}</ul>
+      {ids.length > SHOWN && <p className="hint">and {ids.length - SHOWN} more.</p>}
+      <p className="hint">What they offer appears under Home as they tell of it.</p>
+      <div className="form-end"><a className="button primary" href={to("home")} onClick={closeDialog}>Home</a></div>
     </div>
+  );
+}
+const SHOWN = 8;
+
+function AddedOne({ id }: { id: string }) {
+  const device = useHub((state) => state.devices.find((one) => one.id === id) ?? state.devices.find((one) => one.faces.some((face) => face.id === id)));
+  if (!device) return <li className="row">It is not here any more.</li>;
+  const reached = device.reach !== "offline";
+  return (
+    <li data-testid="added" data-reach={device.reach}>
+      <div className="row">
+        <span className={`kind small ${reached ? "good" : "bad"}`}><Icon name={reached ? "check" : "warning"} /></span>
+        <div className="row-text" role="status"><div className="row-label"><Name>{device.name}</Name></div><div className="hint">{reached ? "Added, and it answers." : "Added. It does not answer yet."}</div></div>
+        <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Page of ${visible(device.name)}`}>Its page</a>
+      </div>
+      {!reached && <><ReachLine device={device} /><Why device={device} /></>}
+    </li>
   );
 }
 
@@ -121,7 +129,7 @@ export function NeedsDialog({ device: id }: { device: string }) {
         void pair({ device: device.id, inputs: given });
       }}>
         <p className="hint" dir="auto">{describe(device)}</p>
-        {wanted.map((one) => <Asked key={one.id} of={{ id: one.id, label: words(one.id), help: HELP[one.id] ?? "", secret: one.id !== "address" && one.id !== "name", optional: false, long: false }} value={inputs[one.id] ?? ""} onChange={(text) => setInputs({ ...inputs, [one.id]: text })} />)}
+        {wanted.map((one) => <Asked key={one.id} of={{ id: one.id, label: words(one.id), hint: HELP[one.id] ?? "", kind: "text", secret: one.id !== "address" && one.id !== "name", required: true }} value={inputs[one.id] ?? ""} onChange={(text) => setInputs({ ...inputs, [one.id]: text })} />)}
         <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary" disabled={!wanted.every((one) => inputs[one.id]?.trim())}>Add</Button></div>
       </form>
     </Dialog>

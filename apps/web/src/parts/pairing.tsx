@@ -148,7 +148,7 @@ export function AddDialog() {
   const [forms, setForms] = useState<Forms | null>(null);
   useEffect(() => {
     void readEntries();
-    get<Forms>("/add").then(setForms, (error) => signedOut(error) || setForms({ forms: [] }));
+    get<Forms>("/forms").then(setForms, (error) => signedOut(error) || setForms({ forms: [] }));
   }, []);
   const ways = joinable(entries?.entries ?? []);
   const form = forms?.forms.find((one) => formKey(one) === chosen);
@@ -164,7 +164,7 @@ export function AddDialog() {
             <li key={one.key}><WayTile icon="phone" title={one.join.what} text={`${one.join.systems.map(({ name }) => name).join(", ")}. Nothing of Accord is installed there.`} onClick={() => setChosen(one.key)} /></li>
           ))}
           {forms?.forms.map((one) => (
-            <li key={formKey(one)}><WayTile icon="home" title={one.what} text={`By ${one.fields.map((field) => field.label.toLocaleLowerCase()).join(", ")}. ${one.app === one.what ? "" : `Speaks ${one.app}.`}`.trim()} onClick={() => setChosen(formKey(one))} /></li>
+            <li key={formKey(one)}><WayTile icon="home" title={one.what} text={`By ${one.fields.filter(({ required }) => required).map((field) => field.label.replace(/^\p{Lu}(?=\p{Ll})/u, (letter) => letter.toLocaleLowerCase())).join(" and ") || "a form"}.`} onClick={() => setChosen(formKey(one))} /></li>
           ))}
           {(!entries || !forms) && <li className="skeleton way-skeleton" aria-hidden="true" />}
         </ul>

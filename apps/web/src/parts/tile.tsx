@@ -122,7 +122,7 @@ function Feature({ tile, able }: { tile: Tile; able: boolean }) {
       return property(service, id)?.write ? <Bar tile={tile} id={id} label={`${label} of ${name}`} able={able} /> : null;
     }
     case "climate": return property(service, "target")?.write ? <Degrees tile={tile} able={able} /> : null;
-    case "cover": return <CoverButtons device={device} service={service} able={able} small />;
+    case "cover": case "valve": return <CoverButtons device={device} service={service} able={able} small />;
     case "door-lock": {
       const locked = flag(service, "locked");
       const of = action(service, locked === false ? "lock" : "unlock");

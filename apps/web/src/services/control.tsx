@@ -118,7 +118,8 @@ function Input({ id, of, value, onChange }: { id: string; of: Property; value: s
     const options = of.format === "enum" ? (of.values ?? []).map(([number, name]) => [String(number), name] as const) : ([["false", "No"], ["true", "Yes"]] as const);
     return <select id={id} value={value} onChange={change}>{options.map(([key, name]) => <option key={key} value={key}>{words(name)}</option>)}</select>;
   }
-  if (of.format === "text") return <input id={id} dir="auto" autoComplete="off" required value={value} onChange={change} />;
+  // A code is asked for by some alarms, and not by others.
+  if (of.format === "text") return <input id={id} dir="auto" autoComplete="off" type={of.id === "code" ? "password" : "text"} required={of.id !== "code"} value={value} onChange={change} />;
   return <input id={id} type="number" required step={of.range?.step || "any"} min={of.range?.min} max={of.range?.max} value={value} onChange={change} />;
 }
 

@@ -188,7 +188,7 @@ const YES: Record<string, [string, string]> = {
 };
 const MAIN: Record<string, string[]> = {
   contact: ["open"], occupancy: ["occupied"], "water-leak": ["detected"], smoke: ["detected"], gas: ["detected"], vibration: ["detected"], tamper: ["detected"],
-  "carbon-monoxide": ["detected", "concentration"], electricity: ["power", "energy", "voltage", "current"], "air-quality": ["carbon-dioxide", "pm2-5", "voc", "pm10", "index"], battery: ["percent"],
+  "carbon-monoxide": ["detected", "concentration"], electricity: ["power", "energy", "produced", "voltage", "current", "frequency", "power-factor"], "air-quality": ["carbon-dioxide", "pm2-5", "voc", "pm10", "index"], battery: ["percent"],
 };
 /** What a service measures, the main thing first. */
 export function readingsOf(service: Service): Reading[] {

@@ -175,8 +175,15 @@ export function Valve(props: CardProps) {
   const open = useProperty<boolean>(device, service, "open");
   return (
     <>
-      {open.of && <Switch on={open.now === true} label={open.now === undefined ? "Not said yet" : open.now ? "Open" : "Closed"} hint={<Standing of={open} />} disabled={!able || !open.of.write} onChange={(to) => open.set(to)} />}
-      {service.actions.map((of) => <ActionButton key={of.id} {...props} of={of} label={words(of.id)} />)}
+      {open.of?.write ? <Switch on={open.now === true} label={open.now === undefined ? "Not said yet" : open.now ? "Open" : "Closed"} hint={<Standing of={open} />} disabled={!able} onChange={(to) => open.set(to)} />
+        : open.of && <div><p className="big">{open.now === undefined ? "–" : open.now ? "Open" : "Closed"}</p><Standing of={open} /></div>}
+      <div className="card-end">
+        {service.actions.filter((of) => of.id !== "toggle").map((of) => {
+          const wanted = of.id === "open" ? true : of.id === "close" ? false : undefined;
+          const run = () => act(device, service, of, {}, `${device.name} was asked to ${of.id}.`);
+          return <Button key={of.id} disabled={!able || (wanted !== undefined && open.now === wanted)} onClick={() => (wanted === undefined || of.effect === "security" ? run() : open.by(wanted, run))}>{words(of.id)}</Button>;
+        })}
+      </div>
       <Rest {...props} shown={["open"]} />
     </>
   );
