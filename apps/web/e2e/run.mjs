@@ -65,11 +65,14 @@ async function startMock(more = {}) {
   return { url: `http://127.0.0.1:${port}`, token: "demo-token", pid: child.pid };
 }
 
+/** What is played by the mock: what is cast to (real renderers have tests of their own, tests/peers/test_cast.py), and a
+ * house in which everything is. */
+const PLAYED = { cast: { MOCK_CAST: "two" }, home: { MOCK_HOUSE: "1" } };
+
 async function run(file) {
   const env = { ...bare };
-  // What is cast to is played by the mock: real renderers have tests of their own (tests/peers/test_cast.py).
-  if (program === "--mock" || file === "cast") {
-    const hub = await startMock(file === "cast" ? { MOCK_CAST: "two" } : {});
+  if (program === "--mock" || PLAYED[file]) {
+    const hub = await startMock(PLAYED[file] ?? {});
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
     // Other hubs may run on this machine: names of our own.
@@ -85,7 +88,7 @@ async function run(file) {
     const tests = spawn(process.execPath, ["--test", "--test-concurrency=1", ...more, join(here, `${file}.test.mjs`)], { stdio: "inherit", env });
     tests.on("exit", (status) => resolve(status ?? 1));
   });
-  if (code !== 0 && program !== "--mock" && file !== "cast") {
+  if (code !== 0 && program !== "--mock" && !PLAYED[file]) {
     for (const side of ["hub", "peer"]) console.error(`--- ${side}.log\n${readFileSync(join(home, `${file}-${side}.log`), "utf8").slice(-3000)}`);
   }
   return code;
@@ -93,7 +96,7 @@ async function run(file) {
 
 let code = 0;
 try {
-  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast"]) {
+  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast", "home"]) {
     code = (await run(file)) || code;
     for (const child of running.splice(0)) child.kill("SIGKILL");
   }

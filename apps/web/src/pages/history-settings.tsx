@@ -86,7 +86,7 @@ function Form({ state, onState, read }: { state: HistoryState; onState: (state: 
         {state.kept > 0 && <a className="button plain" href={`${BASE}/home/history/export?format=csv`} download="accord-history.csv"><Icon name="download" />Export</a>}
         <Button onClick={forget} disabled={state.kept === 0}>Delete the history…</Button>
         <Button disabled={!changed} onClick={() => setDraft(state.settings)}>Undo changes</Button>
-        <Button type="submit" tone="primary" disabled={!changed}>Save</Button>
+        <Button type="submit" tone="primary" disabled={!changed}>Apply</Button>
       </div>
     </form>
   );
