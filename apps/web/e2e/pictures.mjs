@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agreeing, decide, device, go, launch, open } from "./lib.mjs";
+import { lampNetwork, lampOn } from "./lamps.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const program = process.env.ACCORD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/accord");
@@ -59,6 +60,7 @@ try {
   await page.locator("[data-testid=transfer][data-state=done]").first().waitFor({ timeout: 60_000 });
   await shoot("transfers");
   await casting(page, shoot);
+  await house(page, shoot);
   await go(page, "#/privacy/files%2Fsend");
   await shoot("privacy");
   await go(page, "#/privacy/ledger");
@@ -72,6 +74,46 @@ try {
   demo.kill("SIGTERM");
   await new Promise((ended) => (demo.exitCode !== null ? ended() : demo.once("exit", ended)));
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** A home of lamps, in a network of its own: run this with `unshare -rn sh -c "ip link set lo up && …"`. */
+async function house(page, shoot) {
+  const lamps = [
+    ["Ceiling", "Living room", "ceiling1", { level: 80, "color-temperature": 3200 }], ["Shelf", "Living room", "stripe", { level: 45, hue: 275, saturation: 80 }], ["Reading lamp", "Living room", "color", null],
+    ["Counter", "Kitchen", "stripe", { level: 100, "color-temperature": 4200 }], ["Table", "Kitchen", "color", { level: 60, "color-temperature": 2700 }], ["Bedside", "Bedroom", "color", { level: 15, hue: 20, saturation: 85 }],
+    ["Wardrobe", "Bedroom", "stripe", null], ["Desk lamp", "Study", "color", { level: 70, "color-temperature": 5000 }],
+  ];
+  const network = lampNetwork(lamps.length);
+  if (!network) return console.log("No pictures of the house: they need a network of their own.");
+  const state = join(home, "demo", readdirSync(join(home, "demo")).find((name) => name.startsWith("this")));
+  const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000 });
+  const on = [];
+  try {
+    for (const [at, [name, , model]] of lamps.entries()) on.push(await lampOn(network.program, network.addresses[at], `0x${(0x37073d2 + at).toString(16).padStart(16, "0")}`, name, undefined, "--model", model));
+    for (const entry of ["yeelight/search", "control/command"]) accord("consent", "grant", entry);
+    const known = () => JSON.parse(accord("--json", "devices")).devices.filter((one) => one.bridge === "yeelight");
+    for (let looks = 0; looks < 60 && known().length < lamps.length; looks += 1) await page.waitForTimeout(500);
+    for (const [name, room, , wanted] of lamps) {
+      const { id } = known().find((one) => one.name === name);
+      accord("pair", id, "--accept");
+      accord("devices", "set", id, "--room", room, ...(["Ceiling", "Desk lamp"].includes(name) ? ["--favourite", "true"] : []));
+      if (wanted) for (const [property, data] of [["on", "on"], ...Object.entries(wanted)]) accord("home", "set", id, property, String(data));
+    }
+    await go(page, "#/home");
+    await page.getByTestId("tile").first().waitFor();
+    await page.waitForTimeout(1500);
+    await shoot("home");
+    await page.getByTestId("room").getByRole("button", { name: /^Shelf/ }).click();
+    await page.getByTestId("thing").waitFor();
+    await shoot("home-lamp-dark", "dark");
+    await page.keyboard.press("Escape");
+    await page.setViewportSize({ width: 390, height: 844 });
+    await shoot("home-phone-dark", "dark");
+    await page.setViewportSize({ width: 1200, height: 800 });
+  } finally {
+    for (const lamp of on) lamp.kill("SIGKILL");
+    network.gone();
+  }
 }
 
 /** A film on a screen that is another tab of this browser, and the player that controls it. */

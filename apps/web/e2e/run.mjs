@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { lampNetwork } from "./lamps.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [program, ...more] = process.argv.slice(2);
@@ -16,6 +17,7 @@ if (!program) {
 }
 const home = mkdtempSync(join(tmpdir(), "accord-e2e-home-"));
 const running = [];
+const atEnd = [];
 
 const freePort = () => new Promise((resolve) => {
   const server = createServer().listen(0, "127.0.0.1", () => {
@@ -75,6 +77,11 @@ async function run(file) {
     const hub = await startMock(PLAYED[file] ?? {});
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
+    const house = file === "lamp" ? lampNetwork(1) : null;
+    if (house) {
+      Object.assign(env, { ACCORD_LAMP: house.program, ACCORD_LAMP_AT: house.addresses[0] });
+      atEnd.push(house.gone);
+    }
     // Other hubs may run on this machine: names of our own.
     const name = `Kitchen tablet ${process.pid}`;
     const desk = file !== "notices" ? "Desk" : `Desk ${process.pid}`;
@@ -96,9 +103,10 @@ async function run(file) {
 
 let code = 0;
 try {
-  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast", "home"]) {
+  for (const file of process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast", "home", "lamp"]) {
     code = (await run(file)) || code;
     for (const child of running.splice(0)) child.kill("SIGKILL");
+    for (const gone of atEnd.splice(0)) gone();
   }
 } catch (error) {
   code = 1;

@@ -53,6 +53,7 @@ function Steps({ entry }: { entry: Joinable }) {
   const found = devices.filter((one) => one.bridge === bridge && (one.trust === "paired" || (one.trust === "seen" && one.reach !== "offline")));
   const count = found.filter((one) => one.trust === "seen").length;
   const consent = standing(entry);
+  const late = useLate(found.length === 0);
   useEffect(() => {
     if (count > 0) announce(count === 1 ? "A device appeared." : `${count} devices appeared.`);
   }, [count]);
@@ -63,12 +64,43 @@ function Steps({ entry }: { entry: Joinable }) {
       <ol className="steps">{systems.find((one) => one.name === system)?.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>
       <section className="found" aria-label="Devices that were found">
         <p className="looking" role="status"><span className="pulse" aria-hidden="true" />{found.length === 0 ? "Waiting for it to appear…" : "Found. Still looking."}</p>
+        {late && <NotFound />}
         {found.length > 0 && <ul className="plain">{found.map((device) => <Found key={device.id} device={device} />)}</ul>}
       </section>
       <div className="join-end">
         <span className="hint">Readable by <Name>{entry.recipient_name.replace(/^./, (letter) => letter.toLocaleLowerCase())}</Name>.</span>
         {consent && <Button tone="plain" onClick={() => withdraw(consent)}>Stop being found</Button>}
       </div>
+    </div>
+  );
+}
+
+const LATE_MS = 12_000;
+function useLate(waits: boolean): boolean {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    if (!waits) return undefined;
+    const timer = setTimeout(() => setLate(true), LATE_MS);
+    return () => {
+      clearTimeout(timer);
+      setLate(false);
+    };
+  }, [waits]);
+  return waits && late;
+}
+
+/** Nothing was heard for a while: what that mostly is. */
+function NotFound() {
+  return (
+    <div className="not-found" role="status" data-testid="not-found">
+      <p><strong>Nothing was heard so far.</strong> Mostly it is one of these:</p>
+      <ul>
+        <li>It is off, asleep, or not set up as above.</li>
+        <li>It is in another network: guest Wi-Fi, a second router and VLANs keep devices apart.</li>
+        <li>The router does not pass on what is said to everyone (“client isolation”, “multicast”).</li>
+        <li>A firewall on this computer drops what comes.</li>
+      </ul>
+      <p className="hint">Where it has an address that does not change, “Other devices” may have a form that takes it.</p>
     </div>
   );
 }
