@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import signal
 import socket
 import statistics
@@ -85,13 +84,23 @@ class Watcher(threading.Thread):
         self.start()
 
     def run(self):
+        known = {}
         try:
             while line := self.answer.readline():
-                found = line.startswith(b"data:") and re.search(rb'"device":"([^"]+)"', line)
-                for name, data in re.findall(rb'"(on|level)":\{"data":([^,}]+)', line) if found else ():
-                    with self.news:
-                        self.said.append((time.monotonic_ns(), found[1].decode(), name.decode(), json.loads(data)))
-                        self.news.notify_all()
+                if not line.startswith(b"data:"):
+                    continue
+                told, now = json.loads(line[5:]), time.monotonic_ns()
+                # Values alone, or a whole device.
+                services = [told] if "service" in told else told.get("services", [])
+                device = str(told.get("device", told.get("id")))
+                values = [one for service in services for one in (service.get("values") or {}).items()
+                          if service.get("service", service.get("id")) == "light"]
+                for name, value in values:
+                    if known.get((device, name)) != value["data"]:
+                        known[device, name] = value["data"]
+                        with self.news:
+                            self.said.append((now, device, name, value["data"]))
+                            self.news.notify_all()
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
             pass  # closed
 
@@ -160,10 +169,10 @@ class Lamps:
 
 
 def delays(changed, heard):
-    """Of changes one after the other, each heard or not: how long in milliseconds."""
+    """Of changes one after the other, each heard or not: how long in milliseconds. They repeat, but not within a second."""
     took, place = [], 0
     for at, level in changed:
-        later = (index for index in range(place, len(heard)) if heard[index][1] == level and heard[index][0] >= at)
+        later = (index for index in range(place, len(heard)) if heard[index][1] == level and 0 <= heard[index][0] - at < 1e9)
         if (found := next(later, None)) is not None:
             took.append((heard[found][0] - at) / 1e6)
             place = found + 1
@@ -171,8 +180,10 @@ def delays(changed, heard):
 
 
 def by_accord(network, folder):
+    home = folder / "home"
+    home.mkdir()
     lamps = Lamps(network["lamp"], network.address["lamp"], folder, "--changes", str(CHANGES), "--every", str(EVERY))
-    hub = hubs.Hub(network["alpha"], "alpha", folder=folder).start()
+    hub = hubs.Hub(network["alpha"], "alpha", folder=home).start()
     watcher = None
     try:
         hub.grant("yeelight/search"), hub.grant("control/command")
@@ -180,10 +191,9 @@ def by_accord(network, folder):
         net.until(lambda: len(devices()) == LAMPS, 20, "all lamps are found")
         ids = [devices()[f"Lamp {number}"]["id"] for number in range(LAMPS)]
         watcher = Watcher(hub)
-        for device in ids:
-            since = len(watcher.said)
+        for device, log in zip(ids, lamps.logs):
             hub.accord("pair", device, "--accept", timeout=60)
-            watcher.wait(since, device, "on", False)
+            net.until(lambda log=log: "get_prop" in log.read_text(), 20, "the lamp is asked")
         api, took = Api(hub), []
         for device in ids:
             for turn in range(COMMANDS):

@@ -92,6 +92,7 @@ class Lamp:
         if len(self.open) >= CONNECTIONS:
             return stream.close()
         stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.open[stream] = [b"", collections.deque()]
         self.say(connected=who[0])
         self.selector.register(stream, selectors.EVENT_READ, self.heard)
