@@ -25,6 +25,7 @@ PYTHON, HASS = PEERS / "py/bin/python", PEERS / "ha/bin/python"
 LAMP = ROOT / "tests" / "peers" / "yeelamp.py"
 LAMPS, COMMANDS, GAP = 4, 40, 0.05
 CHANGES, EVERY = 400, 0.02
+MIIO, SPEC, TOKEN, SETTINGS = PEERS / "miio/bin", ROOT / "bridges/miio/specs/lamp.json", "0" * 32, 100
 HOUSE = (2000, 10, 500, 20)
 WITHIN = 30
 
@@ -62,6 +63,20 @@ for address in addresses:
     print(json.dumps(took), flush=True)
 """
 
+# Its users set a value, and read it again to be sure: the device says nothing by itself.
+MIOT = """
+import json, sys, time
+from miio import MiotDevice
+device, took = MiotDevice(sys.argv[1], sys.argv[2], mapping={}), []
+device.get_property_by(2, 2)
+for turn in range(int(sys.argv[3])):
+    wanted, began = turn % 100 + 1, time.monotonic_ns()
+    device.set_property_by(2, 2, wanted)
+    assert device.get_property_by(2, 2)[0]['value'] == wanted
+    took.append((time.monotonic_ns() - began) / 1e6)
+print(json.dumps(took))
+"""
+
 
 def missing():
     """Why this cannot be measured here."""
@@ -74,6 +89,7 @@ class Watcher(threading.Thread):
 
     def __init__(self, hub):
         super().__init__(daemon=True)
+        self.hub, self.known, self.gaps = hub, {}, 0
         self.said, self.news = [], threading.Condition()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(str(hub.state / "hub.sock"))
@@ -84,25 +100,30 @@ class Watcher(threading.Thread):
         self.start()
 
     def run(self):
-        known = {}
         try:
             while line := self.answer.readline():
-                if not line.startswith(b"data:"):
-                    continue
-                told, now = json.loads(line[5:]), time.monotonic_ns()
-                # Values alone, or a whole device.
-                services = [told] if "service" in told else told.get("services", [])
-                device = str(told.get("device", told.get("id")))
-                values = [one for service in services for one in (service.get("values") or {}).items()
-                          if service.get("service", service.get("id")) == "light"]
-                for name, value in values:
-                    if known.get((device, name)) != value["data"]:
-                        known[device, name] = value["data"]
-                        with self.news:
-                            self.said.append((now, device, name, value["data"]))
-                            self.news.notify_all()
+                if line.startswith(b"event: hello"):
+                    # There was a gap.
+                    self.gaps += 1
+                    for device in self.hub.api("GET", "/devices")[1]["devices"]:
+                        self.take(device)
+                elif line.startswith(b"data:"):
+                    self.take(json.loads(line[5:]))
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
             pass  # closed
+
+    def take(self, told):
+        """Values alone, or a whole device."""
+        now = time.monotonic_ns()
+        services = [told] if "service" in told else told.get("services", [])
+        device = str(told.get("device", told.get("id")))
+        lights = [one for one in services if one.get("service", one.get("id")) == "light"]
+        for name, value in [one for light in lights for one in (light.get("values") or {}).items()]:
+            if self.known.get((device, name)) != value["data"]:
+                self.known[device, name] = value["data"]
+                with self.news:
+                    self.said.append((now, device, name, value["data"]))
+                    self.news.notify_all()
 
     def wait(self, since, device, name, data):
         """When it said that first, of what came after the first `since`."""
@@ -206,7 +227,7 @@ def by_accord(network, folder):
         time.sleep(0.5)
         heard = [(at, str(data)) for at, device, name, data in watcher.said[since:] if name == "level" and device == ids[0]]
         late = delays(changed, heard)
-        return {"command": parts(took), "change": {**parts(late), "lost": CHANGES - len(late)}}
+        return {"command": parts(took), "change": {**parts(late), "lost": CHANGES - len(late)}, "gaps": watcher.gaps}
     finally:
         if watcher:
             watcher.close()
@@ -231,6 +252,46 @@ def by_the_library(network, folder):
         lamps.close()
 
 
+def miot(network, folder):
+    """A value set on python-miio's simulator, until the device itself has said it; `None` where that is not there."""
+    if not (MIIO / "miiocli").exists() or not SPEC.exists():
+        return None
+    machine, address = network["wifi"], network.address["wifi"]
+    # It must find itself, and not our folders.
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"XDG_CACHE_HOME": str(folder)}
+    with open(folder / "miot.log", "wb") as log:
+        device = machine.popen(MIIO / "miiocli", "devtools", "miot-simulator", "--file", SPEC, "--model", "accord.light.lamp1",
+                               stdout=log, stderr=log, cwd=folder, env=alone)
+    home = folder / "miot"
+    home.mkdir()
+    hub, watcher = hubs.Hub(network["alpha"], "alpha", folder=home).start(), None
+    try:
+        net.until(lambda: ":54321 " in machine.run("ss", "-lun").stdout, 40, "the simulator runs")
+        hub.grant("control/command")
+        inputs = {"bridge": "miio", "way": "token", "inputs": {"address": address, "token": TOKEN}}
+        status, added = hub.api("POST", "/add", inputs)
+        assert status == 200, added
+        id = added["devices"][0]["id"]
+        level = lambda: next((one["values"].get("level") for one in hub.api("GET", f"/devices/{id}")[1]["services"]
+                              if one["id"] == "light"), None)
+        net.until(level, WITHIN, "it says how bright it is")
+        watcher, api, took = Watcher(hub), Api(hub), []
+        api.write(id, "level", 100), time.sleep(1)
+        for turn in range(SETTINGS):
+            wanted, since, began = turn % 99 + 1, len(watcher.said), time.monotonic_ns()
+            api.write(id, "level", wanted)
+            took.append((watcher.wait(since, id, "level", wanted) - began) / 1e6)
+        hub.stop()
+        done = network["alpha"].run(MIIO / "python", "-c", MIOT, address, TOKEN, SETTINGS, env=alone, timeout=120)
+        return {"Accord": parts(took), "python-miio": parts(json.loads(done.stdout))}
+    finally:
+        if watcher:
+            watcher.close()
+        hub.close()
+        device.kill()
+        device.wait()
+
+
 def house():
     """The same house on both buses, one after the other."""
     words = [str(word) for word in HOUSE]
@@ -243,11 +304,12 @@ def house():
 
 def measure(folder):
     folder = pathlib.Path(folder)
-    with net.Network("alpha", "lamp") as network:
-        for machine in ("alpha", "lamp"):
+    with net.Network("alpha", "lamp", "wifi") as network:
+        for machine in ("alpha", "lamp", "wifi"):
             network[machine].run("ip", "route", "add", "default", "dev", "eth0")
         lamps = {"Accord": by_accord(network, folder), "yeelight (Python)": by_the_library(network, folder)}
-    return {"lamps": lamps, "house": house()}
+        settings = miot(network, folder)
+    return {"lamps": lamps, "miot": settings, "house": house()}
 
 
 def table(found):
@@ -258,6 +320,9 @@ def table(found):
     for key, title in (("command", "Switched, until it says so itself"), ("change", "Changed by itself, until it is shown")):
         lines.append(f"| {title} | " + " | ".join(both(found["lamps"][name][key]) for name in names) + " |")
     lines.append("| Changes lost | " + " | ".join(str(found["lamps"][name]["change"]["lost"]) for name in names) + " |")
+    if settings := found.get("miot"):
+        lines += ["", "| a MIoT lamp | " + " | ".join(settings) + " |", "|---|" + "---:|" * len(settings),
+                  "| A value set, until it says so itself | " + " | ".join(both(figure) for figure in settings.values()) + " |"]
     buses = found["house"]
     some = buses["Accord"]
     lines += ["", f"| {some['devices']:,} devices, {some['properties']:,} properties, {some['rate']} changes a second | " +
@@ -268,8 +333,10 @@ def table(found):
                         ("Memory", lambda one: f"{one['rss_mib']:.0f} MiB"),
                         ("Changes a second, at most", lambda one: f"{one['most_per_s']:,}")):
         lines.append(f"| {title} | " + " | ".join(show(one) for one in buses.values()) + " |")
-    lines += ["", f"Lamps written from the specification, {LAMPS} of them switched in turn; both programs told the same ones. The house is in one "
-              "process: Accord's registry, and Home Assistant's core without one integration."]
+    said = f"Lamps written from the specification, {LAMPS} of them switched in turn; both programs told the same ones."
+    if settings:
+        said += " The MIoT lamp is python-miio's own simulator, which says nothing by itself."
+    lines += ["", f"{said} The house is in one process: Accord's registry, and Home Assistant's core without one integration."]
     return lines
 
 
