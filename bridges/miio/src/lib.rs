@@ -1,0 +1,3 @@
+//! miIO.
+#![deny(missing_docs)]
+pub mod core;
