@@ -19,6 +19,8 @@ pub(crate) enum Scale {
     Names(Vec<(i64, i64)>),
     /// True for these.
     Is(Vec<i64>),
+    /// What these say; nothing for others.
+    Texts(Vec<(i64, String)>),
 }
 
 impl Scale {
@@ -41,6 +43,11 @@ impl Scale {
                 names.iter().find(|(one, _)| *one == native).map(|(_, ours)| Data::Int(*ours))
             }
             Self::Is(those) => number(native).map(|native| Data::Bool(those.contains(&native))),
+            Self::Texts(texts) => {
+                let native = number(native)?;
+                let text = texts.iter().find(|(one, _)| *one == native).map_or("", |(_, text)| text);
+                Some(Data::Text(text.to_owned()))
+            }
         }
     }
 
@@ -63,7 +70,7 @@ impl Scale {
                 let ours = ours.as_int()?;
                 names.iter().find(|(_, one)| *one == ours).map(|(native, _)| Data::Int(*native))
             }
-            Self::Is(_) => None,
+            Self::Is(_) | Self::Texts(_) => None,
         }
     }
 }
