@@ -5,7 +5,7 @@ use accord_model::{Device, DeviceId, DeviceKind, EntryKey, Reach, catalogue};
 use accord_registry::Job;
 use accord_statement::{Document, OwnError, Publisher, Statement, render};
 
-use super::forms::Form;
+use super::forms::{Field, Form, Needs};
 use crate::api::types::{Join, JoinSystem};
 
 /// What each feature and each bridge beside the link shares.
@@ -24,6 +24,7 @@ const PARTS: &[&str] = &[
     accord_localsend::STATEMENT,
     accord_share::STATEMENT,
     accord_upnp::STATEMENT,
+    accord_miio::STATEMENT,
     accord_lebo::STATEMENT,
     accord_browser::STATEMENT,
     accord_googlecast::STATEMENT,
@@ -45,6 +46,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("airplay", "AirPlay"),
     ("yeelight", "Yeelight"),
     ("lebo", "Lebo"),
+    ("miio", "miIO"),
 ];
 
 /// Which bridges are best for what, best first; the others come after them.
@@ -126,6 +128,15 @@ const EFFECTS: &[(&str, &str)] = &[
     (
         "upnp/control",
         "That television, loudspeaker or media server is shown, and can be neither controlled nor looked into.",
+    ),
+    (
+        "miio/search",
+        "Wi-Fi devices of the house that speak miIO are not found, and one whose address changes is lost; add it by address instead.",
+    ),
+    ("miio/control", "That Wi-Fi device is known, and can be neither seen into nor controlled."),
+    (
+        "miio/spec",
+        "Wi-Fi devices of models that Accord does not know can be added, and show nothing until you put a file for their model into the folder.",
     ),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
@@ -257,6 +268,19 @@ const JOINS: &[(&str, &str, Systems)] = &[
         ],
     ),
     (
+        "miio/search",
+        "Wi-Fi device of the Xiaomi ecosystem (miIO)",
+        &[(
+            "Lamp, plug, vacuum, air purifier, fan, …",
+            &[
+                "Set it up once in its maker's app, in the same network as this computer. Most take no words from another network, and guest networks keep devices apart.",
+                "Get its token: 32 hexadecimal digits, from a token extractor's list, from a Home Assistant that has it, or from an app's backup. The guide says how.",
+                "Add it here with its token, or all at once with the file that has them.",
+                "A device that is reset or set up anew has another token.",
+            ],
+        )],
+    ),
+    (
         "localsend/presence",
         "Phone with LocalSend",
         &[
@@ -282,7 +306,32 @@ const JOINS: &[(&str, &str, Systems)] = &[
 
 /// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
 /// recipient is `paired-device`.
-pub const FORMS: &[Form] = &[];
+pub const FORMS: &[Form] = &[
+    Form {
+        bridge: "miio",
+        way: "token",
+        what: "Wi-Fi device (miIO), by address and token",
+        steps: &[
+            "Look up its address in your router, or in its maker's app.",
+            "Its token is 32 hexadecimal digits: from a token extractor's list, from Home Assistant, or from an app's backup.",
+        ],
+        fields: &[
+            Field { id: "address", label: "Address", hint: "192.168.1.20", needs: Needs::Text, secret: false },
+            Field { id: "token", label: "Token", hint: "32 hexadecimal digits", needs: Needs::Text, secret: true },
+            Field { id: "name", label: "Name", hint: "What you call it", needs: Needs::Optional, secret: false },
+        ],
+    },
+    Form {
+        bridge: "miio",
+        way: "import",
+        what: "Wi-Fi devices (miIO), from a file with tokens",
+        steps: &[
+            "JSON of a token extractor, of an app's backup, or Home Assistant's `.storage/core.config_entries`.",
+            "Kept are number, token, name, model, hardware and network address of each device; the rest of the file is dropped.",
+        ],
+        fields: &[Field { id: "file", label: "File", hint: "JSON, at most 192 KiB", needs: Needs::File, secret: true }],
+    },
+];
 
 /// By the name of a system, what is to be done.
 type Systems = &'static [(&'static str, &'static [&'static str])];

@@ -19,6 +19,7 @@ use accord_kdeconnect::KdeConnectBridge;
 use accord_lebo::LeboBridge;
 use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_localsend::LocalSendBridge;
+use accord_miio::MiioBridge;
 use accord_model::DeviceKind;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_recognition::Recogniser;
@@ -212,6 +213,11 @@ impl Hub {
         match YeelightBridge::new(gate.bind("yeelight"), yeelight) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Yeelight is not available: {why}"),
+        }
+        let miio = accord_miio::Options { folder: data.join("miio"), network, port: accord_miio::PORT };
+        match MiioBridge::new(gate.bind("miio"), miio) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("miIO is not available: {why}"),
         }
         let port = accord_browser::DEFAULT_PORT;
         let browser = accord_browser::Options { folder: data.join("browser"), network, port };

@@ -140,10 +140,22 @@ pub enum Output {
 enum Job {
     Info,
     /// These are looked at; whether what is the same is told too.
-    Look { ats: Vec<At>, tell: bool },
+    Look {
+        ats: Vec<At>,
+        tell: bool,
+    },
     /// An order's questions, and by which properties one sees that it was done.
-    Tell { call: u64, questions: VecDeque<(Question, bool)>, shows: Vec<At> },
-    Read { call: u64, target: Target, wanted: Vec<String>, ats: Vec<At> },
+    Tell {
+        call: u64,
+        questions: VecDeque<(Question, bool)>,
+        shows: Vec<At>,
+    },
+    Read {
+        call: u64,
+        target: Target,
+        wanted: Vec<String>,
+        ats: Vec<At>,
+    },
     Try(u64),
 }
 
@@ -294,9 +306,7 @@ impl Device {
                 let questions = dialect.write(&did, &values).ok_or_else(cannot)?;
                 questions.into_iter().map(|question| (question, true)).collect()
             }
-            Step::Act(at, inputs) => {
-                VecDeque::from([(dialect.act(&did, at, &inputs).ok_or_else(cannot)?, false)])
-            }
+            Step::Act(at, inputs) => VecDeque::from([(dialect.act(&did, at, &inputs).ok_or_else(cannot)?, false)]),
         };
         let readable = |at: &At| map.spec().property(*at).is_some_and(|one| one.read) && dialect.knows(*at);
         Ok(Job::Tell { call, questions, shows: shows.into_iter().filter(readable).collect() })
@@ -393,7 +403,8 @@ impl Device {
         match job {
             Job::Read { call, target, wanted, .. } => {
                 let said = self.model.as_ref().map(|model| model.map.say(&self.state, |_| true)).unwrap_or_default();
-                let values = said.into_iter().find(|(one, _)| *one == target).map(|(_, values)| values).unwrap_or_default();
+                let values =
+                    said.into_iter().find(|(one, _)| *one == target).map(|(_, values)| values).unwrap_or_default();
                 let fits = |name: &String| wanted.is_empty() || wanted.contains(name);
                 self.done(call, Ok(values.into_iter().filter(|(name, _)| fits(name)).collect()));
             }

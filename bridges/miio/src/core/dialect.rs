@@ -135,7 +135,8 @@ impl Dialect {
     pub fn read(&self, did: &str, ats: &[At]) -> Question {
         match self {
             Self::Miot => {
-                let params: Vec<Value> = ats.iter().map(|at| json!({"did": did, "siid": at.service, "piid": at.thing})).collect();
+                let params: Vec<Value> =
+                    ats.iter().map(|at| json!({"did": did, "siid": at.service, "piid": at.thing})).collect();
                 Question::new("get_properties", Value::Array(params))
             }
             Self::Profile(profile) if profile.by_name => Question::new(&profile.get, json!([])),
@@ -281,7 +282,9 @@ mod tests {
         }
         let act = Dialect::Miot.act("7", At::new(3, 1), &[(a, true.into())]).unwrap();
         assert_eq!((act.params["in"].clone(), act.is_same_twice), (json!([true]), false));
-        assert!(Dialect::Miot.acted(&json!(["ok"])).is_ok() && Dialect::Miot.acted(&json!({"code": 0, "out": []})).is_ok());
+        assert!(
+            Dialect::Miot.acted(&json!(["ok"])).is_ok() && Dialect::Miot.acted(&json!({"code": 0, "out": []})).is_ok()
+        );
         assert!(Dialect::Miot.acted(&json!({"code": -4006})).is_err());
     }
 

@@ -88,9 +88,11 @@ fn device(object: &serde_json::Map<String, Value>) -> Option<Found> {
     };
     let token = of(&["token", "TOKEN", "ZTOKEN"])?;
     // Those of Bluetooth devices have 24 digits, and are for another protocol.
-    Token::parse(&token).filter(|_| token.bytes().any(|byte| byte != b'0') || of(&["localip", "host", "ip"]).is_some())?;
+    Token::parse(&token)
+        .filter(|_| token.bytes().any(|byte| byte != b'0') || of(&["localip", "host", "ip"]).is_some())?;
     let shown = |keys: &[&str], limit| of(keys).map(|text| for_screen(&text, limit));
-    let mac = of(&["mac", "MAC", "ZMAC"]).filter(|mac| mac.len() <= 17 && mac.chars().all(|c| c.is_ascii_hexdigit() || c == ':'));
+    let mac = of(&["mac", "MAC", "ZMAC"])
+        .filter(|mac| mac.len() <= 17 && mac.chars().all(|c| c.is_ascii_hexdigit() || c == ':'));
     Some(Found {
         did: of(&["did", "DID", "ZDID", "device_id"]).and_then(|did| did.parse().ok()),
         token: token.to_ascii_lowercase(),
@@ -120,14 +122,24 @@ mod tests {
         let assistant = json!({"version": 1, "data": {"entries": [{"domain": "xiaomi_miio", "title": "Purifier",
             "data": {"host": "192.168.1.30", "token": TOKEN, "mac": "aa:bb:cc:00:00:01", "model": "zhimi.airpurifier.mb3", "cloud_password": "x"}}]}});
         let lamp = read(&extractor.to_string()).unwrap();
-        assert_eq!((lamp[0].did, lamp[0].name.as_deref(), lamp[0].address), (Some(123_456_789), Some("Lamp"), Some(Ipv4Addr::new(192, 168, 1, 20))));
+        assert_eq!(
+            (lamp[0].did, lamp[0].name.as_deref(), lamp[0].address),
+            (Some(123_456_789), Some("Lamp"), Some(Ipv4Addr::new(192, 168, 1, 20)))
+        );
         assert_eq!((lamp[0].token.as_str(), lamp[0].mac.is_some()), (TOKEN.to_ascii_lowercase().as_str(), true));
         let list = read(&app.to_string()).unwrap();
-        assert_eq!((list.len(), list[0].did, list[0].model.as_deref()), (1, None, None), "a device behind a gateway has no number of its own");
+        assert_eq!(
+            (list.len(), list[0].did, list[0].model.as_deref()),
+            (1, None, None),
+            "a device behind a gateway has no number of its own"
+        );
         let config = read(&assistant.to_string()).unwrap();
         assert_eq!((config.len(), config[0].model.as_deref()), (1, Some("zhimi.airpurifier.mb3")));
         let shown = format!("{lamp:?}{list:?}{config:?}");
-        assert!(!shown.contains("geheim") && !shown.to_ascii_lowercase().contains("0011") && !shown.contains("52.5"), "{shown}");
+        assert!(
+            !shown.contains("geheim") && !shown.to_ascii_lowercase().contains("0011") && !shown.contains("52.5"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -167,7 +167,18 @@ impl Line {
     pub fn new(token: Token, did: Option<u64>, first: u32) -> Self {
         let next = (first & 0x7fff_ffff).max(1);
         let (clock, heard, other) = (None, None, None);
-        Self { token, did, clock, heard, next, state: State::Idle, proven: false, other, new: false, out: VecDeque::new() }
+        Self {
+            token,
+            did,
+            clock,
+            heard,
+            next,
+            state: State::Idle,
+            proven: false,
+            other,
+            new: false,
+            out: VecDeque::new(),
+        }
     }
 
     /// Which device it is, once it said so.
@@ -280,7 +291,9 @@ impl Line {
             self.other = Some(hello.head.did);
             return;
         }
-        let State::Greeting { question, id, asked, .. } = std::mem::replace(&mut self.state, State::Idle) else { return };
+        let State::Greeting { question, id, asked, .. } = std::mem::replace(&mut self.state, State::Idle) else {
+            return;
+        };
         self.clock = Some((hello.head.stamp, now));
         self.heard = Some(now);
         self.new = hello.is_new;

@@ -139,7 +139,8 @@ fn what_others_send_and_what_came_before_is_passed_over() {
     let id = device.heard[0]["id"].clone();
     device.says(r#"{"id":99,"result":["old"]}"#);
     device.says(r#"{"method":"props","params":{}}"#);
-    let forged = seal(&Token::new([8; 16]), Head { did: DID, stamp: 1 }, format!("{{\"id\":{id},\"result\":1}}").as_bytes());
+    let forged =
+        seal(&Token::new([8; 16]), Head { did: DID, stamp: 1 }, format!("{{\"id\":{id},\"result\":1}}").as_bytes());
     device.line.datagram(&forged.unwrap(), device.now);
     device.line.datagram(b"!1\0\x20", device.now);
     device.greets(78, 1);
@@ -153,7 +154,10 @@ fn what_others_send_and_what_came_before_is_passed_over() {
 #[test]
 fn errors_are_told_and_those_that_pass_are_asked_again() {
     for (said, failure) in [
-        (r#""error":{"code":-5001,"message":"command error"}"#, Failure::Device { code: -5001, message: "command error".into() }),
+        (
+            r#""error":{"code":-5001,"message":"command error"}"#,
+            Failure::Device { code: -5001, message: "command error".into() },
+        ),
         (r#""error":{"code":-32601}"#, Failure::NoMethod("get_prop".into())),
         (r#""result":["unknown_method"]"#, Failure::NoMethod("get_prop".into())),
         (r#""result":"unknown_method""#, Failure::NoMethod("get_prop".into())),

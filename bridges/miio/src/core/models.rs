@@ -42,7 +42,11 @@ struct Entry {
 /// Whether a text can be a model: it becomes a file's name.
 pub fn is_model(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    (3..=64).contains(&text.len()) && text.contains('.') && text.chars().all(fits) && !text.starts_with('.') && !text.contains("..")
+    (3..=64).contains(&text.len())
+        && text.contains('.')
+        && text.chars().all(fits)
+        && !text.starts_with('.')
+        && !text.contains("..")
 }
 
 /// What we know of a model ourselves.
@@ -100,7 +104,11 @@ mod tests {
             let spec = Spec::parse(text.as_bytes()).unwrap_or_else(|why| panic!("{}: {why}", entry.spec));
             assert!(spec.faults.is_empty(), "{}: {:?}", entry.spec, spec.faults);
             let map = Map::of(&spec);
-            assert!(map.services.iter().any(|one| !matches!(one.id.as_str(), "more" | "information")), "{}", entry.spec);
+            assert!(
+                map.services.iter().any(|one| !matches!(one.id.as_str(), "more" | "information")),
+                "{}",
+                entry.spec
+            );
             count(&map);
             for model in &entry.models {
                 assert!(is_model(model) && models.insert(model.clone()), "{model}");

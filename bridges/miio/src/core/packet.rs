@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_token_is_32_digits_and_not_for_logs() {
-        for bad in ["", "00", "g0000000000000000000000000000000", "0001020304050607", "é00102030405060708090a0b0c0d0e0"] {
+        for bad in ["", "00", "g0000000000000000000000000000000", "0001020304050607", "é00102030405060708090a0b0c0d0e0"]
+        {
             assert!(Token::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(format!("{:?}", token()), "Token(…)");

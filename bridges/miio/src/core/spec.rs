@@ -417,9 +417,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_left_out_and_named() {
-        let property = |iid: i64, range: Value| {
-            json!({"iid": iid, "type": urn("property", "x"), "format": "uint8", "access": ["read"], "value-range": range})
-        };
+        let property = |iid: i64, range: Value| json!({"iid": iid, "type": urn("property", "x"), "format": "uint8", "access": ["read"], "value-range": range});
         let properties = json!([
             property(1, json!([0, 1e300, 0])),
             property(2, json!([9, 1, 1])),

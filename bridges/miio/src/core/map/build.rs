@@ -104,7 +104,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Puts a property of ours where it belongs. What it takes is taken.
-    fn put(&mut self, id: &'static str, service: &spec::Service, name: &str, link: Link, change: impl FnOnce(&mut Property)) {
+    fn put(
+        &mut self,
+        id: &'static str,
+        service: &spec::Service,
+        name: &str,
+        link: Link,
+        change: impl FnOnce(&mut Property),
+    ) {
         let Some(property) = template(id).and_then(|one| one.properties.into_iter().find(|one| one.id == name)) else {
             return;
         };
@@ -119,7 +126,9 @@ impl<'a> Builder<'a> {
     }
 
     fn act(&mut self, id: &'static str, service: &spec::Service, name: &str, deed: Deed) {
-        let Some(action) = template(id).and_then(|one| one.actions.into_iter().find(|one| one.id == name)) else { return };
+        let Some(action) = template(id).and_then(|one| one.actions.into_iter().find(|one| one.id == name)) else {
+            return;
+        };
         if let Deed::Act { at, .. } = &deed {
             self.actions.insert(*at);
         }
@@ -146,7 +155,9 @@ impl<'a> Builder<'a> {
         let at = |property: &spec::Property| At::new(service.iid, property.iid);
         let on = service.property("on").filter(|one| one.read && one.format == spec::Format::Bool);
         let mode = service.property("mode").filter(|one| one.read && !one.values.is_empty());
-        let (Some(off), true) = (Self::number("climate", "mode", "off"), on.is_some() || mode.is_some()) else { return };
+        let (Some(off), true) = (Self::number("climate", "mode", "off"), on.is_some() || mode.is_some()) else {
+            return;
+        };
         let mut names = Vec::new();
         let mut values = vec![(off, "off".to_owned())];
         for (native, text) in mode.iter().flat_map(|mode| &mode.values) {
@@ -160,7 +171,8 @@ impl<'a> Builder<'a> {
         }
         let alone = if service.kind.contains("heater") { "heat" } else { "auto" };
         let alone = Self::number("climate", "mode", alone).filter(|_| mode.is_none());
-        values.extend(alone.map(|number| (number, if service.kind.contains("heater") { "heat" } else { "auto" }.into())));
+        values
+            .extend(alone.map(|number| (number, if service.kind.contains("heater") { "heat" } else { "auto" }.into())));
         let write = [on, mode].into_iter().flatten().all(|one| one.write);
         let link = Link::Mode { on: on.map(at), mode: mode.map(at), names, off, alone };
         self.put("climate", service, "mode", link, |property| (property.values, property.write) = (values, write));
@@ -181,10 +193,10 @@ impl<'a> Builder<'a> {
         }
         let status = service.property("status").filter(|one| one.read && !one.values.is_empty());
         let names = status.map(|one| words("cover", "state", COVER_STATES, &one.values)).unwrap_or_default();
-        let (open, closed) = (Self::number("cover", "state", "open"), Self::number("cover", "state", "closed"));
-        if let (Some(open), Some(closed), true) = (open, closed, !names.is_empty() || place.is_some()) {
+        let rests = ["closed", "open", "stopped"].map(|word| Self::number("cover", "state", word));
+        if let ([Some(closed), Some(open), Some(stopped)], true) = (rests, !names.is_empty() || place.is_some()) {
             let status = status.filter(|_| !names.is_empty()).map(at);
-            let link = Link::Stand { status, names, position: place.map(at), open, closed };
+            let link = Link::Stand { status, names, position: place.map(at), rests: [closed, open, stopped] };
             self.put("cover", service, "state", link, |_| {});
         }
         let Some(motor) = service.property("motor-control").filter(|one| one.write) else { return };
@@ -286,7 +298,9 @@ impl<'a> Builder<'a> {
         if SETTINGS.contains(&service.kind.as_str()) || self.kind == DeviceKind::Lock {
             return;
         }
-        let Some(on) = service.property("on").filter(|one| one.read && one.format == spec::Format::Bool) else { return };
+        let Some(on) = service.property("on").filter(|one| one.read && one.format == spec::Format::Bool) else {
+            return;
+        };
         let at = At::new(service.iid, on.iid);
         if !self.properties.contains(&at) {
             let write = on.write;
@@ -296,12 +310,13 @@ impl<'a> Builder<'a> {
 
     fn standard_actions(&mut self, service: &spec::Service) {
         for action in service.actions.iter().filter(|action| action.is_standard && action.inputs.is_empty()) {
-            let rule = ACTIONS
-                .iter()
-                .find(|(of, native, ..)| *native == action.kind && of.contains(&service.kind.as_str()));
+            let rule =
+                ACTIONS.iter().find(|(of, native, ..)| *native == action.kind && of.contains(&service.kind.as_str()));
             let Some((_, _, id, name)) = rule else { continue };
             let is_there = self.shapes.iter().any(|one| {
-                one.id == *id && (one.origin == service.iid || ONE.contains(id)) && !one.actions.iter().any(|(a, _)| a.id == *name)
+                one.id == *id
+                    && (one.origin == service.iid || ONE.contains(id))
+                    && !one.actions.iter().any(|(a, _)| a.id == *name)
             });
             if is_there {
                 let at = At::new(service.iid, action.iid);
@@ -455,7 +470,8 @@ fn convert(how: How, native: &spec::Property, ours: &Property) -> Option<Convert
         How::Text => (native.format == spec::Format::Text).then(|| plain(Scale::Same))?,
         How::Bare => is_number.then(|| plain(Scale::Same))?,
         How::Number(unit) => {
-            let scale = if unit == Unit::Degree { Scale::Linear { factor: 1.0, offset: 0.0 } } else { units(native, unit)? };
+            let scale =
+                if unit == Unit::Degree { Scale::Linear { factor: 1.0, offset: 0.0 } } else { units(native, unit)? };
             let range = native.range.and_then(|range| scaled(range, &scale, ours.format));
             (is_number && native.values.is_empty()).then_some((scale, range, Vec::new()))
         }
@@ -481,7 +497,8 @@ fn convert(how: How, native: &spec::Property, ours: &Property) -> Option<Convert
             if native.format == spec::Format::Bool {
                 return plain(Scale::Same);
             }
-            let is_no = |word: &str| ["no-", "not-", "non-", "un"].iter().any(|no| word.starts_with(no)) || word == "no";
+            let is_no =
+                |word: &str| ["no-", "not-", "non-", "un"].iter().any(|no| word.starts_with(no)) || word == "no";
             let says = |text: &str| {
                 let word = kebab(text);
                 !is_no(&word) && those.iter().any(|one| word.contains(one))
@@ -517,7 +534,10 @@ fn is_level(text: &str) -> bool {
     let word = kebab(text);
     let word = word.trim_start_matches("level").trim_start_matches("gear").trim_start_matches('-');
     (!word.is_empty() && word.chars().all(|c| c.is_ascii_digit()))
-        || matches!(word, "low" | "lowest" | "medium" | "middle" | "mid" | "high" | "highest" | "level-low" | "max" | "min")
+        || matches!(
+            word,
+            "low" | "lowest" | "medium" | "middle" | "mid" | "high" | "highest" | "level-low" | "max" | "min"
+        )
 }
 
 /// A device's own values, each name once.
@@ -530,7 +550,9 @@ fn modes(native: &spec::Property) -> Vec<(i64, String)> {
     };
     match native.range {
         _ if !native.values.is_empty() => native.values.iter().map(|(number, text)| named(*number, text)).collect(),
-        Some((min, max, step)) if step == 1.0 && max - min < MOST_LEVELS && matches!(native.format, spec::Format::Int(..)) => {
+        Some((min, max, step))
+            if step == 1.0 && max - min < MOST_LEVELS && matches!(native.format, spec::Format::Int(..)) =>
+        {
             (min as i64..=max as i64).map(|number| named(number, &format!("level {number}"))).collect()
         }
         _ => Vec::new(),

@@ -74,16 +74,34 @@ pub enum Left {
 /// Where one of our properties comes from.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
-    One { at: At, scale: Scale },
+    One {
+        at: At,
+        scale: Scale,
+    },
     /// Where it is, and where it is to go.
-    Pair { is: At, shall: At, scale: Scale },
+    Pair {
+        is: At,
+        shall: At,
+        scale: Scale,
+    },
     /// Off by one property, otherwise what another one says, or always the same.
-    Mode { on: Option<At>, mode: Option<At>, names: Vec<(i64, i64)>, off: i64, alone: Option<i64> },
+    Mode {
+        on: Option<At>,
+        mode: Option<At>,
+        names: Vec<(i64, i64)>,
+        off: i64,
+        alone: Option<i64>,
+    },
     /// A colour in 24 bits.
     Hue(At),
     Saturation(At),
-    /// What a cover does, and by where it is whether it is open.
-    Stand { status: Option<At>, names: Vec<(i64, i64)>, position: Option<At>, open: i64, closed: i64 },
+    /// What a cover does, and by where it is whether it is open; `rests` is closed, open, stopped.
+    Stand {
+        status: Option<At>,
+        names: Vec<(i64, i64)>,
+        position: Option<At>,
+        rests: [i64; 3],
+    },
 }
 
 impl Link {

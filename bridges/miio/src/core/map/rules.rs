@@ -260,14 +260,16 @@ pub(crate) fn is_personal(kind: &str) -> bool {
 /// Which kind of thing a device is, by the standard's word for it.
 pub(crate) fn kind(word: &str) -> DeviceKind {
     use DeviceKind::{
-        Air, Appliance, Button, Camera, Climate, Cover, Fan, Hub, Light, Lock, Other, Plug, Sensor, Speaker, Switch, Tv,
-        Vacuum, Valve,
+        Air, Appliance, Button, Camera, Climate, Cover, Fan, Hub, Light, Lock, Other, Plug, Sensor, Speaker, Switch,
+        Tv, Vacuum, Valve,
     };
     match word {
         "light" | "lamp" | "night-light" | "ceiling-light" | "light-strip" => Light,
         "outlet" | "plug" | "power-strip" | "gateway-outlet" => Plug,
         "switch" | "relay" => Switch,
-        "air-conditioner" | "heater" | "thermostat" | "bath-heater" | "water-heater" | "air-condition-outlet" => Climate,
+        "air-conditioner" | "heater" | "thermostat" | "bath-heater" | "water-heater" | "air-condition-outlet" => {
+            Climate
+        }
         "air-purifier" | "humidifier" | "dehumidifier" | "air-fresh" | "diffuser" => Air,
         "fan" | "ceiling-fan" | "range-hood" => Fan,
         "curtain" | "window-opener" | "airer" | "window-covering" | "roller-blind" => Cover,
@@ -281,9 +283,27 @@ pub(crate) fn kind(word: &str) -> DeviceKind {
         "speaker" => Speaker,
         "air-monitor" | "gas-sensor" | "environment" => Sensor,
         word if word.ends_with("-sensor") || word.ends_with("-monitor") => Sensor,
-        "cooker" | "pressure-cooker" | "kettle" | "health-pot" | "air-fryer" | "oven" | "microwave-oven" | "fridge"
-        | "washer" | "dishwasher" | "coffee-machine" | "juicer" | "induction-cooker" | "water-purifier" | "fish-tank"
-        | "pet-feeder" | "pet-drinking-fountain" | "treadmill" | "walking-pad" | "massager" | "toilet" => Appliance,
+        "cooker"
+        | "pressure-cooker"
+        | "kettle"
+        | "health-pot"
+        | "air-fryer"
+        | "oven"
+        | "microwave-oven"
+        | "fridge"
+        | "washer"
+        | "dishwasher"
+        | "coffee-machine"
+        | "juicer"
+        | "induction-cooker"
+        | "water-purifier"
+        | "fish-tank"
+        | "pet-feeder"
+        | "pet-drinking-fountain"
+        | "treadmill"
+        | "walking-pad"
+        | "massager"
+        | "toilet" => Appliance,
         _ => Other,
     }
 }

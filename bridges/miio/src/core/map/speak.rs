@@ -64,11 +64,13 @@ impl Map {
     /// [`CallError::Unsupported`], [`CallError::BadInput`].
     pub fn write(&self, target: &Target, name: &str, data: &Data, state: &mut State) -> Result<Step, CallError> {
         let place = place(target);
-        let unsupported = || CallError::Unsupported(format!("{} cannot be set", accord_model::text::for_screen(name, 60)));
+        let unsupported =
+            || CallError::Unsupported(format!("{} cannot be set", accord_model::text::for_screen(name, 60)));
         let ours = self.property(&place, name).filter(|ours| ours.write).ok_or_else(unsupported)?;
         let data = ours.fit(data.clone()).map_err(|unfit| CallError::BadInput(unfit.to_string()))?;
         let link = self.links.get(&(place, name.to_owned())).ok_or_else(unsupported)?;
-        let bad = || CallError::BadInput(format!("the device takes no such {}", accord_model::text::for_screen(name, 60)));
+        let bad =
+            || CallError::BadInput(format!("the device takes no such {}", accord_model::text::for_screen(name, 60)));
         let native = |at: At, data: Option<Data>| {
             let property = self.spec.property(at)?;
             Some((at, fit(property, data?)?))
@@ -190,17 +192,15 @@ fn ours_of(link: &Link, state: &State) -> Option<Data> {
         }
         Link::Hue(at) => colour(state, *at).map(|(hue, _)| Data::Int(hue)),
         Link::Saturation(at) => colour(state, *at).map(|(_, saturation)| Data::Int(saturation)),
-        Link::Stand { status, names, position, open, closed } => {
+        Link::Stand { status, names, position, rests: rests @ [closed, open, _] } => {
             let moves = status.as_ref().and_then(said).and_then(Data::as_int);
             let word = moves.and_then(|native| names.iter().find(|(one, _)| *one == native)).map(|(_, ours)| *ours);
             let place = position.as_ref().and_then(said).and_then(Data::as_number);
             // What stands still is open or closed by where it stands.
-            let rests = word.is_none_or(|word| word > *open || word == *open || word == *closed);
-            match (place, word) {
-                (Some(place), _) if rests && place <= 0.0 => Some(*closed),
-                (Some(_), None) => Some(*open),
-                (Some(place), Some(_)) if rests && place >= 100.0 => Some(*open),
-                (_, word) => word,
+            match place.filter(|_| word.is_none_or(|word| rests.contains(&word))) {
+                Some(place) if place <= 0.0 => Some(*closed),
+                Some(place) if place >= 100.0 || word.is_none() => Some(*open),
+                _ => word,
             }
             .map(Data::Int)
         }

@@ -12,9 +12,13 @@ fn service(iid: u16, kind: &str, properties: Value, actions: Value) -> Value {
 }
 
 fn property(iid: u16, kind: &str, format: &str, access: &str, more: Value) -> Value {
-    let access: Vec<&str> =
-        [('r', "read"), ('w', "write"), ('n', "notify")].iter().filter(|(c, _)| access.contains(*c)).map(|(_, a)| *a).collect();
-    let mut made = json!({"iid": iid, "type": urn("property", kind), "description": kind, "format": format, "access": access});
+    let access: Vec<&str> = [('r', "read"), ('w', "write"), ('n', "notify")]
+        .iter()
+        .filter(|(c, _)| access.contains(*c))
+        .map(|(_, a)| *a)
+        .collect();
+    let mut made =
+        json!({"iid": iid, "type": urn("property", kind), "description": kind, "format": format, "access": access});
     for (key, value) in more.as_object().into_iter().flatten() {
         made[key] = value.clone();
     }
@@ -39,7 +43,8 @@ fn map(kind: &str, services: Value) -> Map {
 }
 
 fn find<'a>(map: &'a Map, service: &str, instance: u16, property: &str) -> &'a Property {
-    map.property(&(service.to_owned(), instance), property).unwrap_or_else(|| panic!("{service}.{property}: {:#?}", map.services))
+    map.property(&(service.to_owned(), instance), property)
+        .unwrap_or_else(|| panic!("{service}.{property}: {:#?}", map.services))
 }
 
 fn ids(map: &Map) -> Vec<String> {
@@ -73,7 +78,13 @@ fn a_lamp_keeps_what_it_has_and_its_colour_survives() {
             json!([
                 property(1, "on", "bool", "rwn", json!({})),
                 property(2, "brightness", "uint16", "rwn", json!({"value-range": [1, 65535, 1]})),
-                property(3, "color-temperature", "uint32", "rwn", json!({"unit": "kelvin", "value-range": [2700, 6500, 1]})),
+                property(
+                    3,
+                    "color-temperature",
+                    "uint32",
+                    "rwn",
+                    json!({"unit": "kelvin", "value-range": [2700, 6500, 1]})
+                ),
                 property(4, "color", "uint32", "rwn", json!({"unit": "rgb", "value-range": [0, 16_777_215, 1]})),
                 property(5, "mode", "uint8", "rwn", list(&[(0, "Day"), (1, "Night"), (2, "Night")])),
                 property(6, "flow", "string", "rw", json!({})),
@@ -132,18 +143,49 @@ fn a_climate_device_is_one_whatever_its_services() {
     let map = map(
         "air-conditioner",
         json!([
-            service(2, "air-conditioner", json!([
-                property(1, "on", "bool", "rwn", json!({})),
-                property(2, "mode", "uint8", "rwn", list(&[(2, "Cool"), (3, "Dry"), (4, "Fan"), (5, "Heat"), (8, "Eco Sleep")])),
-                property(4, "target-temperature", "float", "rwn", json!({"unit": "celsius", "value-range": [16, 31, 0.5]})),
-            ]), json!([])),
-            service(3, "fan-control", json!([
-                property(2, "fan-level", "uint8", "rwn", list(&[(0, "Auto"), (1, "Level 1"), (2, "Level 2")])),
-                property(4, "vertical-swing", "bool", "rwn", json!({})),
-            ]), json!([])),
-            service(4, "environment", json!([
-                property(7, "temperature", "float", "rn", json!({"unit": "celsius", "value-range": [-30, 100, 0.1]})),
-            ]), json!([])),
+            service(
+                2,
+                "air-conditioner",
+                json!([
+                    property(1, "on", "bool", "rwn", json!({})),
+                    property(
+                        2,
+                        "mode",
+                        "uint8",
+                        "rwn",
+                        list(&[(2, "Cool"), (3, "Dry"), (4, "Fan"), (5, "Heat"), (8, "Eco Sleep")])
+                    ),
+                    property(
+                        4,
+                        "target-temperature",
+                        "float",
+                        "rwn",
+                        json!({"unit": "celsius", "value-range": [16, 31, 0.5]})
+                    ),
+                ]),
+                json!([])
+            ),
+            service(
+                3,
+                "fan-control",
+                json!([
+                    property(2, "fan-level", "uint8", "rwn", list(&[(0, "Auto"), (1, "Level 1"), (2, "Level 2")])),
+                    property(4, "vertical-swing", "bool", "rwn", json!({})),
+                ]),
+                json!([])
+            ),
+            service(
+                4,
+                "environment",
+                json!([property(
+                    7,
+                    "temperature",
+                    "float",
+                    "rn",
+                    json!({"unit": "celsius", "value-range": [-30, 100, 0.1]})
+                ),]),
+                json!([])
+            ),
             service(5, "alarm", json!([property(1, "alarm", "bool", "rwn", json!({}))]), json!([])),
         ]),
     );
@@ -170,10 +212,24 @@ fn a_climate_device_is_one_whatever_its_services() {
 
 #[test]
 fn a_heater_without_modes_heats() {
-    let map = map("heater", json!([service(2, "heater", json!([
-        property(1, "on", "bool", "rwn", json!({})),
-        property(5, "target-temperature", "float", "rwn", json!({"unit": "celsius", "value-range": [18, 28, 1]})),
-    ]), json!([]))]));
+    let map = map(
+        "heater",
+        json!([service(
+            2,
+            "heater",
+            json!([
+                property(1, "on", "bool", "rwn", json!({})),
+                property(
+                    5,
+                    "target-temperature",
+                    "float",
+                    "rwn",
+                    json!({"unit": "celsius", "value-range": [18, 28, 1]})
+                ),
+            ]),
+            json!([])
+        )]),
+    );
     assert_eq!(says(&map, &[(2, 1, true.into())], "climate", "mode"), Some(word(&map, "climate", "mode", "heat")));
     let heat = word(&map, "climate", "mode", "heat");
     assert_eq!(map.write(&Target::new("climate"), "mode", &heat, &mut State::default()), Ok(set((2, 1), true.into())));
@@ -181,12 +237,32 @@ fn a_heater_without_modes_heats() {
 
 #[test]
 fn a_curtain_says_where_it_is_and_where_it_goes() {
-    let map = map("curtain", json!([service(2, "curtain", json!([
-        property(2, "motor-control", "uint8", "w", list(&[(0, "Pause"), (1, "Open"), (2, "Close")])),
-        property(3, "current-position", "uint8", "rn", json!({"unit": "percentage", "value-range": [0, 100, 1]})),
-        property(6, "status", "uint8", "rn", list(&[(0, "Stopped"), (1, "Opening"), (2, "Closing")])),
-        property(7, "target-position", "uint8", "rwn", json!({"unit": "percentage", "value-range": [0, 100, 1]})),
-    ]), json!([]))]));
+    let map = map(
+        "curtain",
+        json!([service(
+            2,
+            "curtain",
+            json!([
+                property(2, "motor-control", "uint8", "w", list(&[(0, "Pause"), (1, "Open"), (2, "Close")])),
+                property(
+                    3,
+                    "current-position",
+                    "uint8",
+                    "rn",
+                    json!({"unit": "percentage", "value-range": [0, 100, 1]})
+                ),
+                property(6, "status", "uint8", "rn", list(&[(0, "Stopped"), (1, "Opening"), (2, "Closing")])),
+                property(
+                    7,
+                    "target-position",
+                    "uint8",
+                    "rwn",
+                    json!({"unit": "percentage", "value-range": [0, 100, 1]})
+                ),
+            ]),
+            json!([])
+        )]),
+    );
     assert_eq!((map.kind, ids(&map)), (DeviceKind::Cover, vec!["cover0".to_owned()]));
     let (cover, mut state) = (Target::new("cover"), State::default());
     assert_eq!(map.act(&cover, "stop", Inputs::new(), &state), Ok(set((2, 2), Data::Int(0))));
@@ -196,35 +272,84 @@ fn a_curtain_says_where_it_is_and_where_it_goes() {
         [(0, 0, "closed"), (0, 100, "open"), (0, 40, "stopped"), (1, 0, "opening"), (2, 100, "closing")]
     {
         let natives = [(2, 3, Data::Int(position)), (2, 6, Data::Int(status))];
-        assert_eq!(says(&map, &natives, "cover", "state"), Some(word(&map, "cover", "state", state)), "{status} {position}");
+        assert_eq!(
+            says(&map, &natives, "cover", "state"),
+            Some(word(&map, "cover", "state", state)),
+            "{status} {position}"
+        );
         assert_eq!(says(&map, &natives, "cover", "position"), Some(Data::Int(position)));
     }
 }
 
 #[test]
 fn a_vacuum_is_told_by_actions_of_several_services() {
-    let map = map("vacuum", json!([
-        service(2, "vacuum", json!([
-            property(1, "status", "uint8", "rn", list(&[(1, "Sweeping"), (2, "Idle"), (3, "Paused"), (4, "Error"), (5, "Go Charging"), (6, "Charging")])),
-            property(2, "fault", "uint8", "rn", list(&[(0, "No faults"), (7, "Wheel stuck")])),
-            property(3, "mode", "uint8", "rwn", list(&[(0, "Silent"), (1, "Basic")])),
-            property(4, "room-id", "string", "", json!({})),
-        ]), json!([action(1, "start-sweep", &[]), action(2, "stop-sweeping", &[]), action(3, "start-room-sweep", &[4])])),
-        service(3, "battery", json!([property(1, "battery-level", "uint8", "rn", json!({"unit": "percentage", "value-range": [0, 100, 1]}))]),
-            json!([action(1, "start-charge", &[])])),
-        service(4, "identify", json!([]), json!([action(1, "identify", &[])])),
-        service(9, "clean-logs", json!([property(1, "wifi-ssid", "string", "r", json!({}))]), json!([action(1, "reset-log", &[])])),
-    ]));
+    let map = map(
+        "vacuum",
+        json!([
+            service(
+                2,
+                "vacuum",
+                json!([
+                    property(
+                        1,
+                        "status",
+                        "uint8",
+                        "rn",
+                        list(&[
+                            (1, "Sweeping"),
+                            (2, "Idle"),
+                            (3, "Paused"),
+                            (4, "Error"),
+                            (5, "Go Charging"),
+                            (6, "Charging")
+                        ])
+                    ),
+                    property(2, "fault", "uint8", "rn", list(&[(0, "No faults"), (7, "Wheel stuck")])),
+                    property(3, "mode", "uint8", "rwn", list(&[(0, "Silent"), (1, "Basic")])),
+                    property(4, "room-id", "string", "", json!({})),
+                ]),
+                json!([
+                    action(1, "start-sweep", &[]),
+                    action(2, "stop-sweeping", &[]),
+                    action(3, "start-room-sweep", &[4])
+                ])
+            ),
+            service(
+                3,
+                "battery",
+                json!([property(
+                    1,
+                    "battery-level",
+                    "uint8",
+                    "rn",
+                    json!({"unit": "percentage", "value-range": [0, 100, 1]})
+                )]),
+                json!([action(1, "start-charge", &[])])
+            ),
+            service(4, "identify", json!([]), json!([action(1, "identify", &[])])),
+            service(
+                9,
+                "clean-logs",
+                json!([property(1, "wifi-ssid", "string", "r", json!({}))]),
+                json!([action(1, "reset-log", &[])])
+            ),
+        ]),
+    );
     let vacuum = &map.services[0];
     let acts: Vec<&str> = vacuum.actions.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(acts, ["start", "stop", "dock", "locate"]);
     assert_eq!(says(&map, &[(2, 1, Data::Int(6))], "vacuum", "state"), Some(word(&map, "vacuum", "state", "docked")));
-    assert_eq!(says(&map, &[(2, 1, Data::Int(5))], "vacuum", "state"), Some(word(&map, "vacuum", "state", "returning")));
+    assert_eq!(
+        says(&map, &[(2, 1, Data::Int(5))], "vacuum", "state"),
+        Some(word(&map, "vacuum", "state", "returning"))
+    );
     assert_eq!(says(&map, &[(2, 2, Data::Int(7))], "vacuum", "error"), Some("Wheel stuck".into()));
     assert_eq!(says(&map, &[(2, 2, Data::Int(0))], "vacuum", "error"), Some("".into()));
     let more = map.services.iter().find(|one| one.id == "more").unwrap();
-    assert_eq!(more.actions.iter().map(|one| (one.id.as_str(), one.effect)).collect::<Vec<_>>(),
-        [("vacuum-start-room-sweep", Effect::Physical), ("clean-logs-reset-log", Effect::Destructive)]);
+    assert_eq!(
+        more.actions.iter().map(|one| (one.id.as_str(), one.effect)).collect::<Vec<_>>(),
+        [("vacuum-start-room-sweep", Effect::Physical), ("clean-logs-reset-log", Effect::Destructive)]
+    );
     let rooms = Inputs::from([("room-id".into(), "1,2".into())]);
     let step = map.act(&Target::new("more"), "vacuum-start-room-sweep", rooms, &State::default());
     assert_eq!(step, Ok(Step::Act(At::new(2, 3), vec![(At::new(2, 4), "1,2".into())])));
@@ -235,28 +360,49 @@ fn a_vacuum_is_told_by_actions_of_several_services() {
 
 #[test]
 fn sensors_say_what_they_feel_and_a_lock_is_only_read() {
-    let map = map("magnet-sensor", json!([
-        service(2, "magnet-sensor", json!([property(1, "contact-state", "bool", "rn", json!({}))]), json!([])),
-        service(3, "motion-sensor", json!([
-            property(1, "motion-state", "uint8", "rn", list(&[(0, "No Motion"), (1, "Motion")])),
-            property(2, "illumination", "float", "rn", json!({"unit": "lux"})),
-        ]), json!([])),
-        service(4, "battery", json!([property(2, "charging-state", "uint8", "rn", list(&[(1, "Charging"), (2, "Not Charging")]))]), json!([])),
-    ]));
+    let map = map(
+        "magnet-sensor",
+        json!([
+            service(2, "magnet-sensor", json!([property(1, "contact-state", "bool", "rn", json!({}))]), json!([])),
+            service(
+                3,
+                "motion-sensor",
+                json!([
+                    property(1, "motion-state", "uint8", "rn", list(&[(0, "No Motion"), (1, "Motion")])),
+                    property(2, "illumination", "float", "rn", json!({"unit": "lux"})),
+                ]),
+                json!([])
+            ),
+            service(
+                4,
+                "battery",
+                json!([property(2, "charging-state", "uint8", "rn", list(&[(1, "Charging"), (2, "Not Charging")]))]),
+                json!([])
+            ),
+        ]),
+    );
     assert_eq!(says(&map, &[(2, 1, true.into())], "contact", "open"), Some(false.into()));
     assert_eq!(says(&map, &[(3, 1, Data::Int(1))], "occupancy", "occupied"), Some(true.into()));
     assert_eq!(says(&map, &[(3, 1, Data::Int(0))], "occupancy", "occupied"), Some(false.into()));
     assert_eq!(says(&map, &[(4, 2, Data::Int(2))], "battery", "charging"), Some(false.into()));
     assert_eq!(find(&map, "illuminance", 0, "illuminance").format, Format::Float);
 
-    let lock = json!([service(2, "lock", json!([
-        property(1, "lock-state", "uint8", "rn", list(&[(1, "Locked"), (2, "Unlocked"), (3, "Jammed")])),
-        property(2, "auto-lock", "bool", "rwn", json!({})),
-        property(3, "secret-mode", "bool", "w", json!({})),
-    ]), json!([action(1, "remote-unlock", &[])]))]);
+    let lock = json!([service(
+        2,
+        "lock",
+        json!([
+            property(1, "lock-state", "uint8", "rn", list(&[(1, "Locked"), (2, "Unlocked"), (3, "Jammed")])),
+            property(2, "auto-lock", "bool", "rwn", json!({})),
+            property(3, "secret-mode", "bool", "w", json!({})),
+        ]),
+        json!([action(1, "remote-unlock", &[])])
+    )]);
     let map = super::tests::map("lock", lock);
     assert_eq!(says(&map, &[(2, 1, Data::Int(1))], "door-lock", "locked"), Some(true.into()));
-    assert_eq!(says(&map, &[(2, 1, Data::Int(3))], "door-lock", "state"), Some(word(&map, "door-lock", "state", "jammed")));
+    assert_eq!(
+        says(&map, &[(2, 1, Data::Int(3))], "door-lock", "state"),
+        Some(word(&map, "door-lock", "state", "jammed"))
+    );
     let all: Vec<&Property> = map.services.iter().flat_map(|one| &one.properties).collect();
     assert!(all.iter().all(|one| !one.write), "{all:?}");
     assert!(map.services.iter().all(|one| one.actions.is_empty()));
@@ -265,13 +411,27 @@ fn sensors_say_what_they_feel_and_a_lock_is_only_read() {
 
 #[test]
 fn levels_without_names_are_hundredths_and_those_with_auto_are_modes() {
-    let map = map("fan", json!([service(2, "fan", json!([
-        property(1, "on", "bool", "rwn", json!({})),
-        property(2, "fan-level", "uint8", "rwn", list(&[(1, "Level1"), (2, "Level2"), (3, "Level3"), (4, "Level4")])),
-        property(3, "mode", "uint8", "rwn", list(&[(0, "Straight Wind"), (1, "Natural Wind")])),
-        property(4, "horizontal-swing", "bool", "rwn", json!({})),
-        property(6, "off-delay-time", "uint16", "rwn", json!({"unit": "minutes", "value-range": [0, 480, 1]})),
-    ]), json!([action(1, "toggle", &[])]))]));
+    let map = map(
+        "fan",
+        json!([service(
+            2,
+            "fan",
+            json!([
+                property(1, "on", "bool", "rwn", json!({})),
+                property(
+                    2,
+                    "fan-level",
+                    "uint8",
+                    "rwn",
+                    list(&[(1, "Level1"), (2, "Level2"), (3, "Level3"), (4, "Level4")])
+                ),
+                property(3, "mode", "uint8", "rwn", list(&[(0, "Straight Wind"), (1, "Natural Wind")])),
+                property(4, "horizontal-swing", "bool", "rwn", json!({})),
+                property(6, "off-delay-time", "uint16", "rwn", json!({"unit": "minutes", "value-range": [0, 480, 1]})),
+            ]),
+            json!([action(1, "toggle", &[])])
+        )]),
+    );
     let mut state = State::default();
     let percent = find(&map, "fan", 0, "percent").range.unwrap();
     assert_eq!((percent.min, percent.max, percent.step), (25.0, 100.0, 25.0));
@@ -287,7 +447,10 @@ fn levels_without_names_are_hundredths_and_those_with_auto_are_modes() {
 #[test]
 fn a_spec_of_two_thousand_properties_is_shown_within_bounds() {
     let properties = (1..=1000).map(|piid| property(piid, "x", "uint8", "rn", json!({}))).collect::<Vec<_>>();
-    let map = map("lab", json!([service(2, "a", json!(properties), json!([])), service(3, "b", json!(properties), json!([]))]));
+    let map = map(
+        "lab",
+        json!([service(2, "a", json!(properties), json!([])), service(3, "b", json!(properties), json!([]))]),
+    );
     assert_eq!((map.count.more, map.count.left[&Left::TooMany]), (300, 1700));
     let device = serde_json::to_vec(&map.services).unwrap();
     assert!(device.len() < accord_model::message::MAX_MESSAGE / 2, "{}", device.len());

@@ -1,0 +1,330 @@
+//! Devices as the house knows them: which id, which services, what was told of them, and which ones the owner added.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use accord_model::{
+    Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target,
+    Timestamp, Value,
+};
+use accord_ports::added::{Record, Register, device_id, pairing};
+use accord_ports::secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use super::PORT;
+use crate::core::device::{FRESH_S, Info, Model};
+use crate::core::import::Found;
+use crate::core::line::Failure;
+use crate::core::map::Map;
+use crate::core::packet::{Hello, Token};
+
+/// Most devices that are known without having been added: whoever answers may claim any number.
+const MOST_STRANGERS: usize = 128;
+
+/// A device that the owner added. Its token lies in a file that only the owner's account can open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    pub did: Option<u64>,
+    pub token: Secret,
+    pub name: Option<String>,
+    pub model: Option<String>,
+    pub mac: Option<String>,
+    pub version: Option<String>,
+    /// Where it answered last, or where the owner said that it is.
+    pub address: Option<Ipv4Addr>,
+    pub since: Timestamp,
+    pub seen: Option<Timestamp>,
+}
+
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
+}
+
+impl Added {
+    pub(crate) fn of(found: Found) -> Self {
+        let Found { did, token, name, model, mac, address } = found;
+        let (version, since, seen) = (None, Timestamp::now(), None);
+        Self { did, token: token.into(), name, model, mac, version, address, since, seen }
+    }
+
+    pub(crate) fn token(&self) -> Option<Token> {
+        Token::parse(&self.token)
+    }
+}
+
+/// A device that is known.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub did: Option<u64>,
+    /// Where it is, or was last.
+    pub at: Option<Ipv4Addr>,
+    /// It waits to be set up.
+    pub is_new: bool,
+    /// It answers.
+    pub up: bool,
+    /// It was asked and did not answer: why, and since when.
+    pub down: Option<(Failure, Timestamp)>,
+    pub seen: Option<Timestamp>,
+    pub info: Option<Info>,
+    map: Option<Map>,
+    values: BTreeMap<(String, u16), BTreeMap<String, Value>>,
+}
+
+pub(crate) struct Devices {
+    known: BTreeMap<DeviceId, Known>,
+    added: Register<Added>,
+}
+
+impl Devices {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let added: Register<Added> = Register::open(folder)?;
+        let remembered = |(id, added): (&DeviceId, &Added)| {
+            let known = Known { did: added.did, at: added.address, seen: added.seen, ..Known::default() };
+            (id.clone(), known)
+        };
+        Ok(Self { known: added.all().iter().map(remembered).collect(), added })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
+        self.known.get(id)
+    }
+    pub(crate) fn added(&self, id: &DeviceId) -> Option<&Added> {
+        self.added.get(id)
+    }
+    pub(crate) fn all_added(&self) -> Vec<DeviceId> {
+        self.added.all().keys().cloned().collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.keys().filter_map(|id| self.told(id)).collect()
+    }
+
+    /// The one of that number, or, when an added one has not said its number yet, the one that is to be at that address.
+    pub(crate) fn find(&self, did: Option<u64>, at: Option<Ipv4Addr>) -> Option<DeviceId> {
+        let by =
+            |fits: &dyn Fn(&Known) -> bool| self.known.iter().find(|(_, known)| fits(known)).map(|(id, _)| id.clone());
+        let by_did = did.and_then(|did| by(&|known| known.did == Some(did)));
+        by_did.or_else(|| at.and_then(|at| by(&|known| known.at == Some(at) && (known.did.is_none() || did.is_none()))))
+    }
+
+    /// A device answered a greeting. `true`: an added one is elsewhere than it was, as far as that can be believed.
+    pub(crate) fn greeted(&mut self, hello: &Hello, at: Ipv4Addr) -> (Option<DeviceId>, bool, Option<FromBridge>) {
+        let did = hello.head.did;
+        if let Some(id) = self.find(Some(did), Some(at)) {
+            let is_added = self.added.get(&id).is_some();
+            let Some(known) = self.known.get_mut(&id) else { return (None, false, None) };
+            known.seen = Some(Timestamp::now());
+            let moved = known.at != Some(at);
+            // Whoever answers in the place of one that is connected is not followed.
+            if known.up && moved {
+                return (None, false, None);
+            }
+            let changed = moved || known.is_new != hello.is_new;
+            (known.at, known.is_new) = (Some(at), hello.is_new);
+            if !is_added {
+                known.did = Some(did);
+            }
+            let told = changed.then(|| self.told(&id)).flatten();
+            return (Some(id), moved && is_added, told);
+        }
+        let strangers = self.known.keys().filter(|id| self.added.get(id).is_none()).count();
+        if strangers >= MOST_STRANGERS {
+            return (None, false, None);
+        }
+        let id = device_id("miio", &did.to_string());
+        let seen = Some(Timestamp::now());
+        let known = Known { did: Some(did), at: Some(at), is_new: hello.is_new, seen, ..Known::default() };
+        self.known.insert(id.clone(), known);
+        let told = self.told(&id);
+        (Some(id), false, told)
+    }
+
+    /// The search ended: those that nobody added are not here any more, as far as we know.
+    pub(crate) fn strangers_gone(&mut self) -> Vec<FromBridge> {
+        let gone: Vec<DeviceId> = self.known.keys().filter(|id| self.added.get(id).is_none()).cloned().collect();
+        gone.iter().for_each(|id| drop(self.known.remove(id)));
+        gone.into_iter().map(|device| FromBridge::Gone { device }).collect()
+    }
+
+    /// The owner adds a device. What is known of it already stays.
+    pub(crate) fn add(&mut self, id: &DeviceId, mut new: Added) -> Result<Vec<FromBridge>, String> {
+        let known = self.known.get(id);
+        let before = self.added.get(id);
+        new.did = new.did.or_else(|| known.and_then(|known| known.did));
+        new.address = new.address.or_else(|| known.and_then(|known| known.at));
+        new.name = new.name.or_else(|| before.and_then(|before| before.name.clone()));
+        new.since = before.map_or(new.since, |before| before.since);
+        let (did, at) = (new.did, new.address);
+        self.added.set(id, Some(new))?;
+        let known = self.known.entry(id.clone()).or_default();
+        (known.did, known.up, known.down) = (did.or(known.did), false, None);
+        known.at = at.or(known.at);
+        Ok(self.told(id).into_iter().chain([self.added.paired(id)]).collect())
+    }
+
+    /// The owner removes a device.
+    pub(crate) fn remove(&mut self, id: &DeviceId) -> Result<Vec<FromBridge>, String> {
+        self.added.set(id, None)?;
+        self.known.remove(id);
+        Ok(vec![FromBridge::Gone { device: id.clone() }])
+    }
+
+    /// It said what it is.
+    pub(crate) fn is(
+        &mut self,
+        id: &DeviceId,
+        did: Option<u64>,
+        info: Info,
+        model: Option<&Model>,
+    ) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        if known.info.as_ref().map(|info| &info.model) != Some(&info.model) {
+            known.values.clear();
+        }
+        known.map = model.map(|model| model.map.clone());
+        (known.up, known.down, known.is_new) = (true, None, false);
+        known.did = did.or(known.did);
+        known.seen = Some(Timestamp::now());
+        let (did, at, seen) = (known.did, known.at, known.seen);
+        known.info = Some(info.clone());
+        if let Some(mut added) = self.added.get(id).cloned() {
+            (added.did, added.address, added.seen) = (did, at.or(added.address), seen);
+            (added.model, added.mac, added.version) = (Some(info.model), info.mac, info.version);
+            self.added.note(id, added);
+        }
+        self.told(id)
+    }
+
+    /// It answers, or does not. `None`: that is nothing new.
+    pub(crate) fn down(&mut self, id: &DeviceId, why: Failure) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        let is_new = known.up || known.down.is_none();
+        known.up = false;
+        known.down = Some((why, Timestamp::now()));
+        is_new.then(|| self.told(id)).flatten()
+    }
+
+    /// Nothing is said to it any more.
+    pub(crate) fn quiet(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get_mut(id)?;
+        let was_up = std::mem::take(&mut known.up);
+        known.down = None;
+        was_up.then(|| self.told(id)).flatten()
+    }
+
+    /// What it says of itself, asked by us just now.
+    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<(Target, BTreeMap<String, Data>)>) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let seen = Timestamp::now();
+        known.seen = Some(seen);
+        let mut told = Vec::new();
+        for (target, values) in said {
+            let value = |(name, data)| (name, Value { data, seen, source: Source::Polled, fresh_for_s: FRESH_S });
+            let values: BTreeMap<String, Value> = values.into_iter().map(value).collect();
+            known.values.entry((target.service.clone(), target.instance)).or_default().extend(values.clone());
+            told.push(FromBridge::Values { device: id.clone(), target, values });
+        }
+        told
+    }
+
+    /// How a device is told to the house.
+    pub(crate) fn told(&self, id: &DeviceId) -> Option<FromBridge> {
+        let known = self.known.get(id)?;
+        Some(FromBridge::Seen { device: self.describe(id, known) })
+    }
+
+    fn describe(&self, id: &DeviceId, known: &Known) -> Device {
+        let added = self.added.get(id);
+        let model =
+            known.info.as_ref().map(|info| &info.model).or_else(|| added.and_then(|added| added.model.as_ref()));
+        let kind =
+            known.map.as_ref().map_or_else(|| model.map_or(DeviceKind::Other, |model| kind_of(model)), |map| map.kind);
+        let name = added.and_then(|added| added.name.clone()).unwrap_or_else(|| name(kind, model, known));
+        let mut device = Device::new(id.clone(), kind, name);
+        device.model = model.cloned();
+        device.passing = added.is_none();
+        let is_here = match added {
+            None => true,
+            Some(_) => known.up,
+        };
+        device.reach = if is_here { Reach::Local } else { Reach::Offline };
+        device.claims = Claims::broadcast(known.at.map(IpAddr::from));
+        let mac = known
+            .info
+            .as_ref()
+            .and_then(|info| info.mac.as_ref())
+            .or_else(|| added.and_then(|added| added.mac.as_ref()));
+        if let Some(mac) = mac {
+            device.claims = device.claims.hardware(mac);
+        }
+        for service in known.map.iter().flat_map(|map| &map.services) {
+            let mut service = service.clone();
+            let said = known.values.get(&(service.id.clone(), service.instance));
+            service.values = said.cloned().unwrap_or_default();
+            device = device.with(service);
+        }
+        device.with(asking(added.map(|added| added.since)))
+    }
+
+    /// Where it answered or was last.
+    pub(crate) fn addresses(&self, id: &DeviceId) -> Vec<SocketAddr> {
+        self.known.get(id).and_then(|known| known.at).map(|at| SocketAddr::from((at, PORT))).into_iter().collect()
+    }
+}
+
+/// The service `pairing`: adding a device takes its token.
+fn asking(since: Option<Timestamp>) -> Service {
+    let mut service = pairing(since);
+    for action in service.actions.iter_mut().filter(|action| action.id == "request") {
+        action.inputs.push(Property::state("token", Format::Text));
+    }
+    service
+}
+
+/// A kind by the second word of a model: `yeelink.light.lamp4`.
+fn kind_of(model: &str) -> DeviceKind {
+    match model.split('.').nth(1).unwrap_or_default() {
+        "light" => DeviceKind::Light,
+        "plug" | "powerstrip" => DeviceKind::Plug,
+        "switch" => DeviceKind::Switch,
+        "fan" => DeviceKind::Fan,
+        "airpurifier" | "airp" | "humidifier" | "airfresh" => DeviceKind::Air,
+        "aircondition" | "airc" | "acpartner" | "heater" => DeviceKind::Climate,
+        "curtain" => DeviceKind::Cover,
+        "vacuum" => DeviceKind::Vacuum,
+        "lock" => DeviceKind::Lock,
+        "airm" | "airmonitor" | "sensor" => DeviceKind::Sensor,
+        "camera" => DeviceKind::Camera,
+        "gateway" => DeviceKind::Hub,
+        _ => DeviceKind::Other,
+    }
+}
+
+/// What a device is called until its owner calls it something: names are at the makers' servers alone.
+fn name(kind: DeviceKind, model: Option<&String>, known: &Known) -> String {
+    let word = match kind {
+        DeviceKind::Light => "Lamp",
+        DeviceKind::Plug => "Plug",
+        DeviceKind::Switch => "Switch",
+        DeviceKind::Fan => "Fan",
+        DeviceKind::Air => "Air purifier or humidifier",
+        DeviceKind::Climate => "Climate",
+        DeviceKind::Cover => "Curtain",
+        DeviceKind::Vacuum => "Vacuum",
+        DeviceKind::Lock => "Lock",
+        DeviceKind::Sensor => "Sensor",
+        DeviceKind::Camera => "Camera",
+        _ => "Wi-Fi device",
+    };
+    match (model, known.did) {
+        (Some(model), _) => format!("{word} ({})", model.rsplit('.').next().unwrap_or(model)),
+        (None, Some(did)) if known.is_new => format!("{word} that waits to be set up (miIO {did})"),
+        (None, Some(did)) => format!("{word} (miIO {did})"),
+        (None, None) => format!("{word} (miIO)"),
+    }
+}

@@ -1,0 +1,198 @@
+//! One added device whose address is known: carries its machine's datagrams to it and back, under a permit for it.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::{DatagramOutlet, OneNear};
+use accord_consent::{Personal, SendError};
+use accord_model::{CallError, CallId, DeviceId, FromBridge};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::law::{self, Law};
+use super::mind::Heard;
+use crate::core::device::{Device, Event, Known, Model, Output, Wanted};
+use crate::core::packet::Token;
+
+/// How long nothing is tried after the law or the system denied something.
+const DENIED: Duration = Duration::from_secs(2);
+/// Largest datagram that is read: what a device answers is smaller.
+const LARGEST: usize = 16 * 1024;
+
+/// To a hand.
+pub(crate) enum Order {
+    Wanted(CallId, Wanted),
+    /// What its model can do.
+    Model(Option<Box<Model>>),
+    /// It answered a greeting.
+    Look,
+}
+
+/// What a hand is made of.
+pub(crate) struct Hand {
+    pub law: Law,
+    pub device: DeviceId,
+    /// Which of the hands of this device, one after the other.
+    pub number: u64,
+    pub at: Ipv4Addr,
+    pub port: u16,
+    pub token: Token,
+    pub did: Option<u64>,
+    pub most: Option<usize>,
+    pub orders: mpsc::Receiver<Order>,
+    pub heard: mpsc::Sender<Heard>,
+    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub stop: CancellationToken,
+    /// What is wanted and not done.
+    pub wanted: BTreeSet<u64>,
+}
+
+impl Hand {
+    /// Until the mind lets go of it.
+    pub(crate) async fn run(mut self) {
+        let stop = self.stop.clone();
+        let ran = stop.run_until_cancelled(async {
+            loop {
+                if !self.allowed().await {
+                    return;
+                }
+                match self.drive().await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        for call in std::mem::take(&mut self.wanted) {
+                            self.reply(CallId(call), error.clone()).await;
+                        }
+                        self.say(None, None).await;
+                    }
+                }
+                tokio::time::sleep(DENIED).await;
+            }
+        });
+        ran.await.unwrap_or_default();
+        let away = CallError::Unreachable("the device is away".to_owned());
+        for call in std::mem::take(&mut self.wanted) {
+            self.reply(CallId(call), away.clone()).await;
+        }
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            if let Order::Wanted(call, _) = order {
+                self.reply(call, away.clone()).await;
+            }
+        }
+    }
+
+    /// Waits for the owner's consent. `false`: it is over.
+    async fn allowed(&mut self) -> bool {
+        let mut watch = self.law.controls(&self.device);
+        loop {
+            tokio::select! {
+                biased;
+                () = watch.allowed() => return true,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let Order::Wanted(call, _) = order else { continue };
+                    let refusal = self.law.may_control(&self.device).err();
+                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
+                    self.reply(call, CallError::NotConsented(why)).await;
+                }
+            }
+        }
+    }
+
+    async fn reply(&self, call: CallId, error: CallError) {
+        let _ = self.outbox.send((FromBridge::Reply { call, outcome: Err(error) }, None)).await;
+        let _ = self.heard.try_send(Heard::Refused { call });
+    }
+
+    /// Without an event: nothing is said to it any more. `false`: nobody hears it.
+    async fn say(&self, did: Option<u64>, event: Option<Event>) -> bool {
+        let (device, hand) = (self.device.clone(), self.number);
+        self.heard.send(Heard::Said { device, hand, did, event }).await.is_ok()
+    }
+
+    /// Lets the machine run while the consent lasts.
+    async fn drive(&mut self) -> Result<(), CallError> {
+        let permit = self.law.control(&self.device);
+        let permit = permit.map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
+        let one = OneNear::open(permit, self.at.into()).await.map_err(failed)?;
+        let own = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let socket = one.datagrams(own).map_err(|error| CallError::Unreachable(error.to_string()))?;
+        let known = Known { token: self.token.clone(), did: self.did, first: first(), most: self.most };
+        let mut machine = Device::new(known, Instant::now());
+        machine.look(Instant::now());
+        let cancelled = one.cancelled();
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            let wake = match machine.poll_output() {
+                Output::Send(bytes) => {
+                    self.send(&socket, bytes).await?;
+                    continue;
+                }
+                Output::Event(event) => {
+                    let done = if let Event::Done(call, _) = &event { Some(*call) } else { None };
+                    if !self.say(machine.did(), Some(event)).await {
+                        return Ok(());
+                    }
+                    done.map(|call| self.wanted.remove(&call));
+                    continue;
+                }
+                Output::Wait(wake) => wake,
+            };
+            tokio::select! {
+                biased;
+                () = cancelled.cancelled() => {
+                    return Err(CallError::NotConsented("you withdrew your consent".to_owned()));
+                }
+                order = self.orders.recv() => match order {
+                    None => return Ok(()),
+                    Some(Order::Look) => machine.look(Instant::now()),
+                    Some(Order::Model(model)) => machine.model(model.map(|model| *model), Instant::now()),
+                    Some(Order::Wanted(call, what)) => {
+                        self.wanted.insert(call.0);
+                        machine.wanted(call.0, what, Instant::now());
+                    }
+                },
+                received = socket.receive(&mut buffer) => match received {
+                    Ok((length, from)) if from.port() == self.port => {
+                        machine.datagram(&buffer[..length], Instant::now());
+                    }
+                    Ok(_) => {}
+                    // Its system said that nobody hears there: that is told by the silence that follows.
+                    Err(error) => {
+                        tracing::debug!(%error, "a device's datagram was not received");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                () = tokio::time::sleep_until(wake.into()) => machine.timeout(Instant::now()),
+            }
+        }
+    }
+
+    async fn send(&self, socket: &DatagramOutlet, bytes: Vec<u8>) -> Result<(), CallError> {
+        let sent = socket.send(&Personal::of(law::standing(), bytes), SocketAddr::from((self.at, self.port))).await;
+        match sent {
+            Ok(()) => Ok(()),
+            // No way there, or nobody: as with a datagram that is lost.
+            Err(SendError::Io(error)) => {
+                tracing::debug!(%error, device = %self.device, "a datagram did not leave");
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Where the numbers of questions begin: ten for every second, so that none comes again soon, after a restart either.
+fn first() -> u32 {
+    let passed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (passed.as_millis() / 100 % 0x7fff_ffff) as u32
+}
+
+fn failed(error: SendError) -> CallError {
+    match error {
+        SendError::Io(_) | SendError::Outlet(_) => CallError::Unreachable(error.to_string()),
+        error => CallError::NotConsented(error.to_string()),
+    }
+}

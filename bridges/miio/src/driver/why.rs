@@ -1,0 +1,105 @@
+//! Why a device cannot be reached: what this bridge knows, and one attempt when it is asked for.
+
+use std::time::{Duration, Instant};
+
+use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::{CallId, DeviceId, FromBridge, Outputs};
+
+use super::mind::Mind;
+use crate::core::device::{Trouble, Wanted};
+use crate::core::line::Failure;
+
+/// Devices that are asked at once.
+const MOST: usize = 16;
+
+/// A device that is asked just now.
+pub(crate) struct Asked {
+    device: DeviceId,
+    until: Instant,
+}
+
+impl Mind {
+    pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
+        self.search();
+        if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST) {
+            let until = Instant::now() + Duration::from_secs(within).saturating_sub(Duration::from_millis(1500));
+            self.asked.insert(call, Asked { device: device.clone(), until });
+            if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try).is_ok() {
+                return;
+            }
+            self.asked.remove(&call);
+        }
+        self.answer(call, device.as_ref(), None).await;
+    }
+
+    /// What came of it; nothing when the hand could not ask.
+    pub(super) async fn tried(&mut self, call: CallId, outcome: Option<Result<Outputs, Trouble>>) {
+        let Some(Asked { device, .. }) = self.asked.remove(&call) else { return };
+        let outcome = outcome.map(|outcome| match outcome {
+            Ok(_) => Outcome::Answered,
+            Err(Trouble::Device(Failure::Silent)) => Outcome::Silent,
+            Err(Trouble::Device(Failure::Deaf | Failure::New)) => Outcome::Mute,
+            Err(Trouble::Device(failure)) => Outcome::Failed(failure.to_string()),
+            Err(Trouble::Call(error)) => Outcome::Failed(error.to_string()),
+        });
+        self.answer(call, Some(&device), outcome).await;
+    }
+
+    /// Those who asked wait no longer.
+    pub(super) async fn answer_late(&mut self) {
+        let late = |(call, asked): (&CallId, &Asked)| (asked.until <= Instant::now()).then_some(*call);
+        let late: Vec<CallId> = self.asked.iter().filter_map(late).collect();
+        for call in late {
+            self.tried(call, None).await;
+        }
+    }
+
+    async fn answer(&self, call: CallId, device: Option<&DeviceId>, outcome: Option<Outcome>) {
+        let known = device.and_then(|device| Some((device, self.devices.get(device)?)));
+        let added = device.filter(|device| self.devices.added(device).is_some());
+        let is_placed = known.is_some_and(|(_, known)| known.at.is_some());
+        let mut facts = self.law.facts(added, !is_placed);
+        match &self.near {
+            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            Some(near) => {
+                facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
+                facts.extend(near.facts());
+            }
+        }
+        if let Some((id, known)) = known {
+            let addresses = self.devices.addresses(id);
+            facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
+            facts.extend(
+                addresses.first().and_then(|address| Some(Fact::Tried { address: *address, outcome: outcome? })),
+            );
+            facts.push(Fact::LastSeen { at: known.seen, addresses: addresses.clone() });
+            if known.up {
+                facts.extend(addresses.first().map(|address| Fact::Connected { address: address.to_string() }));
+            }
+            if let Some((failure, at)) = &known.down {
+                facts.extend(self.obstacle(failure).map(|why| Fact::TurnedAway { at: *at, why: why.to_owned() }));
+                if let (Failure::Other(_), Some(address)) = (failure, known.at) {
+                    facts.push(Fact::Stranger { address: address.into() });
+                }
+            }
+        }
+        let explained = Explained { app: "miIO".to_owned(), facts };
+        self.tell_all([FromBridge::Explained { call, explained }]).await;
+    }
+
+    /// What it means that a device answers a greeting and nothing else.
+    fn obstacle(&self, failure: &Failure) -> Option<&'static str> {
+        match failure {
+            Failure::Deaf => Some(
+                "it answers a greeting and is silent to every question, as a device is that has another token than the \
+                 one that you gave. The token changes when the device is reset or set up anew; remove it here and add it \
+                 with its new one",
+            ),
+            Failure::New => Some(
+                "it is new or was reset, and waits to be set up in its maker's app; after that it has a token of its own, \
+                 with which it can be added here",
+            ),
+            _ => None,
+        }
+    }
+}
