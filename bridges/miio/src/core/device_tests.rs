@@ -1,1 +1,230 @@
+use super::*;
+use crate::core::models::shipped;
+use crate::core::packet::{Head, HEADER, hello, open, seal};
 
+const TOKEN: [u8; 16] = [7; 16];
+const DID: u64 = 77;
+
+/// A device of one of our specs, and the machine that speaks with it.
+struct Lab {
+    machine: Device,
+    now: Instant,
+    values: BTreeMap<(u64, u64), Value>,
+    /// It answers no question with more properties than these.
+    most: usize,
+    is_on: bool,
+    asked: Vec<(String, Value)>,
+    events: Vec<Event>,
+}
+
+impl Lab {
+    fn new(model: &str) -> Self {
+        let now = Instant::now();
+        let known = Known { token: Token::new(TOKEN), did: Some(DID), first: 1, most: None };
+        let machine = Device::new(known, now);
+        let mut lab = Self { machine, now, values: BTreeMap::new(), most: 99, is_on: true, asked: vec![], events: vec![] };
+        for (siid, piid, value) in [(2, 1, json!(true)), (2, 2, json!(50)), (2, 3, json!(4000))] {
+            lab.values.insert((siid, piid), value);
+        }
+        lab.machine.look(now);
+        lab.run();
+        lab.machine.model(shipped(model), lab.now);
+        lab.run();
+        lab
+    }
+
+    /// Lets both speak until the machine waits.
+    fn run(&mut self) {
+        loop {
+            match self.machine.poll_output() {
+                Output::Wait(_) => return,
+                Output::Event(event) => self.events.push(event),
+                Output::Send(bytes) if bytes.len() == HEADER => {
+                    let mut answer = hello();
+                    answer[4..12].copy_from_slice(&DID.to_be_bytes());
+                    if self.is_on {
+                        self.machine.datagram(&answer, self.now);
+                    }
+                }
+                Output::Send(bytes) => {
+                    let plain = open(&Token::new(TOKEN), &bytes).unwrap().1;
+                    let question: Value = serde_json::from_slice(&plain).unwrap();
+                    let result = self.answer(question["method"].as_str().unwrap(), &question["params"]);
+                    self.asked.push((question["method"].as_str().unwrap().to_owned(), question["params"].clone()));
+                    if let Some(mut answer) = result.filter(|_| self.is_on) {
+                        answer["id"] = question["id"].clone();
+                        let sealed = seal(&Token::new(TOKEN), Head { did: DID, stamp: 9 }, answer.to_string().as_bytes());
+                        self.machine.datagram(&sealed.unwrap(), self.now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, method: &str, params: &Value) -> Option<Value> {
+        let key = |item: &Value| Some((item["siid"].as_u64()?, item["piid"].as_u64()?));
+        Some(match method {
+            "miIO.info" => json!({"result": {"model": "lab.x.y", "fw_ver": "1", "mac": "AA:BB:CC:DD:EE:FF", "ap": {"ssid": "geheim"}}}),
+            "get_properties" => {
+                let items = params.as_array().unwrap();
+                if items.len() > self.most {
+                    return None;
+                }
+                let one = |item: &Value| match self.values.get(&key(item).unwrap()) {
+                    Some(value) => json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": 0, "value": value}),
+                    None => json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": -4003}),
+                };
+                json!({"result": items.iter().map(one).collect::<Vec<_>>()})
+            }
+            "set_properties" => {
+                for item in params.as_array().unwrap() {
+                    self.values.insert(key(item).unwrap(), item["value"].clone());
+                }
+                json!({"result": 0})
+            }
+            "action" => json!({"result": ["ok"]}),
+            _ => json!({"error": {"code": -32601, "message": "?"}}),
+        })
+    }
+
+    fn passes(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        loop {
+            self.run();
+            let Output::Wait(wake) = self.machine.poll_output() else { continue };
+            if wake > until {
+                break;
+            }
+            self.now = wake.max(self.now);
+            self.machine.timeout(self.now);
+        }
+        self.now = until;
+    }
+
+    fn wanted(&mut self, call: u64, wanted: Wanted) {
+        self.machine.wanted(call, wanted, self.now);
+        self.run();
+    }
+
+    /// What happened since the last time.
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn asked(&mut self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.asked)
+    }
+}
+
+fn said(events: &[Event], service: &str, property: &str) -> Option<Data> {
+    let of = |event: &Event| match event {
+        Event::Values(all) => {
+            all.iter().find(|(target, _)| target.service == service).and_then(|(_, values)| values.get(property).cloned())
+        }
+        _ => None,
+    };
+    events.iter().rev().find_map(of)
+}
+
+#[test]
+fn a_device_says_what_it_is_and_how_it_is_and_no_more_than_that() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    let events = lab.events();
+    let info = Info { model: "lab.x.y".into(), mac: Some("AA:BB:CC:DD:EE:FF".into()), version: Some("1".into()) };
+    assert_eq!(events[0], Event::Is(info));
+    assert_eq!(said(&events, "light", "level"), Some(Data::Int(50)));
+    assert!(!format!("{events:?}").contains("geheim"));
+    lab.passes(30_000);
+    assert_eq!(lab.events(), [], "what is the same is not told over and over");
+    lab.passes(40_000);
+    assert_eq!(said(&lab.events(), "light", "on"), Some(true.into()), "but now and then, so that it does not age");
+    lab.values.insert((2, 2), json!(80));
+    lab.passes(11_000);
+    assert_eq!(said(&lab.events(), "light", "level"), Some(Data::Int(80)), "changed from its own side");
+}
+
+#[test]
+fn what_is_written_is_told_only_when_the_device_says_so() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    lab.events();
+    lab.asked();
+    lab.wanted(1, Wanted::Write(Target::new("light"), "level".into(), Data::Int(30)));
+    let asked = lab.asked();
+    assert_eq!(asked[0], ("set_properties".into(), json!([{"did": "77", "siid": 2, "piid": 2, "value": 30}])));
+    assert_eq!(asked[1].0, "get_properties", "it is looked at at once");
+    let events = lab.events();
+    assert_eq!(events[0], Event::Done(1, Ok(Outputs::new())));
+    assert_eq!(said(&events, "light", "level"), Some(Data::Int(30)));
+    // The same again: its confirmation is told too.
+    lab.wanted(2, Wanted::Write(Target::new("light"), "level".into(), Data::Int(30)));
+    assert_eq!(said(&lab.events(), "light", "level"), Some(Data::Int(30)));
+    lab.wanted(3, Wanted::Act(Target::new("light"), "toggle".into(), Inputs::new()));
+    assert_eq!(lab.asked().iter().filter(|(method, _)| method == "action").count(), 1);
+    lab.wanted(4, Wanted::Write(Target::new("light"), "hue".into(), Data::Int(30)));
+    let events = lab.events();
+    assert!(matches!(events.last(), Some(Event::Done(4, Err(Trouble::Call(CallError::Unsupported(_)))))), "{events:?}");
+    lab.wanted(5, Wanted::Read(Target::new("light"), vec!["on".into()]));
+    let events = lab.events();
+    assert_eq!(events.last(), Some(&Event::Done(5, Ok(Outputs::from([("on".into(), true.into())])))));
+}
+
+#[test]
+fn a_model_that_takes_few_at_once_is_asked_for_few_and_that_is_remembered() {
+    let mut lab = Lab::new("zhimi.airpurifier.mb3");
+    lab.most = 4;
+    lab.events();
+    lab.passes(120_000);
+    let events = lab.events();
+    let mosts: Vec<usize> = events.iter().filter_map(|event| if let Event::Most(most) = event { Some(*most) } else { None }).collect();
+    assert!(mosts.last().is_some_and(|most| *most <= 4), "{mosts:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Down(_))), "it is not away");
+    lab.asked();
+    lab.passes(60_000);
+    let most = lab.asked().iter().filter_map(|(_, params)| params.as_array().map(Vec::len)).max();
+    assert!(most.is_some_and(|most| most <= 4), "{most:?}");
+}
+
+#[test]
+fn a_property_that_is_always_refused_is_asked_for_no_more() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    lab.values.remove(&(2, 3));
+    lab.passes(60_000);
+    lab.asked();
+    lab.passes(60_000);
+    let asks = |params: &Value| params.as_array().is_some_and(|all| all.iter().any(|one| one["piid"] == 3));
+    assert!(!lab.asked().iter().any(|(_, params)| asks(params)));
+}
+
+#[test]
+fn who_is_away_is_said_so_tried_more_and_more_rarely_and_found_again() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    lab.events();
+    lab.is_on = false;
+    lab.wanted(1, Wanted::Write(Target::new("light"), "on".into(), false.into()));
+    lab.wanted(2, Wanted::Try);
+    lab.passes(60_000);
+    let events = lab.events();
+    let done: Vec<u64> = events.iter().filter_map(|event| if let Event::Done(call, Err(_)) = event { Some(*call) } else { None }).collect();
+    assert_eq!(done, [1, 2], "nothing waits for it: {events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Down(Failure::Silent | Failure::Deaf))));
+    lab.passes(3_600_000);
+    let tries = lab.events().len();
+    assert!((8..20).contains(&tries), "{tries} in an hour");
+    lab.is_on = true;
+    lab.machine.look(lab.now);
+    lab.run();
+    let events = lab.events();
+    assert!(events.iter().any(|event| matches!(event, Event::Is(_))), "{events:?}");
+    assert_eq!(lab.values[&(2, 1)], json!(true), "what was wanted while it was away is not done now");
+}
+
+#[test]
+fn what_a_device_says_it_is_is_bounded() {
+    let info = |value: Value| Info::read(&value);
+    assert!(info(json!({"model": "a.b"})).is_some());
+    for bad in [json!({}), json!({"model": ""}), json!({"model": "a/../b"}), json!({"model": "x".repeat(65)}), json!("x")] {
+        assert!(info(bad.clone()).is_none(), "{bad}");
+    }
+    let odd = info(json!({"model": "a.b", "mac": "<b>", "fw_ver": "1\u{1b}"})).unwrap();
+    assert_eq!((odd.mac, odd.version), (None, None));
+}

@@ -1,0 +1,296 @@
+//! The driver over loopback, with a device that is one of ours: consent, adding, orders, a wrong token, a file of tokens.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "devices for tests, on loopback")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use accord_consent::outlet::interfaces::Network;
+use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
+use accord_miio::core::packet::{HEADER, Head, Token, open, seal};
+use accord_miio::{MiioBridge, Options, STATEMENT};
+use accord_model::why::{Fact, Outcome};
+use accord_model::{
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+};
+use accord_registry::{Bridge, BridgeSide, ByteStream};
+use accord_statement::{Publisher, Statement};
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+const TOKEN: [u8; 16] = [0x5a; 16];
+const DIGITS: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+const OTHER: &str = "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b";
+const DID: u64 = 123_456;
+
+struct NoKey;
+
+impl Signer for NoKey {
+    fn sign(&self, _: &[u8]) -> [u8; 64] {
+        [0; 64]
+    }
+    fn public(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
+/// A lamp that hears everything on its port of loopback.
+struct Lamp {
+    port: u16,
+    heard: Arc<AtomicUsize>,
+    values: Arc<Mutex<BTreeMap<u64, Value>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Lamp {
+    async fn new() -> Self {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let values = Arc::new(Mutex::new(BTreeMap::from([(1, json!(true)), (2, json!(50)), (3, json!(4000))])));
+        let task = tokio::spawn(serve(socket, heard.clone(), values.clone()));
+        Self { port, heard, values, task }
+    }
+
+    fn heard(&self) -> usize {
+        self.heard.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(socket: UdpSocket, heard: Arc<AtomicUsize>, values: Arc<Mutex<BTreeMap<u64, Value>>>) {
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        heard.fetch_add(1, Ordering::SeqCst);
+        if length == HEADER {
+            let mut answer = vec![0; HEADER];
+            answer[..4].copy_from_slice(&[0x21, 0x31, 0, 32]);
+            answer[4..12].copy_from_slice(&DID.to_be_bytes());
+            answer[15] = 7;
+            socket.send_to(&answer, from).await.unwrap();
+            continue;
+        }
+        // Silence for whoever has another token.
+        let Ok((_, plain)) = open(&Token::new(TOKEN), &buffer[..length]) else { continue };
+        let question: Value = serde_json::from_slice(&plain).unwrap();
+        let params = question["params"].as_array().cloned().unwrap_or_default();
+        let result = match question["method"].as_str().unwrap() {
+            "miIO.info" => json!({"model": "accord.light.lamp1", "mac": "A4:77:33:00:00:01", "token": OTHER, "ap": {"ssid": "geheim"}}),
+            "get_properties" => {
+                let values = values.lock().unwrap();
+                let one = |item: &Value| json!({"siid": 2, "piid": item["piid"], "code": 0, "value": values[&item["piid"].as_u64().unwrap()]});
+                params.iter().map(one).collect()
+            }
+            "set_properties" => {
+                let item = &params[0];
+                values.lock().unwrap().insert(item["piid"].as_u64().unwrap(), item["value"].clone());
+                json!([{"siid": 2, "piid": item["piid"], "code": 0}])
+            }
+            _ => json!(["ok"]),
+        };
+        let answer = json!({"id": question["id"], "result": result}).to_string();
+        let sealed = seal(&Token::new(TOKEN), Head { did: DID, stamp: 8 }, answer.as_bytes()).unwrap();
+        socket.send_to(&sealed, from).await.unwrap();
+    }
+}
+
+struct Lab {
+    dir: tempfile::TempDir,
+    gate: Gate,
+    to: mpsc::Sender<(ToBridge, Option<ByteStream>)>,
+    from: mpsc::Receiver<(FromBridge, Option<ByteStream>)>,
+    next: u64,
+}
+
+fn entry(key: &str) -> EntryKey {
+    EntryKey::new(key).unwrap()
+}
+
+impl Lab {
+    fn new(port: u16) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[STATEMENT]).unwrap();
+        let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
+        let options = Options { folder: dir.path().join("miio"), network: Network::Loopback, port };
+        let bridge = MiioBridge::new(gate.bind("miio"), options).unwrap();
+        let (to, inbox) = mpsc::channel(64);
+        let (outbox, from) = mpsc::channel(256);
+        tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
+        Self { dir, gate, to, from, next: 1 }
+    }
+
+    fn grant(&self, key: &str, to: To) {
+        let shown = self.gate.notice(&entry(key), "en").unwrap().shown("test");
+        self.gate.decide(Decision::new(entry(key), to, Choice::Always, shown)).unwrap();
+    }
+
+    fn control(&self, device: &DeviceId) {
+        self.grant("miio/control", To::One(RecipientId::device(device)));
+    }
+
+    /// The first message that fits, within 20 s.
+    async fn hear<T>(&mut self, mut fits: impl FnMut(FromBridge) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let (message, _) = self.from.recv().await.expect("the bridge runs");
+                if let Some(found) = fits(message) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the bridge tells it in time")
+    }
+
+    async fn seen(&mut self, mut fits: impl FnMut(&Device) -> bool) -> Device {
+        self.hear(|message| match message {
+            FromBridge::Seen { device } if fits(&device) => Some(device),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn value(&mut self, property: &str, wanted: Data) {
+        self.hear(|message| match message {
+            FromBridge::Values { values, .. } => values.get(property).filter(|value| value.data == wanted).map(drop),
+            _ => None,
+        })
+        .await;
+    }
+
+    fn call(&mut self) -> CallId {
+        self.next += 1;
+        CallId(self.next)
+    }
+
+    async fn answer(&mut self, wanted: CallId) -> Result<Outputs, CallError> {
+        self.hear(|message| match message {
+            FromBridge::Reply { call, outcome } if call == wanted => Some(outcome),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn tell(&mut self, device: &DeviceId, service: &str, verb: Verb) -> CallId {
+        let call = self.call();
+        let message = ToBridge::Call { call, device: device.clone(), target: Target::new(service), verb };
+        self.to.send((message, None)).await.unwrap();
+        call
+    }
+
+    async fn add(&mut self, way: &str, inputs: &[(&str, &str)]) -> Result<Vec<DeviceId>, CallError> {
+        let call = self.call();
+        let inputs = inputs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect();
+        self.to.send((ToBridge::Add { call, way: way.to_owned(), inputs }, None)).await.unwrap();
+        let outputs = self.answer(call).await?;
+        Ok(outputs["devices"].as_texts().unwrap().iter().map(|id| DeviceId::new(id).unwrap()).collect())
+    }
+
+    async fn explain(&mut self, device: &DeviceId) -> Vec<Fact> {
+        let asked = self.call();
+        let message = ToBridge::Explain { call: asked, device: Some(device.clone()), within: 15 };
+        self.to.send((message, None)).await.unwrap();
+        self.hear(|message| match message {
+            FromBridge::Explained { call, explained } if call == asked => Some(explained.facts),
+            _ => None,
+        })
+        .await
+    }
+}
+
+fn write(property: &str, data: Data) -> Verb {
+    Verb::Write { property: property.to_owned(), data }
+}
+
+#[tokio::test]
+async fn a_lamp_is_found_added_and_told_as_far_as_its_owner_agrees() {
+    let lamp = Lamp::new().await;
+    let mut lab = Lab::new(lamp.port);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(lamp.heard(), 0, "nothing before consent");
+    lab.grant("miio/search", To::Any);
+    let found = lab.seen(|device| device.passing).await;
+    assert!(found.reach == Reach::Local && found.name.contains("123456"), "{found:?}");
+    let refused = lab.tell(&found.id, "light", write("on", false.into())).await;
+    assert!(matches!(lab.answer(refused).await, Err(CallError::NotConsented(_))));
+    for bad in ["", "geheim", &DIGITS[..24]] {
+        let inputs = Inputs::from([("token".into(), bad.into())]);
+        let call = lab.tell(&found.id, "pairing", Verb::Act { action: "request".into(), inputs }).await;
+        let refused = lab.answer(call).await.unwrap_err();
+        assert!(matches!(&refused, CallError::BadInput(why) if !why.contains("geheim")), "{refused}");
+    }
+    let inputs = Inputs::from([("token".into(), DIGITS.into())]);
+    let call = lab.tell(&found.id, "pairing", Verb::Act { action: "request".into(), inputs }).await;
+    lab.answer(call).await.unwrap();
+    let greetings = lamp.heard();
+    let refused = lab.tell(&found.id, "light", write("on", false.into())).await;
+    assert!(matches!(lab.answer(refused).await, Err(CallError::NotConsented(_))), "added, and not agreed to yet");
+    assert!(lamp.heard() <= greetings + 2, "but for what the search says");
+
+    lab.control(&found.id);
+    let is = lab.seen(|device| device.model.is_some()).await;
+    assert!(is.reach == Reach::Local && !is.passing && is.service("light").is_some(), "{is:?}");
+    lab.value("level", Data::Int(50)).await;
+    let call = lab.tell(&found.id, "light", write("level", Data::Int(20))).await;
+    lab.answer(call).await.unwrap();
+    lab.value("level", Data::Int(20)).await;
+    assert_eq!(lamp.values.lock().unwrap()[&2], json!(20));
+    lamp.values.lock().unwrap().insert(1, json!(false));
+    lab.value("on", false.into()).await;
+    assert!(lab.explain(&found.id).await.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. })));
+
+    // What is kept: the token, and nothing that the device says of its network.
+    let kept = std::fs::read_to_string(lab.dir.path().join("miio/added.json")).unwrap();
+    assert!(kept.contains(DIGITS) && !kept.contains("geheim") && !kept.contains(OTHER), "{kept}");
+
+    lab.gate.withdraw((entry("miio/control"), To::One(RecipientId::device(&found.id)))).unwrap();
+    lab.seen(|device| device.reach == Reach::Offline).await;
+    let asked = lamp.heard();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(lamp.heard() <= asked + 1, "nothing is asked any more");
+    let call = lab.tell(&found.id, "pairing", Verb::Act { action: "unpair".into(), inputs: Inputs::new() }).await;
+    lab.answer(call).await.unwrap();
+    assert!(!std::fs::read_to_string(lab.dir.path().join("miio/added.json")).unwrap().contains(DIGITS));
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_from_silence_and_what_is_given_wrongly_is_refused() {
+    let lamp = Lamp::new().await;
+    let mut lab = Lab::new(lamp.port);
+    for (way, inputs) in [
+        ("token", vec![("address", "203.0.113.7"), ("token", DIGITS)]),
+        ("token", vec![("address", "lamp.local"), ("token", DIGITS)]),
+        ("token", vec![("address", "127.0.0.1"), ("token", "geheim")]),
+        ("import", vec![("file", "{\"token\":\"geheim\"}")]),
+        ("cloud", vec![]),
+    ] {
+        let refused = lab.add(way, &inputs).await.unwrap_err();
+        assert!(!refused.to_string().contains("geheim"), "{refused}");
+    }
+    let id = lab.add("token", &[("address", "127.0.0.1"), ("token", OTHER), ("name", "Desk")]).await.unwrap().remove(0);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(lamp.heard(), 0, "added, and not agreed to");
+    lab.control(&id);
+    let call = lab.tell(&id, "light", write("on", true.into())).await;
+    assert!(lab.answer(call).await.is_err());
+    let turned = loop {
+        let facts = lab.explain(&id).await;
+        if let Some(Fact::TurnedAway { why, .. }) = facts.iter().find(|fact| matches!(fact, Fact::TurnedAway { .. })) {
+            break why.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    assert!(turned.contains("another token") && !turned.contains(OTHER), "{turned}");
+    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1", "name": "Kitchen", "ssid": "geheim"}]).to_string();
+    assert_eq!(lab.add("import", &[("file", &file)]).await.unwrap(), std::slice::from_ref(&id), "the same device");
+    let is = lab.seen(|device| device.reach == Reach::Local).await;
+    assert_eq!((is.id, is.name.as_str()), (id.clone(), "Kitchen"));
+
+    // It goes, and what is wanted then is answered at once and not done later.
+    lamp.task.abort();
+    let call = lab.tell(&id, "light", write("on", false.into())).await;
+    let gone = lab.answer(call).await;
+    assert!(matches!(gone, Err(CallError::Unreachable(_))), "{gone:?}");
+    lab.seen(|device| device.reach == Reach::Offline).await;
+}
