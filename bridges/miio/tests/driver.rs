@@ -77,7 +77,9 @@ async fn serve(socket: UdpSocket, heard: Arc<AtomicUsize>, values: Arc<Mutex<BTr
         let question: Value = serde_json::from_slice(&plain).unwrap();
         let params = question["params"].as_array().cloned().unwrap_or_default();
         let result = match question["method"].as_str().unwrap() {
-            "miIO.info" => json!({"model": "accord.light.lamp1", "mac": "A4:77:33:00:00:01", "token": OTHER, "ap": {"ssid": "geheim"}}),
+            "miIO.info" => {
+                json!({"model": "accord.light.lamp1", "mac": "A4:77:33:00:00:01", "token": OTHER, "ap": {"ssid": "geheim"}})
+            }
             "get_properties" => {
                 let values = values.lock().unwrap();
                 let one = |item: &Value| json!({"siid": 2, "piid": item["piid"], "code": 0, "value": values[&item["piid"].as_u64().unwrap()]});
@@ -238,7 +240,9 @@ async fn a_lamp_is_found_added_and_told_as_far_as_its_owner_agrees() {
     assert_eq!(lamp.values.lock().unwrap()[&2], json!(20));
     lamp.values.lock().unwrap().insert(1, json!(false));
     lab.value("on", false.into()).await;
-    assert!(lab.explain(&found.id).await.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. })));
+    assert!(
+        lab.explain(&found.id).await.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. }))
+    );
 
     // What is kept: the token, and nothing that the device says of its network.
     let kept = std::fs::read_to_string(lab.dir.path().join("miio/added.json")).unwrap();
@@ -282,7 +286,8 @@ async fn a_wrong_token_is_told_from_silence_and_what_is_given_wrongly_is_refused
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     assert!(turned.contains("another token") && !turned.contains(OTHER), "{turned}");
-    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1", "name": "Kitchen", "ssid": "geheim"}]).to_string();
+    let file =
+        json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1", "name": "Kitchen", "ssid": "geheim"}]).to_string();
     assert_eq!(lab.add("import", &[("file", &file)]).await.unwrap(), std::slice::from_ref(&id), "the same device");
     let is = lab.seen(|device| device.reach == Reach::Local).await;
     assert_eq!((is.id, is.name.as_str()), (id.clone(), "Kitchen"));

@@ -421,11 +421,11 @@ impl Device {
                 return self.mute(job, asked, failure, now);
             }
             Err(failure) => {
-                self.failures = 0;
+                self.is_back(now);
                 return self.refused(job, asked, failure, now);
             }
         };
-        self.failures = 0;
+        self.is_back(now);
         match job {
             Job::Info => self.is(&result, now),
             Job::Try(call) => self.done(call, Ok(Outputs::new())),
@@ -453,6 +453,14 @@ impl Device {
                 }
                 self.ask(Job::Tell { call, questions, shows }, now);
             }
+        }
+    }
+
+    /// It answers. If it did not before, it is asked what it is.
+    fn is_back(&mut self, now: Instant) {
+        self.failures = 0;
+        if !self.is_known {
+            self.next_look = now;
         }
     }
 
@@ -519,7 +527,7 @@ impl Device {
                 let (before, half) = (self.most, asked.len() / 2);
                 self.most = half.max(1);
                 self.again(job, asked, now);
-                self.most = if half <= 1 { 1.max(before.min(half.max(1))) } else { before };
+                self.most = before;
             }
             Job::Look { .. } | Job::Read { .. } => {
                 asked.iter().for_each(|at| self.refuse(*at));

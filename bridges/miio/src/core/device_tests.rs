@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::models::shipped;
-use crate::core::packet::{Head, HEADER, hello, open, seal};
+use crate::core::packet::{HEADER, Head, hello, open, seal};
 
 const TOKEN: [u8; 16] = [7; 16];
 const DID: u64 = 77;
@@ -22,7 +22,8 @@ impl Lab {
         let now = Instant::now();
         let known = Known { token: Token::new(TOKEN), did: Some(DID), first: 1, most: None };
         let machine = Device::new(known, now);
-        let mut lab = Self { machine, now, values: BTreeMap::new(), most: 99, is_on: true, asked: vec![], events: vec![] };
+        let mut lab =
+            Self { machine, now, values: BTreeMap::new(), most: 99, is_on: true, asked: vec![], events: vec![] };
         for (siid, piid, value) in [(2, 1, json!(true)), (2, 2, json!(50)), (2, 3, json!(4000))] {
             lab.values.insert((siid, piid), value);
         }
@@ -49,11 +50,15 @@ impl Lab {
                 Output::Send(bytes) => {
                     let plain = open(&Token::new(TOKEN), &bytes).unwrap().1;
                     let question: Value = serde_json::from_slice(&plain).unwrap();
-                    let result = self.answer(question["method"].as_str().unwrap(), &question["params"]);
+                    let result = self
+                        .is_on
+                        .then(|| ())
+                        .and_then(|()| self.answer(question["method"].as_str().unwrap(), &question["params"]));
                     self.asked.push((question["method"].as_str().unwrap().to_owned(), question["params"].clone()));
-                    if let Some(mut answer) = result.filter(|_| self.is_on) {
+                    if let Some(mut answer) = result {
                         answer["id"] = question["id"].clone();
-                        let sealed = seal(&Token::new(TOKEN), Head { did: DID, stamp: 9 }, answer.to_string().as_bytes());
+                        let sealed =
+                            seal(&Token::new(TOKEN), Head { did: DID, stamp: 9 }, answer.to_string().as_bytes());
                         self.machine.datagram(&sealed.unwrap(), self.now);
                     }
                 }
@@ -64,14 +69,18 @@ impl Lab {
     fn answer(&mut self, method: &str, params: &Value) -> Option<Value> {
         let key = |item: &Value| Some((item["siid"].as_u64()?, item["piid"].as_u64()?));
         Some(match method {
-            "miIO.info" => json!({"result": {"model": "lab.x.y", "fw_ver": "1", "mac": "AA:BB:CC:DD:EE:FF", "ap": {"ssid": "geheim"}}}),
+            "miIO.info" => {
+                json!({"result": {"model": "lab.x.y", "fw_ver": "1", "mac": "AA:BB:CC:DD:EE:FF", "ap": {"ssid": "geheim"}}})
+            }
             "get_properties" => {
                 let items = params.as_array().unwrap();
                 if items.len() > self.most {
                     return None;
                 }
                 let one = |item: &Value| match self.values.get(&key(item).unwrap()) {
-                    Some(value) => json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": 0, "value": value}),
+                    Some(value) => {
+                        json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": 0, "value": value})
+                    }
                     None => json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": -4003}),
                 };
                 json!({"result": items.iter().map(one).collect::<Vec<_>>()})
@@ -118,9 +127,10 @@ impl Lab {
 
 fn said(events: &[Event], service: &str, property: &str) -> Option<Data> {
     let of = |event: &Event| match event {
-        Event::Values(all) => {
-            all.iter().find(|(target, _)| target.service == service).and_then(|(_, values)| values.get(property).cloned())
-        }
+        Event::Values(all) => all
+            .iter()
+            .find(|(target, _)| target.service == service)
+            .and_then(|(_, values)| values.get(property).cloned()),
         _ => None,
     };
     events.iter().rev().find_map(of)
@@ -175,7 +185,8 @@ fn a_model_that_takes_few_at_once_is_asked_for_few_and_that_is_remembered() {
     lab.events();
     lab.passes(120_000);
     let events = lab.events();
-    let mosts: Vec<usize> = events.iter().filter_map(|event| if let Event::Most(most) = event { Some(*most) } else { None }).collect();
+    let mosts: Vec<usize> =
+        events.iter().filter_map(|event| if let Event::Most(most) = event { Some(*most) } else { None }).collect();
     assert!(mosts.last().is_some_and(|most| *most <= 4), "{mosts:?}");
     assert!(!events.iter().any(|event| matches!(event, Event::Down(_))), "it is not away");
     lab.asked();
@@ -204,7 +215,10 @@ fn who_is_away_is_said_so_tried_more_and_more_rarely_and_found_again() {
     lab.wanted(2, Wanted::Try);
     lab.passes(60_000);
     let events = lab.events();
-    let done: Vec<u64> = events.iter().filter_map(|event| if let Event::Done(call, Err(_)) = event { Some(*call) } else { None }).collect();
+    let done: Vec<u64> = events
+        .iter()
+        .filter_map(|event| if let Event::Done(call, Err(_)) = event { Some(*call) } else { None })
+        .collect();
     assert_eq!(done, [1, 2], "nothing waits for it: {events:?}");
     assert!(events.iter().any(|event| matches!(event, Event::Down(Failure::Silent | Failure::Deaf))));
     lab.passes(3_600_000);
@@ -222,7 +236,9 @@ fn who_is_away_is_said_so_tried_more_and_more_rarely_and_found_again() {
 fn what_a_device_says_it_is_is_bounded() {
     let info = |value: Value| Info::read(&value);
     assert!(info(json!({"model": "a.b"})).is_some());
-    for bad in [json!({}), json!({"model": ""}), json!({"model": "a/../b"}), json!({"model": "x".repeat(65)}), json!("x")] {
+    for bad in
+        [json!({}), json!({"model": ""}), json!({"model": "a/../b"}), json!({"model": "x".repeat(65)}), json!("x")]
+    {
         assert!(info(bad.clone()).is_none(), "{bad}");
     }
     let odd = info(json!({"model": "a.b", "mac": "<b>", "fw_ver": "1\u{1b}"})).unwrap();

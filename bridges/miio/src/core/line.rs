@@ -14,7 +14,7 @@ use super::packet::{self, Head, Token};
 /// How long an answer to a greeting may take, one time after the other.
 const GREETS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(2)];
 /// How long an answer to a question may take.
-const ANSWERS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
+const ANSWERS: [Duration; 3] = [Duration::from_millis(1500), Duration::from_millis(2500), Duration::from_secs(4)];
 /// A device that was not heard for so long is greeted again: it may have begun anew, and its clock with it.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Longest datagram that is sent: devices take no fragments.
@@ -245,11 +245,7 @@ impl Line {
                     return self.greet(question, id, asked, greeted, now);
                 }
                 self.clock = None;
-                self.fail(match self.other {
-                    Some(did) => Failure::Other(did),
-                    None if asked > 0 && self.heard.is_some_and(|heard| now - heard < KNOWN_FOR) => Failure::Deaf,
-                    None => Failure::Silent,
-                });
+                self.fail(self.other.map_or(Failure::Silent, Failure::Other));
             }
             State::Asking { question, id, asked, until } if until <= now => {
                 if asked < ANSWERS.len() {

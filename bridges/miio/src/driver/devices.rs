@@ -328,3 +328,58 @@ fn name(kind: DeviceKind, model: Option<&String>, known: &Known) -> String {
         (None, None) => format!("{word} (miIO)"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::packet::Head;
+
+    fn hello(did: u64) -> Hello {
+        Hello { head: Head { did, stamp: 1 }, is_new: false }
+    }
+
+    fn at(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, last)
+    }
+
+    fn added(did: u64, address: u8) -> Added {
+        let token = "00".repeat(16);
+        let found = Found { did: Some(did), token, name: None, model: None, mac: None, address: Some(at(address)) };
+        Added::of(found)
+    }
+
+    #[test]
+    fn who_claims_to_be_a_device_that_answers_elsewhere_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        let id = device_id("miio", "7");
+        devices.add(&id, added(7, 2)).unwrap();
+        let info = Info { model: "lab.light.x".into(), mac: None, version: None };
+        devices.is(&id, Some(7), info, None);
+        assert!(matches!(devices.greeted(&hello(7), at(66)), (None, false, None)), "it answers where it is");
+        assert_eq!(devices.get(&id).unwrap().at, Some(at(2)));
+        devices.down(&id, Failure::Silent);
+        let (who, moved, told) = devices.greeted(&hello(7), at(66));
+        assert_eq!((who, moved, told.is_some()), (Some(id.clone()), true, true), "it is silent: that is tried");
+        drop(devices);
+        let kept = Devices::open(dir.path()).unwrap();
+        assert_eq!(kept.get(&id).unwrap().at, Some(at(2)), "but kept only once it proved itself there");
+    }
+
+    #[test]
+    fn strangers_are_bounded_and_gone_when_the_search_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        for did in 0..1000 {
+            devices.greeted(&hello(did), at(3));
+        }
+        assert_eq!(devices.all().len(), MOST_STRANGERS);
+        let id = device_id("miio", "1");
+        devices.add(&id, added(1, 3)).unwrap();
+        assert_eq!(devices.strangers_gone().len(), MOST_STRANGERS - 1);
+        assert!(devices.greeted(&hello(1), at(9)).1, "one that was added is found again");
+        let waits = Hello { is_new: true, ..hello(5) };
+        let Some(FromBridge::Seen { device }) = devices.greeted(&waits, at(5)).2 else { panic!() };
+        assert!(device.name.contains("waits to be set up") && device.passing);
+    }
+}

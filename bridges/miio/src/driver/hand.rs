@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
-use accord_model::{CallError, CallId, DeviceId, FromBridge};
-use accord_registry::ByteStream;
+use accord_model::{CallError, CallId, DeviceId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +42,6 @@ pub(crate) struct Hand {
     pub most: Option<usize>,
     pub orders: mpsc::Receiver<Order>,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
     pub stop: CancellationToken,
     /// What is wanted and not done.
     pub wanted: BTreeSet<u64>,
@@ -102,8 +100,7 @@ impl Hand {
     }
 
     async fn reply(&self, call: CallId, error: CallError) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome: Err(error) }, None)).await;
-        let _ = self.heard.try_send(Heard::Refused { call });
+        let _ = self.heard.send(Heard::Refused { call, error }).await;
     }
 
     /// Without an event: nothing is said to it any more. `false`: nobody hears it.

@@ -45,7 +45,7 @@ pub(crate) enum Heard {
     /// A hand's machine; without an event, that nothing is said to the device any more.
     Said { device: DeviceId, hand: u64, did: Option<u64>, event: Option<Event> },
     /// A hand answered a call itself.
-    Refused { call: CallId },
+    Refused { call: CallId, error: CallError },
     /// What was fetched of a model.
     Fetched { model: String, got: Result<Vec<u8>, String> },
 }
@@ -143,7 +143,7 @@ impl Mind {
                     tokio::time::sleep_until(again.into()).await;
                     search.allowed().await;
                 }, if self.near.is_none() => self.begin().await,
-                _ = tick.tick() => self.tick().await,
+                _ = tick.tick(), if !self.unknown.is_empty() || !self.asked.is_empty() => self.tick().await,
             }
         }
         self.stop.cancel();
@@ -262,7 +262,6 @@ impl Mind {
             most,
             orders: inbox,
             heard: self.heard.clone(),
-            outbox: self.outbox.clone(),
             stop: stop.clone(),
             wanted: BTreeSet::new(),
         };
@@ -279,7 +278,8 @@ impl Mind {
 
     async fn heard(&mut self, heard: Heard) {
         match heard {
-            Heard::Refused { call } => self.tried(call, None).await,
+            Heard::Refused { call, .. } if self.asked.contains_key(&call) => self.tried(call, None).await,
+            Heard::Refused { call, error } => self.reply(call, Err(error)).await,
             Heard::Said { device, hand, did, event } => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
                 let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Outputs};
+use accord_model::{CallId, DeviceId, FromBridge, Outputs, Timestamp};
 
 use super::mind::Mind;
 use crate::core::device::{Trouble, Wanted};
@@ -11,6 +11,9 @@ use crate::core::line::Failure;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
+
+/// How long it holds that a device answers no question, in seconds.
+const FRESH_S: i64 = 60;
 
 /// A device that is asked just now.
 pub(crate) struct Asked {
@@ -21,7 +24,7 @@ pub(crate) struct Asked {
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
         self.search();
-        if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST) {
+        if let Some(device) = device.as_ref().filter(|device| self.asked.len() < MOST && !self.is_deaf(device)) {
             let until = Instant::now() + Duration::from_secs(within).saturating_sub(Duration::from_millis(1500));
             self.asked.insert(call, Asked { device: device.clone(), until });
             if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try).is_ok() {
@@ -30,6 +33,13 @@ impl Mind {
             self.asked.remove(&call);
         }
         self.answer(call, device.as_ref(), None).await;
+    }
+
+    /// Whether it turned out just now that asking it is in vain, which takes long to find out.
+    fn is_deaf(&self, device: &DeviceId) -> bool {
+        let down = self.devices.get(device).and_then(|known| known.down.as_ref());
+        let is_fresh = |at: &Timestamp| Timestamp::now().duration_since(*at).as_secs() < FRESH_S;
+        matches!(down, Some((Failure::Deaf | Failure::New, at)) if is_fresh(at))
     }
 
     /// What came of it; nothing when the hand could not ask.

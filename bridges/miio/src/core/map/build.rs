@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accord_model::{Action, Data, DeviceKind, Effect, FieldCode, Format, Property, Range, Service, Unit};
+use accord_model::{Action, Data, DeviceKind, Format, Property, Range, Service, Unit};
 
 use super::super::spec::{self, At, Spec};
+use super::more::{foreign, foreign_action, unlike};
 use super::rules::{
     ACTIONS, CLIMATE_MODES, CLIMATES, COVER_STATES, COVERS, How, LIGHTS, LOCK_STATES, LOCKS, RULES, SETTINGS,
     VACUUM_STATES, VACUUMS, is_personal, kind, template,
 };
-use super::scale::{Scale, foreign_unit, kebab, units};
+use super::scale::{Scale, kebab, units};
 use super::{Count, Deed, Left, Link, Map};
 
 /// Most that `more` is shown with.
@@ -518,7 +519,7 @@ fn ranks(mut levels: Vec<i64>) -> Converted {
 }
 
 /// A range in our unit. Where the native steps are wider than ours, ours say so.
-fn scaled((min, max, step): (f64, f64, f64), scale: &Scale, format: Format) -> Option<Range> {
+pub(super) fn scaled((min, max, step): (f64, f64, f64), scale: &Scale, format: Format) -> Option<Range> {
     let ours = |native: f64| scale.ours(&Data::Float(native))?.as_number();
     let (min, max, step) = (ours(min)?, ours(max)?, (ours(min + step)? - ours(min)?).abs());
     if format != Format::Int {
@@ -541,7 +542,7 @@ fn is_level(text: &str) -> bool {
 }
 
 /// A device's own values, each name once.
-fn modes(native: &spec::Property) -> Vec<(i64, String)> {
+pub(super) fn modes(native: &spec::Property) -> Vec<(i64, String)> {
     let mut names = BTreeSet::new();
     let mut named = |number: i64, text: &str| {
         let word = kebab(text);
@@ -557,70 +558,4 @@ fn modes(native: &spec::Property) -> Vec<(i64, String)> {
         }
         _ => Vec::new(),
     }
-}
-
-/// A name within `more` that nothing else has.
-fn unlike(names: &mut BTreeSet<String>, service: &str, thing: &str, at: At) -> String {
-    let short = if thing.starts_with(service) { thing.to_owned() } else { format!("{service}-{thing}") };
-    let id = if names.contains(&short) { format!("{short}-{}-{}", at.service, at.thing) } else { short };
-    names.insert(id.clone());
-    id
-}
-
-/// A property that no standard service has.
-fn foreign(id: &str, native: &spec::Property) -> (Property, Scale) {
-    let format = match native.format {
-        spec::Format::Bool => Format::Bool,
-        spec::Format::Int(..) if !native.values.is_empty() => Format::Enum,
-        spec::Format::Int(..) => Format::Int,
-        spec::Format::Float => Format::Float,
-        spec::Format::Text => Format::Text,
-    };
-    let mut ours = Property::state(id, format).sensitive(FieldCode::HomeDeviceState);
-    if format == Format::Enum {
-        ours.values = modes(native);
-    }
-    let mut scale = Scale::Same;
-    if matches!(format, Format::Int | Format::Float) {
-        let unit = foreign_unit(native);
-        if let Some((unit, factor)) = unit {
-            ours.unit = Some(unit);
-            if factor != 1.0 {
-                scale = Scale::Linear { factor, offset: 0.0 };
-            }
-        }
-        ours.range = native.range.and_then(|range| scaled(range, &scale_of(unit), format));
-    }
-    (ours, scale)
-}
-
-fn scale_of(unit: Option<(Unit, f64)>) -> Scale {
-    Scale::Linear { factor: unit.map_or(1.0, |(_, factor)| factor), offset: 0.0 }
-}
-
-fn foreign_action(id: &str, service: &spec::Service, action: &spec::Action, kind: DeviceKind) -> (Action, Deed) {
-    let mut names = BTreeSet::new();
-    let (mut inputs, mut order) = (Vec::new(), Vec::new());
-    for piid in &action.inputs {
-        let Some(native) = service.properties.iter().find(|one| one.iid == *piid) else { continue };
-        let at = At::new(service.iid, *piid);
-        let name = match names.insert(native.kind.clone()) {
-            true => native.kind.clone(),
-            false => format!("{}-{}", native.kind, inputs.len() + 1),
-        };
-        let mut input = foreign(&name, native).0;
-        // Inputs are taken as they are.
-        input.unit = None;
-        input.range = native.range.map(|(min, max, step)| Range { min, max, step });
-        inputs.push(input);
-        order.push((name, at));
-    }
-    let says = |words: &[&str]| words.iter().any(|word| action.kind.contains(word));
-    let effect = match () {
-        () if says(&["delete", "reset", "clear", "remove", "format", "factory", "restore"]) => Effect::Destructive,
-        () if says(&["unlock", "open-door", "password", "unbind"]) || kind == DeviceKind::Camera => Effect::Security,
-        () => Effect::Physical,
-    };
-    let at = At::new(service.iid, action.iid);
-    (Action { id: id.to_owned(), inputs, outputs: Vec::new(), effect }, Deed::Act { at, inputs: order })
 }

@@ -2,6 +2,7 @@
 //! the reason ([`Count`]): nothing is dropped silently.
 
 mod build;
+mod more;
 mod rules;
 mod scale;
 mod speak;
