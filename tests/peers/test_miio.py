@@ -21,7 +21,7 @@ class Devices(Home):
         self.assertNotIn("short", str(refused[1]))
         status, pairing = self.hub.api("POST", "/pairings", {"device": found["id"], "inputs": {"token": TOKEN}})
         self.assertIn(status, (200, 201, 202), pairing)
-        until(lambda: self.hub.api("GET", f"/pairings/{pairing['id']}")[1]["step"] == "compare", 10, "it asks for the owner's word")
+        until(lambda: self.hub.api("GET", f"/pairings/{pairing['id']}")[1]["state"] == "compare", 10, "it asks for the owner's word")
         self.hub.api("POST", f"/pairings/{pairing['id']}/confirm", {})
         lamp = found["id"]
         self.reach(lamp, "local", 20)

@@ -326,8 +326,13 @@ fn result(method: &str, mut answer: Value) -> Result<Value, Failure> {
         if matches!(code, -32601) {
             return Err(Failure::NoMethod(method.to_owned()));
         }
-        let message = error["message"].as_str().or_else(|| error.as_str()).unwrap_or_default();
+        let message = ["message", "error"].iter().find_map(|key| error[*key].as_str()).or_else(|| error.as_str());
+        let message = message.unwrap_or_default();
         return Err(Failure::Device { code, message: message.chars().take(200).collect() });
+    }
+    // Some answer to this one without wrapping it up.
+    if method == "miIO.info" && answer.get("result").is_none() && answer["model"].is_string() {
+        return Ok(answer);
     }
     let result = answer.get_mut("result").map(Value::take).ok_or(Failure::Garbled)?;
     let word = result.as_str().or_else(|| result.as_array().filter(|all| all.len() == 1)?[0].as_str());

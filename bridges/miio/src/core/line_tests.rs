@@ -170,6 +170,9 @@ fn errors_are_told_and_those_that_pass_are_asked_again() {
         device.answers(said);
         assert_eq!(device.drain().1, Some(Err(failure)), "{said}");
     }
+    let bare = json!({"id": 1, "model": "a.b.c"});
+    assert_eq!(result("miIO.info", bare.clone()), Ok(bare.clone()), "as a simulator answers");
+    assert_eq!(result("get_prop", bare), Err(Failure::Garbled));
     let mut device = Device::new();
     device.ask();
     for round in 0..3 {
