@@ -112,9 +112,11 @@ class Devices(Home):
         self.reach(lamp, "local", 40)
 
         machine, old, new = self.network["lamp"], self.network.address["lamp"], f"{self.network.prefix}.77"
-        machine.run("ip", "addr", "add", f"{new}/24", "dev", "eth0")
-        machine.run("ip", "addr", "del", f"{old}/24", "dev", "eth0")
-        machine.run("ip", "route", "replace", "default", "dev", "eth0")
+        def move(a, b):
+            machine.run("ip", "addr", "del", f"{a}/24", "dev", "eth0")
+            machine.run("ip", "addr", "add", f"{b}/24", "dev", "eth0")
+            machine.run("ip", "route", "replace", "default", "dev", "eth0")
+        move(old, new)
         try:
             self.write(lamp, "light", "level", 20)
             self.why(lamp)
@@ -126,9 +128,7 @@ class Devices(Home):
             self.hub.start()
             self.reach(lamp, "local", 20)
         finally:
-            machine.run("ip", "addr", "add", f"{old}/24", "dev", "eth0")
-            machine.run("ip", "addr", "del", f"{new}/24", "dev", "eth0")
-            machine.run("ip", "route", "replace", "default", "dev", "eth0")
+            move(new, old)
 
 
 if __name__ == "__main__":
