@@ -92,10 +92,10 @@ class Devices(Home):
         self.assertEqual(refused[0], 400, refused)
         lamp = self.add("lamp", token="11" * 16)["id"]
         self.assertEqual(self.device(lamp)["reach"], "offline")
-        until(lambda: "another token" in self.why(lamp), 40, f"it is said why: {self.why(lamp)}")
+        until(lambda: "secret-wrong" in self.why(lamp), 40, f"it is said why: {self.why(lamp)}")
         self.assertEqual(self.add("lamp")["id"], lamp, "the same device")
         self.reach(lamp, "local", 20)
-        self.assertNotIn("another token", self.why(lamp))
+        self.assertNotIn("secret-wrong", self.why(lamp))
 
     def test_it_goes_comes_back_and_moves(self):
         self.hub.grant("miio/search")

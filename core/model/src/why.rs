@@ -102,6 +102,13 @@ pub enum Fact {
         /// What it shows.
         why: String,
     },
+    /// It answers what takes no secret, and nothing that is sealed with the secret that the owner gave for it.
+    SecretWrong {
+        /// What that is called: `token`.
+        what: String,
+        /// What to do, in sentences of the bridge's own.
+        remedy: String,
+    },
     /// Somebody that is not paired announces itself from the device's last address.
     Stranger {
         /// There.
@@ -298,6 +305,7 @@ pub enum Code {
     PortTaken,
     NotOpen,
     KeyChanged,
+    SecretWrong,
     VersionTooOld,
     ClockDiffers,
     UnpairedThere,

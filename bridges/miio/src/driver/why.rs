@@ -87,7 +87,7 @@ impl Mind {
                 facts.extend(addresses.first().map(|address| Fact::Connected { address: address.to_string() }));
             }
             if let Some((failure, at)) = &known.down {
-                facts.extend(self.obstacle(failure).map(|why| Fact::TurnedAway { at: *at, why: why.to_owned() }));
+                facts.extend(obstacle(failure, *at));
                 if let (Failure::Other(_), Some(address)) = (failure, known.at) {
                     facts.push(Fact::Stranger { address: address.into() });
                 }
@@ -96,20 +96,23 @@ impl Mind {
         let explained = Explained { app: "miIO".to_owned(), facts };
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
+}
 
-    /// What it means that a device answers a greeting and nothing else.
-    fn obstacle(&self, failure: &Failure) -> Option<&'static str> {
-        match failure {
-            Failure::Deaf => Some(
-                "it answers a greeting and is silent to every question, as a device is that has another token than the \
-                 one that you gave. The token changes when the device is reset or set up anew; remove it here and add it \
-                 with its new one",
-            ),
-            Failure::New => Some(
-                "it is new or was reset, and waits to be set up in its maker's app; after that it has a token of its own, \
-                 with which it can be added here",
-            ),
-            _ => None,
-        }
+/// What it means that a device answers a greeting and nothing else.
+fn obstacle(failure: &Failure, at: Timestamp) -> Option<Fact> {
+    match failure {
+        Failure::Deaf => Some(Fact::SecretWrong {
+            what: "token".to_owned(),
+            remedy: "A device gets another token when it is reset or set up anew. Find out its present one; then remove the \
+                     device here and add it with that, or add it again by its address."
+                .to_owned(),
+        }),
+        Failure::New => Some(Fact::TurnedAway {
+            at,
+            why: "it is new or was reset, and waits to be set up in its maker's app; after that it has a token of its own, \
+                  with which it can be added here"
+                .to_owned(),
+        }),
+        _ => None,
     }
 }

@@ -53,7 +53,12 @@ fn rank(code: Code) -> u8 {
         Code::BridgeOff => 2,
         Code::NoNetwork => 3,
         Code::PortTaken | Code::NotOpen => 4,
-        Code::KeyChanged | Code::UnpairedThere | Code::TurnedAway | Code::SwitchedOff | Code::VersionTooOld => 5,
+        Code::KeyChanged
+        | Code::SecretWrong
+        | Code::UnpairedThere
+        | Code::TurnedAway
+        | Code::SwitchedOff
+        | Code::VersionTooOld => 5,
         Code::PairingPending | Code::NotPaired | Code::TooManyAttempts => 6,
         Code::StrangerThere => 7,
         Code::OtherNetwork => 8,
@@ -110,6 +115,17 @@ impl Judge<'_> {
                 ),
                 "Do not trust it unless you know why: was the app there reset or installed anew? Then unpair it here \
                  and pair again, comparing the codes. Otherwise someone may be pretending to be it.",
+            ),
+            Fact::SecretWrong { what, remedy } => obstacle(
+                Code::SecretWrong,
+                blocks,
+                format!(
+                    "{} is on and answers, and is silent to what is sealed with the {} that you gave: that is not, or no \
+                     longer, its own.",
+                    capital(&who),
+                    sentence(what)
+                ),
+                remedy.clone(),
             ),
             Fact::TooOld { address, why } => obstacle(
                 Code::VersionTooOld,

@@ -119,6 +119,14 @@ fn what_is_switched_off_there_comes_before_that_nothing_listens() {
 }
 
 #[test]
+fn a_wrong_secret_is_told_from_a_device_that_sleeps() {
+    let wrong = Fact::SecretWrong { what: "token".into(), remedy: "Give its new one.".into() };
+    let found = asked(vec![home(), seen("10.66.0.2:54321"), tried("10.66.0.2:54321", Outcome::Mute), wrong]);
+    assert_eq!((found[0].code, found[0].weight), (Code::SecretWrong, BLOCKS));
+    assert!(found[0].says.contains("token that you gave") && found[0].remedy == "Give its new one.", "{found:?}");
+}
+
+#[test]
 fn what_devices_say_is_escaped() {
     let odd = Fact::TurnedAway { at: Timestamp::UNIX_EPOCH, why: "\u{1b}[2Jbye".into() };
     assert!(!asked(vec![home(), odd])[0].says.contains('\u{1b}'));
