@@ -11,10 +11,10 @@ const ip = (...words) => spawnSync("ip", words, { stdio: "ignore" }).status === 
 /** Only where this process may make a network, and where there is none but the loopback: otherwise `null`. */
 export function lampNetwork(places) {
   const alone = spawnSync("ip", ["-o", "link"], { encoding: "utf8" }).stdout?.trim().split("\n").length === 1;
-  if (!existsSync(PROGRAM) || !alone || !ip("link", "add", "lan0", "type", "dummy")) return null;
+  if (!existsSync(PROGRAM) || !alone || !ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1")) return null;
   const addresses = Array.from({ length: places }, (_, at) => `10.77.0.${at + 2}`);
   const made = ["10.77.0.1", ...addresses].every((address) => ip("address", "add", `${address}/24`, "dev", "lan0"))
-    && ip("link", "set", "lan0", "up", "multicast", "on") && ip("route", "add", "default", "dev", "lan0");
+    && ip("link", "set", "lan1", "up") && ip("link", "set", "lan0", "up", "multicast", "on") && ip("route", "add", "default", "dev", "lan0");
   if (!made) return null;
   return { program: PROGRAM, addresses, gone: () => ip("link", "del", "lan0") };
 }

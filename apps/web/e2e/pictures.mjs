@@ -13,9 +13,24 @@ const program = process.env.ACCORD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? j
 const out = resolve(process.argv[2] ?? join(root, "docs/pictures"));
 mkdirSync(out, { recursive: true });
 const home = mkdtempSync(join(tmpdir(), "accord-pictures-"));
-const demo = spawn(program, ["--state", join(home, "demo"), "demo", "--no-open"], { stdio: ["ignore", "pipe", "inherit"] });
+// ONLY=house takes those of the house alone.
+const everything = process.env.ONLY !== "house";
+const demo = everything ? spawn(program, ["--state", join(home, "demo"), "demo", "--no-open"], { stdio: ["ignore", "pipe", "inherit"] }) : null;
 let browser;
 try {
+  browser = await launch();
+  if (demo) await theDemo();
+  await house();
+  console.log(`Pictures are in ${out}`);
+} finally {
+  await browser?.close();
+  demo?.kill("SIGTERM");
+  if (demo) await new Promise((ended) => (demo.exitCode !== null ? ended() : demo.once("exit", ended)));
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** The demo home: pairing, sending, casting, privacy. */
+async function theDemo() {
   const link = await new Promise((found, failed) => {
     let text = "";
     demo.stdout.on("data", (chunk) => {
@@ -26,14 +41,8 @@ try {
     demo.once("exit", () => failed(new Error("the demo home ended")));
     setTimeout(() => failed(new Error("the demo home did not come up")), 120_000).unref();
   });
-  browser = await launch();
   const { page } = await open(browser, link, { viewport: { width: 1200, height: 800 }, deviceScaleFactor: 2, colorScheme: "light" });
-  const shoot = async (name, theme = "light") => {
-    await page.evaluate((wanted) => void (document.documentElement.dataset.theme = wanted), theme);
-    await page.evaluate(() => scrollTo(0, 0));
-    await page.waitForTimeout(600);
-    await page.screenshot({ path: join(out, `${name}.png`) });
-  };
+  const shoot = (name, theme) => taken(page, name, theme);
   await page.getByTestId("ask-discovery").waitFor();
   await page.getByTestId("ask-discovery").getByRole("button", { name: "Look for devices" }).click();
   for (const entry of ["link/pairing", "link/connection", "files/receive"]) await decide(page, entry, "Always");
@@ -60,7 +69,6 @@ try {
   await page.locator("[data-testid=transfer][data-state=done]").first().waitFor({ timeout: 60_000 });
   await shoot("transfers");
   await casting(page, shoot);
-  await house(page, shoot);
   await go(page, "#/privacy/files%2Fsend");
   await shoot("privacy");
   await go(page, "#/privacy/ledger");
@@ -68,50 +76,62 @@ try {
   await page.getByTestId("verdict").waitFor();
   await page.setViewportSize({ width: 390, height: 844 });
   await shoot("ledger-phone-dark", "dark");
-  console.log(`Pictures are in ${out}`);
-} finally {
-  await browser?.close();
-  demo.kill("SIGTERM");
-  await new Promise((ended) => (demo.exitCode !== null ? ended() : demo.once("exit", ended)));
-  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** A home of lamps, in a network of its own: run this with `unshare -rn sh -c "ip link set lo up && …"`. */
-async function house(page, shoot) {
+async function taken(page, name, theme = "light") {
+  await page.evaluate((wanted) => void (document.documentElement.dataset.theme = wanted), theme);
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: join(out, `${name}.png`) });
+}
+
+/** A home of lamps, in a network of its own: for that, run this with `unshare -rn sh -c "ip link set lo up && …"`. */
+async function house() {
+  const white = (level, kelvin) => ({ level, "color-temperature": kelvin });
+  const color = (level, hue, saturation) => ({ level, hue, saturation });
   const lamps = [
-    ["Ceiling", "Living room", "ceiling1", { level: 80, "color-temperature": 3200 }], ["Shelf", "Living room", "stripe", { level: 45, hue: 275, saturation: 80 }], ["Reading lamp", "Living room", "color", null],
-    ["Counter", "Kitchen", "stripe", { level: 100, "color-temperature": 4200 }], ["Table", "Kitchen", "color", { level: 60, "color-temperature": 2700 }], ["Bedside", "Bedroom", "color", { level: 15, hue: 20, saturation: 85 }],
-    ["Wardrobe", "Bedroom", "stripe", null], ["Desk lamp", "Study", "color", { level: 70, "color-temperature": 5000 }],
+    ["Ceiling", "Living room", "color", white(80, 3200)], ["Shelf", "Living room", "stripe", color(45, 275, 80)], ["Reading lamp", "Living room", "color", null], ["Window", "Living room", "stripe", color(30, 20, 90)],
+    ["Counter", "Kitchen", "stripe", white(100, 4200)], ["Table", "Kitchen", "color", white(60, 2700)], ["Bedside", "Bedroom", "color", color(15, 28, 85)],
+    ["Wardrobe", "Bedroom", "stripe", null], ["Desk lamp", "Study", "color", white(70, 5000)],
   ];
   const network = lampNetwork(lamps.length);
   if (!network) return console.log("No pictures of the house: they need a network of their own.");
-  const state = join(home, "demo", readdirSync(join(home, "demo")).find((name) => name.startsWith("this")));
-  const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000 });
-  const on = [];
+  const state = join(home, "house");
+  const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
+  const own = spawn(program, ["--state", state, "up", "--http", "127.0.0.1:8461", "--name", "Ada’s desk", "--no-open"], { stdio: "ignore" });
+  const on = [own];
   try {
     for (const [at, [name, , model]] of lamps.entries()) on.push(await lampOn(network.program, network.addresses[at], `0x${(0x37073d2 + at).toString(16).padStart(16, "0")}`, name, undefined, "--model", model));
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    let link = null;
+    for (let looks = 0; looks < 100 && !link; looks += 1) {
+      await wait(200);
+      try {
+        link = /(http\S+?)\/?#setup=(\S+)/.exec(accord("open", "--print"));
+      } catch { /* It is not up yet. */ }
+    }
     for (const entry of ["yeelight/search", "control/command"]) accord("consent", "grant", entry);
     const known = () => JSON.parse(accord("--json", "devices")).devices.filter((one) => one.bridge === "yeelight");
-    for (let looks = 0; looks < 60 && known().length < lamps.length; looks += 1) await page.waitForTimeout(500);
+    for (let looks = 0; looks < 60 && known().length < lamps.length; looks += 1) await wait(500);
     for (const [name, room, , wanted] of lamps) {
       const { id } = known().find((one) => one.name === name);
       accord("pair", id, "--accept");
       accord("devices", "set", id, "--room", room, ...(["Ceiling", "Desk lamp"].includes(name) ? ["--favourite", "true"] : []));
       if (wanted) for (const [property, data] of [["on", "on"], ...Object.entries(wanted)]) accord("home", "set", id, property, String(data));
     }
+    const { page } = await open(browser, { url: link[1], token: link[2] }, { viewport: { width: 1200, height: 800 }, deviceScaleFactor: 2, colorScheme: "light" });
     await go(page, "#/home");
     await page.getByTestId("tile").first().waitFor();
     await page.waitForTimeout(1500);
-    await shoot("home");
+    await taken(page, "home");
     await page.getByTestId("room").getByRole("button", { name: /^Shelf/ }).click();
     await page.getByTestId("thing").waitFor();
-    await shoot("home-lamp-dark", "dark");
+    await taken(page, "home-lamp-dark", "dark");
     await page.keyboard.press("Escape");
     await page.setViewportSize({ width: 390, height: 844 });
-    await shoot("home-phone-dark", "dark");
-    await page.setViewportSize({ width: 1200, height: 800 });
+    await taken(page, "home-phone-dark", "dark");
   } finally {
-    for (const lamp of on) lamp.kill("SIGKILL");
+    for (const one of on) one.kill("SIGKILL");
     network.gone();
   }
 }

@@ -42,11 +42,11 @@ async function bus() {
 // Whatever desktop this runs in stays out of it.
 const { DBUS_SESSION_BUS_ADDRESS: _bus, DISPLAY: _display, WAYLAND_DISPLAY: _wayland, ...bare } = process.env;
 
-async function start(folder, name, kind, more = {}) {
+async function start(folder, name, kind, more = {}, lan = false) {
   const state = join(home, folder);
   const http = `127.0.0.1:${await freePort()}`;
   const log = openSync(join(home, `${folder}.log`), "a");
-  const child = spawn(program, ["--state", state, "up", "--http", http, "--name", name, "--kind", kind, "--no-open", "--loopback"], { stdio: ["ignore", log, log], env: { ...bare, ...more } });
+  const child = spawn(program, ["--state", state, "up", "--http", http, "--name", name, "--kind", kind, "--no-open", ...(lan ? [] : ["--loopback"])], { stdio: ["ignore", log, log], env: { ...bare, ...more } });
   running.push(child);
   for (let tries = 0; tries < 300; tries += 1) {
     if (child.exitCode !== null) break;
@@ -87,7 +87,7 @@ async function run(file) {
     const desk = file !== "notices" ? "Desk" : `Desk ${process.pid}`;
     const address = file !== "notices" ? null : await bus();
     const peer = await start(`${file}-peer`, name, "tablet", address ? { DBUS_SESSION_BUS_ADDRESS: address } : {});
-    const hub = await start(`${file}-hub`, desk, "computer");
+    const hub = await start(`${file}-hub`, desk, "computer", {}, house !== null);
     Object.assign(env, { ACCORD_PEER_NAME: name, ACCORD_NAME: desk, ACCORD_PROGRAM: program, ACCORD_STATE: hub.state, ACCORD_PEER_STATE: peer.state, ...(address ? { ACCORD_PEER_BUS: address } : {}) });
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_PEER_URL: peer.url, ACCORD_PEER_TOKEN: peer.token });
   }

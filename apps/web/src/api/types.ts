@@ -30,15 +30,13 @@ export type Recognised = Of<"Recognised">;
 export type Device = Omit<Of<"Device">, "services" | "path" | "asks" | "faces" | "maybe" | "recognised"> & {
   asks: Schemas["RemoteControl"]; kind: DeviceKind; reach: Reach; path: Path | null; services: Service[];
   faces: Face[]; maybe: string[]; recognised: Recognised | null;
-  /** What opens or unlocks there is done without asking again. */
-  trusted_effects?: boolean;
 };
-export type DeviceChange = Schemas["DeviceChange"] & { trusted_effects?: boolean | null };
+export type DeviceChange = Schemas["DeviceChange"];
 export type Field = Of<"Field">;
 export type PairedDevice = Of<"PairedDevice"> & { kind: DeviceKind };
 export type Pairing = Of<"Pairing"> & { kind: DeviceKind | null };
 export interface Pairings { paired: PairedDevice[]; running: Pairing[] }
-export type StartPairing = Schemas["StartPairing"] & { inputs?: Record<string, string> };
+export type StartPairing = Schemas["StartPairing"];
 export type Ticket = Of<"Ticket">;
 export type TransferItem = Of<"TransferItem">;
 export type Transfer = Omit<Of<"Transfer">, "items"> & { items: TransferItem[] };
@@ -135,19 +133,15 @@ export type Verb =
   | { verb: "write"; property: string; data: Data }
   | { verb: "act"; action: string; inputs: Record<string, Data> };
 
-// The house (apps/accord/src/api/home.rs).
+// The house.
 
-export type HistoryKind = "level" | "meter" | "switch";
-export interface HistoryPoint { time: string; until?: string; min: number; mean: number; max: number; grown?: number }
-export interface History {
-  device: string; service: string; instance: number; property: string; kind: HistoryKind; unit: string | null;
-  from: string; to: string; step_s: number | null; points: HistoryPoint[]; total: number | null;
-}
-export interface HistorySettings { on: boolean; all_days: number; five_minutes_days: number; hours_days: number; megabytes: number; off: string[] }
-export interface HistoryState { settings: HistorySettings; bytes: number; kept: number; since: string | null; shortened: boolean }
-export interface FormField { id: string; label: string; hint: string; kind: "text" | "file" | "switch"; required: boolean; secret: boolean }
-export interface AddForm { bridge: string; way: string; what: string; steps: string[]; fields: FormField[] }
+export type HistoryPoint = Schemas["HistoryPoint"];
+export type History = Omit<Of<"History">, "points"> & { points: HistoryPoint[] };
+export type HistorySettings = Schemas["HistorySettings"];
+export type HistoryState = Of<"HistoryState">;
+export type FormField = Schemas["FormField"];
+export type AddForm = Schemas["Form"];
 export interface Added { devices: Device[] }
 /** What a device says changed, told in place of the whole device. */
-export interface ValuesChanged { device: string; service: string; instance: number; values: Record<string, Value>; writes: Device["writes"] }
-export interface Happened { device: string; service: string; instance: number; event: string; arguments: Record<string, Data> }
+export type ValuesChanged = Omit<Schemas["Values"], "values"> & { values: Record<string, Value> };
+export type Happened = Omit<Schemas["Happened"], "arguments"> & { arguments: Record<string, Data> };

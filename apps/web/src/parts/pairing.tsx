@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { attempt, consenting, copy, pair } from "../actions";
 import { get, id, post } from "../api/client";
 import type { AddForm, Pairing, StartPairing, Ticket } from "../api/types";
-import { readAll, readEntries, signedOut, useHub } from "../store";
+import { hub, readAll, readEntries, readPairings, set, signedOut, upsert, useHub } from "../store";
 import { announce, closeDialog, Dialog } from "../ui/overlay";
 import { Button, Field, Name, Segments, useCountdown } from "../ui/bits";
 import { Icon, type IconName, KindIcon } from "../ui/icons";
@@ -18,7 +18,10 @@ const spoken = (code: string) => code.split("").join(" ");
 async function answer(pairing: Pairing, yes: boolean, code?: string) {
   await attempt(async () => {
     const path = `/pairings/${id(pairing.id)}/${yes ? "confirm" : "reject"}`;
-    await post(path, code ? { code } : {});
+    const now = await post<Pairing | undefined>(path, code ? { code } : {});
+    // Where that ended it, no event tells of it.
+    if (now?.id === pairing.id) set({ pairings: upsert(hub().pairings, now) });
+    if (now?.state === "done") await readPairings();
   });
 }
 
