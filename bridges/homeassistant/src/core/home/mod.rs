@@ -1,0 +1,478 @@
+//! What a Home Assistant has, in the words of the house: its entities in devices, and what is told of them. Registries and
+//! states in, messages for the registry of the house out.
+
+mod arrange;
+mod count;
+mod orders;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use accord_model::text::for_screen;
+use accord_model::{
+    Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Outputs, Reach, Source, Target, Timestamp, Value,
+};
+use accord_ports::added::{device_id, pairing};
+
+use super::attr::{Attr, Attrs};
+use super::map::{Category, Entity, Entry, Mapped, Part, kind, map};
+use super::session::Registries;
+use super::words::{Event, Item, State};
+use arrange::{Arranged, Called, Place};
+pub use count::Counts;
+
+/// Most devices of one server; the house takes no more of a bridge.
+pub const MOST_DEVICES: usize = 4000;
+/// Most entities of one device.
+const MOST_OF_ONE: usize = 200;
+/// Most entities.
+const MOST_ENTITIES: usize = super::words::MOST;
+const MAX_NAME: usize = 64;
+
+/// A server's own record of a device.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    name: Option<String>,
+    maker: Option<String>,
+    model: Option<String>,
+    area: Option<String>,
+    macs: Vec<String>,
+}
+
+/// The state of an entity.
+#[derive(Debug, Clone)]
+struct Now {
+    state: String,
+    attrs: Attrs,
+    /// When that was said, in seconds since 1970.
+    at: f64,
+}
+
+/// One device of ours.
+#[derive(Debug)]
+struct Placed {
+    /// The server's id of it; none for an entity without one.
+    native: Option<String>,
+    /// In a lasting order.
+    entities: Vec<String>,
+    /// Where their parts went.
+    places: Vec<Vec<Place>>,
+}
+
+/// One server's things.
+pub struct Home {
+    server: DeviceId,
+    /// Since when the owner has added it: its things are added with it.
+    since: Timestamp,
+    fahrenheit: bool,
+    areas: HashMap<String, String>,
+    known: HashMap<String, Known>,
+    entries: HashMap<String, (usize, Entry)>,
+    now: HashMap<String, Now>,
+    devices: BTreeMap<DeviceId, Placed>,
+    of: HashMap<String, DeviceId>,
+    /// Left out because there are too many: of the registries, and of the states.
+    beyond: (usize, usize),
+    /// The next states are all that there are.
+    anew: bool,
+    /// Colours that lamps were told a moment ago.
+    colors: HashMap<String, ((f64, f64), Instant)>,
+}
+
+impl Home {
+    /// Nothing is known yet.
+    pub fn new(server: DeviceId, since: Timestamp) -> Self {
+        Self {
+            server,
+            since,
+            fahrenheit: false,
+            areas: HashMap::new(),
+            known: HashMap::new(),
+            entries: HashMap::new(),
+            now: HashMap::new(),
+            devices: BTreeMap::new(),
+            of: HashMap::new(),
+            beyond: (0, 0),
+            anew: true,
+            colors: HashMap::new(),
+        }
+    }
+
+    /// In which unit the server shows temperatures.
+    pub fn temperatures(&mut self, sign: &Attr) -> Vec<FromBridge> {
+        let fahrenheit = sign.text() == Some("°F");
+        match std::mem::replace(&mut self.fahrenheit, fahrenheit) == fahrenheit {
+            true => Vec::new(),
+            false => self.group(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    /// A connection begins: what comes next is all there is.
+    pub fn begin(&mut self) {
+        self.anew = true;
+    }
+
+    /// The registries as they are now.
+    pub fn registries(&mut self, all: Registries, now: Timestamp) -> Vec<FromBridge> {
+        self.beyond.0 = all.beyond;
+        let text = |attr: &Attr| attr.text().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let shown =
+            |attr: &Attr| attr.text().map(|text| for_screen(text.trim(), MAX_NAME)).filter(|text| !text.is_empty());
+        self.areas = all.areas.iter().filter_map(|area| Some((text(&area.area_id)?, shown(&area.name)?))).collect();
+        let device = |item: &Item| {
+            let macs = item.connections.items().iter().filter_map(|pair| match pair.items() {
+                [kind, mac] if kind.text() == Some("mac") => mac.text().map(str::to_owned),
+                _ => None,
+            });
+            let known = Known {
+                name: shown(&item.name_by_user).or_else(|| shown(&item.name)),
+                maker: shown(&item.manufacturer),
+                model: shown(&item.model),
+                area: text(&item.area_id),
+                macs: macs.take(4).collect(),
+            };
+            Some((text(&item.id)?, known))
+        };
+        self.known = all.devices.iter().filter_map(device).collect();
+        let entry = |(order, item): (usize, &Item)| {
+            let id = text(&item.ei).or_else(|| text(&item.entity_id))?;
+            let entry = Entry {
+                name: text(&item.en).or_else(|| text(&item.name)).or_else(|| text(&item.original_name)),
+                category: match (item.ec.number(), item.entity_category.text()) {
+                    (Some(0.0), _) | (_, Some("config")) => Some(Category::Config),
+                    (Some(1.0), _) | (_, Some("diagnostic")) => Some(Category::Diagnostic),
+                    _ => None,
+                },
+                device: text(&item.di).or_else(|| text(&item.device_id)),
+                area: text(&item.ai).or_else(|| text(&item.area_id)),
+                hidden: item.hb.bool() == Some(true) || item.hidden_by != Attr::None,
+            };
+            Some((id, (order, entry)))
+        };
+        self.entries = all.entities.iter().enumerate().filter_map(entry).collect();
+        if self.anew { Vec::new() } else { self.group(now) }
+    }
+
+    /// States of entities, as they come.
+    pub fn states(&mut self, event: Event, now: Timestamp) -> Vec<FromBridge> {
+        if std::mem::take(&mut self.anew) {
+            self.now.clear();
+            self.beyond.1 = event.added.beyond;
+            for (id, state) in event.added.all {
+                self.now.insert(id, Now::of(state));
+            }
+            return self.group(now);
+        }
+        let mut told = Vec::new();
+        let mut dirty = BTreeSet::new();
+        for (id, state) in event.added.all {
+            self.put(&id, Now::of(state), &mut told, &mut dirty, now);
+        }
+        for (id, diff) in event.changed.all {
+            let Some(before) = self.now.get(&id) else { continue };
+            let mut after = before.clone();
+            for name in diff.minus.a.texts() {
+                after.attrs.remove(&name);
+            }
+            if let Some(plus) = diff.plus {
+                after.extend(plus);
+            }
+            self.put(&id, after, &mut told, &mut dirty, now);
+        }
+        for id in event.removed.texts() {
+            self.now.remove(&id);
+            if let Some(device) = self.of.remove(&id) {
+                if let Some(placed) = self.devices.get_mut(&device) {
+                    placed.entities.retain(|one| *one != id);
+                }
+                dirty.insert(device);
+            }
+        }
+        // Whole descriptions first: what is told of values is about them.
+        let mut seen = Vec::new();
+        for device in dirty {
+            seen.extend(self.replace(&device, now));
+        }
+        seen.extend(told);
+        seen
+    }
+
+    /// The server is not reached: neither are its things.
+    pub fn lost(&mut self) -> Vec<FromBridge> {
+        self.anew = true;
+        self.devices.keys().map(|id| FromBridge::Reach { device: id.clone(), reach: Reach::Offline }).collect()
+    }
+
+    /// The owner wants nothing of the server any more.
+    pub fn gone(&mut self) -> Vec<FromBridge> {
+        self.of.clear();
+        std::mem::take(&mut self.devices).into_keys().map(|device| FromBridge::Gone { device }).collect()
+    }
+
+    /// Whether a device is one of the server's.
+    pub fn has(&self, device: &DeviceId) -> bool {
+        self.devices.contains_key(device)
+    }
+
+    /// All of its devices.
+    pub fn ids(&self) -> impl Iterator<Item = &DeviceId> {
+        self.devices.keys()
+    }
+
+    /// How many things were left out because there are too many.
+    pub fn beyond(&self) -> usize {
+        self.beyond.0.max(self.beyond.1)
+    }
+
+    // -- one entity ---------------------------------------------------------------------------------
+
+    fn entity<'a>(&'a self, id: &'a str, now: &'a Now) -> Entity<'a> {
+        const NONE: &Entry = &Entry { name: None, category: None, device: None, area: None, hidden: false };
+        let entry = self.entries.get(id).map_or(NONE, |(_, entry)| entry);
+        Entity { id, state: &now.state, attrs: &now.attrs, entry, fahrenheit: self.fahrenheit }
+    }
+
+    fn parts(&self, id: &str, now: &Now) -> Option<Vec<Part>> {
+        match map(&self.entity(id, now)) {
+            Mapped::Parts(parts) => Some(parts),
+            Mapped::LeftOut(_) => None,
+        }
+    }
+
+    /// An entity is so now.
+    fn put(
+        &mut self,
+        id: &str,
+        after: Now,
+        told: &mut Vec<FromBridge>,
+        dirty: &mut BTreeSet<DeviceId>,
+        now: Timestamp,
+    ) {
+        let Some(new) = self.parts(id, &after) else { return };
+        let Some(device) = self.of.get(id).cloned() else {
+            if self.now.len() >= MOST_ENTITIES {
+                self.beyond.1 += 1;
+                return;
+            }
+            self.now.insert(id.to_owned(), after);
+            dirty.extend(self.join(id));
+            return;
+        };
+        let Some(before) = self.now.insert(id.to_owned(), after) else { return };
+        let Some(after) = self.now.get(id) else { return };
+        let old = self.parts(id, &before).unwrap_or_default();
+        let alike = old.len() == new.len() && old.iter().zip(&new).all(|(old, new)| old.service == new.service);
+        let fewer =
+            || old.iter().zip(&new).any(|(old, new)| old.values.keys().any(|key| !new.values.contains_key(key)));
+        let unavailable = |now: &Now| now.state == "unavailable";
+        if !alike
+            || fewer()
+            || unavailable(&before) != unavailable(after)
+            || before.attrs.text("friendly_name") != after.attrs.text("friendly_name")
+        {
+            dirty.insert(device.clone());
+        } else if let Some(placed) = self.devices.get(&device) {
+            let at = placed.entities.iter().position(|one| one == id);
+            let places = at.and_then(|at| placed.places.get(at)).map(Vec::as_slice).unwrap_or_default();
+            for ((old, new), place) in old.iter().zip(&new).zip(places) {
+                let changed = new.values.iter().filter(|(key, data)| old.values.get(*key) != Some(*data));
+                let values: BTreeMap<String, Value> = changed
+                    .map(|(key, data)| (place.id(key).to_owned(), value(data, after.at, new.fresh_for_s, now)))
+                    .collect();
+                if !values.is_empty() {
+                    let target = Target { service: new.service.id.clone(), instance: place.instance };
+                    told.push(FromBridge::Values { device: device.clone(), target, values });
+                }
+            }
+        }
+        // The state of an event is when it was last; from none to one says nothing of now.
+        let happened = id.starts_with("event.") && before.state != after.state && before.state != "unavailable";
+        if let Some(kind) = after.attrs.text("event_type").filter(|_| happened)
+            && let Some(placed) = self.devices.get(&device)
+            && let Some(at) = placed.entities.iter().position(|one| one == id)
+            && let Some(place) = placed.places.get(at).and_then(|places| places.first())
+        {
+            let target = Target { service: "button".to_owned(), instance: place.instance };
+            let arguments = Outputs::from([("kind".to_owned(), Data::Text(for_screen(kind, 40)))]);
+            told.push(FromBridge::Event { device, target, event: "pressed".to_owned(), arguments });
+        }
+    }
+
+    // -- devices ------------------------------------------------------------------------------------
+
+    /// Of which device of ours an entity is.
+    fn owner(&self, id: &str) -> (DeviceId, Option<String>) {
+        let native = self.entries.get(id).and_then(|(_, entry)| entry.device.clone());
+        let native = native.filter(|native| self.known.contains_key(native));
+        let (kind, word) = native.as_deref().map_or(("entity", id), |native| ("device", native));
+        (device_id("homeassistant", &format!("{} {kind} {word}", self.server)), native)
+    }
+
+    /// Takes an entity into its device, which is made if need be. `None`: there are too many.
+    fn join(&mut self, id: &str) -> Option<DeviceId> {
+        let (device, native) = self.owner(id);
+        if !self.devices.contains_key(&device) && self.devices.len() >= MOST_DEVICES {
+            self.beyond.1 += 1;
+            return None;
+        }
+        let placed = self.devices.entry(device.clone()).or_insert_with(|| Placed {
+            native,
+            entities: Vec::new(),
+            places: Vec::new(),
+        });
+        if placed.entities.len() >= MOST_OF_ONE {
+            self.beyond.1 += 1;
+            return None;
+        }
+        placed.entities.push(id.to_owned());
+        let entries = &self.entries;
+        placed.entities.sort_by_cached_key(|id| (entries.get(id).map_or(usize::MAX, |(order, _)| *order), id.clone()));
+        self.of.insert(id.to_owned(), device.clone());
+        Some(device)
+    }
+
+    /// All entities into devices anew. Tells what is, and what is no more.
+    fn group(&mut self, now: Timestamp) -> Vec<FromBridge> {
+        let before: Vec<DeviceId> = std::mem::take(&mut self.devices).into_keys().collect();
+        self.of.clear();
+        let mut ids: Vec<(usize, String)> = Vec::with_capacity(self.now.len());
+        for (id, now) in &self.now {
+            if matches!(map(&self.entity(id, now)), Mapped::Parts(_)) {
+                ids.push((self.entries.get(id).map_or(usize::MAX, |(order, _)| *order), id.clone()));
+            }
+        }
+        ids.sort();
+        for (_, id) in ids {
+            self.join(&id);
+        }
+        let gone =
+            before.into_iter().filter(|id| !self.devices.contains_key(id)).map(|device| FromBridge::Gone { device });
+        let mut told: Vec<FromBridge> = gone.collect();
+        let all: Vec<DeviceId> = self.devices.keys().cloned().collect();
+        for id in all {
+            told.extend(self.replace(&id, now));
+        }
+        told
+    }
+
+    /// A device as it is now, arranged anew; or that it is no more.
+    fn replace(&mut self, id: &DeviceId, now: Timestamp) -> Option<FromBridge> {
+        let placed = self.devices.get(id)?;
+        if placed.entities.is_empty() {
+            self.devices.remove(id);
+            return Some(FromBridge::Gone { device: id.clone() });
+        }
+        let (device, places) = self.describe(id, placed, now);
+        self.devices.get_mut(id)?.places = places;
+        Some(FromBridge::Seen { device })
+    }
+
+    fn describe(&self, id: &DeviceId, placed: &Placed, now: Timestamp) -> (Device, Vec<Vec<Place>>) {
+        let known = placed.native.as_ref().and_then(|native| self.known.get(native));
+        let name = known.and_then(|known| known.name.as_deref());
+        let states: Vec<(&str, &Now)> =
+            placed.entities.iter().filter_map(|id| Some((id.as_str(), self.now.get(id)?))).collect();
+        let entities: Vec<Entity<'_>> = states.iter().map(|(id, now)| self.entity(id, now)).collect();
+        let called: Vec<Called> = entities
+            .iter()
+            .map(|one| {
+                let device = known.map(|_| name.unwrap_or_default());
+                Called::new(one.entry.name.as_deref(), one.attrs.text("friendly_name"), one.object(), device)
+            })
+            .collect();
+        let parts: Vec<Vec<Part>> = states.iter().map(|(id, now)| self.parts(id, now).unwrap_or_default()).collect();
+        let mut arranged = Arranged::new(called.iter().zip(parts.iter().map(Vec::as_slice)));
+        for (((_, state), parts), places) in states.iter().zip(&parts).zip(&arranged.places) {
+            for (part, place) in parts.iter().zip(places) {
+                let of = |one: &&mut accord_model::Service| one.id == part.service.id && one.instance == place.instance;
+                if let Some(service) = arranged.services.iter_mut().find(of) {
+                    let said = part.values.iter();
+                    let said = said
+                        .map(|(key, data)| (place.id(key).to_owned(), value(data, state.at, part.fresh_for_s, now)));
+                    service.values.extend(said);
+                }
+            }
+        }
+        let lead =
+            entities.iter().map(kind).max_by_key(|(weight, _)| *weight).map_or(DeviceKind::Other, |(_, kind)| kind);
+        let first = entities.first();
+        let own = first.and_then(|one| one.entry.name.as_deref().or_else(|| one.attrs.text("friendly_name")));
+        let name = name.or(own).or_else(|| first.map(|one| one.object())).unwrap_or("Home Assistant");
+        let mut device = Device::new(id.clone(), lead, for_screen(name, MAX_NAME));
+        let area = known
+            .and_then(|known| known.area.as_ref())
+            .or_else(|| entities.iter().find_map(|one| one.entry.area.as_ref()));
+        device.room = area.and_then(|area| self.areas.get(area)).cloned();
+        device.maker = known.and_then(|known| known.maker.clone());
+        device.model = known.and_then(|known| known.model.clone());
+        device.via = Some(self.server.clone());
+        device.reach = if entities.iter().any(Entity::available) { Reach::Local } else { Reach::Offline };
+        // What another bridge may know it by: a hint for its owner, and no more.
+        let macs = known.map(|known| known.macs.as_slice()).unwrap_or_default();
+        device.claims = macs.iter().fold(Claims::peer([]), |claims, mac| claims.hardware(mac));
+        device.services = arranged.services;
+        device.services.push(pairing(Some(self.since)));
+        (device, arranged.places)
+    }
+}
+
+impl Now {
+    fn of(state: State) -> Self {
+        let at = state.lu.number().or(state.lc.number()).unwrap_or_default();
+        Self { state: text(&state.s), attrs: state.a, at }
+    }
+
+    fn extend(&mut self, plus: State) {
+        if plus.s != Attr::None {
+            self.state = text(&plus.s);
+        }
+        self.attrs.extend(plus.a);
+        self.at = plus.lu.number().or(plus.lc.number()).unwrap_or(self.at);
+    }
+}
+
+fn text(attr: &Attr) -> String {
+    match attr {
+        Attr::Text(text) => text.clone(),
+        Attr::Number(number) => number.to_string(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// What was said then. A clock that goes before ours tells nothing of the future.
+fn value(data: &Data, at: f64, fresh_for_s: u64, now: Timestamp) -> Value {
+    let seen =
+        Timestamp::from_millisecond((at * 1000.0) as i64).ok().filter(|seen| at > 0.0 && *seen <= now).unwrap_or(now);
+    Value { data: data.clone(), seen, source: Source::Pushed, fresh_for_s }
+}
+
+/// Entry for fuzzing: an answer of the registries and events, one to a line.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    use super::words::{Message, read};
+    let server = DeviceId::new("s").expect("a letter is an id");
+    let mut home = Home::new(server, Timestamp::UNIX_EPOCH);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        for message in read(line).unwrap_or_default() {
+            let told = match message {
+                Message::Result(_, Ok(answer)) => {
+                    let items = answer.items;
+                    let all = Registries { areas: items.clone(), devices: items.clone(), entities: items, beyond: 0 };
+                    home.registries(all, Timestamp::UNIX_EPOCH)
+                }
+                Message::Event(_, event) => home.states(*event, Timestamp::UNIX_EPOCH),
+                _ => Vec::new(),
+            };
+            for message in told {
+                if let FromBridge::Seen { device } = message {
+                    let ids: BTreeSet<(&str, u16)> =
+                        device.services.iter().map(|one| (one.id.as_str(), one.instance)).collect();
+                    assert_eq!(ids.len(), device.services.len(), "no service twice");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
