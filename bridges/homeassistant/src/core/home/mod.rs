@@ -59,6 +59,17 @@ struct Placed {
     places: Vec<Vec<Place>>,
 }
 
+/// How much there is of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Devices of ours.
+    pub devices: usize,
+    /// Entities in them.
+    pub entities: usize,
+    /// Left out because there are too many.
+    pub beyond: usize,
+}
+
 /// One server's things.
 pub struct Home {
     server: DeviceId,
@@ -99,17 +110,27 @@ impl Home {
     }
 
     /// In which unit the server shows temperatures.
-    pub fn temperatures(&mut self, sign: &Attr) -> Vec<FromBridge> {
+    pub fn temperatures(&mut self, sign: &Attr, now: Timestamp) -> Vec<FromBridge> {
         let fahrenheit = sign.text() == Some("°F");
         match std::mem::replace(&mut self.fahrenheit, fahrenheit) == fahrenheit {
             true => Vec::new(),
-            false => self.group(Timestamp::UNIX_EPOCH),
+            false => self.group(now),
         }
     }
 
     /// A connection begins: what comes next is all there is.
     pub fn begin(&mut self) {
         self.anew = true;
+    }
+
+    /// Whether what there is was not told yet on this connection.
+    pub fn is_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// How much there is.
+    pub fn summary(&self) -> Summary {
+        Summary { devices: self.devices.len(), entities: self.of.len(), beyond: self.beyond() }
     }
 
     /// The registries as they are now.

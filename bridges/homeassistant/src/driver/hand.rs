@@ -1,0 +1,391 @@
+//! One server that the owner added: its connection, made as soon as the owner agrees and again when it breaks, later each
+//! time; and what the server has, which outlives a connection.
+
+use std::time::{Duration, Instant};
+
+use accord_consent::SendError;
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
+use accord_ports::Secret;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::law::Law;
+use super::line::{Line, NoLine};
+use super::mind::{Heard, Saying};
+use crate::core::advert::Place;
+use crate::core::home::{Home, Order as Wanted};
+use crate::core::session::{CALL_WITHIN, Event, Input, Output, Session, Trouble};
+use crate::core::tls::Key;
+use crate::core::ws;
+
+/// How long nothing is tried after the law denied something.
+const DENIED: Duration = Duration::from_secs(2);
+/// How long after a failure it is tried again, doubled each time, up to the longest.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+/// After an announcement it is tried sooner, but not sooner than that: anybody can announce.
+const ANNOUNCED: Duration = Duration::from_secs(2);
+/// A connection that lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
+/// A message from this size on is read beside everything else.
+const LARGE: usize = 256 * 1024;
+
+/// To a hand.
+pub(crate) enum Order {
+    /// Of one of the server's things.
+    Call(CallId, DeviceId, Target, Verb),
+    /// The server announced itself anew.
+    Announced,
+    /// The owner asks why it is not reached.
+    Try(CallId),
+}
+
+/// What a hand is made of.
+pub(crate) struct Hand {
+    pub law: Law,
+    pub server: DeviceId,
+    /// Which of the hands of this server, one after the other.
+    pub number: u64,
+    pub place: Place,
+    pub token: Secret,
+    /// The key that the server has to hold.
+    pub pin: Option<Key>,
+    pub orders: mpsc::Receiver<Order>,
+    pub heard: mpsc::Sender<Heard>,
+    pub stop: CancellationToken,
+    /// What came while there was no connection.
+    pub waiting: Vec<Order>,
+    pub failures: u32,
+}
+
+/// How a connection ended.
+enum End {
+    /// The mind let go of the server.
+    Gone,
+    Denied(String),
+    /// The server does not take the token.
+    Refused(String),
+    Lost(String, Outcome),
+}
+
+/// What reads messages, together.
+struct Core {
+    session: Session,
+    home: Home,
+}
+
+impl Hand {
+    /// Until the mind lets go of it.
+    pub(crate) async fn run(mut self, home: Home) {
+        let mut home = self.live(home).await;
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            self.waiting.push(order);
+        }
+        self.refuse_waiting(&CallError::Unreachable("the server is not asked any more".to_owned()), &Outcome::Silent).await;
+        let gone = home.gone();
+        self.tell(gone).await;
+    }
+
+    async fn live(&mut self, mut home: Home) -> Home {
+        let stop = self.stop.clone();
+        loop {
+            if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
+                return home;
+            }
+            let began = Instant::now();
+            let line = Line::open(&self.law, &self.server, self.place, self.pin);
+            let end = match stop.run_until_cancelled(line).await {
+                None => return home,
+                Some(Ok(line)) => {
+                    let end;
+                    (end, home) = self.drive(line, home).await;
+                    end
+                }
+                Some(Err(NoLine::Denied(why))) => End::Denied(why),
+                Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
+                Some(Err(NoLine::Other(key))) => {
+                    self.say(Saying::Other(key)).await;
+                    let why = "it holds another key than when you added it, so that nothing is said to it";
+                    End::Lost(why.to_owned(), Outcome::Failed(why.to_owned()))
+                }
+            };
+            let lost = home.lost();
+            self.tell(lost).await;
+            let goes_on = match end {
+                End::Gone => return home,
+                End::Denied(why) => {
+                    self.refuse_waiting(&CallError::NotConsented(why), &Outcome::Silent).await;
+                    self.say(Saying::Quiet).await;
+                    // What denied it may still do so, as a ledger that cannot be written does.
+                    stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_some()
+                }
+                End::Refused(why) => {
+                    // Whoever tries a wrong token again and again is banned there. The owner gives another one.
+                    let why = format!("it does not take the token: {why}");
+                    self.say(Saying::Refused(why.clone())).await;
+                    stop.run_until_cancelled(self.refused(why)).await.is_some()
+                }
+                End::Lost(why, outcome) => {
+                    self.failures = if began.elapsed() > STEADY { 1 } else { self.failures.saturating_add(1) };
+                    tracing::debug!(server = %self.server, "no connection: {why}");
+                    self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
+                    self.say(Saying::Down(why, outcome)).await;
+                    let pause = AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST);
+                    stop.run_until_cancelled(self.rest(pause)).await.unwrap_or_default()
+                }
+            };
+            if !goes_on {
+                return home;
+            }
+        }
+    }
+
+    /// Waits for the owner's consent. `false`: it is over.
+    async fn allowed(&mut self) -> bool {
+        let mut watch = self.law.connects(&self.server);
+        loop {
+            tokio::select! {
+                biased;
+                () = watch.allowed() => return true,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let refusal = self.law.may_connect(&self.server).err();
+                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
+                    self.waiting.push(order);
+                    let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
+                    self.refuse_waiting(&CallError::NotConsented(why), &outcome).await;
+                }
+            }
+        }
+    }
+
+    /// The token is of no use: nothing is tried until there is another.
+    async fn refused(&mut self, why: String) {
+        let outcome = Outcome::Failed(why.clone());
+        while let Some(order) = self.orders.recv().await {
+            self.waiting.push(order);
+            self.refuse_waiting(&CallError::Refused(why.clone()), &outcome).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Rests before it is tried again: until then, or it is announced, or somebody wants something. `false`: it is over.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    None => return false,
+                    Some(Order::Announced) if began.elapsed() < ANNOUNCED => {}
+                    Some(Order::Announced) => return true,
+                    Some(order) => {
+                        self.waiting.push(order);
+                        return true;
+                    }
+                },
+                () = tokio::time::sleep_until(until) => return true,
+            }
+        }
+    }
+
+    async fn refuse_waiting(&mut self, error: &CallError, outcome: &Outcome) {
+        for order in std::mem::take(&mut self.waiting) {
+            match order {
+                Order::Call(call, ..) => self.reply(call, Err(error.clone())).await,
+                Order::Try(call) => self.tried(call, outcome.clone()).await,
+                Order::Announced => {}
+            }
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell(vec![FromBridge::Reply { call, outcome }]).await;
+    }
+
+    async fn tried(&self, call: CallId, outcome: Outcome) {
+        let fact = Fact::Tried { address: self.place.address, outcome };
+        let _ = self.heard.send(Heard::Tried { call, fact }).await;
+    }
+
+    async fn tell(&self, messages: Vec<FromBridge>) {
+        if !messages.is_empty() {
+            let _ = self.heard.send(Heard::Told { server: self.server.clone(), messages }).await;
+        }
+    }
+
+    async fn say(&self, saying: Saying) {
+        let (server, hand) = (self.server.clone(), self.number);
+        let _ = self.heard.send(Heard::Said { server, hand, saying }).await;
+    }
+
+    // -- while it is connected ----------------------------------------------------------------------
+
+    async fn drive(&mut self, mut line: Line, mut home: Home) -> (End, Home) {
+        // Found out before anything was said to it; from now on it is the one.
+        self.pin = line.key.or(self.pin);
+        self.say(Saying::Key(line.key)).await;
+        home.begin();
+        let mut core = Box::new(Core { session: Session::new(self.token.clone(), Instant::now()), home });
+        let mut wanted = Vec::new();
+        let end = loop {
+            match self.turn(&mut line, core, &mut wanted).await {
+                (None, same) => core = same,
+                (Some(end), same) => break (end, same.home),
+            }
+        };
+        let error = match &end.0 {
+            End::Denied(why) => CallError::NotConsented(why.clone()),
+            End::Refused(why) => CallError::Refused(why.clone()),
+            End::Lost(why, _) => CallError::Unreachable(why.clone()),
+            End::Gone => CallError::Unreachable("the server is not asked any more".to_owned()),
+        };
+        for call in wanted {
+            self.reply(CallId(call), Err(error.clone())).await;
+        }
+        if !matches!(end.0, End::Denied(_)) {
+            line.close().await;
+        }
+        end
+    }
+
+    /// Does what the machine wants, and waits for the next thing.
+    async fn turn(&mut self, line: &mut Line, mut core: Box<Core>, wanted: &mut Vec<u64>) -> (Option<End>, Box<Core>) {
+        let wake = match self.pump(line, &mut core, wanted).await {
+            Ok(wake) => wake,
+            Err(end) => return (Some(end), core),
+        };
+        for order in std::mem::take(&mut self.waiting) {
+            self.order(order, &mut core, wanted).await;
+        }
+        let (cancelled, stop) = (line.cancelled(), self.stop.clone());
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled() => (Some(End::Denied("you withdrew your consent".to_owned())), core),
+            () = stop.cancelled() => (Some(End::Gone), core),
+            order = self.orders.recv() => match order {
+                None => (Some(End::Gone), core),
+                Some(order) => {
+                    self.order(order, &mut core, wanted).await;
+                    (None, core)
+                }
+            },
+            came = line.next() => match came {
+                Ok(Some(events)) => self.came(events, core).await,
+                Ok(None) => (Some(lost("it hung up".to_owned())), core),
+                Err(why) => (Some(lost(why)), core),
+            },
+            () = tokio::time::sleep_until(wake.into()) => {
+                core.session.handle(Input::Timeout, Instant::now());
+                (None, core)
+            }
+        }
+    }
+
+    async fn came(&self, events: Vec<ws::Event>, mut core: Box<Core>) -> (Option<End>, Box<Core>) {
+        for event in events {
+            match event {
+                ws::Event::Text(bytes) if bytes.len() >= LARGE => {
+                    let server = self.server.clone();
+                    let read = tokio::task::spawn_blocking(move || {
+                        core.session.handle(Input::Text(&bytes), Instant::now());
+                        core
+                    });
+                    match read.await {
+                        Ok(same) => core = same,
+                        Err(error) => {
+                            tracing::error!(%error, "what the server sent could not be read");
+                            let now = Instant::now();
+                            let (session, home) = (Session::new("".into(), now), Home::new(server, Timestamp::now()));
+                            return (Some(lost("it sent what could not be read".to_owned())), Box::new(Core { session, home }));
+                        }
+                    }
+                }
+                ws::Event::Text(bytes) => core.session.handle(Input::Text(&bytes), Instant::now()),
+                ws::Event::Closed(why) => {
+                    let why = if why.is_empty() { "it ended the connection".to_owned() } else { format!("it ended the connection: {why}") };
+                    return (Some(lost(why)), core);
+                }
+                ws::Event::Open => {}
+            }
+        }
+        (None, core)
+    }
+
+    async fn order(&mut self, order: Order, core: &mut Core, wanted: &mut Vec<u64>) {
+        match order {
+            Order::Announced => {}
+            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Call(call, device, target, verb) => match core.home.order(&device, &target, verb, Instant::now()) {
+                Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
+                Ok(Wanted::Call(what)) => {
+                    wanted.push(call.0);
+                    core.session.handle(Input::Call(call.0, what), Instant::now());
+                }
+                Err(error) => self.reply(call, Err(error)).await,
+            },
+        }
+    }
+
+    async fn pump(&mut self, line: &mut Line, core: &mut Core, wanted: &mut Vec<u64>) -> Result<Instant, End> {
+        loop {
+            match core.session.poll_output() {
+                Output::Send(said) => line.say(&said.text),
+                Output::Event(Event::Welcome(version)) => self.say(Saying::Up(version)).await,
+                Output::Event(Event::Refused(why)) => return Err(End::Refused(why)),
+                Output::Event(Event::About(about)) => {
+                    let told = core.home.temperatures(&about.units.temperature, Timestamp::now());
+                    self.tell(told).await;
+                    self.say(Saying::About(about)).await;
+                }
+                Output::Event(Event::Registries(all)) => {
+                    let told = core.home.registries(all, Timestamp::now());
+                    self.tell(told).await;
+                    self.say(Saying::Has(core.home.summary())).await;
+                }
+                Output::Event(Event::States(event)) => {
+                    let first = core.home.is_anew();
+                    let told = core.home.states(*event, Timestamp::now());
+                    self.tell(told).await;
+                    if first {
+                        self.say(Saying::Has(core.home.summary())).await;
+                    }
+                }
+                Output::Event(Event::Done(call, outcome)) => {
+                    wanted.retain(|one| *one != call);
+                    self.reply(CallId(call), outcome.map(|()| Outputs::new()).map_err(failed)).await;
+                }
+                Output::Event(Event::Over(why)) => return Err(lost(why)),
+                Output::Wait(wake) => {
+                    return match line.flush().await {
+                        Ok(()) => Ok(wake),
+                        Err(SendError::Io(error)) => Err(lost(error.to_string())),
+                        Err(SendError::Outlet(error)) => Err(lost(error.to_string())),
+                        Err(denied) => Err(End::Denied(denied.to_string())),
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn lost(why: String) -> End {
+    End::Lost(why, Outcome::Mute)
+}
+
+/// What the server's reason means for whoever asked.
+fn failed(trouble: Trouble) -> CallError {
+    match trouble {
+        Trouble::Late => CallError::Deadline(CALL_WITHIN.as_secs()),
+        Trouble::Busy => CallError::Unreachable("Home Assistant has not done yet what was wanted before".to_owned()),
+        Trouble::Server(failure) => match failure.code.as_str() {
+            "unauthorized" => CallError::Refused("the user of the token may not do that in Home Assistant".to_owned()),
+            "not_found" | "unknown_command" => CallError::Unsupported(failure.message),
+            "invalid_format" | "service_validation_error" => CallError::BadInput(failure.message),
+            _ => CallError::Device(failure.message),
+        },
+    }
+}
+

@@ -1,0 +1,405 @@
+//! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
+//! and from the clock; what it decides goes to them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::interfaces::Network;
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, Timestamp, ToBridge, Verb};
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hand::{Hand, Order};
+use super::law::Law;
+use super::near::{Nearby, Told, Woken};
+use super::servers::Servers;
+use crate::core::home::{Home, Summary};
+use crate::core::session::About;
+use crate::core::tls::Key;
+
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Orders that a hand has not followed yet.
+const ORDERS: usize = 64;
+/// What waits for the mind.
+const QUEUE: usize = 256;
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+/// What the tasks tell the mind.
+pub(crate) enum Heard {
+    Datagram { interface: u32, from: SocketAddr, bytes: Vec<u8> },
+    Said { server: DeviceId, hand: u64, saying: Saying },
+    /// For the house.
+    Told { server: DeviceId, messages: Vec<FromBridge> },
+    Tried { call: CallId, fact: Fact },
+}
+
+/// What a hand says of its server.
+pub(crate) enum Saying {
+    /// It showed this key, or none in clear.
+    Key(Option<Key>),
+    /// It showed another one.
+    Other(Key),
+    /// It took the token; its version.
+    Up(String),
+    About(About),
+    Has(Summary),
+    /// It does not take the token.
+    Refused(String),
+    /// It may not be spoken to now.
+    Quiet,
+    /// There is no connection, and why.
+    Down(String, Outcome),
+}
+
+pub(crate) struct Mind {
+    pub law: Law,
+    network: Network,
+    pub servers: Servers,
+    outbox: Outbox,
+    heard: mpsc::Sender<Heard>,
+    inbox: mpsc::Receiver<Heard>,
+    pub near: Option<Nearby>,
+    /// Not before this time.
+    again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    pub hands: HashMap<DeviceId, Held>,
+    /// Which server a thing is of.
+    pub things: HashMap<DeviceId, DeviceId>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    next_hand: u64,
+    /// Servers that are asked just now why they are not reached.
+    pub asked: HashMap<CallId, DeviceId>,
+}
+
+pub(crate) struct Held {
+    number: u64,
+    pub orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+impl Mind {
+    pub(crate) fn new(law: Law, network: Network, servers: Servers, outbox: Outbox) -> Self {
+        let (heard, inbox) = mpsc::channel(QUEUE);
+        Self {
+            law,
+            network,
+            servers,
+            outbox,
+            heard,
+            inbox,
+            near: None,
+            again: Instant::now(),
+            trouble: None,
+            hands: HashMap::new(),
+            things: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            next_hand: 1,
+            asked: HashMap::new(),
+        }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut orders: Inbox) {
+        self.tell_all(self.servers.all()).await;
+        for id in self.servers.all_added() {
+            self.take(&id);
+        }
+        loop {
+            let mut search = self.law.search();
+            let again = self.again;
+            tokio::select! {
+                biased;
+                message = orders.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                Some(heard) = self.inbox.recv() => self.hear(heard).await,
+                woken = next(&mut self.near) => self.woken(woken).await,
+                () = async {
+                    tokio::time::sleep_until(again.into()).await;
+                    search.allowed().await;
+                }, if self.near.is_none() => self.begin().await,
+            }
+            self.pump().await;
+        }
+        if let Some(near) = self.near.take() {
+            near.close();
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        // What the hands still say is heard, so that none of them waits.
+        let ended = async {
+            loop {
+                tokio::select! {
+                    () = self.tasks.wait() => break,
+                    Some(_) = self.inbox.recv() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+            tracing::warn!("a connection with a Home Assistant did not end in time");
+        }
+    }
+
+    // -- being near ---------------------------------------------------------------------------------
+
+    async fn begin(&mut self) {
+        self.again = Instant::now() + AGAIN;
+        match self.law.near().await {
+            Ok(near) => {
+                self.trouble = None;
+                self.near = Some(Nearby::open(near, self.network, self.heard.clone()).await);
+            }
+            Err(why) => {
+                tracing::warn!("Home Assistant cannot be looked for now, and is again: {why}");
+                self.trouble = Some(why);
+            }
+        }
+    }
+
+    async fn woken(&mut self, woken: Woken) {
+        match (woken, &mut self.near) {
+            (Woken::Over, near) => {
+                near.take().map(Nearby::close);
+                self.again = Instant::now();
+                let told = self.servers.all_lost();
+                self.tell_all(told).await;
+            }
+            (Woken::Interfaces(interfaces), Some(near)) => near.interfaces(interfaces),
+            (Woken::Time, Some(near)) => near.timeout(),
+            (_, None) => {}
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Datagram { interface, from, bytes } => {
+                if let Some(near) = &mut self.near {
+                    near.datagram(from, interface, &bytes);
+                }
+            }
+            Heard::Tried { call, fact } => self.tried(call, fact).await,
+            Heard::Told { server, messages } => {
+                for message in &messages {
+                    match message {
+                        FromBridge::Seen { device } => drop(self.things.insert(device.id.clone(), server.clone())),
+                        FromBridge::Gone { device } => drop(self.things.remove(device)),
+                        _ => {}
+                    }
+                }
+                self.tell_all(messages).await;
+            }
+            Heard::Said { server, hand, saying } => {
+                // What an earlier hand said is of no interest.
+                if self.hands.get(&server).is_some_and(|held| held.number == hand) {
+                    self.said(&server, saying).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what is due, and takes up who came and went.
+    async fn pump(&mut self) {
+        let Some(near) = &mut self.near else { return };
+        for told in near.flush().await {
+            let messages = match told {
+                Told::Here { name, advert: Some(advert), at } => {
+                    let (added, messages) = self.servers.found(&name, advert, &at);
+                    if let Some(held) = added.and_then(|id| self.hands.get(&id)) {
+                        let _ = held.orders.try_send(Order::Announced);
+                    }
+                    messages
+                }
+                Told::Here { .. } => Vec::new(),
+                Told::Gone { name } => self.servers.lost(&name).into_iter().collect(),
+            };
+            self.tell_all(messages).await;
+        }
+    }
+
+    /// Looks once more who is here.
+    pub(super) fn search(&mut self) {
+        if let Some(near) = &mut self.near {
+            near.refresh();
+        }
+    }
+
+    // -- hands --------------------------------------------------------------------------------------
+
+    /// An added server gets a hand, and a new one when anything about it is new.
+    fn take(&mut self, id: &DeviceId) {
+        self.let_go(id);
+        let Some(added) = self.servers.added(id) else { return };
+        let Some(place) = added.place() else {
+            tracing::warn!(server = %id, "the address of a Home Assistant cannot be read; add it again");
+            return;
+        };
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (number, stop) = (self.next_hand, self.stop.child_token());
+        self.next_hand += 1;
+        let hand = Hand {
+            law: self.law.clone(),
+            server: id.clone(),
+            number,
+            place,
+            token: added.token.clone(),
+            pin: added.pin(),
+            orders: inbox,
+            heard: self.heard.clone(),
+            stop: stop.clone(),
+            waiting: Vec::new(),
+            failures: 0,
+        };
+        self.tasks.spawn(hand.run(Home::new(id.clone(), added.since)));
+        self.hands.insert(id.clone(), Held { number, orders, stop });
+    }
+
+    fn let_go(&mut self, id: &DeviceId) {
+        if let Some(held) = self.hands.remove(id) {
+            held.stop.cancel();
+        }
+    }
+
+    async fn said(&mut self, server: &DeviceId, saying: Saying) {
+        let told = match saying {
+            Saying::Key(Some(key)) => self.servers.key(server, key),
+            Saying::Key(None) => Vec::new(),
+            Saying::Other(key) => {
+                tracing::warn!(%server, "a Home Assistant shows another key than when it was added; nothing is said to it");
+                self.servers.other(server, key)
+            }
+            Saying::Up(version) => self.servers.up(server, version),
+            Saying::About(about) => self.servers.about(server, about),
+            Saying::Has(summary) => {
+                if summary.beyond > 0 {
+                    tracing::warn!(%server, left_out = summary.beyond, "a Home Assistant has more than Accord takes");
+                }
+                self.servers.has(server, summary)
+            }
+            Saying::Refused(why) => self.servers.refused(server, why),
+            Saying::Quiet => self.servers.quiet(server),
+            Saying::Down(why, outcome) => {
+                // It may be elsewhere by now.
+                self.search();
+                self.servers.down(server, why, outcome)
+            }
+        };
+        self.tell_all(told).await;
+    }
+
+    // -- what the house wants -----------------------------------------------------------------------
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                let outcome = self.pairing(&device, verb).await;
+                self.reply(call, outcome.map(|()| Outputs::new())).await;
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                if let Some(outcome) = self.order(call, device, target, verb) {
+                    self.reply(call, outcome).await;
+                }
+            }
+            ToBridge::Add { call, way, inputs } => {
+                let outcome = self.add(&way, &inputs).await;
+                self.reply(call, outcome).await;
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let why = "what Home Assistant has takes no files".to_owned();
+                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+            }
+            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    async fn add(&mut self, way: &str, inputs: &Inputs) -> Result<Outputs, CallError> {
+        if way != "token" {
+            return Err(CallError::BadInput("a Home Assistant is added with its address and a token".to_owned()));
+        }
+        let (id, told) = self.servers.add(inputs)?;
+        self.tell_all(told).await;
+        self.take(&id);
+        Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
+    }
+
+    async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
+        let Verb::Act { action, inputs } = verb else {
+            return Err(CallError::Unsupported("whether it is added is only to be read".to_owned()));
+        };
+        if self.things.contains_key(device) {
+            let why = "it is there because its Home Assistant is added; add or remove that one, or the thing itself there";
+            return Err(CallError::Unsupported(why.to_owned()));
+        }
+        match action.as_str() {
+            "request" => {
+                let told = self.servers.request(device, &inputs)?;
+                self.tell_all(told).await;
+                self.take(device);
+                let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+                self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            }
+            "unpair" | "reject" => {
+                let told = self.servers.remove(device)?;
+                self.let_go(device);
+                self.tell_all(told).await;
+            }
+            _ => return Err(CallError::Unsupported("a Home Assistant does not ask to be paired".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// `None`: it is on its way, and answered by a hand.
+    fn order(&mut self, call: CallId, device: DeviceId, target: Target, verb: Verb) -> Option<Result<Outputs, CallError>> {
+        let Some(server) = self.things.get(&device).cloned() else { return Some(self.of_server(&device, &target, verb)) };
+        let name = || accord_model::text::for_screen(&self.servers.name(&server), 64);
+        let Some(held) = self.hands.get(&server) else {
+            return Some(Err(CallError::Unreachable(format!("{} is away", name()))));
+        };
+        if let (Err(refusal), false) = (self.law.may_connect(&server), matches!(verb, Verb::Read { .. })) {
+            return Some(Err(CallError::NotConsented(refusal.to_string())));
+        }
+        let busy = || CallError::Unreachable(format!("{} has not done yet what was wanted before", name()));
+        held.orders.try_send(Order::Call(call, device, target, verb)).err().map(|_| Err(busy()))
+    }
+
+    fn of_server(&self, device: &DeviceId, target: &Target, verb: Verb) -> Result<Outputs, CallError> {
+        let Verb::Read { properties } = verb else {
+            return Err(CallError::Unsupported("a Home Assistant itself is only to be read".to_owned()));
+        };
+        self.servers.get(device).ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
+        let values = self.servers.read(device, &target.service, &properties);
+        values.ok_or_else(|| CallError::Unsupported(accord_model::text::for_screen(&target.service, 60)))
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+        for message in messages {
+            let _ = self.outbox.send((message, None)).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell_all([FromBridge::Reply { call, outcome }]).await;
+    }
+}
+
+/// Waits for ever while nothing is open.
+async fn next(near: &mut Option<Nearby>) -> Woken {
+    match near {
+        Some(near) => near.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,70 @@
+//! The driver: moves bytes between sockets and [`crate::core`], and speaks for the servers that it finds or was told of,
+//! and for their things.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `mind` | one task that holds every decision: which servers there are, which were added, what is wanted of whom |
+//! | `servers` | what is told of servers, and which ones the owner added, with their tokens, on disk |
+//! | `near` | what lives as long as the owner agrees to search: the permit, DNS-SD and its sockets |
+//! | `hand` | one task for each added server: its connection, made again when it breaks, and what it has |
+//! | `line` | that connection: bytes through TLS and WebSocket to the machine and back |
+//! | `law` | under whose permit bytes leave |
+//! | `why` | what is known about a server that is not reached |
+
+mod hand;
+mod law;
+mod line;
+mod mind;
+mod near;
+mod servers;
+mod why;
+
+use std::path::PathBuf;
+
+use accord_consent::BoundGate;
+use accord_consent::outlet::interfaces::Network;
+use accord_registry::{Bridge, BridgeSide};
+use async_trait::async_trait;
+
+use law::Law;
+use servers::Servers;
+
+/// How the bridge is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder of the bridge's own, for the servers that the owner added.
+    pub folder: PathBuf,
+    /// Which interfaces are used.
+    pub network: Network,
+}
+
+/// Speaks to Home Assistant.
+pub struct HomeAssistantBridge {
+    law: Law,
+    options: Options,
+    servers: Servers,
+}
+
+impl HomeAssistantBridge {
+    /// Opens the folder. Nothing is sent yet, and no socket made.
+    ///
+    /// # Errors
+    /// In words: what is wrong with the folder or what is in it.
+    pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
+        let servers = Servers::open(&options.folder)?;
+        Ok(Self { law: Law::new(gate), options, servers })
+    }
+}
+
+#[async_trait]
+impl Bridge for HomeAssistantBridge {
+    fn name(&self) -> &str {
+        "homeassistant"
+    }
+
+    async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
+        let Self { law, options, servers } = *self;
+        mind::Mind::new(law, options.network, servers, side.outbox).run(side.inbox).await;
+        Ok(())
+    }
+}

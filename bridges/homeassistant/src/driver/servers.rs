@@ -1,0 +1,483 @@
+//! Servers as the house knows them: those that are announced, and those that the owner added, with their tokens, on disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddrV4;
+use std::path::Path;
+
+use accord_model::why::Outcome;
+use accord_model::{
+    CallError, Claims, Data, Device, DeviceId, DeviceKind, FieldCode, Format, FromBridge, Inputs, Outputs, Property, Reach,
+    Source, Timestamp, Value, catalogue,
+};
+use accord_ports::Secret;
+use accord_ports::added::{LASTING_S, Record, Register, device_id, pairing};
+use serde::{Deserialize, Serialize};
+
+use crate::core::advert::{Advert, Place};
+use crate::core::home::Summary;
+use crate::core::session::About;
+use crate::core::tls::Key;
+
+/// Servers that are merely announced, at most.
+const MOST_FOUND: usize = 32;
+/// Servers that can be added: each has a connection of its own.
+const MOST_ADDED: usize = 16;
+/// Shortest and longest token. Home Assistant's have about 180 letters.
+const TOKEN: std::ops::RangeInclusive<usize> = 16..=2048;
+
+/// A server that the owner added. The file that it is in can be opened by its owner alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Added {
+    /// What it announces as its id, when it was seen announced where it was added.
+    pub uuid: Option<String>,
+    pub name: String,
+    /// Where the token may go: there alone.
+    pub place: String,
+    pub token: Secret,
+    /// The hash of the key that it holds, where it is reached by https.
+    pub pin: Option<String>,
+    /// It showed another one since, and when.
+    pub other: Option<Changed>,
+    pub version: Option<String>,
+    pub since: Timestamp,
+    pub seen: Option<Timestamp>,
+}
+
+/// Another key was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Changed {
+    pub at: Timestamp,
+    pub key: String,
+}
+
+impl Record for Added {
+    fn since(&self) -> Timestamp {
+        self.since
+    }
+    fn seen(&mut self) -> &mut Option<Timestamp> {
+        &mut self.seen
+    }
+}
+
+impl Added {
+    pub(crate) fn place(&self) -> Option<Place> {
+        Place::parse(&self.place).ok()
+    }
+    pub(crate) fn pin(&self) -> Option<Key> {
+        key_of(self.pin.as_deref()?)
+    }
+}
+
+/// A key as 64 hexadecimal digits, with colons or without.
+fn key_of(text: &str) -> Option<Key> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
+    let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
+    Some(Key(bytes.try_into().ok()?))
+}
+
+/// How it stands with a server now.
+#[derive(Debug, Default)]
+pub(crate) struct Server {
+    /// What it announces, and where.
+    pub announced: Option<(Advert, Place)>,
+    /// It let us in.
+    pub up: bool,
+    /// There is no connection, and why.
+    pub down: Option<(String, Outcome)>,
+    /// It does not take the token, since when, and in which words.
+    pub refused: Option<(Timestamp, String)>,
+    admin: Option<bool>,
+    summary: Option<Summary>,
+}
+
+/// All that are known.
+pub(crate) struct Servers {
+    known: BTreeMap<DeviceId, Server>,
+    /// By the name of the announcement.
+    names: HashMap<String, DeviceId>,
+    added: Register<Added>,
+}
+
+impl Servers {
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let added: Register<Added> = Register::open(folder)?;
+        let known = added.all().keys().map(|id| (id.clone(), Server::default())).collect();
+        Ok(Self { known, names: HashMap::new(), added })
+    }
+
+    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Server> {
+        self.known.get(id)
+    }
+    pub(crate) fn added(&self, id: &DeviceId) -> Option<&Added> {
+        self.added.get(id)
+    }
+    pub(crate) fn all_added(&self) -> Vec<DeviceId> {
+        self.added.all().keys().cloned().collect()
+    }
+    pub(crate) fn all(&self) -> Vec<FromBridge> {
+        self.known.keys().map(|id| self.told(id)).collect()
+    }
+    pub(crate) fn name(&self, id: &DeviceId) -> String {
+        let server = self.known.get(id);
+        let announced = server.and_then(|server| server.announced.as_ref()).map(|(advert, _)| advert.name.clone());
+        self.added.get(id).map(|added| added.name.clone()).or(announced).unwrap_or_else(|| "Home Assistant".to_owned())
+    }
+
+    /// It announces itself elsewhere than where it was added. Anybody can announce, so that nothing follows from it.
+    pub(crate) fn elsewhere(&self, id: &DeviceId) -> Option<Place> {
+        let (_, announced) = self.known.get(id)?.announced.as_ref()?;
+        let added = self.added.get(id)?.place()?;
+        (announced.address != added.address).then_some(*announced)
+    }
+
+    // -- who is announced ---------------------------------------------------------------------------
+
+    /// Somebody announces a server. Which added one, if any; and what to tell.
+    pub(crate) fn found(&mut self, name: &str, advert: Advert, at: &[SocketAddrV4]) -> (Option<DeviceId>, Vec<FromBridge>) {
+        let Some(first) = at.first() else { return (None, Vec::new()) };
+        let tls = advert.tls;
+        // Where it was added counts before where else it is.
+        let of_added = |(_, added): &(&DeviceId, &Added)| {
+            let here = added.place().is_some_and(|place| at.iter().any(|at| place.address == (*at).into()));
+            added.uuid.as_ref().map_or(here, |uuid| *uuid == advert.uuid)
+        };
+        let added = self.added.all().iter().find(of_added).map(|(id, added)| (id.clone(), added.clone()));
+        let (id, place) = match &added {
+            Some((id, added)) => {
+                let here = added.place().filter(|place| at.iter().any(|at| place.address == (*at).into()));
+                (id.clone(), here.unwrap_or(Place { address: (*first).into(), tls }))
+            }
+            None => (device_id("homeassistant", &advert.uuid), Place { address: (*first).into(), tls }),
+        };
+        if !self.known.contains_key(&id) && self.known.len() >= MOST_FOUND + self.added.all().len() {
+            return (None, Vec::new());
+        }
+        if let Some((id, mut record)) = added.clone() {
+            record.uuid.get_or_insert_with(|| advert.uuid.clone());
+            (record.name, record.version) = (advert.name.clone(), advert.version.clone().or(record.version));
+            self.added.note(&id, record);
+        }
+        self.known.entry(id.clone()).or_default().announced = Some((advert, place));
+        self.names.insert(name.to_owned(), id.clone());
+        let told = vec![self.told(&id)];
+        (added.map(|(id, _)| id), told)
+    }
+
+    /// An announcement is taken back, or nothing was heard of it for long.
+    pub(crate) fn lost(&mut self, name: &str) -> Option<FromBridge> {
+        let id = self.names.remove(name)?;
+        self.known.get_mut(&id)?.announced = None;
+        if self.added.get(&id).is_none() {
+            self.known.remove(&id);
+        }
+        Some(self.told(&id))
+    }
+
+    /// Nobody is looked for any more.
+    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
+        let names: Vec<String> = self.names.keys().cloned().collect();
+        names.iter().filter_map(|name| self.lost(name)).collect()
+    }
+
+    // -- who is added -------------------------------------------------------------------------------
+
+    /// The owner adds one by its address, or gives it another address or token. It may show any key then, or the one that
+    /// the owner names.
+    pub(crate) fn add(&mut self, inputs: &Inputs) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
+        let text = |id: &str| inputs.get(id).and_then(Data::as_text).map(str::trim).filter(|text| !text.is_empty());
+        let address = text("address").ok_or_else(|| CallError::BadInput("the address is missing".to_owned()))?;
+        let place = Place::parse(address).map_err(CallError::BadInput)?;
+        let token = token(text("token"))?;
+        let wrong = || CallError::BadInput("a key's hash has 64 hexadecimal digits, as Accord shows it once it is added".to_owned());
+        let pin = text("certificate").map(|text| key_of(text).ok_or_else(wrong)).transpose()?;
+        if pin.is_some() && !place.tls {
+            return Err(CallError::BadInput("only what is reached by https has a certificate".to_owned()));
+        }
+        let at_place = |server: &Server| server.announced.as_ref().filter(|(_, at)| at.address == place.address);
+        let announced = self.known.values().find_map(|server| at_place(server).map(|(advert, _)| advert.clone()));
+        let same = |(_, added): &(&DeviceId, &Added)| {
+            let known = announced.as_ref().is_some_and(|advert| added.uuid.as_ref() == Some(&advert.uuid));
+            known || added.place().is_some_and(|before| before.address == place.address)
+        };
+        let before = self.added.all().iter().find(same).map(|(id, added)| (id.clone(), added.clone()));
+        let id = match (&before, &announced) {
+            (Some((id, _)), _) => id.clone(),
+            (None, Some(advert)) => device_id("homeassistant", &advert.uuid),
+            (None, None) => device_id("homeassistant", &place.to_string()),
+        };
+        let name = announced.as_ref().map(|advert| advert.name.clone());
+        let before = before.map(|(_, added)| added);
+        let record = Added {
+            uuid: announced.as_ref().map(|advert| advert.uuid.clone()).or_else(|| before.as_ref().and_then(|one| one.uuid.clone())),
+            name: name.or_else(|| before.as_ref().map(|one| one.name.clone())).unwrap_or_else(|| "Home Assistant".to_owned()),
+            place: place.to_string(),
+            token,
+            pin: pin.map(|key| key.to_string()),
+            other: None,
+            version: announced.and_then(|advert| advert.version),
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            seen: None,
+        };
+        self.keep(id, record)
+    }
+
+    /// The owner adds one that is announced, with a token.
+    pub(crate) fn request(&mut self, id: &DeviceId, inputs: &Inputs) -> Result<Vec<FromBridge>, CallError> {
+        let known = self.known.get(id).and_then(|server| server.announced.clone());
+        let (advert, place) = known.ok_or_else(|| CallError::Unreachable("it is not announced now; add it by its address".to_owned()))?;
+        let token = token(inputs.get("token").and_then(Data::as_text))?;
+        let record = Added {
+            uuid: Some(advert.uuid),
+            name: advert.name,
+            place: place.to_string(),
+            token,
+            pin: None,
+            other: None,
+            version: advert.version,
+            since: Timestamp::now(),
+            seen: None,
+        };
+        self.keep(id.clone(), record).map(|(_, told)| told)
+    }
+
+    fn keep(&mut self, id: DeviceId, record: Added) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
+        if self.added.get(&id).is_none() && self.added.all().len() >= MOST_ADDED {
+            return Err(CallError::BadInput(format!("{MOST_ADDED} servers are added; remove one first")));
+        }
+        self.added.set(&id, Some(record)).map_err(CallError::Device)?;
+        let server = self.known.entry(id.clone()).or_default();
+        *server = Server { announced: server.announced.take(), ..Server::default() };
+        let told = vec![self.told(&id), self.added.paired(&id)];
+        Ok((id, told))
+    }
+
+    /// The owner wants nothing of it any more; the token is forgotten.
+    pub(crate) fn remove(&mut self, id: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
+        let known = self.known.get_mut(id).ok_or_else(|| CallError::Unreachable("no such server is known".to_owned()))?;
+        *known = Server { announced: known.announced.take(), ..Server::default() };
+        let announced = known.announced.is_some();
+        self.added.set(id, None).map_err(CallError::Device)?;
+        if !announced {
+            self.known.remove(id);
+            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
+        }
+        Ok(vec![self.told(id), self.added.paired(id)])
+    }
+
+    // -- how it stands ------------------------------------------------------------------------------
+
+    fn change(&mut self, id: &DeviceId, change: impl FnOnce(&mut Server, &mut Added)) -> Vec<FromBridge> {
+        let (Some(server), Some(mut added)) = (self.known.get_mut(id), self.added.get(id).cloned()) else { return Vec::new() };
+        change(server, &mut added);
+        self.added.note(id, added);
+        vec![self.told(id)]
+    }
+
+    /// It let us in.
+    pub(crate) fn up(&mut self, id: &DeviceId, version: String) -> Vec<FromBridge> {
+        self.change(id, |server, added| {
+            (server.up, server.down, server.refused) = (true, None, None);
+            (added.version, added.seen) = (Some(version).filter(|version| !version.is_empty()), Some(Timestamp::now()));
+        })
+    }
+
+    pub(crate) fn about(&mut self, id: &DeviceId, about: About) -> Vec<FromBridge> {
+        self.change(id, |server, added| {
+            server.admin = about.admin;
+            if let Some(name) = about.name.map(|name| accord_model::text::for_screen(name.trim(), 64)).filter(|name| !name.is_empty()) {
+                added.name = name;
+            }
+        })
+    }
+
+    pub(crate) fn has(&mut self, id: &DeviceId, summary: Summary) -> Vec<FromBridge> {
+        self.change(id, |server, _| server.summary = Some(summary))
+    }
+
+    /// It holds this key. The first is the one from now on.
+    pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> Vec<FromBridge> {
+        self.change(id, |_, added| {
+            added.pin.get_or_insert_with(|| key.to_string());
+            added.other = None;
+        })
+    }
+
+    /// It holds another one.
+    pub(crate) fn other(&mut self, id: &DeviceId, key: Key) -> Vec<FromBridge> {
+        self.change(id, |_, added| {
+            let is_new = added.other.as_ref().is_none_or(|other| other.key != key.to_string());
+            if is_new {
+                added.other = Some(Changed { at: Timestamp::now(), key: key.to_string() });
+            }
+        })
+    }
+
+    pub(crate) fn refused(&mut self, id: &DeviceId, why: String) -> Vec<FromBridge> {
+        self.change(id, |server, _| {
+            (server.up, server.refused) = (false, Some((Timestamp::now(), why)));
+        })
+    }
+
+    /// There is no connection. Nothing to tell when that is nothing new.
+    pub(crate) fn down(&mut self, id: &DeviceId, why: String, outcome: Outcome) -> Vec<FromBridge> {
+        let is_new = self.known.get(id).is_some_and(|server| server.up || server.down.is_none());
+        let told = self.change(id, |server, _| (server.up, server.down) = (false, Some((why, outcome))));
+        if is_new { told } else { Vec::new() }
+    }
+
+    /// Nothing is said to it any more.
+    pub(crate) fn quiet(&mut self, id: &DeviceId) -> Vec<FromBridge> {
+        self.change(id, |server, _| server.up = false)
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    /// What is known of a service of a server.
+    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> Option<Outputs> {
+        let FromBridge::Seen { device } = self.told(id) else { return None };
+        let values = device.services.into_iter().find(|one| one.id == service)?.values;
+        let fits = |id: &String| wanted.is_empty() || wanted.contains(id);
+        Some(values.into_iter().filter(|(id, _)| fits(id)).map(|(id, value)| (id, value.data)).collect())
+    }
+
+    fn told(&self, id: &DeviceId) -> FromBridge {
+        match self.known.get(id) {
+            Some(server) => FromBridge::Seen { device: self.describe(id, server) },
+            None => FromBridge::Gone { device: id.clone() },
+        }
+    }
+
+    fn describe(&self, id: &DeviceId, server: &Server) -> Device {
+        let added = self.added.get(id);
+        let mut device = Device::new(id.clone(), DeviceKind::Hub, self.name(id));
+        (device.maker, device.model) = (Some("Home Assistant".to_owned()), None);
+        device.passing = added.is_none();
+        device.reach = if server.up || added.is_none() { Reach::Local } else { Reach::Offline };
+        let announced = server.announced.as_ref();
+        let place = added.and_then(Added::place).or(announced.map(|(_, place)| *place));
+        device.claims = Claims::peer(place.map(|place| place.address.ip()));
+        if let Some(uuid) = added.and_then(|added| added.uuid.as_ref()).or(announced.map(|(advert, _)| &advert.uuid)) {
+            device.claims = device.claims.unique(uuid);
+        }
+        let seen = Timestamp::now();
+        let value = |data: Data| Value { data, seen, source: Source::Pushed, fresh_for_s: LASTING_S };
+        let version = added.and_then(|added| added.version.clone()).or_else(|| announced.and_then(|(advert, _)| advert.version.clone()));
+        let mut information = catalogue::information().only(&["software"], &[]);
+        information.values.extend(version.map(|version| ("software".to_owned(), value(format!("Home Assistant {version}").into()))));
+        let mut more = catalogue::more();
+        let mut say = |property: Property, data: Option<Data>| {
+            if let Some(data) = data {
+                more.values.insert(property.id.clone(), value(data));
+                more.properties.push(property.diagnostic());
+            }
+        };
+        let number = |number: usize| Some(Data::Int(i64::try_from(number).unwrap_or(i64::MAX)));
+        say(Property::state("address", Format::Text).sensitive(FieldCode::NetIp), place.map(|place| place.to_string().into()));
+        say(Property::state("certificate", Format::Text), added.and_then(|added| added.pin.clone()).map(Data::Text));
+        say(Property::state("administrator", Format::Bool), server.admin.map(Data::Bool));
+        if let Some(summary) = server.summary {
+            say(Property::state("devices", Format::Int), number(summary.devices));
+            say(Property::state("entities", Format::Int), number(summary.entities));
+            say(Property::state("left-out", Format::Int), number(summary.beyond).filter(|_| summary.beyond > 0));
+        }
+        let mut pairing = pairing(added.map(|added| added.since));
+        for request in pairing.actions.iter_mut().filter(|one| one.id == "request" && added.is_none()) {
+            request.inputs = vec![Property::state("token", Format::Text).sensitive(FieldCode::AccountId)];
+        }
+        device.with(information).with(more).with(pairing)
+    }
+}
+
+/// What was given as a token. No message repeats it.
+fn token(given: Option<&str>) -> Result<Secret, CallError> {
+    let given = given.unwrap_or_default().trim();
+    let plain = TOKEN.contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_graphic());
+    match plain {
+        true => Ok(given.into()),
+        false => Err(CallError::BadInput(
+            "that is no token: make one in Home Assistant, in your profile under Security, as a long-lived access token".to_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advert(uuid: char) -> Advert {
+        let uuid = format!("0123456789abcdef0123456789abcde{uuid}");
+        Advert { uuid, name: "House".into(), version: Some("2024.3.3".into()), tls: false }
+    }
+
+    fn given(pairs: &[(&str, &str)]) -> Inputs {
+        pairs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect()
+    }
+
+    const TOKEN: &str = "a-token-of-some-length";
+
+    #[test]
+    fn a_server_is_one_however_it_is_added_and_its_token_is_nowhere_but_in_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut servers = Servers::open(dir.path()).unwrap();
+        let at = "10.0.0.2:8123".parse().unwrap();
+        let (none, told) = servers.found("House", advert('0'), &[at]);
+        let FromBridge::Seen { device } = &told[0] else { panic!("{told:?}") };
+        assert!(none.is_none() && device.passing && device.kind == DeviceKind::Hub);
+        let request = &device.service("pairing").unwrap().actions[0];
+        assert_eq!((request.id.as_str(), request.inputs[0].id.as_str()), ("request", "token"));
+        let (id, told) = servers.add(&given(&[("address", "10.0.0.2"), ("token", TOKEN)])).unwrap();
+        assert_eq!(id, device.id, "the one that is announced there");
+        assert!(!format!("{told:?}").contains(TOKEN) && !format!("{:?}", servers.added(&id)).contains(TOKEN));
+        let file = std::fs::read_to_string(dir.path().join("added.json")).unwrap();
+        assert!(file.contains(TOKEN));
+        let again = Servers::open(dir.path()).unwrap();
+        assert_eq!(again.added(&id).unwrap().token, TOKEN.into());
+        // Another address for the same one, once it is announced there.
+        servers.lost("House");
+        servers.found("House", advert('0'), &["10.0.0.9:8123".parse().unwrap()]);
+        assert_eq!(servers.elsewhere(&id).map(|place| place.to_string()).as_deref(), Some("http://10.0.0.9:8123"));
+        assert_eq!(servers.added(&id).unwrap().place, "http://10.0.0.2:8123", "the token does not follow who announces");
+        assert_eq!(servers.add(&given(&[("address", "10.0.0.9"), ("token", TOKEN)])).unwrap().0, id);
+        assert!(servers.elsewhere(&id).is_none());
+        let told = servers.remove(&id).unwrap();
+        assert!(matches!(&told[..], [FromBridge::Seen { device }, _] if device.passing));
+        assert!(!std::fs::read_to_string(dir.path().join("added.json")).unwrap().contains(TOKEN));
+    }
+
+    #[test]
+    fn what_is_given_is_checked_and_not_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut servers = Servers::open(dir.path()).unwrap();
+        for wrong in [
+            &[("address", "10.0.0.2")][..],
+            &[("token", TOKEN)],
+            &[("address", "home.example"), ("token", TOKEN)],
+            &[("address", "10.0.0.2"), ("token", "short")],
+            &[("address", "10.0.0.2"), ("token", "with a blank in it, so none")],
+            &[("address", "10.0.0.2"), ("token", TOKEN), ("certificate", &"ab".repeat(32))],
+            &[("address", "https://10.0.0.2"), ("token", TOKEN), ("certificate", "abcd")],
+        ] {
+            let error = servers.add(&given(wrong)).unwrap_err();
+            assert!(matches!(error, CallError::BadInput(_)) && !error.to_string().contains(TOKEN), "{error}");
+        }
+        let colons = "AB:".repeat(32);
+        let pinned = given(&[("address", "https://10.0.0.2"), ("token", TOKEN), ("certificate", colons.trim_end_matches(':'))]);
+        let (id, _) = servers.add(&pinned).unwrap();
+        assert_eq!(servers.added(&id).unwrap().pin(), Some(Key([0xab; 32])));
+        servers.key(&id, Key([1; 32]));
+        assert_eq!(servers.added(&id).unwrap().pin(), Some(Key([0xab; 32])), "what the owner named stays");
+    }
+
+    #[test]
+    fn a_flood_of_announcements_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut servers = Servers::open(dir.path()).unwrap();
+        for number in 0..500u32 {
+            let advert = Advert { uuid: format!("{number:032x}"), ..advert('0') };
+            servers.found(&format!("n{number}"), advert, &["10.0.0.2:8123".parse().unwrap()]);
+        }
+        assert_eq!(servers.all().len(), MOST_FOUND);
+        assert_eq!(servers.all_lost().len(), MOST_FOUND);
+        assert!(servers.all().is_empty());
+    }
+}

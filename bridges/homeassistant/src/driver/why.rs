@@ -1,0 +1,66 @@
+//! Why a server, or a thing of it, is not reached: what this bridge knows, and one attempt when it is asked for.
+
+use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::{CallId, DeviceId, FromBridge};
+
+use super::hand::Order;
+use super::mind::Mind;
+
+/// Servers that are asked at once.
+const MOST: usize = 16;
+
+impl Mind {
+    pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
+        self.search();
+        // A thing is reached when its server is.
+        let server = device.map(|device| self.things.get(&device).cloned().unwrap_or(device));
+        if let Some(server) = server.as_ref().filter(|_| self.asked.len() < MOST)
+            && let Some(held) = self.hands.get(server)
+            && held.orders.try_send(Order::Try(call)).is_ok()
+        {
+            self.asked.insert(call, server.clone());
+            return;
+        }
+        self.answer(call, server.as_ref(), None).await;
+    }
+
+    pub(super) async fn tried(&mut self, call: CallId, fact: Fact) {
+        if let Some(server) = self.asked.remove(&call) {
+            self.answer(call, Some(&server), Some(fact)).await;
+        }
+    }
+
+    async fn answer(&self, call: CallId, server: Option<&DeviceId>, tried: Option<Fact>) {
+        let known = server.and_then(|server| Some((server, self.servers.get(server)?)));
+        let added = known.and_then(|(id, _)| self.servers.added(id));
+        let mut facts = self.law.facts(added.and(server));
+        match &self.near {
+            None => facts.extend(self.trouble.clone().filter(|_| added.is_none()).map(|why| Fact::NotOpen { why })),
+            Some(near) => {
+                facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
+                facts.extend(near.facts());
+            }
+        }
+        if let Some((id, known)) = known {
+            facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
+            let place = added.and_then(|added| added.place()).or(known.announced.as_ref().map(|(_, place)| *place));
+            let seen = added.and_then(|added| added.seen);
+            facts.push(Fact::LastSeen { at: seen, addresses: place.map(|place| place.address).into_iter().collect() });
+            facts.extend(place.filter(|_| known.up).map(|place| Fact::Connected { address: place.address.to_string() }));
+            facts.extend(known.refused.clone().map(|(at, why)| Fact::TurnedAway { at, why }));
+            if let Some(other) = added.and_then(|added| added.other.as_ref()) {
+                let short = |key: &str| key.chars().take(16).collect::<String>();
+                let before = added.and_then(|added| added.pin.as_deref()).map(short).unwrap_or_default();
+                let why = format!("{} instead of {before}; the token was not sent", short(&other.key));
+                facts.push(Fact::KeyChanged { at: other.at, why });
+            }
+            if let Some(place) = self.servers.elsewhere(id).filter(|_| !known.up) {
+                let why = format!("it announces itself as {place} now, and the token goes only where it was added; add it again there");
+                facts.push(Fact::Tried { address: place.address, outcome: Outcome::Failed(why) });
+            }
+        }
+        facts.extend(tried);
+        let explained = Explained { app: "Home Assistant".to_owned(), facts };
+        self.tell_all([FromBridge::Explained { call, explained }]).await;
+    }
+}
