@@ -83,7 +83,8 @@ impl Hand {
         while let Ok(order) = self.orders.try_recv() {
             self.waiting.push(order);
         }
-        self.refuse_waiting(&CallError::Unreachable("the server is not asked any more".to_owned()), &Outcome::Silent).await;
+        self.refuse_waiting(&CallError::Unreachable("the server is not asked any more".to_owned()), &Outcome::Silent)
+            .await;
         let gone = home.gone();
         self.tell(gone).await;
     }
@@ -299,13 +300,20 @@ impl Hand {
                             tracing::error!(%error, "what the server sent could not be read");
                             let now = Instant::now();
                             let (session, home) = (Session::new("".into(), now), Home::new(server, Timestamp::now()));
-                            return (Some(lost("it sent what could not be read".to_owned())), Box::new(Core { session, home }));
+                            return (
+                                Some(lost("it sent what could not be read".to_owned())),
+                                Box::new(Core { session, home }),
+                            );
                         }
                     }
                 }
                 ws::Event::Text(bytes) => core.session.handle(Input::Text(&bytes), Instant::now()),
                 ws::Event::Closed(why) => {
-                    let why = if why.is_empty() { "it ended the connection".to_owned() } else { format!("it ended the connection: {why}") };
+                    let why = if why.is_empty() {
+                        "it ended the connection".to_owned()
+                    } else {
+                        format!("it ended the connection: {why}")
+                    };
                     return (Some(lost(why)), core);
                 }
                 ws::Event::Open => {}
@@ -388,4 +396,3 @@ fn failed(trouble: Trouble) -> CallError {
         },
     }
 }
-

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, Timestamp, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, ToBridge, Verb};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,11 +34,25 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
-    Datagram { interface: u32, from: SocketAddr, bytes: Vec<u8> },
-    Said { server: DeviceId, hand: u64, saying: Saying },
+    Datagram {
+        interface: u32,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Said {
+        server: DeviceId,
+        hand: u64,
+        saying: Saying,
+    },
     /// For the house.
-    Told { server: DeviceId, messages: Vec<FromBridge> },
-    Tried { call: CallId, fact: Fact },
+    Told {
+        server: DeviceId,
+        messages: Vec<FromBridge>,
+    },
+    Tried {
+        call: CallId,
+        fact: Fact,
+    },
 }
 
 /// What a hand says of its server.
@@ -339,7 +353,8 @@ impl Mind {
             return Err(CallError::Unsupported("whether it is added is only to be read".to_owned()));
         };
         if self.things.contains_key(device) {
-            let why = "it is there because its Home Assistant is added; add or remove that one, or the thing itself there";
+            let why =
+                "it is there because its Home Assistant is added; add or remove that one, or the thing itself there";
             return Err(CallError::Unsupported(why.to_owned()));
         }
         match action.as_str() {
@@ -361,8 +376,16 @@ impl Mind {
     }
 
     /// `None`: it is on its way, and answered by a hand.
-    fn order(&mut self, call: CallId, device: DeviceId, target: Target, verb: Verb) -> Option<Result<Outputs, CallError>> {
-        let Some(server) = self.things.get(&device).cloned() else { return Some(self.of_server(&device, &target, verb)) };
+    fn order(
+        &mut self,
+        call: CallId,
+        device: DeviceId,
+        target: Target,
+        verb: Verb,
+    ) -> Option<Result<Outputs, CallError>> {
+        let Some(server) = self.things.get(&device).cloned() else {
+            return Some(self.of_server(&device, &target, verb));
+        };
         let name = || accord_model::text::for_screen(&self.servers.name(&server), 64);
         let Some(held) = self.hands.get(&server) else {
             return Some(Err(CallError::Unreachable(format!("{} is away", name()))));

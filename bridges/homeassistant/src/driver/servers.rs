@@ -6,8 +6,8 @@ use std::path::Path;
 
 use accord_model::why::Outcome;
 use accord_model::{
-    CallError, Claims, Data, Device, DeviceId, DeviceKind, FieldCode, Format, FromBridge, Inputs, Outputs, Property, Reach,
-    Source, Timestamp, Value, catalogue,
+    CallError, Claims, Data, Device, DeviceId, DeviceKind, FieldCode, Format, FromBridge, Inputs, Outputs, Property,
+    Reach, Source, Timestamp, Value, catalogue,
 };
 use accord_ports::Secret;
 use accord_ports::added::{LASTING_S, Record, Register, device_id, pairing};
@@ -133,7 +133,12 @@ impl Servers {
     // -- who is announced ---------------------------------------------------------------------------
 
     /// Somebody announces a server. Which added one, if any; and what to tell.
-    pub(crate) fn found(&mut self, name: &str, advert: Advert, at: &[SocketAddrV4]) -> (Option<DeviceId>, Vec<FromBridge>) {
+    pub(crate) fn found(
+        &mut self,
+        name: &str,
+        advert: Advert,
+        at: &[SocketAddrV4],
+    ) -> (Option<DeviceId>, Vec<FromBridge>) {
         let Some(first) = at.first() else { return (None, Vec::new()) };
         let tls = advert.tls;
         // Where it was added counts before where else it is.
@@ -188,13 +193,17 @@ impl Servers {
         let address = text("address").ok_or_else(|| CallError::BadInput("the address is missing".to_owned()))?;
         let place = Place::parse(address).map_err(CallError::BadInput)?;
         let token = token(text("token"))?;
-        let wrong = || CallError::BadInput("a key's hash has 64 hexadecimal digits, as Accord shows it once it is added".to_owned());
+        let wrong = || {
+            CallError::BadInput(
+                "a key's hash has 64 hexadecimal digits, as Accord shows it once it is added".to_owned(),
+            )
+        };
         let pin = text("certificate").map(|text| key_of(text).ok_or_else(wrong)).transpose()?;
         if pin.is_some() && !place.tls {
             return Err(CallError::BadInput("only what is reached by https has a certificate".to_owned()));
         }
-        let at_place = |server: &Server| server.announced.as_ref().filter(|(_, at)| at.address == place.address);
-        let announced = self.known.values().find_map(|server| at_place(server).map(|(advert, _)| advert.clone()));
+        let mut all = self.known.values().filter_map(|server| server.announced.as_ref());
+        let announced = all.find(|(_, at)| at.address == place.address).map(|(advert, _)| advert.clone());
         let same = |(_, added): &(&DeviceId, &Added)| {
             let known = announced.as_ref().is_some_and(|advert| added.uuid.as_ref() == Some(&advert.uuid));
             known || added.place().is_some_and(|before| before.address == place.address)
@@ -208,8 +217,13 @@ impl Servers {
         let name = announced.as_ref().map(|advert| advert.name.clone());
         let before = before.map(|(_, added)| added);
         let record = Added {
-            uuid: announced.as_ref().map(|advert| advert.uuid.clone()).or_else(|| before.as_ref().and_then(|one| one.uuid.clone())),
-            name: name.or_else(|| before.as_ref().map(|one| one.name.clone())).unwrap_or_else(|| "Home Assistant".to_owned()),
+            uuid: announced
+                .as_ref()
+                .map(|advert| advert.uuid.clone())
+                .or_else(|| before.as_ref().and_then(|one| one.uuid.clone())),
+            name: name
+                .or_else(|| before.as_ref().map(|one| one.name.clone()))
+                .unwrap_or_else(|| "Home Assistant".to_owned()),
             place: place.to_string(),
             token,
             pin: pin.map(|key| key.to_string()),
@@ -224,7 +238,8 @@ impl Servers {
     /// The owner adds one that is announced, with a token.
     pub(crate) fn request(&mut self, id: &DeviceId, inputs: &Inputs) -> Result<Vec<FromBridge>, CallError> {
         let known = self.known.get(id).and_then(|server| server.announced.clone());
-        let (advert, place) = known.ok_or_else(|| CallError::Unreachable("it is not announced now; add it by its address".to_owned()))?;
+        let (advert, place) =
+            known.ok_or_else(|| CallError::Unreachable("it is not announced now; add it by its address".to_owned()))?;
         let token = token(inputs.get("token").and_then(Data::as_text))?;
         let record = Added {
             uuid: Some(advert.uuid),
@@ -253,7 +268,8 @@ impl Servers {
 
     /// The owner wants nothing of it any more; the token is forgotten.
     pub(crate) fn remove(&mut self, id: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
-        let known = self.known.get_mut(id).ok_or_else(|| CallError::Unreachable("no such server is known".to_owned()))?;
+        let known =
+            self.known.get_mut(id).ok_or_else(|| CallError::Unreachable("no such server is known".to_owned()))?;
         *known = Server { announced: known.announced.take(), ..Server::default() };
         let announced = known.announced.is_some();
         self.added.set(id, None).map_err(CallError::Device)?;
@@ -267,7 +283,9 @@ impl Servers {
     // -- how it stands ------------------------------------------------------------------------------
 
     fn change(&mut self, id: &DeviceId, change: impl FnOnce(&mut Server, &mut Added)) -> Vec<FromBridge> {
-        let (Some(server), Some(mut added)) = (self.known.get_mut(id), self.added.get(id).cloned()) else { return Vec::new() };
+        let (Some(server), Some(mut added)) = (self.known.get_mut(id), self.added.get(id).cloned()) else {
+            return Vec::new();
+        };
         change(server, &mut added);
         self.added.note(id, added);
         vec![self.told(id)]
@@ -284,7 +302,9 @@ impl Servers {
     pub(crate) fn about(&mut self, id: &DeviceId, about: About) -> Vec<FromBridge> {
         self.change(id, |server, added| {
             server.admin = about.admin;
-            if let Some(name) = about.name.map(|name| accord_model::text::for_screen(name.trim(), 64)).filter(|name| !name.is_empty()) {
+            if let Some(name) =
+                about.name.map(|name| accord_model::text::for_screen(name.trim(), 64)).filter(|name| !name.is_empty())
+            {
                 added.name = name;
             }
         })
@@ -361,9 +381,13 @@ impl Servers {
         }
         let seen = Timestamp::now();
         let value = |data: Data| Value { data, seen, source: Source::Pushed, fresh_for_s: LASTING_S };
-        let version = added.and_then(|added| added.version.clone()).or_else(|| announced.and_then(|(advert, _)| advert.version.clone()));
+        let version = added
+            .and_then(|added| added.version.clone())
+            .or_else(|| announced.and_then(|(advert, _)| advert.version.clone()));
         let mut information = catalogue::information().only(&["software"], &[]);
-        information.values.extend(version.map(|version| ("software".to_owned(), value(format!("Home Assistant {version}").into()))));
+        information
+            .values
+            .extend(version.map(|version| ("software".to_owned(), value(format!("Home Assistant {version}").into()))));
         let mut more = catalogue::more();
         let mut say = |property: Property, data: Option<Data>| {
             if let Some(data) = data {
@@ -372,7 +396,10 @@ impl Servers {
             }
         };
         let number = |number: usize| Some(Data::Int(i64::try_from(number).unwrap_or(i64::MAX)));
-        say(Property::state("address", Format::Text).sensitive(FieldCode::NetIp), place.map(|place| place.to_string().into()));
+        say(
+            Property::state("address", Format::Text).sensitive(FieldCode::NetIp),
+            place.map(|place| place.to_string().into()),
+        );
         say(Property::state("certificate", Format::Text), added.and_then(|added| added.pin.clone()).map(Data::Text));
         say(Property::state("administrator", Format::Bool), server.admin.map(Data::Bool));
         if let Some(summary) = server.summary {
@@ -436,7 +463,11 @@ mod tests {
         servers.lost("House");
         servers.found("House", advert('0'), &["10.0.0.9:8123".parse().unwrap()]);
         assert_eq!(servers.elsewhere(&id).map(|place| place.to_string()).as_deref(), Some("http://10.0.0.9:8123"));
-        assert_eq!(servers.added(&id).unwrap().place, "http://10.0.0.2:8123", "the token does not follow who announces");
+        assert_eq!(
+            servers.added(&id).unwrap().place,
+            "http://10.0.0.2:8123",
+            "the token does not follow who announces"
+        );
         assert_eq!(servers.add(&given(&[("address", "10.0.0.9"), ("token", TOKEN)])).unwrap().0, id);
         assert!(servers.elsewhere(&id).is_none());
         let told = servers.remove(&id).unwrap();
@@ -461,7 +492,8 @@ mod tests {
             assert!(matches!(error, CallError::BadInput(_)) && !error.to_string().contains(TOKEN), "{error}");
         }
         let colons = "AB:".repeat(32);
-        let pinned = given(&[("address", "https://10.0.0.2"), ("token", TOKEN), ("certificate", colons.trim_end_matches(':'))]);
+        let pinned =
+            given(&[("address", "https://10.0.0.2"), ("token", TOKEN), ("certificate", colons.trim_end_matches(':'))]);
         let (id, _) = servers.add(&pinned).unwrap();
         assert_eq!(servers.added(&id).unwrap().pin(), Some(Key([0xab; 32])));
         servers.key(&id, Key([1; 32]));

@@ -46,7 +46,8 @@ impl Mind {
             let place = added.and_then(|added| added.place()).or(known.announced.as_ref().map(|(_, place)| *place));
             let seen = added.and_then(|added| added.seen);
             facts.push(Fact::LastSeen { at: seen, addresses: place.map(|place| place.address).into_iter().collect() });
-            facts.extend(place.filter(|_| known.up).map(|place| Fact::Connected { address: place.address.to_string() }));
+            facts
+                .extend(place.filter(|_| known.up).map(|place| Fact::Connected { address: place.address.to_string() }));
             facts.extend(known.refused.clone().map(|(at, why)| Fact::TurnedAway { at, why }));
             if let Some(other) = added.and_then(|added| added.other.as_ref()) {
                 let short = |key: &str| key.chars().take(16).collect::<String>();
@@ -55,7 +56,9 @@ impl Mind {
                 facts.push(Fact::KeyChanged { at: other.at, why });
             }
             if let Some(place) = self.servers.elsewhere(id).filter(|_| !known.up) {
-                let why = format!("it announces itself as {place} now, and the token goes only where it was added; add it again there");
+                let why = format!(
+                    "it announces itself as {place} now, and the token goes only where it was added; add it again there"
+                );
                 facts.push(Fact::Tried { address: place.address, outcome: Outcome::Failed(why) });
             }
         }

@@ -20,6 +20,7 @@ use super::session::Registries;
 use super::words::{Event, Item, State};
 use arrange::{Arranged, Called, Place};
 pub use count::Counts;
+pub use orders::Order;
 
 /// Most devices of one server; the house takes no more of a bridge.
 pub const MOST_DEVICES: usize = 4000;

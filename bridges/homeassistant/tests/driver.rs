@@ -1,0 +1,162 @@
+//! The driver against a server of its own making that speaks Home Assistant's messages, over loopback: what leaves under
+//! which consent, what is told, and what becomes of wrong tokens, other keys and a server that goes and comes back.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "servers for tests, on loopback")]
+
+mod lab;
+
+use std::time::Duration;
+
+use accord_consent::{RecipientId, To};
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, Data, Reach, Verb};
+use lab::{House, Lab, TOKEN, act, write};
+
+fn to(id: &accord_model::DeviceId) -> To {
+    To::One(RecipientId::device(id))
+}
+
+#[tokio::test]
+async fn a_house_is_added_shown_and_controlled() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(house.connections(), 0, "nothing is said before the owner agreed");
+    lab.grant("homeassistant/connection", to(&server));
+    let up = lab.seen(|device| device.id == server && device.reach == Reach::Local).await;
+    assert!(!format!("{up:?}").contains(TOKEN));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    assert_eq!((lamp.via.as_ref(), lamp.reach), (Some(&server), Reach::Local));
+    let light = lamp.service("light").unwrap();
+    assert_eq!(light.values["on"].data, Data::Bool(false));
+    assert!(lab.call(&lamp.id, "light", write("level", 30i64)).await.is_ok());
+    lab.value(&lamp.id, "level", 30i64.into()).await;
+    // From its own side.
+    house.change("light.bed_light", "off");
+    lab.value(&lamp.id, "on", false.into()).await;
+    assert!(lab.call(&lamp.id, "light", act("toggle")).await.is_ok());
+    lab.value(&lamp.id, "on", true.into()).await;
+    let read = lab.call(&lamp.id, "light", Verb::Read { properties: vec!["on".into()] }).await.unwrap();
+    assert_eq!(read["on"], Data::Bool(true));
+    // Not through a thing, and no other thing.
+    assert!(matches!(lab.call(&lamp.id, "pairing", act("unpair")).await, Err(CallError::Unsupported(_))));
+    assert!(matches!(lab.call(&lamp.id, "door-lock", act("unlock")).await, Err(CallError::Unsupported(_))));
+    // What the server refuses has its reason.
+    house.fail("unauthorized");
+    assert!(matches!(lab.call(&lamp.id, "light", act("toggle")).await, Err(CallError::Refused(_))));
+    // Withdrawn: it is silent, and its things are away.
+    lab.withdraw("homeassistant/connection", to(&server));
+    lab.reach(&lamp.id, Reach::Offline).await;
+    assert!(matches!(lab.call(&lamp.id, "light", act("toggle")).await, Err(CallError::NotConsented(_))));
+    assert!(lab.ledger_has("homeassistant/connection", &server));
+    lab.grant("homeassistant/connection", to(&server));
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    // Removed: so are its things.
+    assert!(lab.call(&server, "pairing", act("unpair")).await.is_ok());
+    lab.gone(&lamp.id).await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_tried_once_and_a_new_one_helps() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), "an-expired-token-of-old").await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let facts = lab.until_why(&server, |fact| matches!(fact, Fact::TurnedAway { .. })).await;
+    assert!(!format!("{facts:?}").contains("expired-token"));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(house.connections(), 1, "whoever tries a wrong token again and again is banned");
+    assert_eq!(lab.add(&house.url(), TOKEN).await.unwrap(), server);
+    lab.seen(|device| device.id == server && device.reach == Reach::Local).await;
+    let facts = lab.until_why(&server, |fact| matches!(fact, Fact::Connected { .. })).await;
+    assert!(!facts.iter().any(|fact| matches!(fact, Fact::TurnedAway { .. })));
+}
+
+#[tokio::test]
+async fn a_server_that_goes_comes_back_and_so_do_its_things() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    let error = lab.call(&lamp.id, "light", act("toggle")).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable(_)), "{error:?}");
+    lab.until_why(&server, |fact| matches!(fact, Fact::Tried { outcome: Outcome::Refused, .. })).await;
+    house.start().await;
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    assert!(lab.call(&lamp.id, "light", act("toggle")).await.is_ok());
+}
+
+#[tokio::test]
+async fn over_https_the_first_key_is_the_one_and_another_is_told_nothing() {
+    let mut house = House::new(Some("one")).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let up = lab.seen(|device| device.id == server && device.reach == Reach::Local).await;
+    let shown = up.service("more").unwrap().values["certificate"].data.clone();
+    assert_eq!(shown.as_text().map(str::len), Some(64));
+    lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    let before = house.tokens();
+    house.renew("two").await;
+    lab.until_why(&server, |fact| matches!(fact, Fact::KeyChanged { .. })).await;
+    assert_eq!(house.tokens(), before, "the token is not said to whoever holds another key");
+    // The owner says that it is right.
+    assert_eq!(lab.add(&house.url(), TOKEN).await.unwrap(), server);
+    lab.seen(|device| device.id == server && device.reach == Reach::Local).await;
+    // The owner names a key that it is not.
+    let other = lab.add_pinned(&house.url(), TOKEN, &"ab".repeat(32)).await.unwrap();
+    assert_eq!(other, server);
+    lab.until_why(&server, |fact| matches!(fact, Fact::KeyChanged { .. })).await;
+}
+
+#[tokio::test]
+async fn who_speaks_no_home_assistant_is_said_to_be_none() {
+    let odd = lab::odd(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&odd, TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let says = |fact: &Fact| matches!(fact, Fact::Tried { outcome: Outcome::Failed(why), .. } if why.contains("no Home Assistant"));
+    lab.until_why(&server, says).await;
+    let https = lab.add(&odd.replace("http://", "https://"), TOKEN).await.unwrap();
+    assert_eq!(https, server);
+    let says =
+        |fact: &Fact| matches!(fact, Fact::Tried { outcome: Outcome::Failed(why), .. } if why.contains("by http"));
+    lab.until_why(&server, says).await;
+}
+
+#[tokio::test]
+async fn fifty_thousand_entities_are_bounded_and_the_rest_goes_on() {
+    let house = House::with_lamps(50_000).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let many = lab
+        .seen(|device| device.id == server && device.services.iter().any(|one| one.values.contains_key("left-out")))
+        .await;
+    let more = &many.service("more").unwrap().values;
+    assert_eq!(more["devices"].data, Data::Int(4000));
+    assert!(more["left-out"].data.as_int().unwrap() >= 40_000);
+    house.change("light.lamp_7", "off");
+    lab.value_of("on", false.into()).await;
+}
+
+#[tokio::test]
+async fn it_is_found_by_what_it_announces_and_added_with_a_token() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let announced = lab::announce(house.port()).await;
+    lab.grant("homeassistant/search", To::Any);
+    let found = lab.seen(|device| device.passing && device.name == "Lab").await;
+    let no = lab.call(&found.id, "pairing", act("request")).await;
+    assert!(matches!(no, Err(CallError::BadInput(_))), "{no:?}");
+    assert!(lab.call(&found.id, "pairing", lab::act_with("request", "token", TOKEN)).await.is_ok());
+    lab.grant("homeassistant/connection", to(&found.id));
+    lab.seen(|device| device.id == found.id && !device.passing && device.reach == Reach::Local).await;
+    lab.seen(|device| device.name == "Bed Light").await;
+    assert_eq!(lab.add(&house.url(), TOKEN).await.unwrap(), found.id, "by its address it is the same");
+    drop(announced);
+}

@@ -1,0 +1,314 @@
+//! A server that speaks Home Assistant's messages, of the demo house that was recorded.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Map, Value, json};
+
+pub const TOKEN: &str = "eyJ-the-token-of-the-lab";
+
+/// What is so there.
+struct There {
+    recorded: Value,
+    states: Map<String, Value>,
+    /// What was told since, by every connection to be sent once.
+    diffs: Vec<Value>,
+    /// The next call fails so.
+    fails: Option<String>,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+pub struct House {
+    address: SocketAddr,
+    there: Arc<Mutex<There>>,
+    connections: Arc<AtomicUsize>,
+    tokens: Arc<AtomicUsize>,
+    running: Arc<AtomicBool>,
+    tls: bool,
+}
+
+impl House {
+    /// `tls`: the seed of its key.
+    pub async fn new(tls: Option<&str>) -> Self {
+        let recorded: Value = serde_json::from_str(include_str!("../recorded/2024.3.3-demo.json")).unwrap();
+        let states = recorded["states"]["a"].as_object().unwrap().clone();
+        Self::of(recorded, states, tls).await
+    }
+
+    /// Nothing but lamps.
+    pub async fn with_lamps(count: usize) -> Self {
+        let lamp = json!({"s": "on", "a": {"supported_color_modes": ["onoff"], "friendly_name": "Lamp"}, "lc": 1.0});
+        let states = (0..count).map(|n| (format!("light.lamp_{n}"), lamp.clone())).collect();
+        Self::of(json!({"areas": [], "devices": [], "entities": {"entities": []}}), states, None).await
+    }
+
+    async fn of(recorded: Value, states: Map<String, Value>, tls: Option<&str>) -> Self {
+        let there = There { recorded, states, diffs: Vec::new(), fails: None, tls: tls.map(|_| config()) };
+        let mut this = Self {
+            address: "127.0.0.1:0".parse().unwrap(),
+            there: Arc::new(Mutex::new(there)),
+            connections: Arc::default(),
+            tokens: Arc::default(),
+            running: Arc::default(),
+            tls: tls.is_some(),
+        };
+        this.start().await;
+        this
+    }
+
+    pub async fn start(&mut self) {
+        let listener = loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        self.address = listener.local_addr().unwrap();
+        self.running = Arc::new(AtomicBool::new(true));
+        let (there, connections, tokens, running) =
+            (self.there.clone(), self.connections.clone(), self.tokens.clone(), self.running.clone());
+        listener.set_nonblocking(true).unwrap();
+        std::thread::spawn(move || {
+            while running.load(Ordering::SeqCst) {
+                let Ok((stream, _)) = listener.accept() else {
+                    std::thread::sleep(Duration::from_millis(10));
+                    continue;
+                };
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (there, tokens, running) = (there.clone(), tokens.clone(), running.clone());
+                std::thread::spawn(move || drop(serve(stream, &there, &tokens, &running)));
+            }
+        });
+    }
+
+    pub async fn stop(&mut self) {
+        self.running.store(false, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    /// Comes back with another key.
+    pub async fn renew(&mut self, _: &str) {
+        lock(&self.there).tls = Some(config());
+        self.start().await;
+    }
+
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+    /// How often a token was said.
+    pub fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// Somebody in the house changes something.
+    pub fn change(&self, entity: &str, state: &str) {
+        lock(&self.there).put(entity, json!({"s": state}));
+    }
+
+    pub fn fail(&self, code: &str) {
+        lock(&self.there).fails = Some(code.to_owned());
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.running.store(false, Ordering::SeqCst);
+    }
+}
+
+fn lock(there: &Mutex<There>) -> MutexGuard<'_, There> {
+    there.lock().unwrap()
+}
+
+impl There {
+    fn put(&mut self, entity: &str, plus: Value) {
+        let state = self.states.get_mut(entity).unwrap();
+        state["s"] = plus["s"].clone();
+        for (key, value) in plus["a"].as_object().into_iter().flatten() {
+            state["a"][key] = value.clone();
+        }
+        self.diffs.push(json!({"c": {entity: {"+": plus}}}));
+    }
+
+    /// The answer to a command.
+    fn answer(&mut self, asked: &Value) -> Value {
+        let id = asked["id"].clone();
+        let yes = |result: Value| json!({"id": id, "type": "result", "success": true, "result": result});
+        let no = |code: &str| json!({"id": id, "type": "result", "success": false, "error": {"code": code, "message": code}});
+        match asked["type"].as_str().unwrap() {
+            "get_config" => yes(json!({"location_name": "Lab", "unit_system": {"temperature": "°C"}})),
+            "auth/current_user" => yes(json!({"is_admin": false, "name": "accord"})),
+            "config/area_registry/list" => yes(self.recorded["areas"].clone()),
+            "config/device_registry/list" => yes(self.recorded["devices"].clone()),
+            "config/entity_registry/list_for_display" => yes(self.recorded["entities"].clone()),
+            "subscribe_entities" => json!([
+                {"id": id, "type": "event", "event": {"a": self.states}},
+                yes(Value::Null)]),
+            "ping" => json!({"id": id, "type": "pong"}),
+            "call_service" => {
+                if let Some(code) = self.fails.take() {
+                    return no(&code);
+                }
+                let entity = asked["target"]["entity_id"].as_str().unwrap().to_owned();
+                let on = match asked["service"].as_str().unwrap() {
+                    "turn_on" => true,
+                    "turn_off" => false,
+                    "toggle" => self.states[&entity]["s"] != "on",
+                    other => return no(&format!("not_found {other}")),
+                };
+                let mut plus = json!({"s": if on { "on" } else { "off" }, "a": {}});
+                if let Some(percent) = asked["service_data"]["brightness_pct"].as_f64() {
+                    plus["a"]["brightness"] = json!((percent * 2.55).round());
+                }
+                self.put(&entity, plus);
+                yes(json!({"context": {"id": "1"}}))
+            }
+            _ => yes(Value::Null),
+        }
+    }
+}
+
+fn config() -> Arc<ServerConfig> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["homeassistant".into()]).unwrap().self_signed(&key).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
+}
+
+trait Both: Read + Write {}
+impl<T: Read + Write> Both for T {}
+
+fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &AtomicBool) -> std::io::Result<()> {
+    tcp.set_nonblocking(false)?;
+    tcp.set_read_timeout(Some(Duration::from_millis(20)))?;
+    tcp.set_nodelay(true)?;
+    let tls = lock(there).tls.clone();
+    let mut stream: Box<dyn Both> = match tls {
+        Some(config) => Box::new(StreamOwned::new(ServerConnection::new(config).unwrap(), tcp)),
+        None => Box::new(tcp),
+    };
+    let mut input = Vec::new();
+    let head = loop {
+        if let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+            break input.drain(..end + 4).collect::<Vec<u8>>();
+        }
+        fill(&mut *stream, &mut input, running)?;
+    };
+    let key = accord_http::header(&head, "sec-websocket-key").unwrap();
+    let accept = ring::digest::digest(
+        &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes(),
+    );
+    let accept = data_encoding::BASE64.encode(accept.as_ref());
+    write!(
+        stream,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )?;
+    say(&mut *stream, &json!({"type": "auth_required", "ha_version": "2024.3.3"}))?;
+    let (mut subscribed, mut told) = (None, 0);
+    loop {
+        while let Some(text) = frame(&mut input) {
+            let asked: Value = serde_json::from_slice(&text).unwrap();
+            if asked["type"] == "auth" {
+                tokens.fetch_add(1, Ordering::SeqCst);
+                if asked["access_token"] != TOKEN {
+                    say(&mut *stream, &json!({"type": "auth_invalid", "message": "Invalid access token or password"}))?;
+                    return Ok(());
+                }
+                say(&mut *stream, &json!({"type": "auth_ok", "ha_version": "2024.3.3"}))?;
+                continue;
+            }
+            let answer = {
+                let mut there = lock(there);
+                if asked["type"] == "subscribe_entities" {
+                    (subscribed, told) = (Some(asked["id"].clone()), there.diffs.len());
+                }
+                there.answer(&asked)
+            };
+            // As there, the event comes before the result.
+            diffs(&mut *stream, there, subscribed.as_ref(), &mut told)?;
+            say(&mut *stream, &answer)?;
+        }
+        diffs(&mut *stream, there, subscribed.as_ref(), &mut told)?;
+        fill(&mut *stream, &mut input, running)?;
+    }
+}
+
+fn diffs(stream: &mut dyn Both, there: &Mutex<There>, id: Option<&Value>, told: &mut usize) -> std::io::Result<()> {
+    let Some(id) = id else { return Ok(()) };
+    let new: Vec<Value> = lock(there).diffs[*told..].to_vec();
+    *told += new.len();
+    new.into_iter().try_for_each(|event| say(stream, &json!({"id": id, "type": "event", "event": event})))
+}
+
+fn fill(stream: &mut dyn Both, input: &mut Vec<u8>, running: &AtomicBool) -> std::io::Result<()> {
+    let mut buffer = [0; 4096];
+    match stream.read(&mut buffer) {
+        Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+        Ok(length) => input.extend_from_slice(&buffer[..length]),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+        Err(error) => return Err(error),
+    }
+    match running.load(Ordering::SeqCst) {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+fn say(stream: &mut dyn Both, message: &Value) -> std::io::Result<()> {
+    let text = message.to_string();
+    let mut frame = vec![0x81];
+    match text.len() {
+        short @ ..=125 => frame.push(short as u8),
+        long => {
+            frame.push(127);
+            frame.extend((long as u64).to_be_bytes());
+        }
+    }
+    frame.extend(text.into_bytes());
+    stream.write_all(&frame)?;
+    stream.flush()
+}
+
+/// The text of a whole masked frame.
+fn frame(input: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let (&kind, &length) = (input.first()?, input.get(1)?);
+    assert!(length & 0x80 != 0, "a client masks");
+    let (length, head) = match length & 0x7f {
+        126 => (usize::from(u16::from_be_bytes([*input.get(2)?, *input.get(3)?])), 4),
+        127 => panic!("nobody says so much"),
+        short => (usize::from(short), 2),
+    };
+    let whole: Vec<u8> = input.get(..head + 4 + length)?.to_vec();
+    input.drain(..whole.len());
+    let (mask, said) = whole[head..].split_at(4);
+    let said = said.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    (kind == 0x81).then_some(said)
+}
+
+/// Answers whatever comes with that; its address.
+pub async fn odd(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer);
+            let _ = stream.write_all(answer);
+        }
+    });
+    format!("http://{address}")
+}

@@ -1,0 +1,275 @@
+//! A bridge over loopback, and a server for it that speaks Home Assistant's messages: the recorded demo house.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "servers for tests, on loopback")]
+
+mod house;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use accord_consent::{Choice, Decision, Gate, Signer, To};
+use accord_homeassistant::{HomeAssistantBridge, Network, Options};
+use accord_mdns::{Config, Core, Interface, Output, Publication};
+use accord_model::why::Fact;
+use accord_model::{
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+};
+use accord_registry::{Bridge, BridgeSide, ByteStream};
+use accord_statement::{Publisher, Statement};
+use tokio::sync::mpsc;
+
+pub use house::{House, TOKEN, odd};
+
+struct NoKey;
+
+impl Signer for NoKey {
+    fn sign(&self, _: &[u8]) -> [u8; 64] {
+        [0; 64]
+    }
+    fn public(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
+/// A bridge that runs, and what it is told and tells.
+pub struct Lab {
+    dir: tempfile::TempDir,
+    gate: Gate,
+    to: mpsc::Sender<(ToBridge, Option<ByteStream>)>,
+    from: mpsc::Receiver<(FromBridge, Option<ByteStream>)>,
+    next: u64,
+}
+
+fn entry(key: &str) -> EntryKey {
+    EntryKey::new(key).unwrap()
+}
+
+impl Lab {
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let statement =
+            Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_homeassistant::STATEMENT]).unwrap();
+        let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
+        let options = Options { folder: dir.path().join("homeassistant"), network: Network::Loopback };
+        let bridge = HomeAssistantBridge::new(gate.bind("homeassistant"), options).unwrap();
+        let (to, inbox) = mpsc::channel(64);
+        let (outbox, from) = mpsc::channel(64);
+        tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
+        Self { dir, gate, to, from, next: 1 }
+    }
+
+    pub fn grant(&self, key: &str, to: To) {
+        self.decide(key, to, Choice::Always);
+    }
+
+    pub fn withdraw(&self, key: &str, to: To) {
+        self.decide(key, to, Choice::Never);
+    }
+
+    fn decide(&self, key: &str, to: To, choice: Choice) {
+        let shown = self.gate.notice(&entry(key), "en").unwrap().shown("test");
+        self.gate.decide(Decision::new(entry(key), to, choice, shown)).unwrap();
+    }
+
+    /// The first message that fits, within 30 s.
+    async fn hear<T>(&mut self, mut fits: impl FnMut(FromBridge) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let (message, _) = self.from.recv().await.expect("the bridge runs");
+                if let Some(found) = fits(message) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it is told within 30 s")
+    }
+
+    pub async fn seen(&mut self, fits: impl Fn(&Device) -> bool) -> Device {
+        self.hear(|message| match message {
+            FromBridge::Seen { device } if fits(&device) => Some(device),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn gone(&mut self, id: &DeviceId) {
+        self.hear(|message| matches!(message, FromBridge::Gone { device } if device == *id).then_some(())).await;
+    }
+
+    pub async fn reach(&mut self, id: &DeviceId, wanted: Reach) {
+        self.hear(|message| match message {
+            FromBridge::Reach { device, reach } if device == *id && reach == wanted => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// A value comes, alone or with its whole device.
+    pub async fn value(&mut self, id: &DeviceId, property: &str, wanted: Data) {
+        self.hear(|message| match message {
+            FromBridge::Values { device, values, .. } if device == *id => {
+                values.get(property).filter(|value| value.data == wanted).map(drop)
+            }
+            FromBridge::Seen { device } if device.id == *id => {
+                let mut all = device.services.iter().filter_map(|service| service.values.get(property));
+                all.any(|value| value.data == wanted).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+
+    pub async fn value_of(&mut self, property: &str, wanted: Data) {
+        self.hear(|message| match message {
+            FromBridge::Values { values, .. } => values.get(property).filter(|value| value.data == wanted).map(drop),
+            _ => None,
+        })
+        .await;
+    }
+
+    pub async fn call(&mut self, device: &DeviceId, service: &str, verb: Verb) -> Result<Outputs, CallError> {
+        let (device, target) = (device.clone(), Target::new(service));
+        self.ask(|call| ToBridge::Call { call, device, target, verb }).await
+    }
+
+    /// The answer to a question; what comes before it is heard again afterwards.
+    async fn ask(&mut self, message: impl FnOnce(CallId) -> ToBridge) -> Result<Outputs, CallError> {
+        let call = CallId(self.next);
+        self.next += 1;
+        self.to.send((message(call), None)).await.unwrap();
+        let mut before = Vec::new();
+        let outcome = self
+            .hear(|message| match message {
+                FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
+                other => {
+                    before.push(other);
+                    None
+                }
+            })
+            .await;
+        // Put back in front of what waits.
+        let (first, again) = mpsc::channel(before.len() + 64);
+        for message in before {
+            first.try_send((message, None)).unwrap();
+        }
+        let mut rest = std::mem::replace(&mut self.from, again);
+        tokio::spawn(async move {
+            while let Some(message) = rest.recv().await {
+                if first.send(message).await.is_err() {
+                    return;
+                }
+            }
+        });
+        outcome
+    }
+
+    pub async fn add(&mut self, address: &str, token: &str) -> Result<DeviceId, CallError> {
+        self.add_with(&[("address", address), ("token", token)]).await
+    }
+
+    pub async fn add_pinned(&mut self, address: &str, token: &str, key: &str) -> Result<DeviceId, CallError> {
+        self.add_with(&[("address", address), ("token", token), ("certificate", key)]).await
+    }
+
+    async fn add_with(&mut self, inputs: &[(&str, &str)]) -> Result<DeviceId, CallError> {
+        let inputs: Inputs = inputs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect();
+        let outputs = self.ask(|call| ToBridge::Add { call, way: "token".to_owned(), inputs }).await?;
+        Ok(DeviceId::new(&outputs["devices"].as_texts().unwrap()[0]).unwrap())
+    }
+
+    /// Waits until that is among what is known.
+    pub async fn until_why(&mut self, id: &DeviceId, fits: impl Fn(&Fact) -> bool) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for _ in 0..100 {
+            let call = CallId(self.next);
+            self.next += 1;
+            self.to.send((ToBridge::Explain { call, device: Some(id.clone()), within: 5 }, None)).await.unwrap();
+            facts = self
+                .hear(|message| match message {
+                    FromBridge::Explained { explained, .. } => Some(explained.facts),
+                    _ => None,
+                })
+                .await;
+            if facts.iter().any(&fits) {
+                return facts;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{facts:?}");
+    }
+
+    /// Something was written down under that entry for that device, and the token nowhere but in its file.
+    pub fn ledger_has(&self, key: &str, device: &DeviceId) -> bool {
+        let mut found = false;
+        for file in std::fs::read_dir(self.dir.path().join("gate")).unwrap().flatten() {
+            let Ok(bytes) = std::fs::read(file.path()) else { continue };
+            let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            assert!(!has(TOKEN), "{:?} has the token", file.path());
+            found |= has(key) && has(device.as_str());
+        }
+        found
+    }
+}
+
+pub fn write(property: &str, data: impl Into<Data>) -> Verb {
+    Verb::Write { property: property.to_owned(), data: data.into() }
+}
+
+pub fn act(action: &str) -> Verb {
+    Verb::Act { action: action.to_owned(), inputs: Inputs::new() }
+}
+
+pub fn act_with(action: &str, input: &str, text: &str) -> Verb {
+    let inputs = Inputs::from([(input.to_owned(), Data::from(text))]);
+    Verb::Act { action: action.to_owned(), inputs }
+}
+
+/// Announces a Home Assistant on loopback until it is dropped.
+pub async fn announce(port: u16) -> tokio_util::task::AbortOnDropHandle<()> {
+    let socket = multicast();
+    let txt = [
+        ("uuid", "0123456789abcdef0123456789abcdef"),
+        ("location_name", "Lab"),
+        ("version", "2024.3.3"),
+        ("base_url", "http://evil.example:1"),
+    ];
+    let publication = Publication::new("_home-assistant._tcp", "Lab", "lab", port).unwrap();
+    let publication =
+        txt.into_iter().fold(publication, |one, (key, value)| one.attribute(key, value.as_bytes()).unwrap());
+    let mut core = Core::new(Config::with_seed(7));
+    let start = std::time::Instant::now();
+    core.set_interfaces(vec![Interface { index: 1, addresses: vec!["127.0.0.1".parse().unwrap()] }], Duration::ZERO);
+    core.publish(publication, Duration::ZERO).unwrap();
+    let group: SocketAddr = (accord_mdns::GROUP_V4, accord_mdns::PORT).into();
+    tokio_util::task::AbortOnDropHandle::new(tokio::task::spawn(async move {
+        socket.set_nonblocking(true).unwrap();
+        let socket = tokio::net::UdpSocket::from_std(socket).unwrap();
+        let mut buffer = [0; 9000];
+        loop {
+            while let Some(output) = core.poll() {
+                if let Output::Transmit(transmit) = output
+                    && transmit.to.is_ipv4()
+                {
+                    let _ = socket.send_to(&transmit.bytes, group).await;
+                }
+            }
+            match tokio::time::timeout(Duration::from_millis(50), socket.recv_from(&mut buffer)).await {
+                Ok(Ok((length, from))) => core.handle_datagram(from, 1, &buffer[..length], start.elapsed()),
+                _ => core.handle_timeout(start.elapsed()),
+            }
+        }
+    }))
+}
+
+fn multicast() -> UdpSocket {
+    let socket =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, Some(socket2::Protocol::UDP)).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    let bind: SocketAddr = (accord_mdns::GROUP_V4, accord_mdns::PORT).into();
+    socket.bind(&bind.into()).unwrap();
+    let loopback = std::net::Ipv4Addr::LOCALHOST;
+    socket.join_multicast_v4(&accord_mdns::GROUP_V4, &loopback).unwrap();
+    socket.set_multicast_if_v4(&loopback).unwrap();
+    socket.set_multicast_loop_v4(true).unwrap();
+    socket.into()
+}
