@@ -140,7 +140,7 @@ async fn fifty_thousand_entities_are_bounded_and_the_rest_goes_on() {
     let more = &many.service("more").unwrap().values;
     assert_eq!(more["devices"].data, Data::Int(4000));
     assert!(more["left-out"].data.as_int().unwrap() >= 40_000);
-    house.change("light.lamp_7", "off");
+    house.change("light.lamp_1", "off");
     lab.value_of("on", false.into()).await;
 }
 

@@ -518,7 +518,7 @@ mod tests {
     fn silence_is_noticed() {
         let mut lab = Lab::new();
         lab.open();
-        (1..10).for_each(|id| drop(lab.answer(id, Value::Null)));
+        (1..=10).for_each(|id| drop(lab.answer(id, Value::Null)));
         let (said, _) = lab.wait(PING_AFTER);
         let ping = said.iter().find(|one| one["type"] == "ping").expect("a ping")["id"].as_u64().unwrap();
         lab.hear(json!({"id": ping, "type": "pong"}));
