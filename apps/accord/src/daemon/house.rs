@@ -28,6 +28,7 @@ const PARTS: &[&str] = &[
     accord_lebo::STATEMENT,
     accord_browser::STATEMENT,
     accord_googlecast::STATEMENT,
+    accord_homeassistant::STATEMENT,
     accord_airplay::STATEMENT,
     accord_yeelight::STATEMENT,
     accord_casting::STATEMENT,
@@ -43,6 +44,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("upnp", "UPnP"),
     ("browser", "Screen with a browser"),
     ("googlecast", "Google Cast"),
+    ("homeassistant", "Home Assistant"),
     ("airplay", "AirPlay"),
     ("yeelight", "Yeelight"),
     ("lebo", "Lebo"),
@@ -107,6 +109,14 @@ const EFFECTS: &[(&str, &str)] = &[
     (
         "recognition/tv",
         "Televisions and loudspeakers are not recognised: what they call themselves is shown, and what their make needs is not done.",
+    ),
+    (
+        "homeassistant/search",
+        "Your Home Assistant is not found by itself; add it by its address instead.",
+    ),
+    (
+        "homeassistant/connection",
+        "What that Home Assistant knows is neither shown nor controlled here.",
     ),
     (
         "googlecast/search",
@@ -281,6 +291,18 @@ const JOINS: &[(&str, &str, Systems)] = &[
         )],
     ),
     (
+        "homeassistant/search",
+        "Home Assistant",
+        &[(
+            "Home Assistant",
+            &[
+                "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users. Its name is yours to choose.",
+                "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
+                "Add it here with that token. Home Assistant 2023.3 or newer is needed.",
+            ],
+        )],
+    ),
+    (
         "localsend/presence",
         "Phone with LocalSend",
         &[
@@ -330,6 +352,37 @@ pub const FORMS: &[Form] = &[
             "Kept are number, token, name, model, hardware and network address of each device; the rest of the file is dropped.",
         ],
         fields: &[Field { id: "file", label: "File", hint: "JSON, at most 192 KiB", needs: Needs::File, secret: true }],
+    },
+        bridge: "homeassistant",
+        way: "token",
+        what: "Home Assistant",
+        steps: &[
+            "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users.",
+            "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
+        ],
+        fields: &[
+            Field {
+                id: "address",
+                label: "Address",
+                hint: "http://192.168.1.5:8123, with the number that its machine has in your network",
+                needs: Needs::Text,
+                secret: false,
+            },
+            Field {
+                id: "token",
+                label: "Access token",
+                hint: "The long-lived access token, about 180 letters",
+                needs: Needs::Text,
+                secret: true,
+            },
+            Field {
+                id: "certificate",
+                label: "Key",
+                hint: "Only for https, and only if you want to compare it before anything is said: the SHA-256 hash of its public key",
+                needs: Needs::Optional,
+                secret: false,
+            },
+        ],
     },
 ];
 

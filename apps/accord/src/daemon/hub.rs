@@ -14,6 +14,7 @@ use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_googlecast::GoogleCastBridge;
 use accord_home::History;
+use accord_homeassistant::HomeAssistantBridge;
 use accord_identity::{Identity, Peers};
 use accord_kdeconnect::KdeConnectBridge;
 use accord_lebo::LeboBridge;
@@ -203,6 +204,11 @@ impl Hub {
         match GoogleCastBridge::new(gate.bind("googlecast"), googlecast) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Google Cast is not available: {why}"),
+        }
+        let homeassistant = accord_homeassistant::Options { folder: data.join("homeassistant"), network };
+        match HomeAssistantBridge::new(gate.bind("homeassistant"), homeassistant) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("Home Assistant is not available: {why}"),
         }
         let airplay = accord_airplay::Options { folder: data.join("airplay"), network };
         match AirplayBridge::new(gate.bind("airplay"), airplay) {

@@ -1,0 +1,104 @@
+"""Speaks to a Home Assistant as its owner would, from beside it. Runs in Home Assistant's own Python, for `aiohttp`.
+
+    hassdo.py setup               signs up the owner, adds a user who is no administrator; {"admin": token, "user": token}
+    hassdo.py call TOKEN DOMAIN SERVICE ENTITY [JSON]
+    hassdo.py states TOKEN        all states, by entity
+    hassdo.py revoke TOKEN        takes back the token, as its user
+"""
+
+import asyncio
+import json
+import sys
+
+import aiohttp
+
+BASE, LAB = "http://127.0.0.1:8123", "http://127.0.0.1:8123/"
+
+
+class Home:
+    def __init__(self, session, token):
+        self.session, self.token, self.last = session, token, 0
+
+    async def __aenter__(self):
+        self.socket = await self.session.ws_connect(f"{BASE}/api/websocket", max_msg_size=0)
+        await self.socket.receive_json()
+        await self.socket.send_json({"type": "auth", "access_token": self.token})
+        answer = await self.socket.receive_json()
+        assert answer["type"] == "auth_ok", answer
+        return self
+
+    async def __aexit__(self, *_):
+        await self.socket.close()
+
+    async def ask(self, kind, **more):
+        self.last += 1
+        await self.socket.send_json({"id": self.last, "type": kind, **more})
+        while True:
+            answer = await self.socket.receive_json()
+            if answer.get("id") == self.last and answer["type"] == "result":
+                assert answer["success"], answer
+                return answer["result"]
+
+
+async def post(session, path, **how):
+    async with session.post(BASE + path, **how) as answer:
+        assert answer.status in (200, 201), (path, answer.status, await answer.text())
+        return await answer.json()
+
+
+async def token_of(session, code):
+    grant = {"grant_type": "authorization_code", "code": code, "client_id": LAB}
+    return (await post(session, "/auth/token", data=grant))["access_token"]
+
+
+async def lasting(session, token, name):
+    async with Home(session, token) as home:
+        return await home.ask("auth/long_lived_access_token", client_name=name, lifespan=30)
+
+
+async def setup(session):
+    for _ in range(600):
+        try:
+            async with session.get(f"{BASE}/api/onboarding") as answer:
+                if answer.status == 200:
+                    break
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    owner = {"name": "Owner", "username": "owner", "password": "lab-pass-1", "client_id": LAB, "language": "en"}
+    owner = await token_of(session, (await post(session, "/api/onboarding/users", json=owner))["auth_code"])
+    async with Home(session, owner) as home:
+        user = (await home.ask("config/auth/create", name="Accord", group_ids=["system-users"]))["user"]["id"]
+        await home.ask("config/auth_provider/homeassistant/create", user_id=user, username="accord", password="lab-pass-2")
+    begin = {"client_id": LAB, "handler": ["homeassistant", None], "redirect_uri": LAB}
+    flow = (await post(session, "/auth/login_flow", json=begin))["flow_id"]
+    login = {"client_id": LAB, "username": "accord", "password": "lab-pass-2"}
+    code = (await post(session, f"/auth/login_flow/{flow}", json=login))["result"]
+    user = await token_of(session, code)
+    return {"admin": await lasting(session, owner, "accord"), "user": await lasting(session, user, "accord")}
+
+
+async def call(session, token, domain, service, entity, data="{}"):
+    async with Home(session, token) as home:
+        await home.ask("call_service", domain=domain, service=service, service_data=json.loads(data),
+                       target={"entity_id": entity})
+
+
+async def states(session, token):
+    async with Home(session, token) as home:
+        return {one["entity_id"]: one for one in await home.ask("get_states")}
+
+
+async def revoke(session, token):
+    async with Home(session, token) as home:
+        for one in await home.ask("auth/refresh_tokens"):
+            if one["type"] == "long_lived_access_token":
+                await home.ask("auth/delete_refresh_token", refresh_token_id=one["id"])
+
+
+async def main(what, *words):
+    async with aiohttp.ClientSession() as session:
+        print(json.dumps(await {"setup": setup, "call": call, "states": states, "revoke": revoke}[what](session, *words)))
+
+
+asyncio.run(main(*sys.argv[1:]))

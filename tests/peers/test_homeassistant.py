@@ -1,0 +1,235 @@
+"""Home Assistant 2024.3 itself, headless, with its demo house: found, added, shown, controlled, gone and back.
+
+It is heavy (an install of minutes, 700 MB), so that it runs only where it was installed: `ACCORD_HA=1 tests/peers/run --install`.
+What needs no server of its own is tried in `bridges/homeassistant/tests`, against the messages that were recorded here.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+import time
+import unittest
+
+from hub import Hub
+from net import Network, until
+from wire import Capture
+
+PEERS = pathlib.Path(os.environ.get("ACCORD_PEERS", pathlib.Path.home() / ".cache/accord/peers"))
+HERE = pathlib.Path(__file__).parent
+HASS, PYTHON = PEERS / "ha/bin/hass", PEERS / "ha/bin/python"
+CONFIGURATION = """
+homeassistant: {name: Lab House, unit_system: metric}
+http: {server_port: 8123}
+api:
+websocket_api:
+config:
+auth:
+onboarding:
+zeroconf:
+demo:
+"""
+
+
+@unittest.skipUnless(HASS.exists(), "Home Assistant is missing: ACCORD_HA=1 tests/peers/run --install")
+class HomeAssistant(unittest.TestCase):
+    def setUp(self):
+        self.network = Network("alpha", "home")
+        for machine in ("alpha", "home"):
+            self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
+        self.home, self.address = self.network["home"], self.network.address["home"]
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-hass-"))
+        (self.folder / "configuration.yaml").write_text(CONFIGURATION)
+        self.process = None
+        self.start()
+        self.tokens = self.do("setup")
+        self.hub = Hub(self.network["alpha"], "alpha").start()
+        self.capture = Capture(self.home, self.folder)
+
+    def tearDown(self):
+        self.capture.stop()
+        self.end(signal.SIGKILL)
+        self.hub.close()
+        self.network.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- the server's side --------------------------------------------------------------------------
+
+    def start(self):
+        with open(self.folder / "hass.log", "ab") as log:
+            self.process = self.home.popen(HASS, "-c", self.folder, "--skip-pip", stdout=log, stderr=log,
+                                           start_new_session=True, env={**os.environ, "HOME": str(self.folder)})
+
+    def end(self, how=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, how)
+            self.process.wait(40)
+
+    def do(self, *words):
+        done = self.home.run(PYTHON, HERE / "hassdo.py", *words, check=False, timeout=90)
+        self.assertEqual(done.returncode, 0, f"{done.stderr[-2000:]}\n{(self.folder / 'hass.log').read_text()[-2000:]}")
+        return json.loads(done.stdout)
+
+    def there(self, entity):
+        return self.do("states", self.tokens["admin"])[entity]
+
+    # -- the hub's side -----------------------------------------------------------------------------
+
+    def devices(self):
+        return self.hub.api("GET", "/devices")[1]["devices"]
+
+    def device(self, name):
+        return next((one for one in self.devices() if one["name"] == name), None)
+
+    def shown(self, name, service, instance=0):
+        services = (self.device(name) or {"services": []})["services"]
+        return next((one for one in services if one["id"] == service and one["instance"] == instance), {"values": {}})
+
+    def value(self, name, service, property):
+        return self.shown(name, service)["values"].get(property, {}).get("data")
+
+    def shows(self, name, service, property, wanted, seconds=10):
+        until(lambda: self.value(name, service, property) == wanted, seconds,
+              f"{name} shows {property} {wanted}: {self.shown(name, service)}\n{self.hub.log()[-1500:]}")
+
+    def reach(self, name, reach, seconds=60):
+        until(lambda: (self.device(name) or {}).get("reach") == reach, seconds,
+              f"{name} is {reach}: {self.device(name)}\n{self.hub.log()[-2000:]}")
+
+    def call(self, name, service, verb, confirmed=False):
+        body = {"service": service, "instance": 0, "verb": verb, "confirmed": confirmed}
+        return self.hub.api("POST", f"/devices/{self.device(name)['id']}/call", body)
+
+    def write(self, name, service, property, data):
+        return self.call(name, service, {"verb": "write", "property": property, "data": data})
+
+    def act(self, name, service, action, confirmed=False, **inputs):
+        return self.call(name, service, {"verb": "act", "action": action, "inputs": inputs}, confirmed)
+
+    def add(self, token, address=None):
+        inputs = {"address": f"http://{address or self.address}:8123", "token": token}
+        status, answer = self.hub.api("POST", "/add", {"bridge": "homeassistant", "way": "token", "inputs": inputs})
+        self.assertEqual(status, 200, f"{answer}\n{self.hub.log()[-2000:]}")
+        return answer["devices"][0]
+
+    def why(self, name):
+        return self.hub.api("GET", f"/devices/{self.device(name)['id']}/why")[1]
+
+    def codes(self, name):
+        return json.dumps(self.why(name))
+
+    def to_server(self):
+        mine = self.hub.machine.addresses()
+        return [p for p in self.capture.packets() if p.source in mine and p.protocol == "tcp"]
+
+    # -- what is tried ------------------------------------------------------------------------------
+
+    def test_it_is_found_and_added_with_a_token(self):
+        time.sleep(1)
+        self.assertEqual(self.to_server(), [])
+        self.hub.grant("homeassistant/search")
+        found = until(lambda: self.device("Lab House"), 20, f"it is found: {self.hub.log()[-1500:]}")
+        self.assertEqual((found["trust"], found["kind"]), ("seen", "hub"))
+        self.assertEqual(self.to_server(), [], "searching says nothing to it")
+        status, pairing = self.hub.api("POST", "/pairings", {"device": found["id"], "inputs": {"token": self.tokens["user"]}})
+        self.assertEqual(status, 200, pairing)
+        self.hub.api("POST", f"/pairings/{pairing['id']}/confirm", {})
+        self.reach("Lab House", "local")
+        until(lambda: self.device("Bed Light"), 20, "its things are shown")
+        server = self.shown("Lab House", "more")["values"]
+        self.assertEqual(server["administrator"]["data"], False)
+        self.assertIn("2024.3.3", self.value("Lab House", "information", "software"))
+        # Every thing is its, has something to show, and is what it is.
+        things = [one for one in self.devices() if one["bridge"] == "homeassistant" and one["id"] != found["id"]]
+        print(f"\n{len(things)} devices of the demo house")
+        self.assertGreaterEqual(len(things), 60)
+        kinds = {name: self.device(name)["kind"] for name in ("Bed Light", "Front Door", "HeatPump", "AC", "Hall Window")}
+        self.assertEqual(kinds, {"Bed Light": "light", "Front Door": "lock", "HeatPump": "climate", "AC": "plug", "Hall Window": "cover"})
+        self.assertFalse([one["name"] for one in things if not [s for s in one["services"] if s["id"] != "pairing"]])
+        self.assertEqual(self.device("Paulus"), None, "where people are is not shown")
+        # The token is nowhere but in its file.
+        for text in (json.dumps(self.devices()), self.hub.log(), json.dumps(self.hub.records())):
+            self.assertNotIn(self.tokens["user"], text)
+        file = self.hub.state / "homeassistant" / "added.json"
+        holding = [file for file in self.hub.state.rglob("*") if file.is_file() and self.tokens["user"].encode() in file.read_bytes()]
+        self.assertEqual(holding, [file])
+        self.assertEqual(file.stat().st_mode & 0o77, 0)
+        sent = [record for record in self.hub.records() if record.get("entry") == "homeassistant/connection"]
+        self.assertTrue(sent and all(found["id"] in json.dumps(record) for record in sent))
+
+    def test_things_are_set_confirmed_by_their_state_and_change_from_their_own_side(self):
+        server = self.add(self.tokens["user"])
+        self.hub.grant("control/command")
+        until(lambda: self.device("Bed Light"), 20, "its things are shown")
+        self.assertEqual(self.write("Bed Light", "light", "level", 30)[0], 200)
+        self.shows("Bed Light", "light", "level", 30)
+        self.shows("Bed Light", "light", "on", True)
+        self.assertEqual(self.there("light.bed_light")["attributes"]["brightness"], 76)
+        for _ in range(3):
+            self.assertEqual(self.write("Bed Light", "light", "color-temperature", 3000)[0], 200)
+        until(lambda: abs((self.value("Bed Light", "light", "color-temperature") or 0) - 3000) < 50, 10, "it is warm")
+        self.assertEqual(self.write("Bed Light", "light", "hue", 120)[0], 200)
+        self.shows("Bed Light", "light", "hue", 120)
+        self.assertEqual(self.write("HeatPump", "climate", "target", 21.5)[0], 200)
+        self.shows("HeatPump", "climate", "target", 21.5)
+        self.assertEqual(self.write("Hall Window", "cover", "position", 70)[0], 200)
+        self.shows("Hall Window", "cover", "position", 70, seconds=20)
+        self.assertEqual(self.write("AC", "on-off", "on", True)[0], 200)
+        self.shows("AC", "on-off", "on", True)
+        self.assertEqual(self.act("0_Ground_floor", "vacuum", "start")[0], 200)
+        names = dict(next(one for one in self.shown("0_Ground_floor", "vacuum")["properties"] if one["id"] == "state")["values"])
+        until(lambda: names.get(self.value("0_Ground_floor", "vacuum", "state")) == "cleaning", 10, "it cleans")
+        # What opens the house is asked for each time.
+        self.assertNotEqual(self.act("Front Door", "door-lock", "unlock")[0], 200)
+        self.assertEqual(self.there("lock.front_door")["state"], "locked")
+        self.assertEqual(self.act("Front Door", "door-lock", "unlock", confirmed=True)[0], 200)
+        self.shows("Front Door", "door-lock", "locked", False)
+        # What they do there is shown here.
+        self.do("call", self.tokens["admin"], "light", "turn_off", "light.bed_light")
+        self.shows("Bed Light", "light", "on", False)
+        self.assertIsNone(self.value("Bed Light", "light", "level"), "a lamp that is off has no level")
+        self.do("call", self.tokens["admin"], "lock", "lock", "lock.front_door")
+        self.shows("Front Door", "door-lock", "locked", True)
+        # A button tells nothing of before, and is pressed from here.
+        self.assertEqual(self.act("Push", "press", "press")[0], 200)
+        until(lambda: self.there("button.push")["state"] != "unknown", 5, "it was pressed")
+        sent = [record for record in self.hub.records() if record.get("entry") == "control/command"]
+        self.assertTrue(sent and all(server["id"] in json.dumps(record) for record in sent), "the server is who gets it")
+
+    def test_it_goes_and_comes_back_and_a_token_ends(self):
+        wrong = self.add("no-token-of-this-house-at-all")
+        self.assertEqual(wrong["reach"], "offline")
+        name = wrong["name"]
+        until(lambda: "turned-away" in self.codes(name), 15, f"it says why: {self.why(name)}")
+        time.sleep(3)
+        self.assertEqual(len({p.source_port for p in self.to_server()}), 1, "a wrong token is not tried again and again")
+        self.assertEqual(self.add(self.tokens["user"])["id"], wrong["id"])
+        self.reach("Lab House", "local")
+        until(lambda: self.device("Bed Light"), 20, "its things are shown")
+        # Restarted.
+        self.end()
+        self.reach("Bed Light", "offline")
+        self.reach("Lab House", "offline")
+        self.start()
+        self.reach("Bed Light", "local", seconds=90)
+        # The hub is restarted, without anybody adding anything.
+        self.hub.stop()
+        self.hub.start()
+        self.reach("Bed Light", "local")
+        # The token is taken back there.
+        self.do("revoke", self.tokens["user"])
+        self.end()
+        self.start()
+        self.reach("Lab House", "offline", seconds=10)
+        until(lambda: "turned-away" in self.codes("Lab House"), 90, f"it says why: {self.why('Lab House')}")
+        self.assertNotIn(self.tokens["user"], self.hub.log())
+        # An administrator's token is told to be one.
+        self.add(self.tokens["admin"])
+        self.reach("Lab House", "local")
+        self.shows("Lab House", "more", "administrator", True)
+
+
+if __name__ == "__main__":
+    unittest.main()
