@@ -93,7 +93,9 @@ async def revoke(session, token):
     async with Home(session, token) as home:
         for one in await home.ask("auth/refresh_tokens"):
             if one["type"] == "long_lived_access_token":
-                await home.ask("auth/delete_refresh_token", refresh_token_id=one["id"])
+                # It ends the connections that were made with it, this one too.
+                await home.socket.send_json({"id": home.last + 1, "type": "auth/delete_refresh_token", "refresh_token_id": one["id"]})
+                await home.socket.receive()
 
 
 async def main(what, *words):

@@ -157,9 +157,14 @@ impl Servers {
         if !self.known.contains_key(&id) && self.known.len() >= MOST_FOUND + self.added.all().len() {
             return (None, Vec::new());
         }
-        if let Some((id, mut record)) = added.clone() {
+        // Only what is where it was added is believed, and its own word over the connection counts more.
+        if let Some((id, mut record)) = added.clone()
+            && record.place().is_some_and(|before| before.address == place.address)
+        {
             record.uuid.get_or_insert_with(|| advert.uuid.clone());
-            (record.name, record.version) = (advert.name.clone(), advert.version.clone().or(record.version));
+            if record.version.is_none() {
+                (record.name, record.version) = (advert.name.clone(), advert.version.clone());
+            }
             self.added.note(&id, record);
         }
         self.known.entry(id.clone()).or_default().announced = Some((advert, place));
