@@ -110,14 +110,8 @@ const EFFECTS: &[(&str, &str)] = &[
         "recognition/tv",
         "Televisions and loudspeakers are not recognised: what they call themselves is shown, and what their make needs is not done.",
     ),
-    (
-        "homeassistant/search",
-        "Your Home Assistant is not found by itself; add it by its address instead.",
-    ),
-    (
-        "homeassistant/connection",
-        "What that Home Assistant knows is neither shown nor controlled here.",
-    ),
+    ("homeassistant/search", "Your Home Assistant is not found by itself; add it by its address instead."),
+    ("homeassistant/connection", "What that Home Assistant knows is neither shown nor controlled here."),
     (
         "googlecast/search",
         "Televisions, sticks and loudspeakers with Google Cast are not found, and so not controlled.",
@@ -353,6 +347,7 @@ pub const FORMS: &[Form] = &[
         ],
         fields: &[Field { id: "file", label: "File", hint: "JSON, at most 192 KiB", needs: Needs::File, secret: true }],
     },
+    Form {
         bridge: "homeassistant",
         way: "token",
         what: "Home Assistant",

@@ -6,7 +6,7 @@
 //! - [`map`]: an entity in the words of the catalogue, and back
 //! - [`session`]: one connection, from the token to the states
 //! - [`tls`]: its encryption, with a key that is known
-//! - [`ws`]: WebSocket
+//! - [`ws`]: the frames of WebSocket
 
 pub mod advert;
 pub mod attr;

@@ -185,7 +185,9 @@ impl Mind {
     async fn woken(&mut self, woken: Woken) {
         match (woken, &mut self.near) {
             (Woken::Over, near) => {
-                near.take().map(Nearby::close);
+                if let Some(near) = near.take() {
+                    near.close();
+                }
                 self.again = Instant::now();
                 let told = self.servers.all_lost();
                 self.tell_all(told).await;

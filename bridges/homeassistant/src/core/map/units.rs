@@ -72,7 +72,7 @@ pub fn of(sign: &str) -> Option<Scale> {
         "bar" => scaled(Pascal, 1e5),
         "mmHg" => scaled(Pascal, 133.322_387_415),
         "inHg" => scaled(Pascal, 3386.389),
-        "psi" => scaled(Pascal, 6894.757_293_168),
+        "psi" => scaled(Pascal, 6_894.757_293_168),
         "mm" => scaled(Metre, 1e-3),
         "cm" => scaled(Metre, 1e-2),
         "m" => scaled(Metre, 1.0),
