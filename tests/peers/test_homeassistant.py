@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -41,8 +42,15 @@ class HomeAssistant(unittest.TestCase):
             self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
         self.home, self.address = self.network["home"], self.network.address["home"]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-hass-"))
-        (self.folder / "configuration.yaml").write_text(CONFIGURATION)
-        self.process = None
+        self.scheme, self.process = "http", None
+        text = CONFIGURATION
+        if self._testMethodName.endswith("over_https"):
+            self.scheme = "https"
+            self.new_key()
+            text = text.replace("{server_port: 8123}",
+                                f"{{server_port: 8123, ssl_certificate: {self.folder}/cert.pem, "
+                                f"ssl_key: {self.folder}/key.pem}}")
+        (self.folder / "configuration.yaml").write_text(text)
         self.start()
         self.tokens = self.do("setup")
         self.hub = Hub(self.network["alpha"], "alpha").start()
@@ -67,8 +75,19 @@ class HomeAssistant(unittest.TestCase):
             os.killpg(self.process.pid, how)
             self.process.wait(40)
 
+    def new_key(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "2", "-subj", "/CN=house", "-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem"],
+                       check=True, capture_output=True)
+
+    def key(self):
+        """As the guide says."""
+        line = "openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum"
+        return subprocess.run(line, shell=True, check=True, capture_output=True, text=True, cwd=self.folder).stdout.split()[0]
+
     def do(self, *words):
-        done = self.home.run(PYTHON, HERE / "hassdo.py", *words, check=False, timeout=90)
+        base = {**os.environ, "HASS_BASE": f"{self.scheme}://127.0.0.1:8123"}
+        done = self.home.run(PYTHON, HERE / "hassdo.py", *words, check=False, timeout=90, env=base)
         self.assertEqual(done.returncode, 0, f"{done.stderr[-2000:]}\n{(self.folder / 'hass.log').read_text()[-2000:]}")
         return json.loads(done.stdout)
 
@@ -108,8 +127,8 @@ class HomeAssistant(unittest.TestCase):
     def act(self, name, service, action, confirmed=False, **inputs):
         return self.call(name, service, {"verb": "act", "action": action, "inputs": inputs}, confirmed)
 
-    def add(self, token, address=None):
-        inputs = {"address": f"http://{address or self.address}:8123", "token": token}
+    def add(self, token, **more):
+        inputs = {"address": f"{self.scheme}://{self.address}:8123", "token": token, **more}
         status, answer = self.hub.api("POST", "/add", {"bridge": "homeassistant", "way": "token", "inputs": inputs})
         self.assertEqual(status, 200, f"{answer}\n{self.hub.log()[-2000:]}")
         return answer["devices"][0]
@@ -227,6 +246,25 @@ class HomeAssistant(unittest.TestCase):
         self.add(self.tokens["admin"])
         self.reach("Lab House", "local")
         self.shows("Lab House", "more", "administrator", True)
+
+    def test_it_is_told_nothing_when_it_holds_another_key_over_https(self):
+        token = self.tokens["user"]
+        wrong = self.add(token, certificate="ab" * 32)
+        self.assertEqual(wrong["reach"], "offline")
+        until(lambda: "key-changed" in self.codes(wrong["name"]), 10, f"it says why: {self.why(wrong['name'])}")
+        self.assertEqual(self.add(token, certificate=self.key())["id"], wrong["id"])
+        self.reach("Lab House", "local")
+        until(lambda: self.device("Bed Light"), 20, "its things are shown")
+        self.assertEqual(self.value("Lab House", "more", "certificate"), self.key())
+        self.assertFalse([p for p in self.capture.packets() if token.encode() in p.payload], "it is encrypted")
+        self.end()
+        self.new_key()
+        self.start()
+        until(lambda: "key-changed" in self.codes("Lab House"), 90, f"it says why: {self.why('Lab House')}")
+        self.assertEqual(self.device("Bed Light")["reach"], "offline")
+        self.add(token)
+        self.reach("Bed Light", "local")
+        self.assertEqual(self.value("Lab House", "more", "certificate"), self.key())
 
 
 if __name__ == "__main__":

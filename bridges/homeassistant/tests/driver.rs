@@ -41,6 +41,12 @@ async fn a_house_is_added_shown_and_controlled() {
     // Not through a thing, and no other thing.
     assert!(matches!(lab.call(&lamp.id, "pairing", act("unpair")).await, Err(CallError::Unsupported(_))));
     assert!(matches!(lab.call(&lamp.id, "door-lock", act("unlock")).await, Err(CallError::Unsupported(_))));
+    // What the server does not reach itself is away, and that is why.
+    house.change("light.bed_light", "unavailable");
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Offline).await;
+    lab.until_why(&lamp.id, |fact| matches!(fact, Fact::AwayThere { by } if by == "Lab")).await;
+    house.change("light.bed_light", "on");
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
     // What the server refuses has its reason.
     house.fail("unauthorized");
     assert!(matches!(lab.call(&lamp.id, "light", act("toggle")).await, Err(CallError::Refused(_))));

@@ -140,6 +140,11 @@ pub enum Fact {
         /// What to do there, in sentences of the bridge's own.
         remedy: String,
     },
+    /// Whoever speaks for it is reached, and says that it does not reach it itself.
+    AwayThere {
+        /// What that one is called.
+        by: String,
+    },
     /// Pairing is held up after wrong attempts.
     TooManyAttempts {
         /// For so long, in seconds.
@@ -311,6 +316,7 @@ pub enum Code {
     UnpairedThere,
     TurnedAway,
     SwitchedOff,
+    AwayThere,
     NotPaired,
     PairingPending,
     TooManyAttempts,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -86,13 +86,13 @@ pub(crate) struct Mind {
     /// Why it could not be opened.
     pub trouble: Option<String>,
     pub hands: HashMap<DeviceId, Held>,
-    /// Which server a thing is of.
-    pub things: HashMap<DeviceId, DeviceId>,
+    /// Which server a thing is of, and whether that reaches it.
+    pub things: HashMap<DeviceId, (DeviceId, Reach)>,
     tasks: TaskTracker,
     stop: CancellationToken,
     next_hand: u64,
-    /// Servers that are asked just now why they are not reached.
-    pub asked: HashMap<CallId, DeviceId>,
+    /// Servers that are asked just now why they, or one of their things, are not reached.
+    pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
 }
 
 pub(crate) struct Held {
@@ -209,7 +209,12 @@ impl Mind {
             Heard::Told { server, messages } => {
                 for message in &messages {
                     match message {
-                        FromBridge::Seen { device } => drop(self.things.insert(device.id.clone(), server.clone())),
+                        FromBridge::Seen { device } => {
+                            self.things.insert(device.id.clone(), (server.clone(), device.reach));
+                        }
+                        FromBridge::Reach { device, reach } => {
+                            self.things.insert(device.clone(), (server.clone(), *reach));
+                        }
                         FromBridge::Gone { device } => drop(self.things.remove(device)),
                         _ => {}
                     }
@@ -385,7 +390,7 @@ impl Mind {
         target: Target,
         verb: Verb,
     ) -> Option<Result<Outputs, CallError>> {
-        let Some(server) = self.things.get(&device).cloned() else {
+        let Some((server, _)) = self.things.get(&device).cloned() else {
             return Some(self.of_server(&device, &target, verb));
         };
         let name = || accord_model::text::for_screen(&self.servers.name(&server), 64);

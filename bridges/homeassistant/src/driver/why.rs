@@ -1,7 +1,7 @@
 //! Why a server, or a thing of it, is not reached: what this bridge knows, and one attempt when it is asked for.
 
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge};
+use accord_model::{CallId, DeviceId, FromBridge, Reach};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -12,25 +12,26 @@ const MOST: usize = 16;
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
         self.search();
-        // A thing is reached when its server is.
-        let server = device.map(|device| self.things.get(&device).cloned().unwrap_or(device));
+        // A thing is asked for where its server is.
+        let server_of = |device: &DeviceId| self.things.get(device).map_or(device, |(server, _)| server).clone();
+        let server = device.as_ref().map(server_of);
         if let Some(server) = server.as_ref().filter(|_| self.asked.len() < MOST)
             && let Some(held) = self.hands.get(server)
             && held.orders.try_send(Order::Try(call)).is_ok()
         {
-            self.asked.insert(call, server.clone());
+            self.asked.insert(call, (server.clone(), device.unwrap_or_else(|| server.clone())));
             return;
         }
-        self.answer(call, server.as_ref(), None).await;
+        self.answer(call, server.as_ref(), device.as_ref(), None).await;
     }
 
     pub(super) async fn tried(&mut self, call: CallId, fact: Fact) {
-        if let Some(server) = self.asked.remove(&call) {
-            self.answer(call, Some(&server), Some(fact)).await;
+        if let Some((server, device)) = self.asked.remove(&call) {
+            self.answer(call, Some(&server), Some(&device), Some(fact)).await;
         }
     }
 
-    async fn answer(&self, call: CallId, server: Option<&DeviceId>, tried: Option<Fact>) {
+    async fn answer(&self, call: CallId, server: Option<&DeviceId>, device: Option<&DeviceId>, tried: Option<Fact>) {
         let known = server.and_then(|server| Some((server, self.servers.get(server)?)));
         let added = known.and_then(|(id, _)| self.servers.added(id));
         let mut facts = self.law.facts(added.and(server));
@@ -63,6 +64,11 @@ impl Mind {
             }
         }
         facts.extend(tried);
+        if let Some((server, Reach::Offline)) = device.and_then(|device| self.things.get(device))
+            && self.servers.get(server).is_some_and(|server| server.up)
+        {
+            facts.push(Fact::AwayThere { by: self.servers.name(server) });
+        }
         let explained = Explained { app: "Home Assistant".to_owned(), facts };
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }

@@ -24,7 +24,15 @@ pub struct Subject<'a> {
 
 /// True when the facts say that the device is reached.
 pub fn is_reached(facts: &[Fact]) -> bool {
-    facts.iter().any(|fact| matches!(fact, Fact::Connected { .. } | Fact::Tried { outcome: Outcome::Answered, .. }))
+    !is_away_there(facts)
+        && facts
+            .iter()
+            .any(|fact| matches!(fact, Fact::Connected { .. } | Fact::Tried { outcome: Outcome::Answered, .. }))
+}
+
+/// It is not reached by the one who speaks for it, who is.
+fn is_away_there(facts: &[Fact]) -> bool {
+    facts.iter().any(|fact| matches!(fact, Fact::AwayThere { .. }))
 }
 
 /// What stands in the way, the reason first.
@@ -34,7 +42,7 @@ pub fn diagnose(subject: Subject<'_>, explained: &Explained) -> Vec<Obstacle> {
     for fact in judge.facts {
         found.extend(judge.of_itself(fact));
     }
-    if !judge.reached {
+    if !judge.reached && !is_away_there(judge.facts) {
         if subject.device.is_some() {
             found.extend(judge.way_there());
         }
@@ -177,6 +185,12 @@ impl Judge<'_> {
                 Weight::Hinders,
                 format!("{} is not paired with this machine.", capital(&who)),
                 "Pair with it: `accord pair DEVICE`.",
+            ),
+            Fact::AwayThere { by } => obstacle(
+                Code::AwayThere,
+                Weight::Blocks,
+                format!("{} is reached, and does not reach {who} itself.", sentence(by)),
+                format!("Look in {} what it says of it. Is it switched on, and is its battery good?", sentence(by)),
             ),
             Fact::TooManyAttempts { seconds } => obstacle(
                 Code::TooManyAttempts,

@@ -131,3 +131,14 @@ fn what_devices_say_is_escaped() {
     let odd = Fact::TurnedAway { at: Timestamp::UNIX_EPOCH, why: "\u{1b}[2Jbye".into() };
     assert!(!asked(vec![home(), odd])[0].says.contains('\u{1b}'));
 }
+
+#[test]
+fn what_its_server_does_not_reach_is_not_reached_though_the_server_is() {
+    let facts = vec![home(), seen("10.66.0.2:8123"), tried("10.66.0.2:8123", Outcome::Answered)];
+    assert!(is_reached(&facts));
+    let away: Vec<Fact> = facts.into_iter().chain([Fact::AwayThere { by: "My House".into() }]).collect();
+    assert!(!is_reached(&away));
+    let found = asked(away);
+    assert_eq!((found.len(), found[0].code, found[0].weight), (1, Code::AwayThere, BLOCKS));
+    assert_eq!(found[0].says, "My House is reached, and does not reach Phone itself.");
+}
