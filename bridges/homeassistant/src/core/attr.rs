@@ -133,16 +133,23 @@ impl<'de> Visitor<'de> for AttrVisitor {
 
 /// The attributes that the mapper reads, in order.
 const KNOWN: &[&str] = &[
+    "action",
+    "activity_list",
     "air_quality_index",
+    "app_name",
     "apparent_temperature",
     "attribution",
+    "auto_update",
+    "aux_heat",
     "available_modes",
     "available_tones",
     "away_mode",
+    "azimuth",
     "battery_level",
     "brightness",
     "carbon_dioxide",
     "carbon_monoxide",
+    "cleaned_area",
     "cloud_coverage",
     "code_arm_required",
     "code_format",
@@ -157,10 +164,10 @@ const KNOWN: &[&str] = &[
     "device_class",
     "dew_point",
     "direction",
-    "activity_list",
     "duration",
     "effect",
     "effect_list",
+    "elevation",
     "event_type",
     "event_types",
     "fan_mode",
@@ -185,16 +192,27 @@ const KNOWN: &[&str] = &[
     "max_temp",
     "media_album_name",
     "media_artist",
+    "media_content_type",
     "media_duration",
+    "media_episode",
     "media_position",
     "media_position_updated_at",
+    "media_season",
+    "media_series_title",
     "media_title",
+    "media_track",
     "min",
     "min_color_temp_kelvin",
     "min_humidity",
     "min_mireds",
     "min_temp",
     "mode",
+    "next_dawn",
+    "next_dusk",
+    "next_midnight",
+    "next_noon",
+    "next_rising",
+    "next_setting",
     "nitrogen_dioxide",
     "nitrogen_monoxide",
     "nitrogen_oxide",
@@ -213,9 +231,13 @@ const KNOWN: &[&str] = &[
     "preset_modes",
     "pressure",
     "pressure_unit",
+    "release_summary",
+    "release_url",
     "remaining",
     "repeat",
+    "rising",
     "shuffle",
+    "skipped_version",
     "sound_mode",
     "sound_mode_list",
     "source",
@@ -295,7 +317,7 @@ impl<'de> Deserialize<'de> for Attrs {
             fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Attrs, A::Error> {
                 let mut kept = BTreeMap::new();
                 while let Some(name) = items.next_key::<std::borrow::Cow<'de, str>>()? {
-                    match KNOWN.iter().find(|known| **known == name) {
+                    match KNOWN.binary_search(&&*name).ok().map(|at| &KNOWN[at]) {
                         Some(known) => drop(kept.insert(*known, items.next_value()?)),
                         None => drop(items.next_value::<IgnoredAny>()?),
                     }
@@ -313,6 +335,7 @@ mod tests {
 
     #[test]
     fn only_what_is_read_is_kept_and_no_more_than_a_bound() {
+        assert!(KNOWN.is_sorted(), "it is searched by halves");
         let long = "x".repeat(5000);
         let list = format!("[{}]", vec!["1"; 5000].join(","));
         let json = format!(

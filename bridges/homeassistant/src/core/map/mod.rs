@@ -3,6 +3,7 @@
 
 mod air;
 mod doors;
+mod extra;
 mod light;
 mod media;
 pub mod part;
@@ -211,6 +212,7 @@ pub fn map(entity: &Entity<'_>) -> Mapped {
         // What nobody here knows can be read.
         _ => vec![sensor::text(entity)],
     };
+    parts.extend(extra::extra(entity));
     match entity.entry.category {
         Some(Category::Config) => part::with_role(&mut parts, Role::Config),
         Some(Category::Diagnostic) => part::with_role(&mut parts, Role::Diagnostic),
