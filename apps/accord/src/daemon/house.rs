@@ -292,7 +292,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
             &[
                 "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users. Its name is yours to choose.",
                 "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
-                "Add it here with that token. Home Assistant 2023.3 or newer is needed.",
+                "Add it here with that token. Home Assistant 2022.4 or newer is needed.",
             ],
         )],
     ),
