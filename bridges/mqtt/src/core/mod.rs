@@ -1,0 +1,17 @@
+//! The protocol, without any I/O.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`packet`], [`topic`], [`session`] | MQTT 3.1.1 |
+//! | [`template`], [`units`], [`native`] | where a value is in a message, and what it means |
+//! | [`parts`] | services of the house, and which topics they are read from and written to |
+//! | [`zigbee`] | what zigbee2mqtt says of its devices |
+
+pub mod native;
+pub mod packet;
+pub mod parts;
+pub mod session;
+pub mod template;
+pub mod topic;
+pub mod units;
+pub mod zigbee;

@@ -1,0 +1,3 @@
+//! MQTT.
+#![deny(missing_docs)]
+pub mod core;
