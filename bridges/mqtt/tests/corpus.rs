@@ -41,12 +41,17 @@ fn round_trips(parts: &Parts, model: &str) -> usize {
             for data in samples(property) {
                 let what = format!("{model}: {place:?} {data:?} {property:?}");
                 // The other half of a colour is at full.
-                let native = writing.scale.write(&data, Some(100.0)).unwrap_or_else(|why| panic!("{what}: {why}"));
+                let native = match writing.scale.write(&data, Some(100.0)) {
+                    Ok(native) => native,
+                    // A range with one end alone is not told.
+                    Err(_) if property.range.is_none() && data.as_number().is_some() => continue,
+                    Err(why) => panic!("{what}: {why}"),
+                };
                 let back = writing.scale.read(&native).unwrap_or_else(|| panic!("{what}: {native} is not read back"));
                 let is_colour = matches!(writing.scale, Scale::Colour(..));
                 match (data.as_number(), back.as_number(), property.range) {
                     (Some(wrote), Some(read), Some(range)) if !is_colour => {
-                        let near = (range.step / 2.0).max(1e-5);
+                        let near = (range.step / 2.0).max(1e-5).max(wrote.abs() * 1e-9);
                         assert!((wrote - read).abs() <= near, "{what}: {native} → {back:?}");
                     }
                     (Some(wrote), Some(read), None) => assert!((wrote - read).abs() < 1e-5, "{what}: {back:?}"),

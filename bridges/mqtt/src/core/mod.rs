@@ -6,7 +6,10 @@
 //! | [`template`], [`units`], [`native`] | where a value is in a message, and what it means |
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
 //! | [`zigbee`] | what zigbee2mqtt says of its devices |
+//! | [`discovery`], [`entity`] | what others say of theirs, by Home Assistant's convention |
 
+pub mod discovery;
+pub mod entity;
 pub mod native;
 pub mod packet;
 pub mod parts;

@@ -117,7 +117,11 @@ impl Linear {
         let native = if self.inverse { self.factor / ours } else { ours / self.factor + self.zero };
         let native = if self.native_whole { native.round() } else { (native * 1e6).round() / 1e6 };
         // A range that was rounded to whole ones of ours reaches a little beyond the native one.
-        let slack = if self.inverse { 1.0 } else { (0.5 / self.factor.abs()).max(1e-6) };
+        let slack = match self.whole {
+            true if self.inverse => 1.0,
+            true => (0.5 / self.factor.abs()).max(1e-6),
+            false => 1e-6,
+        };
         let taken = native.is_finite() && native >= self.low - slack && native <= self.high + slack;
         taken.then(|| native.clamp(self.low, self.high))
     }

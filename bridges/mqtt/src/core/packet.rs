@@ -230,6 +230,9 @@ impl Decoder {
         if self.skipped > 0 && self.skip == 0 {
             return Ok(Some(Packet::Skipped(std::mem::take(&mut self.skipped))));
         }
+        if self.buffer.get(self.read).is_some_and(|first| !may_begin(*first)) {
+            return Err(STRANGE);
+        }
         let Some((header, length)) = length(&self.buffer[self.read..])? else {
             self.drop_read();
             return Ok(None);
@@ -273,6 +276,13 @@ fn length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
     if bytes.len() > 4 { Err(Malformed("a length of more than four bytes")) } else { Ok(None) }
 }
 
+const STRANGE: Malformed = Malformed("a packet that no broker sends");
+
+/// Whether it is the first byte of a packet that a broker sends: what does not speak MQTT is noticed at once.
+fn may_begin(first: u8) -> bool {
+    matches!(first, 0x20 | 0x30..=0x3f | 0x40 | 0x90 | 0xb0 | 0xd0)
+}
+
 fn decode(first: u8, body: &[u8]) -> Result<Packet, Malformed> {
     let number = |bytes: &[u8]| match bytes {
         [high, low, ..] if (*high, *low) != (0, 0) => Ok(u16::from_be_bytes([*high, *low])),
@@ -293,7 +303,7 @@ fn decode(first: u8, body: &[u8]) -> Result<Packet, Malformed> {
         (9, 0, 3..) => Ok(Packet::SubAck(number(body)?, body[2..].iter().map(|code| code & 0x80 == 0).collect())),
         (11, 0, 2) => Ok(Packet::UnsubAck(number(body)?)),
         (13, 0, 0) => Ok(Packet::PingResp),
-        _ => Err(Malformed("a packet that no broker sends")),
+        _ => Err(STRANGE),
     }
 }
 

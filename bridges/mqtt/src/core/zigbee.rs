@@ -99,7 +99,7 @@ impl Expose {
                 Scale::Bool { on, off }
             }
             "numeric" => Scale::Number(Linear::of(self.measure(), self.range)),
-            "enum" if !self.words.is_empty() => Scale::Choice((0..).zip(self.words.iter().cloned()).collect()),
+            "enum" if !self.words.is_empty() => choice(&self.words),
             // Some name no words.
             "enum" | "text" => Scale::Text,
             "list" | "composite" => Scale::Json,
@@ -586,8 +586,19 @@ impl Mapper<'_> {
     }
 }
 
+/// Words numbered from 0. One that is there twice is one.
+pub fn choice(words: &[Value]) -> Scale {
+    let mut known: Vec<(i64, Value)> = Vec::new();
+    for (number, word) in (0..).zip(words) {
+        if known.iter().all(|(_, before)| !super::native::same(before, word)) {
+            known.push((number, word.clone()));
+        }
+    }
+    Scale::Choice(known)
+}
+
 /// Words with the numbers that they have in the house; those that it has none for come after, from 100.
-fn named(words: &[Value], known: &[(&str, i64)]) -> Scale {
+pub fn named(words: &[Value], known: &[(&str, i64)]) -> Scale {
     let number = |(index, word): (usize, &Value)| {
         let found = known.iter().find(|(name, _)| word.as_str() == Some(name));
         (found.map_or(100 + index as i64, |(_, number)| *number), word.clone())

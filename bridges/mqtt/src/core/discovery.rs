@@ -1,0 +1,498 @@
+//! Home Assistant's discovery convention (home-assistant.io, "MQTT discovery"): retained messages that describe one entity
+//! each, or a whole device with its components, with short names for keys and `~` for the beginning of topics.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::native::spoken;
+use super::topic::{below, is_sound};
+
+/// Most components of one message, and most identifiers of a device.
+const MOST_COMPONENTS: usize = 256;
+const MOST_IDS: usize = 16;
+/// Longest id and name, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// What a message is about, by its topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The component: `switch`, `light`; `device` for a whole device.
+    pub component: String,
+    /// The rest of the topic, without `config`.
+    pub object: String,
+}
+
+impl Origin {
+    /// Of a topic below the prefix.
+    pub fn parse(topic: &str, prefix: &str) -> Option<Self> {
+        let rest = below(topic, prefix)?.strip_suffix("/config")?;
+        let (component, object) = rest.split_once('/')?;
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        };
+        let parts = object.split('/').count();
+        let fits = is_word(component) && parts <= 2 && object.split('/').all(is_word) && topic.len() <= 400;
+        fits.then(|| Self { component: component.to_owned(), object: object.to_owned() })
+    }
+}
+
+/// What describes the device of an entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Identifiers and connections, each with its kind before it.
+    pub ids: Vec<String>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// Its maker.
+    pub maker: Option<String>,
+    /// Its model.
+    pub model: Option<String>,
+    /// Its firmware.
+    pub software: Option<String>,
+    /// The room that it suggests.
+    pub room: Option<String>,
+}
+
+/// One entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    /// `switch`, `light`, …
+    pub component: String,
+    /// Unique among all, if it says one.
+    pub unique: Option<String>,
+    /// What it is called.
+    pub name: Option<String>,
+    /// All keys, long, topics whole.
+    pub keys: Map<String, Value>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// Whose entities these are.
+    pub about: About,
+    /// By the name of the component within a device; one without a name otherwise.
+    pub entities: BTreeMap<String, Entity>,
+    /// Keys that were not understood, or more than there may be.
+    pub refused: usize,
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// In words.
+pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
+    let Ok(Value::Object(whole)) = serde_json::from_slice(payload) else {
+        return Err("it is no JSON object".to_owned());
+    };
+    let mut whole = long(whole);
+    let base = whole.remove("~").and_then(|base| base.as_str().map(str::to_owned));
+    let about = about(whole.get("device"));
+    let mut refused = 0;
+    let mut entities = BTreeMap::new();
+    let mut add = |name: &str, component: &str, keys: Map<String, Value>, base: Option<&str>| {
+        let mut keys = keys;
+        keys.iter_mut().for_each(|(key, value)| expand(key, value, base));
+        let text = |key: &str| keys.get(key).and_then(short_text);
+        let entity =
+            Entity { component: component.to_owned(), unique: text("unique_id"), name: text("name"), keys: keys.clone() };
+        entities.insert(name.to_owned(), entity);
+    };
+    if origin.component == "device" {
+        let Some(Value::Object(components)) = whole.remove("components") else {
+            return Err("a device without components".to_owned());
+        };
+        let shared: Map<String, Value> = whole
+            .iter()
+            .filter(|(key, _)| SHARED.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        refused += components.len().saturating_sub(MOST_COMPONENTS);
+        for (name, component) in components.into_iter().take(MOST_COMPONENTS) {
+            let Value::Object(component) = component else {
+                refused += 1;
+                continue;
+            };
+            let mut keys = long(component);
+            let Some(platform) = keys.remove("platform").and_then(|platform| short_text(&platform)) else {
+                refused += 1;
+                continue;
+            };
+            // A component of a platform alone is one that was removed.
+            if keys.is_empty() {
+                continue;
+            }
+            let own = keys.remove("~").and_then(|base| base.as_str().map(str::to_owned)).or_else(|| base.clone());
+            for (key, value) in &shared {
+                keys.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+            add(&name, &platform, keys, own.as_deref());
+        }
+    } else {
+        add("", &origin.component, whole, base.as_deref());
+    }
+    Ok(Described { about, entities, refused })
+}
+
+const SHARED: [&str; 8] = [
+    "availability", "availability_topic", "availability_mode", "availability_template", "payload_available",
+    "payload_not_available", "state_topic", "command_topic",
+];
+
+fn short_text(value: &Value) -> Option<String> {
+    spoken(value).filter(|text| !text.is_empty() && text.len() <= MAX_TEXT)
+}
+
+fn about(device: Option<&Value>) -> About {
+    let Some(Value::Object(device)) = device else { return About::default() };
+    let device = long_of(device.clone(), DEVICE);
+    let text = |key: &str| device.get(key).and_then(short_text);
+    let mut ids = Vec::new();
+    match device.get("identifiers") {
+        Some(Value::Array(all)) => {
+            ids.extend(all.iter().take(MOST_IDS).filter_map(short_text).map(|id| format!("id:{id}")));
+        }
+        Some(one) => ids.extend(short_text(one).map(|id| format!("id:{id}"))),
+        None => {}
+    }
+    for pair in device.get("connections").and_then(Value::as_array).into_iter().flatten().take(MOST_IDS) {
+        if let Some([kind, id]) = pair.as_array().map(Vec::as_slice)
+            && let (Some(kind), Some(id)) = (short_text(kind), short_text(id))
+        {
+            ids.push(format!("{kind}:{}", id.to_lowercase()));
+        }
+    }
+    About {
+        ids,
+        name: text("name"),
+        maker: text("manufacturer"),
+        model: text("model"),
+        software: text("sw_version"),
+        room: text("suggested_area"),
+    }
+}
+
+fn expand(key: &str, value: &mut Value, base: Option<&str>) {
+    match value {
+        Value::String(text) if key == "topic" || key.ends_with("_topic") => {
+            if let Some(base) = base {
+                if let Some(rest) = text.strip_prefix('~') {
+                    *text = format!("{base}{rest}");
+                } else if let Some(rest) = text.strip_suffix('~') {
+                    *text = format!("{rest}{base}");
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| {
+            if let Value::Object(object) = one {
+                let mut inner = long(std::mem::take(object));
+                inner.iter_mut().for_each(|(key, value)| expand(key, value, base));
+                *object = inner;
+            }
+        }),
+        _ => {}
+    }
+}
+
+impl Entity {
+    /// A topic that may be subscribed to or published to.
+    pub fn topic(&self, key: &str) -> Option<&str> {
+        self.keys.get(key)?.as_str().filter(|topic| is_sound(topic))
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.keys.get(key)?.as_str()
+    }
+
+    /// Anything, or what holds when it says nothing.
+    pub fn value(&self, key: &str, or: &str) -> Value {
+        self.keys.get(key).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| Value::String(or.to_owned()))
+    }
+
+    /// A number.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.keys.get(key).and_then(super::native::number)
+    }
+
+    /// A list of words.
+    pub fn words(&self, key: &str) -> Vec<Value> {
+        let all = self.keys.get(key).and_then(Value::as_array).into_iter().flatten();
+        all.filter(|word| word.is_string() || word.is_number()).take(MOST_COMPONENTS).cloned().collect()
+    }
+
+    /// Yes or no.
+    pub fn truth(&self, key: &str) -> Option<bool> {
+        self.keys.get(key)?.as_bool()
+    }
+}
+
+fn long(keys: Map<String, Value>) -> Map<String, Value> {
+    long_of(keys, SHORT)
+}
+
+fn long_of(keys: Map<String, Value>, table: &[(&str, &str)]) -> Map<String, Value> {
+    let name = |key: String| match table.binary_search_by(|(short, _)| (*short).cmp(key.as_str())) {
+        Ok(index) => table[index].1.to_owned(),
+        Err(_) => key,
+    };
+    keys.into_iter().map(|(key, value)| (name(key), value)).collect()
+}
+
+const DEVICE: &[(&str, &str)] = &[
+    ("cns", "connections"), ("cu", "configuration_url"), ("hw", "hw_version"), ("ids", "identifiers"),
+    ("mdl", "model"), ("mdl_id", "model_id"), ("mf", "manufacturer"), ("sa", "suggested_area"),
+    ("sn", "serial_number"), ("sw", "sw_version"),
+];
+
+/// The short names, in order. Those of keys that have no meaning here are left out.
+const SHORT: &[(&str, &str)] = &[
+    ("act_stat_t", "activity_state_topic"),
+    ("act_t", "action_topic"),
+    ("act_tpl", "action_template"),
+    ("atype", "automation_type"),
+    ("avty", "availability"),
+    ("avty_mode", "availability_mode"),
+    ("avty_t", "availability_topic"),
+    ("avty_tpl", "availability_template"),
+    ("away_mode_cmd_t", "away_mode_command_topic"),
+    ("away_mode_stat_t", "away_mode_state_topic"),
+    ("bri_cmd_t", "brightness_command_topic"),
+    ("bri_cmd_tpl", "brightness_command_template"),
+    ("bri_scl", "brightness_scale"),
+    ("bri_stat_t", "brightness_state_topic"),
+    ("bri_val_tpl", "brightness_value_template"),
+    ("clr_temp_cmd_t", "color_temp_command_topic"),
+    ("clr_temp_cmd_tpl", "color_temp_command_template"),
+    ("clr_temp_k", "color_temp_kelvin"),
+    ("clr_temp_stat_t", "color_temp_state_topic"),
+    ("clr_temp_val_tpl", "color_temp_value_template"),
+    ("clrm", "color_mode"),
+    ("clrm_stat_t", "color_mode_state_topic"),
+    ("clrm_val_tpl", "color_mode_value_template"),
+    ("cmd_t", "command_topic"),
+    ("cmd_tpl", "command_template"),
+    ("cmps", "components"),
+    ("cod_arm_req", "code_arm_required"),
+    ("cod_dis_req", "code_disarm_required"),
+    ("cod_form", "code_format"),
+    ("curr_hum_t", "current_humidity_topic"),
+    ("curr_hum_tpl", "current_humidity_template"),
+    ("curr_temp_t", "current_temperature_topic"),
+    ("curr_temp_tpl", "current_temperature_template"),
+    ("dev", "device"),
+    ("dev_cla", "device_class"),
+    ("dir_cmd_t", "direction_command_topic"),
+    ("dir_stat_t", "direction_state_topic"),
+    ("e", "encoding"),
+    ("en", "enabled_by_default"),
+    ("ent_cat", "entity_category"),
+    ("evt_typ", "event_types"),
+    ("fan_mode_cmd_t", "fan_mode_command_topic"),
+    ("fan_mode_cmd_tpl", "fan_mode_command_template"),
+    ("fan_mode_stat_t", "fan_mode_state_topic"),
+    ("fan_mode_stat_tpl", "fan_mode_state_template"),
+    ("fanspd_lst", "fan_speed_list"),
+    ("fx_cmd_t", "effect_command_topic"),
+    ("fx_list", "effect_list"),
+    ("fx_stat_t", "effect_state_topic"),
+    ("fx_val_tpl", "effect_value_template"),
+    ("hs_cmd_t", "hs_command_topic"),
+    ("hs_stat_t", "hs_state_topic"),
+    ("hs_val_tpl", "hs_value_template"),
+    ("hum_cmd_t", "target_humidity_command_topic"),
+    ("hum_cmd_tpl", "target_humidity_command_template"),
+    ("hum_stat_t", "target_humidity_state_topic"),
+    ("hum_state_tpl", "target_humidity_state_template"),
+    ("max_hum", "max_humidity"),
+    ("max_k", "max_kelvin"),
+    ("max_mirs", "max_mireds"),
+    ("min_hum", "min_humidity"),
+    ("min_k", "min_kelvin"),
+    ("min_mirs", "min_mireds"),
+    ("mode_cmd_t", "mode_command_topic"),
+    ("mode_cmd_tpl", "mode_command_template"),
+    ("mode_stat_t", "mode_state_topic"),
+    ("mode_stat_tpl", "mode_state_template"),
+    ("o", "origin"),
+    ("obj_id", "object_id"),
+    ("off_dly", "off_delay"),
+    ("ops", "options"),
+    ("opt", "optimistic"),
+    ("osc_cmd_t", "oscillation_command_topic"),
+    ("osc_stat_t", "oscillation_state_topic"),
+    ("osc_val_tpl", "oscillation_value_template"),
+    ("p", "platform"),
+    ("pct_cmd_t", "percentage_command_topic"),
+    ("pct_cmd_tpl", "percentage_command_template"),
+    ("pct_stat_t", "percentage_state_topic"),
+    ("pct_val_tpl", "percentage_value_template"),
+    ("pl", "payload"),
+    ("pl_avail", "payload_available"),
+    ("pl_cln_sp", "payload_clean_spot"),
+    ("pl_cls", "payload_close"),
+    ("pl_disarm", "payload_disarm"),
+    ("pl_loc", "payload_locate"),
+    ("pl_lock", "payload_lock"),
+    ("pl_not_avail", "payload_not_available"),
+    ("pl_off", "payload_off"),
+    ("pl_on", "payload_on"),
+    ("pl_open", "payload_open"),
+    ("pl_osc_off", "payload_oscillation_off"),
+    ("pl_osc_on", "payload_oscillation_on"),
+    ("pl_paus", "payload_pause"),
+    ("pl_prs", "payload_press"),
+    ("pl_ret", "payload_return_to_base"),
+    ("pl_rst", "payload_reset"),
+    ("pl_stop", "payload_stop"),
+    ("pl_strt", "payload_start"),
+    ("pl_toff", "payload_turn_off"),
+    ("pl_ton", "payload_turn_on"),
+    ("pl_unlk", "payload_unlock"),
+    ("pos_clsd", "position_closed"),
+    ("pos_open", "position_open"),
+    ("pos_t", "position_topic"),
+    ("pos_tpl", "position_template"),
+    ("pow_cmd_t", "power_command_topic"),
+    ("pr_mode_cmd_t", "preset_mode_command_topic"),
+    ("pr_mode_cmd_tpl", "preset_mode_command_template"),
+    ("pr_mode_stat_t", "preset_mode_state_topic"),
+    ("pr_mode_val_tpl", "preset_mode_value_template"),
+    ("pr_modes", "preset_modes"),
+    ("ret", "retain"),
+    ("rgb_cmd_t", "rgb_command_topic"),
+    ("rgb_cmd_tpl", "rgb_command_template"),
+    ("rgb_stat_t", "rgb_state_topic"),
+    ("rgb_val_tpl", "rgb_value_template"),
+    ("send_cmd_t", "send_command_topic"),
+    ("set_fan_spd_t", "set_fan_speed_topic"),
+    ("set_pos_t", "set_position_topic"),
+    ("set_pos_tpl", "set_position_template"),
+    ("spd_rng_max", "speed_range_max"),
+    ("spd_rng_min", "speed_range_min"),
+    ("stat_cla", "state_class"),
+    ("stat_closing", "state_closing"),
+    ("stat_clsd", "state_closed"),
+    ("stat_jam", "state_jammed"),
+    ("stat_locked", "state_locked"),
+    ("stat_locking", "state_locking"),
+    ("stat_off", "state_off"),
+    ("stat_on", "state_on"),
+    ("stat_open", "state_open"),
+    ("stat_opening", "state_opening"),
+    ("stat_stopped", "state_stopped"),
+    ("stat_t", "state_topic"),
+    ("stat_tpl", "state_template"),
+    ("stat_unlocked", "state_unlocked"),
+    ("stat_unlocking", "state_unlocking"),
+    ("stat_val_tpl", "state_value_template"),
+    ("stype", "subtype"),
+    ("sug_dsp_prc", "suggested_display_precision"),
+    ("sup_clrm", "supported_color_modes"),
+    ("sup_feat", "supported_features"),
+    ("t", "topic"),
+    ("temp_cmd_t", "temperature_command_topic"),
+    ("temp_cmd_tpl", "temperature_command_template"),
+    ("temp_hi_cmd_t", "temperature_high_command_topic"),
+    ("temp_hi_stat_t", "temperature_high_state_topic"),
+    ("temp_hi_stat_tpl", "temperature_high_state_template"),
+    ("temp_lo_cmd_t", "temperature_low_command_topic"),
+    ("temp_lo_stat_t", "temperature_low_state_topic"),
+    ("temp_lo_stat_tpl", "temperature_low_state_template"),
+    ("temp_stat_t", "temperature_state_topic"),
+    ("temp_stat_tpl", "temperature_state_template"),
+    ("temp_unit", "temperature_unit"),
+    ("tilt_clsd_val", "tilt_closed_value"),
+    ("tilt_cmd_t", "tilt_command_topic"),
+    ("tilt_cmd_tpl", "tilt_command_template"),
+    ("tilt_opnd_val", "tilt_opened_value"),
+    ("tilt_status_t", "tilt_status_topic"),
+    ("tilt_status_tpl", "tilt_status_template"),
+    ("uniq_id", "unique_id"),
+    ("unit_of_meas", "unit_of_measurement"),
+    ("val_tpl", "value_template"),
+    ("xy_cmd_t", "xy_command_topic"),
+    ("xy_stat_t", "xy_state_topic"),
+    ("xy_val_tpl", "xy_value_template"),
+];
+
+/// For the fuzzer: a topic, a line break, a message.
+pub fn fuzz(bytes: &[u8]) {
+    let cut = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (topic, payload) = bytes.split_at(cut);
+    let topic = String::from_utf8_lossy(topic);
+    let origin = Origin::parse(&topic, "homeassistant")
+        .unwrap_or(Origin { component: topic.into_owned(), object: "x".to_owned() });
+    let Ok(described) = parse(&origin, payload.get(1..).unwrap_or_default()) else { return };
+    assert!(described.entities.len() <= MOST_COMPONENTS);
+    for entity in described.entities.values() {
+        let parts = super::entity::map([("", entity)]);
+        assert!(super::zigbee::is_safe(&parts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn described(topic: &str, payload: &Value) -> Described {
+        parse(&Origin::parse(topic, "homeassistant").unwrap(), payload.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_tables_are_in_order() {
+        for table in [SHORT, DEVICE] {
+            assert!(table.windows(2).all(|two| two[0].0 < two[1].0), "{:?}", table.windows(2).find(|two| two[0].0 >= two[1].0));
+        }
+    }
+
+    #[test]
+    fn short_and_long_names_and_the_base_of_topics() {
+        let short = json!({"~": "home/lamp", "uniq_id": "x1", "name": "Lamp", "stat_t": "~/state", "cmd_t": "~/set",
+            "avty": [{"t": "~/alive", "pl_avail": "yes"}],
+            "dev": {"ids": "abc", "cns": [["mac", "AA:bb:00:11:22:33"]], "mf": "Maker", "mdl": "M", "name": "Desk"}});
+        let long = json!({"unique_id": "x1", "name": "Lamp", "state_topic": "home/lamp/state",
+            "command_topic": "home/lamp/set",
+            "availability": [{"topic": "home/lamp/alive", "payload_available": "yes"}],
+            "device": {"identifiers": ["abc"], "connections": [["mac", "aa:bb:00:11:22:33"]], "manufacturer": "Maker",
+                "model": "M", "name": "Desk"}});
+        let topic = "homeassistant/switch/node/x1/config";
+        let (one, other) = (described(topic, &short), described(topic, &long));
+        let keys = |described: &Described| {
+            let mut keys = described.entities[""].keys.clone();
+            keys.remove("device");
+            keys
+        };
+        assert_eq!((keys(&one), &one.about), (keys(&other), &other.about));
+        assert_eq!(one.about.ids, ["id:abc", "mac:aa:bb:00:11:22:33"]);
+        assert_eq!(one.entities[""].topic("state_topic"), Some("home/lamp/state"));
+    }
+
+    #[test]
+    fn a_whole_device_has_components() {
+        let whole = json!({"dev": {"ids": ["d"], "name": "Box"}, "o": {"name": "x"}, "avty_t": "box/alive", "stat_t": "box",
+            "cmps": {"t": {"p": "sensor", "dev_cla": "temperature", "val_tpl": "{{ value_json.t }}", "uniq_id": "d_t"},
+                "s": {"p": "switch", "cmd_t": "box/set", "stat_t": "box/s", "uniq_id": "d_s"},
+                "gone": {"p": "switch"}, "odd": 5}});
+        let described = described("homeassistant/device/box/config", &whole);
+        assert_eq!(described.entities.keys().collect::<Vec<_>>(), ["s", "t"]);
+        assert_eq!(described.refused, 1);
+        let topic = |name: &str, key: &str| described.entities[name].topic(key).map(str::to_owned);
+        assert_eq!((topic("t", "state_topic"), topic("s", "state_topic")), (Some("box".into()), Some("box/s".into())));
+        assert_eq!(topic("t", "availability_topic"), Some("box/alive".into()));
+    }
+
+    #[test]
+    fn topics_that_are_none_are_not_taken() {
+        assert!(Origin::parse("homeassistant/switch/a/b/c/config", "homeassistant").is_none());
+        assert!(Origin::parse("homeassistant/switch/config", "homeassistant").is_none());
+        assert!(Origin::parse("homeassistant/sw itch/a/config", "homeassistant").is_none());
+        assert!(Origin::parse("other/switch/a/config", "homeassistant").is_none());
+        let hostile = json!({"cmd_t": "a/#", "stat_t": "$SYS/x", "dev": {"ids": "d"}});
+        let described = described("homeassistant/switch/a/config", &hostile);
+        assert_eq!((described.entities[""].topic("command_topic"), described.entities[""].topic("state_topic")), (None, None));
+        assert!(parse(&Origin { component: "switch".into(), object: "a".into() }, b"[1]").is_err());
+    }
+}
