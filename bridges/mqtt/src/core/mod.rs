@@ -7,14 +7,20 @@
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
 //! | [`zigbee`] | what zigbee2mqtt says of its devices |
 //! | [`discovery`], [`entity`] | what others say of theirs, by Home Assistant's convention |
+//! | [`thing`], [`groups`], [`house`] | one device; which entities are one; all of a broker |
+//! | [`tls`] | the encryption of a connection |
 
 pub mod discovery;
 pub mod entity;
+pub mod groups;
+pub mod house;
 pub mod native;
 pub mod packet;
 pub mod parts;
 pub mod session;
 pub mod template;
+pub mod thing;
+pub mod tls;
 pub mod topic;
 pub mod units;
 pub mod zigbee;

@@ -84,12 +84,15 @@ impl Linear {
     /// In a unit. `range` is native: smallest, largest, step; each may be unknown.
     pub fn of(measure: Measure, range: [Option<f64>; 3]) -> Self {
         let [low, high, step] = range.map(|number| number.filter(|number| number.is_finite()));
+        if measure.inverse {
+            return Self::mired(low.unwrap_or(50.0), high.unwrap_or(1000.0));
+        }
         let is_whole = |number: f64| number.fract() == 0.0 && number.abs() < 1e12;
         let native_whole = step.is_some_and(|step| is_whole(step) && step > 0.0) && low.is_none_or(is_whole);
-        let whole = native_whole && measure.zero == 0.0 && !measure.inverse && is_whole(measure.factor);
+        let whole = native_whole && measure.zero == 0.0 && is_whole(measure.factor);
         let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
-        let (zero, factor, inverse) = (measure.zero, measure.factor, measure.inverse);
-        Self { zero, factor, inverse, whole, native_whole, low, high, clamped: false }
+        let Measure { zero, factor, .. } = measure;
+        Self { zero, factor, inverse: false, whole, native_whole, low, high, clamped: false }
     }
 
     /// 0 to 100 for a native range of whole numbers.
@@ -98,9 +101,10 @@ impl Linear {
         Self { zero: low, factor, inverse: false, whole: true, native_whole: true, low, high, clamped: true }
     }
 
-    /// Kelvin, for mired.
+    /// Kelvin, for mired. Makers claim up to 65279 mired; no lamp is beyond 1000 to 20000 K.
     pub fn mired(low: f64, high: f64) -> Self {
-        let (low, high) = (low.max(1.0), high.max(low.max(1.0)));
+        let low = low.clamp(50.0, 1000.0);
+        let high = high.clamp(low, 1000.0);
         Self { zero: 0.0, factor: 1e6, inverse: true, whole: true, native_whole: true, low, high, clamped: false }
     }
 

@@ -127,6 +127,18 @@ impl Topics {
     }
 }
 
+/// The key by which a device is asked for its state, preferably `state`: zigbee2mqtt then publishes all that it knows.
+pub fn asked_for(exposes: &[Value]) -> Option<String> {
+    let all = exposes.iter().take(MOST).filter_map(Expose::parse);
+    let keys: Vec<String> = all
+        .flat_map(|expose| if expose.features.is_empty() { vec![expose] } else { expose.features })
+        .filter(|one| one.has(4) && one.has(1) && one.kind != "composite")
+        .map(|one| one.property)
+        .collect();
+    let main = keys.iter().find(|key| key.starts_with("state"));
+    main.or(keys.first()).cloned()
+}
+
 /// Everything that a device exposes, mapped.
 pub fn map(exposes: &[Value], topics: &Topics) -> Parts {
     let mut mapper = Mapper { topics, parts: Parts::default() };
