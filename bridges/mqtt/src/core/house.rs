@@ -24,6 +24,8 @@ const MAX_KEPT: usize = 8 * 1024;
 const KEPT_AT_MOST: usize = 16 << 20;
 /// Descriptions come in hundreds; they are taken up together, this long after the first.
 const SETTLES: Duration = Duration::from_millis(120);
+/// Long enough for what the broker keeps to come after a connection was made.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Where the devices are described.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub struct House {
     broken: BTreeMap<Origin, &'static str>,
     number: u64,
     dirty: Option<Instant>,
+    /// Until when a new connection may take to describe what was described before.
+    grace: Option<Instant>,
     /// What topics said last, for devices that are described later.
     kept: HashMap<String, (Vec<u8>, bool)>,
     kept_bytes: usize,
@@ -99,6 +103,7 @@ impl House {
             broken: BTreeMap::new(),
             number: 0,
             dirty: None,
+            grace: None,
             kept: HashMap::new(),
             kept_bytes: 0,
             asks: VecDeque::new(),
@@ -146,7 +151,12 @@ impl House {
 
     /// When [`Self::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.dirty
+        self.dirty.into_iter().chain(self.grace).min()
+    }
+
+    /// Whether everything that is described has had its time to come since the connection was made.
+    pub fn is_settled(&self) -> bool {
+        self.grace.is_none()
     }
 
     /// All that is to be subscribed to, when that changed: descriptions first, so that what leads comes first.
@@ -188,8 +198,8 @@ impl House {
         self.devices.clear();
         self.filters_changed = true;
         self.asks.clear();
-        // Long enough for retained messages to come.
-        self.dirty = Some(now + Duration::from_secs(3));
+        self.dirty = None;
+        self.grace = Some(now + GRACE);
         for thing in self.things.values_mut() {
             thing.signs.iter_mut().for_each(|sign| sign.said = None);
         }
@@ -222,7 +232,12 @@ impl House {
 
     /// Takes up what was described.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.dirty.is_some_and(|dirty| dirty <= now) {
+        let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_over(self.grace) {
+            self.grace = None;
+            self.dirty = Some(now);
+        }
+        if is_over(self.dirty) {
             self.dirty = None;
             self.rebuild();
         }
@@ -413,8 +428,19 @@ impl House {
         self.exchange(made);
     }
 
+    /// A device by Home Assistant's convention that zigbee2mqtt describes itself.
+    fn is_led(&self, key: &str) -> bool {
+        key.strip_prefix("device id:zigbee2mqtt_0x").is_some_and(|ieee| self.devices.contains_key(ieee))
+    }
+
     fn exchange(&mut self, made: BTreeMap<String, Thing>) {
         let before = std::mem::take(&mut self.things);
+        let mut made = made;
+        if self.grace.is_some() {
+            for (key, thing) in before.iter().filter(|(key, _)| !self.is_led(key)) {
+                made.entry(key.clone()).or_insert_with(|| thing.clone());
+            }
+        }
         let gone: Vec<String> = before.keys().filter(|key| !made.contains_key(*key)).cloned().collect();
         self.said.extend(gone.into_iter().map(Said::Gone));
         let mut replay = Vec::new();

@@ -1,0 +1,324 @@
+//! One broker that was added: its connection, made as soon as the owner agrees, and again when it breaks, later each time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
+use accord_store::JsonFile;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::describe::{self, Values};
+use super::form::Added;
+use super::law::Law;
+use super::line::{Line, NoLine};
+use super::mind::Heard;
+use crate::core::house::House;
+
+/// How long nothing is tried after the law denied something.
+const DENIED: Duration = Duration::from_secs(2);
+/// How long after a failure it is tried again, doubled each time, up to the longest.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+/// A connection that lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
+/// Largest file of what was known of a broker's devices, and most of them.
+const LARGEST: u64 = 16 << 20;
+const MOST_KEPT: usize = 4_096;
+
+/// To a broker.
+pub(crate) enum Order {
+    Call { call: CallId, device: DeviceId, target: Target, verb: Verb },
+    /// The owner asks why it, or a device of it, is not reached.
+    Explain(CallId, DeviceId),
+}
+
+/// Why there is no connection.
+pub(super) struct Trouble {
+    at: Timestamp,
+    why: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Tried(Outcome),
+    /// It refuses the user or the password.
+    TurnedAway,
+    KeyChanged,
+}
+
+/// How a connection ended.
+pub(super) enum End {
+    /// The owner removed the broker, or the house stops.
+    Gone,
+    Denied(String),
+    Lost(String, Outcome),
+    Refused(String),
+    Untrusted(String),
+}
+
+pub(crate) struct Broker {
+    pub(super) law: Law,
+    pub(super) id: DeviceId,
+    pub(super) added: Added,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) heard: mpsc::Sender<Heard>,
+    pub(super) stop: CancellationToken,
+    pub(super) house: House,
+    pub(super) values: Values,
+    /// By which key a device is known.
+    pub(super) keys: HashMap<DeviceId, String>,
+    /// Devices as they were told last, kept on disk.
+    pub(super) shown: BTreeMap<DeviceId, Device>,
+    file: JsonFile,
+    pub(super) unsaved: bool,
+    pub(super) up: bool,
+    trouble: Option<Trouble>,
+    failures: u32,
+    /// Who asked why it is not reached, while it is tried.
+    pub(super) asked: Vec<(CallId, DeviceId)>,
+}
+
+/// The file of what was known of a broker's devices.
+pub(super) fn file_of(folder: &Path, broker: &DeviceId) -> JsonFile {
+    JsonFile::new(folder.join(format!("{broker}.json")), LARGEST)
+}
+
+impl Broker {
+    pub(super) fn new(
+        law: Law,
+        added: Added,
+        folder: &Path,
+        orders: mpsc::Receiver<Order>,
+        heard: mpsc::Sender<Heard>,
+        stop: CancellationToken,
+    ) -> Self {
+        let id = added.id();
+        let file = file_of(folder, &id);
+        let shown: Vec<Device> = file.load().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was known of a broker's devices cannot be read");
+            Vec::new()
+        });
+        // What is on disk is not believed to be anybody else's.
+        let own = shown.into_iter().filter(|device| device.via.as_ref() == Some(&id)).take(MOST_KEPT);
+        let shown = own.map(|device| (device.id.clone(), Device { reach: Reach::Offline, ..device })).collect();
+        Self {
+            law,
+            house: House::new(added.bases()),
+            id,
+            added,
+            orders,
+            heard,
+            stop,
+            values: Values::new(),
+            keys: HashMap::new(),
+            shown,
+            file,
+            unsaved: false,
+            up: false,
+            trouble: None,
+            failures: 0,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Until the owner removes it, or the house stops.
+    pub(super) async fn run(mut self) {
+        for device in self.shown.values().cloned().collect::<Vec<_>>() {
+            self.tell(FromBridge::Seen { device }).await;
+        }
+        self.live().await;
+        self.save();
+        self.orders.close();
+        while let Ok(order) = self.orders.try_recv() {
+            self.refuse(order, &CallError::Unreachable("the broker was removed".to_owned())).await;
+        }
+        self.answer_asked().await;
+    }
+
+    async fn live(&mut self) {
+        let stop = self.stop.clone();
+        loop {
+            if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
+                return;
+            }
+            let began = Instant::now();
+            let line = stop.run_until_cancelled(Line::open(&self.law, &self.id, &self.added)).await;
+            let end = match line {
+                None => return,
+                Some(Ok(line)) => {
+                    self.remember_key(line.key.clone()).await;
+                    self.drive(line).await
+                }
+                Some(Err(NoLine::Denied(why))) => End::Denied(why),
+                Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
+                Some(Err(NoLine::Untrusted(why))) => End::Untrusted(why),
+            };
+            self.all_away().await;
+            self.save();
+            let (why, kind) = match end {
+                End::Gone => return,
+                End::Denied(_) => {
+                    self.answer_asked().await;
+                    // What denied it may still do so, as a ledger that cannot be written does.
+                    if stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_none() {
+                        return;
+                    }
+                    continue;
+                }
+                End::Lost(why, outcome) => (why, Kind::Tried(outcome)),
+                End::Refused(why) => (why, Kind::TurnedAway),
+                End::Untrusted(why) => (why, Kind::KeyChanged),
+            };
+            tracing::info!(broker = %self.id, "no connection with an MQTT broker: {why}");
+            let steady = began.elapsed() > STEADY && matches!(kind, Kind::Tried(_));
+            self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
+            let pause = match kind {
+                Kind::Tried(_) => AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
+                // It will not change its mind by being asked again.
+                _ => AGAIN_AT_MOST,
+            };
+            self.trouble = Some(Trouble { at: Timestamp::now(), why, kind });
+            self.answer_asked().await;
+            if !stop.run_until_cancelled(self.rest(pause)).await.unwrap_or_default() {
+                return;
+            }
+        }
+    }
+
+    /// What it is known by from now on, when nothing vouches for it.
+    async fn remember_key(&mut self, key: Option<String>) {
+        if self.added.authority.is_none() && self.added.pin.is_none() && key.is_some() {
+            self.added.pin.clone_from(&key);
+            if let Some(key) = key {
+                let _ = self.heard.send(Heard::Pinned(self.id.clone(), key)).await;
+            }
+        }
+    }
+
+    pub(super) fn has_user(&self) -> bool {
+        self.added.user.is_some()
+    }
+
+    /// Waits for the owner's consent. `false`: it is over.
+    async fn allowed(&mut self) -> bool {
+        let mut watch = self.law.watch(&self.id);
+        loop {
+            tokio::select! {
+                biased;
+                () = watch.allowed() => return true,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let refusal = self.law.may(&self.id, self.has_user()).err();
+                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
+                    self.refuse(order, &CallError::NotConsented(why)).await;
+                    self.answer_asked().await;
+                }
+            }
+        }
+    }
+
+    /// Rests before it is tried again. Who wants something is told why it cannot be now, and has it tried sooner.
+    async fn rest(&mut self, pause: Duration) -> bool {
+        let (began, mut until) = (Instant::now(), tokio::time::Instant::now() + pause);
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let why = self.trouble.as_ref().map_or("the broker is away", |trouble| trouble.why.as_str());
+                    let why = CallError::Unreachable(why.to_owned());
+                    self.refuse(order, &why).await;
+                    // Not faster than once a second, whatever is wanted.
+                    until = until.min((began + AGAIN).into());
+                }
+                () = tokio::time::sleep_until(until) => return true,
+            }
+        }
+    }
+
+    async fn refuse(&mut self, order: Order, error: &CallError) {
+        match order {
+            Order::Call { call, .. } => self.reply(call, Err(error.clone())).await,
+            Order::Explain(call, device) => self.asked.push((call, device)),
+        }
+    }
+
+    pub(super) async fn tell(&self, message: FromBridge) {
+        let _ = self.heard.send(Heard::Tell(message)).await;
+    }
+
+    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell(FromBridge::Reply { call, outcome }).await;
+    }
+
+    /// The broker is not reached, and so none of its devices.
+    async fn all_away(&mut self) {
+        if !std::mem::take(&mut self.up) {
+            return;
+        }
+        self.tell(FromBridge::Reach { device: self.id.clone(), reach: Reach::Offline }).await;
+        let ids: Vec<DeviceId> = self.shown.keys().cloned().collect();
+        for id in ids {
+            self.tell(FromBridge::Reach { device: id.clone(), reach: Reach::Offline }).await;
+            if let Some(device) = self.shown.get_mut(&id) {
+                device.reach = Reach::Offline;
+            }
+        }
+    }
+
+    /// Tells the broker itself.
+    pub(super) async fn tell_broker(&self) {
+        let device = describe::broker(&self.id, &self.added, self.up, Some(&self.house));
+        self.tell(FromBridge::Seen { device }).await;
+    }
+
+    /// Keeps what is known of the devices, without what they said, so that they are shown while the broker is away.
+    pub(super) fn save(&mut self) {
+        if !std::mem::take(&mut self.unsaved) {
+            return;
+        }
+        let bare = |device: &Device| {
+            let mut device = device.clone();
+            device.services.iter_mut().filter(|one| one.id != "pairing").for_each(|one| one.values.clear());
+            device
+        };
+        let all: Vec<Device> = self.shown.values().map(bare).collect();
+        if let Err(error) = self.file.save(&all) {
+            tracing::warn!(%error, file = %self.file.path().display(), "what is known of a broker's devices is not kept");
+        }
+    }
+
+    // -- why -----------------------------------------------------------------------------------------
+
+    pub(super) async fn answer_asked(&mut self) {
+        for (call, device) in std::mem::take(&mut self.asked) {
+            let explained = Explained { app: "MQTT".to_owned(), facts: self.facts(&device) };
+            self.tell(FromBridge::Explained { call, explained }).await;
+        }
+    }
+
+    fn facts(&self, device: &DeviceId) -> Vec<Fact> {
+        let address = self.added.address;
+        let mut facts = vec![self.law.fact(&self.id, self.has_user()), Fact::Pairing { state: Pairing::Paired }];
+        facts.push(Fact::LastSeen { at: self.added.seen, addresses: vec![address] });
+        if self.up {
+            let here = *device == self.id || self.keys.get(device).is_some_and(|key| self.house.is_here(key));
+            if here {
+                facts.push(Fact::Connected { address: address.to_string() });
+            } else {
+                let why = "the broker is reached; it, or zigbee2mqtt, says that the device is away".to_owned();
+                facts.push(Fact::Tried { address, outcome: Outcome::Failed(why) });
+            }
+            return facts;
+        }
+        facts.extend(self.trouble.as_ref().map(|trouble| match &trouble.kind {
+            Kind::Tried(outcome) => Fact::Tried { address, outcome: outcome.clone() },
+            Kind::TurnedAway => Fact::TurnedAway { at: trouble.at, why: trouble.why.clone() },
+            Kind::KeyChanged => Fact::KeyChanged { at: trouble.at, why: trouble.why.clone() },
+        }));
+        facts
+    }
+}

@@ -1,0 +1,104 @@
+//! Brokers and their devices as the house knows them.
+
+use std::collections::BTreeMap;
+
+use accord_model::text::for_screen;
+use accord_model::{
+    Claims, Data, Device, DeviceId, DeviceKind, Format, Property, Reach, Service, Source, Timestamp, Value, catalogue,
+};
+use accord_ports::added::{LASTING_S, device_id, pairing};
+
+use super::form::Added;
+use crate::core::house::House;
+use crate::core::parts::Place;
+use crate::core::thing::Thing;
+
+/// Sensors on batteries say something once an hour or less; zigbee2mqtt calls them away after 25 hours.
+const FRESH_S: u64 = 25 * 3_600;
+
+/// What the devices of a broker said last, by device.
+pub(crate) type Values = BTreeMap<String, BTreeMap<Place, Value>>;
+
+pub(crate) fn value(data: Data, kept: bool) -> Value {
+    // What the broker kept was said at some time before.
+    let source = if kept { Source::Polled } else { Source::Pushed };
+    Value { data, seen: Timestamp::now(), source, fresh_for_s: FRESH_S }
+}
+
+pub(crate) fn thing_id(broker: &DeviceId, key: &str) -> DeviceId {
+    device_id("mqtt", &format!("{broker} {key}"))
+}
+
+pub(crate) fn device(
+    broker: &DeviceId,
+    added: &Added,
+    key: &str,
+    thing: &Thing,
+    here: bool,
+    values: Option<&BTreeMap<Place, Value>>,
+) -> Device {
+    let bounded = |text: &Option<String>| text.as_deref().map(|text| for_screen(text, 64));
+    let mut device = Device::new(thing_id(broker, key), thing.kind, for_screen(&thing.name, 64));
+    (device.maker, device.model, device.room) = (bounded(&thing.maker), bounded(&thing.model), bounded(&thing.room));
+    device.reach = if here { Reach::Local } else { Reach::Offline };
+    device.via = Some(broker.clone());
+    if let Some(address) = &thing.hardware {
+        device.claims = Claims::peer([]).hardware(address);
+    }
+    for service in &thing.parts.services {
+        let mut service = service.clone();
+        let said = values.into_iter().flatten();
+        let of_service = said.filter(|(place, _)| place.service == service.id && place.instance == service.instance);
+        service.values = of_service.map(|(place, value)| (place.id.clone(), value.clone())).collect();
+        device.services.push(service);
+    }
+    if let Some(software) = bounded(&thing.software) {
+        let mut information = catalogue::information();
+        information.properties.retain(|property| property.id == "software");
+        let value = Value { fresh_for_s: LASTING_S, ..value(Data::Text(software), true) };
+        information.values.insert("software".to_owned(), value);
+        device.services.push(information);
+    }
+    device.with(pairing(Some(added.since)))
+}
+
+/// The broker itself, and how much of what is described on it was understood.
+pub(crate) fn broker(id: &DeviceId, added: &Added, up: bool, house: Option<&House>) -> Device {
+    let mut device = Device::new(id.clone(), DeviceKind::Hub, format!("MQTT broker {}", added.address.ip()));
+    device.reach = if up { Reach::Local } else { Reach::Offline };
+    device.with(more(house)).with(pairing(Some(added.since)))
+}
+
+fn more(house: Option<&House>) -> Service {
+    let mut more = catalogue::more();
+    let tally = house.map(House::tally);
+    let count = |number: usize| Data::Int(i64::try_from(number).unwrap_or(i64::MAX));
+    let said = [
+        ("devices", house.map(|house| count(house.things().count()))),
+        ("properties-standard", tally.as_ref().map(|tally| count(tally.count.standard))),
+        ("properties-own", tally.as_ref().map(|tally| count(tally.count.more))),
+        ("properties-not-understood", tally.as_ref().map(|tally| count(tally.count.lost()))),
+        ("descriptions-refused", tally.as_ref().map(|tally| count(tally.refused.values().sum()))),
+        ("descriptions-of-zigbee2mqtt", tally.as_ref().map(|tally| count(tally.led))),
+    ];
+    for (id, data) in said {
+        more.properties.push(Property::state(id, Format::Int).diagnostic());
+        if let Some(data) = data {
+            more.values.insert(id.to_owned(), value(data, false));
+        }
+    }
+    let mut lists = vec![("why-not-understood", tally.as_ref().map(|tally| &tally.count.unmapped))];
+    lists.push(("why-refused", tally.as_ref().map(|tally| &tally.refused)));
+    for (id, why) in lists {
+        more.properties.push(Property::state(id, Format::Texts).diagnostic());
+        let texts = why.map(|why| why.iter().map(|(why, count)| format!("{count} × {why}")).collect::<Vec<_>>());
+        if let Some(texts) = texts.filter(|texts| !texts.is_empty()) {
+            more.values.insert(id.to_owned(), value(Data::Texts(texts), false));
+        }
+    }
+    more.properties.push(Property::state("zigbee2mqtt-runs", Format::Bool).diagnostic());
+    if let Some(runs) = house.and_then(House::zigbee_runs) {
+        more.values.insert("zigbee2mqtt-runs".to_owned(), value(Data::Bool(runs), false));
+    }
+    more
+}

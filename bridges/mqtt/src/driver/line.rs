@@ -1,0 +1,150 @@
+//! One connection with a broker, under a permit for it.
+
+use std::time::Duration;
+
+use accord_consent::outlet::{Met, OneNear};
+use accord_consent::{Personal, SendError};
+use accord_model::why::Outcome;
+use accord_model::{DeviceId, FieldSet};
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use super::form::Added;
+use super::law::{self, Law};
+use crate::core::tls::Tls;
+
+/// How long a broker may take to prove its key.
+const SHAKES_WITHIN: Duration = Duration::from_secs(8);
+const BYE_WITHIN: Duration = Duration::from_millis(500);
+/// Bytes that are read at once.
+const PIECE: usize = 32 * 1024;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum NoLine {
+    /// The consent ended, or does not cover it.
+    Denied(String),
+    /// The broker does not take one, or does not speak as it should.
+    Failed(String, Outcome),
+    /// It shows another key than before, or one that nobody vouches for.
+    Untrusted(String),
+}
+
+impl NoLine {
+    fn of(error: SendError) -> Self {
+        match error {
+            SendError::Io(_) | SendError::Outlet(_) => {
+                let outcome = error.outcome();
+                Self::Failed(error.to_string(), outcome)
+            }
+            error => Self::Denied(error.to_string()),
+        }
+    }
+}
+
+pub(crate) struct Line {
+    one: OneNear,
+    met: Met,
+    tls: Option<Tls>,
+    buffer: Vec<u8>,
+    /// What came with the end of the handshake.
+    early: Vec<u8>,
+    out: Vec<u8>,
+    fields: FieldSet,
+    /// What the broker proved to hold.
+    pub key: Option<String>,
+}
+
+impl Line {
+    /// Connects, and lets the broker prove its key if it is to.
+    pub(crate) async fn open(law: &Law, id: &DeviceId, added: &Added) -> Result<Self, NoLine> {
+        let fields = law::fields(added.user.is_some());
+        let permit = law.permit(id, added.user.is_some()).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+        let one = OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?;
+        let met = one.dial(added.address.port()).await.map_err(NoLine::of)?;
+        let untrusted = |why: String| NoLine::Untrusted(format!("no encrypted connection: {why}"));
+        let tls = added.trust().map(|trust| Tls::new(added.address.ip(), &trust)).transpose().map_err(untrusted)?;
+        let (buffer, early, out) = (vec![0; PIECE], Vec::new(), Vec::new());
+        let mut line = Self { one, met, tls, buffer, early, out, fields, key: None };
+        match tokio::time::timeout(SHAKES_WITHIN, line.shake()).await {
+            Ok(Ok(())) => Ok(line),
+            Ok(Err(no)) => Err(no),
+            Err(_) => {
+                let why = format!("it took a connection and did not speak within {} s", SHAKES_WITHIN.as_secs());
+                Err(NoLine::Failed(why, Outcome::Mute))
+            }
+        }
+    }
+
+    async fn shake(&mut self) -> Result<(), NoLine> {
+        let cancelled = self.met.cancelled();
+        loop {
+            self.flush().await.map_err(NoLine::of)?;
+            let Some(tls) = &self.tls else { return Ok(()) };
+            if !tls.is_handshaking() {
+                self.key = tls.key();
+                return Ok(());
+            }
+            let read = tokio::select! {
+                biased;
+                () = cancelled.cancelled() => return Err(NoLine::Denied("you withdrew your consent".to_owned())),
+                read = self.met.read(&mut self.buffer) => read,
+            };
+            let length = match read {
+                Ok(length) if length > 0 => length,
+                _ => {
+                    let why = "it hung up; does it take encrypted connections on that port?".to_owned();
+                    return Err(NoLine::Failed(why.clone(), Outcome::Failed(why)));
+                }
+            };
+            let fed = self.tls.as_mut().map(|tls| tls.feed(&self.buffer[..length], &mut self.early));
+            if let Some(Err(why)) = fed {
+                // It is told what is wrong, as the standard wants.
+                let _ = self.flush().await;
+                return Err(NoLine::Untrusted(format!("no encrypted connection: {why}")));
+            }
+        }
+    }
+
+    /// It leaves with the next [`Self::flush`].
+    pub(crate) fn write(&mut self, plain: &[u8]) {
+        match &mut self.tls {
+            Some(tls) => tls.write(plain),
+            None => self.out.extend_from_slice(plain),
+        }
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<(), SendError> {
+        let bytes = self.tls.as_mut().map_or_else(|| std::mem::take(&mut self.out), Tls::take);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.met.put(&Personal::of(self.fields, bytes)).await
+    }
+
+    /// The next plaintext; `None` at the end. May be dropped at any time.
+    pub(crate) async fn read(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if !self.early.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.early)));
+        }
+        let length = self.met.read(&mut self.buffer).await.map_err(|error| error.to_string())?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let Some(tls) = &mut self.tls else { return Ok(Some(self.buffer[..length].to_vec())) };
+        let mut plain = Vec::new();
+        let closed = tls.feed(&self.buffer[..length], &mut plain)?;
+        Ok((!closed || !plain.is_empty()).then_some(plain))
+    }
+
+    /// Cancelled once nothing may be said any more.
+    pub(crate) fn cancelled(&self) -> CancellationToken {
+        self.met.cancelled()
+    }
+
+    /// Sends what waits, and ends.
+    pub(crate) async fn close(mut self) {
+        let _ = tokio::time::timeout(BYE_WITHIN, self.flush()).await;
+        self.one.close();
+    }
+}

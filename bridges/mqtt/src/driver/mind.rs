@@ -1,0 +1,240 @@
+//! One task that knows which brokers were added, and which device is whose. Everything else is the brokers' own.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use accord_model::why::Explained;
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, ToBridge, Verb};
+use accord_ports::added::Register;
+use accord_registry::ByteStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::broker::{Broker, Order, file_of};
+use super::describe;
+use super::form::Added;
+use super::law::Law;
+
+/// What waits for the mind, and orders that a broker has not followed yet.
+const QUEUE: usize = 256;
+const ORDERS: usize = 64;
+/// Most brokers: each is a connection for good.
+const MOST: usize = 16;
+const END_WITHIN: Duration = Duration::from_secs(3);
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+/// What the brokers tell the mind.
+pub(crate) enum Heard {
+    Tell(FromBridge),
+    /// It showed this key, the first one.
+    Pinned(DeviceId, String),
+    /// It took a connection.
+    Seen(DeviceId),
+}
+
+struct Held {
+    orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+}
+
+pub(crate) struct Mind {
+    law: Law,
+    folder: PathBuf,
+    added: Register<Added>,
+    outbox: Outbox,
+    heard: mpsc::Sender<Heard>,
+    inbox: mpsc::Receiver<Heard>,
+    brokers: HashMap<DeviceId, Held>,
+    owners: HashMap<DeviceId, DeviceId>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Mind {
+    pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
+        let (heard, inbox) = mpsc::channel(QUEUE);
+        let (brokers, owners) = (HashMap::new(), HashMap::new());
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        Self { law, folder, added, outbox, heard, inbox, brokers, owners, tasks, stop }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+        for added in self.added.all().values().cloned().collect::<Vec<_>>() {
+            self.begin(added).await;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                message = inbox.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                heard = self.inbox.recv() => match heard {
+                    Some(heard) => self.hear(heard).await,
+                    None => break,
+                },
+            }
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let ended = async {
+            tokio::select! {
+                () = self.tasks.wait() => {}
+                () = async { while self.inbox.recv().await.is_some() {} } => {}
+            }
+        };
+        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+            tracing::warn!("a broker's task did not end in time");
+        }
+    }
+
+    async fn begin(&mut self, added: Added) {
+        let id = added.id();
+        let device = describe::broker(&id, &added, false, None);
+        self.tell(FromBridge::Seen { device }).await;
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let stop = self.stop.child_token();
+        let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone());
+        self.tasks.spawn(broker.run());
+        self.brokers.insert(id, Held { orders, stop });
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Pinned(id, key) => {
+                if let Some(mut added) = self.added.get(&id).cloned() {
+                    added.pin = Some(key);
+                    self.added.note(&id, added);
+                }
+            }
+            Heard::Seen(id) => {
+                if let Some(mut added) = self.added.get(&id).cloned() {
+                    added.seen = Some(accord_model::Timestamp::now());
+                    self.added.note(&id, added);
+                }
+            }
+            Heard::Tell(message) => {
+                match &message {
+                    FromBridge::Seen { device } => {
+                        // A broker that was removed may have said something before it ended.
+                        let owner = device.via.clone().unwrap_or_else(|| device.id.clone());
+                        if !self.brokers.contains_key(&owner) {
+                            return;
+                        }
+                        self.owners.insert(device.id.clone(), owner);
+                    }
+                    FromBridge::Gone { device } => drop(self.owners.remove(device)),
+                    FromBridge::Values { device, .. } | FromBridge::Reach { device, .. } | FromBridge::Event { device, .. }
+                        if !self.owners.contains_key(device) && !self.brokers.contains_key(device) =>
+                    {
+                        return;
+                    }
+                    _ => {}
+                }
+                self.tell(message).await;
+            }
+        }
+    }
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Add { call, way, inputs } => {
+                let outcome = self.add(&way, &inputs).await;
+                self.tell(FromBridge::Reply { call, outcome }).await;
+            }
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                let outcome = self.pairing(&device, &verb).await.map(|()| Outputs::new());
+                self.tell(FromBridge::Reply { call, outcome }).await;
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                let order = Order::Call { call, device: device.clone(), target, verb };
+                if let Err(error) = self.order(&device, order) {
+                    self.tell(FromBridge::Reply { call, outcome: Err(error) }).await;
+                }
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let error = CallError::Unsupported("devices of a broker take no files".to_owned());
+                self.tell(FromBridge::StreamFailed { stream, error }).await;
+            }
+            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    fn order(&self, device: &DeviceId, order: Order) -> Result<(), CallError> {
+        let broker = if self.brokers.contains_key(device) { Some(device) } else { self.owners.get(device) };
+        let held = broker.and_then(|broker| self.brokers.get(broker));
+        let held = held.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
+        let busy = || CallError::Unreachable("the broker has not done yet what was wanted before".to_owned());
+        held.orders.try_send(order).map_err(|_| busy())
+    }
+
+    async fn explain(&self, call: CallId, device: Option<DeviceId>) {
+        let asked = device.filter(|device| self.order(device, Order::Explain(call, device.clone())).is_ok());
+        if asked.is_none() {
+            let explained = Explained { app: "MQTT".to_owned(), facts: Vec::new() };
+            self.tell(FromBridge::Explained { call, explained }).await;
+        }
+    }
+
+    async fn add(&mut self, way: &str, inputs: &Inputs) -> Result<Outputs, CallError> {
+        if way != "broker" {
+            return Err(CallError::Unsupported("a broker is added by its address".to_owned()));
+        }
+        let added = Added::of(inputs).map_err(CallError::BadInput)?;
+        let id = added.id();
+        if self.added.all().len() >= MOST && self.added.get(&id).is_none() {
+            return Err(CallError::Device(format!("more than {MOST} brokers were added; remove some first")));
+        }
+        self.added.set(&id, Some(added.clone())).map_err(CallError::Device)?;
+        // Added again it is another one: another password, another key.
+        self.end(&id);
+        self.begin(added).await;
+        Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
+    }
+
+    fn end(&mut self, id: &DeviceId) {
+        if let Some(held) = self.brokers.remove(id) {
+            held.stop.cancel();
+        }
+    }
+
+    async fn pairing(&mut self, device: &DeviceId, verb: &Verb) -> Result<(), CallError> {
+        let Verb::Act { action, .. } = verb else {
+            return Err(CallError::Unsupported("pairing is asked for or ended".to_owned()));
+        };
+        if self.added.get(device).is_none() {
+            let why = "it belongs to its broker: remove it where it is described, or remove the broker";
+            return Err(CallError::Unsupported(why.to_owned()));
+        }
+        match action.as_str() {
+            "unpair" | "reject" => {}
+            _ => return Err(CallError::Unsupported("a broker is added by its address".to_owned())),
+        }
+        self.added.set(device, None).map_err(CallError::Device)?;
+        self.end(device);
+        let file = file_of(&self.folder, device);
+        if let Err(error) = std::fs::remove_file(file.path())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "what was known of a broker's devices is still on disk");
+        }
+        let of_broker = self.owners.iter().filter(|(_, owner)| *owner == device).map(|(id, _)| id.clone());
+        let mut gone: Vec<DeviceId> = of_broker.filter(|id| id != device).collect();
+        gone.push(device.clone());
+        for device in gone {
+            self.owners.remove(&device);
+            self.tell(FromBridge::Gone { device }).await;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, message: FromBridge) {
+        let _ = self.outbox.send((message, None)).await;
+    }
+}

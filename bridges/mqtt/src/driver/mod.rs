@@ -1,0 +1,67 @@
+//! The driver: moves bytes between sockets and [`crate::core`], and speaks for the brokers that were added and their devices.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `mind` | one task that knows which brokers were added, and which device is whose |
+//! | `form` | what the owner gives to add a broker |
+//! | `broker` | one task for each broker: its connection, made again when it breaks |
+//! | `talk` | that connection while it lasts: messages, orders, answers |
+//! | `line` | its bytes, through TLS if wanted |
+//! | `describe` | devices as the house knows them |
+//! | `law` | under whose permit bytes leave |
+
+mod broker;
+mod describe;
+mod form;
+mod law;
+mod line;
+mod mind;
+mod talk;
+
+use std::path::PathBuf;
+
+use accord_consent::BoundGate;
+use accord_ports::added::Register;
+use accord_registry::{Bridge, BridgeSide};
+use async_trait::async_trait;
+
+use form::Added;
+use law::Law;
+
+/// How the bridge is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder of the bridge's own, for the brokers that the owner added.
+    pub folder: PathBuf,
+}
+
+/// Speaks MQTT as a client.
+pub struct MqttBridge {
+    law: Law,
+    folder: PathBuf,
+    added: Register<Added>,
+}
+
+impl MqttBridge {
+    /// Opens the folder. Nothing is sent yet, and no socket made.
+    ///
+    /// # Errors
+    /// In words: what is wrong with the folder or what is in it.
+    pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
+        let added = Register::open(&options.folder)?;
+        Ok(Self { law: Law::new(gate), folder: options.folder, added })
+    }
+}
+
+#[async_trait]
+impl Bridge for MqttBridge {
+    fn name(&self) -> &str {
+        "mqtt"
+    }
+
+    async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
+        let Self { law, folder, added } = *self;
+        mind::Mind::new(law, folder, added, side.outbox).run(side.inbox).await;
+        Ok(())
+    }
+}
