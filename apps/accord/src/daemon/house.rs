@@ -29,6 +29,7 @@ const PARTS: &[&str] = &[
     accord_browser::STATEMENT,
     accord_googlecast::STATEMENT,
     accord_homeassistant::STATEMENT,
+    accord_mqtt::STATEMENT,
     accord_airplay::STATEMENT,
     accord_yeelight::STATEMENT,
     accord_casting::STATEMENT,
@@ -49,6 +50,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("yeelight", "Yeelight"),
     ("lebo", "Lebo"),
     ("miio", "miIO"),
+    ("mqtt", "MQTT"),
 ];
 
 /// Which bridges are best for what, best first; the others come after them.
@@ -142,6 +144,7 @@ const EFFECTS: &[(&str, &str)] = &[
         "miio/spec",
         "Wi-Fi devices of models that Accord does not know can be added, and show nothing until you put a file for their model into the folder.",
     ),
+    ("mqtt/connection", "The devices of that MQTT broker are neither shown nor controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 
@@ -377,6 +380,34 @@ pub const FORMS: &[Form] = &[
                 needs: Needs::Optional,
                 secret: false,
             },
+        bridge: "mqtt",
+        way: "broker",
+        what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
+        steps: &[
+            "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
+            "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",
+            "The address is the broker's number in your network, such as 192.168.1.10.",
+        ],
+        fields: &[
+            Field { id: "address", label: "Address", hint: "192.168.1.10 or 192.168.1.10:1883", needs: Needs::Text, secret: false },
+            Field { id: "user", label: "User", hint: "", needs: Needs::Optional, secret: false },
+            Field { id: "password", label: "Password", hint: "", needs: Needs::Optional, secret: true },
+            Field {
+                id: "tls",
+                label: "Encrypted (TLS)",
+                hint: "Without a certificate below, the key that the broker shows first is the one that it has to show from then on.",
+                needs: Needs::Switch,
+                secret: false,
+            },
+            Field {
+                id: "certificate",
+                label: "Certificate of who signed the broker's, as PEM",
+                hint: "Only if you have one; the broker's own must be for its address.",
+                needs: Needs::Optional,
+                secret: false,
+            },
+            Field { id: "discovery", label: "Topics of Home Assistant discovery", hint: "homeassistant", needs: Needs::Optional, secret: false },
+            Field { id: "zigbee2mqtt", label: "Topics of zigbee2mqtt", hint: "zigbee2mqtt", needs: Needs::Optional, secret: false },
         ],
     },
 ];

@@ -22,6 +22,7 @@ use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_localsend::LocalSendBridge;
 use accord_miio::MiioBridge;
 use accord_model::DeviceKind;
+use accord_mqtt::MqttBridge;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_recognition::Recogniser;
 use accord_registry::{Bridge, Registry};
@@ -209,6 +210,9 @@ impl Hub {
         match HomeAssistantBridge::new(gate.bind("homeassistant"), homeassistant) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Home Assistant is not available: {why}"),
+        match MqttBridge::new(gate.bind("mqtt"), accord_mqtt::Options { folder: data.join("mqtt") }) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("MQTT is not available: {why}"),
         }
         let airplay = accord_airplay::Options { folder: data.join("airplay"), network };
         match AirplayBridge::new(gate.bind("airplay"), airplay) {
