@@ -22,7 +22,8 @@ fn corpus() -> Option<String> {
 /// Values of a property that its range, its names or its format allow.
 fn samples(property: &Property) -> Vec<Data> {
     let range = property.range.map_or((-5.0, 5.0), |range| (range.min, range.max));
-    let steps = |count: u32| (0..=count).map(move |part| range.0 + (range.1 - range.0) * f64::from(part) / f64::from(count));
+    let steps =
+        |count: u32| (0..=count).map(move |part| range.0 + (range.1 - range.0) * f64::from(part) / f64::from(count));
     match property.format {
         Format::Bool => vec![Data::Bool(true), Data::Bool(false)],
         Format::Int => steps(25).map(|number| Data::Int(number.round() as i64)).collect(),
@@ -87,7 +88,9 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
         assert!(zigbee::is_safe(&parts), "{model}");
         // A specific one is as many properties as it has features, any other one is one.
         let leaves = |one: &Value| match one["type"].as_str() {
-            Some("light" | "switch" | "cover" | "lock" | "fan" | "climate") => one["features"].as_array().unwrap().len(),
+            Some("light" | "switch" | "cover" | "lock" | "fan" | "climate") => {
+                one["features"].as_array().unwrap().len()
+            }
             _ => 1,
         };
         let here: usize = exposes.iter().map(leaves).sum();
@@ -96,7 +99,8 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
         exposed += here;
         trips += round_trips(&parts, model);
         devices += 1;
-        *kinds.entry(zigbee::kind(&parts, device["description"].as_str().unwrap_or_default()).as_str()).or_default() += 1;
+        *kinds.entry(zigbee::kind(&parts, device["description"].as_str().unwrap_or_default()).as_str()).or_default() +=
+            1;
         for service in parts.services.iter().filter(|service| service.id == "more") {
             service.properties.iter().for_each(|property| *own.entry(property.id.clone()).or_default() += 1);
         }
@@ -111,8 +115,15 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
     let share = |count: usize| 100.0 * count as f64 / exposed as f64;
     let mut own: Vec<(usize, String)> = own.into_iter().map(|(id, count)| (count, id)).collect();
     own.sort_unstable_by(|one, other| other.cmp(one));
-    println!("{devices} devices, {exposed} properties: {} of a standard service ({:.1} %), {} of their own, with type and unit ({:.1} %), {} not mapped ({:.2} %)",
-        all.standard, share(all.standard), all.more, share(all.more), all.lost(), share(all.lost()));
+    println!(
+        "{devices} devices, {exposed} properties: {} of a standard service ({:.1} %), {} of their own, with type and unit ({:.1} %), {} not mapped ({:.2} %)",
+        all.standard,
+        share(all.standard),
+        all.more,
+        share(all.more),
+        all.lost(),
+        share(all.lost())
+    );
     println!("not mapped: {:?}", all.unmapped);
     println!("kinds: {kinds:?}");
     println!("most of their own: {:?}", &own[..own.len().min(40)]);

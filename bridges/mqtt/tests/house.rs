@@ -96,9 +96,12 @@ fn a_bulb_of_zigbee2mqtt_is_read_set_renamed_and_removed() {
     let key = lab.key("lamp/desk");
     assert_eq!(lab.house.thing(&key).unwrap().kind, DeviceKind::Light);
     let filters = lab.house.poll_filters().unwrap();
-    assert!(filters.contains(&"zigbee2mqtt/lamp/desk".to_owned()) && filters.iter().all(|filter| !filter.contains('#')));
+    assert!(
+        filters.contains(&"zigbee2mqtt/lamp/desk".to_owned()) && filters.iter().all(|filter| !filter.contains('#'))
+    );
     assert_eq!(lab.house.poll_ask(), Some(("zigbee2mqtt/lamp/desk/get".into(), br#"{"state":""}"#.to_vec())));
-    let said = lab.say("zigbee2mqtt/lamp/desk", r#"{"state":"ON","brightness":127,"color_temp":300,"power_on_behavior":"on"}"#);
+    let said = lab
+        .say("zigbee2mqtt/lamp/desk", r#"{"state":"ON","brightness":127,"color_temp":300,"power_on_behavior":"on"}"#);
     assert_eq!(value(&said, "light", "on"), Some(Data::Bool(true)));
     assert_eq!(value(&said, "light", "level"), Some(Data::Int(50)));
     assert_eq!(value(&said, "light", "color-temperature"), Some(Data::Int(3333)));
@@ -149,20 +152,32 @@ fn about(id: &str, name: &str, maker: &str) -> Value {
 fn a_switch_and_a_sensor_of_one_device() {
     let mut lab = Lab::new();
     let plug = about("plug1", "Plug", "Maker");
-    lab.keep("homeassistant/switch/plug1/config", &json!({"uniq_id": "p1", "~": "plug", "stat_t": "~/state", "cmd_t": "~/set",
-        "pl_on": "1", "pl_off": "0", "stat_on": "on", "stat_off": "off", "avty_t": "~/alive", "dev": plug}));
-    lab.keep("homeassistant/sensor/plug1_power/config", &json!({"unique_id": "p2", "state_topic": "plug/sensor",
+    lab.keep(
+        "homeassistant/switch/plug1/config",
+        &json!({"uniq_id": "p1", "~": "plug", "stat_t": "~/state", "cmd_t": "~/set",
+        "pl_on": "1", "pl_off": "0", "stat_on": "on", "stat_off": "off", "avty_t": "~/alive", "dev": plug}),
+    );
+    lab.keep(
+        "homeassistant/sensor/plug1_power/config",
+        &json!({"unique_id": "p2", "state_topic": "plug/sensor",
         "value_template": "{{ value_json['ENERGY'].Power }}", "device_class": "power", "unit_of_measurement": "kW",
-        "device": plug}));
-    lab.keep("homeassistant/sensor/plug1_odd/config", &json!({"unique_id": "p3", "state_topic": "plug/sensor", "name": "Odd",
-        "value_template": "{{ value_json.x | round(1) }}", "device": plug}));
+        "device": plug}),
+    );
+    lab.keep(
+        "homeassistant/sensor/plug1_odd/config",
+        &json!({"unique_id": "p3", "state_topic": "plug/sensor", "name": "Odd",
+        "value_template": "{{ value_json.x | round(1) }}", "device": plug}),
+    );
     assert_eq!(lab.names(), ["Plug"]);
     assert_eq!(lab.house.thing(&lab.key("Plug")).unwrap().kind, DeviceKind::Plug);
     let tally = lab.house.tally();
     assert_eq!(tally.count.standard, 2);
     assert_eq!(tally.count.unmapped.values().sum::<usize>(), 1, "{tally:?}");
     assert_eq!(value(&lab.say("plug/state", "on"), "on-off", "on"), Some(Data::Bool(true)));
-    assert_eq!(value(&lab.say("plug/sensor", r#"{"ENERGY":{"Power":0.25}}"#), "electricity", "power"), Some(Data::Float(250.0)));
+    assert_eq!(
+        value(&lab.say("plug/sensor", r#"{"ENERGY":{"Power":0.25}}"#), "electricity", "power"),
+        Some(Data::Float(250.0))
+    );
     assert_eq!(lab.order("Plug", "on-off", &write("on", false)).unwrap(), ("plug/set".into(), "0".into()));
     assert_eq!(lab.order("Plug", "on-off", &act("toggle")).unwrap(), ("plug/set".into(), "0".into()), "it is on");
     let key = lab.key("Plug");
@@ -184,36 +199,52 @@ fn who_claims_another_ones_id_is_kept_apart_or_refused() {
     lab.keep("homeassistant/lock/real/config", &real);
     let key = lab.key("Front door");
     // Another maker's device with the same id.
-    lab.keep("homeassistant/lock/aaa/config", &json!({"unique_id": "false", "command_topic": "false/set",
-        "device": about("lock1", "Front door too", "Thief")}));
+    lab.keep(
+        "homeassistant/lock/aaa/config",
+        &json!({"unique_id": "false", "command_topic": "false/set",
+        "device": about("lock1", "Front door too", "Thief")}),
+    );
     assert_eq!(lab.names().len(), 2);
     assert_eq!(lab.key("Front door"), key);
     assert_eq!(lab.order("Front door", "door-lock", &act("lock")).unwrap().0, "real/set");
     // The same unique id.
-    lab.keep("homeassistant/lock/bbb/config", &json!({"unique_id": "real", "command_topic": "false/set",
-        "device": about("lock1", "x", "Maker")}));
+    lab.keep(
+        "homeassistant/lock/bbb/config",
+        &json!({"unique_id": "real", "command_topic": "false/set",
+        "device": about("lock1", "x", "Maker")}),
+    );
     assert_eq!(lab.order("Front door", "door-lock", &act("lock")).unwrap().0, "real/set");
     // One that would make two devices one.
-    lab.keep("homeassistant/switch/other/config", &json!({"unique_id": "other", "command_topic": "other/set",
-        "device": about("other", "Other", "Maker")}));
+    lab.keep(
+        "homeassistant/switch/other/config",
+        &json!({"unique_id": "other", "command_topic": "other/set",
+        "device": about("other", "Other", "Maker")}),
+    );
     let both = json!({"unique_id": "both", "command_topic": "both/set", "device": {"identifiers": ["lock1", "other"]}});
     lab.keep("homeassistant/switch/both/config", &both);
     assert!(lab.house.things().any(|(key, _)| key.starts_with("topic switch/both")));
     let refused = lab.house.tally().refused;
     assert_eq!(refused["described: it claims the id of another device, and is kept apart"], 2);
     assert_eq!(refused["described: a unique id that another has"], 1);
-    let unlock = lab.house.thing(&key).unwrap().parts.services[0].actions.iter().find(|one| one.id == "unlock").unwrap();
+    let unlock =
+        lab.house.thing(&key).unwrap().parts.services[0].actions.iter().find(|one| one.id == "unlock").unwrap();
     assert_eq!(unlock.effect, Effect::Security);
 }
 
 #[test]
 fn lights_climates_covers_and_buttons_of_the_convention() {
     let mut lab = Lab::new();
-    lab.keep("homeassistant/light/l/config", &json!({"uniq_id": "l", "name": "Lamp", "schema": "json", "stat_t": "l/s", "cmd_t": "l/c",
-        "brightness_scale": 100, "supported_color_modes": ["color_temp", "hs"], "effect_list": ["none", "rainbow"]}));
+    lab.keep(
+        "homeassistant/light/l/config",
+        &json!({"uniq_id": "l", "name": "Lamp", "schema": "json", "stat_t": "l/s", "cmd_t": "l/c",
+        "brightness_scale": 100, "supported_color_modes": ["color_temp", "hs"], "effect_list": ["none", "rainbow"]}),
+    );
     let said = lab.say("l/s", r#"{"state":"ON","brightness":40,"color":{"h":120,"s":80},"effect":"rainbow"}"#);
     assert_eq!(value(&said, "light", "level"), Some(Data::Int(40)));
-    assert_eq!((value(&said, "light", "hue"), value(&said, "light", "saturation")), (Some(Data::Int(120)), Some(Data::Int(80))));
+    assert_eq!(
+        (value(&said, "light", "hue"), value(&said, "light", "saturation")),
+        (Some(Data::Int(120)), Some(Data::Int(80)))
+    );
     assert_eq!(value(&said, "light", "effect"), Some(Data::Int(1)));
     let (_, told) = lab.order("Lamp", "light", &write("hue", 10i64)).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), json!({"state": "ON", "color": {"h": 10.0, "s": 80.0}}));
@@ -227,18 +258,27 @@ fn lights_climates_covers_and_buttons_of_the_convention() {
     assert_eq!(lab.order("Heating", "climate", &write("target", 20.0)).unwrap(), ("c/t/set".into(), "68".into()));
     assert_eq!(lab.order("Heating", "climate", &write("mode", 1i64)).unwrap(), ("c/mode/set".into(), "heat".into()));
 
-    lab.keep("homeassistant/cover/g/config", &json!({"uniq_id": "g", "name": "Garage", "dev_cla": "garage", "cmd_t": "g/c",
-        "pos_t": "g/p", "set_pos_t": "g/p/set", "pos_clsd": 100, "pos_open": 0, "stat_t": "g/s"}));
+    lab.keep(
+        "homeassistant/cover/g/config",
+        &json!({"uniq_id": "g", "name": "Garage", "dev_cla": "garage", "cmd_t": "g/c",
+        "pos_t": "g/p", "set_pos_t": "g/p/set", "pos_clsd": 100, "pos_open": 0, "stat_t": "g/s"}),
+    );
     assert_eq!(value(&lab.say("g/p", "25"), "cover", "position"), Some(Data::Int(75)));
     let garage = lab.house.thing(&lab.key("Garage")).unwrap();
     let open = garage.parts.services[0].actions.iter().find(|action| action.id == "open").unwrap();
     assert_eq!(open.effect, Effect::Security);
     assert!(lab.order("Garage", "cover", &write("position", 100i64)).is_err(), "no way around it");
 
-    lab.keep("homeassistant/device_automation/b/config", &json!({"atype": "trigger", "t": "b/e", "type": "button_short_press",
-        "stype": "button_1", "pl": "single", "dev": about("b", "Remote", "M")}));
+    lab.keep(
+        "homeassistant/device_automation/b/config",
+        &json!({"atype": "trigger", "t": "b/e", "type": "button_short_press",
+        "stype": "button_1", "pl": "single", "dev": about("b", "Remote", "M")}),
+    );
     let said = lab.say("b/e", "single");
-    assert!(matches!(&said[..], [Said::Pressed(_, target, kind)] if target.service == "button" && kind == "button_short_press"), "{said:?}");
+    assert!(
+        matches!(&said[..], [Said::Pressed(_, target, kind)] if target.service == "button" && kind == "button_short_press"),
+        "{said:?}"
+    );
     lab.house.message("b/e", b"single", true, lab.now);
     assert_eq!(lab.settled(), [], "kept from before: nobody pressed it now");
 }
@@ -246,7 +286,10 @@ fn lights_climates_covers_and_buttons_of_the_convention() {
 #[test]
 fn bad_messages_harm_nobody() {
     let mut lab = Lab::new();
-    lab.keep("homeassistant/switch/good/config", &json!({"uniq_id": "g", "name": "Good", "cmd_t": "g/c", "stat_t": "g/s"}));
+    lab.keep(
+        "homeassistant/switch/good/config",
+        &json!({"uniq_id": "g", "name": "Good", "cmd_t": "g/c", "stat_t": "g/s"}),
+    );
     lab.say("homeassistant/switch/bad/config", "{");
     lab.say("homeassistant/switch/bad2/config", &"x".repeat(300_000));
     lab.say("homeassistant/switch/bad3/config", r#"{"cmd_t":"a/#","stat_t":"+/x","uniq_id":"b"}"#);
@@ -274,3 +317,78 @@ fn what_is_not_described_again_after_the_broker_came_back_is_gone() {
     assert!(matches!(&lab.settled()[..], [Said::Gone(_)]));
     assert_eq!(lab.names(), ["stays"]);
 }
+
+proptest::proptest! {
+    /// Words that descriptions are made of, in any order and nesting: nothing panics, and what opens a house stays guarded.
+    #[test]
+    fn any_description_is_read_without_harm(
+        words in proptest::collection::vec(proptest::sample::select(WORDS), 1..40),
+        shape in proptest::collection::vec(0u8..5, 1..40),
+    ) {
+        let mut text = String::new();
+        for (word, shape) in words.iter().zip(shape.iter().cycle()) {
+            match shape {
+                0 => text.push_str(&format!("{{\"{word}\":")),
+                1 => text.push_str(&format!("\"{word}\",")),
+                2 => text.push_str(&format!("[\"{word}\",{{")),
+                3 => text.push_str("1e308}"),
+                _ => text.push_str(&format!("\"{word}\":\"{word}\"}},")),
+            }
+        }
+        let pairs: Vec<String> =
+            words.chunks(2).map(|two| format!("\"{}\":\"{}\"", two[0], two.last().unwrap_or(&"x"))).collect();
+        let object = format!("{{{}}}", pairs.join(","));
+        for body in [&text, &object, &format!("[{object}]")] {
+            for topic in ["homeassistant/light/x/config", "homeassistant/device/x/config", "homeassistant/lock/x/config",
+                "homeassistant/climate/x/config", "zigbee2mqtt/bridge/devices", "zigbee2mqtt/x"]
+            {
+                accord_mqtt::core::house::fuzz(format!("{topic}\n{body}").as_bytes());
+                accord_mqtt::core::discovery::fuzz(format!("{topic}\n{body}").as_bytes());
+            }
+            accord_mqtt::core::zigbee::fuzz(body.as_bytes());
+        }
+    }
+}
+
+const WORDS: &[&str] = &[
+    "type",
+    "light",
+    "lock",
+    "features",
+    "name",
+    "state",
+    "property",
+    "access",
+    "values",
+    "value_on",
+    "exposes",
+    "definition",
+    "ieee_address",
+    "0x00158d0000000001",
+    "friendly_name",
+    "unique_id",
+    "device",
+    "identifiers",
+    "cmd_t",
+    "stat_t",
+    "a/b",
+    "~",
+    "components",
+    "platform",
+    "schema",
+    "json",
+    "supported_color_modes",
+    "hs",
+    "modes",
+    "value_template",
+    "{{ value_json.a }}",
+    "payload_on",
+    "numeric",
+    "enum",
+    "composite",
+    "binary",
+    "unit",
+    "mired",
+    "value_min",
+    "availability",
+];

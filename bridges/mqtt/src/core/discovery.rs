@@ -95,8 +95,12 @@ pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
         let mut keys = keys;
         keys.iter_mut().for_each(|(key, value)| expand(key, value, base));
         let text = |key: &str| keys.get(key).and_then(short_text);
-        let entity =
-            Entity { component: component.to_owned(), unique: text("unique_id"), name: text("name"), keys: keys.clone() };
+        let entity = Entity {
+            component: component.to_owned(),
+            unique: text("unique_id"),
+            name: text("name"),
+            keys: keys.clone(),
+        };
         entities.insert(name.to_owned(), entity);
     };
     if origin.component == "device" {
@@ -136,8 +140,14 @@ pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
 }
 
 const SHARED: [&str; 8] = [
-    "availability", "availability_topic", "availability_mode", "availability_template", "payload_available",
-    "payload_not_available", "state_topic", "command_topic",
+    "availability",
+    "availability_topic",
+    "availability_mode",
+    "availability_template",
+    "payload_available",
+    "payload_not_available",
+    "state_topic",
+    "command_topic",
 ];
 
 fn short_text(value: &Value) -> Option<String> {
@@ -241,9 +251,16 @@ fn long_of(keys: Map<String, Value>, table: &[(&str, &str)]) -> Map<String, Valu
 }
 
 const DEVICE: &[(&str, &str)] = &[
-    ("cns", "connections"), ("cu", "configuration_url"), ("hw", "hw_version"), ("ids", "identifiers"),
-    ("mdl", "model"), ("mdl_id", "model_id"), ("mf", "manufacturer"), ("sa", "suggested_area"),
-    ("sn", "serial_number"), ("sw", "sw_version"),
+    ("cns", "connections"),
+    ("cu", "configuration_url"),
+    ("hw", "hw_version"),
+    ("ids", "identifiers"),
+    ("mdl", "model"),
+    ("mdl_id", "model_id"),
+    ("mf", "manufacturer"),
+    ("sa", "suggested_area"),
+    ("sn", "serial_number"),
+    ("sw", "sw_version"),
 ];
 
 /// The short names, in order. Those of keys that have no meaning here are left out.
@@ -444,7 +461,11 @@ mod tests {
     #[test]
     fn the_tables_are_in_order() {
         for table in [SHORT, DEVICE] {
-            assert!(table.windows(2).all(|two| two[0].0 < two[1].0), "{:?}", table.windows(2).find(|two| two[0].0 >= two[1].0));
+            assert!(
+                table.windows(2).all(|two| two[0].0 < two[1].0),
+                "{:?}",
+                table.windows(2).find(|two| two[0].0 >= two[1].0)
+            );
         }
     }
 
@@ -492,7 +513,10 @@ mod tests {
         assert!(Origin::parse("other/switch/a/config", "homeassistant").is_none());
         let hostile = json!({"cmd_t": "a/#", "stat_t": "$SYS/x", "dev": {"ids": "d"}});
         let described = described("homeassistant/switch/a/config", &hostile);
-        assert_eq!((described.entities[""].topic("command_topic"), described.entities[""].topic("state_topic")), (None, None));
+        assert_eq!(
+            (described.entities[""].topic("command_topic"), described.entities[""].topic("state_topic")),
+            (None, None)
+        );
         assert!(parse(&Origin { component: "switch".into(), object: "a".into() }, b"[1]").is_err());
     }
 }

@@ -39,10 +39,7 @@ struct Draft<'a> {
 }
 
 /// Groups messages, those that came first before the others. `led`: a device that is described better elsewhere.
-pub fn group<'a>(
-    messages: impl Iterator<Item = (&'a Origin, &'a Described)>,
-    led: impl Fn(&str) -> bool,
-) -> Grouped {
+pub fn group<'a>(messages: impl Iterator<Item = (&'a Origin, &'a Described)>, led: impl Fn(&str) -> bool) -> Grouped {
     let mut grouped = Grouped::default();
     let mut drafts: Vec<Draft<'a>> = Vec::new();
     let mut by_id: HashMap<&'a str, usize> = HashMap::new();

@@ -72,6 +72,8 @@ pub struct House {
     /// zigbee2mqtt: whether it runs, and what it described, as it came.
     online: Option<bool>,
     devices: BTreeMap<String, Value>,
+    /// Of which of them what is known was made.
+    mapped: BTreeMap<String, Value>,
     /// Discovery messages, in the order in which they came first.
     messages: BTreeMap<Origin, (u64, Described)>,
     /// Which could not be read, and why.
@@ -99,6 +101,7 @@ impl House {
             said: VecDeque::new(),
             online: None,
             devices: BTreeMap::new(),
+            mapped: BTreeMap::new(),
             messages: BTreeMap::new(),
             broken: BTreeMap::new(),
             number: 0,
@@ -343,8 +346,7 @@ impl House {
         let exposes = definition.get("exposes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let parts = zigbee::map(exposes, &topics);
         let description = text(definition, "description").unwrap_or_default();
-        let ask = zigbee::asked_for(exposes)
-            .map(|key| (topics.get.clone(), json!({key: ""}).to_string().into_bytes()));
+        let ask = zigbee::asked_for(exposes).map(|key| (topics.get.clone(), json!({key: ""}).to_string().into_bytes()));
         Some(Thing {
             kind: zigbee::kind(&parts, &description),
             maker: text(definition, "vendor").or_else(|| text(device, "manufacturer")),
@@ -403,10 +405,14 @@ impl House {
     fn rebuild(&mut self) {
         let mut made: BTreeMap<String, Thing> = BTreeMap::new();
         for (ieee, device) in &self.devices {
-            if let Some(thing) = self.zigbee_thing(ieee, device) {
-                made.insert(format!("zigbee {ieee}"), thing);
+            let key = format!("zigbee {ieee}");
+            let as_before = self.mapped.get(ieee) == Some(device);
+            let known = self.things.get(&key).filter(|_| as_before).cloned();
+            if let Some(thing) = known.or_else(|| self.zigbee_thing(ieee, device)) {
+                made.insert(key, thing);
             }
         }
+        self.mapped.clone_from(&self.devices);
         let mut messages: Vec<(u64, &Origin, &Described)> =
             self.messages.iter().map(|(origin, (number, described))| (*number, origin, described)).collect();
         messages.sort_unstable_by_key(|(number, ..)| *number);

@@ -5,13 +5,14 @@
 //! | [`packet`], [`topic`], [`session`] | MQTT 3.1.1 |
 //! | [`template`], [`units`], [`native`] | where a value is in a message, and what it means |
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
-//! | [`zigbee`] | what zigbee2mqtt says of its devices |
+//! | [`exposes`], [`zigbee`] | what zigbee2mqtt says of its devices |
 //! | [`discovery`], [`entity`] | what others say of theirs, by Home Assistant's convention |
 //! | [`thing`], [`groups`], [`house`] | one device; which entities are one; all of a broker |
 //! | [`tls`] | the encryption of a connection |
 
 pub mod discovery;
 pub mod entity;
+pub mod exposes;
 pub mod groups;
 pub mod house;
 pub mod native;

@@ -223,8 +223,7 @@ impl Scale {
             Self::Choice(words) => {
                 property.format = Format::Enum;
                 let name = |word: &Value| spoken(word).map(|text| for_screen(&text, 64));
-                property.values =
-                    words.iter().filter_map(|(number, word)| Some((*number, name(word)?))).collect();
+                property.values = words.iter().filter_map(|(number, word)| Some((*number, name(word)?))).collect();
             }
             Self::Text | Self::Json => property.format = Format::Text,
             Self::Colour(..) => property.format = Format::Int,
@@ -292,11 +291,8 @@ fn xy_of_hs(hue: f64, saturation: f64) -> (f64, f64) {
 fn hs_of_xy(x: f64, y: f64) -> (f64, f64) {
     let y = y.max(1e-4);
     let (cx, cz) = (x / y, (1.0 - x - y) / y);
-    let linear = [
-        cx * 3.2406 - 1.5372 - cz * 0.4986,
-        -cx * 0.9689 + 1.8758 + cz * 0.0415,
-        cx * 0.0557 - 0.2040 + cz * 1.0570,
-    ];
+    let linear =
+        [cx * 3.2406 - 1.5372 - cz * 0.4986, -cx * 0.9689 + 1.8758 + cz * 0.0415, cx * 0.0557 - 0.2040 + cz * 1.0570];
     let most = linear.into_iter().fold(1e-6, f64::max);
     let part = |part: f64| {
         let part = (part / most).max(0.0);
@@ -403,8 +399,13 @@ mod tests {
     #[test]
     fn a_colour_comes_back_however_it_is_said() {
         for colour in [
-            Colour::HueObject, Colour::XyObject, Colour::HsObject, Colour::RgbObject,
-            Colour::HsText, Colour::XyText, Colour::RgbText,
+            Colour::HueObject,
+            Colour::XyObject,
+            Colour::HsObject,
+            Colour::RgbObject,
+            Colour::HsText,
+            Colour::XyText,
+            Colour::RgbText,
         ] {
             for hue in (0..360).step_by(5) {
                 let write = Scale::Colour(colour, Half::Hue).write(&Data::Int(hue), Some(90.0)).unwrap();

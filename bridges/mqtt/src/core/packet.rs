@@ -364,13 +364,8 @@ mod tests {
     #[test]
     fn a_connection_begins_as_the_standard_says() {
         let will = Some(Will { topic: "a/w".into(), payload: b"off".to_vec() });
-        let connect = Connect {
-            client: "me".into(),
-            keep_alive: 30,
-            user: Some("u".into()),
-            password: Some("p".into()),
-            will,
-        };
+        let connect =
+            Connect { client: "me".into(), keep_alive: 30, user: Some("u".into()), password: Some("p".into()), will };
         let mut wanted = vec![0x10, 30, 0, 4];
         wanted.extend_from_slice(b"MQTT\x04\xe6\x00\x1e\x00\x02me\x00\x03a/w\x00\x03off\x00\x01u\x00\x01p");
         assert_eq!(connect.encode(), wanted);
@@ -419,16 +414,16 @@ mod tests {
     #[test]
     fn what_no_broker_may_send_is_refused() {
         for bad in [
-            &b"\x30\x05\x00\x03a/+x"[..],         // a wildcard in a name
-            b"\x30\x02\x00\x00",                  // no topic
-            b"\x30\x03\x00\x09a",                 // a topic beyond the end
-            b"\x34\x05\x00\x01a\x00\x01",         // quality 2
-            b"\x32\x03\x00\x01a",                 // a number is missing
-            b"\x30\x04\x00\x02\xff\xfe",          // no UTF-8
-            b"\x30\xff\xff\xff\xff\x01",          // a length of five bytes
-            b"\x90\xff\xff\xff\x7f",              // an answer of 256 MB
-            b"\x40\x02\x00\x00",                  // number 0
-            b"\x10\x00",                          // only clients send that
+            &b"\x30\x05\x00\x03a/+x"[..], // a wildcard in a name
+            b"\x30\x02\x00\x00",          // no topic
+            b"\x30\x03\x00\x09a",         // a topic beyond the end
+            b"\x34\x05\x00\x01a\x00\x01", // quality 2
+            b"\x32\x03\x00\x01a",         // a number is missing
+            b"\x30\x04\x00\x02\xff\xfe",  // no UTF-8
+            b"\x30\xff\xff\xff\xff\x01",  // a length of five bytes
+            b"\x90\xff\xff\xff\x7f",      // an answer of 256 MB
+            b"\x40\x02\x00\x00",          // number 0
+            b"\x10\x00",                  // only clients send that
             b"HTTP/1.1 400 Bad Request\r\n",
         ] {
             assert!(all(bad, 1).is_err(), "{bad:?}");

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use accord_model::text::for_screen;
-use accord_model::{Action, Data, Effect, Event, FieldCode, Format, Inputs, Property, Role, Service, Target, catalogue};
+use accord_model::{
+    Action, Data, Effect, Event, FieldCode, Format, Inputs, Property, Role, Service, Target, catalogue,
+};
 use serde_json::{Map, Value};
 
 use super::native::{Half, Scale, spoken};
@@ -399,7 +401,8 @@ impl Parts {
         data: &Data,
         last: impl Fn(&Place) -> Option<Data>,
     ) -> Result<(String, Vec<u8>, bool), String> {
-        let writing = self.writings.get(place).ok_or_else(|| format!("`{}` cannot be set", for_screen(&place.id, 64)))?;
+        let writing =
+            self.writings.get(place).ok_or_else(|| format!("`{}` cannot be set", for_screen(&place.id, 64)))?;
         let other = match &writing.scale {
             Scale::Colour(_, half) => {
                 let id = if *half == Half::Hue { "saturation" } else { "hue" };

@@ -285,8 +285,7 @@ impl Session {
     }
 
     fn time(&mut self, now: Instant) {
-        let late: Vec<u16> =
-            self.waiting.iter().filter(|(_, (_, until))| *until <= now).map(|(id, _)| *id).collect();
+        let late: Vec<u16> = self.waiting.iter().filter(|(_, (_, until))| *until <= now).map(|(id, _)| *id).collect();
         for id in late {
             if let Some((number, _)) = self.waiting.remove(&id) {
                 let why = format!("the broker did not confirm it within {} s", CONFIRMS_WITHIN.as_secs());
@@ -294,7 +293,11 @@ impl Session {
             }
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let what = if self.state == State::Greeting { "it took a connection and did not answer" } else { "it gave no sign of life" };
+            let what = if self.state == State::Greeting {
+                "it took a connection and did not answer"
+            } else {
+                "it gave no sign of life"
+            };
             return self.over(format!("{what} within {} s", ANSWERS_WITHIN.as_secs()));
         }
         if self.state == State::Up && !self.pinged && self.said + self.keep_alive / 2 <= now {
@@ -362,7 +365,10 @@ mod tests {
         assert_eq!(drain(&mut session).1, [Event::Published(7, Ok(()))]);
         session.handle(Input::Timeout, now + CONFIRMS_WITHIN);
         let events = drain(&mut session).1;
-        assert!(matches!(&events[..], [Event::Published(8, Err(why))] if why.contains("did not confirm")), "{events:?}");
+        assert!(
+            matches!(&events[..], [Event::Published(8, Err(why))] if why.contains("did not confirm")),
+            "{events:?}"
+        );
         (0..MOST_WAITING as u64).for_each(|number| session.handle(Input::Publish(number, message("t")), now));
         session.handle(Input::Publish(99, message("t")), now);
         assert!(matches!(&drain(&mut session).1[..], [Event::Published(99, Err(_))]), "a bound");

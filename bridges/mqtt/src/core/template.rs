@@ -122,17 +122,31 @@ mod tests {
             ("{{value}}", Path::Whole),
             (" {{ value_json.a.b_1 }} ", Path::Json(vec![key("a"), key("b_1")])),
             ("{{ value_json[\"a b\"] }}", Path::key("a b")),
-            ("{{ value_json['StatusSNS'].ENERGY['Power'][0] }}", Path::Json(vec![
-                key("StatusSNS"), key("ENERGY"), key("Power"), Step::At(0),
-            ])),
+            (
+                "{{ value_json['StatusSNS'].ENERGY['Power'][0] }}",
+                Path::Json(vec![key("StatusSNS"), key("ENERGY"), key("Power"), Step::At(0)]),
+            ),
         ] {
             assert_eq!(Path::parse(template), Ok(path), "{template}");
         }
         for bad in [
-            "", "value", "{{ }}", "{{ value | float }}", "{{ value_json }}", "{{ value_json.a|default('x') }}",
-            "{{ value_json.a.items() }}", "{% if value == 1 %}ON{% endif %}", "{{ value_json.a }} {{ value_json.b }}",
-            "{{ value_json['a' }}", "{{ value_json[-1] }}", "{{ value_json.a * 2 }}", "{{ value_json..a }}",
-            "{{ states('sensor.x') }}", "{{ value_json.0 }}", "{{ value_json['a\\'b'] }}", "{{ value[0] }}",
+            "",
+            "value",
+            "{{ }}",
+            "{{ value | float }}",
+            "{{ value_json }}",
+            "{{ value_json.a|default('x') }}",
+            "{{ value_json.a.items() }}",
+            "{% if value == 1 %}ON{% endif %}",
+            "{{ value_json.a }} {{ value_json.b }}",
+            "{{ value_json['a' }}",
+            "{{ value_json[-1] }}",
+            "{{ value_json.a * 2 }}",
+            "{{ value_json..a }}",
+            "{{ states('sensor.x') }}",
+            "{{ value_json.0 }}",
+            "{{ value_json['a\\'b'] }}",
+            "{{ value[0] }}",
             &format!("{{{{ value_json{} }}}}", ".a".repeat(17)),
         ] {
             assert_eq!(Path::parse(bad), Err(Unsupported), "{bad}");

@@ -55,7 +55,13 @@ impl Sign {
         let found = self.path.find(text, json).or_else(|| Some(Value::String(text?.trim().to_owned())));
         if let Some(found) = found {
             let is = |word: &Value| same(&found, word);
-            self.said = if is(&self.here) { Some(true) } else if is(&self.away) { Some(false) } else { self.said };
+            self.said = if is(&self.here) {
+                Some(true)
+            } else if is(&self.away) {
+                Some(false)
+            } else {
+                self.said
+            };
         }
     }
 }
@@ -134,7 +140,9 @@ impl Thing {
     pub fn hear(&mut self, topic: &str, text: Option<&str>, json: Option<&Value>, kept: bool) -> Heard {
         let mut heard = Heard::default();
         for reading in self.parts.readings.iter().filter(|reading| reading.topic == topic) {
-            let Some(data) = reading.path.find(text, json).and_then(|native| reading.scale.read(&native)) else { continue };
+            let Some(data) = reading.path.find(text, json).and_then(|native| reading.scale.read(&native)) else {
+                continue;
+            };
             let of = heard.values.entry((reading.place.service.clone(), reading.place.instance)).or_default();
             of.insert(reading.place.id.clone(), data.clone());
             self.values.insert(reading.place.clone(), data);
@@ -193,7 +201,8 @@ impl Thing {
                 let place = place(action);
                 let (topic, payload, retain) = self.parts.act_on(&place, inputs, last)?;
                 // What an action changes is told by the service's own state.
-                let state = ["on", "state", "locked", "open", "position"].map(|id| Place { id: id.to_owned(), ..place.clone() });
+                let state = ["on", "state", "locked", "open", "position"]
+                    .map(|id| Place { id: id.to_owned(), ..place.clone() });
                 let shows = state.into_iter().find_map(|place| self.shows(&place)).filter(|_| target.service != "more");
                 Ok(Order { topic, payload, retain, shows })
             }

@@ -45,7 +45,11 @@ pub fn authority(pem: &str) -> Result<RootCertStore, String> {
         let certificate = certificate.map_err(|error| format!("no certificate in PEM: {error}"))?;
         store.add(certificate).map_err(|error| format!("not a certificate that can sign others: {error}"))?;
     }
-    if store.is_empty() { Err("no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----".to_owned()) } else { Ok(store) }
+    if store.is_empty() {
+        Err("no certificate in PEM: it begins with -----BEGIN CERTIFICATE-----".to_owned())
+    } else {
+        Ok(store)
+    }
 }
 
 impl Tls {

@@ -28,8 +28,8 @@ pub const NONE: Measure = Measure { unit: None, zero: 0.0, factor: 1.0, inverse:
 /// What makes ours of it. One that we have nothing for stays as it is and is marked foreign.
 pub fn measure(text: &str) -> Measure {
     let text = text.trim();
-    let known = match text {
-        "" => return NONE,
+    match text {
+        "" => NONE,
         "°C" | "℃" | "ºC" | "C" => times(Unit::Celsius, 1.0),
         "°F" | "℉" | "ºF" | "F" => Measure { zero: 32.0, ..times(Unit::Celsius, 5.0 / 9.0) },
         "K" => times(Unit::Kelvin, 1.0),
@@ -91,9 +91,8 @@ pub fn measure(text: &str) -> Measure {
         "kB" => times(Unit::Byte, 1e3),
         "MB" => times(Unit::Byte, 1e6),
         "GB" => times(Unit::Byte, 1e9),
-        _ => return word(text),
-    };
-    known
+        _ => word(text),
+    }
 }
 
 fn word(text: &str) -> Measure {

@@ -6,107 +6,10 @@ use accord_model::text::for_screen;
 use accord_model::{DeviceKind, Effect, FieldCode, Format, Property, Role};
 use serde_json::{Value, json};
 
-use super::native::{Colour, Half, Linear, Scale, number};
+use super::exposes::{Expose, MOST};
+use super::native::{Colour, Half, Linear, Scale};
 use super::parts::{Doing, Form, Parts, Place, Telling, Wire, kebab};
 use super::template::Path;
-use super::units::{self, Measure, measure};
-
-/// Most exposes of one device, features of one, and words of an enum.
-const MOST: usize = 512;
-/// Deepest nesting.
-const DEEPEST: usize = 4;
-/// Longest name, in bytes.
-const MAX_NAME: usize = 128;
-
-/// One thing that a device exposes.
-#[derive(Debug, Clone)]
-pub struct Expose {
-    /// `numeric`, `light`, …
-    kind: String,
-    name: String,
-    /// The key in the state, with the endpoint in it.
-    property: String,
-    endpoint: Option<String>,
-    access: u8,
-    unit: Option<String>,
-    range: [Option<f64>; 3],
-    words: Vec<Value>,
-    on: Option<Value>,
-    off: Option<Value>,
-    toggles: bool,
-    role: Role,
-    features: Vec<Expose>,
-}
-
-impl Expose {
-    /// Reads one; `None` when it makes no sense.
-    pub fn parse(value: &Value) -> Option<Self> {
-        Self::at_depth(value, 0)
-    }
-
-    fn at_depth(value: &Value, depth: usize) -> Option<Self> {
-        let text = |key: &str| value.get(key)?.as_str().filter(|text| text.len() <= MAX_NAME).map(str::to_owned);
-        let kind = text("type")?;
-        let name = text("name").unwrap_or_default();
-        let list = |key: &str| value.get(key).and_then(Value::as_array).into_iter().flatten().take(MOST);
-        let features = match depth < DEEPEST {
-            true => list("features").filter_map(|one| Self::at_depth(one, depth + 1)).collect(),
-            false => Vec::new(),
-        };
-        Some(Self {
-            property: text("property").unwrap_or_else(|| name.clone()),
-            endpoint: text("endpoint"),
-            access: value.get("access").and_then(Value::as_u64).map_or(0, |bits| (bits & 7) as u8),
-            unit: text("unit"),
-            range: ["value_min", "value_max", "value_step"].map(|key| value.get(key).and_then(number)),
-            words: list("values").filter(|word| word.is_string() || word.is_number() || word.is_boolean()).cloned().collect(),
-            on: value.get("value_on").cloned(),
-            off: value.get("value_off").cloned(),
-            toggles: value.get("value_toggle").is_some(),
-            role: match value.get("category").and_then(Value::as_str) {
-                Some("config") => Role::Config,
-                Some("diagnostic") => Role::Diagnostic,
-                _ => Role::Primary,
-            },
-            features,
-            kind,
-            name,
-        })
-    }
-
-    fn has(&self, bit: u8) -> bool {
-        self.access & bit != 0
-    }
-
-    fn feature(&self, name: &str) -> Option<&Expose> {
-        self.features.iter().find(|feature| feature.name == name)
-    }
-
-    fn label(&self) -> &str {
-        self.endpoint.as_deref().unwrap_or_default()
-    }
-
-    fn measure(&self) -> Measure {
-        self.unit.as_deref().map_or(units::NONE, measure)
-    }
-
-    /// How it is said in general; `None` for what has no plain value.
-    fn scale(&self) -> Option<Scale> {
-        Some(match self.kind.as_str() {
-            "binary" => {
-                let on = self.on.clone().unwrap_or(json!(true));
-                let off = self.off.clone().unwrap_or(json!(false));
-                Scale::Bool { on, off }
-            }
-            "numeric" => Scale::Number(Linear::of(self.measure(), self.range)),
-            "enum" if !self.words.is_empty() => choice(&self.words),
-            // Some name no words.
-            "enum" | "text" => Scale::Text,
-            "list" | "composite" => Scale::Json,
-            _ => return None,
-        })
-    }
-}
 
 /// Where the messages of one device come from and go to.
 #[derive(Debug, Clone)]
@@ -187,8 +90,19 @@ pub fn kind(parts: &Parts, description: &str) -> DeviceKind {
 }
 
 const SENSORS: [&str; 13] = [
-    "temperature", "humidity", "pressure", "illuminance", "occupancy", "contact", "water-leak", "smoke", "gas",
-    "vibration", "tamper", "carbon-monoxide", "air-quality",
+    "temperature",
+    "humidity",
+    "pressure",
+    "illuminance",
+    "occupancy",
+    "contact",
+    "water-leak",
+    "smoke",
+    "gas",
+    "vibration",
+    "tamper",
+    "carbon-monoxide",
+    "air-quality",
 ];
 
 struct Mapper<'a> {
@@ -268,7 +182,8 @@ impl Mapper<'_> {
             "fan" => "fan",
             _ => "climate",
         };
-        let label = expose.endpoint.as_deref().or_else(|| expose.features.iter().find_map(|one| one.endpoint.as_deref()));
+        let label =
+            expose.endpoint.as_deref().or_else(|| expose.features.iter().find_map(|one| one.endpoint.as_deref()));
         let Some(instance) = self.parts.begin(service, label.unwrap_or_default()) else {
             expose.features.iter().for_each(|_| self.parts.counted(None, "more than a device may have"));
             return;
@@ -341,7 +256,9 @@ impl Mapper<'_> {
                     // Lamps with both say either of them; the other is read too.
                     let both = Scale::Choice(vec![(0, json!("color_temp")), (1, json!("xy")), (1, json!("hs"))]);
                     self.parts.put_as(
-                        "light", instance, "color-mode",
+                        "light",
+                        instance,
+                        "color-mode",
                         Wire { read, write: None, scale: both, step: None },
                         |property| property.values.dedup_by_key(|(number, _)| *number),
                     );
@@ -427,12 +344,11 @@ impl Mapper<'_> {
             _ => return false,
         };
         let scale = match id {
-            "mode" => named(&feature.words, &[
-                ("off", 0), ("heat", 1), ("cool", 2), ("heat_cool", 3), ("auto", 4), ("dry", 5), ("fan_only", 6),
-            ]),
-            "running" => {
-                named(&feature.words, &[("idle", 0), ("heat", 1), ("cool", 2), ("dry", 3), ("fan_only", 4)])
-            }
+            "mode" => named(
+                &feature.words,
+                &[("off", 0), ("heat", 1), ("cool", 2), ("heat_cool", 3), ("auto", 4), ("dry", 5), ("fan_only", 6)],
+            ),
+            "running" => named(&feature.words, &[("idle", 0), ("heat", 1), ("cool", 2), ("dry", 3), ("fan_only", 4)]),
             _ => match feature.scale() {
                 Some(scale) => scale,
                 None => return false,
@@ -446,9 +362,8 @@ impl Mapper<'_> {
     fn generic(&mut self, expose: &Expose, on_battery: bool) {
         match (expose.kind.as_str(), expose.name.as_str()) {
             ("enum", "action") if expose.has(1) => {
-                let heard = self.parts.hear(
-                    expose.label(), self.topics.state.clone(), Path::key(&expose.property), None,
-                );
+                let heard =
+                    self.parts.hear(expose.label(), self.topics.state.clone(), Path::key(&expose.property), None);
                 self.parts.counted(heard.then_some("button"), "more than a device may have");
                 return;
             }
@@ -510,7 +425,8 @@ impl Mapper<'_> {
         let wanted = super::parts::standard(service);
         let name = phase(&expose.name).0;
         let of_name = GENERIC.iter().find(|(known, ..)| *known == name).map(|(_, _, _, id)| *id);
-        let property = wanted.and_then(|whole| whole.properties.into_iter().find(|one| Some(one.id.as_str()) == of_name));
+        let property =
+            wanted.and_then(|whole| whole.properties.into_iter().find(|one| Some(one.id.as_str()) == of_name));
         let is_unit = match property.and_then(|property| property.unit) {
             Some(_) if name == "power_factor" => true,
             Some(wanted) => unit == Some(wanted),

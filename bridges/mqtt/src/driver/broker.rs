@@ -30,7 +30,12 @@ const MOST_KEPT: usize = 4_096;
 
 /// To a broker.
 pub(crate) enum Order {
-    Call { call: CallId, device: DeviceId, target: Target, verb: Verb },
+    Call {
+        call: CallId,
+        device: DeviceId,
+        target: Target,
+        verb: Verb,
+    },
     /// The owner asks why it, or a device of it, is not reached.
     Explain(CallId, DeviceId),
 }
@@ -247,7 +252,7 @@ impl Broker {
     }
 
     pub(super) async fn tell(&self, message: FromBridge) {
-        let _ = self.heard.send(Heard::Tell(message)).await;
+        let _ = self.heard.send(Heard::Tell(Box::new(message))).await;
     }
 
     pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {

@@ -122,7 +122,8 @@ mod tests {
         assert_eq!(bare.bases(), Bases { discovery: "homeassistant".into(), zigbee: "zigbee2mqtt".into() });
         let six = given(&[("address", "mqtts://[fd00::2]".into()), ("tls", true.into())]).unwrap();
         assert_eq!((six.address.to_string().as_str(), six.trust()), ("[fd00::2]:8883", Some(Trust::First)));
-        let whole = given(&[("address", "10.0.0.2:1".into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
+        let whole =
+            given(&[("address", "10.0.0.2:1".into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
         assert!(!format!("{whole:?}").contains("geheim"));
         assert_ne!(whole.id(), bare.id());
     }

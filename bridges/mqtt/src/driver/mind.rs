@@ -29,7 +29,7 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the brokers tell the mind.
 pub(crate) enum Heard {
-    Tell(FromBridge),
+    Tell(Box<FromBridge>),
     /// It showed this key, the first one.
     Pinned(DeviceId, String),
     /// It took a connection.
@@ -119,7 +119,7 @@ impl Mind {
                 }
             }
             Heard::Tell(message) => {
-                match &message {
+                match &*message {
                     FromBridge::Seen { device } => {
                         // A broker that was removed may have said something before it ended.
                         let owner = device.via.clone().unwrap_or_else(|| device.id.clone());
@@ -129,14 +129,16 @@ impl Mind {
                         self.owners.insert(device.id.clone(), owner);
                     }
                     FromBridge::Gone { device } => drop(self.owners.remove(device)),
-                    FromBridge::Values { device, .. } | FromBridge::Reach { device, .. } | FromBridge::Event { device, .. }
+                    FromBridge::Values { device, .. }
+                    | FromBridge::Reach { device, .. }
+                    | FromBridge::Event { device, .. }
                         if !self.owners.contains_key(device) && !self.brokers.contains_key(device) =>
                     {
                         return;
                     }
                     _ => {}
                 }
-                self.tell(message).await;
+                self.tell(*message).await;
             }
         }
     }

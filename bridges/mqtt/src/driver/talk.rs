@@ -140,13 +140,17 @@ impl Broker {
                 self.said(said, talk).await;
             }
             let now = Instant::now();
-            if self.up && let Some(filters) = self.house.poll_filters() {
+            if self.up
+                && let Some(filters) = self.house.poll_filters()
+            {
                 self.tell_broker().await;
                 self.forget_old().await;
                 talk.session.handle(Input::Filters(filters), now);
                 busy = true;
             }
-            if self.up && talk.next_ask <= now && self.house.is_settled()
+            if self.up
+                && talk.next_ask <= now
+                && self.house.is_settled()
                 && let Some((topic, payload)) = self.house.poll_ask()
             {
                 talk.next_ask = now + ASKS_EVERY;
@@ -154,7 +158,12 @@ impl Broker {
                 talk.session.handle(Input::Publish(number, Publish { topic, payload, ..Publish::default() }), now);
                 busy = true;
             }
-            let late: Vec<u64> = talk.pending.iter().filter(|(_, one)| one.until.is_some_and(|until| until <= now)).map(|(number, _)| *number).collect();
+            let late: Vec<u64> = talk
+                .pending
+                .iter()
+                .filter(|(_, one)| one.until.is_some_and(|until| until <= now))
+                .map(|(number, _)| *number)
+                .collect();
             for number in late {
                 // zigbee2mqtt took it, and the device says nothing: the house knows that it is not confirmed.
                 if let Some(pending) = talk.pending.remove(&number) {
@@ -198,7 +207,9 @@ impl Broker {
                 let filter = accord_model::text::for_screen(&filter, 100);
                 tracing::warn!(broker = %self.id, "the broker does not let this user listen to {filter}");
             }
-            Event::Skipped(length) => tracing::warn!(broker = %self.id, length, "a message was too long and is left out"),
+            Event::Skipped(length) => {
+                tracing::warn!(broker = %self.id, length, "a message was too long and is left out")
+            }
             Event::Refused(refusal) => talk.over = Some(End::Refused(refusal.to_string())),
             Event::Over(why) => {
                 if talk.over.is_none() {
@@ -269,7 +280,9 @@ impl Broker {
             known.insert(place.clone(), value.clone());
             values.insert(id, value);
             if !kept {
-                for pending in talk.pending.values_mut().filter(|one| one.key == key && one.shows.as_ref() == Some(&place)) {
+                for pending in
+                    talk.pending.values_mut().filter(|one| one.key == key && one.shows.as_ref() == Some(&place))
+                {
                     // Answered with the next look at what is due, once the values are told.
                     pending.until = Some(Instant::now());
                 }
