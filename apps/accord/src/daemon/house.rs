@@ -412,6 +412,9 @@ pub const FORMS: &[Form] = &[
     },
 ];
 pub const FORMS: &[Form] = &[Form {
+pub const FORMS: &[Form] = &[MQTT];
+
+const MQTT: Form = Form {
     bridge: "mqtt",
     way: "broker",
     what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
@@ -459,7 +462,7 @@ pub const FORMS: &[Form] = &[Form {
             secret: false,
         },
     ],
-}];
+};
 
 /// By the name of a system, what is to be done.
 type Systems = &'static [(&'static str, &'static [&'static str])];
