@@ -182,7 +182,7 @@ class Discovery(Broker):
         # The consent ends, and the connection with it; the broker is removed, and its devices with it.
         self.hub.refuse("mqtt/connection", self.id)
         until(lambda: self.reach("Front door") == "offline", 10, "nothing is said any more", pause=0.1)
-        self.hub.api("DELETE", f"/devices/{self.id}")
+        self.assertEqual(self.hub.api("DELETE", f"/pairings/paired/{self.id}")[0], 204)
         until(lambda: self.device("Front door") is None, 10, f"all of it is gone: {self.hub.devices()}", pause=0.1)
 
 

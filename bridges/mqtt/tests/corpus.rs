@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use accord_model::{Data, Format, Property};
 use accord_mqtt::core::native::Scale;
 use accord_mqtt::core::parts::{Count, Parts, Place};
+use accord_mqtt::core::units;
 use accord_mqtt::core::zigbee::{self, Topics};
 use serde_json::Value;
 
@@ -80,6 +81,7 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
     let (mut all, mut devices, mut exposed, mut trips) = (Count::default(), 0, 0, 0);
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut own: BTreeMap<String, usize> = BTreeMap::new();
+    let mut foreign: BTreeMap<String, usize> = BTreeMap::new();
     for line in corpus.lines() {
         let device: Value = serde_json::from_str(line).unwrap();
         let model = device["model"].as_str().unwrap_or_default();
@@ -97,6 +99,9 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
         let Count { standard, more, .. } = parts.count;
         assert_eq!(standard + more + parts.count.lost(), here, "{model}: every property is counted once");
         exposed += here;
+        for unit in exposes.iter().filter_map(|one| one["unit"].as_str()).filter(|unit| units::measure(unit).foreign) {
+            *foreign.entry(unit.to_owned()).or_default() += 1;
+        }
         trips += round_trips(&parts, model);
         devices += 1;
         *kinds.entry(zigbee::kind(&parts, device["description"].as_str().unwrap_or_default()).as_str()).or_default() +=
@@ -125,6 +130,7 @@ fn every_device_of_zigbee2mqtt_is_mapped_and_nothing_is_dropped_silently() {
         share(all.lost())
     );
     println!("not mapped: {:?}", all.unmapped);
+    println!("{} with a unit that the house has none for: {foreign:?}", foreign.values().sum::<usize>());
     println!("kinds: {kinds:?}");
     println!("most of their own: {:?}", &own[..own.len().min(40)]);
     println!("{trips} values there and back");

@@ -9,6 +9,7 @@ use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Output
 use accord_ports::added::Register;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +40,7 @@ pub(crate) enum Heard {
 struct Held {
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 pub(crate) struct Mind {
@@ -100,8 +102,8 @@ impl Mind {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let stop = self.stop.child_token();
         let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone());
-        self.tasks.spawn(broker.run());
-        self.brokers.insert(id, Held { orders, stop });
+        let task = self.tasks.spawn(broker.run());
+        self.brokers.insert(id, Held { orders, stop, task });
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -195,14 +197,27 @@ impl Mind {
         }
         self.added.set(&id, Some(added.clone())).map_err(CallError::Device)?;
         // Added again it is another one: another password, another key.
-        self.end(&id);
+        self.end(&id).await;
         self.begin(added).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
 
-    fn end(&mut self, id: &DeviceId) {
-        if let Some(held) = self.brokers.remove(id) {
-            held.stop.cancel();
+    /// Ends a broker's task, so that nothing of it comes after what is said next, and its file is not written any more.
+    async fn end(&mut self, id: &DeviceId) {
+        let Some(Held { stop, mut task, .. }) = self.brokers.remove(id) else { return };
+        stop.cancel();
+        let until = tokio::time::Instant::now() + END_WITHIN;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut task => return,
+                // What it says while it ends is of no interest, but for answers.
+                heard = self.inbox.recv() => if let Some(heard) = heard { self.hear(heard).await },
+                () = tokio::time::sleep_until(until) => {
+                    tracing::warn!(broker = %id, "a broker's task did not end in time");
+                    return task.abort();
+                }
+            }
         }
     }
 
@@ -219,7 +234,7 @@ impl Mind {
             _ => return Err(CallError::Unsupported("a broker is added by its address".to_owned())),
         }
         self.added.set(device, None).map_err(CallError::Device)?;
-        self.end(device);
+        self.end(device).await;
         let file = file_of(&self.folder, device);
         if let Err(error) = std::fs::remove_file(file.path())
             && error.kind() != std::io::ErrorKind::NotFound
