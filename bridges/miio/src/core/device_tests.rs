@@ -50,10 +50,8 @@ impl Lab {
                 Output::Send(bytes) => {
                     let plain = open(&Token::new(TOKEN), &bytes).unwrap().1;
                     let question: Value = serde_json::from_slice(&plain).unwrap();
-                    let result = self
-                        .is_on
-                        .then(|| ())
-                        .and_then(|()| self.answer(question["method"].as_str().unwrap(), &question["params"]));
+                    let method = question["method"].as_str().unwrap();
+                    let result = if self.is_on { self.answer(method, &question["params"]) } else { None };
                     self.asked.push((question["method"].as_str().unwrap().to_owned(), question["params"].clone()));
                     if let Some(mut answer) = result {
                         answer["id"] = question["id"].clone();

@@ -69,3 +69,36 @@ pub fn fuzz_spec(bytes: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    const SPECS: [&str; 3] = [
+        include_str!("../../specs/curtain.json"),
+        include_str!("../../specs/air-conditioner.json"),
+        include_str!("../../profiles/light.json"),
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_spec_makes_it_panic(which in 0usize..3, at: prop::sample::Index, with in "[0-9\\-\"\\[\\]{},a-z]{0,4}", cut in 0usize..4) {
+            let text = SPECS[which];
+            let at = at.index(text.len());
+            let rest = text.get(at + cut..).unwrap_or_default();
+            super::fuzz_spec(format!("{}{with}{rest}", &text[..at]).as_bytes());
+        }
+
+        #[test]
+        fn no_datagrams_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            super::fuzz_datagrams(&bytes);
+        }
+    }
+
+    #[test]
+    fn whole_specs_are_written_and_done() {
+        SPECS.into_iter().for_each(|text| super::fuzz_spec(text.as_bytes()));
+    }
+}
