@@ -76,6 +76,9 @@ test("an old battery level is no news on a small card", async () => {
   const seen = Date.parse("2026-01-01T00:00:00Z");
   assert.equal(glance(battery, seen + 1000), "82 %, charging");
   assert.equal(glance(battery, seen + 61_000), "Battery");
+  const warm = { id: "temperature", instance: 0, properties: [{ id: "temperature", format: "float", unit: "celsius" }], actions: [], events: [], values: { temperature: value(20.94) } };
+  assert.equal(glance(warm, seen + 1000), "20.9 °C");
+  assert.equal(glance(warm, seen + 61_000), "Temperature");
 });
 
 test("what was decided for a device counts before what was decided for all, as at the gate", async () => {

@@ -51,7 +51,7 @@ test("axe finds nothing on any page, wide and narrow, light and dark", { skip },
   const { page } = ours;
   for (const [width, height] of [[1280, 900], [390, 844]]) {
     await page.setViewportSize({ width, height });
-    for (const hash of ["#/devices", "#/transfers", "#/notifications", "#/notifications/rules", "#/clipboard", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
+    for (const hash of ["#/devices", "#/home", "#/transfers", "#/notifications", "#/notifications/rules", "#/clipboard", "#/privacy", "#/privacy/files%2Fsend", "#/privacy/decisions", "#/privacy/ledger", "#/settings"]) {
       await go(page, hash);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await accessible(page, `${hash} at ${width}`);

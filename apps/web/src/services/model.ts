@@ -78,6 +78,9 @@ export function glance(service: Service, now: number): string {
   const fresh = (id: string) => service.values?.[id] && !isStale(service.values[id], now);
   if (service.id === "battery" && percent !== undefined && fresh("percent")) return `${Math.round(percent)} %${flag(service, "charging") ? ", charging" : ""}`;
   if (service.id === "media" && flag(service, "playing") && fresh("playing")) return text(service, "title") || title(service);
+  // A sensor says one thing, under its own name.
+  const measured = property(service, service.id);
+  if (measured && typeof service.values?.[service.id]?.data === "number" && fresh(service.id)) return shown(measured, service.values[service.id]!);
   if (flag(service, "on") !== undefined && fresh("on")) return `${title(service)} ${flag(service, "on") ? "on" : "off"}`;
   return title(service);
 }
