@@ -210,8 +210,8 @@ class BridgeTest(Wire):
             waits = self.unread()
         finally:
             os.kill(pid, signal.SIGCONT)
-        self.assertLess(waits, 1.25 * MIB, "its system would take much more")
-        self.assertGreater(waits, MIB / 4)
+        # Without that its system would take in all that comes in a second.
+        self.assertLess(waits, 1.25 * MIB)
         self.lab.wait(lambda word: "sent" in word, "all of it is sent", 60)
         there = self.daemon.downloads() / big.name
         until(lambda: there.exists() and there.stat().st_size == big.stat().st_size, 30, "all of it is there")
