@@ -50,8 +50,7 @@ SOCKETS = {
     "sctp-proto": {"accord-screen"},  # in a test of its own
     "url": {LINK},  # a trait for callers who resolve
     "rustls": {HUB, LINK, "accord-bench", "accord-kdeconnect", "accord-localsend", "accord-ports",
-               "accord-googlecast", "accord-homeassistant", "accord-miio"},  # in its documentation's examples
-               "accord-googlecast", "accord-mqtt"},  # in its documentation's examples
+               "accord-googlecast", "accord-homeassistant", "accord-miio", "accord-mqtt"},  # in its documentation's examples
     # Speaks over a stream that it is given; `connect` and the agents, which dial, are not called.
     "russh": {"accord-kdeconnect"}, "nix": {"accord-kdeconnect"},  # the latter locks its memory
     "zbus": BUS, "zruntime": BUS,

@@ -380,6 +380,9 @@ pub const FORMS: &[Form] = &[
                 needs: Needs::Optional,
                 secret: false,
             },
+        ],
+    },
+    Form {
         bridge: "mqtt",
         way: "broker",
         what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
@@ -389,7 +392,13 @@ pub const FORMS: &[Form] = &[
             "The address is the broker's number in your network, such as 192.168.1.10.",
         ],
         fields: &[
-            Field { id: "address", label: "Address", hint: "192.168.1.10 or 192.168.1.10:1883", needs: Needs::Text, secret: false },
+            Field {
+                id: "address",
+                label: "Address",
+                hint: "192.168.1.10 or 192.168.1.10:1883",
+                needs: Needs::Text,
+                secret: false,
+            },
             Field { id: "user", label: "User", hint: "", needs: Needs::Optional, secret: false },
             Field { id: "password", label: "Password", hint: "", needs: Needs::Optional, secret: true },
             Field {
@@ -406,64 +415,23 @@ pub const FORMS: &[Form] = &[
                 needs: Needs::Optional,
                 secret: false,
             },
-            Field { id: "discovery", label: "Topics of Home Assistant discovery", hint: "homeassistant", needs: Needs::Optional, secret: false },
-            Field { id: "zigbee2mqtt", label: "Topics of zigbee2mqtt", hint: "zigbee2mqtt", needs: Needs::Optional, secret: false },
+            Field {
+                id: "discovery",
+                label: "Topics of Home Assistant discovery",
+                hint: "homeassistant",
+                needs: Needs::Optional,
+                secret: false,
+            },
+            Field {
+                id: "zigbee2mqtt",
+                label: "Topics of zigbee2mqtt",
+                hint: "zigbee2mqtt",
+                needs: Needs::Optional,
+                secret: false,
+            },
         ],
     },
 ];
-pub const FORMS: &[Form] = &[Form {
-pub const FORMS: &[Form] = &[MQTT];
-
-const MQTT: Form = Form {
-    bridge: "mqtt",
-    way: "broker",
-    what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
-    steps: &[
-        "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
-        "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",
-        "The address is the broker's number in your network, such as 192.168.1.10.",
-    ],
-    fields: &[
-        Field {
-            id: "address",
-            label: "Address",
-            hint: "192.168.1.10 or 192.168.1.10:1883",
-            needs: Needs::Text,
-            secret: false,
-        },
-        Field { id: "user", label: "User", hint: "", needs: Needs::Optional, secret: false },
-        Field { id: "password", label: "Password", hint: "", needs: Needs::Optional, secret: true },
-        Field {
-            id: "tls",
-            label: "Encrypted (TLS)",
-            hint: "Without a certificate below, the key that the broker shows first is the one that it has to show from then on.",
-            needs: Needs::Switch,
-            secret: false,
-        },
-        Field {
-            id: "certificate",
-            label: "Certificate of who signed the broker's, as PEM",
-            hint: "Only if you have one; the broker's own must be for its address.",
-            needs: Needs::Optional,
-            secret: false,
-        },
-        Field {
-            id: "discovery",
-            label: "Topics of Home Assistant discovery",
-            hint: "homeassistant",
-            needs: Needs::Optional,
-            secret: false,
-        },
-        Field {
-            id: "zigbee2mqtt",
-            label: "Topics of zigbee2mqtt",
-            hint: "zigbee2mqtt",
-            needs: Needs::Optional,
-            secret: false,
-        },
-    ],
-};
-
 /// By the name of a system, what is to be done.
 type Systems = &'static [(&'static str, &'static [&'static str])];
 

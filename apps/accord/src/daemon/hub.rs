@@ -210,6 +210,7 @@ impl Hub {
         match HomeAssistantBridge::new(gate.bind("homeassistant"), homeassistant) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Home Assistant is not available: {why}"),
+        }
         match MqttBridge::new(gate.bind("mqtt"), accord_mqtt::Options { folder: data.join("mqtt") }) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("MQTT is not available: {why}"),
