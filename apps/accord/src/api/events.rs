@@ -3,8 +3,8 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::response::sse::{Event as Frame, KeepAlive, KeepAliveStream, Sse};
@@ -27,17 +27,28 @@ pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
     listeners: Arc<AtomicUsize>,
     anew: Arc<Notify>,
+    /// Held while a state is looked at and told.
+    telling: Arc<Mutex<()>>,
     stop: CancellationToken,
 }
 
 impl Events {
     pub fn new(stop: CancellationToken) -> Self {
-        Self { sender: broadcast::channel(QUEUE).0, listeners: Arc::default(), anew: Arc::default(), stop }
+        let sender = broadcast::channel(QUEUE).0;
+        Self { sender, listeners: Arc::default(), anew: Arc::default(), telling: Arc::default(), stop }
     }
 
     /// Tells all listeners. Nobody listening is fine.
     pub fn tell(&self, event: Event) {
         let _ = self.sender.send(Arc::new(event));
+    }
+
+    /// Tells what `look` finds, if it finds something: what is told last was looked at last, whoever else tells of the same.
+    pub fn tell_as_it_is(&self, look: impl FnOnce() -> Option<Event>) {
+        let _turn = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = look() {
+            self.tell(event);
+        }
     }
 
     /// Whether anybody listens; what is told often is made only then.

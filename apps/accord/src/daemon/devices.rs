@@ -296,9 +296,12 @@ impl Hub {
             own = own.without(&allowed);
         }
         self.change_face(id, own)?;
-        let device = self.device(id)?;
-        self.events.tell(api::Event::Device(Box::new(device.clone())));
-        Ok(device)
+        let mut told = Err(no_device(id.as_str()));
+        self.events.tell_as_it_is(|| {
+            told = self.device(id);
+            Some(api::Event::Device(Box::new(told.as_ref().ok()?.clone())))
+        });
+        told
     }
 
     /// Changes what is noted of one face.

@@ -231,9 +231,7 @@ impl Hub {
     fn tell_write(self: &Arc<Self>, id: DeviceId) {
         let hub = self.clone();
         let tell = move || {
-            if let Ok(device) = hub.device(&id) {
-                hub.events.tell(api::Event::Device(Box::new(device)));
-            }
+            hub.events.tell_as_it_is(|| Some(api::Event::Device(Box::new(hub.device(&id).ok()?))));
         };
         tell();
         let stop = self.stop.clone();

@@ -235,10 +235,10 @@ impl Hub {
             self.events.tell(Event::DeviceGone { id: id.to_string() });
         }
         for id in changed {
-            match self.thing(id) {
-                Ok(thing) if is_shown(&thing) => self.events.tell(Event::Device(Box::new(self.thing_view(&thing)))),
-                _ => self.events.tell(Event::DeviceGone { id: id.to_string() }),
-            }
+            self.events.tell_as_it_is(|| match self.thing(id) {
+                Ok(thing) if is_shown(&thing) => Some(Event::Device(Box::new(self.thing_view(&thing)))),
+                _ => Some(Event::DeviceGone { id: id.to_string() }),
+            });
         }
     }
 }

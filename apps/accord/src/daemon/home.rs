@@ -236,13 +236,15 @@ impl Hub {
                 state,
             })
         });
-        self.events.tell(Event::Values(api::Values {
-            device: thing.to_string(),
-            service: target.service.clone(),
-            instance: target.instance,
-            writes: writes.collect(),
-            values: values.clone(),
-        }));
+        self.events.tell_as_it_is(|| {
+            Some(Event::Values(api::Values {
+                device: thing.to_string(),
+                service: target.service.clone(),
+                instance: target.instance,
+                writes: writes.collect(),
+                values: values.clone(),
+            }))
+        });
     }
 }
 

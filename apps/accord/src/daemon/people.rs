@@ -31,9 +31,7 @@ impl Hub {
 
     /// The UIs are told that a device began or stopped.
     pub(super) fn tell_input(&self, used: &Used) {
-        if let Ok(device) = self.device(&used.device) {
-            self.events.tell(api::Event::Device(Box::new(device)));
-        }
+        self.events.tell_as_it_is(|| Some(api::Event::Device(Box::new(self.device(&used.device).ok()?))));
     }
 
     /// The newest message of each conversation of a phone.

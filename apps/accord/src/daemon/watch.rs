@@ -181,11 +181,11 @@ fn tell_pairing(hub: &Hub, notifier: &Notifier, pairing: &PairingInfo) {
 }
 
 fn tell_device(hub: &Hub, id: &DeviceId) {
-    if hub.events.is_heard()
-        && let Ok(thing) = hub.thing(id)
-        && super::faces::is_shown(&thing)
-    {
-        hub.events.tell(Event::Device(Box::new(hub.thing_view(&thing))));
+    if hub.events.is_heard() {
+        hub.events.tell_as_it_is(|| {
+            let thing = hub.thing(id).ok().filter(super::faces::is_shown)?;
+            Some(Event::Device(Box::new(hub.thing_view(&thing))))
+        });
     }
 }
 
