@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agreeing, decide, device, go, launch, open } from "./lib.mjs";
-import { lampNetwork, lampOn } from "./lamps.mjs";
+import { brokerHouse, COUNT } from "./house.mjs";
+import { lampNetwork } from "./lamps.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const program = process.env.ACCORD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/accord");
@@ -85,23 +86,15 @@ async function taken(page, name, theme = "light") {
   await page.screenshot({ path: join(out, `${name}.png`) });
 }
 
-/** A home of lamps, in a network of its own: for that, run this with `unshare -rn sh -c "ip link set lo up && …"`. */
+/** A house at a broker, in a network of its own: for that, run this with `unshare -rn sh -c "ip link set lo up && …"`. */
 async function house() {
-  const white = (level, kelvin) => ({ level, "color-temperature": kelvin });
-  const color = (level, hue, saturation) => ({ level, hue, saturation });
-  const lamps = [
-    ["Ceiling", "Living room", "color", white(80, 3200)], ["Shelf", "Living room", "stripe", color(45, 275, 80)], ["Reading lamp", "Living room", "color", null], ["Window", "Living room", "stripe", color(30, 20, 90)],
-    ["Counter", "Kitchen", "stripe", white(100, 4200)], ["Table", "Kitchen", "color", white(60, 2700)], ["Bedside", "Bedroom", "color", color(15, 28, 85)],
-    ["Wardrobe", "Bedroom", "stripe", null], ["Desk lamp", "Study", "color", white(70, 5000)],
-  ];
-  const network = lampNetwork(lamps.length);
-  if (!network) return console.log("No pictures of the house: they need a network of their own.");
+  const network = lampNetwork(1);
+  const broker = network && (await brokerHouse(home, network.addresses[0]));
+  if (!broker) return console.log("No pictures of the house: they need mosquitto, and a network of their own.");
   const state = join(home, "house");
   const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
   const own = spawn(program, ["--state", state, "up", "--http", "127.0.0.1:8461", "--name", "Ada’s desk", "--no-open"], { stdio: "ignore" });
-  const on = [own];
   try {
-    for (const [at, [name, , model]] of lamps.entries()) on.push(await lampOn(network.program, network.addresses[at], `0x${(0x37073d2 + at).toString(16).padStart(16, "0")}`, name, undefined, "--model", model));
     const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     let link = null;
     for (let looks = 0; looks < 100 && !link; looks += 1) {
@@ -110,28 +103,31 @@ async function house() {
         link = /(http\S+?)\/?#setup=(\S+)/.exec(accord("open", "--print"));
       } catch { /* It is not up yet. */ }
     }
-    for (const entry of ["yeelight/search", "control/command"]) accord("consent", "grant", entry);
-    const known = () => JSON.parse(accord("--json", "devices")).devices.filter((one) => one.bridge === "yeelight");
-    for (let looks = 0; looks < 60 && known().length < lamps.length; looks += 1) await wait(500);
-    for (const [name, room, , wanted] of lamps) {
-      const { id } = known().find((one) => one.name === name);
-      accord("pair", id, "--accept");
-      accord("devices", "set", id, "--room", room, ...(["Ceiling", "Desk lamp"].includes(name) ? ["--favourite", "true"] : []));
-      if (wanted) for (const [property, data] of [["on", "on"], ...Object.entries(wanted)]) accord("home", "set", id, property, String(data));
-    }
-    const { page } = await open(browser, { url: link[1], token: link[2] }, { viewport: { width: 1200, height: 800 }, deviceScaleFactor: 2, colorScheme: "light" });
+    const { page } = await open(browser, { url: link[1], token: link[2] }, { viewport: { width: 1200, height: 1000 }, deviceScaleFactor: 2, colorScheme: "light" });
     await go(page, "#/home");
-    await page.getByTestId("tile").first().waitFor();
+    await page.getByRole("button", { name: "Add a device" }).first().click();
+    await page.getByTestId("add").getByRole("button", { name: /^MQTT broker/ }).click();
+    await page.getByTestId("add-form").getByLabel("Address").fill(network.addresses[0]);
+    await page.getByTestId("add-form").getByRole("button", { name: "Add", exact: true }).click();
+    await agreeing([page], page.getByTestId("added").waitFor());
+    await page.keyboard.press("Escape");
+    const known = () => JSON.parse(accord("--json", "devices")).devices.filter((one) => one.bridge === "mqtt");
+    for (let looks = 0; looks < 60 && known().length <= COUNT; looks += 1) await wait(500);
+    for (const name of ["Ceiling", "Heating", "Front door"]) accord("devices", "set", known().find((one) => one.name === name).id, "--favourite", "true");
+    await page.getByTestId("favourites").getByTestId("tile").nth(2).waitFor();
     await page.waitForTimeout(1500);
     await taken(page, "home");
+    await page.getByRole("searchbox").fill("shelf");
     await page.getByTestId("room").getByRole("button", { name: /^Shelf/ }).click();
     await page.getByTestId("thing").waitFor();
     await taken(page, "home-lamp-dark", "dark");
     await page.keyboard.press("Escape");
+    await page.getByRole("searchbox").fill("");
     await page.setViewportSize({ width: 390, height: 844 });
     await taken(page, "home-phone-dark", "dark");
   } finally {
-    for (const one of on) one.kill("SIGKILL");
+    own.kill("SIGKILL");
+    broker.gone();
     network.gone();
   }
 }

@@ -65,7 +65,7 @@ function Asked({ of, value, onChange }: { of: FormField; value: string; onChange
   const label = of.required ? of.label : `${of.label} (optional)`;
   return (
     <Field label={label} hint={of.hint}>
-      {(field, hint) => of.kind === "file" ? (
+      {(field, hint) => of.kind === "file" || (of.id === "certificate" && of.label.includes("PEM")) ? (
         <>
           <textarea id={field} aria-describedby={hint} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder="Paste it, or choose the file below" value={value} onChange={(event) => onChange(event.target.value)} />
           <input id={file} type="file" aria-label={`${of.label}: choose a file`} onChange={(event) => {
