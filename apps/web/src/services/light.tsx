@@ -15,7 +15,9 @@ export function Light(props: CardProps) {
   const color = writable(service, "hue") && writable(service, "saturation");
   const [chosen, setChosen] = useState<"white" | "color" | null>(null);
   const mode = choice(service, "color-mode");
-  const shown = chosen ?? (color && (!white || mode === "color") ? "color" : "white");
+  // A lamp that does not say which of both holds says only the one that does.
+  const colored = mode === "color" || (mode === undefined && service.values?.hue !== undefined && service.values["color-temperature"] === undefined);
+  const shown = chosen ?? (color && (!white || colored) ? "color" : "white");
   const effect = writable(service, "effect");
   const rest = service.properties.filter((one) => one.role !== "primary" && one.id !== "color-mode");
   return (
