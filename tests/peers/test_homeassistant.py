@@ -40,9 +40,13 @@ class HomeAssistant(unittest.TestCase):
         self.network = Network("alpha", "home")
         for machine in ("alpha", "home"):
             self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
-        self.home, self.address = self.network["home"], self.network.address["home"]
+        self.home, self.address, self.process = self.network["home"], self.network.address["home"], None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-hass-"))
-        self.scheme, self.process = "http", None
+        # Also when it does not come up.
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.addCleanup(self.network.close)
+        self.addCleanup(self.end, signal.SIGKILL)
+        self.scheme = "http"
         text = CONFIGURATION
         if self._testMethodName.endswith("over_https"):
             self.scheme = "https"
@@ -58,10 +62,7 @@ class HomeAssistant(unittest.TestCase):
 
     def tearDown(self):
         self.capture.stop()
-        self.end(signal.SIGKILL)
         self.hub.close()
-        self.network.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- the server's side --------------------------------------------------------------------------
 
