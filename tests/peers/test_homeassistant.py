@@ -155,7 +155,7 @@ class HomeAssistant(unittest.TestCase):
         self.assertEqual(self.to_server(), [], "searching says nothing to it")
         status, pairing = self.hub.api("POST", "/pairings", {"device": found["id"], "inputs": {"token": self.tokens["user"]}})
         self.assertEqual(status, 200, pairing)
-        self.hub.api("POST", f"/pairings/{pairing['id']}/confirm", {})
+        until(lambda: self.hub.api("POST", f"/pairings/{pairing['id']}/confirm", {})[0] == 200, 10, "it is confirmed")
         self.reach("Lab House", "local")
         until(lambda: self.device("Bed Light"), 20, "its things are shown")
         server = self.shown("Lab House", "more")["values"]
