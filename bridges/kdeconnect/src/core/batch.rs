@@ -158,13 +158,13 @@ impl SendBatch {
         self.running = Some(now);
         Step::Payload { index, share, size: file.size }
     }
-    /// The running payload ended, well or not.
-    pub fn ended(&mut self, now: Instant) {
-        let Some(since) = self.running.take() else { return };
-        if self.pace == Pace::Slow {
+    /// The running payload ended, well or not. Gives the time before which no other may follow, of this batch or the next.
+    pub fn ended(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(since) = self.running.take().filter(|_| self.pace == Pace::Slow) {
             let took = now.saturating_duration_since(since);
             self.not_before = Some(now + took.clamp(*SLOW_PAUSE.start(), *SLOW_PAUSE.end()));
         }
+        self.not_before
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Self)) {
@@ -399,8 +399,8 @@ mod tests {
         let mut batch = SendBatch::new(vec![file("a", 3), file("b", 4)], pace);
         batch.step(now);
         let after = now + Duration::from_secs(2);
-        batch.ended(after);
         let again = now + Duration::from_secs(4);
+        assert_eq!(batch.ended(after), Some(again), "another batch waits too");
         assert_eq!(batch.step(after), Step::Wait(Some(again)), "as long as it took");
         assert!(matches!(batch.step(again), Step::Payload { index: 1, .. }));
         batch.ended(again);

@@ -70,8 +70,8 @@ pub(crate) async fn pass_on(ctx: Context, peer: (Version, DeviceType), stream: B
         match offer.kind {
             Kind::Files => {
                 // One payload at a time; the feature is told that it waits.
-                let _turn = ctx.turn.lock().await;
-                Sending::new(&ctx, peer, &offer).run(&mut taker, &mut sent).await
+                let mut turn = turn(&ctx).await;
+                Sending::new(&ctx, peer, &offer, &mut turn).run(&mut taker, &mut sent).await
             }
             Kind::Text | Kind::Url => text(&ctx, peer, &offer, &mut taker, &mut sent).await,
         }
@@ -135,13 +135,22 @@ async fn text(
         }
         other => {
             let bytes = other.map_or_else(std::string::FromUtf8Error::into_bytes, String::into_bytes);
-            let _turn = ctx.turn.lock().await;
-            let mut sending = Sending::new(ctx, peer, offer);
+            let mut turn = turn(ctx).await;
+            let mut sending = Sending::new(ctx, peer, offer, &mut turn);
             sending.begin(OutFile { name: "text.txt".into(), size: bytes.len() as u64, last_modified: None }).await?;
             sending.content(&bytes).await?;
             sending.end().await
         }
     }
+}
+
+/// Waits until nothing else goes to the device, and until it has written what went.
+async fn turn(ctx: &Context) -> tokio::sync::MutexGuard<'_, Option<Instant>> {
+    let mut turn = ctx.turn.lock().await;
+    if let Some(rested) = turn.take() {
+        tokio::time::sleep_until(rested.into()).await;
+    }
+    turn
 }
 
 const TOO_LONG: &str = "KDE Connect wants to know how long something is before it is sent, and this is too long to keep \
@@ -152,6 +161,8 @@ struct Sending<'a> {
     ctx: &'a Context,
     pace: Pace,
     batch: SendBatch,
+    /// Not before this may anything else follow.
+    rest: &'a mut Option<Instant>,
     /// What runs now.
     now: Now,
 }
@@ -165,13 +176,18 @@ enum Now {
 }
 
 impl<'a> Sending<'a> {
-    fn new(ctx: &'a Context, (version, kind): (Version, DeviceType), offer: &Offer) -> Self {
+    fn new(
+        ctx: &'a Context,
+        (version, kind): (Version, DeviceType),
+        offer: &Offer,
+        rest: &'a mut Option<Instant>,
+    ) -> Self {
         let pace = Pace::of(version, kind);
         let mut batch = SendBatch::new(Vec::new(), pace);
         if offer.exact {
             batch.expect(offer.files, offer.bytes);
         }
-        Self { ctx, pace, batch, now: Now::Nothing }
+        Self { ctx, pace, batch, rest, now: Now::Nothing }
     }
 
     async fn run(mut self, taker: &mut Taker, sent: &mut (u64, u64)) -> Result<(), Stop> {
@@ -203,7 +219,7 @@ impl<'a> Sending<'a> {
                     if let Now::Payload(giving, _) = std::mem::replace(&mut self.now, Now::Nothing) {
                         // Fewer bytes than promised: the device throws away what it has.
                         drop(giving.end().await);
-                        self.batch.ended(Instant::now());
+                        *self.rest = self.batch.ended(Instant::now());
                     }
                 }
                 Given::Totals(files, bytes) => self.batch.expect(files, bytes),
@@ -262,7 +278,7 @@ impl<'a> Sending<'a> {
         }
         if let Now::Payload(giving, _) = std::mem::replace(&mut self.now, Now::Nothing) {
             let ended = giving.end().await;
-            self.batch.ended(Instant::now());
+            *self.rest = self.batch.ended(Instant::now());
             ended?;
         }
         Ok(())

@@ -38,7 +38,8 @@ pub(crate) struct Context {
     pub certificate: PeerCertificate,
     pub happened: mpsc::Sender<Happening>,
     pub outbox: Outbox,
-    pub turn: Arc<Mutex<()>>,
+    /// One payload at a time; not before this.
+    pub turn: Arc<Mutex<Option<Instant>>>,
     /// Held while something moves.
     pub busy: Option<Arc<()>>,
 }

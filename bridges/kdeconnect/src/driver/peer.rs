@@ -70,7 +70,7 @@ pub(crate) struct Peer {
     pub way: Option<WayAnswer>,
     pub watch: Option<AbortOnDropHandle<()>>,
     /// One batch at a time.
-    pub turn: Arc<Mutex<()>>,
+    pub turn: Arc<Mutex<Option<std::time::Instant>>>,
     /// For pictures of our players that go to it.
     pub arts: Arc<Semaphore>,
     /// A clone for everything that moves bytes.
