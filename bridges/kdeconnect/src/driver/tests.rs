@@ -297,7 +297,7 @@ mod two {
 
     use accord_consent::outlet::interfaces::Network;
     use accord_consent::{Choice, Decision, Envelope, Gate, Personal, RecipientId, Signer, To};
-    use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, Outputs, Target};
+    use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, Inputs, Outputs, Target};
     use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
     use accord_statement::{Publisher, Statement};
     use tokio::sync::{broadcast, mpsc, oneshot};
