@@ -91,7 +91,7 @@ pub struct SendBatch {
     files: Vec<Option<OutFile>>,
     next: usize,
     pace: Pace,
-    running: Option<Instant>,
+    running: Option<(Instant, u64)>,
     not_before: Option<Instant>,
     /// The totals changed after the peer heard of them.
     changed: bool,
@@ -155,13 +155,14 @@ impl SendBatch {
             let payload = Some(PayloadInfo { size: Some(0), port: None });
             return Step::Packet(Packet { body: share.into(), payload });
         }
-        self.running = Some(now);
+        self.running = Some((now, file.size));
         Step::Payload { index, share, size: file.size }
     }
     /// The running payload ended, well or not. Gives the time before which no other may follow, of this batch or the next.
     pub fn ended(&mut self, now: Instant) -> Option<Instant> {
-        if let Some(since) = self.running.take().filter(|_| self.pace == Pace::Slow) {
-            let took = now.saturating_duration_since(since);
+        if let (Some((since, size)), Some(limit)) = (self.running.take(), self.pace.limit()) {
+            // However fast it went: they are through with it long after they have read it.
+            let took = now.saturating_duration_since(since).max(Duration::from_secs_f64(size as f64 / limit as f64));
             self.not_before = Some(now + took.clamp(*SLOW_PAUSE.start(), *SLOW_PAUSE.end()));
         }
         self.not_before
