@@ -263,6 +263,9 @@ pub struct Property {
     pub notify: bool,
     /// How prominent it is.
     pub role: Role,
+    /// What writing it does to the world.
+    #[serde(default, skip_serializing_if = "Effect::is_physical")]
+    pub effect: Effect,
     /// The kind of personal data it holds, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitive: Option<FieldCode>,
@@ -281,6 +284,7 @@ impl Property {
             write: false,
             notify: true,
             role: Role::Primary,
+            effect: Effect::Physical,
             sensitive: None,
         }
     }
@@ -392,17 +396,24 @@ pub struct Action {
 }
 
 /// What an action does to the world, mildest first. [`Effect::Security`] and above is asked per use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Nothing lasting.
     Safe,
     /// Something moves, heats or makes a noise.
+    #[default]
     Physical,
     /// Something opens, unlocks or looks.
     Security,
     /// Something is lost.
     Destructive,
+}
+
+impl Effect {
+    fn is_physical(&self) -> bool {
+        *self == Self::Physical
+    }
 }
 
 /// Something a device tells of by itself.

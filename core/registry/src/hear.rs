@@ -5,7 +5,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use accord_consent::RecipientId;
 use accord_model::why::MAX_FACTS;
-use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, ToBridge, Value, Verb};
+use accord_model::{
+    CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, ToBridge, Value, Verb,
+    WriteState,
+};
 
 use crate::ask::Answer;
 use crate::bridge::ByteStream;
@@ -148,7 +151,8 @@ impl Inner {
         self.keep(bridge, whole);
     }
 
-    pub(crate) fn keep(&self, bridge: &str, device: Device) {
+    pub(crate) fn keep(&self, bridge: &str, mut device: Device) {
+        device.guard();
         let mut devices = write(&self.devices);
         match devices.get(&device.id) {
             Some(known) if known.bridge != bridge => {
@@ -208,8 +212,12 @@ impl Inner {
         {
             let mut writes = write(&self.writes);
             for (property, value) in &values {
-                if let Some(write) = writes.get_mut(&(id.clone(), target.clone(), property.clone())) {
-                    write.report(&value.data);
+                let key = (id.clone(), target.clone(), property.clone());
+                let Some(write) = writes.get_mut(&key) else { continue };
+                write.report(&value.data);
+                // What it is instead is known by now.
+                if write.state(Timestamp::now()) == WriteState::Unconfirmed {
+                    writes.remove(&key);
                 }
             }
         }

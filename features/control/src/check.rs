@@ -45,7 +45,7 @@ pub fn checked(device: &Device, target: &Target, verb: Verb) -> Result<(Verb, Ef
                 return Err(unsupported(format!("`{}` cannot be set", shown(&id))));
             }
             let data = fit(property, data)?;
-            Ok((Verb::Write { property: id, data }, Effect::Physical))
+            Ok((Verb::Write { property: id, data }, property.effect))
         }
         Verb::Act { action, inputs } => {
             let found = service.actions.iter().find(|one| one.id == action);

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{action, event, service, text};
-use crate::{Action, Effect, FieldCode, Format, Property, Role, Service, Unit};
+use crate::{Action, Device, Effect, FieldCode, Format, Property, Role, Service, Unit};
 
 fn state(id: &str, format: Format) -> Property {
     Property::state(id, format).sensitive(FieldCode::HomeDeviceState)
@@ -285,14 +285,46 @@ impl Service {
     /// Of a way into the house: a gate, a garage. Opening it, or setting where it stands, is asked each time.
     #[must_use]
     pub fn guarded(mut self) -> Self {
-        for action in self.actions.iter_mut().filter(|one| one.id == "open") {
-            action.effect = Effect::Security;
-        }
-        for property in self.properties.iter_mut().filter(|one| one.id == "position") {
-            property.write = false;
-        }
+        self.guard(|action| action == "open");
         self
     }
+
+    fn guard(&mut self, actions: impl Fn(&str) -> bool) {
+        for action in self.actions.iter_mut().filter(|one| actions(&one.id)) {
+            action.effect = action.effect.max(Effect::Security);
+        }
+        for property in self.properties.iter_mut().filter(|one| one.write) {
+            property.effect = property.effect.max(Effect::Security);
+        }
+    }
+}
+
+impl Device {
+    /// Makes what leads into the house be asked each time, whatever its bridge says of it: a cover that is called a garage, a
+    /// gate or a door, and on a lock or an alarm everything beside its own service, for that may open it too.
+    pub fn guard(&mut self) {
+        let secures = self.services.iter().any(|one| matches!(one.id.as_str(), "door-lock" | "alarm"));
+        let (name, model) = (self.name.clone(), self.model.clone().unwrap_or_default());
+        for service in &mut self.services {
+            let label = service.label.as_deref().unwrap_or_default();
+            match service.id.as_str() {
+                "cover" if [name.as_str(), &model, label].into_iter().any(is_way_in) => {
+                    service.guard(|id| id == "open")
+                }
+                "press" | "on-off" | "more" if secures => service.guard(|_| true),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether words are of a way into the house.
+fn is_way_in(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphabetic());
+    text.contains("garage")
+        || words
+            .any(|word| matches!(word, "gate" | "door" | "barrier" | "tor" | "tür" | "portail" | "porte" | "puerta"))
 }
 
 impl Property {
@@ -321,7 +353,6 @@ impl Property {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Device;
 
     #[test]
     fn what_opens_a_house_is_asked_each_time() {
@@ -333,7 +364,32 @@ mod tests {
         }
         assert_eq!(effect(&cover(), "open"), Effect::Physical, "a curtain");
         assert_eq!(effect(&cover().guarded(), "close"), Effect::Physical);
-        assert!(!cover().guarded().properties.iter().any(|one| one.id == "position" && one.write), "no way around it");
+        let around =
+            |service: Service| service.properties.into_iter().any(|one| one.write && one.effect < Effect::Security);
+        assert!(!around(cover().guarded()) && around(cover()), "no way around it");
+    }
+
+    #[test]
+    fn what_leads_into_the_house_is_guarded_whatever_its_bridge_says() {
+        let device = |name: &str, services: &[Service]| {
+            let mut device = Device::new(crate::DeviceId::new("d-1").unwrap(), crate::DeviceKind::Cover, name);
+            device.services = services.to_vec();
+            device.guard();
+            device
+        };
+        let opens = |device: &Device, id: &str| device.service(id).unwrap().actions.iter().map(|one| one.effect).max();
+        assert_eq!(opens(&device("Garage", &[cover()]), "cover"), Some(Effect::Security));
+        assert_eq!(opens(&device("Left", &[cover().of(0, "Garden gate")]), "cover"), Some(Effect::Security));
+        assert_eq!(opens(&device("Curtain", &[cover()]), "cover"), Some(Effect::Physical));
+        let mut more = more();
+        more.properties.push(Property::state("passage-mode", Format::Bool).writable());
+        let lock = device("Front", &[door_lock(), press(), on_off(), more.clone()]);
+        assert_eq!(opens(&lock, "press"), Some(Effect::Security));
+        assert_eq!(lock.service("on-off").unwrap().properties[0].effect, Effect::Security);
+        assert_eq!(lock.service("more").unwrap().properties[0].effect, Effect::Security);
+        let locks = lock.service("door-lock").unwrap().actions.iter().find(|one| one.id == "lock").unwrap().effect;
+        assert_eq!(locks, Effect::Physical, "locking is not asked about");
+        assert_eq!(device("Plug", &[on_off(), more]).service("more").unwrap().properties[0].effect, Effect::Physical);
     }
 
     #[test]
