@@ -131,9 +131,9 @@ impl Inner {
     pub(crate) fn recipient(&self, device: &DeviceId) -> RecipientId {
         let devices = read(&self.devices);
         let known = devices.get(device);
-        let via = known.and_then(|known| Some((devices.get(known.device.via.as_ref()?)?, known)));
-        let speaker =
-            via.filter(|(speaker, known)| speaker.bridge == known.bridge).map(|(speaker, _)| &speaker.device.id);
+        // Also while it is not known (any more): never the thing itself in its place.
+        let of_bridge = |via: &&DeviceId, known: &Known| devices.get(*via).is_none_or(|via| via.bridge == known.bridge);
+        let speaker = known.and_then(|known| known.device.via.as_ref().filter(|via| of_bridge(via, known)));
         RecipientId::device(speaker.unwrap_or(device))
     }
 

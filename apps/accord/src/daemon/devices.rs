@@ -178,6 +178,10 @@ impl Hub {
 
     /// What the owner noted: with the pairing for paired devices, beside it for all others.
     pub(super) fn note(&self, id: &DeviceId) -> Note {
+        let mut noted = self.notes.get(id);
+        // A thing behind a server is trusted as long as the server's pairing lasts, which may end while the thing is away.
+        let since = self.registry.device(id).and_then(|known| foreign::server_since(&known.device));
+        noted.trusted_effects &= since.is_none_or(|since| noted.trusted_at.is_some_and(|at| at >= since));
         match self.peers.get(id) {
             Some(peer) => Note {
                 name: peer.alias,
@@ -185,10 +189,11 @@ impl Hub {
                 favourite: peer.favourite,
                 blocked: peer.blocked,
                 auto_accept: peer.auto_accept == AutoAccept::Always,
-                trusted_effects: self.notes.get(id).trusted_effects,
-                remote: self.notes.get(id).remote,
+                trusted_effects: noted.trusted_effects,
+                trusted_at: noted.trusted_at,
+                remote: noted.remote,
             },
-            None => self.notes.get(id),
+            None => noted,
         }
     }
 
@@ -568,15 +573,21 @@ impl Hub {
 
     /// Withdraws every consent to give something to this device, and forgets what the owner noted about it.
     pub(super) fn forget_agreed(&self, id: &DeviceId) -> Answer<()> {
+        self.forget_given(id)?;
+        self.notes.forget(id)?;
+        self.notifications.forget_device(id);
+        self.clipboard.forget_device(id);
+        Ok(())
+    }
+
+    /// Withdraws every consent to give something to this device.
+    pub(super) fn forget_given(&self, id: &DeviceId) -> Answer<()> {
         let to = To::One(RecipientId::device(id));
         for consent in self.gate.consents().iter().filter(|consent| consent.to == to) {
             if consent.state == ConsentState::Given {
                 self.gate.withdraw(consent.id)?;
             }
         }
-        self.notes.forget(id)?;
-        self.notifications.forget_device(id);
-        self.clipboard.forget_device(id);
         Ok(())
     }
 }

@@ -200,6 +200,9 @@ impl Hub {
         let can_pair = known.bridge == "link" || self.is_foreign(id);
         match self.trust_of(&known) {
             api::Trust::Blocked => return Err(Failure::refused(format!("{name} is blocked."))),
+            _ if known.device.via.as_ref().is_some_and(|via| self.note(via).blocked) => {
+                return Err(Failure::refused(format!("What {name} belongs to is blocked.")));
+            }
             api::Trust::Seen if can_pair => {
                 return Err(Failure::conflict(format!("{name} is not paired; pair with it first.")));
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use accord_consent::{Choice, ConsentState, RecipientId, To};
 use accord_link::{PairingDirection, PairingId, PairingInfo, PairingMethod, PairingStep};
 use accord_model::text::for_screen;
-use accord_model::{Data, Device, DeviceId, EntryKey, Inputs, Outputs, Timestamp};
+use accord_model::{CallError, Data, Device, DeviceId, EntryKey, Inputs, Outputs, Timestamp};
 use accord_registry::{Known, PairStep};
 
 use super::hub::Hub;
@@ -105,6 +105,12 @@ fn is_over(step: &PairingStep) -> bool {
 /// Whether a device that is no hub is paired, as its bridge says.
 pub fn is_paired(device: &Device) -> bool {
     value(device, "paired").and_then(Data::as_bool).unwrap_or(false)
+}
+
+/// Since when the server is paired that a thing is spoken to through.
+pub fn server_since(device: &Device) -> Option<Timestamp> {
+    device.via.as_ref()?;
+    device.service("pairing")?.values.get("paired").map(|value| value.seen)
 }
 
 /// Whether the device proves who it is. Bridges whose devices always do, and only those, say nothing of it.
@@ -228,11 +234,19 @@ impl Hub {
         })
     }
 
+    /// Has the bridge forget a device, and tell it if it can.
     pub async fn unpair_foreign(&self, device: &DeviceId) -> Answer<()> {
-        if let Err(error) = self.registry.pair(device, PairStep::Unpair, Inputs::new(), WITHIN).await {
-            tracing::info!(%device, %error, "forgotten here; the device was not told");
+        match self.registry.pair(device, PairStep::Unpair, Inputs::new(), WITHIN).await {
+            Ok(()) => Ok(()),
+            // Nothing was forgotten: it belongs to another device, or that could not be written down.
+            Err(error @ (CallError::Unsupported(_) | CallError::BadInput(_) | CallError::Device(_))) => {
+                Err(Failure::conflict(error.to_string()))
+            }
+            Err(error) => {
+                tracing::info!(%device, %error, "forgotten here; the device was not told");
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// A bridge says how a pairing goes. The pairing as it is now, when there is one to tell of.

@@ -88,6 +88,8 @@ impl Hub {
         let entry = entry.ok_or_else(|| Failure::internal("No such entry", form.bridge))?;
         let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?;
         for device in &devices {
+            // It may hold another key now: what was agreed for it before does not come back.
+            self.forget_given(device)?;
             let to = To::One(RecipientId::device(device));
             self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use accord_model::DeviceId;
+use accord_model::{DeviceId, Timestamp};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct Note {
     /// What opens, unlocks or looks there is done without asking again; for paired hubs too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub trusted_effects: bool,
+    /// When that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_at: Option<Timestamp>,
     /// What it may do with this machine; for paired hubs too.
     pub remote: RemoteControl,
 }
@@ -79,7 +82,9 @@ impl Notes {
         note.favourite = change.favourite.unwrap_or(note.favourite);
         note.blocked = change.blocked.unwrap_or(note.blocked);
         note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
-        note.trusted_effects = change.trusted_effects.unwrap_or(note.trusted_effects);
+        if let Some(trusted) = change.trusted_effects {
+            (note.trusted_effects, note.trusted_at) = (trusted, trusted.then(Timestamp::now));
+        }
         note.remote.media = change.remote_media.unwrap_or(note.remote.media);
         note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
         note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);

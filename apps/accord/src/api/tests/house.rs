@@ -256,3 +256,42 @@ async fn what_was_not_added_is_trusted_with_nothing() {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     home.running.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_behind_a_server_is_trusted_and_reached_only_with_its_server() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    let pairing = |after: i64| {
+        let since = Timestamp::now() + std::time::Duration::from_secs(after.unsigned_abs());
+        accord_ports::added::pairing(Some(if after == 0 { Timestamp::UNIX_EPOCH } else { since }))
+    };
+    let behind = |after: i64| {
+        let mut door = lock("lock-1");
+        door.services.retain(|service| service.id != "pairing");
+        door.via = Some(id("server-1"));
+        FromBridge::Seen { device: door.with(pairing(after)) }
+    };
+    let mut server = Device::new(id("server-1"), DeviceKind::Hub, "Server").with(pairing(0));
+    server.reach = Reach::Local;
+    side.tell(FromBridge::Seen { device: server }).await.unwrap();
+    side.tell(behind(0)).await.unwrap();
+    device(&home, "lock-1", |_| true).await;
+    let outbox = side.outbox.clone();
+    let told = play(side, true);
+    let unlock = json!({ "service": "door-lock", "verb": { "verb": "act", "action": "unlock", "inputs": {} } });
+    let call = async || home.own(Method::POST, "/devices/lock-1/call", unlock.clone()).await;
+    home.own(Method::PATCH, "/devices/lock-1", json!({ "trusted_effects": true })).await;
+    assert_eq!(call().await.json()["error"], "consent-needed", "what is said to it is said to its server");
+    agree(&home, "server-1");
+    let opened = call().await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    home.own(Method::PATCH, "/devices/server-1", json!({ "blocked": true })).await;
+    assert_eq!(call().await.json()["error"], "refused", "nothing is said to a blocked server");
+    home.own(Method::PATCH, "/devices/server-1", json!({ "blocked": false })).await;
+    // The server was removed and added again: it begins with nothing trusted.
+    outbox.send((behind(60), None)).await.unwrap();
+    device(&home, "lock-1", |lock| lock["trusted_effects"] == false).await;
+    assert_eq!(call().await.json()["error"], "confirm-needed");
+    home.running.end().await;
+    assert_eq!(told.await.unwrap().len(), 1);
+}
