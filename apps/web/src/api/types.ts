@@ -97,6 +97,8 @@ export type Effect = "safe" | "physical" | "security" | "destructive";
 
 export interface Property {
   id: string;
+  /** What writing it does; something physical when nothing is said. */
+  effect?: Effect;
   format: Format;
   unit?: string;
   range?: { min: number; max: number; step: number };

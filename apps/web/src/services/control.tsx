@@ -2,7 +2,7 @@
 import { type ReactNode, useId, useState } from "react";
 import { attempt, consenting } from "../actions";
 import { callService } from "../api/client";
-import type { Action, Data, Device, Property, Service, Value } from "../api/types";
+import type { Action, Data, Device, Effect, Property, Service, Value } from "../api/types";
 import { unitSign, visible, words } from "../format";
 import { announce, confirm } from "../ui/overlay";
 import { Ago, Button, Field, Name, Switch, useNow } from "../ui/bits";
@@ -23,18 +23,21 @@ export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
   );
 }
 
-/** Tells a service to do something. What opens, unlocks or loses something is asked each time. */
-export async function act(device: Device, service: Service, { id, effect }: Action, inputs: Record<string, Data> = {}, done?: string) {
+/** Whether it has to be asked about, and what the owner said: what opens, unlocks or loses something is asked each time. */
+async function agreed(device: Device, service: Service, name: string, effect: Effect | undefined) {
   const asked = (effect === "security" && !device.trusted_effects) || effect === "destructive";
-  if (asked) {
-    const name = words(id);
-    const yes = await confirm({
-      title: `${name} (${title(service)})?`,
-      body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens, unlocks or runs something there, so you are asked each time." : "It cannot be undone."}</p>,
-      yes: name,
-    });
-    if (!yes) return false;
-  }
+  const yes = !asked || (await confirm({
+    title: `${name} (${title(service)})?`,
+    body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens, unlocks or runs something there, so you are asked each time." : "It cannot be undone."}</p>,
+    yes: name,
+  }));
+  return { asked, yes };
+}
+
+/** Tells a service to do something. */
+export async function act(device: Device, service: Service, { id, effect }: Action, inputs: Record<string, Data> = {}, done?: string) {
+  const { asked, yes } = await agreed(device, service, words(id), effect);
+  if (!yes) return false;
   return attempt(async () => {
     await consenting(() => callService(device, service, { verb: "act", action: id, inputs }, asked));
     announce(done ?? `${words(id)}: done.`);
@@ -42,8 +45,11 @@ export async function act(device: Device, service: Service, { id, effect }: Acti
 }
 
 /** Sets a property. */
-export const write = (device: Device, service: Service, property: string, data: Data) =>
-  attempt(() => consenting(() => callService(device, service, { verb: "write", property, data })));
+export async function write(device: Device, service: Service, id: string, data: Data) {
+  const { asked, yes } = await agreed(device, service, `Set ${words(id).toLowerCase()}`, property(service, id)?.effect);
+  if (!yes) return false;
+  return attempt(() => consenting(() => callService(device, service, { verb: "write", property: id, data }, asked)));
+}
 
 /** A property as it is shown: what was asked for until the device says something itself. */
 export interface Shown<T extends Data = Data> {
