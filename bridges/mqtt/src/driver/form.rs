@@ -45,8 +45,9 @@ impl Added {
     /// Reads what was given. No message repeats it: there is a password in it.
     pub(crate) fn of(inputs: &Inputs) -> Result<Self, String> {
         let text = |id: &str| inputs.get(id).and_then(Data::as_text).map(str::trim).filter(|text| !text.is_empty());
-        let tls = inputs.get("tls").and_then(Data::as_bool).unwrap_or(false);
-        let address = address(text("address").unwrap_or_default(), if tls { ENCRYPTED } else { PLAIN })?;
+        let (encrypted, bare) = scheme(text("address").unwrap_or_default())?;
+        let tls = encrypted || inputs.get("tls").and_then(Data::as_bool).unwrap_or(false);
+        let address = address(bare, if tls { ENCRYPTED } else { PLAIN })?;
         let user = text("user").map(str::to_owned);
         let password = text("password").map(Secret::from);
         let long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > MAX_NAME);
@@ -95,10 +96,23 @@ impl Added {
     }
 }
 
-/// `10.0.0.2`, `10.0.0.2:1883`, `[fd00::2]:1883`, and with `mqtt://` before it. A name is not looked up: who asks for one
-/// tells others.
+/// Whether what stands before the address says that it is encrypted, and the rest. What says that it is spoken otherwise than
+/// it would be is refused: a password would leave in another way than its owner thinks.
+fn scheme(text: &str) -> Result<(bool, &str), String> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok((false, text)) };
+    match scheme.to_ascii_lowercase().as_str() {
+        "mqtt" | "tcp" => Ok((false, rest)),
+        "mqtts" | "ssl" => Ok((true, rest)),
+        _ => {
+            let why = "before the address stands nothing, or mqtt:// or mqtts://; MQTT by way of the web is not spoken";
+            Err(why.to_owned())
+        }
+    }
+}
+
+/// `10.0.0.2`, `10.0.0.2:1883`, `[fd00::2]:1883`. A name is not looked up: who asks for one tells others.
 fn address(text: &str, port: u16) -> Result<SocketAddr, String> {
-    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let bare = text.strip_suffix('/').unwrap_or(text);
     let found = bare.parse().ok().or_else(|| {
         let ip: IpAddr = bare.trim_matches(['[', ']']).parse().ok()?;
         Some(SocketAddr::new(ip, port))
@@ -126,6 +140,26 @@ mod tests {
             given(&[("address", "10.0.0.2:1".into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
         assert!(!format!("{whole:?}").contains("geheim"));
         assert_ne!(whole.id(), bare.id());
+    }
+
+    #[test]
+    fn what_is_called_encrypted_is() {
+        for (text, at, tls) in [
+            ("mqtts://10.0.0.2", "10.0.0.2:8883", true),
+            ("SSL://10.0.0.2:1/", "10.0.0.2:1", true),
+            ("mqtt://10.0.0.2", "10.0.0.2:1883", false),
+            ("tcp://10.0.0.2", "10.0.0.2:1883", false),
+        ] {
+            let added =
+                given(&[("address", text.into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
+            assert_eq!((added.address.to_string().as_str(), added.trust().is_some()), (at, tls), "{text}");
+            let both = given(&[("address", text.into()), ("tls", true.into())]).unwrap();
+            assert!(both.trust().is_some(), "{text}");
+        }
+        for text in ["http://10.0.0.2", "ws://10.0.0.2", "wss://10.0.0.2", "://10.0.0.2", "mqtt://mqtts://10.0.0.2"] {
+            assert!(given(&[("address", text.into())]).is_err(), "{text}");
+        }
+        assert!(given(&[("address", "wss://10.0.0.2".into())]).unwrap_err().contains("mqtts://"));
     }
 
     #[test]
