@@ -12,10 +12,13 @@ impl Mapper {
     pub(super) fn climate(&mut self, label: &str, entity: &Entity) {
         let Some(instance) = self.begin("climate", label) else { return };
         let at = |id: &'static str| ("climate", instance, id);
-        let unit = measure(if entity.text("temperature_unit") == Some("F") { "°F" } else { "°C" });
+        let fahrenheit = entity.text("temperature_unit") == Some("F");
+        let unit = measure(if fahrenheit { "°F" } else { "°C" });
+        // Home Assistant's limits where it says none, in its own unit: 7 to 35 °C, to whole degrees within.
+        let (lowest, highest) = if fahrenheit { (45.0, 95.0) } else { (7.0, 35.0) };
         let now = keys("current_temperature_topic", "current_temperature_template", "", "");
         self.put(entity, at("temperature"), &now, Scale::Number(Linear::of(unit, [None; 3])));
-        let (low, high) = (entity.number("min_temp").unwrap_or(7.0), entity.number("max_temp").unwrap_or(35.0));
+        let (low, high) = (entity.number("min_temp").unwrap_or(lowest), entity.number("max_temp").unwrap_or(highest));
         let step = entity.number("temp_step").or(Some(1.0));
         let mut target = Linear::of(unit, [Some(low), Some(high), step]);
         target.whole = false;

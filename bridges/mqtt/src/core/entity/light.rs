@@ -1,5 +1,6 @@
 //! Lamps (home-assistant.io, "MQTT light"): by a topic for each of what they have, or by one JSON object.
 
+use accord_model::Property;
 use serde_json::json;
 
 use super::{Keys, Mapper, TEMPLATE, keys};
@@ -9,6 +10,12 @@ use crate::core::parts::{Doing, Form, Place, Telling, Wire};
 use crate::core::template::Path;
 use crate::core::units::measure;
 use crate::core::zigbee::choice;
+
+/// Whether the temperature or the colour holds; white of its own is neither, and is left out.
+fn colour_mode() -> Scale {
+    let modes = [(0, "color_temp"), (1, "hs"), (1, "xy"), (1, "rgb"), (1, "rgbw"), (1, "rgbww")];
+    Scale::Choice(modes.map(|(number, mode)| (number, json!(mode))).to_vec())
+}
 
 impl Mapper {
     pub(super) fn light(&mut self, label: &str, entity: &Entity) {
@@ -130,8 +137,14 @@ impl Mapper {
         if !effects.is_empty() {
             add.push(("effect", wire("effect", choice(&effects), true)));
         }
+        if space.is_some() && has_state {
+            let read = Some((state.clone(), Path::key("color_mode")));
+            let wire = Wire { read, write: None, scale: colour_mode(), step: None };
+            add.push(("color-mode", wire));
+        }
         for (id, wire) in add {
-            let taken = self.parts.put("light", instance, id, wire);
+            let once = |property: &mut Property| property.values.dedup_by_key(|(number, _)| *number);
+            let taken = self.parts.put_as("light", instance, id, wire, once);
             if id != "saturation" {
                 self.parts.counted(taken.then_some("light"), "more than a device may have");
             }
