@@ -43,9 +43,9 @@ impl Lab {
         self.house.things().map(|(_, thing)| thing.name.as_str()).collect()
     }
 
-    fn order(&self, name: &str, service: &str, verb: &Verb) -> Result<(String, String), String> {
-        let thing = self.house.thing(&self.key(name)).unwrap();
-        let order = thing.order(&Target::new(service), verb)?;
+    fn order(&mut self, name: &str, service: &str, verb: &Verb) -> Result<(String, String), String> {
+        let key = self.key(name);
+        let order = self.house.order(&key, &Target::new(service), verb, self.now)?;
         Ok((order.topic, String::from_utf8(order.payload).unwrap()))
     }
 }
@@ -106,7 +106,7 @@ fn a_bulb_of_zigbee2mqtt_is_read_set_renamed_and_removed() {
     assert_eq!(value(&said, "light", "level"), Some(Data::Int(50)));
     assert_eq!(value(&said, "light", "color-temperature"), Some(Data::Int(3333)));
     assert_eq!(value(&said, "more", "power-on-behavior"), Some(Data::Int(1)));
-    let told = |verb: &Verb| lab.order("lamp/desk", "light", verb).unwrap();
+    let mut told = |verb: &Verb| lab.order("lamp/desk", "light", verb).unwrap();
     let set = "zigbee2mqtt/lamp/desk/set".to_owned();
     assert_eq!(told(&write("level", 75i64)), (set.clone(), r#"{"brightness":191}"#.into()));
     assert_eq!(told(&write("color-temperature", 4000i64)), (set.clone(), r#"{"color_temp":250}"#.into()));
@@ -267,7 +267,9 @@ fn lights_climates_covers_and_buttons_of_the_convention() {
     let garage = lab.house.thing(&lab.key("Garage")).unwrap();
     let open = garage.parts.services[0].actions.iter().find(|action| action.id == "open").unwrap();
     assert_eq!(open.effect, Effect::Security);
-    assert!(lab.order("Garage", "cover", &write("position", 100i64)).is_err(), "no way around it");
+    let position = garage.parts.services[0].properties.iter().find(|one| one.id == "position").unwrap();
+    assert_eq!((position.write, position.effect), (true, Effect::Security), "no way around it");
+    assert_eq!(lab.order("Garage", "cover", &write("position", 75i64)).unwrap(), ("g/p/set".into(), "25".into()));
 
     lab.keep(
         "homeassistant/device_automation/b/config",
@@ -281,6 +283,151 @@ fn lights_climates_covers_and_buttons_of_the_convention() {
     );
     lab.house.message("b/e", b"single", true, lab.now);
     assert_eq!(lab.settled(), [], "kept from before: nobody pressed it now");
+}
+
+#[test]
+fn a_window_and_a_gas_valve_are_guarded_and_a_blind_is_not() {
+    let mut lab = Lab::new();
+    for (name, component, class, guarded) in [
+        ("Window", "cover", "window", true),
+        ("Blind", "cover", "blind", false),
+        ("Gas", "valve", "gas", true),
+        ("Water", "valve", "water", false),
+    ] {
+        lab.keep(
+            &format!("homeassistant/{component}/{name}/config"),
+            &json!({"uniq_id": name, "name": name, "dev_cla": class, "cmd_t": "x/c", "set_pos_t": "x/p", "stat_t": "x/s"}),
+        );
+        let thing = lab.house.thing(&lab.key(name)).unwrap();
+        let open = thing.parts.services[0].actions.iter().find(|action| action.id == "open").unwrap();
+        assert_eq!(open.effect == Effect::Security, guarded, "{name}");
+    }
+}
+
+#[test]
+fn hue_and_saturation_written_in_a_row_are_one_colour() {
+    let mut lab = Lab::new();
+    lab.keep(
+        "homeassistant/light/l/config",
+        &json!({"uniq_id": "l", "name": "Lamp", "schema": "json", "stat_t": "l/s", "cmd_t": "l/c",
+        "supported_color_modes": ["color_temp", "rgbw", "hs"]}),
+    );
+    let said = lab.say("l/s", r#"{"state":"ON","color":{"h":120,"s":80},"color_mode":"rgbw"}"#);
+    assert_eq!(value(&said, "light", "color-mode"), Some(Data::Int(1)));
+    let said = lab.say("l/s", r#"{"color_mode":"color_temp"}"#);
+    assert_eq!(value(&said, "light", "color-mode"), Some(Data::Int(0)));
+    let mode = |thing: &accord_mqtt::core::thing::Thing| {
+        thing.parts.services[0].properties.iter().find(|one| one.id == "color-mode").cloned().unwrap()
+    };
+    let mode = mode(lab.house.thing(&lab.key("Lamp")).unwrap());
+    assert_eq!((mode.write, mode.values), (false, vec![(0, "temperature".into()), (1, "color".into())]));
+    let colour = |lab: &mut Lab, id: &str, data: i64| {
+        let (_, told) = lab.order("Lamp", "light", &write(id, data)).unwrap();
+        serde_json::from_str::<Value>(&told).unwrap()["color"].clone()
+    };
+    assert_eq!(colour(&mut lab, "hue", 10), json!({"h": 10.0, "s": 80.0}));
+    // What it says on its way there does not undo it.
+    lab.say("l/s", r#"{"color":{"h":119,"s":80}}"#);
+    assert_eq!(colour(&mut lab, "saturation", 50), json!({"h": 10.0, "s": 50.0}));
+    assert_eq!(colour(&mut lab, "hue", 20), json!({"h": 20.0, "s": 50.0}));
+    lab.now += Duration::from_secs(3);
+    assert_eq!(colour(&mut lab, "saturation", 40), json!({"h": 119.0, "s": 40.0}), "it did not do it");
+}
+
+#[test]
+fn a_thermostat_in_fahrenheit_without_limits_takes_warm_rooms() {
+    let mut lab = Lab::new();
+    lab.keep(
+        "homeassistant/climate/c/config",
+        &json!({"uniq_id": "c", "name": "Heating", "temp_cmd_t": "c/t/set", "temp_stat_t": "c/t", "temp_unit": "F"}),
+    );
+    assert_eq!(lab.order("Heating", "climate", &write("target", 20.0)).unwrap(), ("c/t/set".into(), "68".into()));
+    assert!(lab.order("Heating", "climate", &write("target", 0.0)).is_err());
+}
+
+/// What was known is there again, as after a restart.
+fn restarted(mut lab: Lab) -> Lab {
+    let memory = serde_json::to_string(lab.house.poll_memory().unwrap()).unwrap();
+    assert!(lab.house.poll_memory().is_none(), "it is written when it changed");
+    let bases = Bases { discovery: "homeassistant".into(), zigbee: "zigbee2mqtt".into() };
+    Lab { house: House::remembering(bases, serde_json::from_str(&memory).unwrap()), now: lab.now }
+}
+
+fn lock(unique: &str, set: &str, device: &Value) -> Value {
+    json!({"unique_id": unique, "command_topic": set, "device": device})
+}
+
+#[test]
+fn who_comes_first_after_a_restart_does_not_become_another_ones_device() {
+    let mut lab = Lab::new();
+    let device = json!({"identifiers": ["lock1"], "name": "Front door", "manufacturer": "Maker", "model": "M"});
+    lab.keep("homeassistant/lock/real/config", &lock("real", "real/set", &device));
+    let key = lab.key("Front door");
+    for restart in [true, false] {
+        if restart {
+            lab = restarted(lab);
+        } else {
+            lab.house.begin_anew(lab.now);
+        }
+        // One of another maker, one with the same unique id, and one that says nothing but ids comes before it.
+        lab.keep("homeassistant/lock/aaa/config", &lock("false", "false/set", &about("lock1", "Other", "Thief")));
+        lab.keep(
+            "homeassistant/lock/aab/config",
+            &lock("real", "false/set", &json!({"identifiers": ["lock1", "aaa"]})),
+        );
+        lab.keep(
+            "homeassistant/switch/aac/config",
+            &lock("more", "more/set", &json!({"identifiers": ["aaa", "lock1"]})),
+        );
+        lab.keep("homeassistant/lock/real/config", &lock("real", "real/set", &device));
+        lab.now += Duration::from_secs(3);
+        lab.settled();
+        assert_eq!(lab.key("Front door"), key);
+        assert_eq!(lab.order("Front door", "door-lock", &act("lock")).unwrap().0, "real/set", "{restart}");
+        assert_eq!(lab.house.thing(&key).unwrap().maker.as_deref(), Some("Maker"));
+        assert!(lab.key("Other").starts_with("topic "));
+        // The id that was smuggled in is still anybody's.
+        lab.keep("homeassistant/switch/own/config", &lock("own", "own/set", &about("aaa", "Own", "Maker")));
+        assert_eq!(lab.key("Own"), "device id:aaa");
+    }
+}
+
+#[test]
+fn who_described_a_device_before_may_say_more_of_it_or_otherwise() {
+    let mut lab = Lab::new();
+    let device =
+        |model: &str, ids: &Value| json!({"identifiers": ids, "name": "Plug", "manufacturer": "M", "model": model});
+    lab.keep("homeassistant/switch/p/config", &lock("p", "p/set", &device("One", &json!(["p"]))));
+    lab.keep("homeassistant/switch/q/config", &lock("q", "q/set", &device("One", &json!(["p"]))));
+    let key = lab.key("Plug");
+    lab = restarted(lab);
+    // A new firmware names the model otherwise, and an id that sorts before.
+    lab.keep("homeassistant/switch/p/config", &lock("p", "p/set", &device("Two", &json!(["a", "p"]))));
+    lab.keep("homeassistant/switch/q/config", &lock("q", "q/set", &device("Two", &json!(["a", "p"]))));
+    assert_eq!((lab.names(), lab.key("Plug")), (vec!["Plug"], key.clone()));
+    lab = restarted(lab);
+    lab.keep("homeassistant/switch/r/config", &lock("r", "r/set", &device("Two", &json!(["a"]))));
+    assert_eq!((lab.names(), lab.key("Plug")), (vec!["Plug"], key), "by the id that it was given later");
+}
+
+#[test]
+fn what_is_described_is_bounded_as_a_whole() {
+    let mut lab = Lab::new();
+    let components: serde_json::Map<String, Value> =
+        (0..256).map(|at| (at.to_string(), json!({"p": "switch", "cmd_t": "a", "x": "y".repeat(600)}))).collect();
+    let body = json!({"dev": {}, "stat_t": "s".repeat(500), "cmps": components}).to_string();
+    assert!(body.len() < 256 * 1024);
+    for at in 0..140 {
+        lab.house.message(&format!("homeassistant/device/d{at}/config"), body.as_bytes(), true, lab.now);
+    }
+    let refused =
+        |lab: &Lab| lab.house.tally().refused.get("more is described than may be").copied().unwrap_or_default();
+    let many = refused(&lab);
+    assert!(many > 20, "{many}");
+    // What is taken back makes room again.
+    lab.house.message("homeassistant/device/d0/config", b"", true, lab.now);
+    lab.house.message("homeassistant/device/d139/config", body.as_bytes(), true, lab.now);
+    assert_eq!(refused(&lab), many - 1);
 }
 
 #[test]

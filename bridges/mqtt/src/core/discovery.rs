@@ -2,6 +2,7 @@
 //! each, or a whole device with its components, with short names for keys and `~` for the beginning of topics.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -13,6 +14,14 @@ const MOST_COMPONENTS: usize = 256;
 const MOST_IDS: usize = 16;
 /// Longest id and name, in bytes.
 const MAX_TEXT: usize = 256;
+/// Longest text of any key, in bytes: a remote's code, longer than any topic or template that is understood. Most entries of a
+/// list, and most topics that tell whether a device is here.
+const MAX_VALUE: usize = 4_096;
+const MOST_WORDS: usize = 256;
+const MOST_SIGNS: usize = 8;
+/// What an entity, a key and a value count for beside their texts, when it is counted how much is kept.
+const ENTITY_WEIGHS: usize = 1_024;
+const KEY_WEIGHS: usize = 64;
 
 /// What a message is about, by its topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,8 +72,10 @@ pub struct Entity {
     pub unique: Option<String>,
     /// What it is called.
     pub name: Option<String>,
-    /// All keys, long, topics whole.
+    /// Its own keys, long, topics whole.
     pub keys: Map<String, Value>,
+    /// Those of its device that hold where it has none of its own; one map for all of them.
+    pub shared: Arc<Map<String, Value>>,
 }
 
 /// A message.
@@ -91,27 +102,19 @@ pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
     let about = about(whole.get("device"));
     let mut refused = 0;
     let mut entities = BTreeMap::new();
-    let mut add = |name: &str, component: &str, keys: Map<String, Value>, base: Option<&str>| {
-        let mut keys = keys;
-        keys.iter_mut().for_each(|(key, value)| expand(key, value, base));
+    let mut add = |name: &str, component: &str, keys: Map<String, Value>, shared: &Arc<Map<String, Value>>| {
         let text = |key: &str| keys.get(key).and_then(short_text);
-        let entity = Entity {
-            component: component.to_owned(),
-            unique: text("unique_id"),
-            name: text("name"),
-            keys: keys.clone(),
-        };
+        let (unique, name_of) = (text("unique_id"), text("name"));
+        let entity =
+            Entity { component: component.to_owned(), unique, name: name_of, keys, shared: Arc::clone(shared) };
         entities.insert(name.to_owned(), entity);
     };
     if origin.component == "device" {
         let Some(Value::Object(components)) = whole.remove("components") else {
             return Err("a device without components".to_owned());
         };
-        let shared: Map<String, Value> = whole
-            .iter()
-            .filter(|(key, _)| SHARED.contains(&key.as_str()))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        whole.retain(|key, _| SHARED.contains(&key.as_str()));
+        let shared = Arc::new(bounded(whole, base.as_deref()).ok_or(TOO_LONG)?);
         refused += components.len().saturating_sub(MOST_COMPONENTS);
         for (name, component) in components.into_iter().take(MOST_COMPONENTS) {
             let Value::Object(component) = component else {
@@ -119,7 +122,8 @@ pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
                 continue;
             };
             let mut keys = long(component);
-            let Some(platform) = keys.remove("platform").and_then(|platform| short_text(&platform)) else {
+            let platform = keys.remove("platform").and_then(|platform| short_text(&platform));
+            let Some(platform) = platform.filter(|_| name.len() <= MAX_TEXT) else {
                 refused += 1;
                 continue;
             };
@@ -128,15 +132,70 @@ pub fn parse(origin: &Origin, payload: &[u8]) -> Result<Described, String> {
                 continue;
             }
             let own = keys.remove("~").and_then(|base| base.as_str().map(str::to_owned)).or_else(|| base.clone());
-            for (key, value) in &shared {
-                keys.entry(key.clone()).or_insert_with(|| value.clone());
+            match bounded(keys, own.as_deref()) {
+                Some(keys) => add(&name, &platform, keys, &shared),
+                None => refused += 1,
             }
-            add(&name, &platform, keys, own.as_deref());
         }
     } else {
-        add("", &origin.component, whole, base.as_deref());
+        add("", &origin.component, bounded(whole, base.as_deref()).ok_or(TOO_LONG)?, &Arc::default());
     }
     Ok(Described { about, entities, refused })
+}
+
+const TOO_LONG: &str = "a text in it is too long";
+
+/// Keys as they are kept, with whole topics. What describes the device is read already, and no other object has a meaning. A
+/// long template is one that is not understood, and stays one. `None`: another text is longer than it may be.
+fn bounded(keys: Map<String, Value>, base: Option<&str>) -> Option<Map<String, Value>> {
+    let mut kept = Map::new();
+    for (key, mut value) in keys {
+        let object = value.is_object() || matches!(key.as_str(), "device" | "origin");
+        if object || key.len() > MAX_TEXT {
+            continue;
+        }
+        if let Value::Array(all) = &mut value {
+            all.truncate(if key == "availability" { MOST_SIGNS } else { MOST_WORDS });
+            all.retain(|one| !one.is_array() && (key == "availability" || !one.is_object()));
+        }
+        expand(&key, &mut value, base);
+        if let Value::Array(all) = &mut value {
+            for one in all {
+                match one {
+                    Value::Object(object) => *object = bounded(std::mem::take(object), None)?,
+                    Value::String(text) if text.len() > MAX_TEXT => return None,
+                    _ => {}
+                }
+            }
+        }
+        if let Value::String(text) = &mut value
+            && text.len() > MAX_VALUE
+        {
+            if !key.ends_with("template") {
+                return None;
+            }
+            "{% too long %}".clone_into(text);
+        }
+        kept.insert(key, value);
+    }
+    Some(kept)
+}
+
+fn weight(keys: &Map<String, Value>) -> usize {
+    let of = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        Value::Array(all) => all.iter().map(|one| KEY_WEIGHS + one.as_object().map_or(MAX_TEXT, weight)).sum(),
+        _ => 0,
+    };
+    keys.iter().map(|(key, value)| KEY_WEIGHS + key.len() + of(value)).sum()
+}
+
+impl Described {
+    /// About how many bytes it takes, with what is made of it: for that, each entity has what it shares.
+    pub fn weight(&self) -> usize {
+        let of = |entity: &Entity| ENTITY_WEIGHS + weight(&entity.keys) + weight(&entity.shared);
+        ENTITY_WEIGHS + self.about.ids.len() * MAX_TEXT + self.entities.values().map(of).sum::<usize>()
+    }
 }
 
 const SHARED: [&str; 8] = [
@@ -157,6 +216,8 @@ fn short_text(value: &Value) -> Option<String> {
 fn about(device: Option<&Value>) -> About {
     let Some(Value::Object(device)) = device else { return About::default() };
     let device = long_of(device.clone(), DEVICE);
+    // Kept on disk as they are.
+    let short_text = |value: &Value| short_text(value).filter(|text| !text.chars().any(char::is_control));
     let text = |key: &str| device.get(key).and_then(short_text);
     let mut ids = Vec::new();
     match device.get("identifiers") {
@@ -206,35 +267,40 @@ fn expand(key: &str, value: &mut Value, base: Option<&str>) {
 }
 
 impl Entity {
+    /// What is under a key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.get(key).or_else(|| self.shared.get(key))
+    }
+
     /// A topic that may be subscribed to or published to.
     pub fn topic(&self, key: &str) -> Option<&str> {
-        self.keys.get(key)?.as_str().filter(|topic| is_sound(topic))
+        self.get(key)?.as_str().filter(|topic| is_sound(topic))
     }
 
     /// A text.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.keys.get(key)?.as_str()
+        self.get(key)?.as_str()
     }
 
     /// Anything, or what holds when it says nothing.
     pub fn value(&self, key: &str, or: &str) -> Value {
-        self.keys.get(key).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| Value::String(or.to_owned()))
+        self.get(key).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| Value::String(or.to_owned()))
     }
 
     /// A number.
     pub fn number(&self, key: &str) -> Option<f64> {
-        self.keys.get(key).and_then(super::native::number)
+        self.get(key).and_then(super::native::number)
     }
 
     /// A list of words.
     pub fn words(&self, key: &str) -> Vec<Value> {
-        let all = self.keys.get(key).and_then(Value::as_array).into_iter().flatten();
-        all.filter(|word| word.is_string() || word.is_number()).take(MOST_COMPONENTS).cloned().collect()
+        let all = self.get(key).and_then(Value::as_array).into_iter().flatten();
+        all.filter(|word| word.is_string() || word.is_number()).take(MOST_WORDS).cloned().collect()
     }
 
     /// Yes or no.
     pub fn truth(&self, key: &str) -> Option<bool> {
-        self.keys.get(key)?.as_bool()
+        self.get(key)?.as_bool()
     }
 }
 
@@ -481,11 +547,7 @@ mod tests {
                 "model": "M", "name": "Desk"}});
         let topic = "homeassistant/switch/node/x1/config";
         let (one, other) = (described(topic, &short), described(topic, &long));
-        let keys = |described: &Described| {
-            let mut keys = described.entities[""].keys.clone();
-            keys.remove("device");
-            keys
-        };
+        let keys = |described: &Described| described.entities[""].keys.clone();
         assert_eq!((keys(&one), &one.about), (keys(&other), &other.about));
         assert_eq!(one.about.ids, ["id:abc", "mac:aa:bb:00:11:22:33"]);
         assert_eq!(one.entities[""].topic("state_topic"), Some("home/lamp/state"));
@@ -503,6 +565,39 @@ mod tests {
         let topic = |name: &str, key: &str| described.entities[name].topic(key).map(str::to_owned);
         assert_eq!((topic("t", "state_topic"), topic("s", "state_topic")), (Some("box".into()), Some("box/s".into())));
         assert_eq!(topic("t", "availability_topic"), Some("box/alive".into()));
+    }
+
+    #[test]
+    fn what_components_share_is_there_once_and_bounded() {
+        let availability: Vec<Value> = (0..2_000).map(|at| json!({"t": format!("a/{at}"), "x": {"y": "z"}})).collect();
+        let components: Map<String, Value> =
+            (0..300).map(|at| (format!("c{at}"), json!({"p": "switch", "cmd_t": "~/c"}))).collect();
+        let whole =
+            json!({"~": "box", "dev": {"ids": ["d"]}, "avty": availability, "stat_t": "~/s", "cmps": components});
+        let described = described("homeassistant/device/box/config", &whole);
+        assert_eq!((described.entities.len(), described.refused), (256, 44));
+        let shared = &described.entities["c0"].shared;
+        assert!(described.entities.values().all(|one| Arc::ptr_eq(&one.shared, shared) && one.keys.len() == 1));
+        let signs = described.entities["c0"].get("availability").and_then(Value::as_array).unwrap();
+        assert_eq!((signs.len(), &signs[7]), (8, &json!({"topic": "a/7"})));
+        let one = &described.entities["c0"];
+        assert_eq!((one.topic("command_topic"), one.topic("state_topic")), (Some("box/c"), Some("box/s")));
+        assert!(described.weight() > 256 * ENTITY_WEIGHS, "what is made of each counts");
+    }
+
+    #[test]
+    fn a_long_template_is_none_and_another_long_text_refuses_it() {
+        let long = "x".repeat(5_000);
+        let topic = "homeassistant/sensor/a/config";
+        let one = described(topic, &json!({"stat_t": "a", "val_tpl": format!("{{{{ {long} }}}}")}));
+        assert!(super::super::template::Path::parse(one.entities[""].text("value_template").unwrap()).is_err());
+        let origin = Origin::parse(topic, "homeassistant").unwrap();
+        for wrong in [json!({"stat_t": long}), json!({"ops": [long]}), json!({"avty": [{"t": long}]})] {
+            assert!(parse(&origin, wrong.to_string().as_bytes()).is_err(), "{wrong}");
+        }
+        let cmps = json!({"good": {"p": "switch", "cmd_t": "a"}, "bad": {"p": "switch", "cmd_t": long}});
+        let whole = described("homeassistant/device/a/config", &json!({"dev": {"ids": "d"}, "cmps": cmps}));
+        assert_eq!((whole.entities.len(), whole.refused), (1, 1));
     }
 
     #[test]

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use accord_model::{Data, DeviceKind, Target};
+use accord_model::{Data, DeviceKind, Target, Verb};
 use serde_json::{Value, json};
 
 use super::discovery::{self, Described, Origin};
 use super::groups::{self, Group};
+use super::known::{Known, Memory};
 use super::parts::Count;
 use super::session::MOST_FILTERS;
-use super::thing::{Sign, Thing};
+use super::thing::{Order, Sign, Thing};
 use super::topic::{below, is_sound};
 use super::zigbee::{self, Topics};
 
@@ -22,6 +23,8 @@ const MOST_MESSAGES: usize = 8_192;
 const MAX_STATE: usize = 256 * 1024;
 const MAX_KEPT: usize = 8 * 1024;
 const KEPT_AT_MOST: usize = 16 << 20;
+/// How much may be described by Home Assistant's convention, as [`Described::weight`] counts it.
+const DESCRIBED_AT_MOST: usize = 48 << 20;
 /// Descriptions come in hundreds; they are taken up together, this long after the first.
 const SETTLES: Duration = Duration::from_millis(120);
 /// Long enough for what the broker keeps to come after a connection was made.
@@ -76,9 +79,10 @@ pub struct House {
     mapped: BTreeMap<String, Value>,
     /// Discovery messages, in the order in which they came first.
     messages: BTreeMap<Origin, (u64, Described)>,
+    described_bytes: usize,
     /// Which could not be read, and why.
     broken: BTreeMap<Origin, &'static str>,
-    number: u64,
+    known: Known,
     dirty: Option<Instant>,
     /// Until when a new connection may take to describe what was described before.
     grace: Option<Instant>,
@@ -94,6 +98,11 @@ pub struct House {
 impl House {
     /// An empty one.
     pub fn new(bases: Bases) -> Self {
+        Self::remembering(bases, Memory::default())
+    }
+
+    /// An empty one that knows what there was before.
+    pub fn remembering(bases: Bases, memory: Memory) -> Self {
         Self {
             bases,
             things: BTreeMap::new(),
@@ -103,8 +112,9 @@ impl House {
             devices: BTreeMap::new(),
             mapped: BTreeMap::new(),
             messages: BTreeMap::new(),
+            described_bytes: 0,
             broken: BTreeMap::new(),
-            number: 0,
+            known: Known::of(memory),
             dirty: None,
             grace: None,
             kept: HashMap::new(),
@@ -121,6 +131,15 @@ impl House {
         self.things.get(key)
     }
 
+    /// What is to be published so that a device does what is wanted.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn order(&mut self, key: &str, target: &Target, verb: &Verb, now: Instant) -> Result<Order, String> {
+        let thing = self.things.get_mut(key).ok_or("no such device is described")?;
+        thing.order(target, verb, now)
+    }
+
     /// All of them.
     pub fn things(&self) -> impl Iterator<Item = (&String, &Thing)> {
         self.things.iter()
@@ -134,6 +153,11 @@ impl House {
     /// Whether zigbee2mqtt runs; nothing while it says nothing.
     pub fn zigbee_runs(&self) -> Option<bool> {
         self.online
+    }
+
+    /// What is to be remembered, when it changed since it was asked for last.
+    pub fn poll_memory(&mut self) -> Option<&Memory> {
+        self.known.changed()
     }
 
     /// How much was understood of all descriptions.
@@ -194,6 +218,7 @@ impl House {
     /// The connection is new: what is described comes again, and what does not is no more. Devices stay until then.
     pub fn begin_anew(&mut self, now: Instant) {
         self.messages.clear();
+        self.described_bytes = 0;
         self.broken.clear();
         self.kept.clear();
         self.kept_bytes = 0;
@@ -360,6 +385,7 @@ impl House {
             zigbee: true,
             ask,
             values: BTreeMap::new(),
+            told: BTreeMap::new(),
             parts,
             name,
         })
@@ -369,29 +395,28 @@ impl House {
 
     fn describe(&mut self, origin: Origin, payload: &[u8], now: Instant) {
         self.broken.remove(&origin);
+        let before = self.messages.remove(&origin);
+        self.described_bytes -= before.as_ref().map_or(0, |(_, described)| described.weight());
         if payload.is_empty() {
-            self.messages.remove(&origin);
             return self.settle(now);
         }
-        let full = self.messages.len() + self.broken.len() >= MOST_MESSAGES && !self.messages.contains_key(&origin);
-        if full {
+        if self.messages.len() + self.broken.len() >= MOST_MESSAGES {
             return self.refuse("more descriptions than there may be");
         }
         if payload.len() > MAX_STATE {
-            self.messages.remove(&origin);
             self.broken.insert(origin, "a description of more than 256 kB");
             return self.settle(now);
         }
         match discovery::parse(&origin, payload) {
+            Ok(described) if self.described_bytes + described.weight() > DESCRIBED_AT_MOST => {
+                self.broken.insert(origin, "more is described than may be");
+            }
             Ok(described) => {
-                let number = self.messages.get(&origin).map_or(self.number, |(number, _)| *number);
-                self.number += 1;
+                let number = self.known.number(&origin);
+                self.described_bytes += described.weight();
                 self.messages.insert(origin, (number, described));
             }
-            Err(_) => {
-                self.messages.remove(&origin);
-                self.broken.insert(origin, "a description that cannot be read");
-            }
+            Err(_) => drop(self.broken.insert(origin, "a description that cannot be read")),
         }
         self.settle(now);
     }
@@ -417,10 +442,12 @@ impl House {
             self.messages.iter().map(|(origin, (number, described))| (*number, origin, described)).collect();
         messages.sort_unstable_by_key(|(number, ..)| *number);
         let led = |id: &str| id.strip_prefix("id:zigbee2mqtt_0x").is_some_and(|ieee| self.devices.contains_key(ieee));
-        let grouped = groups::group(messages.into_iter().map(|(_, origin, described)| (origin, described)), led);
+        let grouped =
+            groups::group(messages.into_iter().map(|(_, origin, described)| (origin, described)), led, &self.known);
+        self.known.learn(&grouped.groups);
         self.led = grouped.led;
         let refused = grouped.refused;
-        for Group { key, thing } in grouped.groups {
+        for Group { key, thing, .. } in grouped.groups {
             if made.len() >= MOST_THINGS {
                 break;
             }
@@ -432,6 +459,10 @@ impl House {
             self.refused.insert(format!("described: {why}"), count);
         }
         self.exchange(made);
+        if self.grace.is_none() {
+            let things = &self.things;
+            self.known.prune(self.messages.keys(), |key| things.contains_key(key));
+        }
     }
 
     /// A device by Home Assistant's convention that zigbee2mqtt describes itself.

@@ -7,7 +7,7 @@
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
 //! | [`exposes`], [`zigbee`] | what zigbee2mqtt says of its devices |
 //! | [`discovery`], [`entity`] | what others say of theirs, by Home Assistant's convention |
-//! | [`thing`], [`groups`], [`house`] | one device; which entities are one; all of a broker |
+//! | [`thing`], [`groups`], [`known`], [`house`] | one device; which entities are one, now and before; all of a broker |
 //! | [`tls`] | the encryption of a connection |
 
 pub mod discovery;
@@ -15,6 +15,7 @@ pub mod entity;
 pub mod exposes;
 pub mod groups;
 pub mod house;
+pub mod known;
 pub mod native;
 pub mod packet;
 pub mod parts;

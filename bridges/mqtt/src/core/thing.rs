@@ -1,15 +1,19 @@
 //! One device of a broker: what it is, whether it is here, and what it said last.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use accord_model::{Data, DeviceKind, Target, Verb};
 use serde_json::{Value, json};
 
 use super::discovery::Entity;
-use super::native::{same, spoken};
+use super::native::{Scale, same, spoken};
 use super::parts::{Parts, Place};
 use super::template::Path;
 
+/// How long what a lamp was told of its colour holds before what it says does: it has to answer first, and may say what is
+/// between on its way there.
+const HOLDS: Duration = Duration::from_secs(2);
 /// Most topics that tell whether a device is here.
 const MOST_SIGNS: usize = 8;
 
@@ -33,20 +37,24 @@ impl Sign {
 
     /// Those of an entity. `None`: it has one that is not understood, which is taken for none.
     pub fn of(entity: &Entity) -> Vec<Self> {
-        let one = |keys: &serde_json::Map<String, Value>, topic: &str, template: &str| {
-            let topic = keys.get(topic)?.as_str().filter(|topic| super::topic::is_sound(topic))?;
-            let path = match keys.get(template).and_then(Value::as_str) {
+        let one = |get: &dyn Fn(&'static str) -> Option<Value>, topic: &'static str, template: &'static str| {
+            let topic = get(topic)?;
+            let topic = topic.as_str().filter(|topic| super::topic::is_sound(topic))?;
+            let path = match get(template).as_ref().and_then(Value::as_str) {
                 None => Path::Whole,
                 Some(template) => Path::parse(template).ok()?,
             };
-            let word = |key: &str, or: &str| keys.get(key).cloned().unwrap_or_else(|| json!(or));
+            let word = |key: &'static str, or: &str| get(key).unwrap_or_else(|| json!(or));
             let (here, away) = (word("payload_available", "online"), word("payload_not_available", "offline"));
             Some(Self { topic: topic.to_owned(), path, here, away, said: None })
         };
-        let listed = entity.keys.get("availability").and_then(Value::as_array).into_iter().flatten();
-        let listed = listed.filter_map(Value::as_object).filter_map(|keys| one(keys, "topic", "value_template"));
+        let listed = entity.get("availability").and_then(Value::as_array).into_iter().flatten();
+        let listed = listed
+            .filter_map(Value::as_object)
+            .filter_map(|keys| one(&|key| keys.get(key).cloned(), "topic", "value_template"));
         let mut signs: Vec<Self> = listed.take(MOST_SIGNS).collect();
-        signs.extend(one(&entity.keys, "availability_topic", "availability_template").filter(|_| signs.is_empty()));
+        let own = one(&|key| entity.get(key).cloned(), "availability_topic", "availability_template");
+        signs.extend(own.filter(|_| signs.is_empty()));
         signs
     }
 
@@ -97,6 +105,8 @@ pub struct Thing {
     pub ask: Option<(String, Vec<u8>)>,
     /// What it said last.
     pub values: BTreeMap<Place, Data>,
+    /// Halves of colours that it was told a moment ago, and when.
+    pub told: BTreeMap<Place, (Data, Instant)>,
 }
 
 /// Something to be published.
@@ -166,6 +176,7 @@ impl Thing {
     /// Keeps what was known before it was described anew.
     pub fn inherit(&mut self, before: &Self) {
         let places = self.parts.readings.iter().map(|reading| &reading.place);
+        self.told.clone_from(&before.told);
         self.values = places.filter_map(|place| Some((place.clone(), before.values.get(place)?.clone()))).collect();
         for sign in &mut self.signs {
             sign.said = before.signs.iter().find(|old| old.topic == sign.topic).and_then(|old| old.said);
@@ -175,7 +186,7 @@ impl Thing {
     /// Whether both are described alike, whatever they said.
     pub fn is_described_as(&self, other: &Self) -> bool {
         let bare = |thing: &Self| {
-            let mut thing = Self { values: BTreeMap::new(), ..thing.clone() };
+            let mut thing = Self { values: BTreeMap::new(), told: BTreeMap::new(), ..thing.clone() };
             thing.signs.iter_mut().for_each(|sign| sign.said = None);
             thing
         };
@@ -186,15 +197,22 @@ impl Thing {
     ///
     /// # Errors
     /// In words.
-    pub fn order(&self, target: &Target, verb: &Verb) -> Result<Order, String> {
+    pub fn order(&mut self, target: &Target, verb: &Verb, now: Instant) -> Result<Order, String> {
         let place = |id: &str| Place { service: target.service.clone(), instance: target.instance, id: id.to_owned() };
-        let last = |place: &Place| self.values.get(place).cloned();
+        self.told.retain(|_, (_, at)| now.saturating_duration_since(*at) < HOLDS);
+        let last =
+            |place: &Place| self.told.get(place).map(|(data, _)| data).or_else(|| self.values.get(place)).cloned();
         match verb {
             Verb::Read { .. } => Err("reading takes no order".to_owned()),
             Verb::Write { property, data } => {
                 let place = place(property);
                 let (topic, payload, retain) = self.parts.write(&place, data, last)?;
                 let shows = self.shows(&place);
+                let half =
+                    matches!(self.parts.writings.get(&place), Some(one) if matches!(one.scale, Scale::Colour(..)));
+                if half {
+                    self.told.insert(place, (data.clone(), now));
+                }
                 Ok(Order { topic, payload, retain, shows })
             }
             Verb::Act { action, inputs } => {

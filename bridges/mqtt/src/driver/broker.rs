@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
@@ -16,6 +18,7 @@ use super::law::Law;
 use super::line::{Line, NoLine};
 use super::mind::Heard;
 use crate::core::house::House;
+use crate::core::known::Memory;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
@@ -27,6 +30,32 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Largest file of what was known of a broker's devices, and most of them.
 const LARGEST: u64 = 16 << 20;
 const MOST_KEPT: usize = 4_096;
+/// Largest file of who they are; twice what its bounds allow.
+const LARGEST_MEMORY: u64 = 48 << 20;
+
+/// Longest that an order may have waited when it is carried out: nobody waits longer for what became of it.
+const WAITS_AT_MOST: Duration = Duration::from_secs(15);
+
+/// Whether an order is still wanted. Clones are of the same order.
+#[derive(Debug, Clone)]
+pub(crate) struct Still {
+    since: Instant,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Still {
+    pub(crate) fn wanted() -> Self {
+        Self { since: Instant::now(), cancelled: Arc::default() }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        !self.cancelled.load(Ordering::Relaxed) && self.since.elapsed() < WAITS_AT_MOST
+    }
+}
 
 /// To a broker.
 pub(crate) enum Order {
@@ -35,6 +64,7 @@ pub(crate) enum Order {
         device: DeviceId,
         target: Target,
         verb: Verb,
+        still: Still,
     },
     /// The owner asks why it, or a device of it, is not reached.
     Explain(CallId, DeviceId),
@@ -78,6 +108,7 @@ pub(crate) struct Broker {
     /// Devices as they were told last, kept on disk.
     pub(super) shown: BTreeMap<DeviceId, Device>,
     file: JsonFile,
+    memory: JsonFile,
     pub(super) unsaved: bool,
     pub(super) up: bool,
     trouble: Option<Trouble>,
@@ -86,9 +117,10 @@ pub(crate) struct Broker {
     pub(super) asked: Vec<(CallId, DeviceId)>,
 }
 
-/// The file of what was known of a broker's devices.
-pub(super) fn file_of(folder: &Path, broker: &DeviceId) -> JsonFile {
-    JsonFile::new(folder.join(format!("{broker}.json")), LARGEST)
+/// The files of what was known of a broker's devices: how they are shown, and who they are.
+pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 2] {
+    let file = |end: &str, largest| JsonFile::new(folder.join(format!("{broker}.{end}")), largest);
+    [file("json", LARGEST), file("ids.json", LARGEST_MEMORY)]
 }
 
 impl Broker {
@@ -101,7 +133,11 @@ impl Broker {
         stop: CancellationToken,
     ) -> Self {
         let id = added.id();
-        let file = file_of(folder, &id);
+        let [file, memory] = files_of(folder, &id);
+        let remembered = memory.load().unwrap_or_else(|error| {
+            tracing::warn!(%error, "which device of a broker has which id cannot be read");
+            Memory::default()
+        });
         let shown: Vec<Device> = file.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "what was known of a broker's devices cannot be read");
             Vec::new()
@@ -111,7 +147,7 @@ impl Broker {
         let shown = own.map(|device| (device.id.clone(), Device { reach: Reach::Offline, ..device })).collect();
         Self {
             law,
-            house: House::new(added.bases()),
+            house: House::remembering(added.bases(), remembered),
             id,
             added,
             orders,
@@ -121,6 +157,7 @@ impl Broker {
             keys: HashMap::new(),
             shown,
             file,
+            memory,
             unsaved: false,
             up: false,
             trouble: None,
@@ -282,6 +319,11 @@ impl Broker {
 
     /// Keeps what is known of the devices, without what they said, so that they are shown while the broker is away.
     pub(super) fn save(&mut self) {
+        if let Some(memory) = self.house.poll_memory()
+            && let Err(error) = self.memory.save(memory)
+        {
+            tracing::warn!(%error, file = %self.memory.path().display(), "which device has which id is not kept");
+        }
         if !std::mem::take(&mut self.unsaved) {
             return;
         }
@@ -325,5 +367,21 @@ impl Broker {
             Kind::KeyChanged => Fact::KeyChanged { at: trouble.at, why: trouble.why.clone() },
         }));
         facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_back_or_waited_too_long_is_not_carried_out() {
+        let (still, mut old) = (Still::wanted(), Still::wanted());
+        let same = still.clone();
+        assert!(same.holds());
+        still.cancel();
+        assert!(!same.holds() && old.holds());
+        old.since -= WAITS_AT_MOST;
+        assert!(!old.holds());
     }
 }

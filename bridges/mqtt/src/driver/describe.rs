@@ -19,10 +19,18 @@ const FRESH_S: u64 = 25 * 3_600;
 /// What the devices of a broker said last, by device.
 pub(crate) type Values = BTreeMap<String, BTreeMap<Place, Value>>;
 
+/// What the broker kept was said at some time before, and nobody says when: it is shown, and as stale soon.
+const KEPT_FRESH_S: u64 = 30;
+
 pub(crate) fn value(data: Data, kept: bool) -> Value {
-    // What the broker kept was said at some time before.
-    let source = if kept { Source::Polled } else { Source::Pushed };
-    Value { data, seen: Timestamp::now(), source, fresh_for_s: FRESH_S }
+    let (source, fresh_for_s) = if kept { (Source::Assumed, KEPT_FRESH_S) } else { (Source::Pushed, FRESH_S) };
+    Value { data, seen: Timestamp::now(), source, fresh_for_s }
+}
+
+/// The same when something is known already: one that the device said itself, and that the broker repeats, stays what it is.
+pub(crate) fn value_after(before: Option<&Value>, data: Data, kept: bool) -> Value {
+    let said = before.filter(|before| kept && before.source == Source::Pushed && before.data == data);
+    said.cloned().unwrap_or_else(|| value(data, kept))
 }
 
 pub(crate) fn thing_id(broker: &DeviceId, key: &str) -> DeviceId {
@@ -55,7 +63,7 @@ pub(crate) fn device(
     if let Some(software) = bounded(&thing.software) {
         let mut information = catalogue::information();
         information.properties.retain(|property| property.id == "software");
-        let value = Value { fresh_for_s: LASTING_S, ..value(Data::Text(software), true) };
+        let value = Value { fresh_for_s: LASTING_S, source: Source::Polled, ..value(Data::Text(software), true) };
         information.values.insert("software".to_owned(), value);
         device.services.push(information);
     }
@@ -101,4 +109,20 @@ fn more(house: Option<&House>) -> Service {
         more.values.insert("zigbee2mqtt-runs".to_owned(), value(Data::Bool(runs), false));
     }
     more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_broker_kept_is_not_shown_as_if_it_were_said_now() {
+        let kept = value(Data::Bool(true), true);
+        assert_eq!((kept.source, kept.fresh_for_s < 60), (Source::Assumed, true));
+        let said = value(Data::Bool(true), false);
+        assert_eq!((said.source, said.fresh_for_s), (Source::Pushed, FRESH_S));
+        assert_eq!(value_after(Some(&said), Data::Bool(true), true), said, "it was said, and is as old as it was");
+        assert_eq!(value_after(Some(&said), Data::Bool(false), true).source, Source::Assumed);
+        assert_eq!(value_after(Some(&kept), Data::Bool(true), false).source, Source::Pushed);
+    }
 }

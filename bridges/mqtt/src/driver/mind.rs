@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::broker::{Broker, Order, file_of};
+use super::broker::{Broker, Order, Still, files_of};
 use super::describe;
 use super::form::Added;
 use super::law::Law;
@@ -52,6 +52,8 @@ pub(crate) struct Mind {
     inbox: mpsc::Receiver<Heard>,
     brokers: HashMap<DeviceId, Held>,
     owners: HashMap<DeviceId, DeviceId>,
+    /// Orders that are not answered.
+    open: HashMap<CallId, Still>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -59,9 +61,9 @@ pub(crate) struct Mind {
 impl Mind {
     pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
-        let (brokers, owners) = (HashMap::new(), HashMap::new());
+        let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Self { law, folder, added, outbox, heard, inbox, brokers, owners, tasks, stop }
+        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, tasks, stop }
     }
 
     /// Until the house says stop.
@@ -130,6 +132,7 @@ impl Mind {
                         }
                         self.owners.insert(device.id.clone(), owner);
                     }
+                    FromBridge::Reply { call, .. } => drop(self.open.remove(call)),
                     FromBridge::Gone { device } => drop(self.owners.remove(device)),
                     FromBridge::Values { device, .. }
                     | FromBridge::Reach { device, .. }
@@ -156,9 +159,12 @@ impl Mind {
                 self.tell(FromBridge::Reply { call, outcome }).await;
             }
             ToBridge::Call { call, device, target, verb } => {
-                let order = Order::Call { call, device: device.clone(), target, verb };
+                let still = Still::wanted();
+                let order = Order::Call { call, device: device.clone(), target, verb, still: still.clone() };
                 if let Err(error) = self.order(&device, order) {
                     self.tell(FromBridge::Reply { call, outcome: Err(error) }).await;
+                } else {
+                    self.open.insert(call, still);
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
@@ -166,7 +172,12 @@ impl Mind {
                 self.tell(FromBridge::StreamFailed { stream, error }).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
-            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Cancel { call } => {
+                if let Some(still) = self.open.remove(&call) {
+                    still.cancel();
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -235,11 +246,12 @@ impl Mind {
         }
         self.added.set(device, None).map_err(CallError::Device)?;
         self.end(device).await;
-        let file = file_of(&self.folder, device);
-        if let Err(error) = std::fs::remove_file(file.path())
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "what was known of a broker's devices is still on disk");
+        for file in files_of(&self.folder, device) {
+            if let Err(error) = std::fs::remove_file(file.path())
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "what was known of a broker's devices is still on disk");
+            }
         }
         let of_broker = self.owners.iter().filter(|(_, owner)| *owner == device).map(|(id, _)| id.clone());
         let mut gone: Vec<DeviceId> = of_broker.filter(|id| id != device).collect();

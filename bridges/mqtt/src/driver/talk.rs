@@ -8,7 +8,7 @@ use accord_model::why::Outcome;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
 
 use super::broker::{Broker, End, Order};
-use super::describe::{self, thing_id, value};
+use super::describe::{self, thing_id, value_after};
 use super::line::Line;
 use super::mind::Heard;
 use crate::core::house::Said;
@@ -106,7 +106,8 @@ impl Broker {
                 biased;
                 () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
                 () = stop.cancelled() => return End::Gone,
-                order = self.orders.recv() => match order {
+                // What is wanted before the broker has answered waits in its queue, where it may be taken back.
+                order = self.orders.recv(), if self.up => match order {
                     None => return End::Gone,
                     Some(order) => self.order(order, talk).await,
                 },
@@ -276,7 +277,7 @@ impl Broker {
         let known = self.values.entry(key.clone()).or_default();
         for (id, data) in said {
             let place = Place { service: target.service.clone(), instance: target.instance, id: id.clone() };
-            let value = value(data, kept);
+            let value = value_after(known.get(&place), data, kept);
             known.insert(place.clone(), value.clone());
             values.insert(id, value);
             if !kept {
@@ -314,7 +315,11 @@ impl Broker {
                 }
                 return;
             }
-            Order::Call { call, device, target, verb } => (call, device, target, verb),
+            // Who wanted it was told that it is not done; that stays so.
+            Order::Call { call, still, .. } if !still.holds() => {
+                return self.reply(call, Err(CallError::Unreachable("it waited too long".to_owned()))).await;
+            }
+            Order::Call { call, device, target, verb, .. } => (call, device, target, verb),
         };
         let key = self.keys.get(&device).cloned();
         let thing = key.as_deref().and_then(|key| self.house.thing(key));
@@ -334,7 +339,7 @@ impl Broker {
             return self.reply(call, Err(CallError::Unreachable(why))).await;
         }
         let zigbee = thing.zigbee;
-        match thing.order(&target, &verb) {
+        match self.house.order(&key, &target, &verb, Instant::now()) {
             Err(why) => self.reply(call, Err(CallError::BadInput(why))).await,
             Ok(order) => {
                 let shows = order.shows.filter(|_| zigbee);

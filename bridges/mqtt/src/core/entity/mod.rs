@@ -143,7 +143,7 @@ impl Mapper {
 
     fn act(&mut self, entity: &Entity, at: (&str, u16, &str), topic: &str, payload: (&str, &str)) {
         // A payload of nothing says that it cannot be done.
-        if entity.keys.get(payload.0).is_some_and(Value::is_null) || !is_plain(entity.text("command_template")) {
+        if entity.get(payload.0).is_some_and(Value::is_null) || !is_plain(entity.text("command_template")) {
             return;
         }
         if let Some(telling) = Self::telling(entity, topic) {
@@ -230,7 +230,7 @@ impl Mapper {
             return false;
         }
         let place = Place { service: service.to_owned(), instance, id: "on".to_owned() };
-        let said = |key: &str, payload: &str, or: &str| match entity.keys.get(key).filter(|value| !value.is_null()) {
+        let said = |key: &str, payload: &str, or: &str| match entity.get(key).filter(|value| !value.is_null()) {
             Some(value) => value.clone(),
             None => entity.value(payload, or),
         };
@@ -261,7 +261,7 @@ impl Mapper {
     fn sensor(&mut self, label: &str, entity: &Entity) {
         let measure = entity.text("unit_of_measurement").map_or(units::NONE, measure);
         let class = entity.text("device_class").unwrap_or_default();
-        let numeric = entity.keys.contains_key("unit_of_measurement") || entity.keys.contains_key("state_class");
+        let numeric = entity.get("unit_of_measurement").is_some() || entity.get("state_class").is_some();
         let known = SENSORS.iter().find(|(known, ..)| *known == class);
         let mut linear = Linear::of(measure, [None; 3]);
         let keys = keys("state_topic", "value_template", "", "");
@@ -364,7 +364,7 @@ impl Mapper {
         };
         let kind = entity.text("type").unwrap_or("pressed");
         let subtype = entity.text("subtype").unwrap_or_default();
-        let Some(payload) = entity.keys.get("payload").and_then(spoken) else {
+        let Some(payload) = entity.get("payload").and_then(spoken) else {
             return self.lost("a trigger without a message");
         };
         let heard = self.parts.hear(subtype, topic, path, Some((payload, kind.to_owned())));

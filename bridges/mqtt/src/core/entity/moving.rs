@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Mapper, keys, range};
 use crate::core::discovery::Entity;
 use crate::core::native::Scale;
-use crate::core::parts::{Place, Wire};
+use crate::core::parts::Wire;
 use crate::core::template::Path;
 use crate::core::zigbee::choice;
 
@@ -37,13 +37,8 @@ impl Mapper {
         ] {
             self.act(entity, at(id), "command_topic", payload);
         }
-        if matches!(entity.text("device_class"), Some("garage" | "gate" | "door")) {
-            let place = Place { service: "cover".to_owned(), instance, id: "position".to_owned() };
-            self.parts.writings.remove(&place);
-            let found = self.parts.services.iter_mut().find(|one| one.id == "cover" && one.instance == instance);
-            if let Some(found) = found {
-                *found = std::mem::replace(found, accord_model::catalogue::more()).guarded();
-            }
+        if matches!(entity.text("device_class"), Some("garage" | "gate" | "door" | "window")) {
+            self.guard("cover", instance);
         }
         self.forget("cover", instance);
     }
@@ -69,11 +64,11 @@ impl Mapper {
         }
         self.act(entity, at("lock"), "command_topic", ("payload_lock", "LOCK"));
         // A code is for its keypad; it is not kept here.
-        if entity.keys.contains_key("code_format") {
+        if entity.get("code_format").is_some() {
             self.lost("a lock that wants a code");
         } else {
             self.act(entity, at("unlock"), "command_topic", ("payload_unlock", "UNLOCK"));
-            if entity.keys.contains_key("payload_open") {
+            if entity.get("payload_open").is_some() {
                 self.act(entity, at("open"), "command_topic", ("payload_open", ""));
             }
         }
@@ -95,7 +90,18 @@ impl Mapper {
             self.act(entity, at("open"), "command_topic", ("payload_open", "OPEN"));
             self.act(entity, at("close"), "command_topic", ("payload_close", "CLOSE"));
         }
+        if entity.text("device_class") == Some("gas") {
+            self.guard("valve", instance);
+        }
         self.forget("valve", instance);
+    }
+
+    /// Opening it is asked each time.
+    fn guard(&mut self, service: &str, instance: u16) {
+        let mut services = self.parts.services.iter_mut();
+        if let Some(found) = services.find(|one| one.id == service && one.instance == instance) {
+            *found = std::mem::replace(found, accord_model::catalogue::more()).guarded();
+        }
     }
 
     pub(super) fn vacuum(&mut self, label: &str, entity: &Entity) {
@@ -148,7 +154,7 @@ impl Mapper {
         let words = Scale::Choice(words.map(|(word, number)| (number, json!(word))).to_vec());
         self.put(entity, ("alarm", instance, "state"), &keys("state_topic", "value_template", "", ""), words);
         // Arming may want a code too; what wants one is told to its own keypad.
-        let plain = entity.keys.get("code").is_none_or(Value::is_null);
+        let plain = entity.get("code").is_none_or(Value::is_null);
         if plain {
             for (id, payload) in [
                 ("arm-home", ("payload_arm_home", "ARM_HOME")),
