@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::native::spoken;
+use super::short::{long, long_device};
 use super::topic::{below, is_sound};
 
 /// Most components of one message, and most identifiers of a device.
@@ -215,7 +216,7 @@ fn short_text(value: &Value) -> Option<String> {
 
 fn about(device: Option<&Value>) -> About {
     let Some(Value::Object(device)) = device else { return About::default() };
-    let device = long_of(device.clone(), DEVICE);
+    let device = long_device(device.clone());
     // Kept on disk as they are.
     let short_text = |value: &Value| short_text(value).filter(|text| !text.chars().any(char::is_control));
     let text = |key: &str| device.get(key).and_then(short_text);
@@ -304,202 +305,6 @@ impl Entity {
     }
 }
 
-fn long(keys: Map<String, Value>) -> Map<String, Value> {
-    long_of(keys, SHORT)
-}
-
-fn long_of(keys: Map<String, Value>, table: &[(&str, &str)]) -> Map<String, Value> {
-    let name = |key: String| match table.binary_search_by(|(short, _)| (*short).cmp(key.as_str())) {
-        Ok(index) => table[index].1.to_owned(),
-        Err(_) => key,
-    };
-    keys.into_iter().map(|(key, value)| (name(key), value)).collect()
-}
-
-const DEVICE: &[(&str, &str)] = &[
-    ("cns", "connections"),
-    ("cu", "configuration_url"),
-    ("hw", "hw_version"),
-    ("ids", "identifiers"),
-    ("mdl", "model"),
-    ("mdl_id", "model_id"),
-    ("mf", "manufacturer"),
-    ("sa", "suggested_area"),
-    ("sn", "serial_number"),
-    ("sw", "sw_version"),
-];
-
-/// The short names, in order. Those of keys that have no meaning here are left out.
-const SHORT: &[(&str, &str)] = &[
-    ("act_stat_t", "activity_state_topic"),
-    ("act_t", "action_topic"),
-    ("act_tpl", "action_template"),
-    ("atype", "automation_type"),
-    ("avty", "availability"),
-    ("avty_mode", "availability_mode"),
-    ("avty_t", "availability_topic"),
-    ("avty_tpl", "availability_template"),
-    ("away_mode_cmd_t", "away_mode_command_topic"),
-    ("away_mode_stat_t", "away_mode_state_topic"),
-    ("bri_cmd_t", "brightness_command_topic"),
-    ("bri_cmd_tpl", "brightness_command_template"),
-    ("bri_scl", "brightness_scale"),
-    ("bri_stat_t", "brightness_state_topic"),
-    ("bri_val_tpl", "brightness_value_template"),
-    ("clr_temp_cmd_t", "color_temp_command_topic"),
-    ("clr_temp_cmd_tpl", "color_temp_command_template"),
-    ("clr_temp_k", "color_temp_kelvin"),
-    ("clr_temp_stat_t", "color_temp_state_topic"),
-    ("clr_temp_val_tpl", "color_temp_value_template"),
-    ("clrm", "color_mode"),
-    ("clrm_stat_t", "color_mode_state_topic"),
-    ("clrm_val_tpl", "color_mode_value_template"),
-    ("cmd_t", "command_topic"),
-    ("cmd_tpl", "command_template"),
-    ("cmps", "components"),
-    ("cod_arm_req", "code_arm_required"),
-    ("cod_dis_req", "code_disarm_required"),
-    ("cod_form", "code_format"),
-    ("curr_hum_t", "current_humidity_topic"),
-    ("curr_hum_tpl", "current_humidity_template"),
-    ("curr_temp_t", "current_temperature_topic"),
-    ("curr_temp_tpl", "current_temperature_template"),
-    ("dev", "device"),
-    ("dev_cla", "device_class"),
-    ("dir_cmd_t", "direction_command_topic"),
-    ("dir_stat_t", "direction_state_topic"),
-    ("e", "encoding"),
-    ("en", "enabled_by_default"),
-    ("ent_cat", "entity_category"),
-    ("evt_typ", "event_types"),
-    ("fan_mode_cmd_t", "fan_mode_command_topic"),
-    ("fan_mode_cmd_tpl", "fan_mode_command_template"),
-    ("fan_mode_stat_t", "fan_mode_state_topic"),
-    ("fan_mode_stat_tpl", "fan_mode_state_template"),
-    ("fanspd_lst", "fan_speed_list"),
-    ("fx_cmd_t", "effect_command_topic"),
-    ("fx_list", "effect_list"),
-    ("fx_stat_t", "effect_state_topic"),
-    ("fx_val_tpl", "effect_value_template"),
-    ("hs_cmd_t", "hs_command_topic"),
-    ("hs_stat_t", "hs_state_topic"),
-    ("hs_val_tpl", "hs_value_template"),
-    ("hum_cmd_t", "target_humidity_command_topic"),
-    ("hum_cmd_tpl", "target_humidity_command_template"),
-    ("hum_stat_t", "target_humidity_state_topic"),
-    ("hum_state_tpl", "target_humidity_state_template"),
-    ("max_hum", "max_humidity"),
-    ("max_k", "max_kelvin"),
-    ("max_mirs", "max_mireds"),
-    ("min_hum", "min_humidity"),
-    ("min_k", "min_kelvin"),
-    ("min_mirs", "min_mireds"),
-    ("mode_cmd_t", "mode_command_topic"),
-    ("mode_cmd_tpl", "mode_command_template"),
-    ("mode_stat_t", "mode_state_topic"),
-    ("mode_stat_tpl", "mode_state_template"),
-    ("o", "origin"),
-    ("obj_id", "object_id"),
-    ("off_dly", "off_delay"),
-    ("ops", "options"),
-    ("opt", "optimistic"),
-    ("osc_cmd_t", "oscillation_command_topic"),
-    ("osc_stat_t", "oscillation_state_topic"),
-    ("osc_val_tpl", "oscillation_value_template"),
-    ("p", "platform"),
-    ("pct_cmd_t", "percentage_command_topic"),
-    ("pct_cmd_tpl", "percentage_command_template"),
-    ("pct_stat_t", "percentage_state_topic"),
-    ("pct_val_tpl", "percentage_value_template"),
-    ("pl", "payload"),
-    ("pl_avail", "payload_available"),
-    ("pl_cln_sp", "payload_clean_spot"),
-    ("pl_cls", "payload_close"),
-    ("pl_disarm", "payload_disarm"),
-    ("pl_loc", "payload_locate"),
-    ("pl_lock", "payload_lock"),
-    ("pl_not_avail", "payload_not_available"),
-    ("pl_off", "payload_off"),
-    ("pl_on", "payload_on"),
-    ("pl_open", "payload_open"),
-    ("pl_osc_off", "payload_oscillation_off"),
-    ("pl_osc_on", "payload_oscillation_on"),
-    ("pl_paus", "payload_pause"),
-    ("pl_prs", "payload_press"),
-    ("pl_ret", "payload_return_to_base"),
-    ("pl_rst", "payload_reset"),
-    ("pl_stop", "payload_stop"),
-    ("pl_strt", "payload_start"),
-    ("pl_toff", "payload_turn_off"),
-    ("pl_ton", "payload_turn_on"),
-    ("pl_unlk", "payload_unlock"),
-    ("pos_clsd", "position_closed"),
-    ("pos_open", "position_open"),
-    ("pos_t", "position_topic"),
-    ("pos_tpl", "position_template"),
-    ("pow_cmd_t", "power_command_topic"),
-    ("pr_mode_cmd_t", "preset_mode_command_topic"),
-    ("pr_mode_cmd_tpl", "preset_mode_command_template"),
-    ("pr_mode_stat_t", "preset_mode_state_topic"),
-    ("pr_mode_val_tpl", "preset_mode_value_template"),
-    ("pr_modes", "preset_modes"),
-    ("ret", "retain"),
-    ("rgb_cmd_t", "rgb_command_topic"),
-    ("rgb_cmd_tpl", "rgb_command_template"),
-    ("rgb_stat_t", "rgb_state_topic"),
-    ("rgb_val_tpl", "rgb_value_template"),
-    ("send_cmd_t", "send_command_topic"),
-    ("set_fan_spd_t", "set_fan_speed_topic"),
-    ("set_pos_t", "set_position_topic"),
-    ("set_pos_tpl", "set_position_template"),
-    ("spd_rng_max", "speed_range_max"),
-    ("spd_rng_min", "speed_range_min"),
-    ("stat_cla", "state_class"),
-    ("stat_closing", "state_closing"),
-    ("stat_clsd", "state_closed"),
-    ("stat_jam", "state_jammed"),
-    ("stat_locked", "state_locked"),
-    ("stat_locking", "state_locking"),
-    ("stat_off", "state_off"),
-    ("stat_on", "state_on"),
-    ("stat_open", "state_open"),
-    ("stat_opening", "state_opening"),
-    ("stat_stopped", "state_stopped"),
-    ("stat_t", "state_topic"),
-    ("stat_tpl", "state_template"),
-    ("stat_unlocked", "state_unlocked"),
-    ("stat_unlocking", "state_unlocking"),
-    ("stat_val_tpl", "state_value_template"),
-    ("stype", "subtype"),
-    ("sug_dsp_prc", "suggested_display_precision"),
-    ("sup_clrm", "supported_color_modes"),
-    ("sup_feat", "supported_features"),
-    ("t", "topic"),
-    ("temp_cmd_t", "temperature_command_topic"),
-    ("temp_cmd_tpl", "temperature_command_template"),
-    ("temp_hi_cmd_t", "temperature_high_command_topic"),
-    ("temp_hi_stat_t", "temperature_high_state_topic"),
-    ("temp_hi_stat_tpl", "temperature_high_state_template"),
-    ("temp_lo_cmd_t", "temperature_low_command_topic"),
-    ("temp_lo_stat_t", "temperature_low_state_topic"),
-    ("temp_lo_stat_tpl", "temperature_low_state_template"),
-    ("temp_stat_t", "temperature_state_topic"),
-    ("temp_stat_tpl", "temperature_state_template"),
-    ("temp_unit", "temperature_unit"),
-    ("tilt_clsd_val", "tilt_closed_value"),
-    ("tilt_cmd_t", "tilt_command_topic"),
-    ("tilt_cmd_tpl", "tilt_command_template"),
-    ("tilt_opnd_val", "tilt_opened_value"),
-    ("tilt_status_t", "tilt_status_topic"),
-    ("tilt_status_tpl", "tilt_status_template"),
-    ("uniq_id", "unique_id"),
-    ("unit_of_meas", "unit_of_measurement"),
-    ("val_tpl", "value_template"),
-    ("xy_cmd_t", "xy_command_topic"),
-    ("xy_stat_t", "xy_state_topic"),
-    ("xy_val_tpl", "xy_value_template"),
-];
-
 /// For the fuzzer: a topic, a line break, a message.
 pub fn fuzz(bytes: &[u8]) {
     let cut = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
@@ -522,17 +327,6 @@ mod tests {
 
     fn described(topic: &str, payload: &Value) -> Described {
         parse(&Origin::parse(topic, "homeassistant").unwrap(), payload.to_string().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn the_tables_are_in_order() {
-        for table in [SHORT, DEVICE] {
-            assert!(
-                table.windows(2).all(|two| two[0].0 < two[1].0),
-                "{:?}",
-                table.windows(2).find(|two| two[0].0 >= two[1].0)
-            );
-        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | [`template`], [`units`], [`native`] | where a value is in a message, and what it means |
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
 //! | [`exposes`], [`zigbee`] | what zigbee2mqtt says of its devices |
-//! | [`discovery`], [`entity`] | what others say of theirs, by Home Assistant's convention |
+//! | [`discovery`], `short`, [`entity`] | what others say of theirs, by Home Assistant's convention |
 //! | [`thing`], [`groups`], [`known`], [`house`] | one device; which entities are one, now and before; all of a broker |
 //! | [`tls`] | the encryption of a connection |
 
@@ -20,6 +20,7 @@ pub mod native;
 pub mod packet;
 pub mod parts;
 pub mod session;
+mod short;
 pub mod template;
 pub mod thing;
 pub mod tls;
