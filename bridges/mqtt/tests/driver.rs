@@ -1,0 +1,264 @@
+//! The driver against a broker of its own making, over loopback: what is taken back, what is kept, what is remembered.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a broker for tests, on loopback")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, mpsc as threads};
+use std::time::Duration;
+
+use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
+use accord_model::{
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Source, Target, ToBridge,
+    Verb,
+};
+use accord_mqtt::core::packet::Publish;
+use accord_mqtt::{MqttBridge, Options};
+use accord_registry::{Bridge, BridgeSide, ByteStream};
+use accord_statement::{Publisher, Statement};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+struct NoKey;
+
+impl Signer for NoKey {
+    fn sign(&self, _: &[u8]) -> [u8; 64] {
+        [0; 64]
+    }
+    fn public(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
+struct Lab {
+    _dir: tempfile::TempDir,
+    gate: Gate,
+    to: mpsc::Sender<(ToBridge, Option<ByteStream>)>,
+    from: mpsc::Receiver<(FromBridge, Option<ByteStream>)>,
+    next: u64,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let statement =
+            Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_mqtt::STATEMENT]).unwrap();
+        let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
+        let options = Options { folder: dir.path().join("mqtt") };
+        let bridge = MqttBridge::new(gate.bind("mqtt"), options).unwrap();
+        let (to, inbox) = mpsc::channel(64);
+        let (outbox, from) = mpsc::channel(64);
+        tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
+        Self { _dir: dir, gate, to, from, next: 1 }
+    }
+
+    async fn hear<T>(&mut self, mut fits: impl FnMut(FromBridge) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let (message, _) = self.from.recv().await.expect("the bridge runs");
+                if let Some(found) = fits(message) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it is told within 30 s")
+    }
+
+    async fn seen(&mut self, name: &str) -> Device {
+        self.hear(|message| match message {
+            FromBridge::Seen { device } if device.name == name && device.reach == Reach::Local => Some(device),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn value(&mut self, wanted: bool) -> (Source, u64) {
+        self.hear(|message| match message {
+            FromBridge::Values { values, .. } => {
+                let found = values.get("on").filter(|value| value.data == Data::Bool(wanted));
+                found.map(|value| (value.source, value.fresh_for_s))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    async fn add(&mut self, at: SocketAddr) -> DeviceId {
+        let inputs = Inputs::from([("address".to_owned(), Data::Text(format!("mqtt://{at}")))]);
+        let call = self.call();
+        self.to.send((ToBridge::Add { call, way: "broker".to_owned(), inputs }, None)).await.unwrap();
+        let outputs = self.answer(call).await.unwrap();
+        let broker = match &outputs["devices"] {
+            Data::Texts(all) => all[0].parse::<DeviceId>().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let entry = EntryKey::new("mqtt/connection").unwrap();
+        let shown = self.gate.notice(&entry, "en").unwrap().shown("test");
+        let to = To::One(RecipientId::device(&broker));
+        self.gate.decide(Decision::new(entry, to, Choice::Always, shown)).unwrap();
+        broker
+    }
+
+    fn call(&mut self) -> CallId {
+        self.next += 1;
+        CallId(self.next)
+    }
+
+    async fn write(&mut self, device: &DeviceId, on: bool) -> CallId {
+        let call = self.call();
+        let verb = Verb::Write { property: "on".to_owned(), data: Data::Bool(on) };
+        let (device, target) = (device.clone(), Target::new("on-off"));
+        self.to.send((ToBridge::Call { call, device, target, verb }, None)).await.unwrap();
+        call
+    }
+
+    async fn answer(&mut self, call: CallId) -> Result<Outputs, CallError> {
+        self.hear(|message| match message {
+            FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// A broker that takes a connection when it is told to, and says what it is told to publish.
+struct Broker {
+    at: SocketAddr,
+    connections: threads::Receiver<TcpStream>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    published: threads::Receiver<Vec<u8>>,
+}
+
+impl Broker {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (at, (told, connections)) = (listener.local_addr().unwrap(), threads::channel());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if told.send(stream.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { at, connections }
+    }
+
+    /// The next connection, which is not greeted yet.
+    async fn next(&mut self) -> TcpStream {
+        for _ in 0..1_500 {
+            if let Ok(stream) = self.connections.try_recv() {
+                return stream;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody connects");
+    }
+}
+
+impl Connection {
+    fn greet(stream: TcpStream) -> Self {
+        let (told, published) = threads::channel();
+        let mut reader = stream.try_clone().unwrap();
+        (&stream).write_all(&[0x20, 2, 0, 0]).unwrap();
+        std::thread::spawn(move || while serve(&mut reader, &told).is_some() {});
+        Self { stream, published }
+    }
+
+    fn say(&mut self, topic: &str, payload: &str, retain: bool) {
+        let message =
+            Publish { topic: topic.to_owned(), payload: payload.as_bytes().to_vec(), retain, ..Publish::default() };
+        self.stream.write_all(&message.encode()).unwrap();
+    }
+
+    fn describe(&mut self) {
+        let plug = json!({"unique_id": "p", "name": "Plug", "state_topic": "p/s", "command_topic": "p/c",
+            "device": {"identifiers": ["p"], "name": "Plug", "manufacturer": "M", "model": "N"}});
+        self.say("homeassistant/switch/p/config", &plug.to_string(), true);
+    }
+}
+
+/// One packet of the client, answered as the standard says.
+fn serve(stream: &mut TcpStream, told: &threads::Sender<Vec<u8>>) -> Option<()> {
+    let mut one = [0];
+    stream.read_exact(&mut one).ok()?;
+    let (kind, mut length, mut shift) = (one[0] >> 4, 0, 0);
+    loop {
+        stream.read_exact(&mut one).ok()?;
+        length |= usize::from(one[0] & 0x7f) << shift;
+        shift += 7;
+        if one[0] & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    match kind {
+        3 => {
+            let topic = usize::from(body[0]) << 8 | usize::from(body[1]);
+            let id = [body[2 + topic], body[3 + topic]];
+            told.send(body[4 + topic..].to_vec()).ok()?;
+            stream.write_all(&[0x40, 2, id[0], id[1]]).ok()?;
+        }
+        8 => {
+            let (mut at, mut count) = (2, 0);
+            while at < body.len() {
+                at += 3 + (usize::from(body[at]) << 8 | usize::from(body[at + 1]));
+                count += 1;
+            }
+            let mut answer = vec![0x90, 2 + count, body[0], body[1]];
+            answer.extend(std::iter::repeat_n(0, usize::from(count)));
+            stream.write_all(&answer).ok()?;
+        }
+        10 => stream.write_all(&[0xb0, 2, body[0], body[1]]).ok()?,
+        12 => stream.write_all(&[0xd0, 0]).ok()?,
+        14 => return None,
+        _ => {}
+    }
+    Some(())
+}
+
+#[tokio::test]
+async fn what_is_taken_back_while_the_broker_is_slow_is_not_carried_out() {
+    let (mut lab, mut broker) = (Lab::new(), Broker::new());
+    lab.add(broker.at).await;
+    let mut first = Connection::greet(broker.next().await);
+    first.describe();
+    let plug = lab.seen("Plug").await.id;
+    first.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    // It is there again, and does not greet yet.
+    let slow = broker.next().await;
+    let taken_back = lab.write(&plug, true).await;
+    let wanted = lab.write(&plug, false).await;
+    lab.to.send((ToBridge::Cancel { call: taken_back }, None)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut second = Connection::greet(slow);
+    second.describe();
+    assert!(lab.answer(wanted).await.is_ok());
+    assert_eq!(second.published.try_iter().collect::<Vec<_>>(), [b"OFF".to_vec()]);
+}
+
+#[tokio::test]
+async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
+    let (mut lab, mut broker) = (Lab::new(), Broker::new());
+    let id = lab.add(broker.at).await;
+    let mut connection = Connection::greet(broker.next().await);
+    connection.describe();
+    lab.seen("Plug").await;
+    connection.say("p/s", "ON", true);
+    let (source, fresh) = lab.value(true).await;
+    assert!(source == Source::Assumed && fresh < 60, "{source:?} for {fresh} s");
+    connection.say("p/s", "OFF", false);
+    assert_eq!(lab.value(false).await.0, Source::Pushed);
+    // What was remembered goes with the broker.
+    let files = |lab: &Lab| std::fs::read_dir(lab._dir.path().join("mqtt")).unwrap().count();
+    connection.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    let _again = broker.next().await;
+    let before = files(&lab);
+    let verb = Verb::Act { action: "unpair".to_owned(), inputs: Inputs::new() };
+    let (call, target) = (lab.call(), Target::new("pairing"));
+    lab.to.send((ToBridge::Call { call, device: id, target, verb }, None)).await.unwrap();
+    assert!(lab.answer(call).await.is_ok());
+    assert_eq!(before - files(&lab), 2, "how its devices are shown, and who they are");
+}
