@@ -315,7 +315,7 @@ pub async fn get(args: Get, context: &Context) -> Result<()> {
     let by = match value.source {
         Source::Pushed => "it told",
         Source::Polled => "it was asked",
-        Source::Assumed => "assumed because it was set so",
+        Source::Assumed => "assumed, for it did not say so itself now",
     };
     screen.note(format!(
         "{} of {}: {by} {}{old}",
