@@ -153,7 +153,9 @@ async fn the_owner_says_what_is_kept_and_what_is_deleted() {
     home.say("power", Data::Float(2.0), Timestamp::now()).await;
     home.say("on", true.into(), Timestamp::now()).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(home.asked("power", Some(0)).await.unwrap().points.len(), 1, "nothing new of that device");
+    let power = home.asked("power", Some(0)).await.unwrap();
+    assert_eq!(power.points.len(), 1, "nothing new of that device");
+    assert!(power.points[0].until.is_some(), "and what it said last does not hold on: {power:?}");
     assert!(matches!(home.asked("on", None).await, Err(HistoryError::None)));
     home.history.change(Settings::default()).unwrap();
     home.history.delete(Some(id())).await.unwrap();

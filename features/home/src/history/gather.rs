@@ -3,7 +3,7 @@
 //! A value holds until the next one, as long as it counts as fresh. Five minutes have the least and the greatest of it and
 //! its integral over time, so that a mean is right however often a device speaks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 
 use accord_model::{DeviceId, Unit};
@@ -17,8 +17,13 @@ pub(crate) const HOUR: i64 = 3_600_000;
 const LONGEST_HOLD: i64 = 86_400_000;
 /// A value's own time counts when it is not older than this.
 const OLDEST_SAID: i64 = 86_400_000;
-/// So many values of one property are kept of five minutes; the rest counts in the five minutes alone.
+/// So many rows of one property are made in five minutes, twice what a number makes of its seconds. The rest counts in the
+/// five minutes alone, and what it ended with is a row.
 const MOST_IN_FIVE: u32 = 600;
+/// Rows of either kind that wait for a disk that takes none.
+const MOST_BACK: usize = 65_536;
+/// The clock was set back, when it is by more than this.
+const SET_BACK: i64 = 1000;
 /// Properties that are kept in all.
 pub(crate) const MOST_SERIES: usize = 32_768;
 /// A meter that falls by less than this part of its count trembles; by more, it began anew.
@@ -64,11 +69,11 @@ impl Bucket {
 }
 
 /// Rows to be written, and the series that are new with them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Batch {
     pub series: Vec<(i64, DeviceId, Place, Kind, Option<Unit>)>,
-    /// No value: from here on nothing is known.
-    pub raw: Vec<(i64, i64, Option<f64>)>,
+    /// By series and time. No value: from here on nothing is known.
+    pub raw: BTreeMap<(i64, i64), Option<f64>>,
     pub five: Vec<(i64, Bucket)>,
 }
 
@@ -106,13 +111,29 @@ struct Series {
     stood: Option<f64>,
     held: Option<Held>,
     bucket: Option<Bucket>,
-    /// How many values were kept of the five minutes that begin then.
+    /// The row that was made last: a course is right as far as its rows are.
+    row: Option<(i64, Option<f64>)>,
+    /// How many rows were made of the five minutes that begin then.
     rows: (i64, u32),
+    /// The device has it, and it is kept of the device.
+    wanted: bool,
 }
 
 impl Series {
     fn new(place: Place, kind: Kind, unit: Option<Unit>) -> Self {
-        Self { place, kind, unit, id: None, last: None, stood: None, held: None, bucket: None, rows: (0, 0) }
+        Self {
+            place,
+            kind,
+            unit,
+            id: None,
+            last: None,
+            stood: None,
+            held: None,
+            bucket: None,
+            row: None,
+            rows: (0, 0),
+            wanted: true,
+        }
     }
 
     fn bucket_at(&mut self, at: i64, out: &mut Vec<(i64, Bucket)>) -> &mut Bucket {
@@ -145,6 +166,48 @@ impl Series {
             held.done = done;
         }
     }
+
+    /// A row, when it says something else than the one before it.
+    fn write(&mut self, at: i64, value: Option<f64>, most: u32, raw: &mut BTreeMap<(i64, i64), Option<f64>>) {
+        let Some(id) = self.id.filter(|_| self.row.and_then(|(_, before)| before) != value) else { return };
+        let second = at - at.rem_euclid(1000);
+        // A number's row is the last of its second, and none comes to stand before what it follows.
+        let at = match self.row {
+            _ if self.kind == Kind::Switch || value.is_none() => at,
+            Some((row, before)) if (second..=at).contains(&row) => before.map_or(at, |_| row),
+            _ => second,
+        };
+        let five = at - at.rem_euclid(FIVE);
+        if self.rows.0 != five {
+            self.rows = (five, 0);
+        }
+        let another = self.row.is_none_or(|(row, _)| row != at);
+        if another && self.rows.1 >= most {
+            return;
+        }
+        self.rows.1 += u32::from(another);
+        raw.insert((id, at), value);
+        self.row = Some((at, value));
+    }
+
+    /// Where too much came for a row of each, one tells how it ended.
+    fn catch_up(&mut self, raw: &mut BTreeMap<(i64, i64), Option<f64>>) {
+        if let Some((at, value)) = self.last {
+            self.write(at, value, u32::MAX, raw);
+        }
+    }
+
+    /// Nothing is known from a moment on.
+    fn end(&mut self, at: i64, raw: &mut BTreeMap<(i64, i64), Option<f64>>) {
+        self.held = None;
+        if let (Some(_), Some((last, Some(_)))) = (self.id, self.last)
+            && self.kind != Kind::Meter
+        {
+            let at = at.max(last + 1);
+            self.write(at, None, MOST_IN_FIVE, raw);
+            self.last = Some((at, None));
+        }
+    }
 }
 
 /// What is gathered and not yet written.
@@ -165,24 +228,32 @@ impl Gather {
         let count = kept.len();
         let mut devices: HashMap<DeviceId, Vec<Series>> = HashMap::new();
         for Kept { id, device, place, kind, last, stood } in kept {
-            let series = Series { id: Some(id), last, stood, ..Series::new(place, kind, None) };
+            let wanted = false;
+            let series = Series { id: Some(id), last, row: last, stood, wanted, ..Series::new(place, kind, None) };
             devices.entry(device).or_default().push(series);
         }
         Self { devices, batch: Batch::default(), next, count, carried: None, full: false }
     }
 
-    /// What is kept of a device from now on; nothing, when there is nothing to keep.
-    pub fn describe(&mut self, device: &DeviceId, kept: Vec<(Place, Kind, Option<Unit>)>) {
+    /// What is kept of a device from now on; nothing, when there is nothing to keep. What no longer is, ends.
+    pub fn describe(&mut self, device: &DeviceId, kept: Vec<(Place, Kind, Option<Unit>)>, now: i64) {
         if kept.is_empty() && !self.devices.contains_key(device) {
             return;
         }
         let all = self.devices.entry(device.clone()).or_default();
         // What the device no longer has stays in the database, and is not looked for here.
         all.retain(|series| series.id.is_some() || kept.iter().any(|(place, ..)| *place == series.place));
+        for series in all.iter_mut() {
+            // Another kind under the old name would make no sense beside what was kept.
+            series.wanted = kept.iter().any(|(place, kind, _)| *place == series.place && *kind == series.kind);
+            if !series.wanted {
+                series.integrate(now, &mut self.batch.five);
+                series.end(now, &mut self.batch.raw);
+            }
+        }
         for (place, kind, unit) in kept {
             match all.iter_mut().find(|series| series.place == place) {
                 Some(series) if series.kind == kind => series.unit = unit,
-                // Another kind under the old name would make no sense beside what was kept.
                 Some(series) if series.id.is_some() => {}
                 Some(series) => *series = Series::new(place, kind, unit),
                 None => all.push(Series::new(place, kind, unit)),
@@ -197,16 +268,34 @@ impl Gather {
         }
         let (service, instance, property) = place;
         let fits = |one: &&mut Series| {
-            one.place.property == property && one.place.service == service && one.place.instance == instance
+            let Place { service: of, instance: nth, property: name } = &one.place;
+            one.wanted && name == property && of == service && *nth == instance
         };
         let Some(series) = self.devices.get_mut(device).and_then(|all| all.iter_mut().find(fits)) else { return };
-        let mut at = said.clamp(now - OLDEST_SAID, now);
+        if series.last.is_some_and(|(last, _)| last > now + SET_BACK) {
+            // What was said before the clock was set back is no measure of what is said now.
+            (series.last, series.row, series.held) = (None, None, None);
+        }
+        let said = said.min(now);
+        // As old as it is: that a device is described anew makes no value fresh.
+        let until = said.saturating_add(fresh.max(0)).min(now + LONGEST_HOLD);
+        let mut at = said.max(now - OLDEST_SAID);
+        let mut over = until < at;
         if let Some((last, before)) = series.last {
             // The same word again, as a device is described anew.
             if said <= last && before == Some(value) {
                 return;
             }
-            at = at.max((last + 1).min(now));
+            if before.is_some() {
+                at = at.max((last + 1).min(now));
+            } else if said <= last {
+                // What was so before nothing was known is so again from now on, and not meanwhile.
+                at = now;
+                over = until <= now;
+            }
+        }
+        if over && series.kind != Kind::Meter {
+            return;
         }
         if series.id.is_none() {
             if self.count >= MOST_SERIES {
@@ -221,10 +310,14 @@ impl Gather {
             self.count += 1;
         }
         series.integrate(at, &mut self.batch.five);
+        let counts_from = series.held.as_ref().map(|held| held.done);
+        let before = series.last.map_or(at, |(last, _)| last);
+        if let Some(stale) = series.held.as_ref().map(|held| held.until).filter(|until| before.max(*until) < at) {
+            series.end(stale, &mut self.batch.raw);
+        }
         // Hours that are over are made up already, and what was counted is not counted again.
         let counts = at.max(now - now.rem_euclid(HOUR));
-        let counts_from = series.held.as_ref().map_or(counts, |held| held.done.max(counts));
-        let known = series.last.and_then(|(_, before)| before);
+        let counts_from = counts_from.map_or(counts, |done| done.max(counts));
         let (kind, stood) = (series.kind, series.stood);
         let bucket = series.bucket_at(counts, &mut self.batch.five);
         bucket.touch(value);
@@ -235,26 +328,10 @@ impl Gather {
                 series.stood = Some(stands);
             }
             Kind::Level | Kind::Switch => {
-                let until = at + fresh.clamp(0, LONGEST_HOLD);
-                series.held = Some(Held { value, done: counts_from, until: until.max(now) });
+                series.held = Some(Held { value, done: counts_from, until: until.max(at) });
             }
         }
-        // What is the same as before is no change, and a number's row is the last of its second.
-        if known != Some(value) {
-            let second = at - at.rem_euclid(1000);
-            let ended = matches!(series.last, Some((end, None)) if end >= second);
-            let row = if kind == Kind::Switch || ended { at } else { second };
-            let five = at - at.rem_euclid(FIVE);
-            if series.rows.0 != five {
-                series.rows = (five, 0);
-            }
-            series.rows.1 += 1;
-            if series.rows.1 <= MOST_IN_FIVE
-                && let Some(id) = series.id
-            {
-                self.batch.raw.push((id, row, Some(value)));
-            }
-        }
+        series.write(at, Some(value), MOST_IN_FIVE, &mut self.batch.raw);
         series.last = Some((at, Some(value)));
     }
 
@@ -262,9 +339,14 @@ impl Gather {
     pub fn away(&mut self, device: &DeviceId, now: i64) {
         for series in self.devices.get_mut(device).into_iter().flatten() {
             series.integrate(now, &mut self.batch.five);
-            series.held = None;
-            mark_end(series, now, &mut self.batch.raw);
+            series.end(now, &mut self.batch.raw);
         }
+    }
+
+    /// Nothing is known from now on of devices that nothing is to be kept of.
+    pub fn away_unless(&mut self, keeps: impl Fn(&DeviceId) -> bool, now: i64) {
+        let off: Vec<DeviceId> = self.devices.keys().filter(|device| !keeps(device)).cloned().collect();
+        off.iter().for_each(|device| self.away(device, now));
     }
 
     /// Once in five minutes: what is held counts up to now, and what is full is to be written.
@@ -280,9 +362,9 @@ impl Gather {
                 series.close(&mut self.batch.five);
             }
             if let Some(end) = series.held.as_ref().map(|held| held.until).filter(|until| *until < now) {
-                series.held = None;
-                mark_end(series, end, &mut self.batch.raw);
+                series.end(end, &mut self.batch.raw);
             }
+            series.catch_up(&mut self.batch.raw);
         }
         self.carried = Some(now);
     }
@@ -291,9 +373,9 @@ impl Gather {
     pub fn close(&mut self, now: i64) {
         for series in self.devices.values_mut().flatten() {
             series.integrate(now, &mut self.batch.five);
-            series.held = None;
             series.close(&mut self.batch.five);
-            mark_end(series, now, &mut self.batch.raw);
+            series.end(now, &mut self.batch.raw);
+            series.catch_up(&mut self.batch.raw);
         }
     }
 
@@ -307,6 +389,33 @@ impl Gather {
         mem::take(&mut self.batch)
     }
 
+    /// It could not be written, and is to be with what came meanwhile.
+    pub fn put_back(&mut self, mut old: Batch) {
+        let mut new = mem::take(&mut self.batch);
+        old.series.append(&mut new.series);
+        old.raw.append(&mut new.raw);
+        old.five.append(&mut new.five);
+        self.batch = old;
+        if self.batch.five.len() > MOST_BACK {
+            tracing::warn!("the disk takes nothing: five minutes of the house's history are lost");
+            self.batch.five.clear();
+        }
+        if self.batch.raw.len() > MOST_BACK {
+            tracing::warn!("the disk takes nothing: some of the house's history is lost");
+            // Where something is missing, nothing is known; what holds now is a row soon.
+            let mut seen = HashSet::new();
+            self.batch.raw.retain(|(id, _), value| {
+                *value = None;
+                seen.insert(*id)
+            });
+            for series in self.devices.values_mut().flatten() {
+                if series.id.is_some_and(|id| seen.contains(&id)) {
+                    series.row = None;
+                }
+            }
+        }
+    }
+
     pub fn waiting(&self) -> usize {
         self.batch.len()
     }
@@ -317,12 +426,13 @@ impl Gather {
         for (_, all) in self.devices.iter_mut().filter(|(id, _)| device.is_none_or(|device| *id == device)) {
             ids.extend(all.iter().filter_map(|series| series.id));
             for series in all.iter_mut() {
-                *series = Series::new(series.place.clone(), series.kind, series.unit);
+                let wanted = series.wanted;
+                *series = Series { wanted, ..Series::new(series.place.clone(), series.kind, series.unit) };
             }
         }
         self.count -= ids.len();
         self.batch.series.retain(|(id, ..)| !ids.contains(id));
-        self.batch.raw.retain(|(id, ..)| !ids.contains(id));
+        self.batch.raw.retain(|(id, _), _| !ids.contains(id));
         self.batch.five.retain(|(id, _)| !ids.contains(id));
     }
 
@@ -341,16 +451,6 @@ impl Gather {
         series.integrate(now, &mut open);
         series.close(&mut open);
         (open.into_iter().map(|(_, bucket)| bucket).collect(), until)
-    }
-}
-
-fn mark_end(series: &mut Series, at: i64, raw: &mut Vec<(i64, i64, Option<f64>)>) {
-    if let (Some(id), Some((last, Some(_)))) = (series.id, series.last)
-        && series.kind != Kind::Meter
-    {
-        let at = at.max(last + 1);
-        raw.push((id, at, None));
-        series.last = Some((at, None));
     }
 }
 

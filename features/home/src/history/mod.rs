@@ -11,7 +11,7 @@ mod settings;
 mod store;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +97,10 @@ struct Inner {
     writing: tokio::sync::Mutex<()>,
     shares: Mutex<Shares>,
     missed: AtomicU64,
+    /// The disk took nothing the last time.
+    failed: AtomicBool,
+    /// Something was deleted of which there may be traces in the file.
+    traces: AtomicBool,
 }
 
 impl History {
@@ -118,6 +122,8 @@ impl History {
             writing: tokio::sync::Mutex::default(),
             shares: Mutex::new(Shares::WHOLE),
             missed: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            traces: AtomicBool::new(false),
         });
         let tasks =
             Tasks::new().with(follow(registry.events(), registry.downgrade(), inner.clone())).with(tidy(inner.clone()));
@@ -139,7 +145,8 @@ impl History {
         self.inner.settings()
     }
 
-    /// From now on this is wanted; on disk when this returns. What is older than wanted is gone soon.
+    /// From now on this is wanted; on disk when this returns. What is no longer wanted ends now, what is older than wanted is
+    /// gone soon. Make the call inside a tokio runtime; it writes a file.
     ///
     /// # Errors
     /// [`HistoryError::Bad`], [`HistoryError::Settings`].
@@ -149,6 +156,7 @@ impl History {
         self.inner.file.save(&settings).map_err(HistoryError::Settings)?;
         *kept = settings;
         drop(kept);
+        self.inner.gather().away_unless(|device| self.inner.keeps(device), now());
         *self.inner.shares.lock().unwrap_or_else(PoisonError::into_inner) = Shares::WHOLE;
         let inner = self.inner.clone();
         tokio::spawn(async move { inner.tidy().await });
@@ -213,7 +221,15 @@ impl History {
     pub async fn delete(&self, device: Option<DeviceId>) -> Result<(), HistoryError> {
         let _writing = self.inner.writing.lock().await;
         self.inner.gather().forget(device.as_ref());
-        Ok(self.inner.store.delete(device).await?)
+        // The file is made anew once, of all the faces of a device that are deleted one after the other.
+        if self.inner.store.delete(device).await? {
+            self.inner.traces.store(true, Ordering::Relaxed);
+        }
+        if self.inner.traces.load(Ordering::Relaxed) {
+            self.inner.store.settle().await?;
+            self.inner.traces.store(false, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Writes out everything that is kept in a range, as fine as it is kept; of one device when it is named. `name` knows
@@ -246,25 +262,44 @@ impl Inner {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner).keeps(device)
     }
 
-    async fn write(&self, five_done: Option<i64>) -> Result<(), StoreError> {
-        let _writing = self.writing.lock().await;
-        let batch = self.gather().batch();
-        if batch.len() == 0 && five_done.is_none() {
-            return Ok(());
-        }
-        self.store.write(batch, five_done).await
+    /// What is gathered is on the disk when this returns, or is gathered again. Goes on when nobody waits for it any more, so
+    /// that nothing is lost by that.
+    async fn write(self: &Arc<Self>, five_done: Option<i64>) -> Result<(), StoreError> {
+        let inner = self.clone();
+        let work = async move {
+            let _writing = inner.writing.lock().await;
+            let batch = inner.gather().batch();
+            if batch.len() == 0 && five_done.is_none() {
+                return Ok(());
+            }
+            let batch = Arc::new(batch);
+            let written = inner.store.write(batch.clone(), five_done).await;
+            if written.is_err() {
+                inner.gather().put_back(Arc::unwrap_or_clone(batch));
+            }
+            inner.failed.store(written.is_err(), Ordering::Relaxed);
+            written
+        };
+        tokio::spawn(work).await.unwrap_or(Ok(()))
     }
 
-    async fn write_or_say(&self, five_done: Option<i64>) {
-        if let Err(error) = self.write(five_done).await {
-            tracing::warn!(%error, "some of the house's history is not kept");
+    async fn write_or_say(self: &Arc<Self>, five_done: Option<i64>) {
+        let before = self.failed();
+        match self.write(five_done).await {
+            Err(error) if !before => tracing::warn!(%error, "the house's history waits until it can be written"),
+            Ok(()) if before => tracing::info!("the house's history is written again"),
+            _ => {}
         }
+    }
+
+    fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     fn describe(&self, known: &Known) {
         let Known { device, bridge } = known;
         let kept = if bridge == OWN { Vec::new() } else { kinds::kept(device) };
-        self.gather().describe(&device.id, kept);
+        self.gather().describe(&device.id, kept, now());
         match device.reach {
             Reach::Offline => self.gather().away(&device.id, now()),
             _ => device.services.iter().for_each(|service| {
@@ -275,11 +310,12 @@ impl Inner {
     }
 
     fn take<'a>(&self, device: &DeviceId, target: &Target, values: impl IntoIterator<Item = (&'a String, &'a Value)>) {
+        let now = now();
+        let mut gather = self.gather();
+        // Looked at with what is gathered in hand: what is turned off meanwhile ends after this.
         if !self.keeps(device) {
             return;
         }
-        let now = now();
-        let mut gather = self.gather();
         for (property, value) in values {
             let number = match &value.data {
                 Data::Bool(on) => f64::from(u8::from(*on)),
@@ -308,17 +344,23 @@ impl Inner {
 
     async fn make_room(&self) -> Result<(), StoreError> {
         let now = now();
-        self.store.make_hours().await?;
+        self.store.make_hours(now).await?;
         let settings = self.settings();
         let most = u64::from(settings.megabytes) << 20;
         let mut shares = *self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        self.store.prune(settings.since(now, shares)).await?;
-        if self.store.size()? > most {
+        let trusted = self.store.trusted(now).await?;
+        if trusted != now {
+            tracing::info!(
+                "the clock is far ahead of what was: for some hours nothing of the house's history is too old"
+            );
+        }
+        self.store.prune(settings.since(trusted, shares)).await?;
+        if self.store.size_now().await? > most {
             let left = (most as f64 * LEFT) as u64;
-            while self.store.size()? > left {
+            while self.store.size_now().await? > left {
                 let Some(less) = shares.less() else { break };
                 shares = less;
-                self.store.prune(settings.since(now, shares)).await?;
+                self.store.prune(settings.since(trusted, shares)).await?;
             }
             tracing::info!(most, "less of the house's history is kept than was wished: it would take too much room");
             *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = shares;
@@ -335,7 +377,7 @@ fn recover(store: &Store, gather: &mut Gather) -> Result<(), StoreError> {
         let Some((end, _)) = said.last().copied() else { continue };
         let (device, place, kind) = (before.device.clone(), before.place.clone(), before.kind);
         let mut again = Gather::new(vec![before]);
-        again.describe(&device, vec![(place.clone(), kind, None)]);
+        again.describe(&device, vec![(place.clone(), kind, None)], done);
         for (at, value) in said {
             match value {
                 Some(value) => {
@@ -387,7 +429,8 @@ async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, inn
                 continue;
             }
         }
-        if inner.gather().waiting() >= MOST_WAITING {
+        // What cannot be written is tried again with the next tick.
+        if inner.gather().waiting() >= MOST_WAITING && !inner.failed() {
             inner.write_or_say(None).await;
         }
     }

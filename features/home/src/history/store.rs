@@ -2,6 +2,7 @@
 //! everything that is asked and thrown away is of one series and a range of time.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use accord_model::DeviceId;
 use accord_store::rusqlite::{Connection, OptionalExtension, Result, params};
@@ -23,6 +24,14 @@ CREATE TABLE hour(series INTEGER NOT NULL, at INTEGER NOT NULL, weight INTEGER N
     min REAL NOT NULL, max REAL NOT NULL, PRIMARY KEY(series, at)) WITHOUT ROWID;
 CREATE TABLE done(what TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 "];
+
+const TABLES: [&str; 3] = ["raw", "five", "hour"];
+/// Hours that are made up again when the clock was ahead: shorter than five minutes are kept.
+const AGAIN: i64 = 20 * HOUR;
+/// So much later than last time, the clock is not believed at once.
+const FAR: i64 = 48 * HOUR;
+/// Looks at it (one in ten minutes) after which it is.
+const LOOKS: i64 = 36;
 
 /// Series that are worked on in one write, so that others get their turn.
 const AT_ONCE: usize = 256;
@@ -58,8 +67,9 @@ impl Store {
         let db = Db::open(&folder.join("history.db"), MIGRATIONS, Options::default())?;
         // Of what nothing is left, nothing is to be known.
         db.write_blocking(|connection| {
+            TABLES.iter().try_for_each(|table| without_series(connection, table))?;
             let is_there = |table: &str| format!("EXISTS(SELECT 1 FROM {table} WHERE series = series.id)");
-            let [raw, five, hour] = ["raw", "five", "hour"].map(is_there);
+            let [raw, five, hour] = TABLES.map(is_there);
             connection.execute(&format!("DELETE FROM series WHERE NOT ({raw} OR {five} OR {hour})"), [])
         })?;
         Ok(Self { db })
@@ -108,7 +118,7 @@ impl Store {
         })
     }
 
-    pub async fn write(&self, batch: Batch, five_done: Option<i64>) -> std::result::Result<(), StoreError> {
+    pub async fn write(&self, batch: Arc<Batch>, five_done: Option<i64>) -> std::result::Result<(), StoreError> {
         self.db.write(move |connection| put(connection, &batch, five_done)).await
     }
 
@@ -149,22 +159,45 @@ impl Store {
         self.db.write_blocking(move |connection| set_done(connection, "five", now))
     }
 
+    /// Reads where that holds up nobody.
+    async fn aside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Self) -> std::result::Result<T, StoreError> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let store = self.clone();
+        match tokio::task::spawn_blocking(move || read(&store)).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let cause = Arc::new(std::io::Error::other(error));
+                Err(StoreError::File { path: self.db.path().to_owned(), cause })
+            }
+        }
+    }
+
     /// Makes up the hours of which all five minutes are there.
-    pub async fn make_hours(&self) -> std::result::Result<(), StoreError> {
-        let five_done = self.five_done()?.unwrap_or(0);
-        let to = five_done - five_done.rem_euclid(HOUR);
-        let from = self.hours_done()?.unwrap_or(0);
-        if from >= to {
+    pub async fn make_hours(&self, now: i64) -> std::result::Result<(), StoreError> {
+        let read = |store: &Self| Ok((store.five_done()?, store.hours_done()?, store.rows(None)?));
+        let (five_done, hours_done, rows) = self.aside(read).await?;
+        let this = now - now.rem_euclid(HOUR);
+        let five_done = five_done.unwrap_or(0);
+        let to = (five_done - five_done.rem_euclid(HOUR)).min(this);
+        // Hours of a time that is yet to come were made up when the clock was ahead.
+        let from = hours_done.map_or(0, |done| if done > this { (this - AGAIN).min(to) } else { done });
+        if from >= to && hours_done.is_some_and(|done| done <= this) {
             return Ok(());
         }
-        let ids: Vec<i64> = self.rows(None)?.into_iter().map(|row| row.id).collect();
+        let ids: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
         for some in ids.chunks(AT_ONCE) {
             let some = some.to_vec();
             let work = move |connection: &Connection| {
                 let mut make = connection.prepare_cached(
-                    "INSERT OR REPLACE INTO hour
+                    // Made up again, it is not of less: not all of its five minutes may be left.
+                    "INSERT INTO hour
                      SELECT series, at - at % 3600, sum(weight), sum(sum), min(min), max(max) FROM five
-                     WHERE series = ?1 AND at >= ?2 AND at < ?3 GROUP BY at - at % 3600",
+                     WHERE series = ?1 AND at >= ?2 AND at < ?3 GROUP BY at - at % 3600
+                     ON CONFLICT DO UPDATE SET weight = excluded.weight, sum = excluded.sum, min = excluded.min,
+                        max = excluded.max
+                     WHERE excluded.weight >= weight AND excluded.min <= min AND excluded.max >= max",
                 )?;
                 some.iter().try_for_each(|id| make.execute([*id, from / 1000, to / 1000]).map(drop))
             };
@@ -173,10 +206,28 @@ impl Store {
         self.db.write(move |connection| set_done(connection, "hour", to)).await
     }
 
+    /// The time by which is told what is too old. After a leap of the clock that is the one before it, until the hub ran some
+    /// hours so: a clock that is wrong for an hour does not cost years.
+    pub async fn trusted(&self, now: i64) -> std::result::Result<i64, StoreError> {
+        let work = move |connection: &Connection| {
+            let before = done(connection, "tidied")?.unwrap_or(now);
+            let looks = done(connection, "doubted")?.unwrap_or(0);
+            if now <= before + FAR || looks >= LOOKS {
+                set_done(connection, "tidied", now.max(before))?;
+                set_done(connection, "doubted", 0)?;
+                return Ok(now);
+            }
+            set_done(connection, "doubted", looks + 1)?;
+            Ok(before)
+        };
+        self.db.write(work).await
+    }
+
     /// Throws away what is older. Whether anything was.
     pub async fn prune(&self, since: Ages) -> std::result::Result<bool, StoreError> {
         let mut gone = 0;
-        let rows: Vec<(i64, Kind)> = self.rows(None)?.into_iter().map(|row| (row.id, row.kind)).collect();
+        let rows = self.aside(|store| store.rows(None)).await?;
+        let rows: Vec<(i64, Kind)> = rows.into_iter().map(|row| (row.id, row.kind)).collect();
         for some in rows.chunks(AT_ONCE) {
             let some = some.to_vec();
             gone += self.db.write(move |connection| prune(connection, &some, since)).await?;
@@ -184,13 +235,14 @@ impl Store {
         Ok(gone > 0)
     }
 
-    /// Deletes what was kept of a device, or all; no trace of it is left in the file.
-    pub async fn delete(&self, device: Option<DeviceId>) -> std::result::Result<(), StoreError> {
-        let ids: Vec<i64> = self.rows(device.as_ref())?.into_iter().map(|row| row.id).collect();
+    /// Deletes what was kept of a device, or all. Whether anything was; then there are traces of it until [`Self::settle`].
+    pub async fn delete(&self, device: Option<DeviceId>) -> std::result::Result<bool, StoreError> {
+        let rows = self.aside(move |store| store.rows(device.as_ref())).await?;
+        let ids: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
         for some in ids.chunks(AT_ONCE) {
             let some = some.to_vec();
             let work = move |connection: &Connection| {
-                for table in ["raw", "five", "hour"] {
+                for table in TABLES {
                     let mut delete = connection.prepare_cached(&format!("DELETE FROM {table} WHERE series = ?1"))?;
                     some.iter().try_for_each(|id| delete.execute([*id]).map(drop))?;
                 }
@@ -199,11 +251,17 @@ impl Store {
             };
             self.db.write(work).await?;
         }
-        let db = self.db.clone();
-        match tokio::task::spawn_blocking(move || db.settle()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Ok(()),
-        }
+        Ok(!ids.is_empty())
+    }
+
+    /// No trace is left in the file of what was deleted.
+    pub async fn settle(&self) -> std::result::Result<(), StoreError> {
+        self.aside(|store| store.db.settle()).await
+    }
+
+    /// As [`Self::size`], aside.
+    pub async fn size_now(&self) -> std::result::Result<u64, StoreError> {
+        self.aside(Self::size).await
     }
 
     /// Bytes that are in use, and in the file.
@@ -245,7 +303,7 @@ fn put(connection: &Connection, batch: &Batch, five_done: Option<i64>) -> Result
         series.execute(params![id, device.as_str(), service, instance, property, kind.number(), unit])?;
     }
     let mut raw = connection.prepare_cached("INSERT OR REPLACE INTO raw VALUES (?1, ?2, ?3)")?;
-    for (id, at, value) in &batch.raw {
+    for ((id, at), value) in &batch.raw {
         raw.execute(params![id, at, value])?;
     }
     let mut five = connection.prepare_cached(
@@ -275,6 +333,21 @@ fn prune(connection: &Connection, series: &[(i64, Kind)], since: Ages) -> Result
         gone += hour.execute([*id, since.hour / 1000])?;
     }
     Ok(gone)
+}
+
+/// Rows whose series was not written down are nobody's, and whose series comes next is not theirs.
+fn without_series(connection: &Connection, table: &str) -> Result<()> {
+    let next = format!("SELECT min(series) FROM {table} WHERE series > ?1");
+    let mut next = connection.prepare(&next)?;
+    let mut is_known = connection.prepare("SELECT EXISTS(SELECT 1 FROM series WHERE id = ?1)")?;
+    let mut before = i64::MIN;
+    while let Some(id) = next.query_row([before], |row| row.get::<_, Option<i64>>(0))? {
+        if !is_known.query_row([id], |row| row.get::<_, bool>(0))? {
+            connection.execute(&format!("DELETE FROM {table} WHERE series = ?1"), [id])?;
+        }
+        before = id;
+    }
+    Ok(())
 }
 
 fn done(connection: &Connection, what: &str) -> Result<Option<i64>> {

@@ -40,7 +40,7 @@ async fn what_a_meter_counted_is_the_same_however_it_is_asked_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let now = NOW;
-    store.write(counted(now, 100), Some(now)).await.unwrap();
+    store.write(Arc::new(counted(now, 100)), Some(now)).await.unwrap();
     let total = 0.1 * (100 * HOUR / FIVE) as f64;
     let same = |step: Option<u64>| {
         let found = ask(&store, now, 110, step);
@@ -60,8 +60,8 @@ async fn what_a_meter_counted_is_the_same_however_it_is_asked_and_kept() {
     exported();
     let steps = [None, Some(300), Some(900), Some(3600), Some(7 * 3600), Some(86_400)];
     assert!(steps.map(same)[0] > 0);
-    store.make_hours().await.unwrap();
-    store.make_hours().await.unwrap();
+    store.make_hours(now).await.unwrap();
+    store.make_hours(now).await.unwrap();
     let fine = steps.map(same)[1];
     exported();
     // Five minutes go; the hours that were made of them stay.
@@ -83,11 +83,11 @@ async fn it_takes_no_more_room_than_it_may() {
     let inner = &history.inner;
     let now = super::now();
     // A day of what was said every half a second.
-    let raw = |from: i64| (0..25_000).map(move |n| (1, now - (from + n) * 500, Some(n as f64 * 1.37))).collect();
+    let raw = |from: i64| (0..25_000).map(move |n| ((1, now - (from + n) * 500), Some(n as f64 * 1.37))).collect();
     for part in 0..10 {
         let mut batch = batch(Kind::Level);
         batch.raw = raw(part * 25_000);
-        inner.store.write(batch, None).await.unwrap();
+        inner.store.write(Arc::new(batch), None).await.unwrap();
     }
     inner.make_room().await.unwrap();
     let before = inner.store.size().unwrap();
@@ -100,6 +100,98 @@ async fn it_takes_no_more_room_than_it_may() {
     let newest = inner.store.kept().unwrap()[0].last.unwrap().0;
     assert_eq!(newest, now, "the oldest goes first");
     history.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_costs_no_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let now = NOW;
+    store.write(Arc::new(counted(now, 100)), Some(now)).await.unwrap();
+    store.make_hours(now).await.unwrap();
+    assert_eq!(store.trusted(now).await.unwrap(), now);
+    // Ten years ahead, for an hour.
+    let ahead = now + 10 * 365 * 24 * HOUR;
+    let settings = Settings::default();
+    store.write(Arc::default(), Some(ahead)).await.unwrap();
+    for n in 0..6 {
+        let ahead = ahead + n * 600_000;
+        store.make_hours(ahead).await.unwrap();
+        let trusted = store.trusted(ahead).await.unwrap();
+        assert_eq!(trusted, now);
+        assert!(!store.prune(settings.since(trusted, Shares::WHOLE)).await.unwrap());
+    }
+    assert!(store.hours_done().unwrap() > Some(now));
+    // Right again: hours are made up as before, none twice.
+    let later = now + 3 * HOUR;
+    store.write(Arc::new(counted(later, 3)), Some(later)).await.unwrap();
+    store.make_hours(later).await.unwrap();
+    assert_eq!(store.hours_done().unwrap(), Some(later - later.rem_euclid(HOUR)));
+    let hours: i64 = store.db.read(|db| db.query_row("SELECT count(*) FROM hour", [], |row| row.get(0))).unwrap();
+    assert_eq!(hours, 103);
+    assert_eq!(store.trusted(later).await.unwrap(), later);
+    // A machine that was off so long is believed after some hours.
+    let looks = (0..100).map(|n| ahead + n * 600_000);
+    let mut doubted = 0;
+    for at in looks {
+        doubted += usize::from(store.trusted(at).await.unwrap() != at);
+    }
+    assert_eq!(doubted, 36);
+}
+
+#[tokio::test]
+async fn an_hour_made_up_again_is_not_of_less() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.write(Arc::new(counted(NOW, 30)), Some(NOW)).await.unwrap();
+    store.make_hours(NOW).await.unwrap();
+    let sum = || store.db.read(|db| db.query_row("SELECT sum(sum) FROM hour", [], |row| row.get::<_, f64>(0))).unwrap();
+    let before = sum();
+    store.prune(Ages { raw: 0, five: NOW - 10 * HOUR, hour: 0 }).await.unwrap();
+    store.db.write(|db| db.execute("UPDATE done SET at = at + 1000000000 WHERE what = 'hour'", [])).await.unwrap();
+    store.make_hours(NOW).await.unwrap();
+    assert!((sum() - before).abs() < 1e-9, "{} and before it {before}", sum());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_did_not_take_is_written_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = History::open(dir.path(), &Registry::new()).unwrap();
+    let inner = &history.inner;
+    let (device, place) = meter();
+    let now = super::now();
+    inner.gather().describe(&device, vec![(place.clone(), Kind::Level, None)], now);
+    let full = "CREATE TRIGGER full BEFORE INSERT ON raw BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    inner.store.db.write(move |db| db.execute_batch(full)).await.unwrap();
+    inner.gather().take(&device, (&place.service, 0, &place.property), 5.0, now - 2000, HOUR, now);
+    assert!(inner.write(None).await.is_err());
+    assert!(inner.store.rows(None).unwrap().is_empty());
+    inner.gather().take(&device, (&place.service, 0, &place.property), 6.0, now, HOUR, now);
+    inner.store.db.write(|db| db.execute_batch("DROP TRIGGER full")).await.unwrap();
+    inner.write(None).await.unwrap();
+    let kept = inner.store.kept().unwrap();
+    assert_eq!((kept.len(), kept[0].last.unwrap().1), (1, Some(6.0)));
+    let rows: i64 = inner.store.db.read(|db| db.query_row("SELECT count(*) FROM raw", [], |row| row.get(0))).unwrap();
+    assert_eq!(rows, 2);
+    history.stop().await;
+}
+
+#[tokio::test]
+async fn rows_without_a_series_go_to_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.write(Arc::new(counted(NOW, 1)), None).await.unwrap();
+    let bucket = Bucket { start: NOW, weight: FIVE, sum: 1.0, min: 1.0, max: 1.0 };
+    let lost =
+        Batch { raw: [((2, NOW), Some(1.0)), ((7, NOW), None)].into(), five: vec![(3, bucket)], ..Batch::default() };
+    store.write(Arc::new(lost), None).await.unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let count = |table: &str| {
+        let query = format!("SELECT count(*) FROM {table}");
+        store.db.read(|db| db.query_row(&query, [], |row| row.get::<_, i64>(0))).unwrap()
+    };
+    assert_eq!((count("raw"), count("five"), count("series")), (0, 12, 1));
 }
 
 /// Run by hand: `cargo test -p accord-home --release -- --ignored --nocapture a_house_of`.
@@ -117,7 +209,7 @@ async fn a_house_of_twenty_thousand_properties_costs_little() {
         })
         .collect();
     for (device, place) in &places {
-        inner.gather().describe(device, vec![(place.clone(), Kind::Level, None)]);
+        inner.gather().describe(device, vec![(place.clone(), Kind::Level, None)], begun);
     }
     let cpu = || {
         std::fs::read_to_string("/proc/self/stat")
