@@ -90,8 +90,8 @@ pub(crate) fn find(
     let row = rows.pop().ok_or(HistoryError::None)?;
     let series = Series { store, id: row.id, until };
     let unit = unit_of(row.unit.as_deref());
-    let found = |step: Option<i64>, points: Vec<Point>| {
-        let total = (row.kind == Kind::Meter).then(|| points.iter().filter_map(|point| point.grown).sum());
+    let found = |step: Option<i64>, points: Vec<Point>, total: f64| {
+        let total = (row.kind == Kind::Meter).then_some(total);
         Found { kind: row.kind, unit, step: step.and_then(|step| u64::try_from(step).ok()), points, total }
     };
     let step = match query.step.map(|step| i64::try_from(step).unwrap_or(i64::MAX)) {
@@ -101,7 +101,7 @@ pub(crate) fn find(
                     format!("more than {MOST_POINTS} values were said in that time; choose less of it, or a step");
                 return Err(HistoryError::Bad(many));
             };
-            return Ok(found(None, points));
+            return Ok(found(None, points, 0.0));
         }
         Some(step) => step,
         None => {
@@ -109,7 +109,7 @@ pub(crate) fn find(
                 && series.reaches("raw", from)?
                 && let Some(points) = series.said(from, to, FEW)?
             {
-                return Ok(found(None, points));
+                return Ok(found(None, points, 0.0));
             }
             let least = if row.kind == Kind::Meter { FIVE / 1000 } else { 60 };
             let fits = |step: &i64| *step >= least && (to - from) / (step * 1000) <= SOME;
@@ -120,24 +120,35 @@ pub(crate) fn find(
     if (to - from) / millis >= MOST_POINTS as i64 {
         return Err(HistoryError::Bad(format!("that is more than {MOST_POINTS} points; choose a larger step")));
     }
-    // What nobody chose lies on round times.
-    let begin = if query.step.is_some() { from } else { from - from.rem_euclid(millis) };
+    let five_from = series.five_from(store.hours_done()?.unwrap_or(0).min(down(now, HOUR)))?;
+    let fine = millis < FIVE && row.kind != Kind::Meter;
+    // What nobody chose lies on round times. What is made up of hours or of five minutes begins with a whole one.
+    let begin = if query.step.is_some() { from } else { down(from, millis) };
+    let begin = match five_from > begin {
+        true => down(begin, HOUR),
+        false if fine => begin,
+        false => down(begin, FIVE),
+    };
     let mut points: BTreeMap<i64, Bucket> = BTreeMap::new();
+    // A point may begin before the range; what a meter counted there is not of the range.
+    let mut total = 0.0;
     let mut add = |bucket: &Bucket| {
         if bucket.start >= begin && bucket.start < to {
             let start = begin + (bucket.start - begin) / millis * millis;
             points.entry(start).or_insert_with(|| Bucket::new(start)).join(bucket);
+            if bucket.start >= from {
+                total += bucket.sum;
+            }
         }
     };
     let mut coarse_to = to;
-    if millis < FIVE && row.kind != Kind::Meter {
+    if fine {
         // The five minutes that the oldest of what was said is in are taken whole, unless everything begins there.
         let oldest = series.oldest("raw")?.unwrap_or(to);
         let whole = if series.begins_at(oldest)? { begin } else { up(oldest, FIVE) };
         coarse_to = whole.clamp(begin, to);
         series.fine(coarse_to, to, begin, millis, now, &mut add)?;
     }
-    let five_from = series.five_from(millis, store.hours_done()?.unwrap_or(0))?;
     series.buckets("hour", begin, five_from.min(coarse_to), &mut add)?;
     series.buckets("five", five_from.max(begin), coarse_to, &mut add)?;
     if coarse_to == to {
@@ -151,7 +162,8 @@ pub(crate) fn find(
         max: bucket.max,
         grown: (row.kind == Kind::Meter).then_some(bucket.sum),
     };
-    Ok(found(Some(step), points.into_values().filter(|bucket| !bucket.is_empty()).map(point).collect()))
+    let points = points.into_values().filter(|bucket| !bucket.is_empty()).map(point).collect();
+    Ok(found(Some(step), points, total))
 }
 
 impl Series<'_> {
@@ -179,13 +191,12 @@ impl Series<'_> {
     }
 
     /// From when on five minutes are taken; before it, hours. Always, when no hour knows of anything before them.
-    fn five_from(&self, step: i64, hours_done: i64) -> Result<i64, StoreError> {
+    fn five_from(&self, hours_done: i64) -> Result<i64, StoreError> {
         let oldest = self.oldest("five")?.unwrap_or(hours_done);
-        if step >= HOUR || self.oldest("hour")?.is_some_and(|hour| hour < down(oldest, HOUR)) {
-            let whole = if step >= HOUR { hours_done } else { up(oldest, HOUR) };
-            return Ok(whole.min(hours_done));
+        match self.oldest("hour")? {
+            Some(hour) if hour < down(oldest, HOUR) => Ok(up(oldest, HOUR).min(hours_done)),
+            _ => Ok(i64::MIN),
         }
-        Ok(i64::MIN)
     }
 
     /// What was said in a range, and what held when it began; `None`: more than `most`.

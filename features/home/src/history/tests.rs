@@ -103,6 +103,45 @@ async fn it_takes_no_more_room_than_it_may() {
 }
 
 #[tokio::test]
+async fn days_that_do_not_begin_on_the_hour_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    // Nine and a half hours, counted until 27 minutes after the hour.
+    let now = NOW - NOW.rem_euclid(FIVE);
+    store.write(Arc::new(counted(now, 100)), Some(now)).await.unwrap();
+    store.make_hours(now).await.unwrap();
+    let (device, place) = meter();
+    let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+    let ask = |from: i64, step| {
+        let query = Query { device: device.clone(), place: place.clone(), from: at(from), to: at(now), step };
+        read::find(&store, &query, &[], None, now).unwrap()
+    };
+    let rate = 0.1 * (HOUR / FIVE) as f64;
+    for step in [3600, 2 * 3600] {
+        let found = ask(now - 24 * HOUR, Some(step));
+        let (first, last) = (found.points[0], found.points[found.points.len() - 1]);
+        assert_eq!(first.at, at(now - 24 * HOUR), "{step}");
+        for point in [first, last] {
+            let of = step as f64 / 3600.0;
+            assert!((point.grown.unwrap() - rate * of).abs() < 1e-6, "{step}: {point:?}");
+        }
+        assert!((found.total.unwrap() - 24.0 * rate).abs() < 1e-6, "{:?}", found.total);
+    }
+    // Without a step the first point may begin earlier; what it counted before is not of the range.
+    let found = ask(now - 5 * HOUR - 20 * 60_000, None);
+    assert!((found.total.unwrap() - rate * 16.0 / 3.0).abs() < 1e-6, "{found:?}");
+    let found = ask(now - 70 * HOUR - 20 * 60_000, None);
+    assert!(found.points[0].at < at(now - 70 * HOUR - 20 * 60_000));
+    assert!((found.total.unwrap() - rate * (70.0 + 1.0 / 3.0)).abs() < 1e-6, "{:?}", found.total);
+    // Where only hours are left, it begins with one.
+    let since = Ages { raw: now, five: now - 10 * HOUR, hour: 0 };
+    store.prune(since).await.unwrap();
+    let found = ask(now - 24 * HOUR, Some(3600));
+    assert_eq!(found.points[0].at, at(now - 24 * HOUR - now.rem_euclid(HOUR)));
+    assert!(found.points[..24].iter().all(|point| (point.grown.unwrap() - rate).abs() < 1e-6), "{:?}", found.points);
+}
+
+#[tokio::test]
 async fn a_clock_that_was_ahead_costs_no_history() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
