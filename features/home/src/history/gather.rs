@@ -237,6 +237,7 @@ impl Gather {
 
     /// What is kept of a device from now on; nothing, when there is nothing to keep. What no longer is, ends.
     pub fn describe(&mut self, device: &DeviceId, kept: Vec<(Place, Kind, Option<Unit>)>, now: i64) {
+        self.wake(now);
         if kept.is_empty() && !self.devices.contains_key(device) {
             return;
         }
@@ -266,6 +267,7 @@ impl Gather {
         if !value.is_finite() {
             return;
         }
+        self.wake(now);
         let (service, instance, property) = place;
         let fits = |one: &&mut Series| {
             let Place { service: of, instance: nth, property: name } = &one.place;
@@ -337,6 +339,7 @@ impl Gather {
 
     /// Nothing is known of a device from now on: it is away.
     pub fn away(&mut self, device: &DeviceId, now: i64) {
+        self.wake(now);
         for series in self.devices.get_mut(device).into_iter().flatten() {
             series.integrate(now, &mut self.batch.five);
             series.end(now, &mut self.batch.raw);
@@ -351,8 +354,7 @@ impl Gather {
 
     /// Once in five minutes: what is held counts up to now, and what is full is to be written.
     pub fn carry(&mut self, now: i64) {
-        // After a sleep of the machine nobody knows what was so meanwhile.
-        let slept = self.carried.filter(|carried| now - carried > 3 * FIVE);
+        let slept = self.slept(now);
         for series in self.devices.values_mut().flatten() {
             if let (Some(awake), Some(held)) = (slept, &mut series.held) {
                 held.until = held.until.min(awake.max(held.done));
@@ -369,8 +371,21 @@ impl Gather {
         self.carried = Some(now);
     }
 
+    /// Since when the machine slept: nobody knows what was so meanwhile.
+    fn slept(&self, now: i64) -> Option<i64> {
+        self.carried.filter(|carried| now - carried > 3 * FIVE)
+    }
+
+    /// What comes first after a sleep is not taken for what was so during it.
+    fn wake(&mut self, now: i64) {
+        if self.slept(now).is_some() {
+            self.carry(now);
+        }
+    }
+
     /// Everything up to now, also what is not full: the hub ends.
     pub fn close(&mut self, now: i64) {
+        self.wake(now);
         for series in self.devices.values_mut().flatten() {
             series.integrate(now, &mut self.batch.five);
             series.close(&mut self.batch.five);

@@ -84,6 +84,12 @@ fn what_is_not_fresh_is_not_known_and_a_sleep_is_no_constant() {
     gather.away(&plug, T0 + 100 * FIVE + 1000);
     gather.carry(T0 + 101 * FIVE);
     assert_eq!(whole(&gather.batch().five, 1).weight, 1000);
+    // Also when what it says next comes before anything else after it.
+    gather.say(&plug, "power", 7.0, T0 + 101 * FIVE);
+    gather.say(&plug, "power", 8.0, T0 + 200 * FIVE);
+    let batch = gather.batch();
+    assert_eq!((whole(&batch.five, 1).weight, batch.raw.len()), (0, 3));
+    assert_eq!(batch.raw.get(&(1, T0 + 101 * FIVE + 1)), Some(&None));
 }
 
 #[test]
