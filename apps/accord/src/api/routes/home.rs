@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accord_home::Place;
 use accord_home::history::ExportFormat;
-use accord_model::Timestamp;
+use accord_model::{DeviceId, Timestamp};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -63,7 +63,7 @@ pub struct HistoryQuery {
     responses((status = 200, body = History), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
 pub async fn history(State(hub): State<Arc<Hub>>, Params(query): Params<HistoryQuery>) -> Answer<Json<History>> {
     let HistoryQuery { device, service, instance, property, from, to, step } = query;
-    let device = hub.with_history(&device)?;
+    let device = with_history(&hub, device).await?;
     let place = Place { service, instance, property };
     Ok(Json(hub.history(home::Wanted { device, place, from, to, step }).await?))
 }
@@ -101,9 +101,11 @@ pub async fn change_settings(
     State(hub): State<Arc<Hub>>,
     Wanted(wanted): Wanted<HistorySettings>,
 ) -> Answer<Json<HistoryState>> {
-    // Tidying afterwards needs the runtime.
-    hub.change_history(wanted)?;
-    Ok(Json(hub.blocking(|hub| hub.history_state()).await?))
+    let change = move |hub: &Arc<Hub>| {
+        hub.change_history(wanted)?;
+        hub.history_state()
+    };
+    Ok(Json(hub.blocking(change).await?))
 }
 
 /// Delete everything that was kept of a device, also of one that is gone
@@ -111,7 +113,7 @@ pub async fn change_settings(
     params(("device" = String, Path, description = "Id or unique name")),
     responses((status = 204, description = "Deleted"), (status = 404, body = ApiError)))]
 pub async fn delete(State(hub): State<Arc<Hub>>, Id(device): Id) -> Answer<StatusCode> {
-    let device = hub.with_history(&device)?;
+    let device = with_history(&hub, device).await?;
     hub.delete_history(Some(&device)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,7 +149,10 @@ pub async fn export(State(hub): State<Arc<Hub>>, Params(query): Params<ExportQue
         _ => return Err(Failure::bad_request("A history is written out as `csv` or `json`.")),
     };
     hub.write_history().await?;
-    let device = query.device.as_deref().map(|text| hub.with_history(text)).transpose()?;
+    let device = match query.device {
+        Some(text) => Some(with_history(&hub, text).await?),
+        None => None,
+    };
     let to = query.to.unwrap_or_else(|| Timestamp::now() + Duration::from_secs(1));
     let range = (query.from.unwrap_or(Timestamp::UNIX_EPOCH), to);
     let (sender, receiver) = mpsc::channel::<std::io::Result<Bytes>>(8);
@@ -160,4 +165,9 @@ pub async fn export(State(hub): State<Arc<Hub>>, Params(query): Params<ExportQue
     });
     let headers = [(header::CONTENT_TYPE, media), (header::CONTENT_DISPOSITION, file)];
     Ok((headers, Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(receiver))).into_response())
+}
+
+/// The device that a text names, or the id of one that is gone: the disk is looked at for that.
+async fn with_history(hub: &Arc<Hub>, text: String) -> Answer<DeviceId> {
+    hub.blocking(move |hub| hub.with_history(&text)).await
 }
