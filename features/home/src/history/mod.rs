@@ -125,8 +125,10 @@ impl History {
             failed: AtomicBool::new(false),
             traces: AtomicBool::new(false),
         });
-        let tasks =
-            Tasks::new().with(follow(registry.events(), registry.downgrade(), inner.clone())).with(tidy(inner.clone()));
+        // At once: later, what waits as an event would come after what it led to.
+        let (events, registry) = (registry.events(), registry.downgrade());
+        inner.look(&registry);
+        let tasks = Tasks::new().with(follow(events, registry, inner.clone())).with(tidy(inner.clone()));
         Ok(Self { inner, tasks })
     }
 
@@ -395,7 +397,6 @@ fn recover(store: &Store, gather: &mut Gather) -> Result<(), StoreError> {
 }
 
 async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, inner: Arc<Inner>) {
-    inner.look(&registry);
     let mut every = tokio::time::interval(WRITE_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut five = now() / FIVE;
