@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use accord_consent::{RecipientId, To};
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, Data, Reach, Verb};
-use lab::{House, Lab, TOKEN, act, write};
+use accord_model::{CallError, Data, FromBridge, Reach, Verb};
+use lab::{Door, House, Lab, TOKEN, act, write};
 
 fn to(id: &accord_model::DeviceId) -> To {
     To::One(RecipientId::device(id))
@@ -92,6 +92,81 @@ async fn a_server_that_goes_comes_back_and_so_do_its_things() {
     lab.until_why(&server, |fact| matches!(fact, Fact::Tried { outcome: Outcome::Refused, .. })).await;
     house.start().await;
     lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    assert!(lab.call(&lamp.id, "light", act("toggle")).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_wanted_before_the_server_let_us_in_waits_and_what_is_given_up_is_not_done() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    house.door(Door::Waits);
+    let before = house.connections();
+    house.start().await;
+    while house.connections() == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It took the connection, and asked for no token yet.
+    let given_up = lab.begin(&lamp.id, "light", act("toggle")).await;
+    let kept = lab.begin(&lamp.id, "light", act("toggle")).await;
+    lab.cancel(given_up).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!((house.connections() - before, house.tokens()), (1, 1), "nothing was said");
+    house.door(Door::Open);
+    let calls = [given_up, kept];
+    for _ in calls {
+        let (call, outcome) = lab.reply(&calls).await;
+        assert_eq!(outcome.is_ok(), call == kept, "{outcome:?}");
+    }
+    assert_eq!((house.called(), house.connections() - before, house.tokens()), (1, 1, 2));
+}
+
+#[tokio::test]
+async fn a_crowd_of_orders_is_one_attempt_and_all_of_it_is_refused() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    house.door(Door::Slammed);
+    house.start().await;
+    let before = house.connections();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(lab.begin(&lamp.id, "light", act("toggle")).await);
+    }
+    for _ in 0..20 {
+        let (_, outcome) = lab.reply(&calls).await;
+        assert!(matches!(outcome, Err(CallError::Unreachable(_))), "{outcome:?}");
+    }
+    assert!(house.connections() - before <= 2, "{}", house.connections() - before);
+    house.door(Door::Open);
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    assert_eq!(house.called(), 0, "what was refused is not done later");
+}
+
+#[tokio::test]
+async fn a_server_that_is_added_again_keeps_its_things() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    for _ in 0..3 {
+        let call = lab.begin_add(&house.url(), TOKEN).await;
+        let added = |one: &FromBridge| matches!(one, FromBridge::Reply { call: of, .. } if *of == call);
+        assert_eq!(lab.life(&lamp.id, added).await.last(), Some(&"gone"), "of the one before, before the next begins");
+        assert_eq!(
+            lab.life(&lamp.id, |one| matches!(one, FromBridge::Seen { device } if device.id == lamp.id)).await,
+            ["here"]
+        );
+    }
     assert!(lab.call(&lamp.id, "light", act("toggle")).await.is_ok());
 }
 

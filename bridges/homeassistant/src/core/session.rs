@@ -108,6 +108,8 @@ pub enum Trouble {
     Late,
     /// Too much is asked for already.
     Busy,
+    /// The server has not let us in yet. Nothing but the token may be said before it has.
+    Early,
 }
 
 /// What a command of ours was.
@@ -194,6 +196,8 @@ impl Session {
                     Err(why) => self.over(why),
                 }
             }
+            // Whoever says anything else before the token is turned away as if the token were wrong.
+            Input::Call(call, _) if self.stage != Stage::Open => self.tell(Event::Done(call, Err(Trouble::Early))),
             Input::Call(call, _) if self.calls() >= MOST_CALLS => self.tell(Event::Done(call, Err(Trouble::Busy))),
             Input::Call(number, call) => {
                 self.ask(Asked::Call(number), now, |id| words::call(id, &call));
@@ -205,6 +209,11 @@ impl Session {
     /// What is wanted next.
     pub fn poll_output(&mut self) -> Output {
         self.out.pop_front().unwrap_or_else(|| Output::Wait(self.wake()))
+    }
+
+    /// Whether it takes calls.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
     }
 
     fn calls(&self) -> usize {
@@ -261,9 +270,13 @@ impl Session {
                 self.tell(Event::Welcome(version));
                 self.begin(now);
             }
-            (Stage::Greeting | Stage::Proving, Message::AuthInvalid(why)) => {
+            (Stage::Proving, Message::AuthInvalid(why)) => {
                 self.stage = Stage::Over;
                 self.tell(Event::Refused(why));
+            }
+            // Of the token it cannot speak: it was not said.
+            (Stage::Greeting, Message::AuthInvalid(why)) => {
+                self.over(format!("it turned the connection away before it asked who this is: {why}"));
             }
             (Stage::Open, Message::Result(id, outcome)) => self.result(id, outcome, now),
             (Stage::Open, Message::Event(id, event)) if self.states == Some(id) => self.tell(Event::States(event)),
@@ -466,6 +479,29 @@ mod tests {
         let (_, events) = lab.hear(json!({"type": "auth_invalid", "message": "Invalid access token or password"}));
         assert_eq!(events, [Event::Refused("Invalid access token or password".into())]);
         assert_eq!(lab.hear(json!({"type": "auth_ok"})).1, []);
+    }
+
+    #[test]
+    fn nothing_is_called_before_the_token_was_taken() {
+        let mut lab = Lab::new();
+        let call = |lab: &mut Lab| {
+            lab.session.handle(Input::Call(7, Call::new("light.a", "light", "toggle")), lab.now);
+            lab.drain()
+        };
+        let early = || (vec![], vec![Event::Done(7, Err(Trouble::Early))]);
+        assert_eq!(call(&mut lab), early());
+        lab.hear(json!({"type": "auth_required"}));
+        assert_eq!(call(&mut lab), early());
+        let (said, _) = lab.hear(json!({"type": "auth_ok"}));
+        assert!(lab.session.is_open() && said[0]["id"] == 1, "no number was used up");
+        assert_eq!(call(&mut lab).0[0]["service"], "toggle");
+    }
+
+    #[test]
+    fn a_token_that_was_not_said_is_not_refused() {
+        let mut lab = Lab::new();
+        let (_, events) = lab.hear(json!({"type": "auth_invalid", "message": "Auth message incorrectly formatted"}));
+        assert!(matches!(&events[..], [Event::Over(why)] if why.contains("incorrectly")), "{events:?}");
     }
 
     #[test]

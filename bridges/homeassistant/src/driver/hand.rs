@@ -24,8 +24,12 @@ const DENIED: Duration = Duration::from_secs(2);
 /// How long after a failure it is tried again, doubled each time, up to the longest.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-/// After an announcement it is tried sooner, but not sooner than that: anybody can announce.
-const ANNOUNCED: Duration = Duration::from_secs(2);
+/// After an announcement, or for whoever wants something, it is tried sooner, but not sooner than that: anybody can announce.
+const AT_LEAST: Duration = Duration::from_secs(2);
+/// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
+/// Orders that wait for the server to let us in.
+const MOST_WAITING: usize = 64;
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 /// A message from this size on is read beside everything else.
@@ -34,11 +38,33 @@ const LARGE: usize = 256 * 1024;
 /// To a hand.
 pub(crate) enum Order {
     /// Of one of the server's things.
-    Call(CallId, DeviceId, Target, Verb),
+    Call(CallId, DeviceId, Target, Verb, Term),
     /// The server announced itself anew.
     Announced,
     /// The owner asks why it is not reached.
     Try(CallId),
+}
+
+/// How long an order may still be begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Term {
+    until: Instant,
+    given_up: CancellationToken,
+}
+
+impl Term {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { until: now + BEGUN_WITHIN, given_up: CancellationToken::new() }
+    }
+
+    /// Whoever gave the order does not want it any more.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until || self.given_up.is_cancelled()
+    }
 }
 
 /// What a hand is made of.
@@ -75,14 +101,18 @@ struct Core {
     home: Home,
 }
 
+impl Core {
+    /// Nothing may be said before the server let us in, and what is wanted is about what there is now.
+    fn is_ready(&self) -> bool {
+        self.session.is_open() && !self.home.is_anew()
+    }
+}
+
 impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self, home: Home) {
         let mut home = self.live(home).await;
         self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            self.waiting.push(order);
-        }
         self.refuse_waiting(&CallError::Unreachable("the server is not asked any more".to_owned()), &Outcome::Silent)
             .await;
         let gone = home.gone();
@@ -172,27 +202,38 @@ impl Hand {
         std::future::pending().await
     }
 
-    /// Rests before it is tried again: until then, or it is announced, or somebody wants something. `false`: it is over.
+    /// Rests before it is tried again; only for [`AT_LEAST`] once it is announced or somebody wants something. `false`: it is
+    /// over.
     async fn rest(&mut self, pause: Duration) -> bool {
-        let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
+        let began = tokio::time::Instant::now();
+        let mut until = began + pause;
         loop {
             tokio::select! {
                 biased;
-                order = self.orders.recv() => match order {
-                    None => return false,
-                    Some(Order::Announced) if began.elapsed() < ANNOUNCED => {}
-                    Some(Order::Announced) => return true,
-                    Some(order) => {
-                        self.waiting.push(order);
-                        return true;
-                    }
-                },
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    until = until.min(began + AT_LEAST);
+                    self.wait(order).await;
+                }
                 () = tokio::time::sleep_until(until) => return true,
             }
         }
     }
 
+    /// Keeps an order for when there is a connection.
+    async fn wait(&mut self, order: Order) {
+        match order {
+            Order::Announced => {}
+            Order::Call(call, ..) if self.waiting.len() >= MOST_WAITING => self.reply(call, Err(busy())).await,
+            order => self.waiting.push(order),
+        }
+    }
+
+    /// Everything that was ordered until now has the same answer: it is not tried anew for each.
     async fn refuse_waiting(&mut self, error: &CallError, outcome: &Outcome) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.waiting.push(order);
+        }
         for order in std::mem::take(&mut self.waiting) {
             match order {
                 Order::Call(call, ..) => self.reply(call, Err(error.clone())).await,
@@ -254,12 +295,15 @@ impl Hand {
 
     /// Does what the machine wants, and waits for the next thing.
     async fn turn(&mut self, line: &mut Line, mut core: Box<Core>, wanted: &mut Vec<u64>) -> (Option<End>, Box<Core>) {
-        let wake = match self.pump(line, &mut core, wanted).await {
-            Ok(wake) => wake,
-            Err(end) => return (Some(end), core),
-        };
         for order in std::mem::take(&mut self.waiting) {
             self.order(order, &mut core, wanted).await;
+        }
+        let wake = match self.pump(line, &mut core, wanted).await {
+            Ok(wake) => self.waiting.iter().filter_map(Order::until).fold(wake, Instant::min),
+            Err(end) => return (Some(end), core),
+        };
+        if !self.waiting.is_empty() && core.is_ready() {
+            return (None, core);
         }
         let (cancelled, stop) = (line.cancelled(), self.stop.clone());
         tokio::select! {
@@ -326,7 +370,12 @@ impl Hand {
         match order {
             Order::Announced => {}
             Order::Try(call) => self.tried(call, Outcome::Answered).await,
-            Order::Call(call, device, target, verb) => match core.home.order(&device, &target, verb, Instant::now()) {
+            Order::Call(call, .., term) if term.is_over(Instant::now()) => {
+                self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
+            }
+            order @ Order::Call(..) if !core.is_ready() => self.wait(order).await,
+            Order::Call(call, device, target, verb, _) => match core.home.order(&device, &target, verb, Instant::now())
+            {
                 Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
                 Ok(Wanted::Call(what)) => {
                     wanted.push(call.0);
@@ -379,6 +428,19 @@ impl Hand {
     }
 }
 
+impl Order {
+    fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Call(.., term) => Some(term.until),
+            Self::Announced | Self::Try(_) => None,
+        }
+    }
+}
+
+fn busy() -> CallError {
+    CallError::Unreachable("Home Assistant has not done yet what was wanted before".to_owned())
+}
+
 fn lost(why: String) -> End {
     End::Lost(why, Outcome::Mute)
 }
@@ -387,12 +449,27 @@ fn lost(why: String) -> End {
 fn failed(trouble: Trouble) -> CallError {
     match trouble {
         Trouble::Late => CallError::Deadline(CALL_WITHIN.as_secs()),
-        Trouble::Busy => CallError::Unreachable("Home Assistant has not done yet what was wanted before".to_owned()),
+        Trouble::Busy => busy(),
+        Trouble::Early => CallError::Unreachable("Home Assistant has not let us in yet".to_owned()),
         Trouble::Server(failure) => match failure.code.as_str() {
             "unauthorized" => CallError::Refused("the user of the token may not do that in Home Assistant".to_owned()),
             "not_found" | "unknown_command" => CallError::Unsupported(failure.message),
             "invalid_format" | "service_validation_error" => CallError::BadInput(failure.message),
             _ => CallError::Device(failure.message),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_begun_in_time_or_not_at_all() {
+        let now = Instant::now();
+        let term = Term::new(now);
+        assert!(!term.is_over(now) && term.is_over(now + BEGUN_WITHIN));
+        term.clone().give_up();
+        assert!(term.is_over(now), "whoever holds it");
     }
 }

@@ -10,10 +10,11 @@ use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::hand::{Hand, Order};
+use super::hand::{Hand, Order, Term};
 use super::law::Law;
 use super::near::{Nearby, Told, Woken};
 use super::servers::Servers;
@@ -91,6 +92,8 @@ pub(crate) struct Mind {
     tasks: TaskTracker,
     stop: CancellationToken,
     next_hand: u64,
+    /// Orders that have no answer yet.
+    calls: HashMap<CallId, Term>,
     /// Servers that are asked just now why they, or one of their things, are not reached.
     pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
 }
@@ -99,6 +102,7 @@ pub(crate) struct Held {
     number: u64,
     pub orders: mpsc::Sender<Order>,
     stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Mind {
@@ -119,6 +123,7 @@ impl Mind {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             next_hand: 1,
+            calls: HashMap::new(),
             asked: HashMap::new(),
         }
     }
@@ -127,7 +132,7 @@ impl Mind {
     pub(crate) async fn run(mut self, mut orders: Inbox) {
         self.tell_all(self.servers.all()).await;
         for id in self.servers.all_added() {
-            self.take(&id);
+            self.take(&id).await;
         }
         loop {
             let mut search = self.law.search();
@@ -216,6 +221,7 @@ impl Mind {
                             self.things.insert(device.clone(), (server.clone(), *reach));
                         }
                         FromBridge::Gone { device } => drop(self.things.remove(device)),
+                        FromBridge::Reply { call, .. } => drop(self.calls.remove(call)),
                         _ => {}
                     }
                 }
@@ -259,8 +265,8 @@ impl Mind {
     // -- hands --------------------------------------------------------------------------------------
 
     /// An added server gets a hand, and a new one when anything about it is new.
-    fn take(&mut self, id: &DeviceId) {
-        self.let_go(id);
+    async fn take(&mut self, id: &DeviceId) {
+        self.let_go(id).await;
         let Some(added) = self.servers.added(id) else { return };
         let Some(place) = added.place() else {
             tracing::warn!(server = %id, "the address of a Home Assistant cannot be read; add it again");
@@ -282,14 +288,37 @@ impl Mind {
             waiting: Vec::new(),
             failures: 0,
         };
-        self.tasks.spawn(hand.run(Home::new(id.clone(), added.since)));
-        self.hands.insert(id.clone(), Held { number, orders, stop });
+        let task = self.tasks.spawn(hand.run(Home::new(id.clone(), added.since)));
+        self.hands.insert(id.clone(), Held { number, orders, stop, task });
     }
 
-    fn let_go(&mut self, id: &DeviceId) {
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
+    /// A hand ends before the next one begins: that its things are gone is said before they are there again.
+    async fn let_go(&mut self, id: &DeviceId) {
+        let Some(Held { stop, mut task, .. }) = self.hands.remove(id) else { return };
+        stop.cancel();
+        let until = tokio::time::Instant::now() + END_WITHIN;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut task => break,
+                // What it says while it ends is of no interest, but for what it tells of its things, and its answers.
+                heard = self.inbox.recv() => if let Some(heard) = heard { self.hear(heard).await },
+                () = tokio::time::sleep_until(until) => {
+                    tracing::warn!(server = %id, "a connection with a Home Assistant did not end in time");
+                    task.abort();
+                    let _ = task.await;
+                    break;
+                }
+            }
         }
+        for _ in 0..QUEUE {
+            let Ok(heard) = self.inbox.try_recv() else { break };
+            self.hear(heard).await;
+        }
+        let left = |(thing, (server, _)): (&DeviceId, &(DeviceId, Reach))| (server == id).then(|| thing.clone());
+        let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
+        self.things.retain(|_, (server, _)| server != id);
+        self.tell_all(left.into_iter().map(|device| FromBridge::Gone { device })).await;
     }
 
     async fn said(&mut self, server: &DeviceId, saying: Saying) {
@@ -341,7 +370,12 @@ impl Mind {
                 self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
-            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Cancel { call } => {
+                if let Some(term) = self.calls.remove(&call) {
+                    term.give_up();
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -351,7 +385,7 @@ impl Mind {
         }
         let (id, told) = self.servers.add(inputs)?;
         self.tell_all(told).await;
-        self.take(&id);
+        self.take(&id).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
 
@@ -368,13 +402,13 @@ impl Mind {
             "request" => {
                 let told = self.servers.request(device, &inputs)?;
                 self.tell_all(told).await;
-                self.take(device);
+                self.take(device).await;
                 let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
                 self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
             }
             "unpair" | "reject" => {
                 let told = self.servers.remove(device)?;
-                self.let_go(device);
+                self.let_go(device).await;
                 self.tell_all(told).await;
             }
             _ => return Err(CallError::Unsupported("a Home Assistant does not ask to be paired".to_owned())),
@@ -401,7 +435,14 @@ impl Mind {
             return Some(Err(CallError::NotConsented(refusal.to_string())));
         }
         let busy = || CallError::Unreachable(format!("{} has not done yet what was wanted before", name()));
-        held.orders.try_send(Order::Call(call, device, target, verb)).err().map(|_| Err(busy()))
+        let now = Instant::now();
+        let term = Term::new(now);
+        if held.orders.try_send(Order::Call(call, device, target, verb, term.clone())).is_err() {
+            return Some(Err(busy()));
+        }
+        self.calls.retain(|_, term| !term.is_over(now));
+        self.calls.insert(call, term);
+        None
     }
 
     fn of_server(&self, device: &DeviceId, target: &Target, verb: Verb) -> Result<Outputs, CallError> {

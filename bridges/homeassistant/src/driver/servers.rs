@@ -78,8 +78,12 @@ fn key_of(text: &str) -> Option<Key> {
 /// How it stands with a server now.
 #[derive(Debug, Default)]
 pub(crate) struct Server {
-    /// What it announces, and where.
+    /// What it announces, and where: for one that is not added, where it was first, as long as it is announced at all.
     pub announced: Option<(Advert, Place)>,
+    /// Where it was announced first.
+    first: Option<Place>,
+    /// It is announced at several places, or was: one of them may be somebody else, who waits for the token.
+    disputed: bool,
     /// It let us in.
     pub up: bool,
     /// There is no connection, and why.
@@ -90,10 +94,18 @@ pub(crate) struct Server {
     summary: Option<Summary>,
 }
 
+impl Server {
+    /// What is announced of it, and nothing else.
+    fn anew(&mut self) -> Self {
+        let (announced, first, disputed) = (self.announced.take(), self.first, self.disputed);
+        Self { announced, first, disputed, ..Self::default() }
+    }
+}
+
 /// All that are known.
 pub(crate) struct Servers {
     known: BTreeMap<DeviceId, Server>,
-    /// By the name of the announcement.
+    /// By the name of the announcement. Several may be of one server.
     names: HashMap<String, DeviceId>,
     added: Register<Added>,
 }
@@ -167,7 +179,13 @@ impl Servers {
             }
             self.added.note(&id, record);
         }
-        self.known.entry(id.clone()).or_default().announced = Some((advert, place));
+        let server = self.known.entry(id.clone()).or_default();
+        // Anybody can announce anything. Who came later does not get the place of who was first, nor is it known who is right.
+        let before = *server.first.get_or_insert(place);
+        server.disputed |= at.iter().any(|at| Place { address: (*at).into(), tls } != before);
+        if added.is_some() || place == before {
+            server.announced = Some((advert, place));
+        }
         self.names.insert(name.to_owned(), id.clone());
         let told = vec![self.told(&id)];
         (added.map(|(id, _)| id), told)
@@ -176,7 +194,11 @@ impl Servers {
     /// An announcement is taken back, or nothing was heard of it for long.
     pub(crate) fn lost(&mut self, name: &str) -> Option<FromBridge> {
         let id = self.names.remove(name)?;
-        self.known.get_mut(&id)?.announced = None;
+        if self.names.values().any(|other| *other == id) {
+            return None;
+        }
+        let server = self.known.get_mut(&id)?;
+        (server.announced, server.first, server.disputed) = (None, None, false);
         if self.added.get(&id).is_none() {
             self.known.remove(&id);
         }
@@ -242,9 +264,19 @@ impl Servers {
 
     /// The owner adds one that is announced, with a token.
     pub(crate) fn request(&mut self, id: &DeviceId, inputs: &Inputs) -> Result<Vec<FromBridge>, CallError> {
-        let known = self.known.get(id).and_then(|server| server.announced.clone());
-        let (advert, place) =
-            known.ok_or_else(|| CallError::Unreachable("it is not announced now; add it by its address".to_owned()))?;
+        if self.added.get(id).is_some() {
+            let why = "it is added; to give it another token or address, add it again by its address";
+            return Err(CallError::Unsupported(why.to_owned()));
+        }
+        let server = self.known.get(id).filter(|server| server.announced.is_some());
+        let (advert, place) = server
+            .and_then(|server| server.announced.clone())
+            .ok_or_else(|| CallError::Unreachable("it is not announced now; add it by its address".to_owned()))?;
+        if server.is_some_and(|server| server.disputed) {
+            let why = "it is announced at several places, and anybody can announce: so that your token goes to nobody else, \
+                       add it by its address, in “Add a device”";
+            return Err(CallError::Unsupported(why.to_owned()));
+        }
         let token = token(inputs.get("token").and_then(Data::as_text))?;
         let record = Added {
             uuid: Some(advert.uuid),
@@ -266,7 +298,7 @@ impl Servers {
         }
         self.added.set(&id, Some(record)).map_err(CallError::Device)?;
         let server = self.known.entry(id.clone()).or_default();
-        *server = Server { announced: server.announced.take(), ..Server::default() };
+        *server = server.anew();
         let told = vec![self.told(&id), self.added.paired(&id)];
         Ok((id, told))
     }
@@ -275,7 +307,10 @@ impl Servers {
     pub(crate) fn remove(&mut self, id: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
         let known =
             self.known.get_mut(id).ok_or_else(|| CallError::Unreachable("no such server is known".to_owned()))?;
-        *known = Server { announced: known.announced.take(), ..Server::default() };
+        *known = known.anew();
+        if let (Some((_, place)), Some(first)) = (&mut known.announced, known.first) {
+            *place = first;
+        }
         let announced = known.announced.is_some();
         self.added.set(id, None).map_err(CallError::Device)?;
         if !announced {
@@ -478,6 +513,47 @@ mod tests {
         let told = servers.remove(&id).unwrap();
         assert!(matches!(&told[..], [FromBridge::Seen { device }, _] if device.passing));
         assert!(!std::fs::read_to_string(dir.path().join("added.json")).unwrap().contains(TOKEN));
+    }
+
+    #[test]
+    fn a_token_goes_to_nobody_who_announces_a_server_that_is_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut servers = Servers::open(dir.path()).unwrap();
+        let [house, thief] = ["10.0.0.2:8123", "10.0.0.66:8123"].map(|at| at.parse().unwrap());
+        let shown =
+            |servers: &Servers, id: &DeviceId| servers.get(id).unwrap().announced.as_ref().unwrap().1.to_string();
+        let secure = Advert { tls: true, ..advert('0') };
+        // By another name, by the same name, beside the first, and in clear instead of encrypted.
+        for (name, said, at) in [
+            ("Thief", secure.clone(), vec![thief]),
+            ("House", secure.clone(), vec![thief]),
+            ("House", secure.clone(), vec![house, thief]),
+            ("House", advert('0'), vec![house]),
+        ] {
+            let (_, told) = servers.found("House", secure.clone(), &[house]);
+            let FromBridge::Seen { device } = &told[0] else { panic!("{told:?}") };
+            servers.found(name, said, &at);
+            assert_eq!(shown(&servers, &device.id), "https://10.0.0.2:8123", "who was first");
+            let no = servers.request(&device.id, &given(&[("token", TOKEN)])).unwrap_err();
+            assert!(matches!(&no, CallError::Unsupported(why) if why.contains("by its address")), "{no}");
+            // Not even when the first is made to go.
+            servers.lost("House");
+            assert!(name == "House" || servers.request(&device.id, &given(&[("token", TOKEN)])).is_err());
+            servers.all_lost();
+        }
+        // Nor after it was added and removed.
+        servers.found("House", secure, &[house]);
+        let id = servers.add(&given(&[("address", "https://10.0.0.2"), ("token", TOKEN)])).unwrap().0;
+        servers.found("Thief", advert('0'), &[thief]);
+        assert!(servers.request(&id, &given(&[("token", TOKEN)])).is_err(), "it is added");
+        servers.remove(&id).unwrap();
+        assert_eq!(shown(&servers, &id), "https://10.0.0.2:8123");
+        assert!(servers.request(&id, &given(&[("token", TOKEN)])).is_err());
+        // Who is the only one is.
+        servers.all_lost();
+        let (_, told) = servers.found("House", advert('0'), &[house, house]);
+        let FromBridge::Seen { device } = &told[0] else { panic!("{told:?}") };
+        assert!(servers.request(&device.id, &given(&[("token", TOKEN)])).is_ok());
     }
 
     #[test]

@@ -20,7 +20,20 @@ struct There {
     diffs: Vec<Value>,
     /// The next call fails so.
     fails: Option<String>,
+    /// Services that were called.
+    called: usize,
+    door: Door,
     tls: Option<Arc<ServerConfig>>,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Open,
+    /// It is taken, and nothing is said yet.
+    Waits,
+    /// It is ended at once.
+    Slammed,
 }
 
 pub struct House {
@@ -48,7 +61,15 @@ impl House {
     }
 
     async fn of(recorded: Value, states: Map<String, Value>, tls: Option<&str>) -> Self {
-        let there = There { recorded, states, diffs: Vec::new(), fails: None, tls: tls.map(|_| config()) };
+        let there = There {
+            recorded,
+            states,
+            diffs: Vec::new(),
+            fails: None,
+            called: 0,
+            door: Door::Open,
+            tls: tls.map(|_| config()),
+        };
         let mut this = Self {
             address: "127.0.0.1:0".parse().unwrap(),
             there: Arc::new(Mutex::new(there)),
@@ -116,6 +137,14 @@ impl House {
         lock(&self.there).put(entity, json!({"s": state}));
     }
 
+    pub fn door(&self, door: Door) {
+        lock(&self.there).door = door;
+    }
+    /// How many services were called.
+    pub fn called(&self) -> usize {
+        lock(&self.there).called
+    }
+
     pub fn fail(&self, code: &str) {
         lock(&self.there).fails = Some(code.to_owned());
     }
@@ -157,6 +186,7 @@ impl There {
                 yes(Value::Null)]),
             "ping" => json!({"id": id, "type": "pong"}),
             "call_service" => {
+                self.called += 1;
                 if let Some(code) = self.fails.take() {
                     return no(&code);
                 }
@@ -192,6 +222,9 @@ trait Both: Read + Write {}
 impl<T: Read + Write> Both for T {}
 
 fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &AtomicBool) -> std::io::Result<()> {
+    if lock(there).door == Door::Slammed {
+        return Ok(());
+    }
     tcp.set_nonblocking(false)?;
     tcp.set_read_timeout(Some(Duration::from_millis(20)))?;
     tcp.set_nodelay(true)?;
@@ -217,8 +250,11 @@ fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &A
         stream,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     )?;
+    while lock(there).door == Door::Waits && running.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     say(&mut *stream, &json!({"type": "auth_required", "ha_version": "2024.3.3"}))?;
-    let (mut subscribed, mut told) = (None, 0);
+    let (mut subscribed, mut told, mut is_in) = (None, 0, false);
     loop {
         while let Some(text) = frame(&mut input) {
             let asked: Value = serde_json::from_slice(&text).unwrap();
@@ -229,7 +265,12 @@ fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &A
                     return Ok(());
                 }
                 say(&mut *stream, &json!({"type": "auth_ok", "ha_version": "2024.3.3"}))?;
+                is_in = true;
                 continue;
+            }
+            if !is_in {
+                say(&mut *stream, &json!({"type": "auth_invalid", "message": "Auth message incorrectly formatted"}))?;
+                return Ok(());
             }
             let answer = {
                 let mut there = lock(there);

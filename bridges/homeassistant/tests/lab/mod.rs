@@ -18,7 +18,7 @@ use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
 use tokio::sync::mpsc;
 
-pub use house::{House, TOKEN, odd};
+pub use house::{Door, House, TOKEN, odd};
 
 struct NoKey;
 
@@ -127,6 +127,43 @@ impl Lab {
         .await;
     }
 
+    /// Begins a call whose answer is not waited for.
+    pub async fn begin(&mut self, device: &DeviceId, service: &str, verb: Verb) -> CallId {
+        let call = CallId(self.next);
+        self.next += 1;
+        let (device, target) = (device.clone(), Target::new(service));
+        self.to.send((ToBridge::Call { call, device, target, verb }, None)).await.unwrap();
+        call
+    }
+
+    pub async fn cancel(&mut self, call: CallId) {
+        self.to.send((ToBridge::Cancel { call }, None)).await.unwrap();
+    }
+
+    /// The answer to one of these.
+    pub async fn reply(&mut self, calls: &[CallId]) -> (CallId, Result<Outputs, CallError>) {
+        self.hear(|message| match message {
+            FromBridge::Reply { call, outcome } if calls.contains(&call) => Some((call, outcome)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// What is told of one device until then, in short: here or gone.
+    pub async fn life(&mut self, id: &DeviceId, until: impl Fn(&FromBridge) -> bool) -> Vec<&'static str> {
+        let mut life = Vec::new();
+        self.hear(|message| {
+            match &message {
+                FromBridge::Seen { device } if device.id == *id => life.push("here"),
+                FromBridge::Gone { device } if device == id => life.push("gone"),
+                _ => {}
+            }
+            until(&message).then_some(())
+        })
+        .await;
+        life
+    }
+
     pub async fn call(&mut self, device: &DeviceId, service: &str, verb: Verb) -> Result<Outputs, CallError> {
         let (device, target) = (device.clone(), Target::new(service));
         self.ask(|call| ToBridge::Call { call, device, target, verb }).await
@@ -175,6 +212,16 @@ impl Lab {
         let inputs: Inputs = inputs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect();
         let outputs = self.ask(|call| ToBridge::Add { call, way: "token".to_owned(), inputs }).await?;
         Ok(DeviceId::new(&outputs["devices"].as_texts().unwrap()[0]).unwrap())
+    }
+
+    /// Begins to add one.
+    pub async fn begin_add(&mut self, address: &str, token: &str) -> CallId {
+        let call = CallId(self.next);
+        self.next += 1;
+        let inputs = [("address", address), ("token", token)];
+        let inputs: Inputs = inputs.into_iter().map(|(id, text)| (id.to_owned(), Data::from(text))).collect();
+        self.to.send((ToBridge::Add { call, way: "token".to_owned(), inputs }, None)).await.unwrap();
+        call
     }
 
     /// Waits until that is among what is known.

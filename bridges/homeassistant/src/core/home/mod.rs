@@ -203,12 +203,7 @@ impl Home {
         }
         for id in event.removed.texts() {
             self.now.remove(&id);
-            if let Some(device) = self.of.remove(&id) {
-                if let Some(placed) = self.devices.get_mut(&device) {
-                    placed.entities.retain(|one| *one != id);
-                }
-                dirty.insert(device);
-            }
+            dirty.extend(self.leave(&id));
         }
         // Whole descriptions first: what is told of values is about them.
         let mut seen = Vec::new();
@@ -270,15 +265,22 @@ impl Home {
         dirty: &mut BTreeSet<DeviceId>,
         now: Timestamp,
     ) {
-        let Some(new) = self.parts(id, &after) else { return };
+        let new = self.parts(id, &after);
         let Some(device) = self.of.get(id).cloned() else {
-            if self.now.len() >= MOST_ENTITIES {
+            if self.now.len() >= MOST_ENTITIES && !self.now.contains_key(id) {
                 self.beyond.1 += 1;
                 return;
             }
+            // What is not shown is kept as well: what comes later is told as a difference from it, and it may be shown one day.
             self.now.insert(id.to_owned(), after);
-            dirty.extend(self.join(id));
+            if new.is_some() {
+                dirty.extend(self.join(id));
+            }
             return;
+        };
+        let Some(new) = new else {
+            self.now.insert(id.to_owned(), after);
+            return dirty.extend(self.leave(id));
         };
         let Some(before) = self.now.insert(id.to_owned(), after) else { return };
         let Some(after) = self.now.get(id) else { return };
@@ -350,6 +352,15 @@ impl Home {
         let entries = &self.entries;
         placed.entities.sort_by_cached_key(|id| (entries.get(id).map_or(usize::MAX, |(order, _)| *order), id.clone()));
         self.of.insert(id.to_owned(), device.clone());
+        Some(device)
+    }
+
+    /// Takes an entity out of its device, if it is in one.
+    fn leave(&mut self, id: &str) -> Option<DeviceId> {
+        let device = self.of.remove(id)?;
+        if let Some(placed) = self.devices.get_mut(&device) {
+            placed.entities.retain(|one| one != id);
+        }
         Some(device)
     }
 

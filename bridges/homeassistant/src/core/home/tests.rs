@@ -189,6 +189,24 @@ fn what_it_is_not_or_cannot_is_refused() {
 }
 
 #[test]
+fn what_is_hidden_for_a_while_is_shown_as_it_is_by_then() {
+    let (mut home, _) = plug();
+    let lamp =
+        |hidden: bool| registries(json!([]), json!([]), json!({"entities": [{"ei": "light.lamp", "hb": hidden}]}));
+    let told = home.registries(lamp(true), now());
+    assert!(!devices(&told).iter().any(|one| one.name == "Ceiling"), "{told:?}");
+    let bright = json!({"+": {"s": "on", "a": {"brightness": 255, "color_mode": "hs"}}});
+    assert_eq!(home.states(event(json!({"c": {"light.lamp": bright}})), now()), []);
+    // One that is hidden from its beginning, too.
+    home.states(event(json!({"a": {"person.guest": {"s": "home", "a": {}}}})), now());
+    assert_eq!(home.now["person.guest"].state, "home");
+    let told = home.registries(lamp(false), now());
+    let light =
+        devices(&told).into_iter().find(|one| one.name == "Ceiling").expect("the lamp").service("light").unwrap();
+    assert_eq!((light.values["on"].data.clone(), light.values["level"].data.clone()), (true.into(), 100i64.into()));
+}
+
+#[test]
 fn buttons_tell_that_they_were_pressed_and_not_that_they_were_once() {
     let mut home = Home::new(server(), now());
     home.registries(Registries::default(), now());

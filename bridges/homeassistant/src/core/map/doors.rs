@@ -34,7 +34,8 @@ pub fn cover(entity: &Entity<'_>) -> Vec<Part> {
         .change("position", |one| one.write = entity.can(POSITION))
         .change("tilt", |one| one.write = entity.can(TILT));
     // A way into the house.
-    if matches!(entity.class(), "garage" | "gate" | "door" | "window") {
+    let is_way_in = matches!(entity.class(), "garage" | "gate" | "door" | "window");
+    if is_way_in {
         service = service.guarded();
     }
     let state = entity.known().filter(|state| matches!(*state, "closed" | "opening" | "open" | "closing"));
@@ -42,9 +43,10 @@ pub fn cover(entity: &Entity<'_>) -> Vec<Part> {
     // What tilts without telling how far.
     let mut more = catalogue::more();
     if !entity.can(TILT) {
-        let tilts = [(OPEN_TILT, "tilt-open"), (CLOSE_TILT, "tilt-close")];
+        let opens = if is_way_in { Effect::Security } else { Effect::Physical };
+        let tilts = [(OPEN_TILT, "tilt-open", opens), (CLOSE_TILT, "tilt-close", Effect::Physical)];
         more.actions
-            .extend(tilts.into_iter().filter(|(bit, _)| entity.can(*bit)).map(|(_, id)| action(id, Effect::Physical)));
+            .extend(tilts.into_iter().filter(|(bit, ..)| entity.can(*bit)).map(|(_, id, effect)| action(id, effect)));
     }
     let more = (!more.actions.is_empty()).then(|| Part::shared(more));
     std::iter::once(part).chain(more).collect()

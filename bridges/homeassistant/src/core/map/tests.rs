@@ -138,7 +138,8 @@ fn what_opens_the_house_is_asked_each_time() {
         );
         let part = gate.part("cover");
         assert_eq!(effect(&part, "open"), Some(Effect::Security));
-        assert!(!part.service.properties.iter().any(|one| one.id == "position" && one.write));
+        let position = part.service.properties.iter().find(|one| one.id == "position").unwrap();
+        assert!(position.write && position.effect == Effect::Security, "no way around it");
     }
     let curtain = One::new(
         "cover.x",
