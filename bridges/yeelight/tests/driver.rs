@@ -123,6 +123,25 @@ impl Lab {
         .await
     }
 
+    /// Wishes at once; how many of them had which answer.
+    async fn crowd(&mut self, device: &DeviceId, count: u64) -> Vec<Result<Outputs, CallError>> {
+        let first = self.next;
+        self.next += count;
+        for call in (first..self.next).map(CallId) {
+            let (device, target, verb) = (device.clone(), Target::new("light"), set("on", true));
+            self.to.send((ToBridge::Call { call, device, target, verb }, None)).await.unwrap();
+        }
+        let mut outcomes = Vec::new();
+        for _ in 0..count {
+            let outcome = self.hear(|message| match message {
+                FromBridge::Reply { call, outcome } if call.0 >= first => Some(outcome),
+                _ => None,
+            });
+            outcomes.push(outcome.await);
+        }
+        outcomes
+    }
+
     async fn why(&mut self, device: &DeviceId) -> Explained {
         let call = CallId(self.next);
         self.next += 1;
@@ -141,6 +160,20 @@ fn pairing(action: &str) -> Verb {
 
 fn set(property: &str, data: impl Into<Data>) -> Verb {
     Verb::Write { property: property.to_owned(), data: data.into() }
+}
+
+/// Takes connections there from now on and ends each at once; how many.
+fn slam(at: SocketAddr) -> Arc<Mutex<usize>> {
+    let listener = loop {
+        match TcpListener::bind(at) {
+            Ok(listener) => break listener,
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let count = Arc::<Mutex<usize>>::default();
+    let counted = count.clone();
+    std::thread::spawn(move || listener.incoming().for_each(|_| *counted.lock().unwrap() += 1));
+    count
 }
 
 /// A lamp on loopback.
@@ -305,4 +338,24 @@ async fn nobody_takes_a_connected_lamps_place_and_a_closed_port_is_explained() {
     lab.call(&seen.id, "pairing", pairing("unpair")).await.unwrap();
     let refused = lab.call(&seen.id, "light", set("on", true)).await;
     assert!(matches!(refused, Err(CallError::NotConsented(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_wishes_is_one_attempt_and_all_of_it_is_refused() {
+    let mut lab = Lab::new().await;
+    let lamp = Lamp::new("127.0.0.1");
+    lab.grant("yeelight/search", To::Any);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    lamp.announce("power: off\r\n");
+    let seen = lab.seen(|device| device.name == "Desk").await;
+    lab.call(&seen.id, "pairing", pairing("request")).await.unwrap();
+    lab.grant("yeelight/control", To::One(RecipientId::device(&seen.id)));
+    lab.value("level", Data::Int(40)).await;
+    lamp.switch_off();
+    lab.seen(|device| device.reach == Reach::Offline).await;
+    let count = slam(lamp.at);
+    let outcomes = lab.crowd(&seen.id, 20).await;
+    assert!(outcomes.iter().all(|one| matches!(one, Err(CallError::Unreachable(_)))), "{outcomes:?}");
+    let count = *count.lock().unwrap();
+    assert!((1..=2).contains(&count), "{count}");
 }

@@ -225,6 +225,12 @@ impl Discovery {
             Some(here) if here.advert.at == advert.at => {
                 let same = here.advert.is_as(&advert);
                 let (line, event) = (here.line, if same { Event::Again } else { Event::Found });
+                // Over its connection it says better what it is and does; anybody can announce.
+                if line == Line::Up {
+                    let advert = here.advert.clone();
+                    self.here.insert(id, Here { advert: advert.clone(), heard: now, line });
+                    return self.outputs.push_back(Output::Event(Event::Again(Box::new(advert))));
+                }
                 self.here.insert(id, Here { advert: advert.clone(), heard: now, line });
                 return self.outputs.push_back(Output::Event(event(Box::new(advert))));
             }
@@ -287,8 +293,12 @@ mod tests {
         }
 
         fn hear(&mut self, id: u64, host: u8) -> Vec<String> {
+            self.hear_of(id, host, "")
+        }
+
+        fn hear_of(&mut self, id: u64, host: u8, more: &str) -> Vec<String> {
             let from = SocketAddr::from(([10, 0, 0, host], 1982));
-            let told = self.handle(Input::Datagram { from, bytes: &answer(id, host, "") });
+            let told = self.handle(Input::Datagram { from, bytes: &answer(id, host, more) });
             told.into_iter().filter(|one| !one.starts_with("search")).collect()
         }
 
@@ -325,6 +335,17 @@ mod tests {
         assert_eq!(lab.hear(1, 9), ["found 10.0.0.9"]);
         lab.now += 61 * SECOND;
         assert_eq!(lab.hear(1, 3), ["found 10.0.0.3"], "nothing was heard there for long");
+    }
+
+    #[test]
+    fn what_is_announced_of_a_connected_lamp_is_only_that_it_is_here() {
+        let mut lab = Lab::new();
+        lab.hear(1, 2);
+        lab.handle(Input::Up(id(1)));
+        assert_eq!(lab.hear_of(1, 2, "name: forged\r\n"), ["again 10.0.0.2"]);
+        assert_eq!(lab.discovery.here[&id(1)].advert.name, None);
+        lab.handle(Input::Quiet(id(1)));
+        assert_eq!(lab.hear_of(1, 2, "name: new\r\n"), ["found 10.0.0.2"], "it may be said once it is not connected");
     }
 
     #[test]

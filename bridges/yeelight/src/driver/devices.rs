@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
@@ -16,6 +17,8 @@ use crate::core::state::{Abilities, Said, State};
 
 /// How long what a lamp says holds, in seconds: while it is connected all of it is told again more often.
 const STATE_S: u64 = 900;
+/// What is announced of a lamp is written no more often than this: anybody can announce, as often as they like.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
 const MAKER: &str = "Yeelight";
 
 /// A lamp that the owner added.
@@ -165,13 +168,15 @@ impl Known {
 pub(crate) struct Devices {
     known: BTreeMap<DeviceId, Known>,
     added: Register<Added>,
+    /// When what was announced of it was written.
+    noted: BTreeMap<DeviceId, Instant>,
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added })
+        Ok(Self { known, added, noted: BTreeMap::new() })
     }
 
     pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
@@ -208,18 +213,21 @@ impl Devices {
         }
         let id = known.id.clone();
         self.known.insert(id.clone(), known);
-        self.note(&id);
+        self.note_announced(&id, Instant::now());
         (id.clone(), moved, self.told(&id))
     }
 
     /// It said once more that it is here, and how it is lit; over its connection it says so better.
     pub(crate) fn again(&mut self, id: &DeviceId, advert: &Advert) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
-        let is_new = known.state != advert.state;
-        (known.seen, known.state) = (Some(Timestamp::now()), advert.state.clone());
-        let said = if is_new && !known.up { known.state.said(&known.abilities, &[]) } else { Vec::new() };
-        let told = known.take(said, Source::Pushed);
-        self.note(id);
+        known.seen = Some(Timestamp::now());
+        let mut told = Vec::new();
+        if !known.up && known.state != advert.state {
+            known.state = advert.state.clone();
+            let said = known.state.said(&known.abilities, &[]);
+            told = known.take(said, Source::Pushed);
+        }
+        self.note_announced(id, Instant::now());
         told
     }
 
@@ -231,7 +239,7 @@ impl Devices {
             self.known.remove(id);
             return Some(FromBridge::Gone { device: id.clone() });
         }
-        self.note(id);
+        self.note_announced(id, Instant::now());
         Some(self.told(id))
     }
 
@@ -268,6 +276,7 @@ impl Devices {
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get_mut(id).ok_or("no such lamp is known")?;
         self.added.set(id, yes.then(|| known.added(None)))?;
+        self.noted.remove(id);
         (known.up, known.down) = (false, false);
         if !yes && known.at.is_none() {
             self.known.remove(id);
@@ -304,6 +313,15 @@ impl Devices {
         self.known.get(id).and_then(|known| known.address).map(SocketAddr::from).into_iter().collect()
     }
 
+    /// Keeps what was announced of an added one, now and then.
+    fn note_announced(&mut self, id: &DeviceId, now: Instant) {
+        let waits = self.noted.get(id).is_some_and(|last| now.duration_since(*last) < NOTED_EVERY);
+        if !waits && self.added.get(id).is_some() {
+            self.noted.insert(id.clone(), now);
+            self.note(id);
+        }
+    }
+
     /// Keeps what is new of an added one.
     fn note(&mut self, id: &DeviceId) {
         let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
@@ -316,5 +334,40 @@ impl Devices {
             Some(known) => FromBridge::Seen { device: known.describe(self.added.get(id)) },
             None => FromBridge::Gone { device: id.clone() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::advert::{self, tests::answer};
+
+    #[test]
+    fn what_is_announced_is_not_written_each_time_and_changes_nothing_of_a_connected_lamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        let said = |more: &str| advert::parse(&answer(1, 2, more), [10, 0, 0, 2].into()).unwrap();
+        let (id, ..) = devices.found(&said("name: desk\r\n"));
+        devices.add(&id, true).unwrap();
+        let file = dir.path().join("added.json");
+        let kept = || std::fs::read_to_string(&file).unwrap();
+        devices.found(&said("name: first\r\n"));
+        assert!(kept().contains("first"));
+        std::fs::remove_file(&file).unwrap();
+        for number in 0..50 {
+            devices.found(&said(&format!("name: forged{number}\r\n")));
+            devices.again(&id, &said(&format!("name: forged{number}\r\n")));
+            devices.lost(&id);
+        }
+        assert!(!file.exists(), "not written again");
+        devices.note_announced(&id, Instant::now() + NOTED_EVERY);
+        assert!(kept().contains("forged49"), "but in the end");
+        // Its connection is worth more.
+        devices.up(&id).unwrap();
+        let before = devices.get(&id).unwrap().state.clone();
+        let mut dim = said("name: desk\r\n");
+        dim.state.take("bright", "7");
+        let told = devices.again(&id, &dim);
+        assert!(told.is_empty() && devices.get(&id).unwrap().state == before);
     }
 }

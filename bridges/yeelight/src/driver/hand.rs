@@ -1,6 +1,6 @@
 //! One added lamp that is here: its connection, made as soon as the owner agrees, and again when it breaks, later each time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,38 @@ const STEADY: Duration = Duration::from_secs(10);
 const SOONER: u32 = 4;
 const ANNOUNCED: Duration = Duration::from_secs(2);
 
+/// Whoever wants something waits so long for its being tried again, and no less: a crowd of wishes is one attempt.
+const WANTED: Duration = Duration::from_secs(2);
+/// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
+/// Orders that wait for a connection.
+const MOST_WAITING: usize = 64;
+
+/// How long an order may still be begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Term {
+    until: Instant,
+    given_up: CancellationToken,
+}
+
+impl Term {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { until: now + BEGUN_WITHIN, given_up: CancellationToken::new() }
+    }
+
+    /// Whoever gave the order does not want it any more.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until || self.given_up.is_cancelled()
+    }
+}
+
 /// To a hand.
 pub(crate) enum Order {
-    Wanted(CallId, Wanted),
+    Wanted(CallId, Wanted, Term),
     /// The lamp announced itself anew.
     Announced,
     /// It is said to be elsewhere.
@@ -73,7 +102,7 @@ pub(crate) struct Hand {
     /// What came while there was no connection.
     pub waiting: Vec<Order>,
     /// Calls that the session was told of and has not answered.
-    pub wanted: BTreeSet<u64>,
+    pub wanted: BTreeMap<u64, Term>,
     /// Of this hand and those before.
     pub failures: Option<Failures>,
     pub quota: Quota,
@@ -101,9 +130,6 @@ impl Hand {
     pub(crate) async fn run(mut self) {
         self.live().await;
         self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            self.waiting.push(order);
-        }
         let away = CallError::Unreachable("the lamp is away".to_owned());
         self.refuse_wanted(&away).await;
         self.refuse_waiting(&away, Outcome::Silent).await;
@@ -175,7 +201,7 @@ impl Hand {
         }
     }
 
-    /// Rests before it is tried again; only for `at_least` once it is announced, and no longer when somebody wants something.
+    /// Rests before it is tried again; only for `at_least` once it is announced, and for [`WANTED`] when somebody wants something.
     /// `false`: it is over.
     async fn rest(&mut self, pause: Duration, at_least: Duration) -> bool {
         let began = tokio::time::Instant::now();
@@ -188,8 +214,8 @@ impl Hand {
                     Some(Order::Doubt) => {}
                     Some(Order::Announced) => until = until.min(began + at_least),
                     Some(order) => {
-                        self.waiting.push(order);
-                        return true;
+                        until = until.min(began + WANTED);
+                        self.wait(order).await;
                     }
                 },
                 () = tokio::time::sleep_until(until) => return true,
@@ -197,10 +223,24 @@ impl Hand {
         }
     }
 
+    async fn wait(&mut self, order: Order) {
+        match order {
+            Order::Wanted(call, ..) if self.waiting.len() >= MOST_WAITING => {
+                let why = "the lamp has not done yet what was wanted before".to_owned();
+                self.reply(call, Err(CallError::Unreachable(why))).await;
+            }
+            order => self.waiting.push(order),
+        }
+    }
+
+    /// Everything that was ordered until now has the same answer: it is not tried anew for each.
     async fn refuse_waiting(&mut self, error: &CallError, outcome: Outcome) {
+        while let Ok(order) = self.orders.try_recv() {
+            self.waiting.push(order);
+        }
         for order in std::mem::take(&mut self.waiting) {
             match order {
-                Order::Wanted(call, _) => self.reply(call, Err(error.clone())).await,
+                Order::Wanted(call, ..) => self.reply(call, Err(error.clone())).await,
                 Order::Try(call) => self.tried(call, outcome.clone()).await,
                 Order::Announced | Order::Doubt => {}
             }
@@ -208,7 +248,7 @@ impl Hand {
     }
 
     async fn refuse_wanted(&mut self, error: &CallError) {
-        for call in std::mem::take(&mut self.wanted) {
+        for call in std::mem::take(&mut self.wanted).into_keys() {
             self.reply(CallId(call), Err(error.clone())).await;
         }
     }
@@ -255,6 +295,8 @@ impl Hand {
                 Ok(wake) => wake,
                 Err(end) => return end,
             };
+            let until = self.wanted.values().map(|term| term.until).filter(|until| *until > Instant::now());
+            let wake = until.fold(wake, Instant::min);
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
@@ -265,10 +307,16 @@ impl Hand {
                 },
                 read = line.read() => match read {
                     Ok([]) => return lost("the lamp hung up".to_owned()),
-                    Ok(bytes) => session.handle(Input::Bytes(bytes), Instant::now()),
+                    Ok(bytes) => {
+                        give_up(&self.wanted, session);
+                        session.handle(Input::Bytes(bytes), Instant::now());
+                    }
                     Err(error) => return lost(error.to_string()),
                 },
-                () = tokio::time::sleep_until(wake.into()) => session.handle(Input::Timeout, Instant::now()),
+                () = tokio::time::sleep_until(wake.into()) => {
+                    give_up(&self.wanted, session);
+                    session.handle(Input::Timeout, Instant::now());
+                }
             }
         }
     }
@@ -278,8 +326,12 @@ impl Hand {
             Order::Announced => {}
             Order::Doubt => session.handle(Input::Doubt, Instant::now()),
             Order::Try(call) => self.tried(call, Outcome::Answered).await,
-            Order::Wanted(call, what) => {
-                self.wanted.insert(call.0);
+            Order::Wanted(call, _, term) if term.is_over(Instant::now()) => {
+                self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
+            }
+            Order::Wanted(call, what, term) => {
+                give_up(&self.wanted, session);
+                self.wanted.insert(call.0, term);
                 session.handle(Input::Wanted(call.0, what), Instant::now());
             }
         }
@@ -301,6 +353,14 @@ impl Hand {
                 Output::Wait(wake) => return Ok(wake),
             }
         }
+    }
+}
+
+/// Before anything else is begun: what nobody waits for any more is not.
+fn give_up(wanted: &BTreeMap<u64, Term>, session: &mut Session) {
+    let now = Instant::now();
+    for (call, _) in wanted.iter().filter(|(_, term)| term.is_over(now)) {
+        session.handle(Input::GivenUp(*call), now);
     }
 }
 

@@ -1,7 +1,7 @@
 //! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
 //! and from the clock; what it decides goes to them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::devices::Devices;
-use super::hand::{Failures, Hand, Order};
+use super::hand::{Failures, Hand, Order, Term};
 use super::law::Law;
 use super::near::{Nearby, Woken};
 use super::words::{act, unsupported, write};
@@ -85,6 +85,8 @@ pub(crate) struct Mind {
     quotas: HashMap<DeviceId, Quota>,
     /// Calls to read, and what of.
     reads: HashMap<CallId, (DeviceId, Target, Vec<String>)>,
+    /// Orders that have no answer yet.
+    calls: HashMap<CallId, Term>,
     /// Lamps that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
 }
@@ -113,6 +115,7 @@ impl Mind {
             failures: HashMap::new(),
             quotas: HashMap::new(),
             reads: HashMap::new(),
+            calls: HashMap::new(),
             asked: HashMap::new(),
         }
     }
@@ -205,7 +208,10 @@ impl Mind {
                 }
             }
             Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
-            Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
+            Woken::Heard(Heard::Refused { call }) => {
+                self.reads.remove(&call);
+                self.calls.remove(&call);
+            }
             Woken::Heard(Heard::Said { device, saying: Saying::Spent(quota), .. }) => {
                 if self.devices.is_added(&device) {
                     self.quotas.insert(device, quota);
@@ -297,7 +303,7 @@ impl Mind {
             outbox: self.outbox.clone(),
             stop: stop.clone(),
             waiting: Vec::new(),
-            wanted: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             failures: self.failures.get(id).copied(),
             quota: self.quotas.get(id).cloned().unwrap_or_default(),
         };
@@ -359,6 +365,7 @@ impl Mind {
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
+                self.calls.remove(&call);
                 let read = self.reads.remove(&call);
                 let said = read.map(|(device, target, wanted)| self.devices.read(&device, &target, &wanted));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
@@ -391,7 +398,12 @@ impl Mind {
                 self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
-            ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
+            ToBridge::Cancel { call } => {
+                self.reads.remove(&call);
+                if let Some(term) = self.calls.remove(&call) {
+                    term.give_up();
+                }
+            }
             ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
@@ -446,7 +458,12 @@ impl Mind {
             Verb::Write { property, data } => write(&known.abilities, &target, &property, &data)?,
         };
         let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
-        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+        let now = Instant::now();
+        let term = Term::new(now);
+        held.orders.try_send(Order::Wanted(call, wanted, term.clone())).map_err(|_| busy())?;
+        self.calls.retain(|_, term| !term.is_over(now));
+        self.calls.insert(call, term);
+        Ok(())
     }
 
     // -- telling ------------------------------------------------------------------------------------

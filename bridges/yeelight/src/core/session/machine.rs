@@ -106,6 +106,7 @@ impl Session {
                 Err(why) => self.end(why),
             },
             Input::Wanted(call, wanted) => self.want(call, wanted, now),
+            Input::GivenUp(call) => return self.give_up(call),
             Input::Doubt => {
                 if self.doubted.is_none_or(|last| now >= last + DOUBT_AT_MOST_EVERY) {
                     self.doubted = Some(now);
@@ -147,6 +148,21 @@ impl Session {
             return self.done(calls, &Err(Trouble::Busy));
         }
         self.jobs.push_back(Job { calls, wanted, steps: None, expects: Vec::new(), since: now });
+    }
+
+    /// Drops a wish that was not begun. Those that it took the place of go with it.
+    fn give_up(&mut self, call: u64) {
+        let of = |job: &Job| job.steps.is_none() && job.calls.contains(&call);
+        let Some(at) = self.jobs.iter().position(of) else { return };
+        let newest = self.jobs[at].calls.first() == Some(&call);
+        let calls = match newest && self.jobs[at].wanted != Wanted::Look {
+            true => self.jobs.remove(at).map(|job| job.calls).unwrap_or_default(),
+            false => {
+                self.jobs[at].calls.retain(|one| *one != call);
+                vec![call]
+            }
+        };
+        self.done(calls, &Err(Trouble::Late));
     }
 
     /// A question of ours.

@@ -25,6 +25,8 @@ pub enum Input<'a> {
     Bytes(&'a [u8]),
     /// Somebody wants something; answered by [`Event::Done`] with the same number.
     Wanted(u64, Wanted),
+    /// That is not wanted any more, if it was not begun yet.
+    GivenUp(u64),
     /// Whether it still answers is in doubt.
     Doubt,
     /// [`Output::Wait`] is over.
@@ -100,6 +102,9 @@ pub enum Trouble {
         "the lamp says that it was told too much in the last minute, by all programs together; try again in a minute"
     )]
     ItsQuota,
+    /// It was not begun in time, or was given up.
+    #[error("it was not done in time, and is not done any more")]
+    Late,
     /// Too much waits.
     #[error("the lamp has not done yet what was wanted before")]
     Busy,

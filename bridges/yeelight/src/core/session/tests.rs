@@ -252,3 +252,23 @@ fn moonlight_and_the_sleep_timer() {
     lab.want(3, Wanted::SleepTimer(0));
     assert_eq!(lab.takes(), ("cron_del".into(), vec![json!(0)]));
 }
+
+#[test]
+fn what_is_given_up_is_not_begun() {
+    let mut lab = Lab::new();
+    let give_up = |lab: &mut Lab, call| {
+        lab.session.handle(Input::GivenUp(call), lab.now);
+        lab.pump();
+        std::mem::take(&mut lab.events)
+    };
+    lab.want(1, Wanted::On(Part::Main, true));
+    lab.want(2, Wanted::Level(Part::Main, 30));
+    lab.want(3, Wanted::Moonlight(true));
+    assert_eq!(give_up(&mut lab, 1), [], "it is on its way");
+    assert_eq!(give_up(&mut lab, 2), [Event::Done(2, Err(Trouble::Late))]);
+    assert_eq!(lab.takes().0, "set_power");
+    lab.events.clear();
+    let (_, params) = lab.takes();
+    assert!(!params.contains(&json!(30)), "{params:?}");
+    assert!(!lab.sent.iter().any(|(_, method, _)| method == "set_bright"));
+}
