@@ -41,6 +41,9 @@ const more = () => service("more", [
   ...Object.fromEntries(Array.from({ length: 14 }, (_, n) => [`counter-${n + 1}`, value(n * 113)])),
 });
 
+/** A device that is here through Home Assistant and in another way. */
+const joined = (id, bridge) => ["homeassistant", bridge].map((one, n) => ({ id: n ? `${bridge}-${id}` : `house-${id}`, name: id, bridge: one, speaks: n ? "MQTT" : "Home Assistant", trust: "paired", reach: "local", addresses: [], heard: at(40) }));
+
 export function houseOf(device) {
   const one = (id, name, kind, room, services, extra = {}) => device(`house-${id}`, name, kind, "paired", { bridge: "homeassistant", room, addresses: [], services, ...extra });
   return [
@@ -53,7 +56,7 @@ export function houseOf(device) {
     one("tv", "Television", "tv", "Living room", [media("The Long Way Home", true)]),
     one("counter", "Counter lights", "light", "Kitchen", [light(true, 100)]),
     one("kettle", "Kettle", "plug", "Kitchen", [onOff(true), electricity(1843.2, 212.4)]),
-    one("fridge", "Fridge", "sensor", "Kitchen", [temperature(5.4, { age: 9000 }), service("contact", [property("open", "bool")], [], { open: value(false, 700) })]),
+    one("fridge", "Fridge", "sensor", "Kitchen", [temperature(5.4, { age: 9000 }), service("contact", [property("open", "bool")], [], { open: value(false, 700) })], { faces: joined("fridge", "mqtt") }),
     one("leak", "Under the sink", "sensor", "Kitchen", [service("water-leak", [property("detected", "bool")], [], { detected: value(false, 1200, 90000) }), battery(7)]),
     one("washer", "Washing machine", "appliance", "Kitchen", [onOff(true), more()]),
     one("bed", "Bedside", "light", "Bedroom", [light(false, 20, { kelvin: 2200 })], { reach: "offline", last_seen: at(86400) }),
@@ -103,7 +106,9 @@ export function answerHome(hub, tell, device, method, path, query, body) {
   }
   if (first !== "home") return null;
   if (second === "history" && third === "settings") {
-    if (method === "PUT") Object.assign(settings, body);
+    // As the hub: a device is left out under the ids of all its faces.
+    const faces = (id) => hub.devices.find((one) => one.id === id)?.faces.map((face) => face.id) ?? [id];
+    if (method === "PUT") Object.assign(settings, body, { off: [...new Set(body.off.flatMap((id) => [id, ...faces(id)]))] });
     return [200, { settings, bytes: 48_300_000, kept: 37, since: at(86400 * 40), shortened: false }];
   }
   if (second === "history" && third === "kept") return [200, { kept: [{}, {}] }];
@@ -124,7 +129,7 @@ export function answerHome(hub, tell, device, method, path, query, body) {
     return [200, { device: query.get("device"), service: query.get("service"), instance: 0, property: name, kind, unit: null, from: query.get("from"), to: query.get("to"), step_s: step, points, total: kind === "meter" ? 12.4 : null }];
   }
   if (second === "rooms" && third === "rename") {
-    for (const one of hub.devices) if (one.room === body.from) { one.room = body.to; tell("device", one); }
+    for (const one of hub.devices) if (one.room?.toLowerCase() === body.from.toLowerCase()) { one.room = body.to; tell("device", one); }
     return [200, {}];
   }
   return null;

@@ -211,6 +211,55 @@ test("what a device says changed is put into what is known of it, and nothing el
   assert.equal(before.services[0].values.on.data, false);
 });
 
+test("a device that speaks while the list is read stays in it, with its newest word and all else that the list says", async (context) => {
+  const { connect, hub, set } = await vite.ssrLoadModule("/src/store.ts");
+  const lamp = (id, level, more = {}) => thing(id, "light", [service("light", { on: value(false), level: value(level) }), service("battery", { percent: value(9) })], more);
+  const before = [globalThis.EventSource, globalThis.fetch];
+  context.after(() => void ([globalThis.EventSource, globalThis.fetch] = before));
+  let stream;
+  globalThis.EventSource = class { heard = {}; constructor() { stream = this; } addEventListener(name, handle) { this.heard[name] = handle; } close() {} };
+  const say = (name, data) => stream.heard[name]({ data: JSON.stringify(data) });
+  const said = (device, level) => say("values", { device, service: "light", instance: 0, values: { level: value(level) }, writes: [] });
+  const asked = {};
+  globalThis.fetch = (path) => new Promise((answer) => (asked[path.replace("/api/v1/", "")] = (body) => answer({ ok: true, status: 200, text: async () => JSON.stringify(body) })));
+  set({ devices: [lamp("known", 1), lamp("gone", 1)] });
+  connect();
+  say("hello", { discovery: "on" });
+  for (const level of [20, 30]) said("new", level);
+  said("known", 40);
+  said("gone", 50);
+  say("device", lamp("whole", 60));
+  said("whole", 70);
+  say("device-gone", { id: "left" });
+  const empty = { running: [], paired: [], transfers: [], shares: [], casts: [], received: [], offers: [], folder: "", prompts: [] };
+  for (const list of ["status", "pairings", "transfers", "shares", "casts", "inbox", "prompts", "settings"]) asked[list](empty);
+  asked.devices({ devices: [lamp("new", 2, { room: "Hall" }), lamp("known", 3, { room: "Hall" }), lamp("whole", 4), lamp("left", 5)] });
+  for (let tries = 0; hub().phase !== "ready" && tries < 100; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  const now = Object.fromEntries(hub().devices.map((one) => [one.id, [one.services[0].values.level.data, one.room]]));
+  assert.deepEqual(now, { whole: [70, null], new: [30, "Hall"], known: [40, "Hall"] });
+  said("new", 80);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.equal(hub().devices.find((one) => one.id === "new").services[0].values.level.data, 80);
+  assert.equal(hub().devices.find((one) => one.id === "new").services[1].values.percent.data, 9);
+});
+
+test("a room that is written in several ways is one", async () => {
+  const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
+  const lamp = (id, room) => thing(id, "light", [service("light", { on: value(true) })], { room });
+  const rooms = (...all) => layOut(all, null).rooms.map(({ name, tiles }) => [name, tiles.map(({ device }) => device.id)]);
+  const all = [lamp("a", "kitchen"), lamp("b", "Kitchen "), lamp("c", "KÜCHE"), lamp("d", "Küche"), lamp("e", null)];
+  assert.deepEqual(rooms(...all), [["Kitchen", ["a", "b"]], ["KÜCHE", ["c", "d"]], [null, ["e"]]]);
+  assert.deepEqual(rooms(...all.toReversed()), rooms(...all), "whichever of them is told of first");
+});
+
+test("a device is kept again under all the ids under which it was left out", async () => {
+  const { isLeftOut, keptAgain } = await vite.ssrLoadModule("/src/services/history.ts");
+  const lamp = thing("one", "light", [], { faces: [{ id: "one" }, { id: "two" }] });
+  assert.deepEqual(keptAgain(lamp, ["two", "other", "one"]), ["other"]);
+  assert.deepEqual([["one", "two"], ["one"], []].map((off) => isLeftOut(lamp, off)), [true, false, false]);
+  assert.ok(isLeftOut(thing("bare", "light", []), ["bare"]), "one that has no faces to tell of");
+});
+
 test("a graph has round lines that hold everything, and a gap where nothing was kept", async () => {
   const { ticks, runs } = await vite.ssrLoadModule("/src/ui/chart.tsx");
   for (const [low, high] of [[18.2, 23.4], [0, 0], [-12, 3], [0, 1843.2], [1e-3, 2e-3], [5, 5], [-1e6, 1e6]]) {

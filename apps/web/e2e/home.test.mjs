@@ -75,6 +75,34 @@ test("a lamp is switched and dimmed by keys, at once, and the device's own word 
   await until("it is brighter", async () => /35 %/.test(await lamp.locator(".ht-line").innerText()));
 });
 
+test("a swipe over a lamp's bar that becomes a scroll says nothing to the lamp", { skip }, async () => {
+  const { page } = ours;
+  const calls = [];
+  const count = (request) => request.method() === "POST" && request.url().endsWith("/call") && calls.push(request.postDataJSON().verb);
+  page.on("request", count);
+  await find(page, "floor lamp");
+  const bar = tile(page, "Floor lamp").getByRole("slider");
+  const stood = await bar.inputValue();
+  const begin = () => bar.evaluate((input) => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, "91");
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  const end = (type) => bar.evaluate((input, name) => void input.dispatchEvent(new PointerEvent(name, { bubbles: true })), type);
+  await bar.focus();
+  await begin();
+  await tile(page, "Floor lamp").getByText("91 %").waitFor();
+  await end("pointercancel");
+  await until("it stands where it stood", async () => (await bar.inputValue()) === stood);
+  await bar.blur();
+  await page.waitForTimeout(300);
+  assert.deepEqual(calls, []);
+  await begin();
+  await end("pointerup");
+  await until("what is let go is said, and taken", async () => calls.length > 0 && /91 %/.test(await tile(page, "Floor lamp").locator(".ht-line").innerText()) && (await tile(page, "Floor lamp").locator(".pending-dot").count()) === 0);
+  assert.deepEqual(calls, [{ verb: "write", property: "level", data: 91 }]);
+  page.off("request", count);
+});
+
 test("what no device confirms is said to be unconfirmed, and not shown as done", { skip }, async () => {
   const { page } = ours;
   // The mock's lamps never say their warmth.
@@ -274,6 +302,27 @@ test("a found plug that wants a token is asked for it before it is added", { ski
   const [request] = await Promise.all([page.waitForRequest((one) => one.method() === "POST" && one.url().endsWith("/pairings")), dialog.getByRole("button", { name: "Add", exact: true }).click()]);
   assert.deepEqual(request.postDataJSON(), { device: "miio-new", inputs: { token: "00112233445566778899aabbccddeeff" } });
   await page.getByTestId("prompt").getByRole("button", { name: "Not now" }).first().click();
+});
+
+test("nothing is kept of a device that is here in two ways, and then again, on its page and under Settings", { skip }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices/house-fridge");
+  const keep = page.getByRole("switch", { name: "Keep what it says" });
+  const is = (what) => until(`kept: ${what}`, async () => (await keep.isChecked()) === what);
+  await is(true);
+  for (const what of [false, true, false]) {
+    await keep.click();
+    await is(what);
+  }
+  await go(page, "#/settings");
+  const card = page.getByTestId("history-settings");
+  const again = card.getByRole("button", { name: /^Keep .* again$/ });
+  assert.equal(await again.count(), 1);
+  await again.click();
+  await card.getByRole("button", { name: "Apply" }).click();
+  await until("it was saved", async () => (await again.count()) === 0 && (await card.getByRole("button", { name: "Apply" }).isDisabled()));
+  await go(page, "#/devices/house-fridge");
+  await is(true);
 });
 
 test("what is kept of the house is set and deleted under Settings", { skip }, async () => {

@@ -130,12 +130,16 @@ function deviceSaid(id: string, now: Device | null) {
 }
 /** What changed of a device, put into what is known of it. */
 export function withValues(device: Device, { service: id, instance, values, writes }: ValuesChanged): Device {
-  const mine = (one: { service: string; instance: number; property: string }) => writes.some((other) => other.service === one.service && other.instance === one.instance && other.property === one.property);
   return {
     ...device,
-    writes: [...device.writes.filter((one) => !mine(one)), ...writes],
+    writes: withWrites(device.writes, writes),
     services: device.services.map((one) => (one.id === id && one.instance === instance ? { ...one, values: { ...one.values, ...values } } : one)),
   };
+}
+/** `before` with what became of newer writes. */
+function withWrites(before: ValuesChanged["writes"], now: ValuesChanged["writes"]) {
+  const again = (one: ValuesChanged["writes"][number]) => now.some((other) => other.service === one.service && other.instance === one.instance && other.property === one.property);
+  return [...before.filter((one) => !again(one)), ...now];
 }
 const DRAW_MS = 40;
 function drawDevices() {
@@ -163,7 +167,29 @@ const newer = <T extends { id: string }>(read: T[], now: T[]): T[] => {
     .filter((item) => !touched.has(item.id) || now.some((other) => other.id === item.id));
 };
 
+/** What devices said while the list of them is read, the newest word of each service: the list may be older, and is put below. */
+let meanwhile: Map<string, ValuesChanged[]> | null = null;
+const MOST_MEANWHILE = 10_000;
+function saidMeanwhile(changed: ValuesChanged) {
+  if (!meanwhile) return;
+  const said = meanwhile.get(changed.device);
+  if (!said && meanwhile.size >= MOST_MEANWHILE) return;
+  const before = said?.find((one) => one.service === changed.service && one.instance === changed.instance);
+  const now = before ? { ...changed, values: { ...before.values, ...changed.values }, writes: withWrites(before.writes, changed.writes) } : changed;
+  meanwhile.set(changed.device, [...(said ?? []).filter((one) => one !== before), now]);
+}
+
 export async function readAll() {
+  const said = (meanwhile = new Map<string, ValuesChanged[]>());
+  try {
+    await readInto(said);
+  } finally {
+    // Another reading may have begun.
+    if (meanwhile === said) meanwhile = null;
+  }
+}
+
+async function readInto(said: Map<string, ValuesChanged[]>) {
   touched = new Set();
   const [status, devices, pairings, transfers, shares, casts, inbox, prompts, settings] = await Promise.all([
     get<Status>("/status"),
@@ -182,8 +208,9 @@ export async function readAll() {
   const all = newer([...known.values()], state.transfers).sort((a, b) => b.created.localeCompare(a.created));
   const still = new Set(prompts.prompts.map((prompt) => prompt.id));
   for (const prompt of state.prompts) if (!still.has(prompt.id)) promptGone(prompt.id);
+  const now = newer(devices.devices, state.devices).map((device) => (said.get(device.id) ?? []).reduce(withValues, device));
   set({
-    phase: "ready", status, devices: newer(devices.devices, state.devices), paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
+    phase: "ready", status, devices: now, paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
     transfers: all, shares: newer(shares.shares, state.shares), casts: newer(casts.casts, state.casts), inbox: inbox.folder, prompts: prompts.prompts, settings,
   });
   for (const device of state.devices) deviceWatch.changed?.(device);
@@ -284,10 +311,14 @@ export function connect() {
       (error) => signedOut(error) || lost(source),
     );
   });
-  on<Device>("device", (device) => deviceSaid(device.id, device));
+  on<Device>("device", (device) => {
+    meanwhile?.delete(device.id);
+    deviceSaid(device.id, device);
+  });
   on<ValuesChanged>("values", (changed) => {
     const known = spoke.has(changed.device) ? spoke.get(changed.device) : state.devices.find((one) => one.id === changed.device);
-    touched.add(changed.device);
+    // The device is not `touched`: all else of it comes from the list that is being read.
+    saidMeanwhile(changed);
     if (known) deviceSaid(changed.device, withValues(known, changed));
   });
   on<Happened>("happened", (what) => set({ happened: new Map(state.happened).set(`${what.device} ${what.service} ${what.instance}`, { ...what, at: new Date().toISOString() }) }));

@@ -4,7 +4,7 @@ import { attempt } from "../actions";
 import { BASE, del, get, id as encoded, put } from "../api/client";
 import type { Device, HistorySettings, HistoryState } from "../api/types";
 import { bytes, date, plural } from "../format";
-import { forgetHistory } from "../services/history";
+import { forgetHistory, idsOf, isLeftOut, keptAgain } from "../services/history";
 import { signedOut, useHub } from "../store";
 import { Button, Field, Name, Switch } from "../ui/bits";
 import { Icon } from "../ui/icons";
@@ -53,7 +53,7 @@ function Form({ state, onState, read }: { state: HistoryState; onState: (state: 
       toast("The history was deleted.");
     });
   };
-  const off = draft.off.map((one) => devices.find((device) => device.id === one) ?? one);
+  const off = [...new Set(draft.off.map((one) => devices.find((device) => idsOf(device).includes(one)) ?? one))];
   return (
     <form className="card settings-form" aria-labelledby="history" onSubmit={(event) => { event.preventDefault(); void save(); }} data-testid="history-settings">
       <h2 id="history" className="card-title">History of the house</h2>
@@ -78,7 +78,7 @@ function Form({ state, onState, read }: { state: HistoryState; onState: (state: 
           {off.map((one) => {
             const id = typeof one === "string" ? one : one.id;
             const name = typeof one === "string" ? one : one.name;
-            return <li key={id} className="row"><div className="row-text"><div className="row-label"><Name>{name}</Name></div><div className="hint">Nothing is kept of it.</div></div><Button label={`Keep ${name} again`} onClick={() => change({ off: draft.off.filter((other) => other !== id) })}>Keep again</Button></li>;
+            return <li key={id} className="row"><div className="row-text"><div className="row-label"><Name>{name}</Name></div><div className="hint">Nothing is kept of it.</div></div><Button label={`Keep ${name} again`} onClick={() => change({ off: typeof one === "string" ? draft.off.filter((other) => other !== one) : keptAgain(one, draft.off) })}>Keep again</Button></li>;
           })}
         </ul>
       )}
@@ -98,10 +98,11 @@ export function DeviceHistory({ device }: { device: Device }) {
   const [kept, setKept] = useState(0);
   const read = () => Promise.all([get<HistoryState>("/home/history/settings"), get<{ kept: unknown[] }>(`/home/history/kept?device=${encoded(device.id)}`)]).then(([all, mine]) => { setState(all); setKept(mine.kept.length); }, signedOut);
   useEffect(() => void read(), [device.id]);
-  if (!state || (kept === 0 && !state.settings.off.includes(device.id))) return null;
-  const off = state.settings.off.includes(device.id);
+  if (!state) return null;
+  const off = isLeftOut(device, state.settings.off);
+  if (kept === 0 && !off) return null;
   const turn = () => attempt(async () => {
-    await put("/home/history/settings", { ...state.settings, off: off ? state.settings.off.filter((one) => one !== device.id) : [...state.settings.off, device.id] });
+    await put("/home/history/settings", { ...state.settings, off: off ? keptAgain(device, state.settings.off) : [...state.settings.off, device.id] });
     await read();
   });
   const forget = async () => {

@@ -185,7 +185,7 @@ function Bar({ tile, id, label, able }: { tile: Tile; id: string; label: string;
     <div className={`bar ${on.now === false && id !== "target" ? "dark" : ""}`} style={{ "--part": `${part}%` } as React.CSSProperties}>
       <label className="hidden-visually" htmlFor={key}>{visible(label)}</label>
       <input id={key} type="range" min={min} max={max} step={step || "any"} value={value ?? min} disabled={!able} aria-valuetext={value === undefined ? "not said yet" : `${Math.round(value)} %`}
-        onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onKeyUp={release} onBlur={release} />
+        onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onPointerCancel={() => setHeld(null)} onKeyUp={release} onBlur={release} />
       {held !== null && <output htmlFor={key} className="bar-says tabular">{Math.round(held)} %</output>}
     </div>
   );

@@ -144,7 +144,7 @@ export function Slider(props: { label: string; now: number | undefined; min: num
       <input
         id={id} type="range" min={props.min} max={props.max} step={props.step || "any"} value={at ?? props.min} disabled={props.disabled}
         aria-valuetext={at === undefined ? "not said yet" : props.say(at)}
-        onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onKeyUp={release} onBlur={release}
+        onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onPointerCancel={() => setHeld(null)} onKeyUp={release} onBlur={release}
       />
       <output htmlFor={id} className="hint tabular">{at === undefined ? "–" : props.say(at)}</output>
     </div>

@@ -74,5 +74,15 @@ export function useHistory(device: Device, service: Service, property: string, s
   return asked;
 }
 
+/** The ids under which the hub leaves a device out: those of all ways in which it is here. */
+export const idsOf = (device: Device) => [device.id, ...device.faces.map((face) => face.id)];
+/** Whether nothing is kept of a device, given the ids that are left out. */
+export const isLeftOut = (device: Device, off: string[]) => (device.faces.length > 0 ? device.faces.every((face) => off.includes(face.id)) : off.includes(device.id));
+/** `off` without a device. */
+export function keptAgain(device: Device, off: string[]): string[] {
+  const ids = idsOf(device);
+  return off.filter((one) => !ids.includes(one));
+}
+
 /** Nothing of it is left in this browser either. */
 export const forgetHistory = () => known.clear();

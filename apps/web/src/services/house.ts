@@ -82,17 +82,22 @@ export function fits(tile: Tile, words: string[]): boolean {
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const PLACES = [...CONTROLS, ...SENSORS];
 const place = ({ service }: Tile) => (service ? PLACES.indexOf(service.id) : 99);
-/** Tiles by room, rooms by name; those without a room last. */
+/** Tiles by room, rooms by name; those without a room last. A room that is written in several ways is one, as for the hub. */
 export function roomsOf(tiles: Tile[]): Room[] {
-  const rooms = new Map<string | null, Tile[]>();
+  const rooms = new Map<string | null, Room>();
   for (const tile of tiles) {
-    const room = tile.device.room?.trim() || null;
-    const known = rooms.get(room);
-    if (known) known.push(tile);
-    else rooms.set(room, [tile]);
+    const name = tile.device.room?.trim() || null;
+    const key = name?.toLowerCase() ?? null;
+    const known = rooms.get(key);
+    if (!known) rooms.set(key, { name, tiles: [tile] });
+    else {
+      known.tiles.push(tile);
+      // Whichever device comes first: capital letters go before small ones.
+      if (name !== null && name < known.name!) known.name = name;
+    }
   }
-  for (const all of rooms.values()) all.sort(order);
-  return [...rooms].map(([name, all]) => ({ name, tiles: all })).sort((a, b) => (a.name === null ? 1 : b.name === null ? -1 : collator.compare(a.name, b.name)));
+  for (const { tiles: all } of rooms.values()) all.sort(order);
+  return [...rooms.values()].sort((a, b) => (a.name === null ? 1 : b.name === null ? -1 : collator.compare(a.name, b.name)));
 }
 const order = (a: Tile, b: Tile) => place(a) - place(b) || collator.compare(a.device.name, b.device.name) || collator.compare(a.key, b.key);
 
