@@ -72,7 +72,7 @@ test("a lamp is switched and dimmed by keys, at once, and the device's own word 
   await until("the device said so", async () => /^On · 30 %/.test((await lamp.locator(".ht-line").innerText()).trim()) && (await lamp.locator(".pending-dot").count()) === 0);
   await lamp.getByRole("slider").focus();
   for (let n = 0; n < 5; n += 1) await page.keyboard.press("ArrowRight");
-  await until("it is brighter", async () => /35 %/.test(await lamp.locator(".ht-line").innerText()));
+  await until("it is brighter, and says so", async () => /35 %/.test(await lamp.locator(".ht-line").innerText()) && (await lamp.locator(".pending-dot").count()) === 0);
 });
 
 test("a swipe over a lamp's bar that becomes a scroll says nothing to the lamp", { skip }, async () => {
@@ -98,7 +98,7 @@ test("a swipe over a lamp's bar that becomes a scroll says nothing to the lamp",
   assert.deepEqual(calls, []);
   await begin();
   await end("pointerup");
-  await until("what is let go is said, and taken", async () => calls.length > 0 && /91 %/.test(await tile(page, "Floor lamp").locator(".ht-line").innerText()) && (await tile(page, "Floor lamp").locator(".pending-dot").count()) === 0);
+  await until("what is let go is said, and taken", async () => calls.length > 0 && (await bar.inputValue()) === "91" && (await tile(page, "Floor lamp").locator(".pending-dot").count()) === 0);
   assert.deepEqual(calls, [{ verb: "write", property: "level", data: 91 }]);
   page.off("request", count);
 });
