@@ -37,6 +37,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Wanted<T> {
     }
 }
 
+/// As [`Wanted`], where what is wanted holds secrets: what is wrong with it is said without quoting it.
+pub struct Discreet<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Discreet<T> {
+    type Rejection = Failure;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let bytes = whole(request, state).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Failure::bad_request(format!(
+                "The request is not what this call takes, a field is missing, unknown or no text: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+}
+
 /// The whole body. A stranger can be the one who sends it: it has a deadline.
 async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
     match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {

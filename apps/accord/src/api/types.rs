@@ -314,7 +314,7 @@ pub struct PairedDevice {
 }
 
 /// `POST /pairings`: exactly one of the fields. `GET /pairings/{id}` follows it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartPairing {
     /// A device from `devices` (its id or its name).
@@ -326,6 +326,14 @@ pub struct StartPairing {
     /// With `device`: what its service `pairing` wants for `request`, such as a token.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for StartPairing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { device, ticket, address, inputs } = self;
+        let ticket = if ticket.is_some() { "a ticket" } else { "no ticket" };
+        write!(f, "StartPairing({device:?}, {ticket}, {address:?}, {} inputs)", inputs.len())
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

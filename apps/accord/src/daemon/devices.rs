@@ -309,6 +309,22 @@ impl Hub {
         told
     }
 
+    /// The same name, room or preference for several devices, kept at once; then they are told of.
+    pub(super) fn change_devices(&self, ids: &[DeviceId], change: &api::DeviceChange) -> Answer<()> {
+        let (paired, others): (Vec<&DeviceId>, Vec<&DeviceId>) =
+            ids.iter().partition(|id| self.peers.get(id).is_some());
+        self.notes.change_all(&others, change)?;
+        // Hubs and the like, of which there are few, are kept with their keys.
+        for id in paired {
+            self.change_face(id, change.clone())?;
+        }
+        // Who cannot hold so many events reads everything anew.
+        for id in ids {
+            self.events.tell_as_it_is(|| Some(api::Event::Device(Box::new(self.device(id).ok()?))));
+        }
+        Ok(())
+    }
+
     /// Changes what is noted of one face.
     fn change_face(&self, id: &DeviceId, change: api::DeviceChange) -> Answer<()> {
         if change.is_empty() {
@@ -323,7 +339,7 @@ impl Hub {
         }
         let blocked = change.blocked == Some(true);
         if self.peers.get(id).is_none() {
-            self.notes.change(id, change)?;
+            self.notes.change(id, &change)?;
         } else {
             // Checked by the same rules as other notes.
             let checked = super::notes::checked(&change)?;
@@ -341,7 +357,7 @@ impl Hub {
                 }
             });
             update.map_err(|error| Failure::internal("The change was not kept", error))?;
-            self.notes.change(id, change.beside_pairing())?;
+            self.notes.change(id, &change.beside_pairing())?;
             self.link.peers_changed();
         }
         if blocked {

@@ -335,10 +335,10 @@ mod tests {
         let all = Remote::ALL;
         assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
         let ring = api::DeviceChange { remote_ring: Some(true), ..Default::default() };
-        notes.change(&phone, ring).unwrap();
+        notes.change(&phone, &ring).unwrap();
         assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false, true, false, false]);
         let blocked = api::DeviceChange { blocked: Some(true), ..Default::default() };
-        notes.change(&phone, blocked).unwrap();
+        notes.change(&phone, &blocked).unwrap();
         assert_eq!(all.map(|what| allowed.allows(&phone, what)), [false; 4]);
         let own = DeviceId::new(house::OWN).unwrap();
         assert_eq!(all.map(|what| allowed.allows(&own, what)), [true, true, true, false], "nobody types by browser");

@@ -46,7 +46,10 @@ impl Hub {
         for device in devices.into_iter().filter(|device| device.id != house::OWN) {
             let name = room_of(&device);
             // Written differently by its owner and by a bridge, it is one room all the same.
-            let room = rooms.entry((name.is_empty(), name.to_lowercase())).or_insert_with(|| (name, Vec::new()));
+            let room =
+                rooms.entry((name.is_empty(), name.to_lowercase())).or_insert_with(|| (name.clone(), Vec::new()));
+            // Whichever device comes first: capital letters go before small ones.
+            room.0 = name.min(std::mem::take(&mut room.0));
             room.1.push(device.id);
         }
         api::Rooms { rooms: rooms.into_values().map(|(name, devices)| api::Room { name, devices }).collect() }
@@ -59,15 +62,17 @@ impl Hub {
         if from.is_empty() || to.is_empty() {
             return Err(Failure::bad_request("A room has a name, before and after."));
         }
-        let devices = self.devices();
-        let mut in_room = devices.iter().filter(|device| room_of(device).to_lowercase() == from).peekable();
-        if in_room.peek().is_none() {
+        let is_in = |device: &Device| device.id != house::OWN && room_of(device).to_lowercase() == from;
+        let ids: Vec<DeviceId> = self
+            .devices()
+            .into_iter()
+            .filter(is_in)
+            .map(|device| DeviceId::new(device.id).map_err(|error| Failure::bad_request(error.to_string())))
+            .collect::<Answer<_>>()?;
+        if ids.is_empty() {
             return Err(Failure::not_found(format!("No device is in a room `{}`.", for_screen(&wanted.from, 60))));
         }
-        for device in in_room {
-            let id = DeviceId::new(&device.id).map_err(|error| Failure::bad_request(error.to_string()))?;
-            self.change_device(&id, DeviceChange { room: Some(to.to_owned()), ..Default::default() })?;
-        }
+        self.change_devices(&ids, &DeviceChange { room: Some(to.to_owned()), ..Default::default() })?;
         Ok(self.rooms())
     }
 
@@ -223,8 +228,8 @@ impl Hub {
             return;
         }
         let Some(thing) = self.registry.thing_id(face) else { return };
-        // What another face is asked for is told by that one.
-        if thing != *face && self.face_for(&thing, &target.service) != *face {
+        // What another face is asked for is told by that one, also when this is the thing's own.
+        if self.face_for(&thing, &target.service) != *face {
             return;
         }
         let writes = values.keys().filter_map(|property| {

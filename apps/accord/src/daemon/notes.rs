@@ -67,37 +67,29 @@ impl Notes {
     }
 
     /// Applies what is given; the note is on disk when this returns.
-    pub fn change(&self, device: &DeviceId, change: DeviceChange) -> Result<Note, NoteError> {
+    pub fn change(&self, device: &DeviceId, change: &DeviceChange) -> Result<Note, NoteError> {
+        self.change_all(&[device], change)?;
+        Ok(self.get(device))
+    }
+
+    /// Applies what is given to all of them or to none, written once.
+    pub fn change_all(&self, devices: &[&DeviceId], change: &DeviceChange) -> Result<(), NoteError> {
         let mut notes = self.notes.write().unwrap_or_else(PoisonError::into_inner);
-        if !notes.contains_key(device) && notes.len() >= MAX_NOTES {
-            return Err(NoteError::Full);
-        }
-        let mut note = notes.get(device).cloned().unwrap_or_default();
-        if let Some(name) = change.name {
-            note.name = text(&name)?;
-        }
-        if let Some(room) = change.room {
-            note.room = text(&room)?;
-        }
-        note.favourite = change.favourite.unwrap_or(note.favourite);
-        note.blocked = change.blocked.unwrap_or(note.blocked);
-        note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
-        if let Some(trusted) = change.trusted_effects {
-            (note.trusted_effects, note.trusted_at) = (trusted, trusted.then(Timestamp::now));
-        }
-        note.remote.media = change.remote_media.unwrap_or(note.remote.media);
-        note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
-        note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);
-        note.remote.input = change.remote_input.unwrap_or(note.remote.input);
         let mut next = notes.clone();
-        if note == Note::default() {
-            next.remove(device);
-        } else {
-            next.insert(device.clone(), note.clone());
+        for device in devices {
+            if !next.contains_key(*device) && next.len() >= MAX_NOTES {
+                return Err(NoteError::Full);
+            }
+            let note = changed(next.remove(*device).unwrap_or_default(), change)?;
+            if note != Note::default() {
+                next.insert((*device).clone(), note);
+            }
         }
-        self.save(&next)?;
-        *notes = next;
-        Ok(note)
+        if next != *notes {
+            self.save(&next)?;
+            *notes = next;
+        }
+        Ok(())
     }
 
     /// Forgets everything noted about a device.
@@ -113,6 +105,26 @@ impl Notes {
         let bytes = serde_json::to_vec_pretty(notes).map_err(|error| NoteError::NotSaved(error.to_string()))?;
         replace_private(&self.path, &bytes).map_err(|error| NoteError::NotSaved(error.to_string()))
     }
+}
+
+fn changed(mut note: Note, change: &DeviceChange) -> Result<Note, NoteError> {
+    if let Some(name) = &change.name {
+        note.name = text(name)?;
+    }
+    if let Some(room) = &change.room {
+        note.room = text(room)?;
+    }
+    note.favourite = change.favourite.unwrap_or(note.favourite);
+    note.blocked = change.blocked.unwrap_or(note.blocked);
+    note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
+    if let Some(trusted) = change.trusted_effects {
+        (note.trusted_effects, note.trusted_at) = (trusted, trusted.then(Timestamp::now));
+    }
+    note.remote.media = change.remote_media.unwrap_or(note.remote.media);
+    note.remote.ring = change.remote_ring.unwrap_or(note.remote.ring);
+    note.remote.commands = change.remote_commands.unwrap_or(note.remote.commands);
+    note.remote.input = change.remote_input.unwrap_or(note.remote.input);
+    Ok(note)
 }
 
 /// The texts of a change, checked and trimmed.
@@ -140,12 +152,30 @@ mod tests {
         let phone = DeviceId::new("link-1").unwrap();
         let notes = Notes::open(dir.path()).unwrap();
         let named = DeviceChange { name: Some(" Mira's phone ".into()), favourite: Some(true), ..Default::default() };
-        notes.change(&phone, named).unwrap();
+        notes.change(&phone, &named).unwrap();
         let notes = Notes::open(dir.path()).unwrap();
         assert_eq!(notes.get(&phone).name.as_deref(), Some("Mira's phone"));
         let back = DeviceChange { name: Some(String::new()), ..Default::default() };
-        assert_eq!(notes.change(&phone, back).unwrap(), Note { favourite: true, ..Note::default() });
+        assert_eq!(notes.change(&phone, &back).unwrap(), Note { favourite: true, ..Note::default() });
         let bad = DeviceChange { room: Some("a\u{202e}b".into()), ..Default::default() };
-        assert_eq!(notes.change(&phone, bad), Err(NoteError::BadText));
+        assert_eq!(notes.change(&phone, &bad), Err(NoteError::BadText));
+    }
+
+    #[test]
+    fn several_notes_change_together_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<DeviceId> = (0..=MAX_NOTES).map(|n| DeviceId::new(format!("lamp-{n}")).unwrap()).collect();
+        let ids: Vec<&DeviceId> = ids.iter().collect();
+        let notes = Notes::open(dir.path()).unwrap();
+        let room = |name: &str| DeviceChange { room: Some(name.into()), ..Default::default() };
+        notes.change_all(&ids[..2], &room("Hall")).unwrap();
+        assert_eq!(notes.change_all(&ids[..2], &room("a\nb")), Err(NoteError::BadText));
+        assert_eq!(notes.change_all(&ids, &room("Attic")), Err(NoteError::Full));
+        let notes = Notes::open(dir.path()).unwrap();
+        let rooms = |notes: &Notes| -> Vec<Option<String>> { ids[..3].iter().map(|id| notes.get(id).room).collect() };
+        assert_eq!(rooms(&notes), [Some("Hall".to_owned()), Some("Hall".to_owned()), None]);
+        notes.change_all(&ids[1..], &room("Attic")).unwrap();
+        assert_eq!(notes.change_all(&ids[1..3], &room("")), Ok(()));
+        assert_eq!(rooms(&Notes::open(dir.path()).unwrap()), [Some("Hall".to_owned()), None, None]);
     }
 }

@@ -76,7 +76,7 @@ impl AcceptPolicy for Trusted {
                 .map_err(|error| error.to_string())
         } else {
             let always = DeviceChange { auto_accept: Some(true), ..DeviceChange::default() };
-            self.notes.change(device, always).map(drop).map_err(|error| error.to_string())
+            self.notes.change(device, &always).map(drop).map_err(|error| error.to_string())
         };
         if let Err(error) = kept {
             tracing::warn!(%error, "this device will be asked about again");

@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use crate::api::error::{Answer, Failure};
-use crate::api::extract::{Body, Id, Wanted};
+use crate::api::extract::{Body, Discreet, Id, Wanted};
 use crate::api::faces::JoinDevices;
 use crate::api::guard::Caller;
 use crate::api::types::{
@@ -80,7 +80,7 @@ pub async fn pairings(State(hub): State<Arc<Hub>>) -> Answer<Json<Pairings>> {
 /// Start pairing with a device, a ticket or an address
 #[utoipa::path(post, path = "/pairings", tag = "pairing", request_body = StartPairing,
     responses((status = 200, body = Pairing), (status = 400, body = ApiError), (status = 409, body = ApiError), (status = 502, body = ApiError)))]
-pub async fn pair(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<StartPairing>) -> Answer<Json<Pairing>> {
+pub async fn pair(State(hub): State<Arc<Hub>>, Discreet(wanted): Discreet<StartPairing>) -> Answer<Json<Pairing>> {
     Ok(Json(hub.start_pairing(wanted).await?))
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use crate::api::error::Answer;
-use crate::api::extract::Wanted;
+use crate::api::extract::Discreet;
 use crate::api::forms::{Add, Added, Forms};
 use crate::api::guard::Caller;
 use crate::api::types::ApiError;
@@ -25,7 +25,7 @@ pub async fn list(State(hub): State<Arc<Hub>>) -> Json<Forms> {
 pub async fn add(
     State(hub): State<Arc<Hub>>,
     Extension(caller): Extension<Caller>,
-    Wanted(wanted): Wanted<Add>,
+    Discreet(wanted): Discreet<Add>,
 ) -> Answer<Json<Added>> {
     let surface = if caller == Caller::Owner { "cli" } else { "web" };
     Ok(Json(hub.add(wanted, surface).await?))

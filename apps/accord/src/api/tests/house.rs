@@ -65,6 +65,20 @@ fn play(mut side: BridgeSide, confirms: bool) -> tokio::task::JoinHandle<Vec<Ver
     })
 }
 
+/// Of what is set, the first alone is reported, before it is said to be taken.
+fn play_half(mut side: BridgeSide) {
+    tokio::spawn(async move {
+        let mut reported = false;
+        while let Some((message, _)) = side.inbox.recv().await {
+            let ToBridge::Call { call, device, target, verb } = message else { continue };
+            if let (Verb::Write { property, data }, false) = (verb, std::mem::replace(&mut reported, true)) {
+                side.tell(says(device.as_str(), &target.service, &property, data)).await.unwrap();
+            }
+            side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::new()) }).await.unwrap();
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
     let home = home().await;
@@ -140,6 +154,13 @@ async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
 async fn the_command_line_sets_and_says_what_was_not_confirmed() {
     let home = home().await;
     let (one, two) = (mouth(&home, "played").await, mouth(&home, "played-too").await);
+    let three = mouth(&home, "played-half").await;
+    let mut half = lamp("lamp-3", "Hall");
+    half.name = "Slow lamp".into();
+    three.tell(FromBridge::Seen { device: half }).await.unwrap();
+    device(&home, "lamp-3", |_| true).await;
+    agree(&home, "lamp-3");
+    play_half(three);
     one.tell(FromBridge::Seen { device: lamp("lamp-1", "Study") }).await.unwrap();
     let mut mute = lamp("lamp-2", "Hall");
     mute.name = "Mute lamp".into();
@@ -185,8 +206,14 @@ async fn the_command_line_sets_and_says_what_was_not_confirmed() {
     };
     tokio::time::timeout(WITHIN, watched).await.expect("a change is seen").unwrap();
     let begun = std::time::Instant::now();
-    let unconfirmed = say(&["home", "set", "Mute lamp", "on"]).await.unwrap_err();
-    assert!(unconfirmed.is::<crate::cli::Unconfirmed>(), "{unconfirmed:#}");
+    // What tells that the first one is confirmed is no word about the second one.
+    let (mute, slow) = tokio::join!(
+        say(&["home", "set", "Mute lamp", "on"]),
+        say(&["home", "set", "Slow lamp", "level=40", "level=50"]),
+    );
+    for unconfirmed in [mute.unwrap_err(), slow.unwrap_err()] {
+        assert!(unconfirmed.is::<crate::cli::Unconfirmed>(), "{unconfirmed:#}");
+    }
     assert!(begun.elapsed() < Duration::from_secs(9));
     for (words, message) in [
         (&["home", "set", "Desk lamp", "level", "300"][..], "between 0 and 100 %"),
@@ -242,6 +269,76 @@ async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tel
     assert_eq!(asked.json()["error"], "confirm-needed", "{}", asked.text);
     home.running.end().await;
     assert_eq!(told.await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_undone_has_a_word_of_its_own() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    let mut lamp = lamp("lamp-1", "Study");
+    lamp.services[0].actions[0].effect = accord_model::Effect::Destructive;
+    side.tell(FromBridge::Seen { device: lamp }).await.unwrap();
+    device(&home, "lamp-1", |_| true).await;
+    agree(&home, "lamp-1");
+    let told = play(side, true);
+    let state = &home.options.state;
+    for words in [&["home", "do", "Desk lamp", "toggle"][..], &["home", "do", "Desk lamp", "toggle", "--yes"]] {
+        let error = crate::cli::say(state, words).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be undone; `--destroy`"), "{words:?}: {error}");
+    }
+    crate::cli::say(state, &["home", "do", "Desk lamp", "toggle", "--destroy"]).await.unwrap();
+    home.running.end().await;
+    assert_eq!(told.await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_face_that_is_asked_tells_what_a_device_says() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    for name in ["lamp-1", "lamp-2"] {
+        side.tell(FromBridge::Seen { device: lamp(name, "Study") }).await.unwrap();
+        device(&home, name, |_| true).await;
+    }
+    let joined = home.own(Method::POST, "/devices/join", json!({ "device": "lamp-1", "with": "lamp-2" })).await;
+    assert_eq!(joined.json()["id"], "lamp-1", "{}", joined.text);
+    let mut away = lamp("lamp-1", "Study");
+    away.reach = Reach::Offline;
+    side.tell(FromBridge::Seen { device: away }).await.unwrap();
+    device(&home, "lamp-1", |lamp| lamp["faces"][0]["reach"] == "offline").await;
+    let mut events = crate::cli::hub::Hub::new(home.options.state.clone()).events().await.unwrap();
+    events.next().await.unwrap();
+    side.tell(says("lamp-1", "light", "level", Data::Int(11))).await.unwrap();
+    side.tell(says("lamp-2", "light", "level", Data::Int(22))).await.unwrap();
+    let values = loop {
+        if let crate::api::types::Event::Values(values) = events.next().await.unwrap().unwrap() {
+            break values;
+        }
+    };
+    assert_eq!((values.device.as_str(), &values.values["level"].data), ("lamp-1", &Data::Int(22)));
+    home.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_secrets_is_said_without_them() {
+    let home = home().await;
+    let secret = 4_711_471_147_u64;
+    for (path, body) in [
+        ("/add", json!({ "bridge": "mqtt", "way": "broker", "inputs": { "password": secret } })),
+        ("/pairings", json!({ "device": "plug", "inputs": { "token": secret } })),
+        ("/pairings", json!({ "ticket": secret })),
+    ] {
+        let answer = home.own(Method::POST, path, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+        assert!(!answer.text.contains("4711471147") && answer.text.contains("line 1"), "{}", answer.text);
+    }
+    let start = crate::api::types::StartPairing {
+        device: Some("plug".into()),
+        ticket: Some("accord:pair/1?hidden".into()),
+        inputs: BTreeMap::from([("token".into(), "hidden".into())]),
+        ..Default::default()
+    };
+    assert_eq!(format!("{start:?}"), r#"StartPairing(Some("plug"), a ticket, None, 1 inputs)"#);
+    home.running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

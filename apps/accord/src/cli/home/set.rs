@@ -40,9 +40,12 @@ pub struct Do {
     /// What goes with it.
     #[arg(value_name = "INPUT=VALUE")]
     inputs: Vec<String>,
-    /// Do not ask again before something is opened or unlocked.
+    /// Do not ask again before something is opened or unlocked. What cannot be undone is asked about all the same.
     #[arg(long, short)]
     yes: bool,
+    /// Do not ask again before something that cannot be undone.
+    #[arg(long)]
+    destroy: bool,
 }
 
 struct Meant<'a> {
@@ -126,7 +129,8 @@ fn meant<'a>(device: &'a Device, words: &[String]) -> Result<Vec<Meant<'a>>> {
     }
 }
 
-/// Follows what the hub says until the write is confirmed or counts as not confirmed.
+/// Follows what the hub says until the write is confirmed or counts as not confirmed. An event may be from before the write,
+/// and tell of an earlier one: it only says when to ask the hub again.
 async fn confirmed(context: &Context, events: &mut Events, device: &Device, one: &Meant<'_>) -> Result<WriteState> {
     let until = Instant::now() + CONFIRM_WITHIN + TO_SAY_SO;
     let state = |writes: &[Written]| {
@@ -137,22 +141,27 @@ async fn confirmed(context: &Context, events: &mut Events, device: &Device, one:
         };
         writes.iter().find(is_it).map(|write| write.state)
     };
+    let over = |state: Option<WriteState>| state.filter(|state| *state != WriteState::Pending);
     let path = format!("/devices/{}", escape(&device.id));
-    let now: Device = context.hub.get(&path).await?;
-    let mut is = state(&now.writes);
-    let lead = now.id;
     loop {
-        if let Some(over @ (WriteState::Confirmed | WriteState::Unconfirmed)) = is {
-            return Ok(over);
+        let now: Device = context.hub.get(&path).await?;
+        if let Some(state) = over(state(&now.writes)) {
+            return Ok(state);
         }
-        is = match timeout_at(until, events.next()).await {
-            Ok(Ok(Some(Event::Values(values)))) if values.device == lead => state(&values.writes),
-            Ok(Ok(Some(Event::Device(device)))) if device.id == lead => state(&device.writes),
-            Ok(Ok(Some(_))) => None,
-            Ok(Ok(None)) => bail!("The hub stopped before {} said anything", name(&device.name)),
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return Ok(WriteState::Unconfirmed),
-        };
+        let lead = now.id;
+        let mut is_told = false;
+        while !is_told {
+            is_told = match timeout_at(until, events.next()).await {
+                Ok(Ok(Some(Event::Values(values)))) => values.device == lead && over(state(&values.writes)).is_some(),
+                Ok(Ok(Some(Event::Device(device)))) => device.id == lead && over(state(&device.writes)).is_some(),
+                // Something was missed.
+                Ok(Ok(Some(Event::Hello(_)))) => true,
+                Ok(Ok(Some(_))) => false,
+                Ok(Ok(None)) => bail!("The hub stopped before {} said anything", name(&device.name)),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => return Ok(WriteState::Unconfirmed),
+            };
+        }
     }
 }
 
@@ -173,12 +182,13 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
         inputs.insert(id.to_owned(), say::data(input, value).map_err(|error| anyhow!(error))?);
     }
     let place = say::place(service, &action.id);
-    let question = match action.effect {
-        Effect::Destructive => format!("{place} of {} cannot be undone. Do it? [y/N]", name(&device.name)),
-        _ => format!("{place} of {} opens, unlocks or shows something. Do it? [y/N]", name(&device.name)),
+    let (what, word, confirmed) = match action.effect {
+        Effect::Destructive => ("cannot be undone", "--destroy", args.destroy),
+        _ => ("opens, unlocks or shows something", "--yes", args.yes),
     };
+    let what = format!("{place} of {} {what}", name(&device.name));
     let verb = Verb::Act { action: action.id.clone(), inputs };
-    let mut call = Call { service: service.id.clone(), instance: service.instance, verb, confirmed: args.yes };
+    let mut call = Call { service: service.id.clone(), instance: service.instance, verb, confirmed };
     let path = format!("/devices/{}/call", escape(&device.id));
     let mut outcome: Result<Outputs> = tell(context, &path, &call).await;
     // The hub knows whether it has to be asked again.
@@ -187,9 +197,9 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
     };
     if outcome.as_ref().is_err_and(asks) {
         if !can_ask() {
-            bail!("{place} of {} opens or unlocks something; `--yes` does it without asking", name(&device.name));
+            bail!("{what}; `{word}` does it without asking");
         }
-        if !yes(&question).await? {
+        if !yes(&format!("{what}. Do it? [y/N]")).await? {
             bail!("Nothing was done");
         }
         call.confirmed = true;
