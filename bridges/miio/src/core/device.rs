@@ -184,6 +184,10 @@ pub struct Device {
     is_known: bool,
     failures: u32,
     most: usize,
+    /// How many were asked for at once before that seemed too much, until an answer shows that fewer help.
+    before: Option<usize>,
+    /// Until when what is wanted is waited for, by call.
+    until: BTreeMap<u64, Instant>,
     refused: BTreeMap<At, u8>,
     told: BTreeMap<(String, u16, String), (Data, Instant)>,
     out: VecDeque<Output>,
@@ -205,13 +209,15 @@ impl Device {
             is_known: false,
             failures: 0,
             most: known.most.unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE),
+            before: None,
+            until: BTreeMap::new(),
             refused: BTreeMap::new(),
             told: BTreeMap::new(),
             out: VecDeque::new(),
         }
     }
 
-    /// Its number, once it said so.
+    /// Its number, once it proved so.
     pub fn did(&self) -> Option<u64> {
         self.line.did()
     }
@@ -226,16 +232,29 @@ impl Device {
         self.go_on(now);
     }
 
-    /// It is wanted.
-    pub fn wanted(&mut self, call: u64, wanted: Wanted, now: Instant) {
+    /// It is wanted, by somebody who waits until then. What was not asked by that time is not done later.
+    pub fn wanted(&mut self, call: u64, wanted: Wanted, until: Instant, now: Instant) {
+        self.expire(now);
+        if until <= now {
+            return self.done(call, Err(Trouble::Call(late())));
+        }
         if self.orders.len() >= MOST_ORDERS {
             let busy = CallError::Unreachable("the device has not done yet what was wanted before".to_owned());
             return self.done(call, Err(Trouble::Call(busy)));
         }
         match self.job(call, wanted) {
-            Ok(job) => self.orders.push_back(job),
+            Ok(job) => {
+                self.until.insert(call, until);
+                self.orders.push_back(job);
+            }
             Err(error) => self.done(call, Err(Trouble::Call(error))),
         }
+        self.go_on(now);
+    }
+
+    /// Nobody waits for that any more: it is not done, if it was not yet.
+    pub fn cancel(&mut self, call: u64, now: Instant) {
+        self.forget(call, now);
         self.go_on(now);
     }
 
@@ -247,12 +266,14 @@ impl Device {
 
     /// Takes a datagram from its address.
     pub fn datagram(&mut self, bytes: &[u8], now: Instant) {
+        self.expire(now);
         self.line.datagram(bytes, now);
         self.go_on(now);
     }
 
     /// The time that [`Output::Wait`] named has come.
     pub fn timeout(&mut self, now: Instant) {
+        self.expire(now);
         self.line.timeout(now);
         self.go_on(now);
     }
@@ -270,7 +291,7 @@ impl Device {
         };
         let attention = self.attention.iter().map(|(at, _)| *at);
         let idle = attention.chain([self.next_look]).min().unwrap_or(self.next_look);
-        Output::Wait(line.unwrap_or(idle))
+        Output::Wait(self.until.values().copied().chain([line.unwrap_or(idle)]).min().unwrap_or(idle))
     }
 
     // -- what is wanted -----------------------------------------------------------------------------
@@ -312,7 +333,30 @@ impl Device {
         Ok(Job::Tell { call, questions, shows: shows.into_iter().filter(readable).collect() })
     }
 
+    /// What nobody waits for any more is not done.
+    fn expire(&mut self, now: Instant) {
+        let late: Vec<u64> = self.until.iter().filter(|(_, until)| **until <= now).map(|(call, _)| *call).collect();
+        late.into_iter().for_each(|call| self.forget(call, now));
+    }
+
+    fn forget(&mut self, call: u64, now: Instant) {
+        if self.until.remove(&call).is_none() {
+            return;
+        }
+        self.orders.retain(|job| job.call() != Some(call));
+        if let Some((job, _)) = self.now.take_if(|(job, _)| job.call() == Some(call))
+            && self.line.forget()
+            && let Job::Tell { shows, .. } = job
+        {
+            // It may have been done.
+            self.attention.push((now, shows));
+            self.attention.truncate(2 * MOST_ORDERS);
+        }
+        self.done(call, Err(Trouble::Call(late())));
+    }
+
     fn done(&mut self, call: u64, outcome: Result<Outputs, Trouble>) {
+        self.until.remove(&call);
         self.out.push_back(Output::Event(Event::Done(call, outcome)));
     }
 
@@ -459,6 +503,9 @@ impl Device {
     /// It answers. If it did not before, it is asked what it is.
     fn is_back(&mut self, now: Instant) {
         self.failures = 0;
+        if self.before.take().is_some() {
+            self.out.push_back(Output::Event(Event::Most(self.most)));
+        }
         if !self.is_known {
             self.next_look = now;
         }
@@ -484,13 +531,17 @@ impl Device {
     /// It does not answer. What was wanted of it is not done when it comes back, and nobody waits for that.
     fn mute(&mut self, job: Job, asked: Vec<At>, failure: Failure, now: Instant) {
         // What answers greetings, and answered questions before, was asked too much at once.
+        let in_portions = self.model.as_ref().is_some_and(|model| !model.dialect.is_whole());
         if let (Job::Look { .. } | Job::Read { .. }, Failure::Deaf, true) = (&job, &failure, self.line.is_proven())
+            && in_portions
             && asked.len() > 1
         {
+            self.before.get_or_insert(self.most);
             self.most = (asked.len() / 2).max(1);
-            self.out.push_back(Output::Event(Event::Most(self.most)));
             return self.again(job, asked, now);
         }
+        // It was away, and how much was asked had nothing to do with that.
+        self.most = self.before.take().unwrap_or(self.most);
         self.failures = self.failures.saturating_add(1);
         self.is_known = false;
         self.attention.clear();
@@ -575,6 +626,10 @@ impl Device {
         }
         refused.into_iter().for_each(|at| self.refuse(at));
     }
+}
+
+fn late() -> CallError {
+    CallError::Unreachable("the device did not answer while that was waited for".to_owned())
 }
 
 #[cfg(test)]

@@ -142,8 +142,9 @@ pub enum Output {
 /// The way to one device at one address.
 pub struct Line {
     token: Token,
+    /// Its number: what the owner said, or what came with the first answer that was sealed with the token.
     did: Option<u64>,
-    clock: Option<(u32, Instant)>,
+    clock: Option<Clock>,
     heard: Option<Instant>,
     next: u32,
     state: State,
@@ -153,6 +154,13 @@ pub struct Line {
     other: Option<u64>,
     new: bool,
     out: VecDeque<Output>,
+}
+
+/// What stood at the head of the last datagram that counts, and when it came.
+#[derive(Clone, Copy)]
+struct Clock {
+    head: Head,
+    at: Instant,
 }
 
 enum State {
@@ -181,7 +189,7 @@ impl Line {
         }
     }
 
-    /// Which device it is, once it said so.
+    /// Which device it is, once it proved so; who merely answers a greeting may claim any number.
     pub fn did(&self) -> Option<u64> {
         self.did
     }
@@ -211,6 +219,15 @@ impl Line {
         }
     }
 
+    /// What is asked just now is not asked again, and its answer is not waited for. `true`: it was sent already.
+    pub fn forget(&mut self) -> bool {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => false,
+            State::Greeting { asked, .. } => asked > 0,
+            State::Asking { .. } => true,
+        }
+    }
+
     /// Takes a datagram from the device's address. What is not its answer is passed over.
     pub fn datagram(&mut self, bytes: &[u8], now: Instant) {
         if bytes.len() == packet::HEADER {
@@ -224,7 +241,7 @@ impl Line {
         }
         let (question, asked) = (question.clone(), *asked);
         self.state = State::Idle;
-        self.clock = Some((head.stamp, now));
+        self.clock = Some(Clock { head, at: now });
         self.heard = Some(now);
         (self.proven, self.other, self.new) = (true, None, false);
         self.did.get_or_insert(head.did);
@@ -290,24 +307,22 @@ impl Line {
         let State::Greeting { question, id, asked, .. } = std::mem::replace(&mut self.state, State::Idle) else {
             return;
         };
-        self.clock = Some((hello.head.stamp, now));
+        // Its number is good for this question; another device may answer the next greeting.
+        self.clock = Some(Clock { head: hello.head, at: now });
         self.heard = Some(now);
         self.new = hello.is_new;
-        if self.did.is_none() {
-            self.did = Some(hello.head.did);
-        }
         self.send(question, id, asked, now);
     }
 
     fn send(&mut self, question: Question, id: Option<u32>, asked: usize, now: Instant) {
-        let (Some((stamp, at)), Some(did)) = (self.clock, self.did) else { return self.fail(Failure::Silent) };
+        let Some(Clock { head: Head { did, stamp }, at }) = self.clock else { return self.fail(Failure::Silent) };
         let id = id.unwrap_or_else(|| {
             let id = self.next;
             self.next = if id >= 0x7fff_ffff { 1 } else { id + 1 };
             id
         });
         let passed = u32::try_from(now.saturating_duration_since(at).as_secs()).unwrap_or(u32::MAX);
-        let head = Head { did, stamp: stamp.wrapping_add(passed) };
+        let head = Head { did: self.did.unwrap_or(did), stamp: stamp.wrapping_add(passed) };
         match packet::seal(&self.token, head, text(id, &question).as_bytes()) {
             Ok(sealed) => {
                 self.out.push_back(Output::Send(sealed));

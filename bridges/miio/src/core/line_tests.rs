@@ -16,6 +16,11 @@ impl Device {
         Self { line: Line::new(Token::new(TOKEN), Some(DID), 100), now: Instant::now(), heard: Vec::new() }
     }
 
+    /// One that was added by address: its number is not known.
+    fn unknown() -> Self {
+        Self { line: Line::new(Token::new(TOKEN), None, 100), ..Self::new() }
+    }
+
     fn ask(&mut self) {
         self.line.ask(Question::new("get_prop", json!(["power"])), self.now);
     }
@@ -186,4 +191,42 @@ fn errors_are_told_and_those_that_pass_are_asked_again() {
     device.line.ask(Question::new("x", json!("y".repeat(MAX_SENT))), device.now);
     assert_eq!(device.drain(), (vec![], Some(Err(Failure::Long))));
     assert!(refusal(-704_040_013).to_string().contains("cannot be read"));
+}
+
+#[test]
+fn a_number_that_a_greeting_claims_is_believed_for_one_question_only() {
+    let mut device = Device::unknown();
+    device.ask();
+    device.greets(66, 1);
+    assert_eq!(device.drain().0.len(), 2, "whoever is there is asked");
+    assert_eq!(device.line.did(), None, "and is nobody yet");
+    device.passes(2);
+    device.greets(DID, 400);
+    let Output::Send(_) = device.line.poll_output() else { panic!("a greeting") };
+    let Output::Send(bytes) = device.line.poll_output() else { panic!("the right device is asked after another") };
+    let (head, plain) = open(&Token::new(TOKEN), &bytes).unwrap();
+    assert_eq!(head.did, DID);
+    device.heard.push(serde_json::from_slice(&plain).unwrap());
+    device.answers(r#""result":1"#);
+    assert_eq!((device.drain().1, device.line.did()), (Some(Ok(json!(1))), Some(DID)), "proven by its token");
+    device.passes(40);
+    device.ask();
+    device.greets(66, 2);
+    assert_eq!(device.drain().0, [Value::Null], "from now on nobody else is asked");
+}
+
+#[test]
+fn what_is_forgotten_is_not_sent_when_the_device_comes_back() {
+    let mut device = Device::new();
+    device.ask();
+    assert!(!device.line.forget(), "only the greeting was sent");
+    device.greets(DID, 400);
+    assert_eq!(device.drain(), (vec![Value::Null], None));
+    device.ask();
+    device.greets(DID, 400);
+    assert_eq!(device.drain().0.len(), 2);
+    assert!(device.line.forget(), "it may have been done");
+    device.passes(10);
+    device.answers(r#""result":1"#);
+    assert_eq!(device.drain(), (vec![], None), "not asked again, and no answer expected");
 }

@@ -2,6 +2,7 @@
 //! not, or in a file with many. Whatever is refused is refused without repeating it.
 
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 use accord_model::text::for_screen;
 use accord_model::{CallError, Data, DeviceId, FromBridge, Inputs, Outputs, Target, Verb};
@@ -75,9 +76,9 @@ impl Mind {
     }
 
     fn id_of(&self, found: &Found) -> Option<DeviceId> {
-        let known = self.devices.find(found.did, found.address);
+        let known = self.devices.find(found.did, found.address, Instant::now());
         let by_did = || found.did.map(|did| device_id("miio", &did.to_string()));
-        known.or_else(by_did).or_else(|| found.address.map(|at| device_id("miio", &format!("at {at}"))))
+        known.or_else(by_did).or_else(|| found.address.map(|at| self.devices.new_id(at)))
     }
 }
 

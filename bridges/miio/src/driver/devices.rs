@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Source, Target,
@@ -21,6 +22,12 @@ use crate::core::packet::{Hello, Token};
 
 /// Most devices that are known without having been added: whoever answers may claim any number.
 const MOST_STRANGERS: usize = 128;
+/// That one is elsewhere, or back, is heeded no more often than this: greetings are not sealed, and anybody may answer them.
+const HEEDED_EVERY: Duration = Duration::from_secs(10);
+/// Where one was looked for in vain it is not looked for again so soon.
+const IN_VAIN_FOR: Duration = Duration::from_secs(60);
+/// Who answered a greeting so lately is there: a search, and with it this, comes every five minutes.
+const JUST_NOW: Duration = Duration::from_secs(360);
 
 /// A device that the owner added. Its token lies in a file that only the owner's account can open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +71,12 @@ pub(crate) struct Known {
     pub did: Option<u64>,
     /// Where it is, or was last.
     pub at: Option<Ipv4Addr>,
+    /// Where its number came from last in answer to a greeting, and when.
+    greeted: Option<(Ipv4Addr, Instant)>,
+    /// When such an answer was heeded that brought nothing new, and when one that did.
+    heeded: [Option<Instant>; 2],
+    /// Where it turned out not to be, though a greeting was answered there in its name.
+    in_vain: BTreeMap<Ipv4Addr, Instant>,
     /// It waits to be set up.
     pub is_new: bool,
     /// It answers.
@@ -105,26 +118,67 @@ impl Devices {
     }
 
     /// The one of that number, or, when an added one has not said its number yet, the one that is to be at that address.
-    pub(crate) fn find(&self, did: Option<u64>, at: Option<Ipv4Addr>) -> Option<DeviceId> {
-        let by =
-            |fits: &dyn Fn(&Known) -> bool| self.known.iter().find(|(_, known)| fits(known)).map(|(id, _)| id.clone());
-        let by_did = did.and_then(|did| by(&|known| known.did == Some(did)));
-        by_did.or_else(|| at.and_then(|at| by(&|known| known.at == Some(at) && (known.did.is_none() || did.is_none()))))
+    /// Without a number, only one that is at that address now: another may have had it before.
+    pub(crate) fn find(&self, did: Option<u64>, at: Option<Ipv4Addr>, now: Instant) -> Option<DeviceId> {
+        if let Some(did) = did {
+            let of_it = || self.known.iter().filter(|(_, known)| known.did == Some(did)).map(|(id, _)| id);
+            let found = of_it().find(|id| self.added.get(id).is_some()).or_else(|| of_it().next());
+            if found.is_some() {
+                return found.cloned();
+            }
+        }
+        let at = at?;
+        let there = |known: &Known| {
+            let greeted = known.greeted.filter(|(from, when)| *from == at && now.duration_since(*when) < JUST_NOW);
+            match (known.at == Some(at), greeted) {
+                (true, _) if known.up => Some((2, None)),
+                (_, Some((_, when))) if did.is_none() => Some((1, Some(when))),
+                (true, _) if known.did.is_none() => Some((0, None)),
+                _ => None,
+            }
+        };
+        let fits = |known: &&Known| did.is_none() || known.did.is_none();
+        let all = self.known.iter().filter(|(_, known)| fits(known));
+        let found = all.filter_map(|(id, known)| Some((there(known)?, id))).max_by_key(|(how, _)| *how);
+        found.map(|(_, id)| id.clone())
+    }
+
+    /// An id for a device of which only the address is known: one that no other was given that had the address before.
+    pub(crate) fn new_id(&self, at: Ipv4Addr) -> DeviceId {
+        let first = device_id("miio", &format!("at {at}"));
+        let others = (2u32..).map(|number| device_id("miio", &format!("at {at}, {number}")));
+        let is_free = |id: &DeviceId| self.known.get(id).is_none_or(|known| known.did.is_none());
+        std::iter::once(first.clone()).chain(others).find(is_free).unwrap_or(first)
     }
 
     /// A device answered a greeting. `true`: an added one is elsewhere than it was, as far as that can be believed.
-    pub(crate) fn greeted(&mut self, hello: &Hello, at: Ipv4Addr) -> (Option<DeviceId>, bool, Option<FromBridge>) {
+    pub(crate) fn greeted(
+        &mut self,
+        hello: &Hello,
+        at: Ipv4Addr,
+        now: Instant,
+    ) -> (Option<DeviceId>, bool, Option<FromBridge>) {
         let did = hello.head.did;
-        if let Some(id) = self.find(Some(did), Some(at)) {
+        if let Some(id) = self.find(Some(did), Some(at), now) {
             let is_added = self.added.get(&id).is_some();
             let Some(known) = self.known.get_mut(&id) else { return (None, false, None) };
-            known.seen = Some(Timestamp::now());
             let moved = known.at != Some(at);
             // Whoever answers in the place of one that is connected is not followed.
             if known.up && moved {
                 return (None, false, None);
             }
+            known.seen = Some(Timestamp::now());
+            known.greeted = Some((at, now));
+            known.in_vain.retain(|_, when| now.duration_since(*when) < IN_VAIN_FOR);
             let changed = moved || known.is_new != hello.is_new;
+            if changed || known.down.is_some() {
+                let heeded = &mut known.heeded[usize::from(changed)];
+                let is_soon = heeded.is_some_and(|heeded| now.duration_since(heeded) < HEEDED_EVERY);
+                if is_soon || (moved && known.in_vain.contains_key(&at)) {
+                    return (None, false, None);
+                }
+                *heeded = Some(now);
+            }
             (known.at, known.is_new) = (Some(at), hello.is_new);
             if !is_added {
                 known.did = Some(did);
@@ -138,7 +192,8 @@ impl Devices {
         }
         let id = device_id("miio", &did.to_string());
         let seen = Some(Timestamp::now());
-        let known = Known { did: Some(did), at: Some(at), is_new: hello.is_new, seen, ..Known::default() };
+        let greeted = Some((at, now));
+        let known = Known { did: Some(did), at: Some(at), greeted, is_new: hello.is_new, seen, ..Known::default() };
         self.known.insert(id.clone(), known);
         let told = self.told(&id);
         (Some(id), false, told)
@@ -155,7 +210,8 @@ impl Devices {
     pub(crate) fn add(&mut self, id: &DeviceId, mut new: Added) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get(id);
         let before = self.added.get(id);
-        new.did = new.did.or_else(|| known.and_then(|known| known.did));
+        // What a greeting claimed is not kept: the device proves its number with the token.
+        new.did = new.did.or_else(|| before.and_then(|before| before.did));
         new.address = new.address.or_else(|| known.and_then(|known| known.at));
         new.name = new.name.or_else(|| before.and_then(|before| before.name.clone()));
         new.since = before.map_or(new.since, |before| before.since);
@@ -164,6 +220,7 @@ impl Devices {
         let known = self.known.entry(id.clone()).or_default();
         (known.did, known.up, known.down) = (did.or(known.did), false, None);
         known.at = at.or(known.at);
+        (known.heeded, known.in_vain) = ([None; 2], BTreeMap::new());
         Ok(self.told(id).into_iter().chain([self.added.paired(id)]).collect())
     }
 
@@ -174,15 +231,9 @@ impl Devices {
         Ok(vec![FromBridge::Gone { device: id.clone() }])
     }
 
-    /// It said what it is.
-    pub(crate) fn is(
-        &mut self,
-        id: &DeviceId,
-        did: Option<u64>,
-        info: Info,
-        model: Option<&Model>,
-    ) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
+    /// It said what it is, and proved its number, unless that was known.
+    pub(crate) fn is(&mut self, id: &DeviceId, did: Option<u64>, info: Info, model: Option<&Model>) -> Vec<FromBridge> {
+        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
         if known.info.as_ref().map(|info| &info.model) != Some(&info.model) {
             known.values.clear();
         }
@@ -190,21 +241,50 @@ impl Devices {
         (known.up, known.down, known.is_new) = (true, None, false);
         known.did = did.or(known.did);
         known.seen = Some(Timestamp::now());
-        let (did, at, seen) = (known.did, known.at, known.seen);
+        (known.heeded, known.in_vain) = ([None; 2], BTreeMap::new());
+        let (proven, at, seen) = (known.did, known.at, known.seen);
         known.info = Some(info.clone());
         if let Some(mut added) = self.added.get(id).cloned() {
-            (added.did, added.address, added.seen) = (did, at.or(added.address), seen);
+            (added.did, added.address, added.seen) = (did.or(added.did), at.or(added.address), seen);
             (added.model, added.mac, added.version) = (Some(info.model), info.mac, info.version);
             self.added.note(id, added);
         }
-        self.told(id)
+        // It was seen by its number too, before it was known that it is this one.
+        let same = |(other, known): (&DeviceId, &Known)| {
+            (other != id && known.did.is_some() && known.did == proven && self.added.get(other).is_none())
+                .then(|| other.clone())
+        };
+        let same: Vec<DeviceId> = self.known.iter().filter_map(same).collect();
+        same.iter().for_each(|other| drop(self.known.remove(other)));
+        self.told(id).into_iter().chain(same.into_iter().map(|device| FromBridge::Gone { device })).collect()
+    }
+
+    /// One that does not answer where a greeting came from goes back to where it proved itself last, or where its owner said
+    /// that it is. `true`: it did.
+    pub(crate) fn back(&mut self, id: &DeviceId, now: Instant) -> bool {
+        let home = self.added.get(id).and_then(|added| added.address);
+        let (Some(home), Some(known)) = (home, self.known.get_mut(id)) else { return false };
+        let Some(at) = known.at.filter(|at| *at != home && !known.up) else { return false };
+        known.in_vain.insert(at, now);
+        known.at = Some(home);
+        true
     }
 
     /// It answers, or does not. `None`: that is nothing new.
     pub(crate) fn down(&mut self, id: &DeviceId, why: Failure) -> Option<FromBridge> {
+        let home = self.added.get(id).and_then(|added| added.address);
         let known = self.known.get_mut(id)?;
         let is_new = known.up || known.down.is_none();
         known.up = false;
+        if let (Failure::Deaf | Failure::New, Some(at)) = (&why, known.at) {
+            // It answered the greeting, with its number if that is known.
+            known.greeted = Some((at, Instant::now()));
+        }
+        // That it is not where it was says less than what it did elsewhere just now.
+        let elsewhere = known.at == home && known.greeted.is_some_and(|(at, _)| known.in_vain.contains_key(&at));
+        if why == Failure::Silent && elsewhere && matches!(known.down, Some((Failure::Deaf | Failure::New, _))) {
+            return None;
+        }
         known.down = Some((why, Timestamp::now()));
         is_new.then(|| self.told(id)).flatten()
     }
@@ -342,10 +422,17 @@ mod tests {
         Ipv4Addr::new(10, 0, 0, last)
     }
 
-    fn added(did: u64, address: u8) -> Added {
-        let token = "00".repeat(16);
-        let found = Found { did: Some(did), token, name: None, model: None, mac: None, address: Some(at(address)) };
-        Added::of(found)
+    fn added(did: impl Into<Option<u64>>, address: u8) -> Added {
+        let (token, did) = ("00".repeat(16), did.into());
+        Added::of(Found { did, token, name: None, model: None, mac: None, address: Some(at(address)) })
+    }
+
+    fn info() -> Info {
+        Info { model: "lab.light.x".into(), mac: None, version: None }
+    }
+
+    fn now() -> Instant {
+        Instant::now()
     }
 
     #[test]
@@ -354,12 +441,11 @@ mod tests {
         let mut devices = Devices::open(dir.path()).unwrap();
         let id = device_id("miio", "7");
         devices.add(&id, added(7, 2)).unwrap();
-        let info = Info { model: "lab.light.x".into(), mac: None, version: None };
-        devices.is(&id, Some(7), info, None);
-        assert!(matches!(devices.greeted(&hello(7), at(66)), (None, false, None)), "it answers where it is");
+        devices.is(&id, Some(7), info(), None);
+        assert!(matches!(devices.greeted(&hello(7), at(66), now()), (None, false, None)), "it answers where it is");
         assert_eq!(devices.get(&id).unwrap().at, Some(at(2)));
         devices.down(&id, Failure::Silent);
-        let (who, moved, told) = devices.greeted(&hello(7), at(66));
+        let (who, moved, told) = devices.greeted(&hello(7), at(66), now());
         assert_eq!((who, moved, told.is_some()), (Some(id.clone()), true, true), "it is silent: that is tried");
         drop(devices);
         let kept = Devices::open(dir.path()).unwrap();
@@ -367,19 +453,81 @@ mod tests {
     }
 
     #[test]
+    fn whoever_answers_in_the_name_of_one_that_is_down_is_followed_seldom_and_not_for_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        let (id, begin) = (device_id("miio", "7"), now());
+        devices.add(&id, added(7, 2)).unwrap();
+        devices.down(&id, Failure::Silent);
+        let mut moves = 0;
+        for second in 0..30 {
+            for last in 60..80 {
+                moves += u32::from(devices.greeted(&hello(7), at(last), begin + Duration::from_secs(second)).1);
+            }
+        }
+        assert_eq!(moves, 3, "one in ten seconds");
+        let tried = devices.get(&id).unwrap().at.unwrap();
+        devices.down(&id, Failure::Deaf);
+        let later = |seconds: u64| begin + Duration::from_secs(30 + seconds);
+        assert!(devices.back(&id, later(0)) && devices.get(&id).unwrap().at == Some(at(2)), "it proved nothing there");
+        assert!(!devices.back(&id, later(0)), "it is where its owner said");
+        devices.down(&id, Failure::Silent);
+        assert!(matches!(devices.get(&id).unwrap().down, Some((Failure::Deaf, _))), "which says more than silence");
+        assert!(!devices.greeted(&hello(7), tried, later(20)).1, "not there again so soon");
+        assert!(devices.greeted(&hello(7), at(9), later(20)).1, "and that is not in the way of the right one");
+        devices.is(&id, Some(7), info(), None);
+        assert!(!devices.back(&id, later(21)), "it proved itself here");
+        assert_eq!(devices.added(&id).unwrap().address, Some(at(9)));
+    }
+
+    #[test]
+    fn what_is_added_by_address_is_no_other_device_that_had_it_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        let old = devices.new_id(at(2));
+        devices.add(&old, added(None, 2)).unwrap();
+        assert_eq!(devices.find(None, Some(at(2)), now()), Some(old.clone()), "it has not said yet who it is");
+        devices.is(&old, Some(7), info(), None);
+        assert_eq!(devices.find(None, Some(at(2)), now()), Some(old.clone()), "it is there now");
+        devices.down(&old, Failure::Silent);
+        assert_eq!(devices.find(None, Some(at(2)), now()), None, "it was there");
+        assert_ne!(devices.new_id(at(2)), old, "and keeps its record");
+        devices.down(&old, Failure::Deaf);
+        assert_eq!(devices.find(None, Some(at(2)), now()), Some(old.clone()), "it answers there, with another token");
+        devices.greeted(&hello(8), at(2), now());
+        assert_eq!(devices.find(None, Some(at(2)), now()), Some(device_id("miio", "8")), "another one is there now");
+        assert_eq!(devices.find(None, Some(at(2)), now() + JUST_NOW), None);
+    }
+
+    #[test]
+    fn a_number_is_kept_once_the_token_proved_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(dir.path()).unwrap();
+        devices.greeted(&hello(66), at(2), now());
+        let id = devices.find(None, Some(at(2)), now()).unwrap();
+        devices.add(&id, added(None, 2)).unwrap();
+        assert_eq!(devices.added(&id).unwrap().did, None, "a greeting proves nothing");
+        devices.greeted(&hello(7), at(3), now());
+        let told = devices.is(&id, Some(7), info(), None);
+        assert_eq!(devices.added(&id).unwrap().did, Some(7));
+        assert_eq!(told[1..], [FromBridge::Gone { device: device_id("miio", "7") }], "it is one device");
+        assert_eq!(devices.find(Some(7), None, now()), Some(id));
+    }
+
+    #[test]
     fn strangers_are_bounded_and_gone_when_the_search_ends() {
         let dir = tempfile::tempdir().unwrap();
         let mut devices = Devices::open(dir.path()).unwrap();
         for did in 0..1000 {
-            devices.greeted(&hello(did), at(3));
+            devices.greeted(&hello(did), at(3), now());
         }
         assert_eq!(devices.all().len(), MOST_STRANGERS);
         let id = device_id("miio", "1");
         devices.add(&id, added(1, 3)).unwrap();
         assert_eq!(devices.strangers_gone().len(), MOST_STRANGERS - 1);
-        assert!(devices.greeted(&hello(1), at(9)).1, "one that was added is found again");
+        assert!(devices.greeted(&hello(1), at(9), now()).1, "one that was added is found again");
         let waits = Hello { is_new: true, ..hello(5) };
-        let Some(FromBridge::Seen { device }) = devices.greeted(&waits, at(5)).2 else { panic!() };
+        let Some(FromBridge::Seen { device }) = devices.greeted(&waits, at(5), now()).2 else { panic!() };
         assert!(device.name.contains("waits to be set up") && device.passing);
     }
 }

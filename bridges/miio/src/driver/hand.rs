@@ -22,7 +22,10 @@ const LARGEST: usize = 16 * 1024;
 
 /// To a hand.
 pub(crate) enum Order {
-    Wanted(CallId, Wanted),
+    /// Until when somebody waits for it.
+    Wanted(CallId, Wanted, Instant),
+    /// Nobody waits for that any more.
+    Cancel(CallId),
     /// What its model can do.
     Model(Option<Box<Model>>),
     /// It answered a greeting.
@@ -75,7 +78,7 @@ impl Hand {
         }
         self.orders.close();
         while let Some(order) = self.orders.recv().await {
-            if let Order::Wanted(call, _) = order {
+            if let Order::Wanted(call, ..) = order {
                 self.reply(call, away.clone()).await;
             }
         }
@@ -90,7 +93,7 @@ impl Hand {
                 () = watch.allowed() => return true,
                 order = self.orders.recv() => {
                     let Some(order) = order else { return false };
-                    let Order::Wanted(call, _) = order else { continue };
+                    let Order::Wanted(call, ..) = order else { continue };
                     let refusal = self.law.may_control(&self.device).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
                     self.reply(call, CallError::NotConsented(why)).await;
@@ -146,10 +149,11 @@ impl Hand {
                     None => return Ok(()),
                     Some(Order::Look) => machine.look(Instant::now()),
                     Some(Order::Model(model)) => machine.model(model.map(|model| *model), Instant::now()),
-                    Some(Order::Wanted(call, what)) => {
+                    Some(Order::Wanted(call, what, until)) => {
                         self.wanted.insert(call.0);
-                        machine.wanted(call.0, what, Instant::now());
+                        machine.wanted(call.0, what, until, Instant::now());
                     }
+                    Some(Order::Cancel(call)) => machine.cancel(call.0, Instant::now()),
                 },
                 received = socket.receive(&mut buffer) => match received {
                     Ok((length, from)) if from.port() == self.port => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
 use accord_registry::ByteStream;
 use accord_store::JsonFile;
 use tokio::sync::mpsc;
@@ -31,8 +31,8 @@ const QUEUE: usize = 1024;
 /// How often files are looked for that say what a model can do, and what was asked too long ago is answered.
 const TICK: Duration = Duration::from_secs(1);
 const LOOK_FOR_FILES: u32 = 20;
-/// How long before a description that could not be fetched is fetched again.
-const FETCH_AGAIN: Duration = Duration::from_secs(3600);
+/// How long somebody waits for what is wanted of a device, when nothing else is said.
+const WAITED_FOR: Duration = Duration::from_secs(15);
 const END_WITHIN: Duration = Duration::from_secs(3);
 /// Largest file of how many properties models take at once.
 const LIMITS: u64 = 64 * 1024;
@@ -80,7 +80,8 @@ pub(crate) struct Mind {
     /// Devices of models that nobody here knows.
     pub unknown: BTreeMap<DeviceId, String>,
     fetching: BTreeSet<String>,
-    fetch_after: BTreeMap<String, Instant>,
+    /// What is wanted of which device, and not answered.
+    calls: HashMap<CallId, DeviceId>,
     ticks: u32,
     /// Devices that are asked just now why they are not reached.
     pub asked: HashMap<CallId, Asked>,
@@ -114,7 +115,7 @@ impl Mind {
             limits_file,
             unknown: BTreeMap::new(),
             fetching: BTreeSet::new(),
-            fetch_after: BTreeMap::new(),
+            calls: HashMap::new(),
             ticks: 0,
             asked: HashMap::new(),
         }
@@ -176,10 +177,15 @@ impl Mind {
 
     /// Has one description fetched, where the owner agreed to that.
     fn fetch_unknown(&mut self) {
-        let due = |model: &&String| self.fetch_after.get(*model).is_none_or(|after| *after <= Instant::now());
+        let now = Timestamp::now();
+        let due = |model: &&String| self.library.may_ask(model, now);
         let Some(model) = self.unknown.values().find(due).filter(|_| self.fetching.is_empty()).cloned() else { return };
         let Ok(permit) = self.law.describe() else { return };
-        self.fetch_after.insert(model.clone(), Instant::now() + FETCH_AGAIN);
+        // Noted before it is asked, or a start after the other would ask again.
+        if let Err(error) = self.library.asks(&model, now) {
+            tracing::warn!(%error, "a model's description is not fetched, as that could not be noted");
+            return;
+        }
         self.fetching.insert(model.clone());
         let (heard, stop) = (self.heard.clone(), self.stop.child_token());
         self.tasks.spawn(async move {
@@ -220,7 +226,7 @@ impl Mind {
             Woken::Time => near.greet().await,
             Woken::Hello(hello, from) => {
                 near.answered();
-                let (id, moved, told) = self.devices.greeted(&hello, from);
+                let (id, moved, told) = self.devices.greeted(&hello, from, Instant::now());
                 self.tell_all(told).await;
                 let Some(id) = id.filter(|id| self.devices.added(id).is_some()) else { return };
                 let is_down = self.devices.get(&id).is_some_and(|known| known.down.is_some());
@@ -258,7 +264,7 @@ impl Mind {
             at,
             port: self.port,
             token,
-            did: known.did,
+            did: added.did,
             most,
             orders: inbox,
             heard: self.heard.clone(),
@@ -279,7 +285,10 @@ impl Mind {
     async fn heard(&mut self, heard: Heard) {
         match heard {
             Heard::Refused { call, .. } if self.asked.contains_key(&call) => self.tried(call, None).await,
-            Heard::Refused { call, error } => self.reply(call, Err(error)).await,
+            Heard::Refused { call, error } => {
+                self.calls.remove(&call);
+                self.reply(call, Err(error)).await;
+            }
             Heard::Said { device, hand, did, event } => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
                 let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
@@ -288,6 +297,7 @@ impl Mind {
                         self.tried(CallId(call), Some(outcome)).await;
                     }
                     Some(Event::Done(call, outcome)) => {
+                        self.calls.remove(&CallId(call));
                         self.reply(CallId(call), outcome.map_err(CallError::from)).await;
                     }
                     Some(event) if is_current => self.event(&device, did, event).await,
@@ -322,12 +332,16 @@ impl Mind {
             }
             Event::Down(why) => {
                 tracing::debug!(%device, "a miIO device does not answer: {why}");
-                if matches!(why, Failure::Silent | Failure::Other(_)) {
-                    // It may be elsewhere by now.
-                    self.search();
-                }
+                let is_away = matches!(why, Failure::Silent | Failure::Deaf | Failure::New | Failure::Other(_));
                 let told = self.devices.down(device, why);
                 self.tell_all(told).await;
+                if is_away {
+                    // It may be elsewhere by now, and who answered here may not be the device.
+                    if self.devices.back(device, Instant::now()) {
+                        self.take(device);
+                    }
+                    self.search();
+                }
             }
             Event::Most(most) => {
                 let model = self.devices.get(device).and_then(|known| Some(known.info.as_ref()?.model.clone()));
@@ -409,7 +423,13 @@ impl Mind {
                 self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
-            ToBridge::Cancel { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Cancel { call } => {
+                // What cannot be told now ends by itself when its time is over.
+                if let Some(held) = self.calls.remove(&call).and_then(|device| self.hands.get(&device)) {
+                    drop(held.orders.try_send(Order::Cancel(call)));
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -426,18 +446,26 @@ impl Mind {
             Verb::Write { property, data } => Wanted::Write(target, property, data),
             Verb::Act { action, inputs } => Wanted::Act(target, action, inputs),
         };
-        self.put(call, device, wanted)
+        self.put(call, device, wanted, Instant::now() + WAITED_FOR)?;
+        self.calls.insert(call, device.clone());
+        Ok(())
     }
 
-    /// Gives a device's hand something to do.
-    pub(super) fn put(&mut self, call: CallId, device: &DeviceId, wanted: Wanted) -> Result<(), CallError> {
+    /// Gives a device's hand something to do, for somebody who waits until then.
+    pub(super) fn put(
+        &mut self,
+        call: CallId,
+        device: &DeviceId,
+        wanted: Wanted,
+        until: Instant,
+    ) -> Result<(), CallError> {
         let Some(held) = self.hands.get(device) else {
             self.search();
             let why = "it is not known where the device is; is it switched on, and is looking for devices agreed to?";
             return Err(CallError::Unreachable(why.to_owned()));
         };
         let busy = || CallError::Unreachable("the device has not done yet what was wanted before".to_owned());
-        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+        held.orders.try_send(Order::Wanted(call, wanted, until)).map_err(|_| busy())
     }
 
     // -- telling ------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ impl Nearby {
             match self.near.datagrams(SocketAddr::from((own, 0))) {
                 Ok(socket) => {
                     let socket = Arc::new(socket);
-                    let reader = hear(socket.clone(), self.heard.clone());
+                    let reader = hear(socket.clone(), interface.clone(), self.port, self.heard.clone());
                     let _reader = AbortOnDropHandle::new(tokio::spawn(reader));
                     let to = SocketAddr::from((broadcast, self.port));
                     self.open.push(Open { interface, socket, to, _reader });
@@ -162,13 +162,18 @@ impl Nearby {
     }
 }
 
-async fn hear(socket: Arc<DatagramOutlet>, heard: mpsc::Sender<(Hello, Ipv4Addr)>) {
+/// Whether a datagram may be a device's answer: one in a network of ours, from where devices hear. Nobody is sent elsewhere
+/// on the word of a datagram, whose sender may have made it up.
+fn admits(interface: &Interface, port: u16, from: SocketAddrV4) -> bool {
+    from.port() == port && interface.is_on_link((*from.ip()).into())
+}
+
+async fn hear(socket: Arc<DatagramOutlet>, interface: Interface, port: u16, heard: mpsc::Sender<(Hello, Ipv4Addr)>) {
     let mut buffer = [0; 64];
     loop {
         match socket.receive(&mut buffer).await {
-            Ok((length, SocketAddr::V4(from))) => {
+            Ok((length, SocketAddr::V4(from))) if admits(&interface, port, from) => {
                 let Ok(hello) = packet::read_hello(&buffer[..length]) else { continue };
-                let from: SocketAddrV4 = from;
                 // Whoever floods is dropped.
                 if heard.try_send((hello, *from.ip())).is_err() && heard.is_closed() {
                     return;
@@ -180,5 +185,26 @@ async fn hear(socket: Arc<DatagramOutlet>, heard: mpsc::Sender<(Hello, Ipv4Addr)
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_in_our_network_and_answers_from_the_port_of_miio_is_heard() {
+        let own = Ipv4Addr::new(10, 0, 0, 1);
+        let interface = Interface {
+            name: "lab".into(),
+            index: 1,
+            v4: vec![(own, Some(Ipv4Addr::new(10, 0, 0, 255)))],
+            v6: Vec::new(),
+            nets: vec![(own.into(), 24)],
+            loopback: false,
+        };
+        let heard = |from: &str| admits(&interface, 54_321, from.parse().unwrap());
+        assert!(heard("10.0.0.7:54321"));
+        assert!(!heard("10.0.0.7:54322") && !heard("10.0.1.7:54321") && !heard("203.0.113.7:54321"));
     }
 }

@@ -27,7 +27,7 @@ impl Mind {
         if let Some(device) = device.as_ref().filter(|device| self.asked.len() < MOST && !self.is_deaf(device)) {
             let until = Instant::now() + Duration::from_secs(within).saturating_sub(Duration::from_millis(1500));
             self.asked.insert(call, Asked { device: device.clone(), until });
-            if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try).is_ok() {
+            if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try, until).is_ok() {
                 return;
             }
             self.asked.remove(&call);
