@@ -46,7 +46,11 @@ struct Lamp {
 
 impl Lamp {
     async fn new() -> Self {
-        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        Self::at("0.0.0.0:0").await
+    }
+
+    async fn at(address: &str) -> Self {
+        let socket = UdpSocket::bind(address).await.unwrap();
         let port = socket.local_addr().unwrap().port();
         let heard = Arc::new(AtomicUsize::new(0));
         let values = Arc::new(Mutex::new(BTreeMap::from([(1, json!(true)), (2, json!(50)), (3, json!(4000))])));
@@ -289,8 +293,57 @@ async fn a_wrong_token_is_told_from_silence_and_what_is_given_wrongly_is_refused
 
     // It goes, and what is wanted then is answered at once and not done later.
     lamp.task.abort();
+    let begun = std::time::Instant::now();
+    let call = lab.tell(&id, "light", write("on", false.into())).await;
+    lab.to.send((ToBridge::Cancel { call }, None)).await.unwrap();
+    assert!(lab.answer(call).await.is_err());
+    assert!(begun.elapsed() < Duration::from_secs(4), "what is called off is not tried to its end");
     let call = lab.tell(&id, "light", write("on", false.into())).await;
     let gone = lab.answer(call).await;
     assert!(matches!(gone, Err(CallError::Unreachable(_))), "{gone:?}");
     lab.seen(|device| device.reach == Reach::Offline).await;
+}
+
+#[tokio::test]
+async fn who_answers_in_a_devices_name_keeps_it_away_only_until_it_cannot_prove_it() {
+    // The forger hears the search, answers it from its own address, and greets whoever comes.
+    let forger = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    let port = forger.local_addr().unwrap().port();
+    let search = UdpSocket::bind(("127.255.255.255", port)).await.unwrap();
+    let other_port = UdpSocket::bind("127.0.0.3:0").await.unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        let mut answer = [0; HEADER];
+        answer[..4].copy_from_slice(&[0x21, 0x31, 0, 32]);
+        answer[4..12].copy_from_slice(&DID.to_be_bytes());
+        let (mut one, mut two) = ([0; 2048], [0; 2048]);
+        loop {
+            let (length, from) = tokio::select! {
+                heard = search.recv_from(&mut one) => heard.unwrap(),
+                heard = forger.recv_from(&mut two) => heard.unwrap(),
+            };
+            if length == HEADER {
+                other_port.send_to(&answer, from).await.unwrap();
+                forger.send_to(&answer, from).await.unwrap();
+            } else {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let mut lab = Lab::new(port);
+    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1"}]).to_string();
+    let id = lab.add("import", &[("file", &file)]).await.unwrap().remove(0);
+    lab.control(&id);
+    lab.grant("miio/search", To::Any);
+    let is_asked = async {
+        while asked.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_asked).await.expect("the forger is asked first");
+    // Only now the right one is there, and it answers no search.
+    let lamp = Lamp::at(&format!("127.0.0.1:{port}")).await;
+    lab.seen(|device| device.id == id && device.reach == Reach::Local).await;
+    assert!(lamp.heard() > 0);
 }
