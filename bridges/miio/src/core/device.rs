@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use accord_model::{CallError, Data, Inputs, Outputs, Target};
+use accord_model::{CallError, Data, Outputs, Target};
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, MOST_AT_ONCE};
 use super::line::{self, Failure, Line, MAX_QUESTION, Question};
 use super::map::{Map, State, Step};
 use super::packet::Token;
+pub use super::said::{Event, Info, Trouble, Wanted};
 use super::spec::At;
 
 /// How often it is looked at; what is no standard service's, each sixth time.
@@ -51,79 +52,6 @@ pub struct Known {
     pub first: u32,
     /// How many properties its model takes at once, when it showed that.
     pub most: Option<usize>,
-}
-
-/// What is wanted of a device.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Wanted {
-    /// Set a property.
-    Write(Target, String, Data),
-    /// Do something.
-    Act(Target, String, Inputs),
-    /// Ask for a service's properties; all when none is named.
-    Read(Target, Vec<String>),
-    /// Whether it answers.
-    Try,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// It says what it is. [`Device::model`] is to be told.
-    Is(Info),
-    /// What it says, by service.
-    Values(Vec<(Target, BTreeMap<String, Data>)>),
-    /// What was wanted is done, or is not.
-    Done(u64, Result<Outputs, Trouble>),
-    /// It does not answer, and why.
-    Down(Failure),
-    /// Its model takes so many properties at once.
-    Most(usize),
-}
-
-/// Why something was not done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// What was wanted makes no sense for it.
-    Call(CallError),
-    /// The device failed.
-    Device(Failure),
-}
-
-impl From<Trouble> for CallError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Call(error) => error,
-            Trouble::Device(failure @ (Failure::Silent | Failure::Deaf | Failure::Other(_) | Failure::New)) => {
-                Self::Unreachable(failure.to_string())
-            }
-            Trouble::Device(failure) => Self::Device(failure.to_string()),
-        }
-    }
-}
-
-/// What a device says it is. It says more (networks, the token), which is dropped here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
-    /// `yeelink.light.lamp4`.
-    pub model: String,
-    /// Its hardware address.
-    pub mac: Option<String>,
-    /// Of its firmware.
-    pub version: Option<String>,
-}
-
-impl Info {
-    /// From the answer to `miIO.info`.
-    pub fn read(result: &Value) -> Option<Self> {
-        let text = |key: &str, fits: fn(char) -> bool| {
-            let text = result[key].as_str().filter(|text| (1..=64).contains(&text.len()))?;
-            text.chars().all(fits).then(|| text.to_owned())
-        };
-        let model = text("model", |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))?;
-        let mac = text("mac", |c| c.is_ascii_hexdigit() || c == ':');
-        Some(Self { model, mac, version: text("fw_ver", |c| c.is_ascii_graphic()) })
-    }
 }
 
 /// What comes out. Ask until [`Output::Wait`].
@@ -344,13 +272,16 @@ impl Device {
             return;
         }
         self.orders.retain(|job| job.call() != Some(call));
-        if let Some((job, _)) = self.now.take_if(|(job, _)| job.call() == Some(call))
-            && self.line.forget()
-            && let Job::Tell { shows, .. } = job
-        {
-            // It may have been done.
-            self.attention.push((now, shows));
-            self.attention.truncate(2 * MOST_ORDERS);
+        if let Some((job, _)) = self.now.take_if(|(job, _)| job.call() == Some(call)) {
+            // Whether fewer at once help was not found out.
+            self.most = self.before.take().unwrap_or(self.most);
+            if self.line.forget()
+                && let Job::Tell { shows, .. } = job
+            {
+                // It may have been done.
+                self.attention.push((now, shows));
+                self.attention.truncate(2 * MOST_ORDERS);
+            }
         }
         self.done(call, Err(Trouble::Call(late())));
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::core::models::shipped;
 use crate::core::packet::{HEADER, Head, hello, open, seal};
+use accord_model::Inputs;
 
 const TOKEN: [u8; 16] = [7; 16];
 const DID: u64 = 77;

@@ -9,6 +9,7 @@
 //! | `dialect` | how a device is asked and told: MIoT, or an older model's own methods |
 //! | `map` | a spec in our words, and values and orders through it |
 //! | `device` | one device: looked at, told, given up and found again |
+//! | `said` | what is wanted of a device, and what it says |
 //! | `import` | tokens from files that people have |
 
 pub mod device;
@@ -19,6 +20,7 @@ pub mod line;
 pub mod map;
 pub mod models;
 pub mod packet;
+pub mod said;
 pub mod spec;
 
 /// Datagrams, one after the other, to a line and to a device; and the bytes as what is in them.
