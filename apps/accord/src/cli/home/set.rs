@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout_at};
 use super::of_house;
 use crate::api::types::{Call, Device, Event, Written};
 use crate::cli::agree::{Owner, with_consent};
-use crate::cli::control::call;
 use crate::cli::hub::{Events, HubError, escape};
 use crate::cli::screen::{can_ask, name, yes};
 use crate::cli::{Context, Unconfirmed, Usage};
@@ -29,6 +28,8 @@ pub struct Set {
     /// Do not wait until the device confirms it.
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(clap::Args)]
@@ -40,6 +41,12 @@ pub struct Do {
     /// What goes with it.
     #[arg(value_name = "INPUT=VALUE")]
     inputs: Vec<String>,
+    #[command(flatten)]
+    sure: Sure,
+}
+
+#[derive(clap::Args)]
+struct Sure {
     /// Do not ask again before something is opened or unlocked. What cannot be undone is asked about all the same.
     #[arg(long, short)]
     yes: bool,
@@ -63,7 +70,8 @@ pub async fn set(args: Set, context: &Context) -> Result<()> {
     for one in &meant {
         let begun = Instant::now();
         let verb = Verb::Write { property: one.property.id.clone(), data: one.data.clone() };
-        call(context, &device, one.service, verb, false).await?;
+        let place = say::place(one.service, &one.property.id);
+        told(context, (&device, one.service), verb, (one.property.effect, &place), &args.sure).await?;
         let state = match args.no_wait {
             true => WriteState::Pending,
             false => confirmed(context, &mut events, &device, one).await?,
@@ -182,30 +190,8 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
         inputs.insert(id.to_owned(), say::data(input, value).map_err(|error| anyhow!(error))?);
     }
     let place = say::place(service, &action.id);
-    let (what, word, confirmed) = match action.effect {
-        Effect::Destructive => ("cannot be undone", "--destroy", args.destroy),
-        _ => ("opens, unlocks or shows something", "--yes", args.yes),
-    };
-    let what = format!("{place} of {} {what}", name(&device.name));
     let verb = Verb::Act { action: action.id.clone(), inputs };
-    let mut call = Call { service: service.id.clone(), instance: service.instance, verb, confirmed };
-    let path = format!("/devices/{}/call", escape(&device.id));
-    let mut outcome: Result<Outputs> = tell(context, &path, &call).await;
-    // The hub knows whether it has to be asked again.
-    let asks = |error: &anyhow::Error| {
-        error.downcast_ref::<HubError>().and_then(HubError::code).is_some_and(|code| code == "confirm-needed")
-    };
-    if outcome.as_ref().is_err_and(asks) {
-        if !can_ask() {
-            bail!("{what}; `{word}` does it without asking");
-        }
-        if !yes(&format!("{what}. Do it? [y/N]")).await? {
-            bail!("Nothing was done");
-        }
-        call.confirmed = true;
-        outcome = tell(context, &path, &call).await;
-    }
-    let answer = outcome?;
+    let answer = told(context, (&device, service), verb, (action.effect, &place), &args.sure).await?;
     let screen = &context.screen;
     if screen.json {
         return screen.document(&serde_json::json!({
@@ -222,6 +208,39 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
         screen.say(format!("  {}: {said}", name(id)));
     }
     Ok(())
+}
+
+/// Tells the device; what opens, unlocks or loses something is asked about first, unless its owner said otherwise.
+async fn told(
+    context: &Context,
+    (device, service): (&Device, &Service),
+    verb: Verb,
+    (effect, place): (Effect, &str),
+    sure: &Sure,
+) -> Result<Outputs> {
+    let (what, word, confirmed) = match effect {
+        Effect::Destructive => ("cannot be undone", "--destroy", sure.destroy),
+        _ => ("opens, unlocks or shows something", "--yes", sure.yes),
+    };
+    let what = format!("{place} of {} {what}", name(&device.name));
+    let mut call = Call { service: service.id.clone(), instance: service.instance, verb, confirmed };
+    let path = format!("/devices/{}/call", escape(&device.id));
+    let outcome = tell(context, &path, &call).await;
+    // The hub knows whether it has to be asked again.
+    let asks = |error: &anyhow::Error| {
+        error.downcast_ref::<HubError>().and_then(HubError::code).is_some_and(|code| code == "confirm-needed")
+    };
+    if !outcome.as_ref().is_err_and(asks) {
+        return outcome;
+    }
+    if !can_ask() {
+        bail!("{what}; `{word}` does it without asking");
+    }
+    if !yes(&format!("{what}. Do it? [y/N]")).await? {
+        bail!("Nothing was done");
+    }
+    call.confirmed = true;
+    tell(context, &path, &call).await
 }
 
 async fn tell(context: &Context, path: &str, call: &Call) -> Result<Outputs> {
