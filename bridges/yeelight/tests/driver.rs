@@ -354,8 +354,12 @@ async fn a_crowd_of_wishes_is_one_attempt_and_all_of_it_is_refused() {
     lamp.switch_off();
     lab.seen(|device| device.reach == Reach::Offline).await;
     let count = slam(lamp.at);
-    let outcomes = lab.crowd(&seen.id, 20).await;
+    let (began, mut outcomes) = (std::time::Instant::now(), Vec::new());
+    for _ in 0..3 {
+        outcomes.extend(lab.crowd(&seen.id, 10).await);
+    }
+    assert!(began.elapsed() > Duration::from_secs(2), "not tried anew at once: {:?}", began.elapsed());
     assert!(outcomes.iter().all(|one| matches!(one, Err(CallError::Unreachable(_)))), "{outcomes:?}");
     let count = *count.lock().unwrap();
-    assert!((1..=2).contains(&count), "{count}");
+    assert!((1..=4).contains(&count), "{count}");
 }
