@@ -66,10 +66,11 @@ function Color({ device, service, able }: CardProps) {
     const y = ((event.clientY - box.top) / box.height) * 2 - 1;
     return [Math.round(((Math.atan2(y, x) * 180) / Math.PI + 450) % 360), Math.round(Math.min(1, Math.hypot(x, y)) * 100)];
   };
-  const release = () => {
+  const release = (event: PointerEvent) => {
     if (!held) return;
     setHeld(null);
-    const [toHue, toSaturation] = held;
+    // Where it is now: the last move may not be drawn yet.
+    const [toHue, toSaturation] = place(event);
     // The one after the other: a lamp that is told both at once may take one of them alone.
     void (async () => {
       if (toHue !== hue.now && !(await hue.set(toHue))) return;
