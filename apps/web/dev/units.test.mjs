@@ -200,6 +200,27 @@ test("what was asked for is shown until the device says it, and said to be uncon
   assert.ok(same([1], [1]) && !same(1, "1") && !same(undefined, 0));
 });
 
+test("of what is asked of one property in a row the last is done last, and what it overtook is not asked", async () => {
+  const { want, keyOf } = await vite.ssrLoadModule("/src/services/wanted.ts");
+  const key = keyOf("row", { id: "light", instance: 0 }, "level");
+  const asked = [];
+  const open = [];
+  const ask = (level) => want(key, level, 0.5, () => new Promise((over) => { asked.push(level); open.push(over); }));
+  const all = [31, 32, 33].map(ask);
+  assert.deepEqual(asked, [31], "one at a time");
+  open[0](true);
+  assert.equal(await all[0], true);
+  assert.equal(await all[1], true, "overtaken");
+  await new Promise((over) => setTimeout(over));
+  assert.deepEqual(asked, [31, 33]);
+  open[1](false);
+  assert.equal(await all[2], false);
+  const again = ask(34);
+  open[2](true);
+  assert.equal(await again, true);
+  assert.deepEqual(asked, [31, 33, 34]);
+});
+
 test("what a device says changed is put into what is known of it, and nothing else of it", async () => {
   const { withValues } = await vite.ssrLoadModule("/src/store.ts");
   const before = thing("v", "light", [service("light", { on: value(false), level: value(10) }), service("light", { on: value(false) }, { instance: 1 })], { writes: [{ service: "light", instance: 0, property: "on", state: "pending" }, { service: "light", instance: 1, property: "on", state: "pending" }] });

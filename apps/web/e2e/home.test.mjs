@@ -125,7 +125,14 @@ test("a colour is chosen on the wheel, by sliders and by its name", { skip }, as
   const thing = page.getByTestId("thing");
   const hue = thing.getByRole("slider", { name: "Hue" });
   const said = async () => [await hue.inputValue(), await thing.getByRole("slider", { name: "Saturation" }).inputValue()].map(Number);
-  const box = await thing.getByTestId("wheel").boundingBox();
+  let box = null;
+  // Its dialog comes in from below.
+  await until("the wheel stands still", async () => {
+    const before = JSON.stringify(box);
+    box = await thing.getByTestId("wheel").boundingBox();
+    await page.waitForTimeout(100);
+    return JSON.stringify(box) === before;
+  });
   // Right of the middle: a quarter of the way round, and half of the way out.
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
   await page.mouse.down();

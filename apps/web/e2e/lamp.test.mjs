@@ -100,7 +100,7 @@ test("it gets a room and is a favourite, and all lights of the room go off in on
   await page.getByTestId("favourites").waitFor();
   await room.getByTestId("lights-off").click();
   await until("it is off", async () => /^Off/.test(await line(page)) && toldTo("set_power").at(-1)[0] === "off");
-  assert.match(await room.locator(".room-line").innerText(), /all off/);
+  await until("the room says so", async () => /all off/.test(await room.locator(".room-line").innerText()));
 });
 
 test("what it said is kept, and drawn", { skip }, async () => {

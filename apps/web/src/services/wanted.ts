@@ -65,11 +65,31 @@ function expect(key: string, of: Wanted) {
 export async function want(key: string, data: Data, near: number, run: () => Promise<boolean>): Promise<boolean> {
   const mine: Wanted = { data, near, late: false };
   put(key, mine);
-  const done = await run();
+  const done = await inTurn(key, run);
   if (all.get(key) !== mine) return done;
   if (done) expect(key, mine);
   else put(key, null);
   return done;
+}
+
+type Run = () => Promise<boolean>;
+const turns = new Map<string, { next?: { run: Run; over: (done: boolean) => void } }>();
+/** One question at a time of each property, so that the last one asked is the last one done; of those that wait, only the newest. */
+async function inTurn(key: string, run: Run): Promise<boolean> {
+  const before = turns.get(key);
+  if (before) {
+    before.next?.over(true);
+    return new Promise((over) => { before.next = { run, over }; });
+  }
+  const turn: { next?: { run: Run; over: (done: boolean) => void } } = {};
+  turns.set(key, turn);
+  try {
+    return await run();
+  } finally {
+    turns.delete(key);
+    const { next } = turn;
+    if (next) void inTurn(key, next.run).then(next.over, () => next.over(false));
+  }
 }
 
 const settling = new Map<string, ReturnType<typeof setTimeout>>();
