@@ -44,7 +44,6 @@ pub struct Field {
 
 /// What a field needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "forms come with the bridges that want them")]
 pub enum Needs {
     Text,
     /// Nothing, if the owner wishes.

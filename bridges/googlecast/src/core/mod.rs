@@ -16,5 +16,4 @@ pub mod advert;
 pub mod discovery;
 pub mod frame;
 pub mod session;
-pub mod tls;
 pub mod words;

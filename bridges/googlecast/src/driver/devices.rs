@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::advert::{Abilities, CastId};
 use crate::core::discovery::Found;
 use crate::core::session::{self, Offers};
-use crate::core::tls::Key;
+use accord_ports::tls::Key;
 
 /// What the default media receiver plays (developers.google.com/cast/docs/media), on nearly every device.
 const SOUNDS: [&str; 8] = [
@@ -87,17 +87,13 @@ pub(crate) struct Pin {
 impl Pin {
     /// Whether this is still the device; then it is known as this from now on.
     pub(crate) fn admits(pin: &mut Option<Self>, key: Key, host: Ipv4Addr) -> bool {
-        let key = hex(key);
+        let key = key.to_string();
         if pin.as_ref().is_some_and(|pin| pin.key != key && pin.host != host) {
             return false;
         }
         *pin = Some(Self { key, host });
         true
     }
-}
-
-fn hex(key: Key) -> String {
-    data_encoding::HEXLOWER.encode(&key.0)
 }
 
 /// The device showed another key than before.
@@ -368,7 +364,7 @@ impl Devices {
 
     /// It showed this key. True when it is another one than before: then the first is remembered.
     pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
-        let hex = hex(key);
+        let hex = key.to_string();
         let host = self.known.get(id).and_then(|known| known.at).map(|at| *at.ip());
         let Some(mut added) = self.added.get(id).cloned() else { return false };
         if let Some(host) = host {

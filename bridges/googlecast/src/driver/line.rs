@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::law::{self, Law};
-use crate::core::tls::{Key, Tls};
+use accord_ports::tls::{Error, Key, Tls, Trust};
 
 /// How long a device may take to prove its key.
 const SHAKES_WITHIN: Duration = Duration::from_secs(8);
@@ -62,7 +62,7 @@ impl Line {
         let one = OneNear::open(permit, (*at.ip()).into()).await.map_err(NoLine::of)?;
         let met = one.dial(at.port()).await.map_err(NoLine::of)?;
         let other = |why: String| NoLine::Failed(why.clone(), Outcome::Failed(why));
-        let tls = Tls::new().map_err(other)?;
+        let tls = Tls::new(&Trust::Anyone).map_err(other)?;
         let (buffer, early, pending, key) = (vec![0; PIECE], Vec::new(), FieldSet::EMPTY, Key([0; 32]));
         let mut line = Self { one, met, tls, buffer, early, fields, pending, key };
         match tokio::time::timeout(SHAKES_WITHIN, line.shake()).await {
@@ -96,7 +96,8 @@ impl Line {
                 return Err(failed("it hung up".to_owned()));
             }
             let early = &mut self.early;
-            self.tls.feed(&self.buffer[..length], |plain| early.extend_from_slice(plain)).map_err(failed)?;
+            let fed = self.tls.feed(&self.buffer[..length], |plain| early.extend_from_slice(plain));
+            fed.map_err(|error: Error| failed(error.to_string()))?;
         }
         self.key = self.tls.key().ok_or_else(|| failed("it showed no certificate".to_owned()))?;
         Ok(())
@@ -139,7 +140,8 @@ impl Line {
             return Ok(None);
         }
         let mut plain = Vec::new();
-        let closed = self.tls.feed(&self.buffer[..length], |part| plain.extend_from_slice(part))?;
+        let closed = self.tls.feed(&self.buffer[..length], |part| plain.extend_from_slice(part));
+        let closed = closed.map_err(|error| error.to_string())?;
         Ok((!closed || !plain.is_empty()).then_some(plain))
     }
 

@@ -21,7 +21,7 @@ use super::words::{act, unsupported, write};
 use crate::core::advert::CastId;
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::session::{Event, Trouble, Wanted};
-use crate::core::tls::Key;
+use accord_ports::tls::Key;
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);

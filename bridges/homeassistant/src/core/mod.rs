@@ -13,6 +13,5 @@ pub mod attr;
 pub mod home;
 pub mod map;
 pub mod session;
-pub mod tls;
 pub mod words;
 pub mod ws;

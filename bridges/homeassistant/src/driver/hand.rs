@@ -16,8 +16,8 @@ use super::mind::{Heard, Saying};
 use crate::core::advert::Place;
 use crate::core::home::{Home, Order as Wanted};
 use crate::core::session::{CALL_WITHIN, Event, Input, Output, Session, Trouble};
-use crate::core::tls::Key;
 use crate::core::ws;
+use accord_ports::tls::Key;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::law::{self, Law};
 use crate::core::advert::Place;
-use crate::core::tls::{Key, Tls};
 use crate::core::ws::{Event, Ws};
+use accord_ports::tls::{Key, Tls, Trust};
 
 /// How long a server may take to prove its key and to upgrade.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Line {
         let met = one.dial(place.address.port()).await.map_err(NoLine::of)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| NoLine::odd(error.to_string()))?;
-        let tls = place.tls.then(Tls::new).transpose().map_err(NoLine::odd)?;
+        let tls = place.tls.then(|| Tls::new(&Trust::Anyone)).transpose().map_err(NoLine::odd)?;
         let ws = Ws::new(&place.address.to_string(), PATH, random);
         let mut line = Self { one, met, tls, ws, buffer: vec![0; PIECE], early: Vec::new(), key: None };
         match tokio::time::timeout(BEGINS_WITHIN, line.begin(pin)).await {
@@ -171,7 +171,8 @@ impl Line {
             return self.ws.feed(&self.buffer[..length]).map(Some).map_err(|error| error.to_string());
         };
         let mut plain = Vec::new();
-        let closed = tls.feed(&self.buffer[..length], |part| plain.extend_from_slice(part))?;
+        let closed = tls.feed(&self.buffer[..length], |part| plain.extend_from_slice(part));
+        let closed = closed.map_err(|error| error.to_string())?;
         let events = self.ws.feed(&plain).map_err(|error| error.to_string())?;
         Ok((!closed || !events.is_empty()).then_some(events))
     }

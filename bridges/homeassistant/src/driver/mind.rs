@@ -20,7 +20,7 @@ use super::near::{Nearby, Told, Woken};
 use super::servers::Servers;
 use crate::core::home::{Home, Summary};
 use crate::core::session::About;
-use crate::core::tls::Key;
+use accord_ports::tls::Key;
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);

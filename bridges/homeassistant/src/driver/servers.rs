@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::advert::{Advert, Place};
 use crate::core::home::Summary;
 use crate::core::session::About;
-use crate::core::tls::Key;
+use accord_ports::tls::Key;
 
 /// Servers that are merely announced, at most.
 const MOST_FOUND: usize = 32;
@@ -64,15 +64,8 @@ impl Added {
         Place::parse(&self.place).ok()
     }
     pub(crate) fn pin(&self) -> Option<Key> {
-        key_of(self.pin.as_deref()?)
+        self.pin.as_deref()?.parse().ok()
     }
-}
-
-/// A key as 64 hexadecimal digits, with colons or without.
-fn key_of(text: &str) -> Option<Key> {
-    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
-    let bytes = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok()?;
-    Some(Key(bytes.try_into().ok()?))
 }
 
 /// How it stands with a server now.
@@ -225,7 +218,7 @@ impl Servers {
                 "a key's hash has 64 hexadecimal digits, as Accord shows it once it is added".to_owned(),
             )
         };
-        let pin = text("certificate").map(|text| key_of(text).ok_or_else(wrong)).transpose()?;
+        let pin = text("certificate").map(|text| text.parse::<Key>().map_err(|_| wrong())).transpose()?;
         if pin.is_some() && !place.tls {
             return Err(CallError::BadInput("only what is reached by https has a certificate".to_owned()));
         }

@@ -8,7 +8,6 @@
 //! | [`exposes`], [`zigbee`] | what zigbee2mqtt says of its devices |
 //! | [`discovery`], `short`, [`entity`] | what others say of theirs, by Home Assistant's convention |
 //! | [`thing`], [`groups`], [`known`], [`house`] | one device; which entities are one, now and before; all of a broker |
-//! | [`tls`] | the encryption of a connection |
 
 pub mod discovery;
 pub mod entity;
@@ -23,7 +22,6 @@ pub mod session;
 mod short;
 pub mod template;
 pub mod thing;
-pub mod tls;
 pub mod topic;
 pub mod units;
 pub mod zigbee;

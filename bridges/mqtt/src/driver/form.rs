@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use accord_model::{Data, DeviceId, Inputs, Timestamp};
 use accord_ports::Secret;
 use accord_ports::added::{Record, device_id};
+use accord_ports::tls::{self, Trust};
 use serde::{Deserialize, Serialize};
 
 use crate::core::house::Bases;
-use crate::core::tls::{self, Trust};
 use crate::core::topic::is_base;
 
 const PLAIN: u16 = 1883;
@@ -86,13 +86,18 @@ impl Added {
         Bases { discovery: self.discovery.clone(), zigbee: self.zigbee.clone() }
     }
 
-    pub(crate) fn trust(&self) -> Option<Trust> {
+    /// Whom to believe; `None` when it is not encrypted.
+    ///
+    /// # Errors
+    /// In words: the file of it was damaged.
+    pub(crate) fn trust(&self) -> Result<Option<Trust<'_>>, String> {
         let trust = match (&self.authority, &self.pin) {
-            (Some(pem), _) => Trust::Authority(pem.clone()),
-            (None, Some(key)) => Trust::Pinned(key.clone()),
-            (None, None) => Trust::First,
+            (Some(pem), _) => Trust::Authority(pem, self.address.ip()),
+            (None, Some(key)) => Trust::Key(key.parse()?),
+            // The first that comes; from then on it is the one.
+            (None, None) => Trust::Anyone,
         };
-        self.tls.then_some(trust)
+        Ok(self.tls.then_some(trust))
     }
 }
 
@@ -132,10 +137,10 @@ mod tests {
     #[test]
     fn a_broker_is_given_by_its_address_and_more_if_need_be() {
         let bare = given(&[("address", "10.0.0.2".into())]).unwrap();
-        assert_eq!((bare.address.to_string().as_str(), bare.trust()), ("10.0.0.2:1883", None));
+        assert_eq!((bare.address.to_string().as_str(), bare.trust()), ("10.0.0.2:1883", Ok(None)));
         assert_eq!(bare.bases(), Bases { discovery: "homeassistant".into(), zigbee: "zigbee2mqtt".into() });
         let six = given(&[("address", "mqtts://[fd00::2]".into()), ("tls", true.into())]).unwrap();
-        assert_eq!((six.address.to_string().as_str(), six.trust()), ("[fd00::2]:8883", Some(Trust::First)));
+        assert_eq!((six.address.to_string().as_str(), six.trust()), ("[fd00::2]:8883", Ok(Some(Trust::Anyone))));
         let whole =
             given(&[("address", "10.0.0.2:1".into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
         assert!(!format!("{whole:?}").contains("geheim"));
@@ -152,9 +157,9 @@ mod tests {
         ] {
             let added =
                 given(&[("address", text.into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
-            assert_eq!((added.address.to_string().as_str(), added.trust().is_some()), (at, tls), "{text}");
+            assert_eq!((added.address.to_string().as_str(), added.trust().unwrap().is_some()), (at, tls), "{text}");
             let both = given(&[("address", text.into()), ("tls", true.into())]).unwrap();
-            assert!(both.trust().is_some(), "{text}");
+            assert!(both.trust().unwrap().is_some(), "{text}");
         }
         for text in ["http://10.0.0.2", "ws://10.0.0.2", "wss://10.0.0.2", "://10.0.0.2", "mqtt://mqtts://10.0.0.2"] {
             assert!(given(&[("address", text.into())]).is_err(), "{text}");

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::form::Added;
 use super::law::{self, Law};
-use crate::core::tls::Tls;
+use accord_ports::tls::{CertificateError, Error, Tls};
 
 /// How long a broker may take to prove its key.
 const SHAKES_WITHIN: Duration = Duration::from_secs(8);
@@ -63,7 +63,8 @@ impl Line {
         let one = OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?;
         let met = one.dial(added.address.port()).await.map_err(NoLine::of)?;
         let untrusted = |why: String| NoLine::Untrusted(format!("no encrypted connection: {why}"));
-        let tls = added.trust().map(|trust| Tls::new(added.address.ip(), &trust)).transpose().map_err(untrusted)?;
+        let trust = added.trust().map_err(untrusted)?;
+        let tls = trust.map(|trust| Tls::new(&trust)).transpose().map_err(untrusted)?;
         let (buffer, early, out) = (vec![0; PIECE], Vec::new(), Vec::new());
         let mut line = Self { one, met, tls, buffer, early, out, fields, key: None };
         match tokio::time::timeout(SHAKES_WITHIN, line.shake()).await {
@@ -82,7 +83,7 @@ impl Line {
             self.flush().await.map_err(NoLine::of)?;
             let Some(tls) = &self.tls else { return Ok(()) };
             if !tls.is_handshaking() {
-                self.key = tls.key();
+                self.key = tls.key().map(|key| key.to_string());
                 return Ok(());
             }
             let read = tokio::select! {
@@ -97,11 +98,13 @@ impl Line {
                     return Err(NoLine::Failed(why.clone(), Outcome::Failed(why)));
                 }
             };
-            let fed = self.tls.as_mut().map(|tls| tls.feed(&self.buffer[..length], &mut self.early));
-            if let Some(Err(why)) = fed {
+            let early = &mut self.early;
+            let fed =
+                self.tls.as_mut().map(|tls| tls.feed(&self.buffer[..length], |part| early.extend_from_slice(part)));
+            if let Some(Err(error)) = fed {
                 // It is told what is wrong, as the standard wants.
                 let _ = self.flush().await;
-                return Err(NoLine::Untrusted(format!("no encrypted connection: {why}")));
+                return Err(NoLine::Untrusted(format!("no encrypted connection: {}", said(error))));
             }
         }
     }
@@ -133,7 +136,7 @@ impl Line {
         }
         let Some(tls) = &mut self.tls else { return Ok(Some(self.buffer[..length].to_vec())) };
         let mut plain = Vec::new();
-        let closed = tls.feed(&self.buffer[..length], &mut plain)?;
+        let closed = tls.feed(&self.buffer[..length], |part| plain.extend_from_slice(part)).map_err(said)?;
         Ok((!closed || !plain.is_empty()).then_some(plain))
     }
 
@@ -146,5 +149,23 @@ impl Line {
     pub(crate) async fn close(mut self) {
         let _ = tokio::time::timeout(BYE_WITHIN, self.flush()).await;
         self.one.close();
+    }
+}
+
+/// What an owner can do something with.
+fn said(error: Error) -> String {
+    match error {
+        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            "it shows another key than before; if its certificate was renewed, remove the broker and add it again".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate was not signed by the one that was given".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "its certificate is not for this address; make one with the address in it, or add the broker without a certificate"
+                .to_owned()
+        }
+        Error::InvalidMessage(_) => "it does not speak TLS; is that the right port?".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -1,10 +1,15 @@
 //! The cryptography of connections to devices: the quickest cipher that this processor has goes first, and whoever shows a
 //! certificate that no chain vouches for proves at least that it holds the key in it.
 
+mod client;
+
+pub use client::{Key, Tls, Trust, authority};
+pub use rustls::{CertificateError, Error};
+
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::SignatureVerificationAlgorithm;
-use rustls::{CertificateError, CipherSuite, DigitallySignedStruct, Error, SignatureScheme, SupportedCipherSuite};
+use rustls::{CipherSuite, DigitallySignedStruct, SignatureScheme, SupportedCipherSuite};
 
 /// All of *ring*'s suites: AES-128-GCM first where the processor has AES in hardware, ChaCha20 first where it has not.
 pub fn provider() -> CryptoProvider {
