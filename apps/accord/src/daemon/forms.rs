@@ -5,8 +5,8 @@ use std::time::Duration;
 use accord_consent::{Choice, RecipientId, To};
 use accord_model::{Data, DeviceId, Inputs, Reach};
 
-use super::house;
 use super::hub::Hub;
+use super::joining;
 use crate::api::error::{Answer, Failure};
 use crate::api::forms as api;
 
@@ -75,12 +75,12 @@ impl Hub {
             steps: form.steps.iter().map(|step| (*step).to_owned()).collect(),
             fields: form.fields.iter().map(field).collect(),
         };
-        api::Forms { forms: house::FORMS.iter().map(form).collect() }
+        api::Forms { forms: joining::FORMS.iter().map(form).collect() }
     }
 
     /// Adds what the owner describes. That is consent to the bridge's entry for these devices, as pairing is; to no other.
     pub async fn add(&self, wanted: api::Add, surface: &'static str) -> Answer<api::Added> {
-        let form = house::FORMS.iter().find(|form| form.bridge == wanted.bridge && form.way == wanted.way);
+        let form = joining::FORMS.iter().find(|form| form.bridge == wanted.bridge && form.way == wanted.way);
         let form = form.ok_or_else(|| Failure::not_found("There is no such form; `GET /forms` lists them."))?;
         let inputs = inputs(form, wanted)?;
         let entry = self.entry_of(form.bridge);

@@ -11,6 +11,7 @@ pub mod forms;
 pub mod home;
 pub mod house;
 pub mod hub;
+pub mod joining;
 mod listen;
 mod notes;
 mod notices;

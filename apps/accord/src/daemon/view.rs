@@ -47,7 +47,7 @@ pub fn entry(entry: &Entry, consents: Vec<api::Consent>, lately: Vec<api::Record
         fingerprint: entry.fingerprint().to_string(),
         consents,
         lately,
-        join: super::house::join(&entry.key),
+        join: super::joining::join(&entry.key),
     }
 }
 

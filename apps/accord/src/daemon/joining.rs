@@ -1,0 +1,304 @@
+//! How devices of each protocol come to this house: what is to be done at them, and the forms of those that need an address
+//! or a secret. A bridge adds its own here.
+
+use accord_model::EntryKey;
+
+use super::forms::{Field, Form, Needs};
+use crate::api::types::{Join, JoinSystem};
+
+/// By the name of a system, what is to be done.
+type Systems = &'static [(&'static str, &'static [&'static str])];
+
+/// How devices are added once this entry is agreed to.
+pub fn join(entry: &EntryKey) -> Option<Join> {
+    let (_, what, systems) = JOINS.iter().find(|(key, ..)| *key == entry.as_str())?;
+    let owned = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
+    let systems = systems.iter().map(|(name, steps)| JoinSystem { name: (*name).to_owned(), steps: owned(steps) });
+    let page = entry.as_str() == "browser/receiver";
+    Some(Join { what: (*what).to_owned(), systems: systems.collect(), page })
+}
+
+/// Devices that are added by letting them find this one: the entry for it, what they are, and what is to be done there.
+const JOINS: &[(&str, &str, Systems)] = &[
+    (
+        "kdeconnect/presence",
+        "Phone with KDE Connect",
+        &[
+            (
+                "Android",
+                &[
+                    "Install KDE Connect from the Play Store or F-Droid, and open it.",
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Pair here or there. Both screens show the same characters: compare, then accept on both.",
+                    "In the app, allow what you want to use: notifications, clipboard, files.",
+                ],
+            ),
+            (
+                "iPhone, iPad",
+                &[
+                    "Install KDE Connect from the App Store, and open it.",
+                    "Allow it to use the local network when it asks, and join the same Wi-Fi as this computer.",
+                    "Pair here or there. Both screens show the same characters: compare, then accept on both.",
+                    "Keep the app open: iOS lets it be reached only while it is on the screen.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "upnp/search",
+        "Television, loudspeaker or media server (DLNA)",
+        &[
+            (
+                "Television",
+                &[
+                    "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                    "In its settings, allow others to play on it; makers call it DLNA, media renderer, or sharing of contents.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+            (
+                "Loudspeaker, amplifier, player",
+                &[
+                    "Switch it on, and join the same network as this computer.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+            (
+                "Media server: NAS, router, computer",
+                &[
+                    "In its settings, switch on its media server; makers call it DLNA or UPnP.",
+                    "Join the same network as this computer.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "googlecast/search",
+        "Television, stick or loudspeaker (Google Cast)",
+        &[
+            (
+                "Television, stick",
+                &[
+                    "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                    "It must have been set up once, as its maker says: a device that is new shows itself to nobody.",
+                    "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                    "What plays on it is a page of Google: Accord asks you about that when you first cast to it.",
+                ],
+            ),
+            (
+                "Loudspeaker, group",
+                &[
+                    "Switch it on, and join the same network as this computer.",
+                    "Add it here, or a group that was made of several: a group is a device of its own.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "airplay/search",
+        "Loudspeaker (AirPlay)",
+        &[(
+            "Loudspeaker, amplifier, player",
+            &[
+                "Switch it on, and join the same network as this computer. Guest networks often keep devices apart.",
+                "In its settings, let everybody in the network play on it, without a password.",
+                "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                "HomePods, Apple TVs and most new televisions take sound only encrypted; Accord shows them and cannot play on them by AirPlay.",
+            ],
+        )],
+    ),
+    (
+        "yeelight/search",
+        "Lamp (Yeelight)",
+        &[(
+            "Lamp",
+            &[
+                "Set it up once with the Yeelight app, in the same network as this computer. Guest networks often keep devices apart.",
+                "In the Yeelight app, open the lamp, then its settings, and switch on “LAN control”.",
+                "Add it here. It asks nothing, and cannot prove who it is: be sure that it is yours.",
+                "No such switch there? Newer firmware and lamps of Mi's own name do without it; they are controlled with their token.",
+            ],
+        )],
+    ),
+    (
+        "browser/receiver",
+        "Screen with a browser",
+        &[
+            (
+                "Television",
+                &[
+                    "Open its browser. Makers call it Internet, Web Browser or just a globe.",
+                    "Type the address that is shown here, with http:// and the number at its end.",
+                    "Add it here, and compare the code: both screens show the same.",
+                    "Press OK on its remote control once, so that sound may play.",
+                ],
+            ),
+            (
+                "Tablet, phone, other computer",
+                &[
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Scan the code that is shown here with its camera, or type the address into its browser.",
+                    "Add it here, and compare the code: both screens show the same.",
+                ],
+            ),
+        ],
+    ),
+    (
+        "miio/search",
+        "Wi-Fi device of the Xiaomi ecosystem (miIO)",
+        &[(
+            "Lamp, plug, vacuum, air purifier, fan, …",
+            &[
+                "Set it up once in its maker's app, in the same network as this computer. Most take no words from another network, and guest networks keep devices apart.",
+                "Get its token: 32 hexadecimal digits, from a token extractor's list, from a Home Assistant that has it, or from an app's backup. The guide says how.",
+                "Add it here with its token, or all at once with the file that has them.",
+                "A device that is reset or set up anew has another token.",
+            ],
+        )],
+    ),
+    (
+        "homeassistant/search",
+        "Home Assistant",
+        &[(
+            "Home Assistant",
+            &[
+                "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users. Its name is yours to choose.",
+                "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
+                "Add it here with that token. Home Assistant 2022.4 or newer is needed.",
+            ],
+        )],
+    ),
+    (
+        "localsend/presence",
+        "Phone with LocalSend",
+        &[
+            (
+                "Android",
+                &[
+                    "Install LocalSend from the Play Store or F-Droid, and open it.",
+                    "Join the same Wi-Fi as this computer. Guest networks often keep devices apart.",
+                    "Pair here. LocalSend has no pairing, so the phone asks nothing.",
+                ],
+            ),
+            (
+                "iPhone, iPad",
+                &[
+                    "Install LocalSend from the App Store, and open it.",
+                    "Allow it to use the local network when it asks, and join the same Wi-Fi as this computer.",
+                    "Pair here, while LocalSend is open there. It has no pairing, so the phone asks nothing.",
+                ],
+            ),
+        ],
+    ),
+];
+
+/// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
+/// recipient is `paired-device`.
+pub const FORMS: &[Form] = &[
+    Form {
+        bridge: "miio",
+        way: "token",
+        what: "Wi-Fi device (miIO), by address and token",
+        steps: &[
+            "Look up its address in your router, or in its maker's app.",
+            "Its token is 32 hexadecimal digits: from a token extractor's list, from Home Assistant, or from an app's backup.",
+        ],
+        fields: &[
+            Field { id: "address", label: "Address", hint: "192.168.1.20", needs: Needs::Text, secret: false },
+            Field { id: "token", label: "Token", hint: "32 hexadecimal digits", needs: Needs::Text, secret: true },
+            Field { id: "name", label: "Name", hint: "What you call it", needs: Needs::Optional, secret: false },
+        ],
+    },
+    Form {
+        bridge: "miio",
+        way: "import",
+        what: "Wi-Fi devices (miIO), from a file with tokens",
+        steps: &[
+            "JSON of a token extractor, of an app's backup, or Home Assistant's `.storage/core.config_entries`.",
+            "Kept are number, token, name, model, hardware and network address of each device; the rest of the file is dropped.",
+        ],
+        fields: &[Field { id: "file", label: "File", hint: "JSON, at most 192 KiB", needs: Needs::File, secret: true }],
+    },
+    Form {
+        bridge: "homeassistant",
+        way: "token",
+        what: "Home Assistant",
+        steps: &[
+            "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users.",
+            "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
+        ],
+        fields: &[
+            Field {
+                id: "address",
+                label: "Address",
+                hint: "http://192.168.1.5:8123, with the number that its machine has in your network",
+                needs: Needs::Text,
+                secret: false,
+            },
+            Field {
+                id: "token",
+                label: "Access token",
+                hint: "The long-lived access token, about 180 letters",
+                needs: Needs::Text,
+                secret: true,
+            },
+            Field {
+                id: "certificate",
+                label: "Key",
+                hint: "Only for https, and only if you want to compare it before anything is said: the SHA-256 hash of its public key",
+                needs: Needs::Optional,
+                secret: false,
+            },
+        ],
+    },
+    Form {
+        bridge: "mqtt",
+        way: "broker",
+        what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
+        steps: &[
+            "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
+            "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",
+            "The address is the broker's number in your network, such as 192.168.1.10.",
+        ],
+        fields: &[
+            Field {
+                id: "address",
+                label: "Address",
+                hint: "192.168.1.10 or 192.168.1.10:1883",
+                needs: Needs::Text,
+                secret: false,
+            },
+            Field { id: "user", label: "User", hint: "", needs: Needs::Optional, secret: false },
+            Field { id: "password", label: "Password", hint: "", needs: Needs::Optional, secret: true },
+            Field {
+                id: "tls",
+                label: "Encrypted (TLS)",
+                hint: "Without a certificate below, the key that the broker shows first is the one that it has to show from then on.",
+                needs: Needs::Switch,
+                secret: false,
+            },
+            Field {
+                id: "certificate",
+                label: "Certificate of who signed the broker's, as PEM",
+                hint: "Only if you have one; the broker's own must be for its address.",
+                needs: Needs::Optional,
+                secret: false,
+            },
+            Field {
+                id: "discovery",
+                label: "Topics of Home Assistant discovery",
+                hint: "homeassistant",
+                needs: Needs::Optional,
+                secret: false,
+            },
+            Field {
+                id: "zigbee2mqtt",
+                label: "Topics of zigbee2mqtt",
+                hint: "zigbee2mqtt",
+                needs: Needs::Optional,
+                secret: false,
+            },
+        ],
+    },
+];
