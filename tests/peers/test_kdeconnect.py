@@ -143,7 +143,8 @@ class BridgeTest(Wire):
         since = self.lab.mark()
         remote("triggerCommand", "1")
         time.sleep(1)
-        self.assertFalse([word for word in self.lab.heard[since:] if word.get("type") == "asked"], "nobody showed a command")
+        asked = [word for word in self.lab.heard[since:] if word.get("type") == "asked" and word["target"]["service"] == "command"]
+        self.assertFalse(asked, "nobody showed a command")
         self.lab.ask(device, "mirror", "show", {"service": "command", "instance": 1, "label": "Lights out"})
         known = lambda: self.daemon.property(self.id, "commands", "org.kde.kdeconnect.device.remotecommands", "/remotecommands")
         until(lambda: "Lights out" in known(), 10, "the peer knows the command")

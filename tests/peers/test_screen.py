@@ -138,7 +138,7 @@ class Screen(unittest.TestCase):
         page.ask("document.querySelector('[data-testid=stop-sharing]').click()")
         until(lambda: "Ready" in self.tv.text("words"), 10, "it is over there")
         self.assertFalse(has("[data-testid=sharing]"))
-        self.assertIsNotNone(self.share()["over"])
+        until(lambda: self.share()["over"] is not None, 10, "the hub knows it too")
 
     def test_it_ends_with_the_consent_with_the_page_and_with_the_browser(self):
         self.hub.grant("screen/show", self.device)
