@@ -22,6 +22,7 @@ from tools import ROOT, TARGET, hubs, net
 
 PEERS = pathlib.Path(os.environ.get("ACCORD_PEERS", pathlib.Path.home() / ".cache/accord/peers"))
 PYTHON, HASS = PEERS / "py/bin/python", PEERS / "ha/bin/python"
+ASKS = ROOT / "tests" / "peers" / "hassdo.py"
 LAMP = ROOT / "tests" / "peers" / "yeelamp.py"
 LAMPS, COMMANDS, GAP = 4, 40, 0.05
 CHANGES, EVERY = 400, 0.02
@@ -252,6 +253,44 @@ def by_the_library(network, folder):
         lamps.close()
 
 
+def by_home_assistant(network, folder):
+    """The same lamps on a whole Home Assistant, which has them by its own means; `None` where it is not there."""
+    if not any(PEERS.glob("ha/lib/python3*/site-packages/yeelight")):
+        return None
+    machine, home = network["alpha"], folder / "hass"
+    home.mkdir()
+    lamps = Lamps(network["lamp"], network.address["lamp"], folder, "--changes", str(CHANGES), "--every", str(EVERY))
+    entities = [f"light.lamp_{number}" for number in range(LAMPS)]
+    devices = {address: {"name": f"Lamp {number}", "model": "color", "transition": 30} for number, address in enumerate(lamps.addresses)}
+    parts_of_it = {"http": {"server_port": 8123}, "api": {}, "websocket_api": {}, "config": {}, "auth": {}, "onboarding": {},
+                   "yeelight": {"devices": devices}}
+    # JSON is YAML.
+    (home / "configuration.yaml").write_text(json.dumps(parts_of_it))
+    alone = {**os.environ, "HOME": str(home)}
+    with open(folder / "hass.log", "wb") as log:
+        hass = machine.popen(PEERS / "ha/bin/hass", "-c", home, "--skip-pip", stdout=log, stderr=log, start_new_session=True, env=alone)
+    try:
+        asks = lambda *words: json.loads(machine.run(HASS, ASKS, *words, timeout=120).stdout)
+        token = asks("setup")["admin"]
+        there = lambda: all((asks("states", token).get(one) or {"state": "unavailable"})["state"] in ("on", "off") for one in entities)
+        net.until(there, 60, "Home Assistant has the lamps", pause=1)
+        words, speaks = [HASS, ROOT / "bench" / "hasslamps.py"], {**os.environ, "HASS_TOKEN": token}
+        # It reads a lamp again after some commands, and lamps take 60 a minute. An odd number leaves them on: it shows no
+        # brightness of one that is off.
+        done = machine.run(*words, "command", COMMANDS // 2 + 1, GAP, *entities, timeout=120, env=speaks)
+        listens = machine.popen(*words, "listen", entities[0], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=speaks)
+        assert listens.stdout.readline() == "ready\n"
+        changed = lamps.changes()
+        time.sleep(0.5)
+        out, _ = listens.communicate("\n", timeout=20)
+        late = delays(changed, json.loads(out))
+        return {"command": parts(json.loads(done.stdout)), "change": {**parts(late), "lost": CHANGES - len(late)}}
+    finally:
+        os.killpg(hass.pid, signal.SIGKILL)
+        hass.wait()
+        lamps.close()
+
+
 def miot(network, folder):
     """A value set on python-miio's simulator, until the device itself has said it; `None` where that is not there."""
     if not (MIIO / "miiocli").exists() or not SPEC.exists():
@@ -308,6 +347,8 @@ def measure(folder):
         for machine in ("alpha", "lamp", "wifi"):
             network[machine].run("ip", "route", "add", "default", "dev", "eth0")
         lamps = {"Accord": by_accord(network, folder), "yeelight (Python)": by_the_library(network, folder)}
+        if found := by_home_assistant(network, folder):
+            lamps["Home Assistant"] = found
         settings = miot(network, folder)
     return {"lamps": lamps, "miot": settings, "house": house()}
 
@@ -333,7 +374,7 @@ def table(found):
                         ("Memory", lambda one: f"{one['rss_mib']:.0f} MiB"),
                         ("Changes a second, at most", lambda one: f"{one['most_per_s']:,}")):
         lines.append(f"| {title} | " + " | ".join(show(one) for one in buses.values()) + " |")
-    said = f"Lamps written from the specification, {LAMPS} of them switched in turn; both programs told the same ones."
+    said = f"Lamps written from the specification, {LAMPS} of them switched in turn; all programs told the same ones."
     if settings:
         said += " The MIoT lamp is python-miio's own simulator, which says nothing by itself."
     lines += ["", f"{said} The house is in one process: Accord's registry, and Home Assistant's core without one integration."]
