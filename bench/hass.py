@@ -1,4 +1,5 @@
-"""The same house on Home Assistant's own bus: its core alone, without one integration. Run by a Python that has it.
+"""The same house on Home Assistant's own bus: its core alone with its registries of devices and entities, without one
+integration. Run by a Python that has it.
 
 hass.py DEVICES PER_DEVICE RATE SECONDS
 """
@@ -11,13 +12,25 @@ import sys
 import tempfile
 import time
 
+from homeassistant.config_entries import ConfigEntries, ConfigEntry
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import area_registry, device_registry, entity_registry
 
 FLOOD = 5
 
 
 def rss_mib():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2 ** 20
+
+
+async def registries(hass):
+    """What tells its pages which entity is whose: Accord's registry knows that too."""
+    hass.config_entries = ConfigEntries(hass, {})
+    entry = ConfigEntry(version=1, minor_version=1, domain="house", title="House", data={}, source="user")
+    hass.config_entries._entries[entry.entry_id] = entry
+    for registry in (area_registry, device_registry, entity_registry):
+        await registry.async_load(hass)
+    return entry, device_registry.async_get(hass), entity_registry.async_get(hass)
 
 
 async def main(devices, properties, rate, seconds, folder):
@@ -35,8 +48,14 @@ async def main(devices, properties, rate, seconds, folder):
             took.append((now - began) / 1e3)
 
     hass.bus.async_listen("state_changed", follow)
+    entry, of_devices, of_entities = await registries(hass)
     names = [f"sensor.device_{number}_value_{index}" for index in range(properties) for number in range(devices)]
     began = time.perf_counter()
+    for number in range(devices):
+        device = of_devices.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("house", str(number))}, name=f"Device {number}")
+        for index in range(properties):
+            of_entities.async_get_or_create("sensor", "house", f"{number}-{index}", config_entry=entry, device_id=device.id,
+                                            suggested_object_id=f"device_{number}_value_{index}")
     for name in names:
         hass.states.async_set(name, "0", {"friendly_name": name})
     await asyncio.wait_for(known.wait(), 120)

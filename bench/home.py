@@ -377,7 +377,7 @@ def table(found):
     said = f"Lamps written from the specification, {LAMPS} of them switched in turn; all programs told the same ones."
     if settings:
         said += " The MIoT lamp is python-miio's own simulator, which says nothing by itself."
-    lines += ["", f"{said} The house is in one process: Accord's registry, and Home Assistant's core without one integration."]
+    lines += ["", f"{said} The house is in one process: Accord's registry, and Home Assistant's core with its registries of devices and entities, without one integration."]
     return lines
 
 
