@@ -2,6 +2,7 @@
 //! other understand one another.
 //!
 //! - [`added`]: devices that the owner adds by a word, and what they say of themselves
+//! - [`dns_sd`]: services near are looked for, on every interface
 //! - [`files`]: what the byte streams of the service `files` look like, and both ends of them
 //! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
@@ -17,6 +18,7 @@
 #![deny(missing_docs)]
 
 pub mod added;
+pub mod dns_sd;
 pub mod files;
 mod line;
 pub mod mirror;

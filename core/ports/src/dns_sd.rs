@@ -1,0 +1,370 @@
+//! DNS-SD browsing (RFC 6763 over RFC 6762) for bridges: the sockets on every interface, as long as the owner agrees, what is
+//! found, and where that is.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accord_consent::Personal;
+use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
+use accord_consent::outlet::{DatagramOutlet, Near};
+use accord_mdns::{Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Transmit};
+use accord_model::FieldSet;
+use accord_model::why::{Fact, Way};
+use accord_registry::why::Air;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use accord_mdns::{ServiceInstance, WishError};
+
+/// Datagrams that wait. What a flood brings beyond them is lost, and asked for again.
+const QUEUE: usize = 256;
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// A question that is asked for again sooner is the same one.
+const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(5);
+
+/// What is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// An instance is here, or something about it is new.
+    Here {
+        /// What it says of itself. From outside: escape texts before showing.
+        instance: ServiceInstance,
+        /// Where it is, IPv4 first: only addresses on the link of the interface on which they were heard, so that nobody is
+        /// sent elsewhere on the word of a datagram. Those that are link-local in IPv6 have their scope. May be empty.
+        at: Vec<SocketAddr>,
+    },
+    /// It said goodbye, or nothing was heard of it for as long as its word counts.
+    Gone {
+        /// Its type.
+        service: String,
+        /// Its name.
+        name: String,
+    },
+    /// The consent ended: nothing is asked or heard any more, and this is all that ever comes.
+    Over,
+}
+
+/// Asks everyone near for services, and knows which are here.
+///
+/// It lives as long as the owner agrees: what the bridge's own entry of the statement says of searching, `near` was opened
+/// under, and every question is counted there.
+pub struct Browsing {
+    near: Near,
+    network: Network,
+    /// What a question says.
+    said: FieldSet,
+    changes: Changes,
+    core: Core,
+    start: Instant,
+    open: BTreeMap<u32, Open>,
+    /// All addresses of this machine.
+    own: Vec<IpAddr>,
+    heard: mpsc::Sender<Datagram>,
+    inbox: mpsc::Receiver<Datagram>,
+    /// On its way.
+    outgoing: Option<Transmit>,
+    seen: VecDeque<Seen>,
+    /// What was told last, by type and name.
+    told: BTreeMap<(String, String), (ServiceInstance, Vec<SocketAddr>)>,
+    air: Air,
+    refreshed: Option<Instant>,
+    trouble: Option<String>,
+}
+
+struct Open {
+    interface: Interface,
+    sockets: Vec<Arc<DatagramOutlet>>,
+    _readers: Vec<AbortOnDropHandle<()>>,
+}
+
+struct Datagram {
+    interface: u32,
+    from: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+impl Browsing {
+    /// Joins the groups of multicast DNS on every interface, and looks for these types (`_airplay._tcp`) from now on. `said`:
+    /// the fields that a question tells, which `near` was opened for.
+    ///
+    /// Only inside a tokio runtime.
+    pub async fn open(near: Near, network: Network, said: FieldSet, services: &[&str]) -> Self {
+        let mut seed = [0; 8];
+        let _ = getrandom::fill(&mut seed);
+        let (heard, inbox) = mpsc::channel(QUEUE);
+        let mut this = Self {
+            near,
+            network,
+            said,
+            changes: Changes::watch(network),
+            core: Core::new(Config::with_seed(u64::from_ne_bytes(seed))),
+            start: Instant::now(),
+            open: BTreeMap::new(),
+            own: Vec::new(),
+            heard,
+            inbox,
+            outgoing: None,
+            seen: VecDeque::new(),
+            told: BTreeMap::new(),
+            air: Air::default(),
+            refreshed: None,
+            trouble: None,
+        };
+        for service in services {
+            if let Err(error) = this.browse(service) {
+                tracing::error!(%error, "services of a type are not looked for");
+            }
+        }
+        let interfaces = list(network).await;
+        this.interfaces(interfaces);
+        this
+    }
+
+    /// Looks for one more type.
+    ///
+    /// # Errors
+    /// [`WishError`] when it is no type, or too many are looked for.
+    pub fn browse(&mut self, service: &str) -> Result<(), WishError> {
+        let now = self.now();
+        self.core.browse(service, now)
+    }
+
+    /// Looks for a type no more: what was found of it is forgotten, and nothing is told of it any more.
+    pub fn stop_browse(&mut self, service: &str) {
+        self.core.stop_browse(service);
+        self.told.retain(|(other, _), _| other != service);
+    }
+
+    /// Asks again who is here, as when it began: the user looks. More often than every five seconds is the same question.
+    pub fn refresh(&mut self) {
+        if self.refreshed.is_some_and(|last| last.elapsed() < REFRESH_AT_MOST_EVERY) {
+            return;
+        }
+        self.refreshed = Some(Instant::now());
+        let now = self.now();
+        self.core.refresh(now);
+    }
+
+    /// Nobody answers where this was announced: it is asked for, and gone when nothing is heard of it within ten seconds.
+    pub fn doubt(&mut self, service: &str, name: &str) {
+        let now = self.now();
+        self.core.doubt(service, name, now);
+    }
+
+    /// Sends what is due until something is new, and says what. May be dropped at any time.
+    pub async fn next(&mut self) -> Seen {
+        let over = self.near.cancelled();
+        loop {
+            if over.is_cancelled() {
+                return Seen::Over;
+            }
+            self.flush().await;
+            if let Some(seen) = self.seen.pop_front() {
+                return seen;
+            }
+            let wake = self.core.poll_timeout().map(|at| self.start + at);
+            tokio::select! {
+                biased;
+                () = over.cancelled() => return Seen::Over,
+                () = until(wake) => {
+                    let now = self.now();
+                    self.core.handle_timeout(now);
+                }
+                interfaces = self.changes.next() => self.interfaces(interfaces),
+                Some(datagram) = self.inbox.recv() => self.datagram(&datagram),
+            }
+        }
+    }
+
+    /// The permit for everyone near, for example to try an address.
+    pub fn near(&self) -> &Near {
+        &self.near
+    }
+
+    /// Whether it is an address of this machine.
+    pub fn is_own(&self, ip: IpAddr) -> bool {
+        self.own.contains(&ip)
+    }
+
+    /// Why nothing is heard on some interface.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// What is known of the ways of the network: what could not be opened, what went out and what came from others.
+    pub fn facts(&self) -> Vec<Fact> {
+        let not_open = self.trouble.clone().map(|why| Fact::NotOpen { why });
+        not_open.into_iter().chain(self.air.facts(Instant::now())).collect()
+    }
+
+    /// Ends it, and the lease.
+    pub fn close(self) {
+        self.near.close();
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn datagram(&mut self, heard: &Datagram) {
+        if !self.is_own(heard.from.ip()) {
+            self.air.heard(way(heard.from), Instant::now());
+        }
+        let now = self.now();
+        self.core.handle_datagram(heard.from, heard.interface, &heard.bytes, now);
+    }
+
+    /// Joins the groups on these interfaces, and leaves them on all others.
+    fn interfaces(&mut self, all: Vec<Interface>) {
+        self.own = all.iter().flat_map(Interface::addresses).collect();
+        let used = |one: &Interface| !one.loopback || self.network == Network::Loopback;
+        let found: Vec<Interface> = all.into_iter().filter(used).collect();
+        if !found.iter().eq(self.open.values().map(|open| &open.interface)) {
+            self.air.begin_anew();
+        }
+        self.trouble = None;
+        self.open.retain(|_, open| found.contains(&open.interface));
+        for interface in found {
+            if !self.open.contains_key(&interface.index) {
+                let open = self.join(interface);
+                self.open.insert(open.interface.index, open);
+            }
+        }
+        let told = self.open.values().map(|open| accord_mdns::Interface {
+            index: open.interface.index,
+            addresses: open
+                .interface
+                .addresses()
+                .filter(|ip| open.sockets.iter().any(|socket| is_v4(socket) == ip.is_ipv4()))
+                .collect(),
+        });
+        let (told, now) = (told.collect(), self.now());
+        self.core.set_interfaces(told, now);
+        self.tell_again();
+    }
+
+    fn join(&mut self, interface: Interface) -> Open {
+        let mut open = Open { interface, sockets: Vec::new(), _readers: Vec::new() };
+        for group in [SocketAddr::from((GROUP_V4, PORT)), SocketAddr::from((GROUP_V6, PORT))] {
+            match self.near.multicast(&open.interface, group) {
+                Ok(Some(socket)) => {
+                    let socket = Arc::new(socket);
+                    let reader = hear(open.interface.index, socket.clone(), self.heard.clone());
+                    open._readers.push(AbortOnDropHandle::new(tokio::spawn(reader)));
+                    open.sockets.push(socket);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "no DNS-SD on an interface");
+                    self.trouble = Some(error.to_string());
+                }
+            }
+        }
+        open
+    }
+
+    /// What was heard before its network was ours (IPv6 often comes up first) may be near now. The other way round, an
+    /// interface that goes says nothing of what was found there.
+    fn tell_again(&mut self) {
+        for (instance, before) in self.told.values_mut() {
+            let at = places(&self.open, instance);
+            if at.iter().any(|place| !before.contains(place)) {
+                before.clone_from(&at);
+                self.seen.push_back(Seen::Here { instance: instance.clone(), at });
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        loop {
+            if let Some(transmit) = &self.outgoing {
+                send(&self.open, &mut self.air, self.said, transmit).await;
+                self.outgoing = None;
+            }
+            match self.core.poll() {
+                None => return,
+                Some(Output::Transmit(transmit)) => self.outgoing = Some(transmit),
+                Some(Output::Event(event)) => self.take(event),
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Found(instance) | Event::Updated(instance) => {
+                let at = places(&self.open, &instance);
+                let key = (instance.service.clone(), instance.name.clone());
+                self.told.insert(key, (instance.clone(), at.clone()));
+                self.seen.push_back(Seen::Here { instance, at });
+            }
+            Event::Lost { service, name } => {
+                let key = (service, name);
+                self.told.remove(&key);
+                let (service, name) = key;
+                self.seen.push_back(Seen::Gone { service, name });
+            }
+            Event::Renamed { .. } => {}
+        }
+    }
+}
+
+fn places(open: &BTreeMap<u32, Open>, instance: &ServiceInstance) -> Vec<SocketAddr> {
+    let mut at = Vec::new();
+    for found in &instance.addresses {
+        let place = found.socket_address(instance.port);
+        let on_link = open.get(&found.interface).is_some_and(|open| open.interface.is_on_link(found.ip));
+        if on_link && !at.contains(&place) {
+            at.push(place);
+        }
+    }
+    at
+}
+
+async fn send(open: &BTreeMap<u32, Open>, air: &mut Air, said: FieldSet, transmit: &Transmit) {
+    let Some(open) = open.get(&transmit.interface) else { return };
+    let Some(socket) = open.sockets.iter().find(|socket| is_v4(socket) == transmit.to.is_ipv4()) else { return };
+    let to = match transmit.to {
+        SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, transmit.interface).into(),
+        v4 => v4,
+    };
+    match socket.send(&Personal::of(said, transmit.bytes.as_slice()), to).await {
+        Ok(()) => air.sent(way(to), Instant::now()),
+        Err(error) => tracing::debug!(%error, "a question by DNS-SD did not leave"),
+    }
+}
+
+async fn hear(interface: u32, socket: Arc<DatagramOutlet>, heard: mpsc::Sender<Datagram>) {
+    let mut buffer = vec![0; MAX_DATAGRAM + 1];
+    loop {
+        match socket.receive(&mut buffer).await {
+            Ok((length, from)) if length <= MAX_DATAGRAM => {
+                let _ = heard.try_send(Datagram { interface, from, bytes: buffer[..length].to_vec() });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a multicast socket failed");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+fn way(address: SocketAddr) -> Way {
+    if address.is_ipv4() { Way::Ipv4Multicast } else { Way::Ipv6Multicast }
+}
+
+fn is_v4(socket: &DatagramOutlet) -> bool {
+    socket.local_addr().is_ok_and(|local| local.is_ipv4())
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;
