@@ -225,3 +225,14 @@ pub(crate) fn check_service(service: &str) -> Result<(), WishError> {
     }
     Err(WishError::ServiceType(accord_model::text::for_screen(service, 40)))
 }
+
+/// The type of what is browsed: `_name._udp`, or a subtype of it, `_sub-name._sub._name._udp` (RFC 6763, section 7.1).
+pub(crate) fn check_browse(wished: &str) -> Result<&str, WishError> {
+    let Some((sub, service)) = wished.split_once("._sub.") else { return check_service(wished).map(|()| wished) };
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let fits = (2..=63).contains(&sub.len()) && sub.starts_with('_') && sub.chars().all(plain);
+    if !fits {
+        return Err(WishError::ServiceType(accord_model::text::for_screen(wished, 80)));
+    }
+    check_service(service).map(|()| service)
+}

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::api::{
     Config, Event, GROUP_V4, GROUP_V6, Interface, Output, PORT, Publication, PublicationId, Transmit, WishError,
-    check_service,
 };
 use crate::chance::Chance;
 use crate::message;
@@ -176,21 +175,33 @@ impl Core {
         self.responder.unpublish(&mut self.shared, publication, now);
     }
 
-    /// Looks for services of a type until [`Self::stop_browse`].
+    /// Looks for services of a type, or of a subtype (`_L3840._sub._matterc._udp`), until [`Self::stop_browse`]. What is
+    /// found by a subtype is told under its type, and once, however many pointers name it.
     ///
     /// # Errors
     /// [`WishError`] when it is no type, or too many are browsed.
     pub fn browse(&mut self, service: &str, now: Duration) -> Result<(), WishError> {
-        check_service(service)?;
         self.querier.browse(&mut self.shared, service, now)
     }
     /// Asks again now, as when browsing began (the user looks, the machine woke up).
     pub fn refresh(&mut self, now: Duration) {
         self.querier.ask_anew(&mut self.shared, now);
     }
-    /// Stops looking; what was found is forgotten without events.
-    pub fn stop_browse(&mut self, service: &str) {
-        self.querier.stop_browse(service);
+    /// Stops looking; what was found by this type or subtype alone is forgotten without events: type and name of each.
+    pub fn stop_browse(&mut self, service: &str) -> Vec<(String, String)> {
+        self.querier.stop_browse(service)
+    }
+    /// Looks for one instance by its name, without looking for others of its type, until [`Self::stop_resolve`]: asked ever
+    /// more seldom while it is not there, at least every five minutes.
+    ///
+    /// # Errors
+    /// [`WishError`] when it is no type or name, or too many are looked for.
+    pub fn resolve(&mut self, service: &str, name: &str, now: Duration) -> Result<(), WishError> {
+        self.querier.resolve(&mut self.shared, service, name, now)
+    }
+    /// Stops looking for it; true when it is forgotten, without an event, since nobody else looks for it.
+    pub fn stop_resolve(&mut self, service: &str, name: &str) -> bool {
+        self.querier.stop_resolve(service, name)
     }
     /// Nothing answers there (a connection failed): asks for this instance now, and reports it lost when
     /// nothing is heard of it within ten seconds.
@@ -235,7 +246,10 @@ pub fn fuzz_core(bytes: &[u8]) {
     if let Ok(publication) = Publication::new("_a._udp", "b", "b", 1) {
         let _ = core.publish(publication, now);
     }
-    let _ = core.browse("_a._udp", now);
+    for wished in ["_a._udp", "_s._sub._a._udp"] {
+        let _ = core.browse(wished, now);
+    }
+    let _ = core.resolve("_a._udp", "c", now);
     let mut rest = bytes;
     while let Some(([time, source, len], tail)) = rest.split_first_chunk() {
         now += Duration::from_millis(u64::from(*time) * 20);
@@ -264,7 +278,7 @@ mod tests {
     use crate::name::Name;
 
     fn names() -> impl Strategy<Value = Name> {
-        let fixed = ["_a._udp", "b._a._udp", "c._a._udp", "b", "c", "_services._dns-sd._udp"];
+        let fixed = ["_a._udp", "_s._sub._a._udp", "b._a._udp", "c._a._udp", "b", "c", "_services._dns-sd._udp"];
         proptest::sample::select(fixed.map(|text| Name::local(text).unwrap()).to_vec())
     }
     fn records() -> impl Strategy<Value = Record> {

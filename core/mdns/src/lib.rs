@@ -41,6 +41,7 @@
 mod api;
 mod chance;
 mod core;
+mod instance;
 mod life;
 mod message;
 mod name;

@@ -6,7 +6,7 @@ use crate::core::Shared;
 
 /// How long a goodbye is doubted: anybody can say it for another. Who is asked answers a second after it spoke last, at most
 /// (RFC 6762, section 6).
-const BYE: Duration = Duration::from_secs(2);
+pub(crate) const BYE: Duration = Duration::from_secs(2);
 /// Parts of the time to live, in percent, at which it is asked for again.
 const REFRESH: [u32; 4] = [80, 85, 90, 95];
 

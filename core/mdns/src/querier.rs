@@ -5,72 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::api::{Event, FoundAddress, ServiceInstance, WishError};
+use crate::api::{Event, FoundAddress, ServiceInstance, WishError, check_browse, check_service};
 use crate::core::{PAYLOAD, Shared};
-use crate::life::Life;
+use crate::instance::{Host, Instance, Service};
+use crate::life::{BYE, Life};
 use crate::message::{A, AAAA, Data, Message, PTR, Question, Record, SRV, Section, TXT, Writer, attributes};
 use crate::name::Name;
 
-/// Most types browsed at once.
+/// Most types browsed at once, and most instances wanted by name.
 const MAX_BROWSES: usize = 32;
+const MAX_WANTED: usize = 256;
 /// Most addresses kept of one host.
 const MAX_ADDRESSES: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Within this time after a doubt something must be heard.
 const DOUBT: Duration = Duration::from_secs(10);
-/// Questions for what an announcement left out, before waiting for the next announcement.
-const RESOLVE_TRIES: u32 = 4;
 /// Most instances asked for per second.
 const MAX_RESOLVES: u32 = 100;
 
 struct Browse {
     name: Name,
+    /// The type itself, and its name: under it are the instances of a subtype, too (RFC 6763, section 7.1).
+    service: String,
+    base: Name,
     last: Option<Duration>,
     next: Duration,
     gap: Duration,
-}
-
-struct Instance {
-    service: String,
-    name: Name,
-    label: String,
-    /// Who spoke of it first, for limits.
-    source: IpAddr,
-    /// Where it was heard last.
-    interface: u32,
-    ptr: Life,
-    srv: Option<Service>,
-    txt: Option<(Vec<u8>, Life)>,
-    reported: Option<ServiceInstance>,
-    tries: u32,
-    resolve_at: Duration,
-    /// Ask whether it is still there.
-    doubted: bool,
-}
-
-struct Service {
-    host: Name,
-    /// Of the host.
-    key: Vec<u8>,
-    port: u16,
-    life: Life,
-}
-
-struct Host {
-    addresses: Vec<(FoundAddress, Life)>,
-}
-
-impl Instance {
-    /// It said goodbye, or somebody did in its name: it is asked, once more for each that comes after the answer.
-    fn said_goodbye(&mut self, shared: &mut Shared, now: Duration) {
-        if self.reported.is_some() && !self.doubted {
-            (self.doubted, self.resolve_at) = (true, now + SECOND + shared.chance.millis(20, 120));
-        }
-    }
-    fn wants_asking(&self) -> bool {
-        self.doubted || (self.reported.is_none() && self.tries < RESOLVE_TRIES)
-    }
 }
 
 #[derive(Default)]
@@ -87,27 +48,73 @@ pub(crate) struct Querier {
 }
 
 impl Querier {
-    pub(crate) fn browse(&mut self, shared: &mut Shared, service: &str, now: Duration) -> Result<(), WishError> {
-        if self.browses.contains_key(service) {
+    pub(crate) fn browse(&mut self, shared: &mut Shared, wished: &str, now: Duration) -> Result<(), WishError> {
+        let service = check_browse(wished)?;
+        if self.browses.contains_key(wished) {
             return Ok(());
         }
         if self.browses.len() >= MAX_BROWSES {
             return Err(WishError::TooMany(MAX_BROWSES));
         }
-        let name = Name::local(service).ok_or_else(|| WishError::ServiceType(service.to_owned()))?;
+        let named = |text: &str| Name::local(text).ok_or_else(|| WishError::ServiceType(text.to_owned()));
+        let (name, base, service) = (named(wished)?, named(service)?, service.to_owned());
         let next = now + shared.chance.millis(20, 120);
-        self.browses.insert(service.to_owned(), Browse { name, last: None, next, gap: SECOND });
+        self.browses.insert(wished.to_owned(), Browse { name, service, base, last: None, next, gap: SECOND });
         self.next = self.find_next();
         Ok(())
     }
-    pub(crate) fn stop_browse(&mut self, service: &str) {
-        self.browses.remove(service);
-        let gone = self.instances.extract_if(.., |_, instance| instance.service == service);
-        for (_, instance) in gone {
-            forget_source(&mut self.sources, instance.source);
-        }
+    pub(crate) fn stop_browse(&mut self, wished: &str) -> Vec<(String, String)> {
+        self.browses.remove(wished);
+        let gone = self.instances.extract_if(.., |_, instance| {
+            instance.by.retain(|by| by != wished);
+            instance.ptr = instance.ptr.filter(|_| !instance.by.is_empty());
+            instance.ptr.is_none() && !instance.wanted
+        });
+        let gone: Vec<Instance> = gone.map(|(_, instance)| instance).collect();
+        gone.iter().for_each(|instance| forget_source(&mut self.sources, instance.source));
         self.drop_unused_hosts();
         self.next = self.find_next();
+        gone.into_iter().map(|instance| (instance.service, instance.label)).collect()
+    }
+    pub(crate) fn resolve(
+        &mut self,
+        shared: &mut Shared,
+        service: &str,
+        label: &str,
+        now: Duration,
+    ) -> Result<(), WishError> {
+        check_service(service)?;
+        let name = Name::local(service).and_then(|base| base.child(label.as_bytes()));
+        let name = name.ok_or_else(|| WishError::Name(accord_model::text::for_screen(label, 63)))?;
+        let key = name.key();
+        if self.instances.get(&key).is_none_or(|known| !known.wanted)
+            && self.instances.values().filter(|it| it.wanted).count() >= MAX_WANTED
+        {
+            return Err(WishError::TooMany(MAX_WANTED));
+        }
+        let soon = now + shared.chance.millis(20, 120);
+        let made = || Instance::new(service.to_owned(), name, label.to_owned(), soon);
+        let instance = self.instances.entry(key).or_insert_with(made);
+        instance.wanted = true;
+        instance.ask_anew(shared, now);
+        self.next = self.find_next();
+        Ok(())
+    }
+    pub(crate) fn stop_resolve(&mut self, service: &str, label: &str) -> bool {
+        let key = Name::local(service).and_then(|base| base.child(label.as_bytes())).map(|name| name.key());
+        let Some((key, instance)) = key.and_then(|key| self.instances.get_mut(&key).map(|it| (key, it))) else {
+            return false;
+        };
+        instance.wanted = false;
+        let gone = instance.ptr.is_none();
+        if gone {
+            let source = instance.source;
+            self.instances.remove(&key);
+            forget_source(&mut self.sources, source);
+            self.drop_unused_hosts();
+        }
+        self.next = self.find_next();
+        gone
     }
     pub(crate) fn ask_anew(&mut self, shared: &mut Shared, now: Duration) {
         for browse in self.browses.values_mut() {
@@ -116,15 +123,14 @@ impl Querier {
             browse.next = browse.next.min(earliest.max(now + shared.chance.millis(20, 120)));
             browse.gap = SECOND;
         }
+        self.instances.values_mut().for_each(|instance| instance.ask_anew(shared, now));
         self.next = self.find_next();
     }
     pub(crate) fn doubt(&mut self, service: &str, name: &str, now: Duration) {
         let doubted = self.instances.values_mut().find(|it| it.service == service && it.label == name);
         if let Some(instance) = doubted {
-            for life in [Some(&mut instance.ptr), instance.srv.as_mut().map(|srv| &mut srv.life)].into_iter().flatten()
-            {
-                life.cut(now, DOUBT);
-            }
+            let lives = [instance.ptr.as_mut(), instance.srv.as_mut().map(|srv| &mut srv.life)];
+            lives.into_iter().flatten().for_each(|life| life.cut(now, DOUBT));
             instance.doubted = true;
             instance.resolve_at = now;
         }
@@ -142,7 +148,7 @@ impl Querier {
         now: Duration,
         is_own: impl Fn(&Name) -> bool,
     ) {
-        if self.browses.is_empty() {
+        if self.browses.is_empty() && self.instances.is_empty() {
             return;
         }
         let mut touched = BTreeSet::new();
@@ -165,6 +171,9 @@ impl Querier {
                         let key = target.key();
                         self.hosts.entry(key.clone()).or_insert(Host { addresses: Vec::new() });
                         instance.srv = Some(Service { host: target.clone(), key, port: *port, life });
+                        if instance.ptr.is_none() {
+                            instance.interface = Some(interface);
+                        }
                         if record.ttl == 0 {
                             instance.said_goodbye(shared, now);
                         }
@@ -209,44 +218,40 @@ impl Querier {
         target: &Name,
         now: Duration,
     ) {
-        let Some((service, browse)) = self.browses.iter().find(|(_, browse)| browse.name == record.name) else {
+        let Some((wished, browse)) = self.browses.iter().find(|(_, browse)| browse.name == record.name) else {
             return;
         };
-        let Some(label) = target.label_under(&browse.name) else { return };
-        let key = target.key();
-        if let Some(instance) = self.instances.get_mut(&key) {
-            instance.ptr = Life::new(shared, record.ttl, now);
-            instance.interface = interface;
+        let Some(label) = target.label_under(&browse.base) else { return };
+        let (key, wished) = (target.key(), wished.clone());
+        if !self.instances.contains_key(&key) {
+            let Ok(label) = String::from_utf8(label.to_vec()) else { return };
             if record.ttl == 0 {
-                instance.said_goodbye(shared, now);
+                return;
             }
-            return;
-        }
-        let Ok(label) = String::from_utf8(label.to_vec()) else { return };
-        if record.ttl == 0 {
-            return;
-        }
-        let service = service.clone();
-        if !self.make_room(shared, source) {
-            return;
-        }
-        let instance = Instance {
-            service,
-            name: target.clone(),
-            label,
-            source,
-            interface,
-            ptr: Life::new(shared, record.ttl, now),
-            srv: None,
-            txt: None,
-            reported: None,
-            tries: 0,
             // What the announcement left out may come with the next datagram.
-            resolve_at: now + shared.chance.millis(20, 120),
-            doubted: false,
-        };
-        self.instances.insert(key, instance);
-        *self.sources.entry(source).or_default() += 1;
+            let soon = now + shared.chance.millis(20, 120);
+            let mut made = Instance::new(browse.service.clone(), target.clone(), label, soon);
+            made.source = Some(source);
+            if !self.make_room(shared, source) {
+                return;
+            }
+            self.instances.insert(key.clone(), made);
+            *self.sources.entry(source).or_default() += 1;
+        }
+        let Some(instance) = self.instances.get_mut(&key) else { return };
+        instance.interface = Some(interface);
+        if record.ttl > 0 || instance.ptr.is_some() {
+            instance.ptr = Some(Life::new(shared, record.ttl, now));
+        }
+        if record.ttl == 0 {
+            instance.said_goodbye(shared, now);
+            // Whoever is wanted by name is there as long as its own record is.
+            if let Some(srv) = instance.srv.as_mut().filter(|_| instance.wanted) {
+                srv.life.cut(now, BYE);
+            }
+        } else if !instance.by.contains(&wished) {
+            instance.by.push(wished);
+        }
     }
 
     /// A crowd is fine, a flood from one source is not: at the limit the source that fills most gives way.
@@ -260,13 +265,13 @@ impl Querier {
             return true;
         }
         // What was only named and never described goes first.
-        let named = self.instances.iter().filter(|(_, instance)| instance.reported.is_none());
-        let oldest = named.min_by_key(|(_, instance)| instance.ptr.heard).map(|(key, _)| key.clone());
+        let named = self.instances.iter().filter(|(_, instance)| instance.reported.is_none() && !instance.wanted);
+        let oldest = named.min_by_key(|(_, instance)| instance.ptr.map(|ptr| ptr.heard)).map(|(key, _)| key.clone());
         let victim = oldest.or_else(|| {
             let (loudest, _) =
                 self.sources.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > from_source + 1)?;
-            let of_loudest = self.instances.iter().filter(|(_, instance)| instance.source == *loudest);
-            of_loudest.min_by_key(|(_, instance)| instance.ptr.heard).map(|(key, _)| key.clone())
+            let of_loudest = self.instances.iter().filter(|(_, it)| it.source == Some(*loudest) && !it.wanted);
+            of_loudest.min_by_key(|(_, instance)| instance.ptr.map(|ptr| ptr.heard)).map(|(key, _)| key.clone())
         });
         victim.inspect(|key| self.lose(shared, key)).is_some()
     }
@@ -327,6 +332,9 @@ impl Querier {
             (Some(_), None) => {
                 let (service, name) = (instance.service.clone(), instance.label.clone());
                 instance.reported = None;
+                if instance.wanted {
+                    (instance.tries, instance.resolve_at) = (0, now);
+                }
                 shared.event(Event::Lost { service, name });
             }
             _ => {}
@@ -335,7 +343,7 @@ impl Querier {
 
     fn snapshot(&self, instance: &Instance, now: Duration) -> Option<ServiceInstance> {
         let srv = instance.srv.as_ref()?;
-        if srv.life.ends() <= now || instance.ptr.ends() <= now {
+        if srv.life.ends() <= now || !instance.is_named(now) {
             return None;
         }
         let addresses = &self.hosts.get(&srv.key)?.addresses;
@@ -387,7 +395,7 @@ impl Querier {
         let txt = instance.txt.as_ref().map(|(_, life)| life.next());
         let host = instance.srv.as_ref().and_then(|srv| self.hosts.get(&srv.key));
         let addresses = host.into_iter().flat_map(|host| host.addresses.iter().map(|(_, life)| life.next()));
-        [Some(instance.ptr.next()), resolve, srv, txt].into_iter().flatten().chain(addresses).min()
+        [instance.ptr.map(|ptr| ptr.next()), resolve, srv, txt].into_iter().flatten().chain(addresses).min()
     }
 
     pub(crate) fn advance(&mut self, shared: &mut Shared, now: Duration) {
@@ -398,24 +406,29 @@ impl Querier {
         let mut questions: BTreeMap<u32, Vec<Question>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let everywhere: Vec<u32> = shared.interfaces.iter().map(|interface| interface.index).collect();
-        let mut ask = |interface: u32, name: &Name, kind: u16| {
-            if seen.insert((interface, name.key(), kind)) {
-                questions.entry(interface).or_default().push(Question { name: name.clone(), kind, unicast: false });
+        let mut ask = |at: Option<u32>, name: &Name, kind: u16| {
+            for interface in at.as_ref().map_or(&everywhere[..], std::slice::from_ref) {
+                if seen.insert((*interface, name.key(), kind)) {
+                    questions.entry(*interface).or_default().push(Question {
+                        name: name.clone(),
+                        kind,
+                        unicast: false,
+                    });
+                }
             }
         };
         for browse in self.browses.values_mut().filter(|browse| browse.next <= now) {
-            everywhere.iter().for_each(|interface| ask(*interface, &browse.name, PTR));
+            ask(None, &browse.name, PTR);
             let jitter = browse.gap.mul_f64(0.1 * shared.chance.millis(0, 1000).as_secs_f64());
             browse.last = Some(now);
             browse.next = now + browse.gap + jitter;
             browse.gap = (browse.gap * 2).min(HOUR);
         }
         for instance in self.instances.values_mut() {
-            let at = instance.interface;
-            if instance.ptr.is_due(now)
-                && let Some(browse) = self.browses.get(&instance.service)
-            {
-                ask(at, &browse.name, PTR);
+            let at = instance.where_to_ask();
+            let pointing = || instance.by.iter().filter_map(|by| self.browses.get(by));
+            if instance.ptr.as_mut().is_some_and(|ptr| ptr.is_due(now)) {
+                pointing().for_each(|browse| ask(at, &browse.name, PTR));
             }
             if instance.srv.as_mut().is_some_and(|srv| srv.life.is_due(now)) {
                 ask(at, &instance.name, SRV);
@@ -435,9 +448,7 @@ impl Querier {
                 }
                 if std::mem::take(&mut instance.doubted) {
                     ask(at, &instance.name, SRV);
-                    if let Some(browse) = self.browses.get(&instance.service) {
-                        ask(at, &browse.name, PTR);
-                    }
+                    pointing().for_each(|browse| ask(at, &browse.name, PTR));
                     if let Some(srv) = &instance.srv {
                         ask(at, &srv.host, A);
                         ask(at, &srv.host, AAAA);
@@ -457,13 +468,14 @@ impl Querier {
                 }
                 instance.resolve_at = now + SECOND * 2u32.pow(instance.tries.min(8));
                 instance.tries += 1;
+                instance.asked = Some(now);
             }
             if let Some(srv) = &instance.srv
                 && let Some(host) = self.hosts.get_mut(&srv.key)
             {
                 for (found, life) in &mut host.addresses {
                     if life.is_due(now) {
-                        ask(found.interface, &srv.host, if found.ip.is_ipv4() { A } else { AAAA });
+                        ask(Some(found.interface), &srv.host, if found.ip.is_ipv4() { A } else { AAAA });
                     }
                 }
             }
@@ -481,8 +493,15 @@ impl Querier {
     }
 
     fn expire(&mut self, shared: &mut Shared, now: Duration) {
-        let gone: Vec<_> =
-            self.instances.iter().filter(|(_, it)| it.ptr.ends() <= now).map(|(key, _)| key.clone()).collect();
+        let mut gone = Vec::new();
+        for (key, instance) in &mut self.instances {
+            if instance.ptr.is_some_and(|ptr| ptr.ends() <= now) {
+                (instance.ptr, instance.by) = (None, Vec::new());
+                if !instance.wanted {
+                    gone.push(key.clone());
+                }
+            }
+        }
         for key in gone {
             self.lose(shared, &key);
         }
@@ -526,20 +545,17 @@ impl Querier {
             }
         }
         for question in questions.iter().filter(|question| question.kind == PTR) {
-            let service = self.browses.values().find(|browse| browse.name == question.name);
-            let Some(service) = service else { continue };
-            let mut known: Vec<&Instance> = self.instances.values().collect();
-            known.retain(|it| {
-                it.name.label_under(&service.name).is_some()
-                    && it.interface == interface
-                    && it.srv.is_some()
-                    && it.ptr.is_fresh(now)
-            });
+            let Some((wished, browse)) = self.browses.iter().find(|(_, browse)| browse.name == question.name) else {
+                continue;
+            };
+            let is_fresh = |it: &&Instance| it.ptr.is_some_and(|ptr| ptr.is_fresh(now));
+            let mut known: Vec<&Instance> = self.instances.values().filter(is_fresh).collect();
+            known.retain(|it| it.by.contains(wished) && it.interface == Some(interface) && it.srv.is_some());
             known.sort_by(|a, b| a.label.cmp(&b.label));
             for instance in known {
-                let left = instance.ptr.ends().saturating_sub(now).as_secs() as u32;
+                let left = instance.ptr.map_or(Duration::ZERO, |ptr| ptr.ends().saturating_sub(now)).as_secs() as u32;
                 let data = Data::Ptr(instance.name.clone());
-                let record = Record { name: service.name.clone(), flush: false, ttl: left, data };
+                let record = Record { name: browse.name.clone(), flush: false, ttl: left, data };
                 if !writer.record(Section::Answer, &record) {
                     let mut full = std::mem::replace(&mut writer, Writer::new(0, false, PAYLOAD));
                     full.truncated();
@@ -554,11 +570,16 @@ impl Querier {
     }
 }
 
-fn forget_source(sources: &mut BTreeMap<IpAddr, usize>, source: IpAddr) {
-    if let Some(count) = sources.get_mut(&source) {
+fn forget_source(sources: &mut BTreeMap<IpAddr, usize>, source: Option<IpAddr>) {
+    if let Some(source) = source
+        && let Some(count) = sources.get_mut(&source)
+    {
         *count -= 1;
         if *count == 0 {
             sources.remove(&source);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

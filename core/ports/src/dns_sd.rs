@@ -63,8 +63,8 @@ pub struct Browsing {
     own: Vec<IpAddr>,
     heard: mpsc::Sender<Datagram>,
     inbox: mpsc::Receiver<Datagram>,
-    /// On its way.
-    outgoing: Option<Transmit>,
+    /// On their way.
+    outgoing: VecDeque<Transmit>,
     seen: VecDeque<Seen>,
     /// What was told last, by type and name.
     told: BTreeMap<(String, String), (ServiceInstance, Vec<SocketAddr>)>,
@@ -105,7 +105,7 @@ impl Browsing {
             own: Vec::new(),
             heard,
             inbox,
-            outgoing: None,
+            outgoing: VecDeque::new(),
             seen: VecDeque::new(),
             told: BTreeMap::new(),
             air: Air::default(),
@@ -122,7 +122,8 @@ impl Browsing {
         this
     }
 
-    /// Looks for one more type.
+    /// Looks for one more type, or for a subtype of one (`_L3840._sub._matterc._udp`). Whoever is found by a subtype is told
+    /// under its type, and once, by however many it is found.
     ///
     /// # Errors
     /// [`WishError`] when it is no type, or too many are looked for.
@@ -131,10 +132,28 @@ impl Browsing {
         self.core.browse(service, now)
     }
 
-    /// Looks for a type no more: what was found of it is forgotten, and nothing is told of it any more.
+    /// Looks for it no more: who was found by this type or subtype alone is forgotten, and nothing is told of it any more.
     pub fn stop_browse(&mut self, service: &str) {
-        self.core.stop_browse(service);
-        self.told.retain(|(other, _), _| other != service);
+        self.collect();
+        let gone = self.core.stop_browse(service);
+        self.forget(&gone);
+    }
+
+    /// Looks for one instance by its name, ever more seldom, without asking for others of its type.
+    ///
+    /// # Errors
+    /// [`WishError`] when it is no type or name, or too many are looked for.
+    pub fn resolve(&mut self, service: &str, name: &str) -> Result<(), WishError> {
+        let now = self.now();
+        self.core.resolve(service, name, now)
+    }
+
+    /// Looks for it no more; forgotten unless it is found by its type, too.
+    pub fn stop_resolve(&mut self, service: &str, name: &str) {
+        self.collect();
+        if self.core.stop_resolve(service, name) {
+            self.forget(&[(service.to_owned(), name.to_owned())]);
+        }
     }
 
     /// Asks again who is here, as when it began: the user looks. More often than every five seconds is the same question.
@@ -278,17 +297,30 @@ impl Browsing {
     }
 
     async fn flush(&mut self) {
-        loop {
-            if let Some(transmit) = &self.outgoing {
-                send(&self.open, &mut self.air, self.said, transmit).await;
-                self.outgoing = None;
-            }
-            match self.core.poll() {
-                None => return,
-                Some(Output::Transmit(transmit)) => self.outgoing = Some(transmit),
-                Some(Output::Event(event)) => self.take(event),
+        self.collect();
+        while let Some(transmit) = self.outgoing.front() {
+            send(&self.open, &mut self.air, self.said, transmit).await;
+            self.outgoing.pop_front();
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.core.poll() {
+            match output {
+                Output::Transmit(transmit) => self.outgoing.push_back(transmit),
+                Output::Event(event) => self.take(event),
             }
         }
+    }
+
+    fn forget(&mut self, gone: &[(String, String)]) {
+        gone.iter().for_each(|key| drop(self.told.remove(key)));
+        let of = |service: &str, name: &str| gone.iter().any(|(other, of)| other == service && of == name);
+        self.seen.retain(|seen| match seen {
+            Seen::Here { instance, .. } => !of(&instance.service, &instance.name),
+            Seen::Gone { service, name } => !of(service, name),
+            Seen::Over => true,
+        });
     }
 
     fn take(&mut self, event: Event) {

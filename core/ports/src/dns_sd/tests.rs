@@ -176,6 +176,33 @@ async fn whoever_asks_in_small_bites_misses_nothing() {
 }
 
 #[tokio::test]
+async fn one_is_found_by_its_name_and_forgotten_when_it_is_wanted_no_more() {
+    let (house, service) = (House::new(), "_ports-name._udp");
+    let mut browsing = Browsing::open(house.near().await, Network::Loopback, SAID, &[]).await;
+    browsing.resolve(service, "one").unwrap();
+    let mut announcer = Announcer::new(&house, "127.0.0.8", &["127.0.0.8"]).await;
+    announcer.core.publish(Publication::new(service, "two", "ports-two", 4712).unwrap(), Duration::ZERO).unwrap();
+    let id = announcer.publish(service);
+    assert_eq!(here(next(&mut browsing, &mut announcer).await).1, addresses(&["127.0.0.8:4711"]));
+    announcer.core.set_attributes(id, &Announcer::publication(service, b"second"), announcer.start.elapsed());
+    let heard = async {
+        while browsing.seen.is_empty() {
+            let datagram = browsing.inbox.recv().await.unwrap();
+            browsing.datagram(&datagram);
+            browsing.collect();
+        }
+    };
+    tokio::select! {
+        () = heard => {}
+        () = announcer.run() => unreachable!("it never ends"),
+        () = tokio::time::sleep(SOON) => panic!("nothing came"),
+    }
+    browsing.stop_resolve(service, "one");
+    assert_eq!((browsing.seen.len(), browsing.told.len(), browsing.core.poll_timeout()), (0, 0, None));
+    assert!(browsing.browse("_a._sub._ports-name._udp").is_ok() && browsing.browse("ports-name").is_err());
+}
+
+#[tokio::test]
 async fn a_flood_while_nobody_looks_is_dropped_and_costs_nobody_its_place() {
     let (house, service) = (House::new(), "_ports-flood._tcp");
     let mut browsing = house.browsing(service).await;
