@@ -2,7 +2,7 @@
 //! found, and where that is.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -340,6 +340,11 @@ impl Browsing {
             Event::Renamed { .. } => {}
         }
     }
+}
+
+/// The IPv4 addresses, for protocols that have no others.
+pub fn v4(at: Vec<SocketAddr>) -> Vec<SocketAddrV4> {
+    at.into_iter().filter_map(|at| if let SocketAddr::V4(v4) = at { Some(v4) } else { None }).collect()
 }
 
 fn places(open: &BTreeMap<u32, Open>, instance: &ServiceInstance) -> Vec<SocketAddr> {

@@ -2,12 +2,13 @@
 //! and from the clock; what it decides goes to them.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
+use accord_ports::dns_sd::{Browsing, Seen, v4};
+use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -15,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hand::{Hand, Order, Term};
-use super::law::Law;
-use super::near::{Nearby, Told, Woken};
+use super::law::{Law, SEARCH};
 use super::servers::Servers;
+use crate::core::advert::{Advert, SERVICE};
 use crate::core::home::{Home, Summary};
 use crate::core::session::About;
-use accord_ports::tls::Key;
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -35,11 +35,6 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
-    Datagram {
-        interface: u32,
-        from: SocketAddr,
-        bytes: Vec<u8>,
-    },
     Said {
         server: DeviceId,
         hand: u64,
@@ -81,7 +76,7 @@ pub(crate) struct Mind {
     outbox: Outbox,
     heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
-    pub near: Option<Nearby>,
+    pub near: Option<Browsing>,
     /// Not before this time.
     again: Instant,
     /// Why it could not be opened.
@@ -144,13 +139,12 @@ impl Mind {
                     Some((message, _)) => self.message(message).await,
                 },
                 Some(heard) = self.inbox.recv() => self.hear(heard).await,
-                woken = next(&mut self.near) => self.woken(woken).await,
+                seen = next(&mut self.near) => self.seen(seen).await,
                 () = async {
                     tokio::time::sleep_until(again.into()).await;
                     search.allowed().await;
                 }, if self.near.is_none() => self.begin().await,
             }
-            self.pump().await;
         }
         if let Some(near) = self.near.take() {
             near.close();
@@ -178,7 +172,7 @@ impl Mind {
         match self.law.near().await {
             Ok(near) => {
                 self.trouble = None;
-                self.near = Some(Nearby::open(near, self.network, self.heard.clone()).await);
+                self.near = Some(Browsing::open(near, self.network, SEARCH, &[SERVICE]).await);
             }
             Err(why) => {
                 tracing::warn!("Home Assistant cannot be looked for now, and is again: {why}");
@@ -187,29 +181,32 @@ impl Mind {
         }
     }
 
-    async fn woken(&mut self, woken: Woken) {
-        match (woken, &mut self.near) {
-            (Woken::Over, near) => {
-                if let Some(near) = near.take() {
+    /// Who came, changed and went.
+    async fn seen(&mut self, seen: Seen) {
+        let messages = match seen {
+            Seen::Here { instance, at } => {
+                let pairs = instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+                let Some(advert) = Advert::parse(&instance.name, pairs) else { return };
+                let (added, messages) = self.servers.found(&instance.name, advert, &v4(at));
+                if let Some(held) = added.and_then(|id| self.hands.get(&id)) {
+                    let _ = held.orders.try_send(Order::Announced);
+                }
+                messages
+            }
+            Seen::Gone { name, .. } => self.servers.lost(&name).into_iter().collect(),
+            Seen::Over => {
+                if let Some(near) = self.near.take() {
                     near.close();
                 }
                 self.again = Instant::now();
-                let told = self.servers.all_lost();
-                self.tell_all(told).await;
+                self.servers.all_lost()
             }
-            (Woken::Interfaces(interfaces), Some(near)) => near.interfaces(interfaces),
-            (Woken::Time, Some(near)) => near.timeout(),
-            (_, None) => {}
-        }
+        };
+        self.tell_all(messages).await;
     }
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Datagram { interface, from, bytes } => {
-                if let Some(near) = &mut self.near {
-                    near.datagram(from, interface, &bytes);
-                }
-            }
             Heard::Tried { call, fact } => self.tried(call, fact).await,
             Heard::Told { server, messages } => {
                 for message in &messages {
@@ -233,25 +230,6 @@ impl Mind {
                     self.said(&server, saying).await;
                 }
             }
-        }
-    }
-
-    /// Sends what is due, and takes up who came and went.
-    async fn pump(&mut self) {
-        let Some(near) = &mut self.near else { return };
-        for told in near.flush().await {
-            let messages = match told {
-                Told::Here { name, advert: Some(advert), at } => {
-                    let (added, messages) = self.servers.found(&name, advert, &at);
-                    if let Some(held) = added.and_then(|id| self.hands.get(&id)) {
-                        let _ = held.orders.try_send(Order::Announced);
-                    }
-                    messages
-                }
-                Told::Here { .. } => Vec::new(),
-                Told::Gone { name } => self.servers.lost(&name).into_iter().collect(),
-            };
-            self.tell_all(messages).await;
         }
     }
 
@@ -468,7 +446,7 @@ impl Mind {
 }
 
 /// Waits for ever while nothing is open.
-async fn next(near: &mut Option<Nearby>) -> Woken {
+async fn next(near: &mut Option<Browsing>) -> Seen {
     match near {
         Some(near) => near.next().await,
         None => std::future::pending().await,

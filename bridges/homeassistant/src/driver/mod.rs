@@ -5,7 +5,6 @@
 //! |---|---|
 //! | `mind` | one task that holds every decision: which servers there are, which were added, what is wanted of whom |
 //! | `servers` | what is told of servers, and which ones the owner added, with their tokens, on disk |
-//! | `near` | what lives as long as the owner agrees to search: the permit, DNS-SD and its sockets |
 //! | `hand` | one task for each added server: its connection, made again when it breaks, and what it has |
 //! | `line` | that connection: bytes through TLS and WebSocket to the machine and back |
 //! | `law` | under whose permit bytes leave |
@@ -15,7 +14,6 @@ mod hand;
 mod law;
 mod line;
 mod mind;
-mod near;
 mod servers;
 mod why;
 

@@ -37,10 +37,7 @@ impl Mind {
         let mut facts = self.law.facts(added.and(server));
         match &self.near {
             None => facts.extend(self.trouble.clone().filter(|_| added.is_none()).map(|why| Fact::NotOpen { why })),
-            Some(near) => {
-                facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
-                facts.extend(near.facts());
-            }
+            Some(near) => facts.extend(near.facts()),
         }
         if let Some((id, known)) = known {
             facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
