@@ -2,12 +2,13 @@
 //! and from the clock; what it decides goes to them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_ports::dns_sd::{Seen, v4};
+use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +17,11 @@ use tokio_util::task::TaskTracker;
 use super::devices::Devices;
 use super::hand::{Failures, Hand, Order};
 use super::law::Law;
-use super::near::{Nearby, Told, Woken};
+use super::near::{Nearby, Woken};
 use super::words::{act, unsupported, write};
-use crate::core::advert::CastId;
-use crate::core::discovery::{self, Discovery, Limits};
+use crate::core::advert::{Advert, CastId};
+use crate::core::discovery::{self, Discovery};
 use crate::core::session::{Event, Trouble, Wanted};
-use accord_ports::tls::Key;
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -34,11 +34,6 @@ type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
-    Datagram {
-        interface: u32,
-        from: SocketAddr,
-        bytes: Vec<u8>,
-    },
     Said {
         device: DeviceId,
         hand: u64,
@@ -70,7 +65,7 @@ pub(crate) struct Mind {
     network: Network,
     pub devices: Devices,
     outbox: Outbox,
-    pub near: Option<(Nearby, Discovery)>,
+    pub near: Option<Nearby>,
     /// Not before this time.
     again: Instant,
     /// Why it could not be opened.
@@ -148,9 +143,9 @@ impl Mind {
         match self.law.near().await {
             Ok(near) => {
                 self.trouble = None;
-                let mut discovery = Discovery::new(Limits::default());
-                discovery.keep(self.devices.kept());
-                self.near = Some((Nearby::open(near, self.network).await, discovery));
+                let mut near = Nearby::open(near, self.network).await;
+                near.discovery.keep(self.devices.kept());
+                self.near = Some(near);
             }
             Err(why) => {
                 tracing::warn!("Google Cast cannot be used now, and tries again: {why}");
@@ -160,7 +155,7 @@ impl Mind {
     }
 
     async fn end_nearby(&mut self) {
-        let Some((near, _)) = self.near.take() else { return };
+        let Some(near) = self.near.take() else { return };
         // What they were told and have not done is answered by the hands.
         self.hands.drain().for_each(|(_, held)| held.stop.cancel());
         for heard in near.close() {
@@ -176,12 +171,14 @@ impl Mind {
     }
 
     async fn woken(&mut self, woken: Woken) {
-        let Some((near, _)) = &mut self.near else { return };
+        let Some(near) = &mut self.near else { return };
         match woken {
-            Woken::Over => self.end_nearby().await,
-            Woken::Interfaces(interfaces) => near.interfaces(interfaces),
-            Woken::Time => near.timeout(),
-            Woken::Heard(Heard::Datagram { interface, from, bytes }) => near.datagram(from, interface, &bytes),
+            Woken::Seen(Seen::Over) => self.end_nearby().await,
+            Woken::Seen(Seen::Here { instance, at }) => {
+                let pairs = instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+                near.discovery.instance(&instance.name, Advert::parse(&instance.name, pairs), v4(at));
+            }
+            Woken::Seen(Seen::Gone { name, .. }) => near.discovery.lost(&name),
             Woken::Heard(Heard::Tried { call, fact }) => self.tried(call, fact).await,
             Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, saying }) => {
@@ -194,16 +191,9 @@ impl Mind {
         }
     }
 
-    /// Sends what is due, and takes up who came and went.
+    /// Takes up who came and went.
     async fn pump(&mut self) {
-        let Some((near, discovery)) = &mut self.near else { return };
-        for told in near.flush().await {
-            match told {
-                Told::Here { name, advert, at } => discovery.instance(&name, advert, at),
-                Told::Gone { name } => discovery.lost(&name),
-            }
-        }
-        while let Some(event) = self.near.as_mut().and_then(|(_, discovery)| discovery.poll_event()) {
+        while let Some(event) = self.near.as_mut().and_then(|near| near.discovery.poll_event()) {
             match event {
                 discovery::Event::Found(found) => {
                     let (id, moved, told) = self.devices.found(&found);
@@ -225,8 +215,8 @@ impl Mind {
 
     /// Looks once more who is here.
     pub(super) fn search(&mut self) {
-        if let Some((near, _)) = &mut self.near {
-            near.refresh();
+        if let Some(near) = &mut self.near {
+            near.browsing.refresh();
         }
     }
 
@@ -235,7 +225,7 @@ impl Mind {
     /// An added device that is here gets a hand; one that moved a new hand.
     fn take(&mut self, id: &DeviceId) {
         self.let_go(id);
-        let (Some((near, _)), Some(known)) = (&self.near, self.devices.get(id)) else { return };
+        let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
         let Some(at) = known.at.filter(|_| self.devices.added(id).is_some()) else { return };
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (number, stop) = (self.next_hand, self.stop.child_token());
@@ -270,8 +260,8 @@ impl Mind {
 
     /// Tells discovery how the connection with a device stands.
     fn line(&mut self, id: &DeviceId, tell: impl FnOnce(&mut Discovery, &CastId)) {
-        if let (Some((_, discovery)), Some(known)) = (&mut self.near, self.devices.get(id)) {
-            tell(discovery, &known.cast);
+        if let (Some(near), Some(known)) = (&mut self.near, self.devices.get(id)) {
+            tell(&mut near.discovery, &known.cast);
         }
     }
 
@@ -362,8 +352,8 @@ impl Mind {
         };
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
         self.tell_all(told).await;
-        if let Some((_, discovery)) = &mut self.near {
-            discovery.keep(self.devices.kept());
+        if let Some(near) = &mut self.near {
+            near.discovery.keep(self.devices.kept());
         }
         self.failures.remove(device);
         if yes {
@@ -417,9 +407,9 @@ impl Mind {
 }
 
 /// Waits for ever while nothing is open.
-async fn next(near: &mut Option<(Nearby, Discovery)>) -> Woken {
+async fn next(near: &mut Option<Nearby>) -> Woken {
     match near {
-        Some((near, _)) => near.next().await,
+        Some(near) => near.next().await,
         None => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mind` | one task that holds every decision: who is here, who was added, what is wanted of whom |
 //! | `words` | the house's calls as wishes |
-//! | `near` | what lives as long as the owner agrees to search: the permit, DNS-SD and its sockets |
+//! | `near` | what lives as long as the owner agrees to search: DNS-SD, and who is here |
 //! | `hand` | one task for each added device that is here: its connection, made again when it breaks |
 //! | `line` | that connection: bytes through TLS to the machine and back |
 //! | `devices` | what is told of devices, and which ones the owner added, on disk |

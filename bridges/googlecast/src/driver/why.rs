@@ -41,10 +41,7 @@ impl Mind {
         let mut facts = self.law.facts(added.and(device));
         match &self.near {
             None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
-            Some((near, _)) => {
-                facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
-                facts.extend(near.facts());
-            }
+            Some(near) => facts.extend(near.browsing.facts()),
         }
         if let Some(known) = known {
             facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
