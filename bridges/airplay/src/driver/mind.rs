@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target, ToBridge, Verb};
+use accord_ports::dns_sd::{Browsing, Seen};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::devices::Devices;
-use super::law::Law;
+use super::law::{Law, SEARCH};
 use super::player::{Order, Player, Told};
-use super::session::{Announced, Session, Woken};
 use crate::core::cast::{Loudness, Value, Wanted};
 use crate::core::finder::{Event, Finder};
+use crate::core::txt::{AIRPLAY, RAOP};
 use crate::core::words::Names;
 
 /// How long before sockets that could not be opened are tried again.
@@ -34,17 +35,17 @@ pub(crate) struct Mind {
     network: Network,
     pub devices: Devices,
     outbox: Outbox,
-    pub near: Option<Session>,
+    pub near: Option<Browsing>,
     finder: Finder,
     /// Not before this time.
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
     players: HashMap<DeviceId, Held>,
-    told: mpsc::Sender<Told>,
+    pub told: mpsc::Sender<Told>,
     heard: mpsc::Receiver<Told>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
     next_player: u64,
     /// Devices that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
@@ -92,13 +93,12 @@ impl Mind {
                     Some((message, _)) => self.message(message).await,
                 },
                 Some(told) = self.heard.recv() => self.player_told(told).await,
-                woken = next(&mut self.near) => self.woken(woken).await,
+                seen = next(&mut self.near) => self.seen(seen).await,
                 () = async {
                     tokio::time::sleep_until(again.into()).await;
                     search.allowed().await;
                 }, if self.near.is_none() => self.begin().await,
             }
-            self.pump().await;
         }
         self.end_nearby().await;
         self.end_players().await;
@@ -132,7 +132,7 @@ impl Mind {
                 self.trouble = None;
                 self.finder = Finder::default();
                 self.finder.keep(self.devices.kept());
-                self.near = Some(Session::open(near, self.network).await);
+                self.near = Some(Browsing::open(near, self.network, SEARCH, &[RAOP, AIRPLAY]).await);
             }
             Err(why) => {
                 tracing::warn!("AirPlay cannot be used now, and tries again: {why}");
@@ -143,47 +143,39 @@ impl Mind {
 
     /// What plays goes on: that has consents of its own.
     async fn end_nearby(&mut self) {
-        let Some(session) = self.near.take() else { return };
-        session.close().await;
+        let Some(near) = self.near.take() else { return };
+        near.close();
         self.again = Instant::now();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
         self.asked_in_vain().await;
     }
 
-    async fn woken(&mut self, woken: Woken) {
-        let Some(session) = &mut self.near else { return };
-        match woken {
-            Woken::Over => self.end_nearby().await,
-            Woken::Interfaces(interfaces) => session.interfaces(interfaces),
-            Woken::Time => session.on_time(),
-            Woken::Datagram { interface, from, bytes } => session.heard(interface, from, &bytes),
-            Woken::Tried { call, fact } => self.tried(call, fact).await,
-        }
-    }
-
-    async fn pump(&mut self) {
-        let Some(session) = &mut self.near else { return };
-        let announced = session.flush().await;
-        let is_near = session.is_near();
-        for one in announced {
-            let event = match one {
-                Announced::Here(instance) => self.finder.announced(&instance, &is_near),
-                Announced::Gone { service, name } => self.finder.gone(&service, &name),
-            };
-            let told = match event {
-                Some(Event::Found(found)) => Some(self.devices.found(&found)),
-                Some(Event::Lost(hardware)) => self.devices.lost(&hardware),
-                None => None,
-            };
-            self.tell_all(told).await;
-        }
+    async fn seen(&mut self, seen: Seen) {
+        let Some(near) = &self.near else { return };
+        let event = match seen {
+            Seen::Over => return self.end_nearby().await,
+            Seen::Here { instance, at } => {
+                // This machine announces receivers of its own, if at all, for others.
+                let other = |ip| self.network == Network::Loopback || !near.is_own(ip);
+                self.finder
+                    .announced(&instance, |found| at.contains(&found.socket_address(instance.port)) && other(found.ip))
+            }
+            Seen::Gone { service, name } => self.finder.gone(&service, &name),
+        };
+        let told = match event {
+            Some(Event::Found(found)) => Some(self.devices.found(&found)),
+            Some(Event::Lost(hardware)) => self.devices.lost(&hardware),
+            None => None,
+        };
+        self.tell_all(told).await;
     }
 
     // -- players ------------------------------------------------------------------------------------
 
     async fn player_told(&mut self, told: Told) {
         match told {
+            Told::Tried(call, fact) => self.tried(call, fact).await,
             Told::Values(device, values) => {
                 let told = self.devices.values(&device, &values);
                 self.tell_all(told).await;
@@ -199,9 +191,9 @@ impl Mind {
                     let told = self.devices.found(&found);
                     self.tell_all([told]).await;
                 }
-                if let (true, Some(session), Some(hardware)) = (lost, &mut self.near, hardware) {
+                if let (true, Some(near), Some(hardware)) = (lost, &mut self.near, hardware) {
                     for (service, name) in self.finder.names(&hardware) {
-                        session.doubt(service, &name);
+                        near.doubt(service, &name);
                     }
                 }
             }
@@ -384,9 +376,9 @@ fn write(service: &str, property: &str, data: &Data) -> Result<Wanted, CallError
 }
 
 /// Waits for ever while nothing is open.
-async fn next(near: &mut Option<Session>) -> Woken {
+async fn next(near: &mut Option<Browsing>) -> Seen {
     match near {
-        Some(session) => session.next().await,
+        Some(near) => near.next().await,
         None => std::future::pending().await,
     }
 }

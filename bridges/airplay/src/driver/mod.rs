@@ -3,7 +3,6 @@
 //! | part | what it is |
 //! |---|---|
 //! | `mind` | one task that holds every decision: who is here, who was added, who is played to |
-//! | `session` | what lives as long as the owner agrees to search: sockets, DNS-SD |
 //! | `player` | one task for each device that is played to: its connection, its datagrams, the stream of sound |
 //! | `devices` | what is told of devices, and which ones the owner added, on disk |
 //! | `law` | under whose permit bytes leave |
@@ -13,7 +12,6 @@ mod devices;
 mod law;
 mod mind;
 mod player;
-mod session;
 mod why;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{DatagramOutlet, Met, OneNear};
 use accord_consent::{Permit, Personal, SendError};
+use accord_model::why::Fact;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, StreamId};
 use accord_registry::{ByteStream, PathInfo};
 use tokio::io::{AsyncReadExt, DuplexStream};
@@ -30,8 +31,9 @@ const UNDER_WAY: usize = 16 * 1024;
 /// To a player.
 pub(crate) struct Order(pub CallId, pub Wanted);
 
-/// From a player.
+/// From a player, or from an attempt to reach a device.
 pub(crate) enum Told {
+    Tried(CallId, Fact),
     Values(DeviceId, Vec<Value>),
     Loudness(DeviceId, Loudness),
     /// It is over; the device may be gone.

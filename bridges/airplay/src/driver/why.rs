@@ -1,11 +1,15 @@
 //! Why a device cannot be reached, or played to: what this bridge knows, and one attempt when it is asked for.
 
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_consent::outlet::Near;
+use accord_model::why::{Explained, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
+use tokio::sync::mpsc;
 
 use super::mind::Mind;
+use super::player::Told;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
@@ -14,13 +18,16 @@ impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
         let at = device.as_ref().and_then(|device| self.devices.get(device)?.found.as_ref()).map(|found| found.at);
         match (&self.near, device, at) {
-            (Some(session), Some(device), Some(at)) if self.asked.len() < MOST => {
-                session.try_once(call, at.into(), Duration::from_secs(within.clamp(1, 10)));
+            (Some(browsing), Some(device), Some(at)) if self.asked.len() < MOST => {
+                let within = Duration::from_secs(within.clamp(1, 10));
+                let trying = try_once(browsing.near().clone(), call, at.into(), within, self.told.clone());
+                let stop = self.stop.clone();
+                self.tasks.spawn(async move { stop.run_until_cancelled(trying).await });
                 self.asked.insert(call, device);
             }
             (_, device, _) => {
-                if let Some(session) = &mut self.near {
-                    session.search();
+                if let Some(browsing) = &mut self.near {
+                    browsing.refresh();
                 }
                 self.answer(call, device.as_ref(), None).await;
             }
@@ -44,10 +51,7 @@ impl Mind {
         let mut facts = vec![self.law.search_fact()];
         match &self.near {
             None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
-            Some(session) => {
-                facts.extend(session.trouble.clone().map(|why| Fact::NotOpen { why }));
-                facts.extend(session.air.facts(Instant::now()));
-            }
+            Some(browsing) => facts.extend(browsing.facts()),
         }
         if let Some(known) = device.and_then(|device| self.devices.get(device)) {
             let added = self.devices.is_added(&known.id);
@@ -66,4 +70,14 @@ impl Mind {
         let explained = Explained { app: "AirPlay".to_owned(), facts };
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
+}
+
+/// Connects once, to tell whether the device is reached.
+async fn try_once(near: Near, call: CallId, address: SocketAddr, within: Duration, told: mpsc::Sender<Told>) {
+    let outcome = match tokio::time::timeout(within, near.dial(address)).await {
+        Ok(Ok(_)) => Outcome::Answered,
+        Ok(Err(error)) => Outcome::Failed(error.to_string()),
+        Err(_) => Outcome::Failed(format!("no connection within {} s", within.as_secs())),
+    };
+    let _ = told.send(Told::Tried(call, Fact::Tried { address, outcome })).await;
 }
