@@ -48,8 +48,7 @@ pub enum Seen {
 
 /// Asks everyone near for services, and knows which are here.
 ///
-/// It lives as long as the owner agrees: what the bridge's own entry of the statement says of searching, `near` was opened
-/// under, and every question is counted there.
+/// `near` is opened under the bridge's own entry for searching: every question is counted there, and it ends with the consent.
 pub struct Browsing {
     near: Near,
     network: Network,
