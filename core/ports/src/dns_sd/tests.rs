@@ -251,7 +251,7 @@ async fn an_address_counts_on_the_link_of_its_interface_with_its_scope_and_once_
     let announced = ["fe80::7", "192.168.7.9", "fd00:7::9", "2001:db8::9"];
     let first = interface(90001, &[("fe80::1", 64)]);
     let mut browsing = hears(&house, service, first, &announced).await;
-    let (instance, at) = here(browsing.next().await);
+    let (instance, at) = here(tokio::time::timeout(SOON, browsing.next()).await.unwrap());
     assert_eq!(at, [SocketAddr::from(SocketAddrV6::new("fe80::7".parse().unwrap(), 4711, 0, 90001))]);
     // Another interface is in that network: nothing was heard there.
     let elsewhere = interface(90002, &[("192.168.7.1", 24)]);
@@ -259,7 +259,7 @@ async fn an_address_counts_on_the_link_of_its_interface_with_its_scope_and_once_
     assert!(browsing.seen.is_empty(), "{:?}", browsing.seen);
     // IPv4 and a prefix come after IPv6's own address.
     browsing.interfaces(vec![interface(90001, &[("192.168.7.1", 24), ("fe80::1", 64), ("fd00:7::1", 64)])]);
-    let (again, at) = here(browsing.next().await);
+    let (again, at) = here(tokio::time::timeout(SOON, browsing.next()).await.unwrap());
     assert_eq!((again, &at[..2]), (instance, &addresses(&["192.168.7.9:4711", "[fd00:7::9]:4711"])[..]));
     assert_eq!(at.len(), 3);
     // An interface that goes says nothing of what was found there.
