@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use accord_model::{FromBridge, ToBridge};
+use accord_model::{Device, DeviceId, FromBridge, ToBridge};
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
@@ -18,6 +18,13 @@ use crate::turns::Turn;
 pub trait Bridge: Send + 'static {
     /// Short name, the same as its folder: `link`, `kdeconnect`, …
     fn name(&self) -> &str;
+    /// What was known of its devices before this start, said once before [`Bridge::run`]. They are shown as not reached until the
+    /// bridge says otherwise: that they are here, or gone. The answer is which of them it still speaks for, and means that its
+    /// devices are to be kept for the next start; none, that nothing is kept of them.
+    fn recall(&mut self, before: Vec<Device>) -> Option<Vec<DeviceId>> {
+        let _ = before;
+        None
+    }
     /// Runs until [`ToBridge::Stop`] or until the inbox closes. An error marks its devices offline and
     /// is shown to the owner.
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String>;

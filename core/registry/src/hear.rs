@@ -12,6 +12,7 @@ use accord_model::{
 
 use crate::ask::Answer;
 use crate::bridge::ByteStream;
+use crate::memory::Change;
 use crate::parts::Parts;
 use crate::registry::{Door, Inner, Known, OWN, RegistryEvent, ServiceHandler, gone, not_let_out, read, write};
 use crate::turns::{Place, Turn, Turns};
@@ -42,14 +43,7 @@ impl Inner {
             FromBridge::Reach { device, reach } => {
                 self.change(bridge, &device, |known| known.reach = reach);
             }
-            FromBridge::Gone { device } => {
-                if self.speaks_for(bridge, &device) {
-                    self.parts().forget(&device);
-                    write(&self.devices).remove(&device);
-                    self.faces_changed(&device);
-                    let _ = self.events.send(RegistryEvent::Gone(device));
-                }
-            }
+            FromBridge::Gone { device } => self.forget(bridge, device),
             FromBridge::Values { device, target, values } => self.values(bridge, device, target, values),
             FromBridge::Event { device, target, event, arguments } => {
                 if self.speaks_for(bridge, &device) {
@@ -145,6 +139,16 @@ impl Inner {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn forget(&self, bridge: &str, device: DeviceId) {
+        if self.speaks_for(bridge, &device) {
+            self.parts().forget(&device);
+            write(&self.devices).remove(&device);
+            self.faces_changed(&device);
+            self.noted(bridge, &device, Change::Gone);
+            let _ = self.events.send(RegistryEvent::Gone(device));
+        }
+    }
+
     fn see(&self, bridge: &str, device: Device) {
         let mut parts = self.parts();
         let whole = parts.whole(device);
@@ -154,6 +158,11 @@ impl Inner {
     pub(crate) fn keep(&self, bridge: &str, mut device: Device) {
         device.guard();
         let mut devices = write(&self.devices);
+        if let (Some(memory), Some(known)) = (self.memory.get(), devices.get(&device.id))
+            && known.bridge == bridge
+        {
+            memory.complete(bridge, &mut device, &known.device);
+        }
         match devices.get(&device.id) {
             Some(known) if known.bridge != bridge => {
                 tracing::warn!(bridge, device = %device.id, "a bridge spoke for another bridge's device; dropped");
@@ -174,6 +183,7 @@ impl Inner {
         let known = Known { device, bridge: bridge.to_owned() };
         devices.insert(known.device.id.clone(), known.clone());
         drop(devices);
+        self.noted(bridge, &known.device.id, Change::Described);
         self.faces_changed(&known.device.id);
         let _ = self.events.send(RegistryEvent::Seen(known));
     }
@@ -184,6 +194,9 @@ impl Inner {
         change(&mut known.device);
         let known = known.clone();
         drop(devices);
+        if let Some(memory) = self.memory.get().filter(|_| known.device.reach != Reach::Offline) {
+            memory.met(id);
+        }
         let _ = self.events.send(RegistryEvent::Seen(known));
     }
 
@@ -229,6 +242,7 @@ impl Inner {
                 service.values.extend(values.clone());
             }
         }
+        self.noted(bridge, &id, Change::Said);
         let _ = self.events.send(RegistryEvent::Values(id, target, values));
     }
 

@@ -17,6 +17,7 @@ mod calls;
 pub mod example;
 mod faces;
 mod hear;
+mod memory;
 mod parts;
 mod pending;
 mod registry;

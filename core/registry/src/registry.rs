@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use accord_consent::SendError;
@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::ask::Answer;
 use crate::bridge::{Bridge, BridgeSide, ByteStream};
+use crate::memory::Memory;
 use crate::parts::Parts;
 use crate::pending::Pending;
 use crate::thing::Things;
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) bridges: RwLock<HashMap<String, Door>>,
     pub(crate) handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
     pub(crate) writes: RwLock<HashMap<WriteKey, Write>>,
+    /// Taken after `devices`.
+    pub(crate) memory: OnceLock<Memory>,
     pub(crate) calls: Pending<CallId, Result<Outputs, CallError>>,
     pub(crate) streams: Pending<StreamId, Result<ByteStream, CallError>>,
     pub(crate) explanations: Pending<CallId, Explained>,
@@ -126,6 +129,7 @@ impl Registry {
             bridges: RwLock::default(),
             handlers: RwLock::default(),
             writes: RwLock::default(),
+            memory: OnceLock::new(),
             calls: Pending::new(),
             streams: Pending::new(),
             explanations: Pending::new(),
@@ -192,8 +196,9 @@ impl Registry {
     }
 
     /// Starts a bridge. Its task ends with [`Registry::stop`] or when the last registry is dropped.
-    pub fn add_bridge(&self, bridge: Box<dyn Bridge>) -> tokio::task::JoinHandle<()> {
+    pub fn add_bridge(&self, mut bridge: Box<dyn Bridge>) -> tokio::task::JoinHandle<()> {
         let name = bridge.name().to_owned();
+        self.0.recall(&mut *bridge);
         let (door, inbox) = mpsc::channel(QUEUE);
         let (outbox, mut from) = mpsc::channel(QUEUE);
         write(&self.0.bridges).insert(name.clone(), door.clone());

@@ -155,6 +155,9 @@ impl Hub {
             .context("consents and ledger cannot be opened")?;
         let recogniser = faces::recogniser(&gate, &state.config_file().with_file_name("models.toml"))?;
         let registry = Registry::new();
+        if let Err(error) = registry.remember(data) {
+            tracing::error!("what was known of devices before is not shown: {error}");
+        }
         let given = Given(Mutex::new((options.name.clone(), options.kind)));
         let own = house::own_device(&given.name(&config), given.kind(&config));
         let network = if options.loopback { Network::Loopback } else { Network::All };
@@ -325,6 +328,9 @@ impl Hub {
         let running = std::mem::take(&mut self.bridges.lock().unwrap_or_else(PoisonError::into_inner).running);
         if tokio::time::timeout(BRIDGES_WITHIN, futures_util::future::join_all(running)).await.is_err() {
             tracing::warn!("a bridge did not close in time");
+        }
+        if let Err(error) = self.registry.keep_known().await {
+            tracing::warn!("what is known of devices is not kept for the next start: {error}");
         }
         self.files.stop().await;
         self.history.stop().await;

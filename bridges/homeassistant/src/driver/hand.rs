@@ -112,11 +112,11 @@ impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self, home: Home) {
         let mut home = self.live(home).await;
+        let lost = home.lost();
+        self.tell(lost).await;
         self.orders.close();
         self.refuse_waiting(&CallError::Unreachable("the server is not asked any more".to_owned()), &Outcome::Silent)
             .await;
-        let gone = home.gone();
-        self.tell(gone).await;
     }
 
     async fn live(&mut self, mut home: Home) -> Home {

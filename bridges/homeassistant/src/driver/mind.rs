@@ -123,6 +123,12 @@ impl Mind {
         }
     }
 
+    /// These things are known from before, and shown as not reached: each with its server.
+    pub(crate) fn remembering(mut self, before: Vec<(DeviceId, DeviceId)>) -> Self {
+        self.things = before.into_iter().map(|(thing, server)| (thing, (server, Reach::Offline))).collect();
+        self
+    }
+
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut orders: Inbox) {
         self.tell_all(self.servers.all()).await;
@@ -266,11 +272,13 @@ impl Mind {
             waiting: Vec::new(),
             failures: 0,
         };
-        let task = self.tasks.spawn(hand.run(Home::new(id.clone(), added.since)));
+        let of_server = self.things.iter().filter(|(_, (server, _))| server == id).map(|(thing, _)| thing.clone());
+        let home = Home::new(id.clone(), added.since).remembering(of_server);
+        let task = self.tasks.spawn(hand.run(home));
         self.hands.insert(id.clone(), Held { number, orders, stop, task });
     }
 
-    /// A hand ends before the next one begins: that its things are gone is said before they are there again.
+    /// A hand ends before the next one begins: that its things are not reached is said before they are again.
     async fn let_go(&mut self, id: &DeviceId) {
         let Some(Held { stop, mut task, .. }) = self.hands.remove(id) else { return };
         stop.cancel();
@@ -293,6 +301,10 @@ impl Mind {
             let Ok(heard) = self.inbox.try_recv() else { break };
             self.hear(heard).await;
         }
+    }
+
+    /// Its things go with a server that is removed.
+    async fn forget_things(&mut self, id: &DeviceId) {
         let left = |(thing, (server, _)): (&DeviceId, &(DeviceId, Reach))| (server == id).then(|| thing.clone());
         let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
         self.things.retain(|_, (server, _)| server != id);
@@ -387,6 +399,7 @@ impl Mind {
             "unpair" | "reject" => {
                 let told = self.servers.remove(device)?;
                 self.let_go(device).await;
+                self.forget_things(device).await;
                 self.tell_all(told).await;
             }
             _ => return Err(CallError::Unsupported("a Home Assistant does not ask to be paired".to_owned())),

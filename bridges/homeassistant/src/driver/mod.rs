@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
@@ -41,6 +42,8 @@ pub struct HomeAssistantBridge {
     law: Law,
     options: Options,
     servers: Servers,
+    /// What was known of their things, and whose they are.
+    before: Vec<(DeviceId, DeviceId)>,
 }
 
 impl HomeAssistantBridge {
@@ -50,7 +53,7 @@ impl HomeAssistantBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let servers = Servers::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), options, servers })
+        Ok(Self { law: Law::new(gate), options, servers, before: Vec::new() })
     }
 }
 
@@ -60,9 +63,17 @@ impl Bridge for HomeAssistantBridge {
         "homeassistant"
     }
 
+    fn recall(&mut self, before: Vec<Device>) -> Option<Vec<DeviceId>> {
+        let added = |id: &DeviceId| self.servers.added(id).is_some();
+        let things = before.iter().filter_map(|device| Some((device.id.clone(), device.via.clone()?)));
+        self.before = things.filter(|(_, server)| added(server)).collect();
+        let servers = before.iter().map(|device| device.id.clone()).filter(added);
+        Some(self.before.iter().map(|(thing, _)| thing.clone()).chain(servers).collect())
+    }
+
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
-        let Self { law, options, servers } = *self;
-        mind::Mind::new(law, options.network, servers, side.outbox).run(side.inbox).await;
+        let Self { law, options, servers, before } = *self;
+        mind::Mind::new(law, options.network, servers, side.outbox).remembering(before).run(side.inbox).await;
         Ok(())
     }
 }

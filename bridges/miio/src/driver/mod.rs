@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
@@ -71,6 +72,10 @@ impl MiioBridge {
 impl Bridge for MiioBridge {
     fn name(&self) -> &str {
         "miio"
+    }
+
+    fn recall(&mut self, before: Vec<Device>) -> Option<Vec<DeviceId>> {
+        Some(before.into_iter().map(|device| device.id).filter(|id| self.devices.added(id).is_some()).collect())
     }
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {

@@ -82,6 +82,8 @@ pub struct Home {
     entries: HashMap<String, (usize, Entry)>,
     now: HashMap<String, Now>,
     devices: BTreeMap<DeviceId, Placed>,
+    /// Devices from before, of which nothing was told yet.
+    before: BTreeSet<DeviceId>,
     of: HashMap<String, DeviceId>,
     /// Left out because there are too many: of the registries, and of the states.
     beyond: (usize, usize),
@@ -103,6 +105,7 @@ impl Home {
             entries: HashMap::new(),
             now: HashMap::new(),
             devices: BTreeMap::new(),
+            before: BTreeSet::new(),
             of: HashMap::new(),
             beyond: (0, 0),
             anew: true,
@@ -110,12 +113,19 @@ impl Home {
         }
     }
 
+    /// These devices were there before: what the server does not tell of then is no more.
+    #[must_use]
+    pub fn remembering(mut self, before: impl IntoIterator<Item = DeviceId>) -> Self {
+        self.before.extend(before);
+        self
+    }
+
     /// In which unit the server shows temperatures.
     pub fn temperatures(&mut self, sign: &Attr, now: Timestamp) -> Vec<FromBridge> {
         let fahrenheit = sign.text() == Some("°F");
         match std::mem::replace(&mut self.fahrenheit, fahrenheit) == fahrenheit {
-            true => Vec::new(),
-            false => self.group(now),
+            false if !self.anew => self.group(now),
+            _ => Vec::new(),
         }
     }
 
@@ -218,12 +228,6 @@ impl Home {
     pub fn lost(&mut self) -> Vec<FromBridge> {
         self.anew = true;
         self.devices.keys().map(|id| FromBridge::Reach { device: id.clone(), reach: Reach::Offline }).collect()
-    }
-
-    /// The owner wants nothing of the server any more.
-    pub fn gone(&mut self) -> Vec<FromBridge> {
-        self.of.clear();
-        std::mem::take(&mut self.devices).into_keys().map(|device| FromBridge::Gone { device }).collect()
     }
 
     /// Whether a device is one of the server's.
@@ -366,7 +370,8 @@ impl Home {
 
     /// All entities into devices anew. Tells what is, and what is no more.
     fn group(&mut self, now: Timestamp) -> Vec<FromBridge> {
-        let before: Vec<DeviceId> = std::mem::take(&mut self.devices).into_keys().collect();
+        let mut before = std::mem::take(&mut self.before);
+        before.extend(std::mem::take(&mut self.devices).into_keys());
         self.of.clear();
         let mut ids: Vec<(usize, String)> = Vec::with_capacity(self.now.len());
         for (id, now) in &self.now {

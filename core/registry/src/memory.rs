@@ -1,0 +1,357 @@
+//! What was known of devices, from one start to the next. A lamp that a server speaks for is there only once the server has
+//! told of it: after a start without the server it would be nowhere. So what some bridges describe is kept, with what their
+//! devices said last and when; it is shown as not reached until its bridge says otherwise.
+//!
+//! Descriptions are on the disk some seconds after they changed, values now and then: they come by hundreds a second. Of values
+//! that are personal only the state of things of the house is kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use accord_model::{Device, DeviceId, FieldCode, Reach, Value};
+use accord_store::{Db, Options, StoreError, rusqlite};
+use rusqlite::params;
+
+use crate::bridge::Bridge;
+use crate::registry::{Inner, Known, OWN, Registry, read};
+
+/// What changed is written this often, and what merely was said once in so many times.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
+const SAID_ONCE_IN: u32 = 30;
+/// Most devices, the largest description of one and what it said, and all of that together, in bytes.
+const MOST: usize = 16_384;
+const LARGEST: usize = 256 << 10;
+const MOST_BYTES: usize = 64 << 20;
+/// Devices that are looked at before others may change something again.
+const AT_ONCE: usize = 128;
+
+const MIGRATIONS: &[&str] = &["CREATE TABLE known(
+    id TEXT PRIMARY KEY, bridge TEXT NOT NULL, device TEXT NOT NULL, said TEXT NOT NULL
+) WITHOUT ROWID"];
+
+/// What became of a device since it was written; the last is the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    Said,
+    Described,
+    Gone,
+}
+
+/// What a service said, by which one it is.
+type Said = Vec<(String, u16, BTreeMap<String, Value>)>;
+
+pub(crate) struct Memory {
+    db: Db,
+    state: Mutex<State>,
+    /// One writes at a time: what is older is not written last.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bridges whose devices are kept.
+    bridges: BTreeSet<String>,
+    /// Devices that were not reached since the start: their bridges may not know yet what they are.
+    unmet: BTreeSet<DeviceId>,
+    dirty: BTreeMap<DeviceId, Change>,
+    rows: HashMap<DeviceId, Row>,
+    bytes: usize,
+}
+
+/// What is on the disk of a device: a number for its description, and how long it is.
+#[derive(Clone, Copy)]
+struct Row {
+    hash: u64,
+    bytes: usize,
+}
+
+/// One device as it is written.
+struct Written {
+    id: DeviceId,
+    bridge: String,
+    /// None: it is there as it is.
+    device: Option<String>,
+    said: String,
+}
+
+impl Memory {
+    fn open(folder: &Path) -> Result<(Self, Vec<Known>), StoreError> {
+        let db = Db::open(&folder.join("known.db"), MIGRATIONS, Options::default())?;
+        let mut state = State::default();
+        let found = db.read(|connection| {
+            let mut query = connection.prepare(
+                "SELECT id, bridge, device, said FROM known WHERE octet_length(device) <= ?1 AND octet_length(said) <= ?1
+                 LIMIT ?2",
+            )?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            let rows = query.query_map(params![LARGEST as i64, MOST as i64], row)?;
+            let mut found: Vec<Known> = Vec::new();
+            for row in rows {
+                let (id, bridge, text, said): (String, String, String, String) = row?;
+                let bytes = text.len() + said.len();
+                let (Ok(mut device), Ok(said)) =
+                    (serde_json::from_str::<Device>(&text), serde_json::from_str::<Said>(&said))
+                else {
+                    continue;
+                };
+                if device.id.as_str() != id || device.passing || state.bytes + bytes > MOST_BYTES {
+                    continue;
+                }
+                put(&mut device, said);
+                device.reach = Reach::Offline;
+                device.guard();
+                state.bytes += bytes;
+                state.unmet.insert(device.id.clone());
+                state.rows.insert(device.id.clone(), Row { hash: hash(&text), bytes });
+                found.push(Known { device, bridge });
+            }
+            Ok(found)
+        })?;
+        Ok((Self { db, state: Mutex::new(state), writing: tokio::sync::Mutex::default() }, found))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A device is described: what its bridge cannot say of one that is not reached is as it was. A device without services of
+    /// its own that was not reached since the start has those of before.
+    pub(crate) fn complete(&self, bridge: &str, device: &mut Device, before: &Device) {
+        let mut state = self.state();
+        if device.reach != Reach::Offline || device.passing || !state.bridges.contains(bridge) {
+            state.unmet.remove(&device.id);
+            return;
+        }
+        let is_unmet = state.unmet.contains(&device.id);
+        drop(state);
+        for old in &before.services {
+            let same = |one: &&mut accord_model::Service| one.id == old.id && one.instance == old.instance;
+            match device.services.iter_mut().find(same) {
+                Some(service) => {
+                    for (property, value) in &old.values {
+                        let has = service.properties.iter().any(|one| one.id == *property);
+                        if has && !service.values.contains_key(property) {
+                            service.values.insert(property.clone(), value.clone());
+                        }
+                    }
+                }
+                None if is_unmet => device.services.push(old.clone()),
+                None => {}
+            }
+        }
+    }
+
+    /// A device is reached.
+    pub(crate) fn met(&self, id: &DeviceId) {
+        self.state().unmet.remove(id);
+    }
+
+    /// A device changed, and is to be written.
+    pub(crate) fn note(&self, bridge: &str, id: &DeviceId, change: Change) {
+        let mut state = self.state();
+        if change == Change::Gone {
+            state.unmet.remove(id);
+        } else if !state.bridges.contains(bridge) {
+            return;
+        }
+        let noted = state.dirty.entry(id.clone()).or_insert(change);
+        // One that came back is there.
+        *noted = if *noted == Change::Gone { change } else { change.max(*noted) };
+    }
+}
+
+impl Registry {
+    /// Remembers from now on, in `folder`, what bridges want to be known at the next start; and what was known at the last one.
+    /// Make the call before any bridge is added, inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is remembered.
+    pub fn remember(&self, folder: &Path) -> Result<(), StoreError> {
+        let (memory, found) = Memory::open(folder)?;
+        for Known { device, bridge } in found {
+            self.0.keep(&bridge, device);
+        }
+        if self.0.memory.set(memory).is_err() {
+            tracing::warn!("devices are remembered already");
+            return Ok(());
+        }
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let (mut ticks, mut failed) = (0u32, false);
+            loop {
+                tokio::time::sleep(WRITE_EVERY).await;
+                let Some(inner) = weak.upgrade() else { return };
+                ticks = ticks.wrapping_add(1);
+                match (inner.write_known(ticks.is_multiple_of(SAID_ONCE_IN)).await, failed) {
+                    (Err(error), false) => {
+                        failed = true;
+                        tracing::warn!(%error, "what is known of devices is not kept for the next start");
+                    }
+                    (Ok(()), _) => failed = false,
+                    _ => {}
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Writes down what is known now, what was said included: the hub ends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_known(&self) -> Result<(), StoreError> {
+        self.0.write_known(true).await
+    }
+}
+
+impl Inner {
+    /// A bridge begins: it hears what is known of its devices, and says which of them it still speaks for.
+    pub(crate) fn recall(&self, bridge: &mut dyn Bridge) {
+        let Some(memory) = self.memory.get() else { return };
+        let name = bridge.name().to_owned();
+        let theirs: Vec<Device> = read(&self.devices)
+            .values()
+            .filter(|known| known.bridge == name && name != OWN)
+            .map(|known| known.device.clone())
+            .collect();
+        let ids: Vec<DeviceId> = theirs.iter().map(|device| device.id.clone()).collect();
+        let still = bridge.recall(theirs);
+        if still.is_some() {
+            memory.state().bridges.insert(name.clone());
+        }
+        let still: BTreeSet<DeviceId> = still.unwrap_or_default().into_iter().collect();
+        for id in ids.into_iter().filter(|id| !still.contains(id)) {
+            self.forget(&name, id);
+        }
+    }
+
+    pub(crate) fn noted(&self, bridge: &str, id: &DeviceId, change: Change) {
+        if let Some(memory) = self.memory.get() {
+            memory.note(bridge, id, change);
+        }
+    }
+
+    async fn write_known(self: &Arc<Self>, said_too: bool) -> Result<(), StoreError> {
+        let Some(memory) = self.memory.get() else { return Ok(()) };
+        let _writing = memory.writing.lock().await;
+        let dirty: Vec<(DeviceId, Change)> = {
+            let mut state = memory.state();
+            let all = std::mem::take(&mut state.dirty);
+            let (due, later): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|(_, change)| said_too || *change > Change::Said);
+            state.dirty = later.into_iter().collect();
+            due
+        };
+        let mut chunks = dirty.chunks(AT_ONCE);
+        while let Some(some) = chunks.next() {
+            if let Err(error) = self.write_some(memory, some).await {
+                let left = some.iter().chain(chunks.flatten()).cloned().collect::<Vec<_>>();
+                let mut state = memory.state();
+                for (id, change) in left {
+                    state.dirty.entry(id).or_insert(change);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_some(self: &Arc<Self>, memory: &Memory, some: &[(DeviceId, Change)]) -> Result<(), StoreError> {
+        let (mut written, mut gone) = (Vec::new(), Vec::new());
+        for (id, _) in some {
+            let known = read(&self.devices).get(id).cloned();
+            let known = known.filter(|known| !known.device.passing && memory.state().bridges.contains(&known.bridge));
+            match known.and_then(|known| memory.written(known)) {
+                Some(one) => written.push(one),
+                None => {
+                    memory.state().drop_row(id);
+                    gone.push(id.clone());
+                }
+            }
+        }
+        let done = memory
+            .db
+            .write(move |connection| {
+                let mut delete = connection.prepare_cached("DELETE FROM known WHERE id = ?1")?;
+                let mut said = connection.prepare_cached("UPDATE known SET said = ?2 WHERE id = ?1")?;
+                let mut all = connection.prepare_cached("INSERT OR REPLACE INTO known VALUES (?1, ?2, ?3, ?4)")?;
+                for id in &gone {
+                    delete.execute([id.as_str()])?;
+                }
+                for one in &written {
+                    match &one.device {
+                        None => said.execute(params![one.id.as_str(), one.said])?,
+                        Some(device) => all.execute(params![one.id.as_str(), one.bridge, device, one.said])?,
+                    };
+                }
+                Ok(())
+            })
+            .await;
+        if done.is_err() {
+            // What is on the disk of them is not known: next time they are written whole.
+            let mut state = memory.state();
+            some.iter().for_each(|(id, _)| state.drop_row(id));
+        }
+        done
+    }
+}
+
+impl State {
+    fn drop_row(&mut self, id: &DeviceId) {
+        if let Some(row) = self.rows.remove(id) {
+            self.bytes -= row.bytes;
+        }
+    }
+}
+
+impl Memory {
+    /// A device in the form in which it is written. Nothing: it is too large, or there are too many.
+    fn written(&self, known: Known) -> Option<Written> {
+        let Known { mut device, bridge } = known;
+        let id = device.id.clone();
+        let said = serde_json::to_string(&take(&mut device)).ok()?;
+        device.reach = Reach::Offline;
+        let text = serde_json::to_string(&device).ok()?;
+        let row = Row { hash: hash(&text), bytes: text.len() + said.len() };
+        let mut state = self.state();
+        let before = state.rows.get(&id).copied();
+        let bytes = state.bytes + row.bytes - before.map_or(0, |before| before.bytes);
+        let fits = text.len() <= LARGEST && said.len() <= LARGEST && bytes <= MOST_BYTES;
+        if !fits || (before.is_none() && state.rows.len() >= MOST) {
+            return None;
+        }
+        (state.bytes, _) = (bytes, state.rows.insert(id.clone(), row));
+        let device = before.is_none_or(|before| before.hash != row.hash).then_some(text);
+        Some(Written { id, bridge, device, said })
+    }
+}
+
+/// What a device said, taken out of its description. What is personal beyond the state of a thing of the house is left out.
+fn take(device: &mut Device) -> Said {
+    let said = device.services.iter_mut().map(|service| {
+        let mut values = std::mem::take(&mut service.values);
+        let is_state = |field| matches!(field, FieldCode::HomeDeviceState | FieldCode::BatteryLevel);
+        let personal = service.properties.iter().filter(|one| one.sensitive.is_some_and(|field| !is_state(field)));
+        personal.for_each(|one| drop(values.remove(&one.id)));
+        (service.id.clone(), service.instance, values)
+    });
+    said.filter(|(.., values)| !values.is_empty()).collect()
+}
+
+fn put(device: &mut Device, said: Said) {
+    for (id, instance, values) in said {
+        let of = |one: &&mut accord_model::Service| one.id == id && one.instance == instance;
+        if let Some(service) = device.services.iter_mut().find(of) {
+            service.values = values;
+        }
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
