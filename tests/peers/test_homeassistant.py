@@ -32,6 +32,10 @@ onboarding:
 zeroconf:
 demo:
 """
+# It has no id of its own, so that nothing is left of it once it is not configured.
+LOST = """
+sensor: [{platform: template, sensors: {lab_lost: {friendly_name: Lab lost, value_template: "{{ 5 }}"}}}]
+"""
 
 
 @unittest.skipUnless(HASS.exists(), "Home Assistant is missing: ACCORD_HA=1 tests/peers/run --install")
@@ -47,7 +51,7 @@ class HomeAssistant(unittest.TestCase):
         self.addCleanup(self.network.close)
         self.addCleanup(self.end, signal.SIGKILL)
         self.scheme = "http"
-        text = CONFIGURATION
+        text = CONFIGURATION + LOST
         if self._testMethodName.endswith("over_https"):
             self.scheme = "https"
             self.new_key()
@@ -238,6 +242,33 @@ class HomeAssistant(unittest.TestCase):
         self.hub.stop()
         self.hub.start()
         self.reach("Bed Light", "local")
+        # The hub is restarted while the server is away: its things are there as they were, and nothing is done later.
+        self.shows("Bed Light", "light", "on", False)
+        self.do("call", self.tokens["admin"], "light", "turn_on", "light.bed_light", '{"brightness_pct": 40}')
+        self.shows("Bed Light", "light", "level", 40)
+        status, answer = self.hub.api("PATCH", f"/devices/{self.device('Bed Light')['id']}", {"room": "Attic"})
+        self.assertEqual(status, 200, answer)
+        until(lambda: self.device("Lab lost"), 10, "one that will be lost is shown")
+        known = {one["id"]: one for one in self.devices() if one["bridge"] == "homeassistant"}
+        self.hub.stop()
+        self.end()
+        self.hub.start()
+        after = {one["id"]: one for one in self.devices() if one["bridge"] == "homeassistant"}
+        self.assertEqual(known.keys(), after.keys())
+        for id, before in known.items():
+            if before["name"] != "Lab House":
+                same = ("name", "kind", "room", "services")
+                self.assertEqual({key: before.get(key) for key in same}, {key: after[id].get(key) for key in same})
+            self.assertEqual(after[id]["reach"], "offline")
+        self.hub.grant("control/command", after[self.device("Lab House")["id"]]["id"])
+        status, answer = self.act("Bed Light", "light", "toggle")
+        self.assertNotEqual(status, 200, answer)
+        # Meanwhile the server has lost one.
+        (self.folder / "configuration.yaml").write_text(CONFIGURATION)
+        self.start()
+        self.reach("Bed Light", "local", seconds=90)
+        until(lambda: self.device("Lab lost") is None, 10, "what the server does not know any more is gone")
+        self.assertEqual(self.device("Bed Light")["room"], "Attic")
         # The token is taken back there.
         self.do("revoke", self.tokens["user"])
         self.reach("Lab House", "offline", seconds=10)

@@ -138,14 +138,27 @@ class Discovery(Broker):
         self.broker.say("lab1/state", "ON", keep=True)
         until(lambda: self.reach("Lab plug") == "local", 20, "the broker is back", pause=0.1)
         self.becomes("Lab plug", "on-off", "on", True)
-        # The hub is restarted while the broker is away: what it knew is shown.
+        # The hub is restarted while the broker is away: what it knew is shown, as old as it is.
+        self.broker.say("homeassistant/switch/lab2/config", {"unique_id": "lab2", "name": "Lab lost", "command_topic": "lab2/c"},
+                        keep=True)
+        until(lambda: self.reach("Lab lost"), 10, "another one is found", pause=0.1)
+        known = {name: self.hub.api("GET", f"/devices/{self.device(name)['id']}")[1] for name in ("Lab plug", "Lab lost")}
         self.hub.stop()
         self.broker.stop()
         self.hub.start()
-        until(lambda: self.reach("Lab plug") == "offline", 10, "the plug is remembered", pause=0.1)
+        for name, before in known.items():
+            after = self.hub.api("GET", f"/devices/{before['id']}")[1]
+            self.assertEqual((after["name"], after["kind"], after["reach"]), (before["name"], before["kind"], "offline"))
+            self.assertEqual(after["services"], before["services"], f"{name}: with its last values, and when they were said")
+        self.assertTrue(self.value("Lab plug", "on-off", "on"))
+        status, answer = self.act("Lab plug", "on-off", "toggle")
+        self.assertNotEqual(status, 200, answer)
+        heard.clear()
         self.broker.start()
         self.describe()
         until(lambda: self.reach("Lab plug") == "local", 20, "and here again", pause=0.1)
+        until(lambda: self.device("Lab lost") is None, 10, "what is described no more is gone", pause=0.1)
+        self.assertEqual(heard, [], "what was refused is not done later")
         # An empty description is the end of it.
         self.broker.forget("homeassistant/switch/lab1/config")
         self.broker.forget("homeassistant/sensor/lab1/config")

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use accord_consent::{RecipientId, To};
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, Data, FromBridge, Reach, Verb};
+use accord_model::{CallError, Data, Device, FromBridge, Reach, Verb};
 use lab::{Door, House, Lab, TOKEN, act, write};
 
 fn to(id: &accord_model::DeviceId) -> To {
@@ -60,6 +60,31 @@ async fn a_house_is_added_shown_and_controlled() {
     // Removed: so are its things.
     assert!(lab.call(&server, "pairing", act("unpair")).await.is_ok());
     lab.gone(&lamp.id).await;
+}
+
+#[tokio::test]
+async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_server_does_not_know_it() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    let known = |id: &str| Device { id: id.parse().unwrap(), reach: Reach::Offline, ..lamp.clone() };
+    let foreign = Device { via: Some("nobody".parse().unwrap()), ..known("homeassistant-foreign") };
+    let before = vec![known(lamp.id.as_str()), known("homeassistant-lost"), foreign];
+    let still = lab.again(before).await;
+    assert_eq!(still, [lamp.id.clone(), "homeassistant-lost".parse().unwrap()]);
+    // It is spoken for while the server is away.
+    let away = lab.call(&lamp.id, "light", act("toggle")).await;
+    assert!(matches!(away, Err(CallError::Unreachable(_))), "{away:?}");
+    lab.until_why(&lamp.id, |fact| matches!(fact, Fact::Tried { .. })).await;
+    // Another token: its things stay what they are.
+    assert_eq!(lab.add(&house.url(), TOKEN).await.unwrap(), server);
+    house.start().await;
+    lab.gone(&"homeassistant-lost".parse().unwrap()).await;
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
 }
 
 #[tokio::test]
@@ -161,7 +186,7 @@ async fn a_server_that_is_added_again_keeps_its_things() {
     for _ in 0..3 {
         let call = lab.begin_add(&house.url(), TOKEN).await;
         let added = |one: &FromBridge| matches!(one, FromBridge::Reply { call: of, .. } if *of == call);
-        assert_eq!(lab.life(&lamp.id, added).await.last(), Some(&"gone"), "of the one before, before the next begins");
+        assert_eq!(lab.life(&lamp.id, added).await.last(), Some(&"away"), "of the one before, before the next begins");
         assert_eq!(
             lab.life(&lamp.id, |one| matches!(one, FromBridge::Seen { device } if device.id == lamp.id)).await,
             ["here"]

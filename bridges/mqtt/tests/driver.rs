@@ -51,6 +51,20 @@ impl Lab {
         Self { _dir: dir, gate, to, from, next: 1 }
     }
 
+    /// The bridge ends and begins anew, and this is what was known before. The answer: what it still speaks for.
+    async fn again(&mut self, before: Vec<Device>) -> Vec<DeviceId> {
+        self.to.send((ToBridge::Stop, None)).await.unwrap();
+        while self.from.recv().await.is_some() {}
+        let options = Options { folder: self._dir.path().join("mqtt") };
+        let mut bridge = MqttBridge::new(self.gate.bind("mqtt"), options).unwrap();
+        let still = bridge.recall(before).unwrap();
+        let (to, inbox) = mpsc::channel(64);
+        let (outbox, from) = mpsc::channel(64);
+        tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
+        (self.to, self.from) = (to, from);
+        still
+    }
+
     async fn hear<T>(&mut self, mut fits: impl FnMut(FromBridge) -> Option<T>) -> T {
         let wait = async {
             loop {
@@ -240,6 +254,43 @@ async fn what_is_taken_back_while_the_broker_is_slow_is_not_carried_out() {
 }
 
 #[tokio::test]
+async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_broker_does_not_know_it() {
+    let (mut lab, mut broker) = (Lab::new(), Broker::new());
+    let id = lab.add(broker.at).await;
+    let mut first = Connection::greet(broker.next().await);
+    first.describe();
+    let plug = lab.seen("Plug").await;
+    let old = accord_model::Value {
+        data: Data::Bool(true),
+        seen: accord_model::Timestamp::from_second(1_700_000_000).unwrap(),
+        source: Source::Pushed,
+        fresh_for_s: 3600,
+    };
+    let mut before = Device { reach: Reach::Offline, ..plug.clone() };
+    let on_off = before.services.iter_mut().find(|service| service.id == "on-off").unwrap();
+    on_off.values.insert("on".to_owned(), old.clone());
+    let lost = Device { id: "mqtt-lost".parse().unwrap(), ..before.clone() };
+    let foreign = Device { id: "mqtt-foreign".parse().unwrap(), via: Some("nobody".parse().unwrap()), ..before.clone() };
+    let still = lab.again(vec![before, lost.clone(), foreign]).await;
+    assert_eq!(still, [plug.id.clone(), lost.id.clone()], "not what is of a broker that is not added");
+    let slow = broker.next().await;
+    let call = lab.write(&lost.id, true).await;
+    drop(slow);
+    assert!(matches!(lab.answer(call).await, Err(CallError::Unreachable(_))));
+    let mut second = Connection::greet(broker.next().await);
+    second.describe();
+    let back = lab.seen("Plug").await;
+    assert_eq!(back.service("on-off").unwrap().values["on"], old, "it said nothing yet: as old as that is");
+    lab.hear(|message| (message == FromBridge::Gone { device: lost.id.clone() }).then_some(())).await;
+    // Added once more, it knows the same.
+    drop(second);
+    assert_eq!(lab.add(broker.at).await, id);
+    let mut third = Connection::greet(broker.next().await);
+    third.describe();
+    assert_eq!(lab.seen("Plug").await.service("on-off").unwrap().values["on"], old);
+}
+
+#[tokio::test]
 async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
     let (mut lab, mut broker) = (Lab::new(), Broker::new());
     let id = lab.add(broker.at).await;
@@ -260,5 +311,5 @@ async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
     let (call, target) = (lab.call(), Target::new("pairing"));
     lab.to.send((ToBridge::Call { call, device: id, target, verb }, None)).await.unwrap();
     assert!(lab.answer(call).await.is_ok());
-    assert_eq!(before - files(&lab), 2, "how its devices are shown, and who they are");
+    assert_eq!(before - files(&lab), 1, "who its devices are");
 }

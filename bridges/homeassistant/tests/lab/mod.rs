@@ -58,6 +58,20 @@ impl Lab {
         Self { dir, gate, to, from, next: 1 }
     }
 
+    /// The bridge ends and begins anew, and this is what was known before. The answer: what it still speaks for.
+    pub async fn again(&mut self, before: Vec<Device>) -> Vec<DeviceId> {
+        self.to.send((ToBridge::Stop, None)).await.unwrap();
+        while self.from.recv().await.is_some() {}
+        let options = Options { folder: self.dir.path().join("homeassistant"), network: Network::Loopback };
+        let mut bridge = HomeAssistantBridge::new(self.gate.bind("homeassistant"), options).unwrap();
+        let still = bridge.recall(before).unwrap();
+        let (to, inbox) = mpsc::channel(64);
+        let (outbox, from) = mpsc::channel(64);
+        tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
+        (self.to, self.from) = (to, from);
+        still
+    }
+
     pub fn grant(&self, key: &str, to: To) {
         self.decide(key, to, Choice::Always);
     }
@@ -156,6 +170,7 @@ impl Lab {
             match &message {
                 FromBridge::Seen { device } if device.id == *id => life.push("here"),
                 FromBridge::Gone { device } if device == id => life.push("gone"),
+                FromBridge::Reach { device, reach: Reach::Offline } if device == id => life.push("away"),
                 _ => {}
             }
             until(&message).then_some(())

@@ -27,10 +27,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
-/// Largest file of what was known of a broker's devices, and most of them.
-const LARGEST: u64 = 16 << 20;
-const MOST_KEPT: usize = 4_096;
-/// Largest file of who they are; twice what its bounds allow.
+/// Largest file of who a broker's devices are; twice what its bounds allow.
 const LARGEST_MEMORY: u64 = 48 << 20;
 
 /// Longest that an order may have waited when it is carried out: nobody waits longer for what became of it.
@@ -105,11 +102,9 @@ pub(crate) struct Broker {
     pub(super) values: Values,
     /// By which key a device is known.
     pub(super) keys: HashMap<DeviceId, String>,
-    /// Devices as they were told last, kept on disk.
+    /// Devices as they were told last.
     pub(super) shown: BTreeMap<DeviceId, Device>,
-    file: JsonFile,
     memory: JsonFile,
-    pub(super) unsaved: bool,
     pub(super) up: bool,
     trouble: Option<Trouble>,
     failures: u32,
@@ -117,10 +112,9 @@ pub(crate) struct Broker {
     pub(super) asked: Vec<(CallId, DeviceId)>,
 }
 
-/// The files of what was known of a broker's devices: how they are shown, and who they are.
-pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 2] {
-    let file = |end: &str, largest| JsonFile::new(folder.join(format!("{broker}.{end}")), largest);
-    [file("json", LARGEST), file("ids.json", LARGEST_MEMORY)]
+/// The file of who a broker's devices are.
+pub(super) fn memory_of(folder: &Path, broker: &DeviceId) -> JsonFile {
+    JsonFile::new(folder.join(format!("{broker}.ids.json")), LARGEST_MEMORY)
 }
 
 impl Broker {
@@ -133,18 +127,11 @@ impl Broker {
         stop: CancellationToken,
     ) -> Self {
         let id = added.id();
-        let [file, memory] = files_of(folder, &id);
+        let memory = memory_of(folder, &id);
         let remembered = memory.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "which device of a broker has which id cannot be read");
             Memory::default()
         });
-        let shown: Vec<Device> = file.load().unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was known of a broker's devices cannot be read");
-            Vec::new()
-        });
-        // What is on disk is not believed to be anybody else's.
-        let own = shown.into_iter().filter(|device| device.via.as_ref() == Some(&id)).take(MOST_KEPT);
-        let shown = own.map(|device| (device.id.clone(), Device { reach: Reach::Offline, ..device })).collect();
         Self {
             law,
             house: House::remembering(added.bases(), remembered),
@@ -155,10 +142,8 @@ impl Broker {
             stop,
             values: Values::new(),
             keys: HashMap::new(),
-            shown,
-            file,
+            shown: BTreeMap::new(),
             memory,
-            unsaved: false,
             up: false,
             trouble: None,
             failures: 0,
@@ -166,11 +151,14 @@ impl Broker {
         }
     }
 
-    /// Until the owner removes it, or the house stops.
-    pub(super) async fn run(mut self) {
-        for device in self.shown.values().cloned().collect::<Vec<_>>() {
-            self.tell(FromBridge::Seen { device }).await;
-        }
+    /// These are its devices as they were known before. They are shown already.
+    pub(super) fn remembering(mut self, before: Vec<Device>) -> Self {
+        self.shown = before.into_iter().map(|device| (device.id.clone(), device)).collect();
+        self
+    }
+
+    /// Until the owner removes it, or the house stops. What is known of its devices is for the next one.
+    pub(super) async fn run(mut self) -> Vec<Device> {
         self.live().await;
         self.save();
         self.orders.close();
@@ -178,6 +166,12 @@ impl Broker {
             self.refuse(order, &CallError::Unreachable("the broker was removed".to_owned())).await;
         }
         self.answer_asked().await;
+        let said = |device: Device| {
+            let key = self.keys.get(&device.id);
+            let values = key.and_then(|key| self.values.get(key));
+            describe::with_values(device, values)
+        };
+        std::mem::take(&mut self.shown).into_values().map(said).collect()
     }
 
     async fn live(&mut self) {
@@ -317,24 +311,12 @@ impl Broker {
         self.tell(FromBridge::Seen { device }).await;
     }
 
-    /// Keeps what is known of the devices, without what they said, so that they are shown while the broker is away.
+    /// Keeps who the devices are.
     pub(super) fn save(&mut self) {
         if let Some(memory) = self.house.poll_memory()
             && let Err(error) = self.memory.save(memory)
         {
             tracing::warn!(%error, file = %self.memory.path().display(), "which device has which id is not kept");
-        }
-        if !std::mem::take(&mut self.unsaved) {
-            return;
-        }
-        let bare = |device: &Device| {
-            let mut device = device.clone();
-            device.services.iter_mut().filter(|one| one.id != "pairing").for_each(|one| one.values.clear());
-            device
-        };
-        let all: Vec<Device> = self.shown.values().map(bare).collect();
-        if let Err(error) = self.file.save(&all) {
-            tracing::warn!(%error, file = %self.file.path().display(), "what is known of a broker's devices is not kept");
         }
     }
 

@@ -53,13 +53,8 @@ pub(crate) fn device(
     if let Some(address) = &thing.hardware {
         device.claims = Claims::peer([]).hardware(address);
     }
-    for service in &thing.parts.services {
-        let mut service = service.clone();
-        let said = values.into_iter().flatten();
-        let of_service = said.filter(|(place, _)| place.service == service.id && place.instance == service.instance);
-        service.values = of_service.map(|(place, value)| (place.id.clone(), value.clone())).collect();
-        device.services.push(service);
-    }
+    device.services.clone_from(&thing.parts.services);
+    device = with_values(device, values);
     if let Some(software) = bounded(&thing.software) {
         let mut information = catalogue::information();
         information.properties.retain(|property| property.id == "software");
@@ -68,6 +63,28 @@ pub(crate) fn device(
         device.services.push(information);
     }
     device.with(pairing(Some(added.since)))
+}
+
+/// A device with what it said last.
+pub(crate) fn with_values(mut device: Device, values: Option<&BTreeMap<Place, Value>>) -> Device {
+    for (place, value) in values.into_iter().flatten() {
+        let of = |one: &&mut Service| one.id == place.service && one.instance == place.instance;
+        let has = |service: &Service| service.properties.iter().any(|one| one.id == place.id);
+        if let Some(service) = device.services.iter_mut().find(of).filter(|service| has(service)) {
+            service.values.insert(place.id.clone(), value.clone());
+        }
+    }
+    device
+}
+
+/// What a device said last, as it was described.
+pub(crate) fn values_of(device: &Device) -> BTreeMap<Place, Value> {
+    let own = device.services.iter().filter(|service| !matches!(service.id.as_str(), "pairing" | "information"));
+    let said = own.flat_map(|service| {
+        let place = |id: &String| Place { service: service.id.clone(), instance: service.instance, id: id.clone() };
+        service.values.iter().map(move |(id, value)| (place(id), value.clone()))
+    });
+    said.collect()
 }
 
 /// The broker itself, and how much of what is described on it was understood.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use accord_model::why::Explained;
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, ToBridge, Verb};
 use accord_ports::added::Register;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::broker::{Broker, Order, Still, files_of};
+use super::broker::{Broker, Order, Still, memory_of};
 use super::describe;
 use super::form::Added;
 use super::law::Law;
@@ -40,7 +40,8 @@ pub(crate) enum Heard {
 struct Held {
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// Ends with what is known of its devices.
+    task: JoinHandle<Vec<Device>>,
 }
 
 pub(crate) struct Mind {
@@ -66,10 +67,17 @@ impl Mind {
         Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, tasks, stop }
     }
 
-    /// Until the house says stop.
-    pub(crate) async fn run(mut self, mut inbox: Inbox) {
+    /// Until the house says stop. `before`: what was known of brokers' devices.
+    pub(crate) async fn run(mut self, before: Vec<Device>, mut inbox: Inbox) {
+        let mut of: HashMap<DeviceId, Vec<Device>> = HashMap::new();
+        for device in before {
+            if let Some(broker) = device.via.clone() {
+                of.entry(broker).or_default().push(device);
+            }
+        }
         for added in self.added.all().values().cloned().collect::<Vec<_>>() {
-            self.begin(added).await;
+            let before = of.remove(&added.id()).unwrap_or_default();
+            self.begin(added, before).await;
         }
         loop {
             tokio::select! {
@@ -97,13 +105,15 @@ impl Mind {
         }
     }
 
-    async fn begin(&mut self, added: Added) {
+    async fn begin(&mut self, added: Added, before: Vec<Device>) {
         let id = added.id();
         let device = describe::broker(&id, &added, false, None);
         self.tell(FromBridge::Seen { device }).await;
         let (orders, inbox) = mpsc::channel(ORDERS);
         let stop = self.stop.child_token();
+        self.owners.extend(before.iter().map(|device| (device.id.clone(), id.clone())));
         let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone());
+        let broker = broker.remembering(before);
         let task = self.tasks.spawn(broker.run());
         self.brokers.insert(id, Held { orders, stop, task });
     }
@@ -208,25 +218,27 @@ impl Mind {
         }
         self.added.set(&id, Some(added.clone())).map_err(CallError::Device)?;
         // Added again it is another one: another password, another key.
-        self.end(&id).await;
-        self.begin(added).await;
+        let before = self.end(&id).await;
+        self.begin(added, before).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
 
-    /// Ends a broker's task, so that nothing of it comes after what is said next, and its file is not written any more.
-    async fn end(&mut self, id: &DeviceId) {
-        let Some(Held { stop, mut task, .. }) = self.brokers.remove(id) else { return };
+    /// Ends a broker's task, so that nothing of it comes after what is said next, and its file is not written any more. What is
+    /// known of its devices is for the next one.
+    async fn end(&mut self, id: &DeviceId) -> Vec<Device> {
+        let Some(Held { stop, mut task, .. }) = self.brokers.remove(id) else { return Vec::new() };
         stop.cancel();
         let until = tokio::time::Instant::now() + END_WITHIN;
         loop {
             tokio::select! {
                 biased;
-                _ = &mut task => return,
+                known = &mut task => return known.unwrap_or_default(),
                 // What it says while it ends is of no interest, but for answers.
                 heard = self.inbox.recv() => if let Some(heard) = heard { self.hear(heard).await },
                 () = tokio::time::sleep_until(until) => {
                     tracing::warn!(broker = %id, "a broker's task did not end in time");
-                    return task.abort();
+                    task.abort();
+                    return Vec::new();
                 }
             }
         }
@@ -246,12 +258,10 @@ impl Mind {
         }
         self.added.set(device, None).map_err(CallError::Device)?;
         self.end(device).await;
-        for file in files_of(&self.folder, device) {
-            if let Err(error) = std::fs::remove_file(file.path())
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(%error, "what was known of a broker's devices is still on disk");
-            }
+        if let Err(error) = std::fs::remove_file(memory_of(&self.folder, device).path())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "who a broker's devices are is still on disk");
         }
         let of_broker = self.owners.iter().filter(|(_, owner)| *owner == device).map(|(id, _)| id.clone());
         let mut gone: Vec<DeviceId> = of_broker.filter(|id| id != device).collect();

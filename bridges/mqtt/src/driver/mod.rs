@@ -25,6 +25,7 @@ use accord_ports::added::Register;
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
+use accord_model::{Device, DeviceId};
 use form::Added;
 use law::Law;
 
@@ -40,6 +41,8 @@ pub struct MqttBridge {
     law: Law,
     folder: PathBuf,
     added: Register<Added>,
+    /// What was known of brokers' devices.
+    before: Vec<Device>,
 }
 
 impl MqttBridge {
@@ -49,7 +52,7 @@ impl MqttBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let added = Register::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), folder: options.folder, added })
+        Ok(Self { law: Law::new(gate), folder: options.folder, added, before: Vec::new() })
     }
 }
 
@@ -59,9 +62,17 @@ impl Bridge for MqttBridge {
         "mqtt"
     }
 
+    fn recall(&mut self, before: Vec<Device>) -> Option<Vec<DeviceId>> {
+        let of_ours = |device: &Device| self.added.get(device.via.as_ref().unwrap_or(&device.id)).is_some();
+        let still: Vec<Device> = before.into_iter().filter(of_ours).collect();
+        let ids = still.iter().map(|device| device.id.clone()).collect();
+        self.before = still.into_iter().filter(|device| device.via.is_some()).collect();
+        Some(ids)
+    }
+
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
-        let Self { law, folder, added } = *self;
-        mind::Mind::new(law, folder, added, side.outbox).run(side.inbox).await;
+        let Self { law, folder, added, before } = *self;
+        mind::Mind::new(law, folder, added, side.outbox).run(before, side.inbox).await;
         Ok(())
     }
 }

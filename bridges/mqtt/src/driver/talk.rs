@@ -178,7 +178,7 @@ impl Broker {
             if !busy {
                 let shows = talk.pending.values().filter_map(|one| one.until);
                 let ask = Some(talk.next_ask).filter(|at| *at > now);
-                let save = Some(talk.next_save).filter(|_| self.unsaved);
+                let save = Some(talk.next_save);
                 let times = shows.chain(self.house.poll_timeout()).chain(ask).chain(save);
                 return times.fold(wake, Instant::min);
             }
@@ -242,7 +242,6 @@ impl Broker {
                 self.values.remove(&key);
                 self.keys.remove(&id);
                 if self.shown.remove(&id).is_some() {
-                    self.unsaved = true;
                     self.tell(FromBridge::Gone { device: id }).await;
                 }
             }
@@ -265,10 +264,15 @@ impl Broker {
     async fn show(&mut self, key: &str) {
         let Some(thing) = self.house.thing(key) else { return };
         let here = self.up && self.house.is_here(key);
+        // What it said before this start holds until it says something.
+        if !self.values.contains_key(key)
+            && let Some(before) = self.shown.get(&thing_id(&self.id, key))
+        {
+            self.values.insert(key.to_owned(), describe::values_of(before));
+        }
         let device = describe::device(&self.id, &self.added, key, thing, here, self.values.get(key));
         self.keys.insert(device.id.clone(), key.to_owned());
         self.shown.insert(device.id.clone(), device.clone());
-        self.unsaved = true;
         self.tell(FromBridge::Seen { device }).await;
     }
 
@@ -301,7 +305,6 @@ impl Broker {
         let old: Vec<DeviceId> = self.shown.keys().filter(|id| !self.keys.contains_key(*id)).cloned().collect();
         for device in old {
             self.shown.remove(&device);
-            self.unsaved = true;
             self.tell(FromBridge::Gone { device }).await;
         }
     }
