@@ -88,6 +88,45 @@ async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_server_do
 }
 
 #[tokio::test]
+async fn a_day_away_is_few_attempts_and_one_record_and_nothing_is_done_late() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    house.stop().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    let (attempts, over) = house.slam().await;
+    assert!(matches!(lab.call(&lamp.id, "light", act("toggle")).await, Err(CallError::Unreachable(_))));
+    let before = lab.told_and_records().1;
+    tokio::time::pause();
+    let mut told = 0;
+    for _ in 0..1440 {
+        minute().await;
+        told += lab.told_and_records().0;
+    }
+    let (attempts, (_, records)) = (attempts.load(std::sync::atomic::Ordering::SeqCst), lab.told_and_records());
+    println!("a day away: {attempts} attempts, {told} messages, {} records", records - before);
+    assert!((280..=360).contains(&attempts) && told <= 4 && records - before <= 4, "{attempts} {told} {records}");
+    // It is back within five minutes, as it is now.
+    house.change("light.bed_light", "on");
+    house.open_again(&over).await;
+    for _ in 0..5 {
+        minute().await;
+    }
+    tokio::time::resume();
+    let back = lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    assert_eq!((back.service("light").unwrap().values["on"].data.clone(), house.called()), (Data::Bool(true), 0));
+}
+
+/// A minute passes, and what it wakes has a moment.
+async fn minute() {
+    tokio::time::advance(Duration::from_secs(60)).await;
+    // Time does not go on by itself meanwhile.
+    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_micros(800))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_wrong_token_is_tried_once_and_a_new_one_helps() {
     let house = House::new(None).await;
     let mut lab = Lab::new().await;

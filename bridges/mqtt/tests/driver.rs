@@ -291,6 +291,50 @@ async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_broker_do
 }
 
 #[tokio::test]
+async fn a_day_away_is_few_attempts_and_one_record_and_nothing_is_done_late() {
+    let (mut lab, mut broker) = (Lab::new(), Broker::new());
+    lab.add(broker.at).await;
+    let mut first = Connection::greet(broker.next().await);
+    first.describe();
+    let plug = lab.seen("Plug").await.id;
+    first.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    // From now on it hangs up on whoever connects.
+    drop(broker.next().await);
+    let call = lab.write(&plug, true).await;
+    assert!(matches!(lab.answer(call).await, Err(CallError::Unreachable(_))));
+    let records = |lab: &Lab| lab.gate.ledger().list(&Default::default()).unwrap().len();
+    let (before, mut attempts, mut told) = (records(&lab), 0, 0);
+    tokio::time::pause();
+    for _ in 0..1440 {
+        minute().await;
+        attempts += broker.connections.try_iter().count();
+        while lab.from.try_recv().is_ok() {
+            told += 1;
+        }
+    }
+    let records = records(&lab) - before;
+    println!("a day away: {attempts} attempts, {told} messages, {records} records");
+    assert!((280..=360).contains(&attempts) && told <= 4 && records <= 4, "{attempts} {told} {records}");
+    // It is back within five minutes.
+    for _ in 0..5 {
+        minute().await;
+    }
+    tokio::time::resume();
+    let mut back = Connection::greet(broker.next().await);
+    back.describe();
+    back.say("p/s", "OFF", false);
+    assert_eq!(lab.value(false).await.0, Source::Pushed);
+    assert!(back.published.try_recv().is_err(), "what was refused is not done later");
+}
+
+/// A minute passes, and what it wakes has a moment.
+async fn minute() {
+    tokio::time::advance(Duration::from_secs(60)).await;
+    // Time does not go on by itself meanwhile.
+    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_micros(800))).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
     let (mut lab, mut broker) = (Lab::new(), Broker::new());
     let id = lab.add(broker.at).await;

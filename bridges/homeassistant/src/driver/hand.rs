@@ -21,9 +21,12 @@ use accord_ports::tls::Key;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest.
+/// How long after a failure it is tried again, doubled each time, up to the longest; and after so many failures, which is more
+/// than an hour, seldom: it may be away for days.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+const MANY: u32 = 60;
+const SELDOM: Duration = Duration::from_secs(300);
 /// After an announcement, or for whoever wants something, it is tried sooner, but not sooner than that: anybody can announce.
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
@@ -121,15 +124,17 @@ impl Hand {
 
     async fn live(&mut self, mut home: Home) -> Home {
         let stop = self.stop.clone();
+        let mut lease = None;
         loop {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return home;
             }
-            let began = Instant::now();
-            let line = Line::open(&self.law, &self.server, self.place, self.pin);
+            let mut since = None;
+            let line = Line::open(&self.law, &self.server, self.place, self.pin, &mut lease);
             let end = match stop.run_until_cancelled(line).await {
                 None => return home,
                 Some(Ok(line)) => {
+                    (lease, since) = (None, Some(Instant::now()));
                     let end;
                     (end, home) = self.drive(line, home).await;
                     end
@@ -159,12 +164,13 @@ impl Hand {
                     stop.run_until_cancelled(self.refused(why)).await.is_some()
                 }
                 End::Lost(why, outcome) => {
-                    self.failures = if began.elapsed() > STEADY { 1 } else { self.failures.saturating_add(1) };
+                    // How long an attempt took that came to nothing says nothing.
+                    let steady = since.is_some_and(|since| since.elapsed() > STEADY);
+                    self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
                     tracing::debug!(server = %self.server, "no connection: {why}");
                     self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
                     self.say(Saying::Down(why, outcome)).await;
-                    let pause = AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST);
-                    stop.run_until_cancelled(self.rest(pause)).await.unwrap_or_default()
+                    stop.run_until_cancelled(self.rest(pause(self.failures))).await.unwrap_or_default()
                 }
             };
             if !goes_on {
@@ -434,6 +440,14 @@ impl Order {
             Self::Call(.., term) => Some(term.until),
             Self::Announced | Self::Try(_) => None,
         }
+    }
+}
+
+/// How long nothing is tried after so many failures.
+fn pause(failures: u32) -> Duration {
+    match failures {
+        MANY.. => SELDOM,
+        few => AGAIN.saturating_mul(1 << few.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
     }
 }
 

@@ -61,10 +61,23 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects, lets the server prove its key, and upgrades. `pin`: the only key that it may have.
-    pub(crate) async fn open(law: &Law, server: &DeviceId, place: Place, pin: Option<Key>) -> Result<Self, NoLine> {
-        let permit = law.connection(server).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-        let one = OneNear::open(permit, place.address.ip()).await.map_err(NoLine::of)?;
+    /// Connects, lets the server prove its key, and upgrades. `pin`: the only key that it may have. `lease`: of the attempt
+    /// before, which this one goes on with, so that the attempts of a day are one record.
+    pub(crate) async fn open(
+        law: &Law,
+        server: &DeviceId,
+        place: Place,
+        pin: Option<Key>,
+        lease: &mut Option<OneNear>,
+    ) -> Result<Self, NoLine> {
+        let one = match lease.take().filter(|one| !one.cancelled().is_cancelled()) {
+            Some(one) => one,
+            None => {
+                let permit = law.connection(server).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+                OneNear::open(permit, place.address.ip()).await.map_err(NoLine::of)?
+            }
+        };
+        *lease = Some(one.clone());
         let met = one.dial(place.address.port()).await.map_err(NoLine::of)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| NoLine::odd(error.to_string()))?;

@@ -118,6 +118,31 @@ impl House {
         self.start().await;
     }
 
+    /// Whoever connects to its address, while it is away, is hung up on; how many those were.
+    pub async fn slam(&self) -> (Arc<AtomicUsize>, Arc<AtomicBool>) {
+        let listener = loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let (count, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let shared = (count.clone(), over.clone());
+        std::thread::spawn(move || {
+            while listener.accept().is_ok() && !shared.1.load(Ordering::SeqCst) {
+                shared.0.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (count, over)
+    }
+
+    /// The next one is not hung up on: it is there again.
+    pub async fn open_again(&mut self, over: &AtomicBool) {
+        over.store(true, Ordering::SeqCst);
+        drop(std::net::TcpStream::connect(self.address));
+        self.start().await;
+    }
+
     pub fn url(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
     }

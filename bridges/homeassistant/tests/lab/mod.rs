@@ -72,6 +72,15 @@ impl Lab {
         still
     }
 
+    /// How many messages were told and not heard, and how many records there are.
+    pub fn told_and_records(&mut self) -> (usize, usize) {
+        let mut told = 0;
+        while self.from.try_recv().is_ok() {
+            told += 1;
+        }
+        (told, self.gate.ledger().list(&Default::default()).unwrap().len())
+    }
+
     pub fn grant(&self, key: &str, to: To) {
         self.decide(key, to, Choice::Always);
     }

@@ -17,6 +17,8 @@ struct Lab {
     /// It answers greetings, and no question.
     is_deaf: bool,
     asked: Vec<(String, Value)>,
+    /// Datagrams that were sent to it.
+    sent: u32,
     events: Vec<Event>,
 }
 
@@ -33,6 +35,7 @@ impl Lab {
             is_on: true,
             is_deaf: false,
             asked: vec![],
+            sent: 0,
             events: vec![],
         };
         for (siid, piid, value) in [(2, 1, json!(true)), (2, 2, json!(50)), (2, 3, json!(4000))] {
@@ -52,6 +55,7 @@ impl Lab {
                 Output::Wait(_) => return,
                 Output::Event(event) => self.events.push(event),
                 Output::Send(bytes) if bytes.len() == HEADER => {
+                    self.sent += 1;
                     let mut answer = hello();
                     answer[4..12].copy_from_slice(&DID.to_be_bytes());
                     if self.is_on {
@@ -59,6 +63,7 @@ impl Lab {
                     }
                 }
                 Output::Send(bytes) => {
+                    self.sent += 1;
                     let plain = open(&Token::new(TOKEN), &bytes).unwrap().1;
                     let question: Value = serde_json::from_slice(&plain).unwrap();
                     let method = question["method"].as_str().unwrap();
@@ -192,6 +197,36 @@ fn what_is_written_is_told_only_when_the_device_says_so() {
     lab.wanted(5, Wanted::Read(Target::new("light"), vec!["on".into()]));
     let events = lab.events();
     assert_eq!(events.last(), Some(&Event::Done(5, Ok(Outputs::from([("on".into(), true.into())])))));
+}
+
+#[test]
+fn a_day_away_is_few_datagrams_and_nothing_grows_or_is_done_late() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    lab.events();
+    lab.is_on = false;
+    lab.wanted(1, Wanted::Write(Target::new("light"), "on".into(), true.into()));
+    lab.passes(15_000);
+    assert!(lab.events().iter().any(|event| matches!(event, Event::Done(1, Err(_)))), "whoever wanted it knows");
+    lab.sent = 0;
+    for _ in 0..24 {
+        lab.passes(3_600_000);
+    }
+    let (downs, machine) = (lab.events().len(), &lab.machine);
+    println!("a day away: {} datagrams, {downs} times told that it is away", lab.sent);
+    assert!((800..=1000).contains(&lab.sent) && downs < 320, "{} {downs}", lab.sent);
+    let waits = machine.orders.len() + machine.attention.len() + machine.out.len() + machine.until.len();
+    assert_eq!((waits, machine.now.is_some(), machine.told.len()), (0, false, 0));
+    // It is back: within five minutes it is told what it is now, and what was wanted yesterday is not done.
+    lab.values.insert((2, 2), json!(12));
+    lab.is_on = true;
+    lab.asked();
+    lab.passes(301_000);
+    let model = lab.machine.model.clone();
+    assert!(matches!(lab.events()[..], [Event::Is(_), ..]), "it says once more what it is");
+    lab.machine.model(model, lab.now);
+    lab.run();
+    assert_eq!(said(&lab.events(), "light", "level"), Some(Data::Int(12)));
+    assert!(lab.asked().iter().all(|(method, _)| method != "set_properties"));
 }
 
 #[test]

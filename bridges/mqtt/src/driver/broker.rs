@@ -22,9 +22,12 @@ use crate::core::known::Memory;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest.
+/// How long after a failure it is tried again, doubled each time, up to the longest; and after so many failures, which is more
+/// than an hour, seldom: it may be away for days.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+const MANY: u32 = 60;
+const SELDOM: Duration = Duration::from_secs(300);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 /// Largest file of who a broker's devices are; twice what its bounds allow.
@@ -176,15 +179,17 @@ impl Broker {
 
     async fn live(&mut self) {
         let stop = self.stop.clone();
+        let mut lease = None;
         loop {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return;
             }
-            let began = Instant::now();
-            let line = stop.run_until_cancelled(Line::open(&self.law, &self.id, &self.added)).await;
+            let mut since = None;
+            let line = stop.run_until_cancelled(Line::open(&self.law, &self.id, &self.added, &mut lease)).await;
             let end = match line {
                 None => return,
                 Some(Ok(line)) => {
+                    (lease, since) = (None, Some(Instant::now()));
                     self.remember_key(line.key.clone()).await;
                     self.drive(line).await
                 }
@@ -208,10 +213,16 @@ impl Broker {
                 End::Refused(why) => (why, Kind::TurnedAway),
                 End::Untrusted(why) => (why, Kind::KeyChanged),
             };
-            tracing::info!(broker = %self.id, "no connection with an MQTT broker: {why}");
-            let steady = began.elapsed() > STEADY && matches!(kind, Kind::Tried(_));
+            // Said once, and not each time for days.
+            match self.failures {
+                0 => tracing::info!(broker = %self.id, "no connection with an MQTT broker: {why}"),
+                _ => tracing::debug!(broker = %self.id, "no connection with an MQTT broker: {why}"),
+            }
+            // How long an attempt took that came to nothing says nothing.
+            let steady = since.is_some_and(|since| since.elapsed() > STEADY) && matches!(kind, Kind::Tried(_));
             self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
             let pause = match kind {
+                _ if self.failures >= MANY => SELDOM,
                 Kind::Tried(_) => AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
                 // It will not change its mind by being asked again.
                 _ => AGAIN_AT_MOST,

@@ -56,11 +56,24 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects, and lets the broker prove its key if it is to.
-    pub(crate) async fn open(law: &Law, id: &DeviceId, added: &Added) -> Result<Self, NoLine> {
+    /// Connects, and lets the broker prove its key if it is to. `lease`: of the attempt before, which this one goes on with, so
+    /// that the attempts of a day are one record.
+    pub(crate) async fn open(
+        law: &Law,
+        id: &DeviceId,
+        added: &Added,
+        lease: &mut Option<OneNear>,
+    ) -> Result<Self, NoLine> {
         let fields = law::fields(added.user.is_some());
-        let permit = law.permit(id, added.user.is_some()).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-        let one = OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?;
+        let one = match lease.take().filter(|one| !one.cancelled().is_cancelled()) {
+            Some(one) => one,
+            None => {
+                let permit = law.permit(id, added.user.is_some());
+                let permit = permit.map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+                OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?
+            }
+        };
+        *lease = Some(one.clone());
         let met = one.dial(added.address.port()).await.map_err(NoLine::of)?;
         let untrusted = |why: String| NoLine::Untrusted(format!("no encrypted connection: {why}"));
         let trust = added.trust().map_err(untrusted)?;

@@ -377,6 +377,26 @@ mod tests {
     }
 
     #[test]
+    fn a_day_away_is_a_search_each_ten_minutes_and_nothing_else() {
+        let mut lab = Lab::new();
+        lab.handle(Input::Kept([id(1)].into()));
+        assert_eq!(lab.hear(1, 2), ["found 10.0.0.2"]);
+        lab.handle(Input::Up(id(1)));
+        lab.handle(Input::Down(id(1)));
+        let (end, mut all) = (lab.now + Duration::from_secs(86_400), Vec::new());
+        while lab.now < end {
+            let Output::Wait(wake) = lab.discovery.poll_output() else { panic!("all of it was taken") };
+            lab.now = wake.max(lab.now);
+            all.extend(lab.handle(Input::Timeout));
+        }
+        let searches = all.iter().filter(|one| *one == "search 2").count();
+        assert!((3 * 143..=3 * 145).contains(&searches), "{searches}");
+        // After that nobody tries to connect to it until it is heard.
+        assert_eq!(all.iter().filter(|one| !one.starts_with("search")).collect::<Vec<_>>(), ["lost"]);
+        assert_eq!((lab.discovery.count(), lab.hear(1, 2)), (0, vec!["found 10.0.0.2".to_owned()]));
+    }
+
+    #[test]
     fn strangers_have_no_more_room_than_there_is_and_added_ones_always() {
         let mut lab = Lab::new();
         for number in 1..=100 {

@@ -148,11 +148,14 @@ impl Hand {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return;
             }
-            let began = Instant::now();
+            let mut since = None;
             let line = stop.run_until_cancelled(Line::open(&self.law, &self.device, self.at)).await;
             let end = match line {
                 None => return,
-                Some(Ok(line)) => self.drive(line).await,
+                Some(Ok(line)) => {
+                    since = Some(Instant::now());
+                    self.drive(line).await
+                }
                 Some(Err(no)) => no.into(),
             };
             match end {
@@ -166,8 +169,9 @@ impl Hand {
                     }
                 }
                 End::Lost(why, outcome) => {
-                    let before =
-                        self.failures.filter(|_| began.elapsed() <= STEADY).map_or(0, |failures| failures.count);
+                    // How long an attempt took that came to nothing says nothing.
+                    let steady = since.is_some_and(|since: Instant| since.elapsed() > STEADY);
+                    let before = self.failures.filter(|_| !steady).map_or(0, |failures| failures.count);
                     let failures = Failures { count: before.saturating_add(1), last: Instant::now() };
                     self.failures = Some(failures);
                     tracing::debug!(device = %self.device, "no connection: {why}");

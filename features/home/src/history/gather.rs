@@ -235,6 +235,14 @@ impl Gather {
         Self { devices, batch: Batch::default(), next, count, carried: None, full: false }
     }
 
+    /// The hub ended without a word, some time after `done`: what held then is not known from there on. After an orderly end
+    /// there is nothing of that.
+    pub fn broke_off(&mut self, done: i64) {
+        for series in self.devices.values_mut().flatten() {
+            series.end(done, &mut self.batch.raw);
+        }
+    }
+
     /// What is kept of a device from now on; nothing, when there is nothing to keep. What no longer is, ends.
     pub fn describe(&mut self, device: &DeviceId, kept: Vec<(Place, Kind, Option<Unit>)>, now: i64) {
         self.wake(now);

@@ -393,6 +393,7 @@ fn recover(store: &Store, gather: &mut Gather) -> Result<(), StoreError> {
         again.close(end);
         gather.add(again.batch().five);
     }
+    gather.broke_off(done);
     Ok(())
 }
 

@@ -111,6 +111,28 @@ fn what_was_so_before_an_outage_is_not_so_meanwhile() {
 }
 
 #[test]
+fn a_day_away_is_a_gap_and_not_a_line_after_a_hub_that_broke_off_too() {
+    let (mut gather, plug) = gather();
+    gather.say(&plug, "power", 5.0, T0);
+    gather.away(&plug, T0 + 60_000);
+    gather.carry(T0 + 24 * HOUR);
+    gather.say(&plug, "power", 7.0, T0 + 24 * HOUR);
+    let day = [(T0, Some(5.0)), (T0 + 60_000, None), (T0 + 24 * HOUR, Some(7.0))];
+    assert_eq!(rows(&gather.batch()), day);
+    // The hub is killed, and the plug is away when it begins again a day later: shown as it was, which counts for nothing.
+    let place = Place { service: "electricity".into(), instance: 0, property: "power".into() };
+    let last = Some((T0 + 24 * HOUR, Some(7.0)));
+    let left = Kept { id: 1, device: plug.clone(), place, kind: Kind::Level, last, stood: None };
+    let mut gather = Gather::new(vec![left]);
+    gather.broke_off(T0 + 24 * HOUR + FIVE);
+    gather.describe(&plug, kept(&device()), T0 + 48 * HOUR);
+    gather.away(&plug, T0 + 48 * HOUR);
+    gather.say(&plug, "power", 9.0, T0 + 49 * HOUR);
+    let after = [(T0 + 24 * HOUR + FIVE, None), (T0 + 49 * HOUR, Some(9.0))];
+    assert_eq!(rows(&gather.batch()), after);
+}
+
+#[test]
 fn a_dead_sensor_is_not_revived_by_being_described() {
     let (mut gather, plug) = gather();
     let again = |gather: &mut Gather, now: i64| {
