@@ -4,12 +4,17 @@
     hassdo.py call TOKEN DOMAIN SERVICE ENTITY [JSON]
     hassdo.py states TOKEN        all states, by entity
     hassdo.py revoke TOKEN        takes back the token, as its user
+    hassdo.py sign_in ADDRESS USER PASSWORD   signs in at the address that an application shows, as its page does in a browser;
+                                  where the browser is sent then
+    hassdo.py clients TOKEN       for which applications the user of the token is signed in
+    hassdo.py sign_out TOKEN CLIENT           takes back what that application was given
 """
 
 import asyncio
 import json
 import os
 import sys
+import urllib.parse
 
 import aiohttp
 
@@ -100,10 +105,38 @@ async def revoke(session, token):
                 await home.socket.receive()
 
 
+async def sign_in(session, address, user, password):
+    asked = {key: all[0] for key, all in urllib.parse.parse_qs(urllib.parse.urlsplit(address).query).items()}
+    assert address.startswith(f"{address.split('/auth/')[0]}/auth/authorize?") and asked["response_type"] == "code", address
+    # The page itself, and then what its script does.
+    async with session.get(f"{BASE}/auth/authorize") as page:
+        assert page.status == 200, page.status
+    client, back = asked["client_id"], asked["redirect_uri"]
+    begin = {"client_id": client, "handler": ["homeassistant", None], "redirect_uri": back}
+    flow = (await post(session, "/auth/login_flow", json=begin))["flow_id"]
+    login = {"client_id": client, "username": user, "password": password}
+    done = await post(session, f"/auth/login_flow/{flow}", json=login)
+    assert done["type"] == "create_entry", done
+    query = urllib.parse.urlencode({"code": done["result"], "state": asked["state"]})
+    return {"back": f"{back}?{query}", "code": done["result"]}
+
+
+async def clients(session, token):
+    async with Home(session, token) as home:
+        return [one["client_id"] for one in await home.ask("auth/refresh_tokens") if one["type"] == "normal"]
+
+
+async def sign_out(session, token, client):
+    async with Home(session, token) as home:
+        for one in await home.ask("auth/refresh_tokens"):
+            if one["client_id"] == client:
+                await home.ask("auth/delete_refresh_token", refresh_token_id=one["id"])
+
+
 async def main(what, *words):
     # The lab's certificate vouches for nothing.
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
-        print(json.dumps(await {"setup": setup, "call": call, "states": states, "revoke": revoke}[what](session, *words)))
+        print(json.dumps(await globals()[what](session, *words)))
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -123,7 +123,9 @@ pub enum ToBridge {
     /// Add a device that the bridge does not find by itself, or that it may use only with a secret. What a bridge wants
     /// for it is a form of the app's. Answered by one [`FromBridge::Reply`] with the output `devices`, the ids of what was
     /// added; they are kept and were [seen](FromBridge::Seen) by then, and the bridge speaks to them as soon as its gate
-    /// allows that.
+    /// allows that. With the output `open` as well they are not added yet: the owner's browser is to go to that address, and
+    /// comes back to the address that was given as `return` with what was given as `state` and with a `code`. These two are
+    /// the inputs of the way `signed-in` then, once the owner agreed that the bridge speaks to those devices.
     Add {
         /// Chosen by the core.
         call: CallId,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use accord_consent::{Outgoing, RecipientId};
 use accord_model::why::Explained;
 use accord_model::{
-    CallError, CallId, DeviceId, Inputs, Outputs, StreamClass, StreamId, Target, Timestamp, ToBridge, Verb, Write,
+    CallError, CallId, Data, DeviceId, Inputs, Outputs, StreamClass, StreamId, Target, Timestamp, ToBridge, Verb, Write,
 };
 
 use crate::ask::{Ask, PairStep};
@@ -34,6 +34,15 @@ impl Drop for OpenCall<'_> {
             let _ = self.door.try_send((ToBridge::Cancel { call: self.call }, None));
         }
     }
+}
+
+/// What a bridge added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Which devices.
+    pub devices: Vec<DeviceId>,
+    /// They are not added yet: the owner's browser is to go there first.
+    pub open: Option<String>,
 }
 
 impl Registry {
@@ -123,18 +132,13 @@ impl Registry {
         self.command(device, Target::new("pairing"), verb, deadline).await.map(drop)
     }
 
-    /// Has a bridge add a device that the owner describes: see [`ToBridge::Add`]. Nothing leaves this machine by that.
+    /// Has a bridge add a device that the owner describes: see [`ToBridge::Add`]. Nothing leaves this machine by that, but to
+    /// a device that the owner agreed to before.
     ///
     /// # Errors
     /// [`CallError::BadInput`] with what the bridge wants instead, [`CallError::Unreachable`] when the bridge does not run,
     /// [`CallError::Deadline`].
-    pub async fn add(
-        &self,
-        bridge: &str,
-        way: &str,
-        inputs: Inputs,
-        deadline: Duration,
-    ) -> Result<Vec<DeviceId>, CallError> {
+    pub async fn add(&self, bridge: &str, way: &str, inputs: Inputs, deadline: Duration) -> Result<Added, CallError> {
         let door = read(&self.0.bridges).get(bridge).cloned().ok_or_else(gone)?;
         let message = |call| ToBridge::Add { call, way: way.to_owned(), inputs };
         let outputs = self.put(bridge, &door, message, deadline).await?;
@@ -143,7 +147,7 @@ impl Registry {
         // Another bridge's device is not this one's to add.
         let of_bridge = |id: &DeviceId| self.device(id).is_some_and(|known| known.bridge == bridge);
         match devices.iter().all(of_bridge) && !devices.is_empty() {
-            true => Ok(devices),
+            true => Ok(Added { devices, open: outputs.get("open").and_then(Data::as_text).map(str::to_owned) }),
             false => Err(CallError::Device("the bridge did not say which device it added".into())),
         }
     }

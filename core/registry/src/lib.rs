@@ -27,6 +27,7 @@ pub mod why;
 
 pub use ask::{Answer, Ask, PairStep, Port};
 pub use bridge::{Bridge, BridgeSide, ByteStream, PathInfo};
+pub use calls::Added;
 pub use faces::{CannotJoin, Words};
 pub use registry::{Known, Registry, RegistryEvent, ServiceHandler, WeakRegistry};
 pub use thing::{Face, Job, Thing, goes_on, in_turn};

@@ -355,3 +355,42 @@ fn hash(text: &str) -> u64 {
     text.hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use accord_model::{Data, DeviceKind, FromBridge, Source, Target, Timestamp, catalogue};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::turns::Turns;
+
+    #[tokio::test]
+    async fn descriptions_are_written_at_once_and_what_was_said_now_and_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::new();
+        registry.remember(dir.path()).unwrap();
+        let inner = &registry.0;
+        inner.memory.get().unwrap().state().bridges.insert("house".into());
+        let (door, _inbox) = mpsc::channel(8);
+        let tell = |message| inner.handle("house", &door, &Arc::new(Turns::default()), message, None);
+        let id = DeviceId::new("lamp").unwrap();
+        let kept = || {
+            let (_, found) = Memory::open(dir.path()).unwrap();
+            found.into_iter().next().map(|known| known.device.services[0].values.len())
+        };
+        tell(FromBridge::Seen { device: Device::new(id.clone(), DeviceKind::Light, "Desk").with(catalogue::light()) });
+        inner.write_known(false).await.unwrap();
+        assert_eq!(kept(), Some(0));
+        let value = Value { data: Data::Int(4), seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: 9 };
+        let values = BTreeMap::from([("level".to_owned(), value)]);
+        tell(FromBridge::Values { device: id.clone(), target: Target::new("light"), values });
+        inner.write_known(false).await.unwrap();
+        assert_eq!((kept(), inner.memory.get().unwrap().state().dirty.len()), (Some(0), 1), "it waits");
+        inner.write_known(true).await.unwrap();
+        assert_eq!((kept(), inner.memory.get().unwrap().state().dirty.len()), (Some(1), 0));
+        tell(FromBridge::Gone { device: id });
+        inner.write_known(false).await.unwrap();
+        let state = inner.memory.get().unwrap().state();
+        assert_eq!((kept(), state.bytes, state.rows.len()), (None, 0, 0));
+    }
+}

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail here")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -206,8 +205,10 @@ async fn what_is_personal_by_name_or_too_large_is_not_on_the_disk_and_a_damaged_
     lab.tell(FromBridge::Seen { device: other }).await;
     lab.registry.keep_known().await.unwrap();
     drop(lab);
-    let bytes: Vec<u8> =
-        ["known.db", "known.db-wal"].iter().flat_map(|file| std::fs::read(dir.path().join(file)).unwrap_or_default()).collect();
+    let bytes: Vec<u8> = ["known.db", "known.db-wal"]
+        .iter()
+        .flat_map(|file| std::fs::read(dir.path().join(file)).unwrap_or_default())
+        .collect();
     let has = |word: &str| bytes.windows(word.len()).any(|window| window == word.as_bytes());
     assert!(has("Desk") && !has("10.9.8.7"));
     let lab = begin(dir.path(), "house", ALL).await;
@@ -219,39 +220,4 @@ async fn what_is_personal_by_name_or_too_large_is_not_on_the_disk_and_a_damaged_
     std::fs::write(dir.path().join("known.db"), [b'x'; 4096]).unwrap();
     let error = Registry::new().remember(dir.path()).unwrap_err();
     assert!(error.to_string().contains("known.db"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn descriptions_are_on_the_disk_soon_and_values_now_and_then() {
-    let dir = tempfile::tempdir().unwrap();
-    let lab = begin(dir.path(), "house", ALL).await;
-    lab.tell(FromBridge::Seen { device: lamp() }).await;
-    let kept = || async {
-        // A hub that ended without a word: another registry looks.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let other = Registry::new();
-        other.remember(dir.path()).unwrap();
-        let device = other.device(&id("lamp")).map(|known| known.device);
-        device.map(|device| device.services[0].values.clone())
-    };
-    assert_eq!(kept().await, None);
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    assert_eq!(until(kept).await, BTreeMap::new());
-    lab.tell(said("light", &[("level", Data::Int(1))])).await;
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(kept().await, Some(BTreeMap::new()));
-    tokio::time::sleep(Duration::from_secs(290)).await;
-    let values = until(|| async { kept().await.filter(|values| !values.is_empty()) }).await;
-    assert_eq!(values["level"], value(1));
-}
-
-/// The disk's thread does not know that the clock is made.
-async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
-    for _ in 0..200 {
-        if let Some(found) = look().await {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it is not there");
 }

@@ -85,6 +85,10 @@ impl Failure {
         failure.body.prompt = Some(prompt);
         failure
     }
+    /// What the caller learns.
+    pub fn message(&self) -> &str {
+        &self.body.message
+    }
     #[cfg(test)]
     pub fn code(&self) -> &str {
         &self.body.error

@@ -23,6 +23,9 @@ pub struct Form {
     /// What is to be done before.
     pub steps: Vec<String>,
     pub fields: Vec<FormField>,
+    /// It can be filled in without its secrets, with `sign_in`: what a button for that says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -54,6 +57,9 @@ pub struct Add {
     pub way: String,
     /// By the id of the field.
     pub inputs: BTreeMap<String, String>,
+    /// The owner signs in with the device's own web page instead of giving its secrets: see [`Added::open`].
+    #[serde(default)]
+    pub sign_in: bool,
 }
 
 impl fmt::Debug for Add {
@@ -66,4 +72,30 @@ impl fmt::Debug for Add {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Added {
     pub devices: Vec<Device>,
+    /// They are not added yet: the owner's browser is to go there, and comes back to this hub. How it stands then says
+    /// `GET /add/sign-in`. There is one at a time, for ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
+}
+
+/// `GET /add/sign-in`: how the last signing in stands.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SignIn {
+    pub state: SignInState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What was added.
+    pub devices: Vec<Device>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignInState {
+    /// Nobody signs in, or it took too long.
+    None,
+    /// The owner's browser has not come back yet.
+    Waits,
+    Done,
+    Failed,
 }

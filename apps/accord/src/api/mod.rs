@@ -19,6 +19,7 @@ pub mod receiver;
 mod routes;
 pub mod screens;
 pub mod shares;
+pub mod signed_in;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -69,6 +70,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(devices::join))
         .routes(routes!(forms::list))
         .routes(routes!(forms::add))
+        .routes(routes!(forms::sign_in))
         .routes(routes!(devices::get, devices::change))
         .routes(routes!(devices::split))
         .routes(routes!(why::device))
@@ -159,6 +161,7 @@ pub fn router(hub: Arc<Hub>, guard: guard::Guard) -> Router {
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/{*rest}", axum::routing::any(no_such_call))
         .route("/install", get(install::page))
+        .route(signed_in::PATH, get(signed_in::page))
         .route("/install/accord-authority.crt", get(install::authority))
         .method_not_allowed_fallback(wrong_method)
         .fallback(ui::serve)

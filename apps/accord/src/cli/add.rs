@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Duration;
 
 use accord_model::Reach;
 use accord_model::text::for_screen;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::screen::{Cell, Style, ask, ask_secret, can_ask, name};
 use super::{Context, Usage};
-use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms};
+use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, SignIn, SignInState};
 use crate::api::types::{ConsentState, Entries};
 
 /// Largest file of a field.
@@ -23,6 +24,9 @@ pub struct Add {
     /// In which way, where a bridge has several.
     #[arg(long)]
     way: Option<String>,
+    /// Sign in with its own web page instead of giving a secret, where it has one: the address to open is shown.
+    #[arg(long)]
+    sign_in: bool,
     /// What it wants. What is not given is asked for; a secret is not shown.
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
@@ -33,7 +37,11 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
 
   accord add
   accord add miio address=192.168.1.40 token=- < token.txt
-  accord add mqtt address=broker.lan:1883 password=@/run/secrets/mqtt";
+  accord add mqtt address=broker.lan:1883 password=@/run/secrets/mqtt
+  accord add homeassistant --sign-in address=http://192.168.1.5:8123";
+
+/// How often it is asked whether the browser is back.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub async fn run(args: Add, context: &Context) -> Result<()> {
     let forms: Forms = context.hub.get("/forms").await?;
@@ -59,9 +67,20 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
             bail!("`{}` has several ways; choose one: {}", name(&bridge), ways.join(", "))
         }
     };
-    let inputs = fill(form, &args.fields, context).await?;
-    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs };
-    let added: Added = context.hub.post("/add", &filled).await?;
+    let mut form = Form::clone(form);
+    if args.sign_in {
+        if form.sign_in.is_none() {
+            bail!("{} has no web page to sign in with", form.what);
+        }
+        form.fields.retain(|field| !field.secret);
+        form.steps.clear();
+    }
+    let inputs = fill(&form, &args.fields, context).await?;
+    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in };
+    let mut added: Added = context.hub.post("/add", &filled).await?;
+    if let Some(open) = added.open.take() {
+        added.devices = signed_in(&open, context).await?.devices;
+    }
     let screen = &context.screen;
     if screen.json {
         return screen.document(&added);
@@ -75,6 +94,22 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Shows where the browser is to go, and waits until it is back.
+async fn signed_in(open: &str, context: &Context) -> Result<SignIn> {
+    context.screen.note("Open this address in a browser on this computer, sign in there, and come back here:");
+    context.screen.note(format!("  {}", for_screen(open, 2000)));
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now: SignIn = context.hub.get("/add/sign-in").await?;
+        match now.state {
+            SignInState::Waits => {}
+            SignInState::Done => return Ok(now),
+            SignInState::Failed => bail!("{}", for_screen(&now.message.unwrap_or_default(), 500)),
+            SignInState::None => bail!("Nobody signed in within ten minutes; begin again"),
+        }
+    }
 }
 
 async fn list(context: &Context, forms: &Forms) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::api::error::{Answer, Failure};
 use crate::api::forms as api;
 
 /// How long a bridge may take to keep what was given.
-const KEPT_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// How long an added device is waited for, before it is told as being away.
 const HERE_WITHIN: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(100);
@@ -74,24 +74,23 @@ impl Hub {
             what: form.what.to_owned(),
             steps: form.steps.iter().map(|step| (*step).to_owned()).collect(),
             fields: form.fields.iter().map(field).collect(),
+            sign_in: sign_in(form).map(str::to_owned),
         };
         api::Forms { forms: joining::FORMS.iter().map(form).collect() }
     }
 
     /// Adds what the owner describes. That is consent to the bridge's entry for these devices, as pairing is; to no other.
-    pub async fn add(&self, wanted: api::Add, surface: &'static str) -> Answer<api::Added> {
+    /// `origin`: where the owner's browser finds this hub.
+    pub async fn add(&self, wanted: api::Add, surface: &'static str, origin: Option<String>) -> Answer<api::Added> {
         let form = joining::FORMS.iter().find(|form| form.bridge == wanted.bridge && form.way == wanted.way);
         let form = form.ok_or_else(|| Failure::not_found("There is no such form; `GET /forms` lists them."))?;
-        let inputs = inputs(form, wanted)?;
-        let entry = self.entry_of(form.bridge);
-        let entry = entry.ok_or_else(|| Failure::internal("No such entry", form.bridge))?;
-        let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?;
-        for device in &devices {
-            // It may hold another key now: what was agreed for it before does not come back.
-            self.forget_given(device)?;
-            let to = To::One(RecipientId::device(device));
-            self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
+        if wanted.sign_in {
+            sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;
+            return self.begin_sign_in(form, inputs(form, wanted)?, surface, origin).await;
         }
+        let inputs = inputs(form, wanted)?;
+        let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?.devices;
+        self.agree_to_added(form, &devices, surface)?;
         let until = tokio::time::Instant::now() + HERE_WITHIN;
         let is_here =
             |id: &DeviceId| self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline);
@@ -99,15 +98,35 @@ impl Hub {
             tokio::time::sleep(LOOK).await;
         }
         let devices = devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
-        Ok(api::Added { devices })
+        Ok(api::Added { devices, open: None })
     }
+
+    /// Adding devices by a form is agreeing that they are spoken to.
+    pub(super) fn agree_to_added(&self, form: &Form, devices: &[DeviceId], surface: &'static str) -> Answer<()> {
+        let entry = self.entry_of(form.bridge);
+        let entry = entry.ok_or_else(|| Failure::internal("No such entry", form.bridge))?;
+        for device in devices {
+            // It may hold another key now: what was agreed for it before does not come back.
+            self.forget_given(device)?;
+            let to = To::One(RecipientId::device(device));
+            self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the button for signing in says, where that is possible.
+fn sign_in(form: &Form) -> Option<&'static str> {
+    let of_form = |(bridge, way, _): &&(&str, &str, &str)| *bridge == form.bridge && *way == form.way;
+    joining::SIGN_INS.iter().find(of_form).map(|(.., label)| *label)
 }
 
 /// What was given, as the form wants it. No message repeats it: it may hold a secret.
 fn inputs(form: &Form, wanted: api::Add) -> Answer<Inputs> {
     let mut given = wanted.inputs;
     let mut inputs = Inputs::new();
-    for field in form.fields {
+    // Who signs in gives no secret.
+    for field in form.fields.iter().filter(|field| !(wanted.sign_in && field.secret)) {
         let text = given.remove(field.id).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let most = if field.needs == Needs::File { MAX_FILE } else { MAX_TEXT };
         let refused = |what: &str| Failure::bad_request(format!("“{}” {what}.", field.label));
@@ -157,7 +176,7 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs };
+            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false };
             inputs_or(&FORM, add)
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {

@@ -193,6 +193,10 @@ const JOINS: &[(&str, &str, Systems)] = &[
     ),
 ];
 
+/// Forms that can be filled in without their secrets: the owner signs in with the device's own web page instead. By bridge
+/// and way, and what the button says.
+pub const SIGN_INS: &[(&str, &str, &str)] = &[("homeassistant", "token", "Sign in with Home Assistant")];
+
 /// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
 /// recipient is `paired-device`.
 pub const FORMS: &[Form] = &[

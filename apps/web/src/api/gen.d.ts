@@ -1470,6 +1470,8 @@ export interface components {
             inputs: {
                 [key: string]: string;
             };
+            /** @description The owner signs in with the device's own web page instead of giving its secrets: see [`Added::open`]. */
+            sign_in?: boolean;
             way: string;
         };
         /** @description `POST /devices`: look for a hub at an address where multicast is blocked. */
@@ -1480,6 +1482,11 @@ export interface components {
         /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
         Added: {
             devices: components["schemas"]["Device"][];
+            /**
+             * @description They are not added yet: the owner's browser is to go there, and comes back to this hub. How it stands then says
+             *     `GET /add/sign-in`. There is one at a time, for ten minutes.
+             */
+            open?: string | null;
         };
         /**
          * @description Who is let in.

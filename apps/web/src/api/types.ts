@@ -143,7 +143,8 @@ export type HistorySettings = Schemas["HistorySettings"];
 export type HistoryState = Of<"HistoryState">;
 export type FormField = Schemas["FormField"];
 export type AddForm = Schemas["Form"];
-export interface Added { devices: Device[] }
+export interface Added { devices: Device[]; open?: string | null }
+export type SignIn = Omit<Schemas["SignIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */
 export type ValuesChanged = Omit<Schemas["Values"], "values"> & { values: Record<string, Value> };
 export type Happened = Omit<Schemas["Happened"], "arguments"> & { arguments: Record<string, Data> };

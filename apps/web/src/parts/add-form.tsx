@@ -1,9 +1,9 @@
 // Adding what is not found by itself, or wants a secret: fields as the bridge wants them, and afterwards whether it is
 // reached, or why not. A secret is sent once, to the hub of this machine, and never shown again.
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, useEffect, useId, useState } from "react";
 import { consenting, pair, wantedToPair } from "../actions";
-import { CallFailed, post, SLOW_MS } from "../api/client";
-import type { Added as AddedThere, AddForm, FormField } from "../api/types";
+import { CallFailed, get, post, SLOW_MS } from "../api/client";
+import type { Added as AddedThere, AddForm, FormField, SignIn } from "../api/types";
 import { sentence, visible, words } from "../format";
 import { to } from "../router";
 import { hub, know, set, signedOut, useHub } from "../store";
@@ -19,20 +19,26 @@ export function FormWay({ form }: { form: AddForm }) {
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
+  // Where the owner is to sign in.
+  const [open, setOpen] = useState<string | null>(null);
   // Adding it is agreeing to this one.
   const entry = useHub((state) => state.entries?.entries.find((one) => one.key.startsWith(`${form.bridge}/`) && one.recipient === "paired-device"));
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
+  const done = (devices: AddedThere["devices"]) => {
+    set({ devices: devices.reduce(know, hub().devices) });
+    setInputs({});
+    setAdded(devices.map((one) => one.id));
+    announce(devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`);
+  };
+  const add = async (signIn: boolean) => {
     if (busy) return;
     setBusy(true);
     setTrouble(null);
-    const given = Object.fromEntries(form.fields.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
+    const asked = form.fields.filter((one) => !(signIn && one.secret));
+    const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const { devices } = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given }, SLOW_MS));
-      set({ devices: devices.reduce(know, hub().devices) });
-      setInputs({});
-      setAdded(devices.map((one) => one.id));
-      announce(devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`);
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn }, SLOW_MS));
+      if (there.open) setOpen(there.open);
+      else done(there.devices);
     } catch (error) {
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message) : "It was not added.");
     } finally {
@@ -40,7 +46,9 @@ export function FormWay({ form }: { form: AddForm }) {
     }
   };
   if (added) return <Added ids={added} />;
-  const ready = form.fields.every((one) => !one.required || inputs[one.id]?.trim());
+  if (open) return <SigningIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
+  const filled = (all: FormField[]) => all.every((one) => !one.required || inputs[one.id]?.trim());
+  const submit = (event: FormEvent) => { event.preventDefault(); void add(false); };
   return (
     <form className="way add-form" onSubmit={submit} data-testid="add-form">
       {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>}
@@ -48,8 +56,42 @@ export function FormWay({ form }: { form: AddForm }) {
       {trouble && <p className="difference" role="alert" data-testid="add-trouble"><Icon name="warning" /><span><bdi>{visible(trouble)}</bdi></span></p>}
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
-      <div className="form-end"><Button type="submit" tone="primary" disabled={!ready} busy={busy}>Add</Button></div>
+      <div className="form-end">
+        {form.sign_in && <Button onClick={() => void add(true)} disabled={busy || !filled(form.fields.filter((one) => !one.secret))} testid="sign-in">{visible(form.sign_in)}</Button>}
+        <Button type="submit" tone="primary" disabled={!filled(form.fields)} busy={busy}>Add</Button>
+      </div>
     </form>
+  );
+}
+
+/** The owner signs in at the device's own page, and the browser comes back to the hub: until then, and how it went. */
+function SigningIn({ open, onDone, onFail }: { open: string; onDone: (devices: SignIn["devices"]) => void; onFail: (why: string) => void }) {
+  useEffect(() => {
+    let over = false;
+    const look = async () => {
+      while (!over) {
+        await new Promise((go) => setTimeout(go, 1000));
+        const now = await get<SignIn>("/add/sign-in").catch(() => null);
+        if (over || !now || now.state === "waits") continue;
+        over = true;
+        if (now.state === "done") onDone(now.devices);
+        else onFail(now.state === "failed" ? sentence(now.message ?? "It was not added.") : "Nobody signed in within ten minutes. Begin again.");
+      }
+    };
+    void look();
+    return () => { over = true; };
+  }, [open]);
+  // Never anything but a page.
+  const page = /^https?:\/\//.test(open) ? open : undefined;
+  return (
+    <div className="way" data-testid="signing-in">
+      <p>Sign in on the page of your own server. Your name and password stay there; the browser comes back here with a code.</p>
+      <p className="hint" role="status">Waiting for you to sign in.</p>
+      <div className="form-end">
+        <Button onClick={() => onFail("You did not sign in.")}>Cancel</Button>
+        <a className="button primary" href={page} target="_blank" rel="noreferrer noopener" data-testid="sign-in-page">Open its page</a>
+      </div>
+    </div>
   );
 }
 

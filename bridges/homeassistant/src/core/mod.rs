@@ -5,7 +5,7 @@
 //! - [`home`]: entities in devices, and what is told of them
 //! - [`map`]: an entity in the words of the catalogue, and back
 //! - [`session`]: one connection, from the token to the states
-//! - [`tls`]: its encryption, with a key that is known
+//! - [`sign`]: signing in with the owner's browser, and the tokens that come of it
 //! - [`ws`]: the frames of WebSocket
 
 pub mod advert;
@@ -13,5 +13,6 @@ pub mod attr;
 pub mod home;
 pub mod map;
 pub mod session;
+pub mod sign;
 pub mod words;
 pub mod ws;

@@ -10,14 +10,13 @@ use accord_ports::Secret;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::law::Law;
-use super::line::{Line, NoLine};
+use super::line::Line;
 use super::mind::{Heard, Saying};
-use crate::core::advert::Place;
+use super::wire::{NoLine, Way};
 use crate::core::home::{Home, Order as Wanted};
 use crate::core::session::{CALL_WITHIN, Event, Input, Output, Session, Trouble};
+use crate::core::sign::Ask;
 use crate::core::ws;
-use accord_ports::tls::Key;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
@@ -72,14 +71,12 @@ impl Term {
 
 /// What a hand is made of.
 pub(crate) struct Hand {
-    pub law: Law,
-    pub server: DeviceId,
     /// Which of the hands of this server, one after the other.
     pub number: u64,
-    pub place: Place,
+    pub way: Way,
+    /// The owner's token; or, when it was signed in, what tokens are given for, and to whom.
     pub token: Secret,
-    /// The key that the server has to hold.
-    pub pin: Option<Key>,
+    pub client: Option<String>,
     pub orders: mpsc::Receiver<Order>,
     pub heard: mpsc::Sender<Heard>,
     pub stop: CancellationToken,
@@ -124,21 +121,24 @@ impl Hand {
 
     async fn live(&mut self, mut home: Home) -> Home {
         let stop = self.stop.clone();
-        let mut lease = None;
         loop {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return home;
             }
             let mut since = None;
-            let line = Line::open(&self.law, &self.server, self.place, self.pin, &mut lease);
-            let end = match stop.run_until_cancelled(line).await {
+            let end = match stop.run_until_cancelled(self.connect()).await {
                 None => return home,
-                Some(Ok(line)) => {
-                    (lease, since) = (None, Some(Instant::now()));
+                Some(Ok((line, token))) => {
+                    since = Some(Instant::now());
                     let end;
-                    (end, home) = self.drive(line, home).await;
+                    (end, home) = self.drive(line, token, home).await;
+                    if !home.is_anew() {
+                        // It was one; the next one has a record of its own.
+                        self.way.lease = None;
+                    }
                     end
                 }
+                Some(Err(NoLine::Refused(why))) => End::Refused(why),
                 Some(Err(NoLine::Denied(why))) => End::Denied(why),
                 Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
                 Some(Err(NoLine::Other(key))) => {
@@ -159,7 +159,10 @@ impl Hand {
                 }
                 End::Refused(why) => {
                     // Whoever tries a wrong token again and again is banned there. The owner gives another one.
-                    let why = format!("it does not take the token: {why}");
+                    let why = match self.client {
+                        None => format!("it does not take the token: {why}"),
+                        Some(_) => format!("it does not know Accord's sign-in any more ({why}): sign in again"),
+                    };
                     self.say(Saying::Refused(why.clone())).await;
                     stop.run_until_cancelled(self.refused(why)).await.is_some()
                 }
@@ -167,7 +170,7 @@ impl Hand {
                     // How long an attempt took that came to nothing says nothing.
                     let steady = since.is_some_and(|since| since.elapsed() > STEADY);
                     self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
-                    tracing::debug!(server = %self.server, "no connection: {why}");
+                    tracing::debug!(server = %self.way.server, "no connection: {why}");
                     self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
                     self.say(Saying::Down(why, outcome)).await;
                     stop.run_until_cancelled(self.rest(pause(self.failures))).await.unwrap_or_default()
@@ -179,16 +182,25 @@ impl Hand {
         }
     }
 
+    /// Connects, with a token that can be used: where the owner signed in, it is a new one each time.
+    async fn connect(&mut self) -> Result<(Line, Secret), NoLine> {
+        let token = match &self.client {
+            None => self.token.clone(),
+            Some(client) => self.way.ask(&Ask::Refresh(&self.token), client).await?.access,
+        };
+        Ok((Line::open(&mut self.way).await?, token))
+    }
+
     /// Waits for the owner's consent. `false`: it is over.
     async fn allowed(&mut self) -> bool {
-        let mut watch = self.law.connects(&self.server);
+        let mut watch = self.way.law.connects(&self.way.server);
         loop {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
                 order = self.orders.recv() => {
                     let Some(order) = order else { return false };
-                    let refusal = self.law.may_connect(&self.server).err();
+                    let refusal = self.way.law.may_connect(&self.way.server).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
                     self.waiting.push(order);
                     let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
@@ -254,29 +266,30 @@ impl Hand {
     }
 
     async fn tried(&self, call: CallId, outcome: Outcome) {
-        let fact = Fact::Tried { address: self.place.address, outcome };
+        let fact = Fact::Tried { address: self.way.place.address, outcome };
         let _ = self.heard.send(Heard::Tried { call, fact }).await;
     }
 
     async fn tell(&self, messages: Vec<FromBridge>) {
         if !messages.is_empty() {
-            let _ = self.heard.send(Heard::Told { server: self.server.clone(), messages }).await;
+            let _ = self.heard.send(Heard::Told { server: self.way.server.clone(), messages }).await;
         }
     }
 
     async fn say(&self, saying: Saying) {
-        let (server, hand) = (self.server.clone(), self.number);
+        let (server, hand) = (self.way.server.clone(), self.number);
         let _ = self.heard.send(Heard::Said { server, hand, saying }).await;
     }
 
     // -- while it is connected ----------------------------------------------------------------------
 
-    async fn drive(&mut self, mut line: Line, mut home: Home) -> (End, Home) {
+    async fn drive(&mut self, mut line: Line, token: Secret, mut home: Home) -> (End, Home) {
         // Found out before anything was said to it; from now on it is the one.
-        self.pin = line.key.or(self.pin);
-        self.say(Saying::Key(line.key)).await;
+        let key = line.key();
+        self.way.pin = key.or(self.way.pin);
+        self.say(Saying::Key(key)).await;
         home.begin();
-        let mut core = Box::new(Core { session: Session::new(self.token.clone(), Instant::now()), home });
+        let mut core = Box::new(Core { session: Session::new(token, Instant::now()), home });
         let mut wanted = Vec::new();
         let end = loop {
             match self.turn(&mut line, core, &mut wanted).await {
@@ -339,7 +352,7 @@ impl Hand {
         for event in events {
             match event {
                 ws::Event::Text(bytes) if bytes.len() >= LARGE => {
-                    let server = self.server.clone();
+                    let server = self.way.server.clone();
                     let read = tokio::task::spawn_blocking(move || {
                         core.session.handle(Input::Text(&bytes), Instant::now());
                         core

@@ -18,9 +18,12 @@ use tokio_util::task::TaskTracker;
 use super::hand::{Hand, Order, Term};
 use super::law::{Law, SEARCH};
 use super::servers::Servers;
+use super::signing::Signing;
+use super::wire::{NoLine, Way};
 use crate::core::advert::{Advert, SERVICE};
 use crate::core::home::{Home, Summary};
 use crate::core::session::About;
+use crate::core::sign::Tokens;
 
 /// How long before sockets that could not be opened are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -49,6 +52,12 @@ pub(crate) enum Heard {
         call: CallId,
         fact: Fact,
     },
+    /// The owner signed in: what came of it, and the key that the server proved.
+    Signed {
+        call: CallId,
+        signing: Box<Signing>,
+        outcome: Result<Tokens, NoLine>,
+    },
 }
 
 /// What a hand says of its server.
@@ -74,7 +83,7 @@ pub(crate) struct Mind {
     network: Network,
     pub servers: Servers,
     outbox: Outbox,
-    heard: mpsc::Sender<Heard>,
+    pub heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
     pub near: Option<Browsing>,
     /// Not before this time.
@@ -84,8 +93,12 @@ pub(crate) struct Mind {
     pub hands: HashMap<DeviceId, Held>,
     /// Which server a thing is of, and whether that reaches it.
     pub things: HashMap<DeviceId, (DeviceId, Reach)>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    /// The owner's browser is at a server to sign in.
+    pub signing: Option<Signing>,
+    /// It was there, and that is to be taken up.
+    back: Vec<(CallId, Box<Signing>, Result<Tokens, NoLine>)>,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
     next_hand: u64,
     /// Orders that have no answer yet.
     calls: HashMap<CallId, Term>,
@@ -115,6 +128,8 @@ impl Mind {
             trouble: None,
             hands: HashMap::new(),
             things: HashMap::new(),
+            signing: None,
+            back: Vec::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             next_hand: 1,
@@ -138,6 +153,7 @@ impl Mind {
         loop {
             let mut search = self.law.search();
             let again = self.again;
+            let signing = self.signing.as_ref().map(|signing| signing.until);
             tokio::select! {
                 biased;
                 message = orders.recv() => match message {
@@ -150,6 +166,13 @@ impl Mind {
                     tokio::time::sleep_until(again.into()).await;
                     search.allowed().await;
                 }, if self.near.is_none() => self.begin().await,
+                () = tokio::time::sleep_until(signing.unwrap_or(again).into()), if signing.is_some() => {
+                    self.give_up_signing().await;
+                }
+            }
+            while let Some((call, signing, outcome)) = self.back.pop() {
+                let outcome = self.signed(*signing, outcome).await;
+                self.reply(call, outcome).await;
             }
         }
         if let Some(near) = self.near.take() {
@@ -214,6 +237,7 @@ impl Mind {
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Tried { call, fact } => self.tried(call, fact).await,
+            Heard::Signed { call, signing, outcome } => self.back.push((call, signing, outcome)),
             Heard::Told { server, messages } => {
                 for message in &messages {
                     match message {
@@ -249,7 +273,7 @@ impl Mind {
     // -- hands --------------------------------------------------------------------------------------
 
     /// An added server gets a hand, and a new one when anything about it is new.
-    async fn take(&mut self, id: &DeviceId) {
+    pub(super) async fn take(&mut self, id: &DeviceId) {
         self.let_go(id).await;
         let Some(added) = self.servers.added(id) else { return };
         let Some(place) = added.place() else {
@@ -260,12 +284,10 @@ impl Mind {
         let (number, stop) = (self.next_hand, self.stop.child_token());
         self.next_hand += 1;
         let hand = Hand {
-            law: self.law.clone(),
-            server: id.clone(),
             number,
-            place,
+            way: Way { law: self.law.clone(), server: id.clone(), place, pin: added.pin(), lease: None },
             token: added.token.clone(),
-            pin: added.pin(),
+            client: added.client.clone(),
             orders: inbox,
             heard: self.heard.clone(),
             stop: stop.clone(),
@@ -352,8 +374,9 @@ impl Mind {
                 }
             }
             ToBridge::Add { call, way, inputs } => {
-                let outcome = self.add(&way, &inputs).await;
-                self.reply(call, outcome).await;
+                if let Some(outcome) = self.add(call, &way, &inputs).await {
+                    self.reply(call, outcome).await;
+                }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let why = "what Home Assistant has takes no files".to_owned();
@@ -369,10 +392,17 @@ impl Mind {
         }
     }
 
-    async fn add(&mut self, way: &str, inputs: &Inputs) -> Result<Outputs, CallError> {
-        if way != "token" {
-            return Err(CallError::BadInput("a Home Assistant is added with its address and a token".to_owned()));
+    /// `None`: it is answered later.
+    async fn add(&mut self, call: CallId, way: &str, inputs: &Inputs) -> Option<Result<Outputs, CallError>> {
+        match way {
+            "token" => Some(self.add_with_token(inputs).await),
+            "sign-in" => Some(self.sign_in(inputs).await),
+            "signed-in" => self.came_back(call, inputs).err().map(Err),
+            _ => Some(Err(CallError::BadInput("a Home Assistant is added with its address and a token".to_owned()))),
         }
+    }
+
+    async fn add_with_token(&mut self, inputs: &Inputs) -> Result<Outputs, CallError> {
         let (id, told) = self.servers.add(inputs)?;
         self.tell_all(told).await;
         self.take(&id).await;
@@ -397,6 +427,7 @@ impl Mind {
                 self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
             }
             "unpair" | "reject" => {
+                self.sign_out(device).await;
                 let told = self.servers.remove(device)?;
                 self.let_go(device).await;
                 self.forget_things(device).await;
@@ -453,7 +484,7 @@ impl Mind {
         }
     }
 
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }

@@ -6,7 +6,8 @@
 //! | `mind` | one task that holds every decision: which servers there are, which were added, what is wanted of whom |
 //! | `servers` | what is told of servers, and which ones the owner added, with their tokens, on disk |
 //! | `hand` | one task for each added server: its connection, made again when it breaks, and what it has |
-//! | `line` | that connection: bytes through TLS and WebSocket to the machine and back |
+//! | `line`, `wire` | that connection: bytes through TLS and WebSocket to the machine and back |
+//! | `signing` | signing in with the owner's browser: one at a time, from the address to the tokens |
 //! | `law` | under whose permit bytes leave |
 //! | `why` | what is known about a server that is not reached |
 
@@ -15,7 +16,9 @@ mod law;
 mod line;
 mod mind;
 mod servers;
+mod signing;
 mod why;
+mod wire;
 
 use std::path::PathBuf;
 

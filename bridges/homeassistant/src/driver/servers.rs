@@ -33,7 +33,11 @@ pub(crate) struct Added {
     pub name: String,
     /// Where the token may go: there alone.
     pub place: String,
+    /// The owner's token, or what tokens are given for when the owner signed in.
     pub token: Secret,
+    /// The owner signed in: to whom tokens are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// The hash of the key that it holds, where it is reached by https.
     pub pin: Option<String>,
     /// It showed another one since, and when.
@@ -209,10 +213,40 @@ impl Servers {
     /// The owner adds one by its address, or gives it another address or token. It may show any key then, or the one that
     /// the owner names.
     pub(crate) fn add(&mut self, inputs: &Inputs) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
+        let token = token(inputs.get("token").and_then(Data::as_text));
+        let (id, record) = self.wanted(inputs)?;
+        self.keep(id, Added { token: token?, ..record })
+    }
+
+    /// The owner goes to sign in with one: until that is done it is merely seen, unless it was added before.
+    pub(crate) fn sign_in(&mut self, inputs: &Inputs) -> Result<(DeviceId, Added, Vec<FromBridge>), CallError> {
+        let (id, record) = self.wanted(inputs)?;
+        self.has_room(&id)?;
+        self.known.entry(id.clone()).or_default();
+        let told = vec![self.told(&id)];
+        Ok((id, record, told))
+    }
+
+    /// The owner signed in.
+    pub(crate) fn signed_in(&mut self, id: DeviceId, record: Added) -> Result<Vec<FromBridge>, CallError> {
+        self.keep(id, record).map(|(_, told)| told)
+    }
+
+    /// The owner did not.
+    pub(crate) fn not_signed_in(&mut self, id: &DeviceId) -> Option<FromBridge> {
+        let is_nobody = |server: &Server| server.announced.is_none();
+        let left = self.added.get(id).is_none() && self.known.get(id).is_some_and(is_nobody);
+        left.then(|| {
+            self.known.remove(id);
+            self.told(id)
+        })
+    }
+
+    /// What the owner says of a server, without a token.
+    fn wanted(&self, inputs: &Inputs) -> Result<(DeviceId, Added), CallError> {
         let text = |id: &str| inputs.get(id).and_then(Data::as_text).map(str::trim).filter(|text| !text.is_empty());
         let address = text("address").ok_or_else(|| CallError::BadInput("the address is missing".to_owned()))?;
         let place = Place::parse(address).map_err(CallError::BadInput)?;
-        let token = token(text("token"))?;
         let wrong = || {
             CallError::BadInput(
                 "a key's hash has 64 hexadecimal digits, as Accord shows it once it is added".to_owned(),
@@ -245,14 +279,15 @@ impl Servers {
                 .or_else(|| before.as_ref().map(|one| one.name.clone()))
                 .unwrap_or_else(|| "Home Assistant".to_owned()),
             place: place.to_string(),
-            token,
+            token: "".into(),
+            client: None,
             pin: pin.map(|key| key.to_string()),
             other: None,
             version: announced.and_then(|advert| advert.version),
             since: before.map_or_else(Timestamp::now, |before| before.since),
             seen: None,
         };
-        self.keep(id, record)
+        Ok((id, record))
     }
 
     /// The owner adds one that is announced, with a token.
@@ -276,6 +311,7 @@ impl Servers {
             name: advert.name,
             place: place.to_string(),
             token,
+            client: None,
             pin: None,
             other: None,
             version: advert.version,
@@ -285,10 +321,15 @@ impl Servers {
         self.keep(id.clone(), record).map(|(_, told)| told)
     }
 
-    fn keep(&mut self, id: DeviceId, record: Added) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
-        if self.added.get(&id).is_none() && self.added.all().len() >= MOST_ADDED {
-            return Err(CallError::BadInput(format!("{MOST_ADDED} servers are added; remove one first")));
+    fn has_room(&self, id: &DeviceId) -> Result<(), CallError> {
+        match self.added.get(id).is_none() && self.added.all().len() >= MOST_ADDED {
+            true => Err(CallError::BadInput(format!("{MOST_ADDED} servers are added; remove one first"))),
+            false => Ok(()),
         }
+    }
+
+    fn keep(&mut self, id: DeviceId, record: Added) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
+        self.has_room(&id)?;
         self.added.set(&id, Some(record)).map_err(CallError::Device)?;
         let server = self.known.entry(id.clone()).or_default();
         *server = server.anew();

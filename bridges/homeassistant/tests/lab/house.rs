@@ -22,6 +22,10 @@ struct There {
     fails: Option<String>,
     /// Services that were called.
     called: usize,
+    /// A code that can be traded in once, and the token that it was traded for.
+    code: Option<String>,
+    refresh: Option<String>,
+    posts: Vec<(String, String)>,
     door: Door,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -67,6 +71,9 @@ impl House {
             diffs: Vec::new(),
             fails: None,
             called: 0,
+            code: None,
+            refresh: None,
+            posts: Vec::new(),
             door: Door::Open,
             tls: tls.map(|_| config()),
         };
@@ -170,6 +177,20 @@ impl House {
         lock(&self.there).called
     }
 
+    /// A browser signed in, and is sent back with this code.
+    pub fn signs_in(&self, code: &str) {
+        lock(&self.there).code = Some(code.to_owned());
+    }
+    /// Its owner takes the sign-in back, or forgets it.
+    pub fn sign_out(&self) {
+        lock(&self.there).refresh = None;
+    }
+    /// Whether somebody is signed in, and what was asked for until now: how, and for whom.
+    pub fn signed_in(&self) -> (bool, Vec<(String, String)>) {
+        let there = lock(&self.there);
+        (there.refresh.is_some(), there.posts.clone())
+    }
+
     pub fn fail(&self, code: &str) {
         lock(&self.there).fails = Some(code.to_owned());
     }
@@ -186,6 +207,27 @@ fn lock(there: &Mutex<There>) -> MutexGuard<'_, There> {
 }
 
 impl There {
+    /// As its authentication API is described.
+    fn post(&mut self, head: &[u8], form: &[u8]) -> (&'static str, String) {
+        let field = |name: &str| accord_http::form_field(form, name).unwrap_or_default();
+        let grant = if head.starts_with(b"POST /auth/revoke ") { "revoke".to_owned() } else { field("grant_type") };
+        self.posts.push((grant.clone(), field("client_id")));
+        match grant.as_str() {
+            "authorization_code" if self.code.take_if(|code| *code == field("code")).is_some() => {
+                self.refresh = Some("a-refresh-token".to_owned());
+                ("200 OK", json!({"access_token": TOKEN, "token_type": "Bearer", "refresh_token": "a-refresh-token", "expires_in": 1800}).to_string())
+            }
+            "refresh_token" if self.refresh.as_ref() == Some(&field("refresh_token")) => {
+                ("200 OK", json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 1800}).to_string())
+            }
+            "revoke" => {
+                self.refresh.take_if(|refresh| *refresh == field("token"));
+                ("200 OK", String::new())
+            }
+            _ => ("400 Bad Request", json!({"error": "invalid_grant"}).to_string()),
+        }
+    }
+
     fn put(&mut self, entity: &str, plus: Value) {
         let state = self.states.get_mut(entity).unwrap();
         state["s"] = plus["s"].clone();
@@ -265,6 +307,16 @@ fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &A
         }
         fill(&mut *stream, &mut input, running)?;
     };
+    if head.starts_with(b"POST ") {
+        let length: usize = accord_http::header(&head, "content-length").unwrap().parse().unwrap();
+        while input.len() < length {
+            fill(&mut *stream, &mut input, running)?;
+        }
+        let (status, body) = lock(there).post(&head, &input);
+        let length = body.len();
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
+        return stream.flush();
+    }
     let key = accord_http::header(&head, "sec-websocket-key").unwrap();
     let accept = ring::digest::digest(
         &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,

@@ -81,6 +81,20 @@ impl Lab {
         (told, self.gate.ledger().list(&Default::default()).unwrap().len())
     }
 
+    /// Adds in one of its ways.
+    pub async fn add_by(&mut self, way: &str, inputs: &[(&str, &str)]) -> Result<Outputs, CallError> {
+        let inputs = inputs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect();
+        let way = way.to_owned();
+        self.ask(|call| ToBridge::Add { call, way, inputs }).await
+    }
+
+    /// All files of the bridge and the gate, for what must not be in them.
+    pub fn files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let folders = ["gate", "homeassistant"].map(|folder| self.dir.path().join(folder));
+        let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten());
+        files.filter_map(|file| Some((file.path(), std::fs::read(file.path()).ok()?))).collect()
+    }
+
     pub fn grant(&self, key: &str, to: To) {
         self.decide(key, to, Choice::Always);
     }

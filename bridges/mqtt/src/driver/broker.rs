@@ -189,9 +189,14 @@ impl Broker {
             let end = match line {
                 None => return,
                 Some(Ok(line)) => {
-                    (lease, since) = (None, Some(Instant::now()));
+                    since = Some(Instant::now());
                     self.remember_key(line.key.clone()).await;
-                    self.drive(line).await
+                    let end = self.drive(line).await;
+                    if self.up {
+                        // It was a connection; the next one has a record of its own.
+                        lease = None;
+                    }
+                    end
                 }
                 Some(Err(NoLine::Denied(why))) => End::Denied(why),
                 Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),

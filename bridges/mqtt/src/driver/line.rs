@@ -43,7 +43,6 @@ impl NoLine {
 }
 
 pub(crate) struct Line {
-    one: OneNear,
     met: Met,
     tls: Option<Tls>,
     buffer: Vec<u8>,
@@ -79,7 +78,7 @@ impl Line {
         let trust = added.trust().map_err(untrusted)?;
         let tls = trust.map(|trust| Tls::new(&trust)).transpose().map_err(untrusted)?;
         let (buffer, early, out) = (vec![0; PIECE], Vec::new(), Vec::new());
-        let mut line = Self { one, met, tls, buffer, early, out, fields, key: None };
+        let mut line = Self { met, tls, buffer, early, out, fields, key: None };
         match tokio::time::timeout(SHAKES_WITHIN, line.shake()).await {
             Ok(Ok(())) => Ok(line),
             Ok(Err(no)) => Err(no),
@@ -161,7 +160,6 @@ impl Line {
     /// Sends what waits, and ends.
     pub(crate) async fn close(mut self) {
         let _ = tokio::time::timeout(BYE_WITHIN, self.flush()).await;
-        self.one.close();
     }
 }
 

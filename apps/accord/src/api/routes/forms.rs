@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::{Extension, Json};
 
 use crate::api::error::Answer;
 use crate::api::extract::Discreet;
-use crate::api::forms::{Add, Added, Forms};
-use crate::api::guard::Caller;
+use crate::api::forms::{Add, Added, Forms, SignIn};
+use crate::api::guard::{Caller, Door};
 use crate::api::types::ApiError;
 use crate::daemon::hub::Hub;
 
@@ -25,8 +26,22 @@ pub async fn list(State(hub): State<Arc<Hub>>) -> Json<Forms> {
 pub async fn add(
     State(hub): State<Arc<Hub>>,
     Extension(caller): Extension<Caller>,
+    Extension(door): Extension<Door>,
+    headers: HeaderMap,
     Discreet(wanted): Discreet<Add>,
 ) -> Answer<Json<Added>> {
     let surface = if caller == Caller::Owner { "cli" } else { "web" };
-    Ok(Json(hub.add(wanted, surface).await?))
+    // The guard knows the host to be this hub's.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = match (door, host) {
+        (Door::Web { tls, .. }, Some(host)) => Some(format!("{}://{host}", if tls { "https" } else { "http" })),
+        _ => hub.web_url().map(str::to_owned),
+    };
+    Ok(Json(hub.add(wanted, surface, origin).await?))
+}
+
+/// How signing in with a device's own web page stands
+#[utoipa::path(get, path = "/add/sign-in", tag = "devices", responses((status = 200, body = SignIn)))]
+pub async fn sign_in(State(hub): State<Arc<Hub>>) -> Answer<Json<SignIn>> {
+    Ok(Json(hub.sign_in()?))
 }

@@ -89,6 +89,8 @@ pub struct Home {
     beyond: (usize, usize),
     /// The next states are all that there are.
     anew: bool,
+    /// It is told that nothing of it is reached.
+    is_lost: bool,
     /// Colours that lamps were told a moment ago.
     colors: HashMap<String, ((f64, f64), Instant)>,
 }
@@ -109,6 +111,7 @@ impl Home {
             of: HashMap::new(),
             beyond: (0, 0),
             anew: true,
+            is_lost: true,
             colors: HashMap::new(),
         }
     }
@@ -188,6 +191,7 @@ impl Home {
     /// States of entities, as they come.
     pub fn states(&mut self, event: Event, now: Timestamp) -> Vec<FromBridge> {
         if std::mem::take(&mut self.anew) {
+            self.is_lost = false;
             self.now.clear();
             self.beyond.1 = event.added.beyond;
             for (id, state) in event.added.all {
@@ -227,6 +231,9 @@ impl Home {
     /// The server is not reached: neither are its things.
     pub fn lost(&mut self) -> Vec<FromBridge> {
         self.anew = true;
+        if std::mem::replace(&mut self.is_lost, true) {
+            return Vec::new();
+        }
         self.devices.keys().map(|id| FromBridge::Reach { device: id.clone(), reach: Reach::Offline }).collect()
     }
 
