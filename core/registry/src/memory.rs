@@ -333,7 +333,8 @@ impl Memory {
 fn take(device: &mut Device) -> Said {
     let said = device.services.iter_mut().map(|service| {
         let mut values = std::mem::take(&mut service.values);
-        let is_state = |field| matches!(field, FieldCode::HomeDeviceState | FieldCode::BatteryLevel);
+        const STATE: [FieldCode; 3] = [FieldCode::HomeDeviceState, FieldCode::BatteryLevel, FieldCode::Presence];
+        let is_state = |field| STATE.contains(&field);
         let personal = service.properties.iter().filter(|one| one.sensitive.is_some_and(|field| !is_state(field)));
         personal.for_each(|one| drop(values.remove(&one.id)));
         (service.id.clone(), service.instance, values)

@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/add/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How signing in with a device's own web page stands */
+        get: operations["sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/casts": {
         parameters: {
             query?: never;
@@ -2124,6 +2141,8 @@ export interface components {
         Form: {
             bridge: string;
             fields: components["schemas"]["FormField"][];
+            /** @description It can be filled in without its secrets, with `sign_in`: what a button for that says. */
+            sign_in?: string | null;
             /** @description What is to be done before. */
             steps: string[];
             way: string;
@@ -2802,10 +2821,16 @@ export interface components {
             answer: string;
             screen: components["schemas"]["ScreenShare"];
         };
-        /** @description `POST /session`: the one-time setup token from the terminal; sets the session cookie. */
+        /** @description `GET /add/sign-in`: how the last signing in stands. */
         SignIn: {
-            token: string;
+            /** @description What was added. */
+            devices: components["schemas"]["Device"][];
+            /** @description Why it failed. */
+            message?: string | null;
+            state: components["schemas"]["SignInState"];
         };
+        /** @enum {string} */
+        SignInState: "none" | "waits" | "done" | "failed";
         /** @description `POST /casts`: give one of `what` and `upload`. */
         StartCast: {
             /**
@@ -3144,6 +3169,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignIn"];
                 };
             };
         };

@@ -2,6 +2,7 @@
 
 mod faces;
 mod house;
+mod signing;
 
 use std::net::SocketAddr;
 use std::time::Duration;
