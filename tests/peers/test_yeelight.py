@@ -249,6 +249,7 @@ class Change(Home):
         self.hub.start()
         self.find(10, "offline")
         self.assertEqual(self.device()["trust"], "paired")
+        self.shows(level=21)
         self.assertIn("LAN control is off", self.hub.accord("why", NAME, check=False, timeout=60).stdout)
         self.switch_on(address=elsewhere)
         self.find(15)

@@ -87,21 +87,33 @@ export function bigHouse(device, count) {
 const settings = { on: true, all_days: 10, five_minutes_days: 180, hours_days: 3650, megabytes: 512, off: [] };
 const field = (id, label, hint, more = {}) => ({ id, label, hint, kind: "text", required: true, secret: false, ...more });
 const FORMS = [
-  { bridge: "homeassistant", way: "token", what: "Home Assistant", steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [field("address", "Address", "As in the browser: http://homeassistant.local:8123"), field("token", "Token", "The long-lived access token. It is kept sealed on this machine.", { secret: true })] },
+  { bridge: "homeassistant", way: "token", what: "Home Assistant", steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [field("address", "Address", "As in the browser: http://homeassistant.local:8123"), field("token", "Token", "The long-lived access token. It is kept sealed on this machine.", { secret: true })], sign_in: "Sign in with Home Assistant" },
   { bridge: "mqtt", way: "broker", what: "MQTT broker, zigbee2mqtt", steps: [], fields: [field("address", "Address", "Host and port: 192.168.1.5:1883"), field("user", "User", "If the broker asks for one.", { required: false }), field("password", "Password", "If the broker asks for one.", { required: false, secret: true }), field("tls", "Encrypted", "The broker speaks TLS.", { kind: "switch", required: false })] },
   { bridge: "miio", way: "file", what: "Tokens from a file", steps: ["Export the tokens with the tool that you used."], fields: [field("tokens", "Tokens", "JSON, as the tool wrote it.", { kind: "file", secret: true })] },
 ];
+
+/** Signing in with a device's own page, while it lasts. */
+let signing = null;
 
 /** The house's part of the API. */
 export function answerHome(hub, tell, device, method, path, query, body) {
   const [first, second, third] = path;
   if (first === "forms") return [200, { forms: FORMS }];
+  if (first === "add" && second === "sign-in") {
+    // The browser comes back after a moment.
+    const waits = signing && Date.now() < signing.until;
+    return [200, waits ? { state: "waits", devices: [] } : signing ? { state: "done", devices: [signing.made] } : { state: "none", devices: [] }];
+  }
   if (first === "add") {
     if (!/^[\w.:/-]+$/.test(body.inputs.address ?? "x")) return [400, { error: "bad-input", message: "This is no address. It looks like 192.168.1.5:1883.", prompt: null }];
     if (body.inputs.token === "wrong") return [409, { error: "conflict", message: "Home Assistant refused the token: it was deleted there, or is another home’s.", prompt: null }];
     const made = device(`added-${Date.now()}`, "Home Assistant", "hub", "paired", { bridge: body.bridge, services: [] });
     hub.devices.push(made);
     tell("device", made);
+    if (body.sign_in) {
+      signing = { made, until: Date.now() + 1500 };
+      return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0` }];
+    }
     return [200, { devices: [made] }];
   }
   if (first !== "home") return null;

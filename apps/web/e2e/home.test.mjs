@@ -298,6 +298,25 @@ test("Home Assistant is added by a form; a refused token says so and is not show
   await page.keyboard.press("Escape");
 });
 
+test("who signs in with Home Assistant gives no token, and is waited for", { skip }, async () => {
+  const { page } = ours;
+  await page.getByRole("button", { name: "Add a device" }).first().click();
+  const dialog = page.getByTestId("add");
+  await dialog.getByRole("button", { name: /^Home Assistant/ }).click();
+  const signIn = dialog.getByTestId("sign-in");
+  assert.ok(await signIn.isDisabled(), "where it is has to be known");
+  await dialog.getByLabel("Address").fill("http://192.168.1.5:8123");
+  const asked = page.waitForRequest((one) => one.url().endsWith("/api/v1/add") && one.method() === "POST");
+  await signIn.click();
+  assert.deepEqual((await asked).postDataJSON(), { bridge: "homeassistant", way: "token", inputs: { address: "http://192.168.1.5:8123" }, sign_in: true });
+  const link = dialog.getByTestId("sign-in-page");
+  assert.equal(await link.getAttribute("href"), "http://192.168.1.5:8123/auth/authorize?state=0");
+  assert.match(await link.getAttribute("rel"), /noopener/);
+  await accessible(page, "signing in");
+  await dialog.getByTestId("added").getByText("it answers").waitFor();
+  await page.keyboard.press("Escape");
+});
+
 test("a found plug that wants a token is asked for it before it is added", { skip }, async () => {
   const { page } = ours;
   await page.getByRole("button", { name: "Add Mi Smart Plug" }).click();
