@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use accord_model::{Device, DeviceId, FieldCode, Reach, Value};
+use accord_model::{Device, DeviceId, FieldCode, Reach, Service, Value};
 use accord_store::{Db, Options, StoreError, rusqlite};
 use rusqlite::params;
 
@@ -128,7 +128,7 @@ impl Memory {
         let is_unmet = state.unmet.contains(&device.id);
         drop(state);
         for old in &before.services {
-            let same = |one: &&mut accord_model::Service| one.id == old.id && one.instance == old.instance;
+            let same = |one: &&mut Service| one.id == old.id && one.instance == old.instance;
             match device.services.iter_mut().find(same) {
                 Some(service) => {
                     for (property, value) in &old.values {
@@ -141,6 +141,13 @@ impl Memory {
                 None if is_unmet => device.services.push(old.clone()),
                 None => {}
             }
+        }
+        // In their order, too.
+        let place = |service: &Service| {
+            before.services.iter().position(|old| old.id == service.id && old.instance == service.instance)
+        };
+        if is_unmet {
+            device.services.sort_by_key(|service| place(service).unwrap_or(usize::MAX));
         }
     }
 
@@ -344,7 +351,7 @@ fn take(device: &mut Device) -> Said {
 
 fn put(device: &mut Device, said: Said) {
     for (id, instance, values) in said {
-        let of = |one: &&mut accord_model::Service| one.id == id && one.instance == instance;
+        let of = |one: &&mut Service| one.id == id && one.instance == instance;
         if let Some(service) = device.services.iter_mut().find(of) {
             service.values = values;
         }

@@ -183,7 +183,9 @@ async fn services_that_a_bridge_learns_from_the_device_are_there_until_it_is_met
     drop(lab);
     let lab = begin(dir.path(), "house", ALL).await;
     let bare = || Device { services: Vec::new(), reach: Reach::Offline, ..lamp() };
-    lab.tell(FromBridge::Seen { device: bare() }).await;
+    lab.tell(FromBridge::Seen { device: bare().with(catalogue::battery()) }).await;
+    let order = |device: &Device| device.services.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+    assert_eq!(order(&lab.device("lamp").unwrap()), ["light", "battery"]);
     assert_eq!(lab.value("lamp", "light", "level"), Some(value(40)));
     lab.tell(FromBridge::Seen { device: lamp() }).await;
     assert!(lab.device("lamp").unwrap().service("battery").is_none(), "it has none any more");
