@@ -1,6 +1,6 @@
 //! Whatever comes from the network, nothing here panics. The fuzzer goes on where this ends.
 
-use accord_homeassistant::core::{advert, home, session, words, ws};
+use accord_homeassistant::core::{advert, home, session, sign, words, ws};
 use proptest::prelude::*;
 
 /// Pieces of real messages, so that chance goes deeper than the first byte.
@@ -49,6 +49,7 @@ proptest! {
         words::fuzz(&bytes);
         session::fuzz(&bytes);
         home::fuzz(&bytes);
+        sign::fuzz(&bytes);
     }
 
     #[test]

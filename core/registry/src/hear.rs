@@ -143,6 +143,7 @@ impl Inner {
         if self.speaks_for(bridge, &device) {
             self.parts().forget(&device);
             write(&self.devices).remove(&device);
+            write(&self.writes).retain(|(of, ..), _| *of != device);
             self.faces_changed(&device);
             self.noted(bridge, &device, Change::Gone);
             let _ = self.events.send(RegistryEvent::Gone(device));
