@@ -111,9 +111,17 @@ async fn a_day_away_is_few_attempts_and_one_record_and_nothing_is_done_late() {
     // It is back within five minutes, as it is now.
     house.change("light.bed_light", "on");
     house.open_again(&over).await;
-    for _ in 0..5 {
+    let before = house.connections();
+    // Five minutes, as they fall on these.
+    for _ in 0..7 {
         minute().await;
+        // What is tried then takes its real time.
+        tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(40))).await.unwrap();
+        if house.connections() > before {
+            break;
+        }
     }
+    assert!(house.connections() > before, "it is tried within five minutes");
     tokio::time::resume();
     let back = lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
     assert_eq!((back.service("light").unwrap().values["on"].data.clone(), house.called()), (Data::Bool(true), 0));
