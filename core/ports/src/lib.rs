@@ -8,6 +8,7 @@
 //! - [`mirror`]: devices are kept told of services of this machine
 //! - [`pin`], [`secret`]: what somebody near must know, and what nobody can guess
 //! - [`remote`]: what devices may do with this machine
+//! - [`showcase`]: devices of this house on their way to where others see them
 //! - [`storage`]: what lies on a device
 //! - [`tasks`]: what a feature runs, ended with it
 //! - [`tls`]: the cryptography of bulk connections
@@ -25,6 +26,7 @@ pub mod mirror;
 pub mod pin;
 pub mod remote;
 pub mod secret;
+pub mod showcase;
 pub mod storage;
 pub mod tasks;
 pub mod tls;

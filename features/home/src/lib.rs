@@ -1,11 +1,17 @@
-//! The house: what lamps, plugs, meters and sensors said over time, and how their values are said and typed.
+//! The house: what lamps, plugs, meters and sensors said over time, how their values are said and typed, and where devices are
+//! shown beside this hub.
 //!
-//! Nothing here leaves the machine, so that no entry of the statement is needed: telling a device what to do is
-//! `features/control`. [`History`] keeps what devices of the house say, as far as the owner wants that. [`say`] turns
-//! values into words and words into values; it does no I/O.
+//! [`History`] keeps what devices of the house say, on this machine, as far as the owner wants that. [`say`] turns values into
+//! words and words into values; it does no I/O. [`Share`] shows devices to others, such as to Home Assistant by an MQTT broker:
+//! that alone leaves the machine, under the entry `home/share`. Telling a device what to do is `features/control`.
 #![deny(missing_docs)]
 
 pub mod history;
 pub mod say;
+pub mod share;
 
 pub use history::{Found, History, HistoryError, Kind, Place, Point, Query, Settings};
+pub use share::{Chosen, Share, ShareError};
+
+/// What this feature shares, for the statement.
+pub const STATEMENT: &str = include_str!("../statement.toml");

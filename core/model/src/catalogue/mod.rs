@@ -290,6 +290,14 @@ pub fn mirror() -> Service {
     service("mirror", vec![], vec![action("show", Effect::Safe, show), action("gone", Effect::Safe, which())], vec![])
 }
 
+/// Shows devices of this house to others, such as a broker to whoever reads there: told by a stream of the service, in the
+/// format of `core/ports` (`showcase`). `shown` is how many are shown there now, `refused` how many wishes from there were not
+/// fulfilled since the bridge began.
+pub fn showcase() -> Service {
+    let count = |id: &str| Property { role: Role::Diagnostic, ..Property::state(id, Format::Int) };
+    service("showcase", vec![count("shown"), count("refused")], vec![], vec![])
+}
+
 /// Says a short text to whoever is in front of the device, to try the way.
 pub fn ping() -> Service {
     let said = || vec![text("text").sensitive(FieldCode::TextContent)];

@@ -1,0 +1,175 @@
+//! What the owner chose, in a private file: for each place a seed, of which the ids of devices there are made, and the devices.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use accord_model::{Device, DeviceId};
+use accord_ports::added::device_id;
+use accord_store::JsonFile;
+use serde::{Deserialize, Serialize};
+
+use super::Chosen;
+
+const LARGEST: u64 = 16 << 20;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Pages(BTreeMap<DeviceId, Page>);
+
+/// One place.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Page {
+    /// Nobody who reads there can tell by an id which device it is, or whether it is shown elsewhere too.
+    seed: String,
+    devices: BTreeMap<DeviceId, Kept>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept {
+    control: bool,
+    opens: bool,
+    /// As it was shown last, without what it said: it is shown as away until it comes.
+    last: Option<Device>,
+}
+
+pub(crate) struct Book {
+    pages: Mutex<Pages>,
+    file: JsonFile,
+}
+
+impl Book {
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let file = JsonFile::new(folder.join("home-shown.json"), LARGEST);
+        let pages = file.load().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.path().display())))?;
+        Ok(Self { pages: Mutex::new(pages), file })
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On disk before it counts.
+    fn change<T>(&self, change: impl FnOnce(&mut Pages) -> T) -> io::Result<T> {
+        let mut pages = self.pages();
+        let mut changed = pages.clone();
+        let outcome = change(&mut changed);
+        self.file.save(&changed)?;
+        *pages = changed;
+        Ok(outcome)
+    }
+
+    pub fn chosen(&self, place: &DeviceId) -> BTreeMap<DeviceId, Chosen> {
+        let pages = self.pages();
+        let devices = pages.0.get(place).into_iter().flat_map(|page| &page.devices);
+        devices.map(|(id, kept)| (id.clone(), Chosen { control: kept.control, opens: kept.opens })).collect()
+    }
+
+    pub fn set(&self, place: &DeviceId, thing: &DeviceId, chosen: Option<Chosen>) -> io::Result<()> {
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        self.change(|pages| {
+            let fresh = || Page { seed: data_encoding::HEXLOWER.encode(&seed), devices: BTreeMap::new() };
+            let page = pages.0.entry(place.clone()).or_insert_with(fresh);
+            match chosen {
+                Some(Chosen { control, opens }) => {
+                    let kept = page.devices.entry(thing.clone()).or_default();
+                    (kept.control, kept.opens) = (control, opens);
+                }
+                None => drop(page.devices.remove(thing)),
+            }
+        })
+    }
+
+    /// The id of a thing in a place.
+    pub fn id_there(&self, place: &DeviceId, thing: &DeviceId) -> Option<DeviceId> {
+        let pages = self.pages();
+        let page = pages.0.get(place)?;
+        Some(id_of(&page.seed, thing))
+    }
+
+    /// Which thing has that id in a place, and what may be done with it.
+    pub fn thing(&self, place: &DeviceId, there: &DeviceId) -> Option<(DeviceId, Chosen)> {
+        let pages = self.pages();
+        let page = pages.0.get(place)?;
+        let (id, kept) = page.devices.iter().find(|(id, _)| id_of(&page.seed, id) == *there)?;
+        Some((id.clone(), Chosen { control: kept.control, opens: kept.opens }))
+    }
+
+    pub fn last(&self, place: &DeviceId, thing: &DeviceId) -> Option<Device> {
+        self.pages().0.get(place)?.devices.get(thing)?.last.clone()
+    }
+
+    /// Keeps how things were shown; what they said is left out.
+    pub fn keep(&self, place: &DeviceId, shown: impl Iterator<Item = (DeviceId, Device)>) {
+        let mut pages = self.pages();
+        let Some(page) = pages.0.get_mut(place) else { return };
+        let mut changed = false;
+        for (thing, mut device) in shown {
+            device.services.iter_mut().for_each(|service| service.values.clear());
+            device.reach = accord_model::Reach::Offline;
+            if let Some(kept) = page.devices.get_mut(&thing)
+                && kept.last.as_ref() != Some(&device)
+            {
+                (kept.last, changed) = (Some(device), true);
+            }
+        }
+        if changed && let Err(error) = self.file.save(&*pages) {
+            tracing::warn!(%error, "how devices are shown elsewhere is not kept");
+        }
+    }
+
+    /// Whether anything was known of it.
+    pub fn forget(&self, device: &DeviceId) -> io::Result<bool> {
+        let is_known = |pages: &Pages| {
+            pages.0.contains_key(device) || pages.0.values().any(|page| page.devices.contains_key(device))
+        };
+        if !is_known(&self.pages()) {
+            return Ok(false);
+        }
+        self.change(|pages| {
+            pages.0.remove(device);
+            pages.0.values_mut().for_each(|page| drop(page.devices.remove(device)));
+        })?;
+        Ok(true)
+    }
+}
+
+fn id_of(seed: &str, thing: &DeviceId) -> DeviceId {
+    device_id("shown", &format!("{seed} {thing}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> DeviceId {
+        DeviceId::new(text).unwrap()
+    }
+
+    #[test]
+    fn ids_mean_nothing_elsewhere_and_stay_what_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two, lamp) = (id("mqtt-1"), id("mqtt-2"), id("lamp"));
+        let book = Book::open(dir.path()).unwrap();
+        assert_eq!(book.id_there(&one, &lamp), None);
+        let control = Chosen { control: true, opens: false };
+        book.set(&one, &lamp, Some(control)).unwrap();
+        book.set(&two, &lamp, Some(Chosen::default())).unwrap();
+        let there = book.id_there(&one, &lamp).unwrap();
+        assert_ne!(Some(&there), book.id_there(&two, &lamp).as_ref());
+        assert!(!there.as_str().contains("lamp"));
+        let book = Book::open(dir.path()).unwrap();
+        assert_eq!(book.thing(&one, &there), Some((lamp.clone(), control)));
+        assert_eq!(book.thing(&two, &there), None, "an id of one place is none of another");
+        book.set(&one, &lamp, None).unwrap();
+        assert_eq!(book.thing(&one, &there), None);
+        book.set(&one, &lamp, Some(control)).unwrap();
+        assert_eq!(book.id_there(&one, &lamp), Some(there.clone()), "shown again it is the same there");
+        assert!(book.forget(&lamp).unwrap() && !book.forget(&lamp).unwrap());
+        assert!(book.chosen(&one).is_empty() && book.chosen(&two).is_empty());
+        assert!(book.forget(&one).unwrap());
+        book.set(&one, &lamp, Some(control)).unwrap();
+        assert_ne!(book.id_there(&one, &lamp), Some(there), "a broker that was removed knows nothing of before");
+    }
+}
