@@ -12,6 +12,7 @@ use super::groups::{self, Group};
 use super::known::{Known, Memory};
 use super::parts::Count;
 use super::session::MOST_FILTERS;
+use super::showing;
 use super::thing::{Order, Sign, Thing};
 use super::topic::{below, is_sound};
 use super::zigbee::{self, Topics};
@@ -68,6 +69,8 @@ pub struct Tally {
 /// The machine.
 pub struct House {
     bases: Bases,
+    /// What ids of this hub's own devices begin with.
+    own: Option<String>,
     things: BTreeMap<String, Thing>,
     /// Which things hear on which topic.
     routes: HashMap<String, BTreeSet<String>>,
@@ -105,6 +108,7 @@ impl House {
     pub fn remembering(bases: Bases, memory: Memory) -> Self {
         Self {
             bases,
+            own: None,
             things: BTreeMap::new(),
             routes: HashMap::new(),
             said: VecDeque::new(),
@@ -124,6 +128,13 @@ impl House {
             led: 0,
             filters_changed: true,
         }
+    }
+
+    /// The same, deaf to what this hub itself describes on the broker.
+    #[must_use]
+    pub fn without_own(mut self, hub: &str) -> Self {
+        self.own = Some(showing::ids_of(hub));
+        self
     }
 
     /// A device.
@@ -394,6 +405,9 @@ impl House {
     // -- Home Assistant's convention -----------------------------------------------------------------
 
     fn describe(&mut self, origin: Origin, payload: &[u8], now: Instant) {
+        if self.own.as_ref().is_some_and(|own| origin.object.starts_with(own)) {
+            return;
+        }
         self.broken.remove(&origin);
         let before = self.messages.remove(&origin);
         self.described_bytes -= before.as_ref().map_or(0, |(_, described)| described.weight());

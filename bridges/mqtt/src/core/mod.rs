@@ -7,6 +7,7 @@
 //! | [`parts`] | services of the house, and which topics they are read from and written to |
 //! | [`exposes`], [`zigbee`] | what zigbee2mqtt says of its devices |
 //! | [`discovery`], `short`, [`entity`] | what others say of theirs, by Home Assistant's convention |
+//! | [`showing`] | devices of this house in that convention, for others |
 //! | [`thing`], [`groups`], [`known`], [`house`] | one device; which entities are one, now and before; all of a broker |
 
 pub mod discovery;
@@ -20,6 +21,7 @@ pub mod packet;
 pub mod parts;
 pub mod session;
 mod short;
+pub mod showing;
 pub mod template;
 pub mod thing;
 pub mod topic;

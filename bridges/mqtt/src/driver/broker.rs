@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::describe::{self, Values};
 use super::form::Added;
-use super::law::Law;
+use super::law::{self, Law};
 use super::line::{Line, NoLine};
 use super::mind::Heard;
 use crate::core::house::House;
@@ -26,12 +26,14 @@ const DENIED: Duration = Duration::from_secs(2);
 /// than an hour, seldom: it may be away for days.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-const MANY: u32 = 60;
-const SELDOM: Duration = Duration::from_secs(300);
+pub(super) const MANY: u32 = 60;
+pub(super) const SELDOM: Duration = Duration::from_secs(300);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 /// Largest file of who a broker's devices are; twice what its bounds allow.
 const LARGEST_MEMORY: u64 = 48 << 20;
+/// Largest file of what of this house may lie there.
+const LARGEST_SHOWN: u64 = 8 << 20;
 
 /// Longest that an order may have waited when it is carried out: nobody waits longer for what became of it.
 const WAITS_AT_MOST: Duration = Duration::from_secs(15);
@@ -115,9 +117,10 @@ pub(crate) struct Broker {
     pub(super) asked: Vec<(CallId, DeviceId)>,
 }
 
-/// The file of who a broker's devices are.
-pub(super) fn memory_of(folder: &Path, broker: &DeviceId) -> JsonFile {
-    JsonFile::new(folder.join(format!("{broker}.ids.json")), LARGEST_MEMORY)
+/// The files of a broker: who its devices are, and what of this house is shown there.
+pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 2] {
+    let file = |end: &str, largest| JsonFile::new(folder.join(format!("{broker}.{end}")), largest);
+    [file("ids.json", LARGEST_MEMORY), file("shown.json", LARGEST_SHOWN)]
 }
 
 impl Broker {
@@ -128,16 +131,17 @@ impl Broker {
         orders: mpsc::Receiver<Order>,
         heard: mpsc::Sender<Heard>,
         stop: CancellationToken,
+        hub: &str,
     ) -> Self {
         let id = added.id();
-        let memory = memory_of(folder, &id);
+        let [memory, _] = files_of(folder, &id);
         let remembered = memory.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "which device of a broker has which id cannot be read");
             Memory::default()
         });
         Self {
             law,
-            house: House::remembering(added.bases(), remembered),
+            house: House::remembering(added.bases(), remembered).without_own(hub),
             id,
             added,
             orders,
@@ -185,7 +189,9 @@ impl Broker {
                 return;
             }
             let mut since = None;
-            let line = stop.run_until_cancelled(Line::open(&self.law, &self.id, &self.added, &mut lease)).await;
+            let fields = law::fields(self.has_user());
+            let line = Line::open(&self.law, &self.id, &self.added, fields, &mut lease);
+            let line = stop.run_until_cancelled(line).await;
             let end = match line {
                 None => return,
                 Some(Ok(line)) => {

@@ -91,7 +91,7 @@ pub(crate) fn values_of(device: &Device) -> BTreeMap<Place, Value> {
 pub(crate) fn broker(id: &DeviceId, added: &Added, up: bool, house: Option<&House>) -> Device {
     let mut device = Device::new(id.clone(), DeviceKind::Hub, format!("MQTT broker {}", added.address.ip()));
     device.reach = if up { Reach::Local } else { Reach::Offline };
-    device.with(more(house)).with(pairing(Some(added.since)))
+    device.with(catalogue::showcase()).with(more(house)).with(pairing(Some(added.since)))
 }
 
 fn more(house: Option<&House>) -> Service {

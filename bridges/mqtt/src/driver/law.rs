@@ -18,6 +18,17 @@ pub(crate) fn fields(user: bool) -> FieldSet {
     if user { always.union(FieldSet::one(FieldCode::AccountId)) } else { always }
 }
 
+/// The same of a connection on which devices of this house are shown.
+pub(crate) fn shown_fields(user: bool) -> FieldSet {
+    fields(user).union(FieldSet::from_iter([
+        FieldCode::ServiceIdDerived,
+        FieldCode::HomeDeviceState,
+        FieldCode::BatteryLevel,
+        FieldCode::Presence,
+        FieldCode::MediaNowPlaying,
+    ]))
+}
+
 impl Law {
     pub(crate) fn new(gate: BoundGate) -> Self {
         let connection = EntryKey::new("mqtt/connection").expect("the bridge's own entry key is well formed");
@@ -32,8 +43,13 @@ impl Law {
         self.gate.check(&self.connection, &RecipientId::device(broker), fields(user))
     }
 
-    pub(crate) fn permit(&self, broker: &DeviceId, user: bool) -> Result<Permit, Refusal> {
-        self.gate.permit(&self.connection, &RecipientId::device(broker), fields(user), "while.connected")
+    /// The same for devices that are shown there.
+    pub(crate) fn may_show(&self, broker: &DeviceId, user: bool) -> Result<(), Refusal> {
+        self.gate.check(&self.connection, &RecipientId::device(broker), shown_fields(user))
+    }
+
+    pub(crate) fn permit(&self, broker: &DeviceId, fields: FieldSet) -> Result<Permit, Refusal> {
+        self.gate.permit(&self.connection, &RecipientId::device(broker), fields, "while.connected")
     }
 
     /// How the owner decided, for a diagnosis.

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::form::Added;
-use super::law::{self, Law};
+use super::law::Law;
 use accord_ports::tls::{CertificateError, Error, Tls};
 
 /// How long a broker may take to prove its key.
@@ -61,14 +61,13 @@ impl Line {
         law: &Law,
         id: &DeviceId,
         added: &Added,
+        fields: FieldSet,
         lease: &mut Option<OneNear>,
     ) -> Result<Self, NoLine> {
-        let fields = law::fields(added.user.is_some());
         let one = match lease.take().filter(|one| !one.cancelled().is_cancelled()) {
             Some(one) => one,
             None => {
-                let permit = law.permit(id, added.user.is_some());
-                let permit = permit.map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+                let permit = law.permit(id, fields).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
                 OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?
             }
         };

@@ -1,19 +1,25 @@
 //! One task that knows which brokers were added, and which device is whose. Everything else is the brokers' own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use accord_model::why::Explained;
-use accord_model::{CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, ToBridge, Verb};
+use accord_model::{
+    CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
+};
 use accord_ports::added::Register;
-use accord_registry::ByteStream;
-use tokio::sync::mpsc;
+use accord_ports::showcase;
+use accord_registry::{ByteStream, PathInfo};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::broker::{Broker, Order, Still, memory_of};
+use super::broker::{Broker, Order, Still, files_of};
+use super::keeper::{self, Keeper, Word};
 use super::describe;
 use super::form::Added;
 use super::law::Law;
@@ -21,6 +27,10 @@ use super::law::Law;
 /// What waits for the mind, and orders that a broker has not followed yet.
 const QUEUE: usize = 256;
 const ORDERS: usize = 64;
+/// What a stream of devices that are shown holds, in bytes.
+const STREAM: usize = 64 * 1024;
+/// How long a broker that is removed may take to forget what was shown there.
+const FORGETS_WITHIN: Duration = Duration::from_secs(4);
 /// Most brokers: each is a connection for good.
 const MOST: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(3);
@@ -39,6 +49,11 @@ pub(crate) enum Heard {
 
 struct Held {
     orders: mpsc::Sender<Order>,
+    /// To the one who shows devices of this house there.
+    words: mpsc::Sender<Word>,
+    path: PathInfo,
+    /// What is said of the service `showcase`.
+    showcase: BTreeMap<String, Value>,
     stop: CancellationToken,
     /// Ends with what is known of its devices.
     task: JoinHandle<Vec<Device>>,
@@ -55,6 +70,8 @@ pub(crate) struct Mind {
     owners: HashMap<DeviceId, DeviceId>,
     /// Orders that are not answered.
     open: HashMap<CallId, Still>,
+    /// Numbers of what is asked from here.
+    next: Arc<AtomicU64>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -63,8 +80,8 @@ impl Mind {
     pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
         let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, tasks, stop }
+        let (next, tasks, stop) = (Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
+        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, next, tasks, stop }
     }
 
     /// Until the house says stop. `before`: what was known of brokers' devices.
@@ -112,19 +129,26 @@ impl Mind {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let stop = self.stop.child_token();
         self.owners.extend(before.iter().map(|device| (device.id.clone(), id.clone())));
-        let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone());
+        let path = PathInfo { address: added.address.to_string(), carrier: "mqtt".to_owned(), encrypted: added.tls };
+        let (words, hears) = mpsc::channel(ORDERS);
+        let showing = keeper::memory_of(&self.folder, &id);
+        let hub = showing.hub.clone();
+        let (law, heard, next) = (self.law.clone(), self.heard.clone(), self.next.clone());
+        let keeper = Keeper::new(law, added.clone(), &self.folder, showing, hears, heard, next, stop.clone());
+        let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone(), &hub);
         let broker = broker.remembering(before);
-        let task = self.tasks.spawn(broker.run());
-        self.brokers.insert(id, Held { orders, stop, task });
+        let task = self.tasks.spawn(async move { tokio::join!(broker.run(), keeper.run()).0 });
+        self.brokers.insert(id, Held { orders, words, path, showcase: BTreeMap::new(), stop, task });
     }
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Pinned(id, key) => {
                 if let Some(mut added) = self.added.get(&id).cloned() {
-                    added.pin = Some(key);
+                    added.pin = Some(key.clone());
                     self.added.note(&id, added);
                 }
+                self.say(&id, Word::Pin(key));
             }
             Heard::Seen(id) => {
                 if let Some(mut added) = self.added.get(&id).cloned() {
@@ -132,9 +156,14 @@ impl Mind {
                     self.added.note(&id, added);
                 }
             }
-            Heard::Tell(message) => {
-                match &*message {
+            Heard::Tell(mut message) => {
+                match &mut *message {
+                    FromBridge::Values { device, target, values } if target.service == showcase::SERVICE => {
+                        let Some(held) = self.brokers.get_mut(device) else { return };
+                        held.showcase.extend(values.clone());
+                    }
                     FromBridge::Seen { device } => {
+                        self.fill(device);
                         // A broker that was removed may have said something before it ended.
                         let owner = device.via.clone().unwrap_or_else(|| device.id.clone());
                         if !self.brokers.contains_key(&owner) {
@@ -177,6 +206,9 @@ impl Mind {
                     self.open.insert(call, still);
                 }
             }
+            ToBridge::OpenStream { stream, device, target, .. } if target.service == showcase::SERVICE => {
+                self.open_showcase(stream, &device).await;
+            }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("devices of a broker take no files".to_owned());
                 self.tell(FromBridge::StreamFailed { stream, error }).await;
@@ -187,7 +219,60 @@ impl Mind {
                     still.cancel();
                 }
             }
-            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Answer { call, outcome } => {
+                // Each knows its own numbers.
+                let brokers: Vec<DeviceId> = self.brokers.keys().cloned().collect();
+                for broker in brokers {
+                    self.say(&broker, Word::Answer(call, outcome.is_ok()));
+                }
+            }
+            ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    /// To the one who shows devices there.
+    fn say(&self, broker: &DeviceId, word: Word) -> bool {
+        self.brokers.get(broker).is_some_and(|held| held.words.try_send(word).is_ok())
+    }
+
+    /// Devices of this house are to be shown on a broker, as long as the stream lasts.
+    async fn open_showcase(&self, stream: StreamId, broker: &DeviceId) {
+        let (ours, theirs) = tokio::io::duplex(STREAM);
+        let path = self.brokers.get(broker).map(|held| held.path.clone());
+        let Some(path) = path.filter(|_| self.say(broker, Word::Stream(ours))) else {
+            let error = CallError::Unreachable("no such broker was added, or it has too much to do".to_owned());
+            return self.tell(FromBridge::StreamFailed { stream, error }).await;
+        };
+        let (reader, writer) = tokio::io::split(theirs);
+        let carried = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
+        let _ = self.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await;
+    }
+
+    /// A broker with what is shown there.
+    fn fill(&self, device: &mut Device) {
+        let Some(held) = self.brokers.get(&device.id) else { return };
+        if let Some(service) = device.services.iter_mut().find(|one| one.id == showcase::SERVICE) {
+            service.values = held.showcase.clone();
+        }
+    }
+
+    /// Has the broker forget what of this house is shown there, as far as it can be reached.
+    async fn take_back(&mut self, broker: &DeviceId) {
+        let (done, mut forgotten) = oneshot::channel();
+        if !self.say(broker, Word::Forget(done)) {
+            return;
+        }
+        let until = tokio::time::Instant::now() + FORGETS_WITHIN;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut forgotten => return,
+                heard = self.inbox.recv() => if let Some(heard) = heard { self.hear(heard).await },
+                () = tokio::time::sleep_until(until) => {
+                    let what = "a broker that is removed was not reached: what was shown there may still be kept there";
+                    return tracing::warn!(%broker, "{what}");
+                }
+            }
         }
     }
 
@@ -256,12 +341,15 @@ impl Mind {
             "unpair" | "reject" => {}
             _ => return Err(CallError::Unsupported("a broker is added by its address".to_owned())),
         }
+        self.take_back(device).await;
         self.added.set(device, None).map_err(CallError::Device)?;
         self.end(device).await;
-        if let Err(error) = std::fs::remove_file(memory_of(&self.folder, device).path())
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "who a broker's devices are is still on disk");
+        for file in files_of(&self.folder, device) {
+            if let Err(error) = std::fs::remove_file(file.path())
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "what was known of a broker is still on disk");
+            }
         }
         let of_broker = self.owners.iter().filter(|(_, owner)| *owner == device).map(|(id, _)| id.clone());
         let mut gone: Vec<DeviceId> = of_broker.filter(|id| id != device).collect();

@@ -6,6 +6,7 @@
 //! | `form` | what the owner gives to add a broker |
 //! | `broker` | one task for each broker: its connection, made again when it breaks |
 //! | `talk` | that connection while it lasts: messages, orders, answers |
+//! | `keeper` | another connection, on which devices of this house are shown, while there are any |
 //! | `line` | its bytes, through TLS if wanted |
 //! | `describe` | devices as the house knows them |
 //! | `law` | under whose permit bytes leave |
@@ -13,6 +14,7 @@
 mod broker;
 mod describe;
 mod form;
+mod keeper;
 mod law;
 mod line;
 mod mind;

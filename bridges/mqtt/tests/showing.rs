@@ -1,0 +1,334 @@
+//! Devices of this house on a broker: what is published, what is taken back, what is wished.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use accord_model::{Data, Device, DeviceId, DeviceKind, Effect, Inputs, Reach, Source, Target, Timestamp, Value, Verb, catalogue};
+use accord_mqtt::core::discovery::{self, Origin};
+use accord_mqtt::core::house::{Bases, House};
+use accord_mqtt::core::packet::Publish;
+use accord_mqtt::core::showing::{Memory, Showing};
+use accord_ports::showcase::Frame;
+
+const HUB: &str = "0123456789ab";
+
+fn value(data: Data) -> Value {
+    Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: 60 }
+}
+
+fn device(id: &str, name: &str, services: impl IntoIterator<Item = accord_model::Service>) -> Device {
+    let device = Device::new(DeviceId::new(format!("shown-{id}")).unwrap(), DeviceKind::Light, name);
+    let mut device = services.into_iter().fold(device, Device::with);
+    device.reach = Reach::Local;
+    device
+}
+
+fn lamp() -> Device {
+    let mut light = catalogue::light();
+    light.values = BTreeMap::from([
+        ("on".to_owned(), value(Data::Bool(true))),
+        ("level".to_owned(), value(Data::Int(40))),
+        ("color-temperature".to_owned(), value(Data::Int(4000))),
+        ("color-mode".to_owned(), value(Data::Int(0))),
+    ]);
+    device("1a", "Desk lamp", [light])
+}
+
+/// A broker that confirms all of it, and keeps what is retained.
+struct Lab {
+    showing: Showing,
+    kept: BTreeMap<String, String>,
+    now: Instant,
+    published: Vec<String>,
+}
+
+impl Lab {
+    fn new(memory: Memory) -> Self {
+        let showing = Showing::new("homeassistant", memory);
+        Self { showing, kept: BTreeMap::new(), now: Instant::now(), published: vec![] }
+    }
+
+    fn show(&mut self, device: Device) {
+        self.showing.frame(Frame::Show(Box::new(device)), self.now);
+        self.pump();
+    }
+
+    fn pump(&mut self) {
+        loop {
+            let _ = self.showing.poll_memory();
+            let Some((number, message)) = self.showing.poll_publish() else {
+                return;
+            };
+            self.published.push(message.topic.clone());
+            if message.retain {
+                match message.payload.is_empty() {
+                    true => drop(self.kept.remove(&message.topic)),
+                    false => drop(self.kept.insert(message.topic, String::from_utf8(message.payload).unwrap())),
+                }
+            }
+            self.showing.published(number, true);
+        }
+    }
+
+    fn hear(&mut self, topic: &str, payload: &str) {
+        let payload = payload.as_bytes().to_vec();
+        self.showing.message(&Publish { topic: topic.to_owned(), payload, retain: false, id: None }, self.now);
+    }
+
+    fn wishes(&mut self) -> Vec<(u64, Vec<Verb>)> {
+        std::iter::from_fn(|| self.showing.poll_wish()).map(|(number, wish)| (number, wish.verbs)).collect()
+    }
+
+    fn json(&self, topic: &str) -> serde_json::Value {
+        serde_json::from_str(self.kept.get(topic).unwrap_or_else(|| panic!("{topic} of {:?}", self.kept.keys()))).unwrap()
+    }
+}
+
+fn write(property: &str, data: Data) -> Verb {
+    Verb::Write { property: property.to_owned(), data }
+}
+
+#[test]
+fn a_lamp_is_described_said_and_taken_back() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.show(lamp());
+    assert!(lab.published.is_empty(), "nothing without a connection");
+    lab.showing.up();
+    lab.pump();
+    let root = format!("accord/{HUB}");
+    assert_eq!(lab.kept[&format!("{root}/status")], "online");
+    assert_eq!(lab.kept[&format!("{root}/1a/alive")], "online");
+    let config = lab.json(&format!("homeassistant/light/accord_{HUB}_1a/light-0-main/config"));
+    assert_eq!((&config["name"], &config["device"]["name"]), (&serde_json::Value::Null, &"Desk lamp".into()));
+    assert_eq!(config["supported_color_modes"], serde_json::json!(["color_temp", "hs"]));
+    assert_eq!((&config["min_mireds"], &config["max_mireds"]), (&154.into(), &588.into()));
+    let state = lab.json(&format!("{root}/1a/light-0/state"));
+    assert_eq!((&state["state"], &state["brightness"], &state["color_temp"]), (&"ON".into(), &40.into(), &250.into()));
+    assert!(state.get("color").is_none());
+    // What is new is said, and nothing else.
+    lab.published.clear();
+    let target = Target::new("light");
+    let values = BTreeMap::from([("on".to_owned(), value(Data::Bool(false)))]);
+    let id = lamp().id;
+    lab.showing.frame(Frame::Values { device: id.clone(), target, values }, lab.now);
+    lab.showing.frame(Frame::Reach { device: id.clone(), reach: Reach::Offline }, lab.now);
+    lab.pump();
+    assert_eq!(lab.published, [format!("{root}/1a/light-0/state"), format!("{root}/1a/alive")]);
+    assert_eq!(lab.kept[&format!("{root}/1a/alive")], "offline");
+    // Home Assistant starts: all of it again, and once.
+    lab.published.clear();
+    lab.hear("homeassistant/status", "online");
+    lab.hear("homeassistant/status", "online");
+    lab.pump();
+    assert_eq!(lab.published.len(), lab.kept.len());
+    lab.showing.frame(Frame::Gone { device: id }, lab.now);
+    lab.pump();
+    assert_eq!((&lab.kept, lab.showing.is_gone()), (&BTreeMap::new(), true));
+}
+
+#[test]
+fn what_was_left_before_is_taken_back_once_it_is_known_what_is_shown() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    let (mut other, lamp) = (lamp(), lamp());
+    other.id = DeviceId::new("shown-2b").unwrap();
+    lab.showing.frame(Frame::Show(Box::new(lamp.clone())), lab.now);
+    lab.showing.frame(Frame::Show(Box::new(other)), lab.now);
+    // On disk before a byte of it leaves.
+    lab.showing.up();
+    assert!(lab.showing.poll_publish().is_none());
+    let memory: Memory = serde_json::from_value(serde_json::to_value(lab.showing.poll_memory().unwrap()).unwrap()).unwrap();
+    lab.pump();
+    let (kept, now) = (std::mem::take(&mut lab.kept), lab.now);
+    // Killed, and started again.
+    let mut lab = Lab { kept, now, ..Lab::new(memory) };
+    lab.showing.up();
+    lab.pump();
+    assert!(lab.kept.keys().any(|topic| topic.contains("/2b/")), "nobody knows yet whether it is shown");
+    lab.show(lamp);
+    lab.showing.frame(Frame::All, lab.now);
+    lab.pump();
+    assert!(!lab.kept.keys().any(|topic| topic.contains("2b")), "{:?}", lab.kept.keys());
+    assert!(lab.kept.keys().any(|topic| topic.contains("/1a/")));
+    // The feature began anew and does not show it any more.
+    lab.showing.begin_anew();
+    lab.showing.frame(Frame::All, lab.now);
+    lab.pump();
+    assert!(lab.kept.is_empty() && lab.showing.is_gone());
+}
+
+#[test]
+fn wishes_are_read_kept_in_order_and_refused_ones_answered_with_what_is() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    lab.show(lamp());
+    let base = format!("accord/{HUB}/1a/light-0");
+    lab.hear(&format!("{base}/set"), r#"{"state":"ON","brightness":75,"color":{"h":120,"s":50}}"#);
+    lab.hear(&format!("{base}/set"), r#"{"state":"OFF"}"#);
+    let first = lab.wishes();
+    assert_eq!(first.len(), 1, "the second waits for the first");
+    let wanted =
+        vec![write("hue", Data::Int(120)), write("saturation", Data::Int(50)), write("level", Data::Int(75))];
+    assert_eq!(first[0].1, wanted, "a lamp that is on is not switched on");
+    lab.showing.answered(first[0].0, true, lab.now);
+    let second = lab.wishes();
+    assert_eq!(second[0].1, [write("on", Data::Bool(false))]);
+    lab.published.clear();
+    lab.showing.answered(second[0].0, false, lab.now);
+    lab.showing.handle_timeout(lab.now);
+    lab.pump();
+    assert_eq!(lab.published, [format!("{base}/state")], "it is said again what it is");
+    // What makes no sense is no wish.
+    for (topic, payload) in [
+        (format!("{base}/set"), "{"),
+        (format!("{base}/set"), "[]"),
+        (format!("{base}/set"), r#"{"state":"MAYBE"}"#),
+        (format!("{base}/set/level"), "NaN"),
+        (format!("{base}/set/level"), "101"),
+        (format!("{base}/set/none"), "1"),
+        (format!("{base}/set/color-mode"), "color"),
+        (format!("{base}/do"), "explode"),
+        (format!("accord/{HUB}/1a/light-1/set/on"), "ON"),
+        (format!("accord/{HUB}/ff/light-0/set/on"), "ON"),
+        ("accord/other/1a/light-0/set/on".to_owned(), "ON"),
+    ] {
+        lab.hear(&topic, payload);
+        assert!(lab.wishes().is_empty(), "{topic} {payload}");
+    }
+    let retained = Publish { topic: format!("{base}/set/on"), payload: b"ON".to_vec(), retain: true, id: None };
+    lab.showing.message(&retained, lab.now);
+    assert!(lab.wishes().is_empty(), "a wish that was kept is nobody's");
+    // Not without end.
+    lab.now += Duration::from_secs(60);
+    let mut done = 0;
+    for number in 0..200 {
+        lab.hear(&format!("{base}/set/on"), if number % 2 == 0 { "ON" } else { "OFF" });
+        for (number, _) in lab.wishes() {
+            done += 1;
+            lab.showing.answered(number, true, lab.now);
+        }
+    }
+    assert_eq!(done, 20, "a burst, and no more");
+}
+
+#[test]
+fn what_may_not_be_done_cannot_be_said() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    let mut lock = catalogue::door_lock();
+    lock.actions.retain(|action| action.effect < Effect::Security);
+    lock.values.insert("locked".to_owned(), value(Data::Bool(true)));
+    let mut seen = catalogue::light();
+    seen.properties.iter_mut().for_each(|property| property.write = false);
+    seen.actions.clear();
+    lab.show(device("3c", "Front door", [lock]));
+    lab.show(device("4d", "Only seen", [seen]));
+    let base = format!("accord/{HUB}/3c/door-lock-0");
+    assert_eq!(lab.json(&format!("{base}/state"))["lock"], "locked");
+    lab.hear(&format!("{base}/do"), "unlock");
+    assert!(lab.wishes().is_empty());
+    lab.published.clear();
+    lab.showing.handle_timeout(lab.now);
+    lab.pump();
+    assert_eq!(lab.published, [format!("{base}/state")]);
+    lab.hear(&format!("{base}/do"), "lock");
+    assert_eq!(lab.wishes()[0].1, [Verb::Act { action: "lock".into(), inputs: Inputs::new() }]);
+    let of_seen: Vec<&String> = lab.kept.keys().filter(|topic| topic.contains("4d") && topic.ends_with("config")).collect();
+    assert!(of_seen.iter().all(|topic| topic.contains("sensor")) && of_seen.len() > 3, "{of_seen:?}");
+    for topic in of_seen {
+        assert!(lab.json(topic).get("command_topic").is_none(), "{topic}");
+    }
+    assert!(lab.showing.counts().1 > 0);
+}
+
+/// Everything that the catalogue has, as Accord's own reading of the same convention understands it.
+#[test]
+fn another_hub_understands_what_this_one_says() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    let services = [
+        catalogue::light(),
+        catalogue::on_off(),
+        catalogue::fan(),
+        catalogue::cover(),
+        catalogue::door_lock(),
+        catalogue::climate(),
+        catalogue::humidifier(),
+        catalogue::vacuum(),
+        catalogue::valve(),
+        catalogue::alarm(),
+        catalogue::siren(),
+        catalogue::press(),
+        catalogue::temperature(),
+        catalogue::humidity(),
+        catalogue::occupancy(),
+        catalogue::contact(),
+        catalogue::smoke(),
+        catalogue::electricity(),
+        catalogue::battery(),
+        catalogue::media(),
+        catalogue::button(),
+    ];
+    for (number, mut service) in services.into_iter().enumerate() {
+        if service.id == "climate" {
+            service = service.change("preset", |one| one.values = vec![(0, "none".into()), (1, "away".into())]);
+        }
+        lab.show(device(&format!("{number:02x}"), &format!("Thing {}", service.id), [service]));
+    }
+    let configs: Vec<&String> = lab.kept.keys().filter(|topic| topic.ends_with("/config")).collect();
+    let mut unique = BTreeSet::new();
+    for topic in &configs {
+        let origin = Origin::parse(topic, "homeassistant").unwrap_or_else(|| panic!("{topic}"));
+        let described = discovery::parse(&origin, lab.kept[*topic].as_bytes()).unwrap();
+        assert_eq!(described.refused, 0, "{topic}");
+        for entity in described.entities.values() {
+            assert!(unique.insert(entity.unique.clone().unwrap()), "{topic}");
+        }
+        let config = lab.json(topic);
+        assert!(config["device"].as_object().unwrap().keys().all(|key| {
+            ["identifiers", "name", "manufacturer", "suggested_area"].contains(&key.as_str())
+        }));
+    }
+    let bases = Bases { discovery: "homeassistant".into(), zigbee: "zigbee2mqtt".into() };
+    let (mut other, mut same) = (House::new(bases.clone()), House::new(bases).without_own(HUB));
+    let now = Instant::now();
+    for (topic, payload) in &lab.kept {
+        other.message(topic, payload.as_bytes(), true, now);
+        same.message(topic, payload.as_bytes(), true, now);
+    }
+    other.handle_timeout(now + Duration::from_secs(1));
+    same.handle_timeout(now + Duration::from_secs(1));
+    assert_eq!(same.things().count(), 0, "its own devices do not come back to it");
+    assert_eq!(other.things().count(), 21, "{:?}", other.tally());
+    let tally = other.tally();
+    println!("{} entities; another hub has {:?}", configs.len(), tally.count);
+    assert!(tally.refused.is_empty(), "{tally:?}");
+    let known = tally.count.standard + tally.count.more;
+    assert!(tally.count.lost() * 20 <= known, "{tally:?}");
+}
+
+#[test]
+fn names_from_elsewhere_stay_in_their_place() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    let mut more = catalogue::more();
+    for id in ["fine-one", "a/b", "a b", "{{ x }}", "\"]}}{{ 1 }}", "#", "+", ""] {
+        more.properties.push(accord_model::Property::state(id, accord_model::Format::Bool).writable());
+    }
+    let mut evil = device("5e", "Na\"me {{ 7*7 }}", [more]);
+    evil.services[0].label = Some("{{ states }}".to_owned());
+    lab.show(evil);
+    let configs: Vec<&String> = lab.kept.keys().filter(|topic| topic.ends_with("/config")).collect();
+    assert_eq!(configs.len(), 1, "{configs:?}");
+    let config = lab.json(configs[0]);
+    assert_eq!(config["value_template"], "{{ value_json[\"fine-one\"] }}");
+    for service in ["a/b", "x#", "+", ""] {
+        let mut odd = catalogue::on_off();
+        odd.id = service.to_owned();
+        lab.show(device("6f", "Odd", [odd]));
+    }
+    assert!(lab.kept.keys().all(|topic| !topic.contains(['#', '+', ' ', '{'])));
+    for number in 0..400 {
+        lab.show(device(&format!("{number:04x}"), "Many", [catalogue::electricity()]));
+    }
+    assert!(lab.showing.counts().0 <= 256 && lab.kept.len() <= 8192, "{} {}", lab.showing.counts().0, lab.kept.len());
+}
