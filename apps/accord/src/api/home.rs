@@ -155,3 +155,46 @@ pub struct Happened {
     #[schema(value_type = Object)]
     pub arguments: BTreeMap<String, accord_model::Data>,
 }
+
+/// `GET /home/shown`: where devices can be shown beside this hub, such as an MQTT broker for Home Assistant, and which are.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Shown {
+    pub places: Vec<ShownPlace>,
+}
+
+/// One place.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShownPlace {
+    /// The broker's id, as in `devices`.
+    pub device: String,
+    pub name: String,
+    /// Whether the owner agreed to show devices there (`home/share`).
+    pub agreed: bool,
+    /// How many are shown there now, as the bridge says.
+    pub now: u64,
+    /// How much was wished from there since the hub started and not done.
+    pub refused: u64,
+    /// By name. Those that are shown, and those that could be.
+    pub devices: Vec<ShownDevice>,
+}
+
+/// A device and what others see of it in a place.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShownDevice {
+    pub device: String,
+    pub name: String,
+    /// Absent: it is not shown there.
+    pub shown: Option<ShowDevice>,
+    /// Whether it opens, unlocks or disarms something.
+    pub secures: bool,
+}
+
+/// `PUT /home/shown/{place}/{device}`: a device is shown in a place, and what those who see it may do with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShowDevice {
+    /// They may control it; otherwise they see what it says.
+    pub control: bool,
+    /// They may also open, unlock and disarm it, without anybody being asked.
+    pub opens: bool,
+}

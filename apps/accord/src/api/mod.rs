@@ -137,6 +137,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(home::settings, home::change_settings))
         .routes(routes!(home::delete))
         .routes(routes!(home::export))
+        .routes(routes!(home::shown))
+        .routes(routes!(home::show, home::take_back))
         .routes(routes!(ledger::list))
         .routes(routes!(ledger::get))
         .routes(routes!(ledger::verify))

@@ -314,6 +314,7 @@ impl Hub {
         let (paired, others): (Vec<&DeviceId>, Vec<&DeviceId>) =
             ids.iter().partition(|id| self.peers.get(id).is_some());
         self.notes.change_all(&others, change)?;
+        self.shown.look_again();
         // Hubs and the like, of which there are few, are kept with their keys.
         for id in paired {
             self.change_face(id, change.clone())?;
@@ -363,6 +364,7 @@ impl Hub {
         if blocked {
             self.leave(id);
         }
+        self.shown.look_again();
         Ok(())
     }
 
@@ -593,7 +595,7 @@ impl Hub {
         self.notes.forget(id)?;
         self.notifications.forget_device(id);
         self.clipboard.forget_device(id);
-        Ok(())
+        self.shown.forget_device(id).map_err(|error| Failure::internal("What is shown elsewhere was not changed", error))
     }
 
     /// Withdraws every consent to give something to this device.

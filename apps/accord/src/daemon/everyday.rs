@@ -146,6 +146,7 @@ pub fn start(hub: &Arc<Hub>, notifier: &Notifier, tracker: &TaskTracker) -> Resu
         show(&ran.device, "run", |name| format!("{name} had a command run"), for_screen(&ran.name, 64));
     });
     let _ = hub.everyday.set(everyday);
+    super::shown::begin(hub);
     Ok(())
 }
 
@@ -227,6 +228,45 @@ impl Hub {
             self.tell_write(id.clone());
         }
         Ok(outcome)
+    }
+
+    /// Tells a face what somebody wishes who sees it elsewhere, as far as the owner agreed to control it, and without asking:
+    /// whoever may speak there would make the owner be asked. What opens something is done when the owner said so for them.
+    pub(super) async fn tell_for_others(
+        self: &Arc<Self>,
+        id: &DeviceId,
+        target: Target,
+        verb: Verb,
+        opens: bool,
+    ) -> Result<(), CallError> {
+        let refused = |why: &dyn std::fmt::Display| CallError::Refused(why.to_string());
+        let control = &self.everyday().map_err(|_| refused(&"the hub is starting"))?.control;
+        let word = if opens { Word::Trusted } else { Word::None };
+        let plain = |error: ControlError| match error {
+            ControlError::Call(error) => error,
+            error @ ControlError::NotConfirmed { .. } => refused(&error),
+        };
+        if id.as_str() == house::OWN {
+            return control.call_own(id, target, verb, word).await.map(drop).map_err(plain);
+        }
+        let known = self.registry.device(id).ok_or_else(|| CallError::Unreachable("it is not here".into()))?;
+        if self.trust_of(&known) != api::Trust::Paired
+            || known.device.via.as_ref().is_some_and(|via| self.note(via).blocked)
+        {
+            return Err(refused(&"it is not added here, or blocked"));
+        }
+        let written = matches!(verb, Verb::Write { .. });
+        let prepared = control.prepare(id, target, verb, word).map_err(plain)?;
+        let entry = EntryKey::new(COMMAND).map_err(|error| refused(&error))?;
+        let to = self.registry.recipient(id);
+        self.gate
+            .check(&entry, &to, prepared.fields())
+            .map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
+        let outcome = control.carry_out(prepared).await;
+        if written && outcome.is_ok() {
+            self.tell_write(id.clone());
+        }
+        outcome.map(drop)
     }
 
     /// The UIs are told that a write waits, and once more when it counts as not confirmed. Its confirmation is told by the

@@ -27,6 +27,7 @@ const PARTS: &[&str] = &[
     accord_googlecast::STATEMENT,
     accord_homeassistant::STATEMENT,
     accord_mqtt::STATEMENT,
+    accord_home::STATEMENT,
     accord_airplay::STATEMENT,
     accord_yeelight::STATEMENT,
     accord_casting::STATEMENT,
@@ -49,6 +50,9 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("miio", "miIO"),
     ("mqtt", "MQTT"),
 ];
+
+/// Bridges whose devices Home Assistant has by itself: they are not shown to it by a broker.
+pub const OF_HOME_ASSISTANT: &[&str] = &["homeassistant"];
 
 /// Which bridges are best for what, best first; the others come after them.
 pub const BEST: &[(Job<'static>, &[&str])] = &[
@@ -142,6 +146,7 @@ const EFFECTS: &[(&str, &str)] = &[
         "Wi-Fi devices of models that Accord does not know can be added, and show nothing until you put a file for their model into the folder.",
     ),
     ("mqtt/connection", "The devices of that MQTT broker are neither shown nor controlled."),
+    ("home/share", "No device of yours is shown to Home Assistant by an MQTT broker."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 

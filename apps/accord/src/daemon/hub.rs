@@ -13,7 +13,7 @@ use accord_clipboard::{Clipboard, ClipboardConfig};
 use accord_consent::{Choice, ConsentState, Gate, Signer, To, outlet};
 use accord_files::{Files, FilesConfig};
 use accord_googlecast::GoogleCastBridge;
-use accord_home::History;
+use accord_home::{History, Share};
 use accord_homeassistant::HomeAssistantBridge;
 use accord_identity::{Identity, Peers};
 use accord_kdeconnect::KdeConnectBridge;
@@ -72,6 +72,8 @@ pub struct Hub {
     pub casting: Casting,
     pub screens: Screens,
     pub(super) history: History,
+    /// Devices shown elsewhere.
+    pub(super) shown: Share,
     /// Where the page for screens is.
     pub(super) receiver: Option<accord_browser::Place>,
     pub belongings: Belongings,
@@ -268,6 +270,8 @@ impl Hub {
         let screens =
             Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
         let history = History::open(data, &registry).context("the history of the house cannot be opened")?;
+        let shown = Share::open(gate.bind("home"), &registry, data, house::OF_HOME_ASSISTANT)
+            .context("what is shown elsewhere cannot be read")?;
         let hub = Self {
             config: RwLock::new(config),
             given,
@@ -283,6 +287,7 @@ impl Hub {
             casting,
             screens,
             history,
+            shown,
             receiver,
             belongings: Belongings::default(),
             auth: Arc::new(Auth::open(data).context("the sessions cannot be opened")?),
@@ -337,6 +342,7 @@ impl Hub {
         }
         self.files.stop().await;
         self.history.stop().await;
+        self.shown.stop().await;
         self.notifications.stop().await;
         self.clipboard.stop();
         let ledger = self.gate.ledger().clone();

@@ -23,6 +23,7 @@ pub mod prompts;
 mod receiver;
 mod screens;
 mod shares;
+mod shown;
 mod signing;
 mod tls;
 mod transfers;

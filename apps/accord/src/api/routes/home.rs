@@ -17,8 +17,10 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::api::error::{Answer, Failure};
-use crate::api::extract::{Id, Params, Wanted};
-use crate::api::home::{History, HistoryKept, HistorySettings, HistoryState, RenameRoom, Rooms};
+use crate::api::extract::{Id, Ids, Params, Wanted};
+use crate::api::home::{
+    History, HistoryKept, HistorySettings, HistoryState, RenameRoom, Rooms, ShowDevice, Shown, ShownPlace,
+};
 use crate::api::types::ApiError;
 use crate::daemon::home;
 use crate::daemon::hub::Hub;
@@ -170,4 +172,33 @@ pub async fn export(State(hub): State<Arc<Hub>>, Params(query): Params<ExportQue
 /// The device that a text names, or the id of one that is gone: the disk is looked at for that.
 async fn with_history(hub: &Arc<Hub>, text: String) -> Answer<DeviceId> {
     hub.blocking(move |hub| hub.with_history(&text)).await
+}
+
+/// Where devices can be shown beside this hub, and which are
+#[utoipa::path(get, path = "/home/shown", tag = "home", responses((status = 200, body = Shown)))]
+pub async fn shown(State(hub): State<Arc<Hub>>) -> Json<Shown> {
+    Json(hub.shown_devices())
+}
+
+/// Show a device in a place, such as an MQTT broker for Home Assistant
+///
+/// Answers 403 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
+#[utoipa::path(put, path = "/home/shown/{place}/{device}", tag = "home", request_body = ShowDevice,
+    params(("place" = String, Path, description = "Id or unique name"), ("device" = String, Path, description = "Id or unique name")),
+    responses((status = 200, body = ShownPlace), (status = 403, body = ApiError), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub async fn show(
+    State(hub): State<Arc<Hub>>,
+    Ids(place, device): Ids,
+    Wanted(wanted): Wanted<ShowDevice>,
+) -> Answer<Json<ShownPlace>> {
+    Ok(Json(hub.blocking(move |hub| hub.show_device(&place, &device, wanted)).await?))
+}
+
+/// Show a device in a place no more; what is kept of it there is deleted
+#[utoipa::path(delete, path = "/home/shown/{place}/{device}", tag = "home",
+    params(("place" = String, Path, description = "Id or unique name"), ("device" = String, Path, description = "Id or unique name")),
+    responses((status = 204, description = "Not shown there any more"), (status = 404, body = ApiError)))]
+pub async fn take_back(State(hub): State<Arc<Hub>>, Ids(place, device): Ids) -> Answer<StatusCode> {
+    hub.blocking(move |hub| hub.take_device_back(&place, &device)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -4,6 +4,7 @@ mod graph;
 mod history;
 mod list;
 mod set;
+mod shown;
 mod watch;
 
 use anyhow::{Result, bail};
@@ -41,6 +42,13 @@ enum Action {
     History(history::History),
     /// What is kept of what devices say, and how long; write it out, delete it.
     Kept(history::Kept),
+    /// Which devices are shown beside this hub, such as to Home Assistant by an MQTT broker, and what may be done with them.
+    Shown,
+    /// Show a device on an MQTT broker, for Home Assistant and whoever else reads there.
+    #[command(after_help = shown::HELP)]
+    Share(shown::Show),
+    /// Show a device there no more; the broker deletes what it kept of it.
+    Unshare(shown::TakeBack),
     /// Give a room another name; a device goes to a room with `accord devices set DEVICE --room ROOM`.
     Room {
         /// The room.
@@ -68,6 +76,9 @@ pub async fn run(args: Home, context: &Context) -> Result<()> {
         Action::Watch(args) => watch::run(args, context).await,
         Action::History(args) => history::run(args, context).await,
         Action::Kept(args) => history::kept(args, context).await,
+        Action::Shown => shown::list(context).await,
+        Action::Share(args) => shown::show(args, context).await,
+        Action::Unshare(args) => shown::take_back(args, context).await,
         Action::Room { from, to } => list::rename(from, to, context).await,
     }
 }

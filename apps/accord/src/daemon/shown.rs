@@ -1,0 +1,159 @@
+//! The hub's side of devices that are shown elsewhere, such as on an MQTT broker for Home Assistant.
+
+use std::sync::{Arc, Weak};
+
+use accord_consent::RecipientId;
+use accord_home::share::{House, SHARE};
+use accord_home::{Chosen, ShareError};
+use accord_model::{CallError, Device, DeviceId, Effect, EntryKey, FieldCode, FieldSet, Target, Verb};
+use accord_ports::showcase::SERVICE;
+use accord_registry::Thing;
+use async_trait::async_trait;
+
+use super::house;
+use super::hub::Hub;
+use crate::api::error::{Answer, Failure};
+use crate::api::home as api;
+use crate::api::types::Trust;
+
+/// What the feature asks the hub.
+struct Owners(Weak<Hub>);
+
+#[async_trait]
+impl House for Owners {
+    fn called(&self, thing: &Device) -> (String, Option<String>) {
+        let hub = self.0.upgrade();
+        let name = hub.as_ref().and_then(|hub| hub.device_name(thing.id.as_str()));
+        let room = hub.and_then(|hub| hub.note(&thing.id).room);
+        (name.unwrap_or_else(|| thing.name.clone()), room.or_else(|| thing.room.clone()))
+    }
+
+    fn is_blocked(&self, device: &DeviceId) -> bool {
+        self.0.upgrade().is_none_or(|hub| hub.note(device).blocked)
+    }
+
+    async fn tell(&self, face: &DeviceId, target: Target, verb: Verb, opens: bool) -> Result<(), CallError> {
+        match self.0.upgrade() {
+            Some(hub) => hub.tell_for_others(face, target, verb, opens).await,
+            None => Err(CallError::Unreachable("this hub is ending".into())),
+        }
+    }
+}
+
+pub(super) fn begin(hub: &Arc<Hub>) {
+    hub.shown.begin(Arc::new(Owners(Arc::downgrade(hub))));
+}
+
+impl Hub {
+    /// Where devices can be shown, and which are.
+    pub fn shown_devices(&self) -> api::Shown {
+        api::Shown { places: self.shown.places().iter().filter_map(|place| self.shown_in(place)).collect() }
+    }
+
+    fn shown_in(&self, place: &DeviceId) -> Option<api::ShownPlace> {
+        let known = self.registry.device(place)?;
+        let count = |id: &str| {
+            let value = known.device.service(SERVICE).and_then(|service| service.values.get(id));
+            value.and_then(|value| value.data.as_int()).and_then(|count| u64::try_from(count).ok()).unwrap_or_default()
+        };
+        let mut devices: Vec<api::ShownDevice> = Vec::new();
+        let mut chosen = self.shown.chosen(place);
+        for thing in self.registry.things() {
+            let id = &thing.device.id;
+            let of_thing = thing.faces.iter().find_map(|face| chosen.remove(&face.known.device.id));
+            let can = self.is_added(&thing) && self.shown.can_show(&thing, place).is_ok();
+            if can || of_thing.is_some() {
+                devices.push(api::ShownDevice {
+                    device: id.to_string(),
+                    name: self.device_name(id.as_str()).unwrap_or_default(),
+                    shown: of_thing.map(|Chosen { control, opens }| api::ShowDevice { control, opens }),
+                    secures: secures(&thing.device),
+                });
+            }
+        }
+        // Those that are not here now.
+        for (id, Chosen { control, opens }) in chosen {
+            let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
+            let shown = Some(api::ShowDevice { control, opens });
+            devices.push(api::ShownDevice { device: id.to_string(), name, shown, secures: opens });
+        }
+        devices.sort_by_cached_key(|device| (device.name.to_lowercase(), device.device.clone()));
+        let entry = EntryKey::new(SHARE).ok()?;
+        Some(api::ShownPlace {
+            device: place.to_string(),
+            name: self.device_name(place.as_str()).unwrap_or_default(),
+            agreed: self.gate.check(&entry, &RecipientId::device(place), FieldSet::EMPTY).is_ok(),
+            now: count("shown"),
+            refused: count("refused"),
+            devices,
+        })
+    }
+
+    fn is_added(&self, thing: &Thing) -> bool {
+        thing.faces.iter().any(|face| matches!(self.trust_of(&face.known), Trust::Paired | Trust::Own))
+    }
+
+    /// Shows a device in a place, as far as the owner agreed to that.
+    pub fn show_device(&self, place: &str, device: &str, wanted: api::ShowDevice) -> Answer<api::ShownPlace> {
+        let place = self.resolve(place)?;
+        let device = self.resolve(device)?;
+        let thing = self.thing(&device)?;
+        let name = |id: &DeviceId| self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
+        let (named, there) = (name(&device), name(&place));
+        if !self.shown.places().contains(&place) {
+            return Err(Failure::conflict(format!(
+                "{there} shows no devices: an MQTT broker does, which you add under *Add a device*."
+            )));
+        }
+        if self.note(&place).blocked {
+            return Err(Failure::refused(format!("{there} is blocked.")));
+        }
+        if !self.is_added(&thing) {
+            return Err(Failure::conflict(format!("{named} is not added here; add it first.")));
+        }
+        self.shown
+            .can_show(&thing, &place)
+            .map_err(|why| Failure::conflict(format!("{named} cannot be shown on {there}: {why}.")))?;
+        if wanted.control && device.as_str() != house::OWN {
+            // Otherwise nothing that is wished from there would be done.
+            let entry = EntryKey::new(accord_control::COMMAND)
+                .map_err(|error| Failure::internal("No such entry", error))?;
+            let services = thing.device.services.iter().filter(|service| service.properties.iter().any(|one| one.write));
+            let face = services.map(|service| self.face_for(&device, &service.id)).next().unwrap_or_else(|| device.clone());
+            let to = self.registry.recipient(&face);
+            let because = format!("Let {there} control {named}");
+            self.gate
+                .check(&entry, &to, FieldSet::one(FieldCode::CommandName))
+                .map_err(|refusal| self.not_let_out(refusal, &to, because))?;
+        }
+        let chosen = Chosen { control: wanted.control, opens: wanted.opens };
+        self.shown.show(&place, &device, chosen).map_err(|error| match error {
+            ShareError::NotConsented(refusal) => {
+                self.not_let_out(refusal, &RecipientId::device(&place), format!("Show {named} on {there}"))
+            }
+            ShareError::NotSaved(error) => Failure::internal("The choice was not kept", error),
+            error @ (ShareError::NoPlace(_) | ShareError::NotThis(_)) => Failure::conflict(format!("{error}.")),
+        })?;
+        self.shown_in(&place).ok_or_else(|| Failure::not_found(format!("{there} is gone.")))
+    }
+
+    /// Shows it there no more, also one that is gone.
+    pub fn take_device_back(&self, place: &str, device: &str) -> Answer<()> {
+        let place = self.resolve(place)?;
+        let known = self.resolve(device).or_else(|failure| DeviceId::new(device).map_err(|_| failure))?;
+        let taken = self.shown.take_back(&place, &known);
+        match taken.map_err(|error| Failure::internal("The choice was not kept", error))? {
+            true => Ok(()),
+            false => Err(Failure::not_found("It is not shown there.")),
+        }
+    }
+}
+
+/// Whether it has something that is asked about each time.
+fn secures(device: &Device) -> bool {
+    let services = device.services.iter().filter(|service| !matches!(service.id.as_str(), "pairing" | "command"));
+    services.into_iter().any(|service| {
+        service.actions.iter().any(|action| action.effect == Effect::Security)
+            || service.properties.iter().any(|property| property.write && property.effect == Effect::Security)
+    })
+}
