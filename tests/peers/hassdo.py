@@ -3,6 +3,7 @@
     hassdo.py setup               signs up the owner, adds a user who is no administrator; {"admin": token, "user": token}
     hassdo.py call TOKEN DOMAIN SERVICE ENTITY [JSON]
     hassdo.py states TOKEN        all states, by entity
+    hassdo.py mqtt TOKEN ADDRESS PORT USER PASSWORD   adds its own MQTT integration
     hassdo.py revoke TOKEN        takes back the token, as its user
     hassdo.py sign_in ADDRESS USER PASSWORD   signs in at the address that an application shows, as its page does in a browser;
                                   where the browser is sent then
@@ -94,6 +95,13 @@ async def call(session, token, domain, service, entity, data="{}"):
 async def states(session, token):
     async with Home(session, token) as home:
         return {one["entity_id"]: one for one in await home.ask("get_states")}
+
+
+async def mqtt(session, token, address, port, user, password):
+    with_token = {"Authorization": f"Bearer {token}"}
+    flow = await post(session, "/api/config/config_entries/flow", json={"handler": "mqtt"}, headers=with_token)
+    given = {"broker": address, "port": int(port), "username": user, "password": password}
+    return await post(session, f"/api/config/config_entries/flow/{flow['flow_id']}", json=given, headers=with_token)
 
 
 async def revoke(session, token):

@@ -664,6 +664,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/home/shown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where devices can be shown beside this hub, and which are */
+        get: operations["shown"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/shown/{place}/{device}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Show a device in a place, such as an MQTT broker for Home Assistant
+         * @description Answers 403 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
+         */
+        put: operations["show"];
+        post?: never;
+        /** Show a device in a place no more; what is kept of it there is deleted */
+        delete: operations["take_back"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/inbox": {
         parameters: {
             query?: never;
@@ -2808,12 +2846,57 @@ export interface components {
         Shares: {
             shares: components["schemas"]["Share"][];
         };
+        /** @description `PUT /home/shown/{place}/{device}`: a device is shown in a place, and what those who see it may do with it. */
+        ShowDevice: {
+            /**
+             * @description They may control it; otherwise they see what it says.
+             * @default false
+             */
+            control: boolean;
+            /**
+             * @description They may also open, unlock and disarm it, without anybody being asked.
+             * @default false
+             */
+            opens: boolean;
+        };
         /** @description `POST /screens`: the browser that captures a screen offers it. */
         ShowScreen: {
             /** @description A device's id or unique name. */
             device: string;
             /** @description An offer to send video, and perhaps audio (SDP). */
             offer: string;
+        };
+        /** @description `GET /home/shown`: where devices can be shown beside this hub, such as an MQTT broker for Home Assistant, and which are. */
+        Shown: {
+            places: components["schemas"]["ShownPlace"][];
+        };
+        /** @description A device and what others see of it in a place. */
+        ShownDevice: {
+            device: string;
+            name: string;
+            /** @description Whether it opens, unlocks or disarms something. */
+            secures: boolean;
+            shown?: components["schemas"]["ShowDevice"] | null;
+        };
+        /** @description One place. */
+        ShownPlace: {
+            /** @description Whether the owner agreed to show devices there (`home/share`). */
+            agreed: boolean;
+            /** @description The broker's id, as in `devices`. */
+            device: string;
+            /** @description By name. Those that are shown, and those that could be. */
+            devices: components["schemas"]["ShownDevice"][];
+            name: string;
+            /**
+             * Format: int64
+             * @description How many are shown there now, as the bridge says.
+             */
+            now: number;
+            /**
+             * Format: int64
+             * @description How much was wished from there since the hub started and not done.
+             */
+            refused: number;
         };
         /** @description The answer to the offer. */
         ShownScreen: {
@@ -4835,6 +4918,108 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ApiError"];
                 };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    shown: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shown"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                place: string;
+                /** @description Id or unique name */
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShowDevice"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownPlace"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
+    take_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or unique name */
+                place: string;
+                /** @description Id or unique name */
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not shown there any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             404: {
                 headers: {

@@ -141,6 +141,9 @@ export type HistoryPoint = Schemas["HistoryPoint"];
 export type History = Omit<Of<"History">, "points"> & { points: HistoryPoint[] };
 export type HistorySettings = Schemas["HistorySettings"];
 export type HistoryState = Of<"HistoryState">;
+export type ShownDevice = Omit<Of<"ShownDevice">, "shown"> & { shown: Schemas["ShowDevice"] | null };
+export type ShownPlace = Omit<Of<"ShownPlace">, "devices"> & { devices: ShownDevice[] };
+export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
 export type AddForm = Schemas["Form"];
 export interface Added { devices: Device[]; open?: string | null }

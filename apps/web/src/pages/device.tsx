@@ -12,6 +12,7 @@ import { Faces } from "../parts/faces";
 import { CopiedOffers } from "../parts/copied";
 import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
 import { ScreenCard } from "../parts/screen";
+import { ShownThere, showsDevices } from "../parts/shown";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
@@ -80,6 +81,7 @@ export function DevicePage({ id }: { id: string }) {
           <About device={device} />
           <Faces device={device} />
           {paired && <Trust device={device} paired={paired} />}
+          {device.trust === "paired" && showsDevices(device) && <ShownThere device={device} />}
           {device.trust === "paired" && ofTheHouse(device) && <DeviceHistory device={device} />}
           {device.trust === "paired" && <Agreed device={device} consents={consents} />}
         </div>

@@ -3,7 +3,7 @@ import type { Action, Data, Device, Property, Service, Value } from "../api/type
 import { bytes, unitSign, words } from "../format";
 
 /** Shown elsewhere on a device's page, or nothing that a person does. */
-export const ELSEWHERE = ["information", "pairing", "mirror", "screen"];
+export const ELSEWHERE = ["information", "pairing", "mirror", "screen", "showcase"];
 
 /** A service's value, when it is of the wanted type. */
 export function value<T extends Data>(service: Service, id: string, type: "boolean" | "number" | "string"): T | undefined {

@@ -11,7 +11,7 @@ use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
 use accord_ports::added::Register;
-use accord_ports::showcase;
+use accord_ports::showcase::{self, MOST_DEVICES};
 use accord_registry::{ByteStream, PathInfo};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -27,6 +27,8 @@ use super::law::Law;
 /// What waits for the mind, and orders that a broker has not followed yet.
 const QUEUE: usize = 256;
 const ORDERS: usize = 64;
+/// What the one who shows devices has not heard yet: a wish of each device that is not answered, and a few words more.
+const WORDS: usize = MOST_DEVICES + 16;
 /// What a stream of devices that are shown holds, in bytes.
 const STREAM: usize = 64 * 1024;
 /// How long a broker that is removed may take to forget what was shown there.
@@ -70,6 +72,8 @@ pub(crate) struct Mind {
     owners: HashMap<DeviceId, DeviceId>,
     /// Orders that are not answered.
     open: HashMap<CallId, Still>,
+    /// Who asked what is not answered.
+    asked: HashMap<CallId, DeviceId>,
     /// Numbers of what is asked from here.
     next: Arc<AtomicU64>,
     tasks: TaskTracker,
@@ -80,8 +84,8 @@ impl Mind {
     pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
         let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (next, tasks, stop) = (Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
-        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, next, tasks, stop }
+        let (asked, next, tasks, stop) = (HashMap::new(), Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
+        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, asked, next, tasks, stop }
     }
 
     /// Until the house says stop. `before`: what was known of brokers' devices.
@@ -130,7 +134,7 @@ impl Mind {
         let stop = self.stop.child_token();
         self.owners.extend(before.iter().map(|device| (device.id.clone(), id.clone())));
         let path = PathInfo { address: added.address.to_string(), carrier: "mqtt".to_owned(), encrypted: added.tls };
-        let (words, hears) = mpsc::channel(ORDERS);
+        let (words, hears) = mpsc::channel(WORDS);
         let showing = keeper::memory_of(&self.folder, &id);
         let hub = showing.hub.clone();
         let (law, heard, next) = (self.law.clone(), self.heard.clone(), self.next.clone());
@@ -171,6 +175,7 @@ impl Mind {
                         }
                         self.owners.insert(device.id.clone(), owner);
                     }
+                    FromBridge::Asked { call, device, .. } => drop(self.asked.insert(*call, device.clone())),
                     FromBridge::Reply { call, .. } => drop(self.open.remove(call)),
                     FromBridge::Gone { device } => drop(self.owners.remove(device)),
                     FromBridge::Values { device, .. }
@@ -220,9 +225,7 @@ impl Mind {
                 }
             }
             ToBridge::Answer { call, outcome } => {
-                // Each knows its own numbers.
-                let brokers: Vec<DeviceId> = self.brokers.keys().cloned().collect();
-                for broker in brokers {
+                if let Some(broker) = self.asked.remove(&call) {
                     self.say(&broker, Word::Answer(call, outcome.is_ok()));
                 }
             }

@@ -182,10 +182,10 @@ pub async fn shown(State(hub): State<Arc<Hub>>) -> Json<Shown> {
 
 /// Show a device in a place, such as an MQTT broker for Home Assistant
 ///
-/// Answers 403 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
+/// Answers 409 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
 #[utoipa::path(put, path = "/home/shown/{place}/{device}", tag = "home", request_body = ShowDevice,
     params(("place" = String, Path, description = "Id or unique name"), ("device" = String, Path, description = "Id or unique name")),
-    responses((status = 200, body = ShownPlace), (status = 403, body = ApiError), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+    responses((status = 200, body = ShownPlace), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
 pub async fn show(
     State(hub): State<Arc<Hub>>,
     Ids(place, device): Ids,
