@@ -286,6 +286,16 @@ class Guarded(House):
         self.all_gone()
 
 
+class Late:
+    """A message that is made when it is read."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __str__(self):
+        return self.make()
+
+
 CONFIGURATION = """
 homeassistant: {name: Lab House, unit_system: metric}
 http: {server_port: 8123}
@@ -376,6 +386,108 @@ class HomeAssistant(House):
         self.hub.accord("home", "unshare", LAMP)
         until(lambda: "light.desk_lamp" not in self.states(), 20, "it is no entity any more", pause=0.3)
         self.all_gone()
+
+
+    def test_every_kind_of_device_is_one_there_too(self):
+        other = self.folder / "other"
+        other.mkdir()
+        source = Mosquitto(self.network["lamp"], self.network.address["lamp"], other).start()
+        self.addCleanup(source.close)
+        for name, (component, description, said) in KINDS.items():
+            device = {"identifiers": [name], "name": name.capitalize()}
+            source.say(f"homeassistant/{component}/{name.replace(' ', '_')}/config", {"unique_id": name, "name": None, "device": device, **description},
+                       keep=True)
+            for topic, payload in said.items():
+                source.say(topic, payload, keep=True)
+        first, second = self.add_broker(source), self.add_broker()
+        self.watch()
+        self.token = self.do("setup")["admin"]
+        self.do("mqtt", self.token, self.broker.address, self.broker.port, mosquitto.USER, mosquitto.PASSWORD)
+        for name in KINDS:
+            until(lambda: (self.device(name.capitalize()) or {}).get("reach") == "local", 15, f"{name} is here", pause=0.1)
+            self.share("--with", second, "--control", "--opens", "--accept", name=name.capitalize())
+        names = {name: f"{component}.{name.replace(' ', '_')}" for name, (component, *_) in KINDS.items()}
+        names |= {"party": "button.party", "warmth": "sensor.warmth_temperature", "window": "binary_sensor.window_contact"}
+        wanted = set(names.values())
+        there = {}
+
+        def all_known():
+            there.update({entity: one["state"] for entity, one in self.states().items()})
+            return all(there.get(entity, "unavailable") not in ("unavailable", "unknown") or entity == "button.party" for entity in wanted)
+        until(all_known, 20, Late(lambda: f"all are there and say something: {there}"), pause=0.5)
+        states = self.states()
+        has = {entity: one["state"] for entity, one in states.items() if entity in wanted}
+        print(f"\n{len(has)} kinds: {has}")
+        for entity, state in {"switch.plug": "on", "cover.blind": "open", "climate.stove": "heat", "lock.gate": "locked", "fan.vent": "on",
+                              "vacuum.robot": "docked", "sensor.warmth_temperature": "21.5", "binary_sensor.window_contact": "on", "number.delay": "4",
+                              "select.scene_of_day": "dusk", "alarm_control_panel.guard": "armed_away", "siren.horn": "off",
+                              "humidifier.mist": "on", "valve.tap": "closed"}.items():
+            said = states[entity]["state"]
+            is_number = entity.startswith(("sensor.", "number."))
+            self.assertEqual(float(said) if is_number else said, float(state) if is_number else state, states[entity])
+        self.assertEqual(states["cover.blind"]["attributes"]["current_position"], 70)
+        self.assertEqual(states["climate.stove"]["attributes"]["temperature"], 20)
+        heard, process = [], source.listen("k/+/set")
+
+        def hear():
+            for line in process.stdout:
+                heard.append(line.strip())
+        threading.Thread(target=hear, daemon=True).start()
+        time.sleep(0.3)
+        for domain, service, entity, data, said in (
+            ("switch", "turn_off", "switch.plug", {}, "k/plug/set OFF"),
+            ("cover", "close_cover", "cover.blind", {}, "k/blind/set CLOSE"),
+            ("climate", "set_temperature", "climate.stove", {"temperature": 22}, "k/stove/set 22"),
+            ("lock", "unlock", "lock.gate", {}, "k/gate/set UNLOCK"),
+            ("fan", "turn_off", "fan.vent", {}, "k/vent/set OFF"),
+            ("vacuum", "start", "vacuum.robot", {}, "k/robot/set start"),
+            ("number", "set_value", "number.delay", {"value": 6}, "k/delay/set 6"),
+            ("select", "select_option", "select.scene_of_day", {"option": "dawn"}, "k/scene of day/set dawn"),
+            ("alarm_control_panel", "alarm_disarm", "alarm_control_panel.guard", {}, "k/guard/set DISARM"),
+            ("siren", "turn_on", "siren.horn", {}, "k/horn/set"),
+            ("humidifier", "turn_off", "humidifier.mist", {}, "k/mist/set OFF"),
+            ("valve", "open_valve", "valve.tap", {}, "k/tap/set OPEN"),
+            ("button", "press", "button.party", {}, "k/party/set ON"),
+        ):
+            self.do("call", self.token, domain, service, entity, json.dumps(data))
+            until(lambda: any(one.startswith(said) for one in heard), 8,
+                  f"{entity} was told: {heard}\n{self.hub.log()[-2000:]}", pause=0.1)
+        complaints = [line for line in (self.config / "hass.log").read_text().splitlines()
+                      if ("ERROR" in line or "WARNING" in line) and ("mqtt" in line.lower() or "template" in line.lower())]
+        self.assertEqual(complaints, [], "\n".join(complaints))
+
+
+def of(name, **more):
+    """Topics of a thing that was described on another broker."""
+    return {"state_topic": f"k/{name}/is", "command_topic": f"k/{name}/set", **more}
+
+
+KINDS = {
+    "plug": ("switch", of("plug"), {"k/plug/is": "ON"}),
+    "blind": ("cover", of("blind", position_topic="k/blind/at", set_position_topic="k/blind/to"), {"k/blind/is": "open", "k/blind/at": "70"}),
+    "stove": ("climate", {"modes": ["off", "heat"], "mode_state_topic": "k/stove/mode", "mode_command_topic": "k/stove/mode/to",
+                          "temperature_state_topic": "k/stove/to", "temperature_command_topic": "k/stove/set",
+                          "current_temperature_topic": "k/stove/is", "preset_modes": ["eco", "away"],
+                          "preset_mode_state_topic": "k/stove/preset", "preset_mode_command_topic": "k/stove/preset/to"},
+              {"k/stove/mode": "heat", "k/stove/to": "20", "k/stove/is": "19.5", "k/stove/preset": "eco"}),
+    "gate": ("lock", of("gate"), {"k/gate/is": "LOCKED"}),
+    "vent": ("fan", of("vent", percentage_state_topic="k/vent/speed", percentage_command_topic="k/vent/speed/to",
+                       oscillation_state_topic="k/vent/swing", oscillation_command_topic="k/vent/swing/to",
+                       preset_modes=["auto", "night"], preset_mode_state_topic="k/vent/mode", preset_mode_command_topic="k/vent/mode/to"),
+             {"k/vent/is": "ON", "k/vent/speed": "50", "k/vent/swing": "oscillate_off", "k/vent/mode": "auto"}),
+    "robot": ("vacuum", {"schema": "state", "state_topic": "k/robot/is", "command_topic": "k/robot/set", "fan_speed_list": ["low", "high"],
+                         "set_fan_speed_topic": "k/robot/speed"}, {"k/robot/is": {"state": "docked", "fan_speed": "low"}}),
+    "warmth": ("sensor", {"state_topic": "k/warmth/is", "device_class": "temperature", "unit_of_measurement": "°C"}, {"k/warmth/is": "21.5"}),
+    "window": ("binary_sensor", {"state_topic": "k/window/is", "device_class": "window"}, {"k/window/is": "ON"}),
+    "delay": ("number", of("delay", min=1, max=10), {"k/delay/is": "4"}),
+    "scene of day": ("select", of("scene of day", options=["dawn", "dusk"]), {"k/scene of day/is": "dusk"}),
+    "guard": ("alarm_control_panel", of("guard", code_arm_required=False), {"k/guard/is": "armed_away"}),
+    "horn": ("siren", of("horn"), {"k/horn/is": "OFF"}),
+    "mist": ("humidifier", of("mist", target_humidity_command_topic="k/mist/to", target_humidity_state_topic="k/mist/at"),
+             {"k/mist/is": "ON", "k/mist/at": "45"}),
+    "tap": ("valve", of("tap", reports_position=False), {"k/tap/is": "closed"}),
+    "party": ("scene", {"command_topic": "k/party/set", "payload_on": "ON"}, {}),
+}
 
 
 if __name__ == "__main__":

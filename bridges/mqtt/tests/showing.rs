@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use accord_model::{Data, Device, DeviceId, DeviceKind, Effect, Inputs, Reach, Source, Target, Timestamp, Value, Verb, catalogue};
+use accord_model::{
+    Data, Device, DeviceId, DeviceKind, Effect, Inputs, Reach, Source, Target, Timestamp, Value, Verb, catalogue,
+};
 use accord_mqtt::core::discovery::{self, Origin};
 use accord_mqtt::core::house::{Bases, House};
 use accord_mqtt::core::packet::Publish;
@@ -80,7 +82,8 @@ impl Lab {
     }
 
     fn json(&self, topic: &str) -> serde_json::Value {
-        serde_json::from_str(self.kept.get(topic).unwrap_or_else(|| panic!("{topic} of {:?}", self.kept.keys()))).unwrap()
+        serde_json::from_str(self.kept.get(topic).unwrap_or_else(|| panic!("{topic} of {:?}", self.kept.keys())))
+            .unwrap()
     }
 }
 
@@ -136,7 +139,8 @@ fn what_was_left_before_is_taken_back_once_it_is_known_what_is_shown() {
     // On disk before a byte of it leaves.
     lab.showing.up();
     assert!(lab.showing.poll_publish().is_none());
-    let memory: Memory = serde_json::from_value(serde_json::to_value(lab.showing.poll_memory().unwrap()).unwrap()).unwrap();
+    let memory: Memory =
+        serde_json::from_value(serde_json::to_value(lab.showing.poll_memory().unwrap()).unwrap()).unwrap();
     lab.pump();
     let (kept, now) = (std::mem::take(&mut lab.kept), lab.now);
     // Killed, and started again.
@@ -166,8 +170,7 @@ fn wishes_are_read_kept_in_order_and_refused_ones_answered_with_what_is() {
     lab.hear(&format!("{base}/set"), r#"{"state":"OFF"}"#);
     let first = lab.wishes();
     assert_eq!(first.len(), 1, "the second waits for the first");
-    let wanted =
-        vec![write("hue", Data::Int(120)), write("saturation", Data::Int(50)), write("level", Data::Int(75))];
+    let wanted = vec![write("hue", Data::Int(120)), write("saturation", Data::Int(50)), write("level", Data::Int(75))];
     assert_eq!(first[0].1, wanted, "a lamp that is on is not switched on");
     lab.showing.answered(first[0].0, true, lab.now);
     let second = lab.wishes();
@@ -232,7 +235,8 @@ fn what_may_not_be_done_cannot_be_said() {
     assert_eq!(lab.published, [format!("{base}/state")]);
     lab.hear(&format!("{base}/do"), "lock");
     assert_eq!(lab.wishes()[0].1, [Verb::Act { action: "lock".into(), inputs: Inputs::new() }]);
-    let of_seen: Vec<&String> = lab.kept.keys().filter(|topic| topic.contains("4d") && topic.ends_with("config")).collect();
+    let of_seen: Vec<&String> =
+        lab.kept.keys().filter(|topic| topic.contains("4d") && topic.ends_with("config")).collect();
     assert!(of_seen.iter().all(|topic| topic.contains("sensor")) && of_seen.len() > 3, "{of_seen:?}");
     for topic in of_seen {
         assert!(lab.json(topic).get("command_topic").is_none(), "{topic}");
@@ -284,9 +288,13 @@ fn another_hub_understands_what_this_one_says() {
             assert!(unique.insert(entity.unique.clone().unwrap()), "{topic}");
         }
         let config = lab.json(topic);
-        assert!(config["device"].as_object().unwrap().keys().all(|key| {
-            ["identifiers", "name", "manufacturer", "suggested_area"].contains(&key.as_str())
-        }));
+        assert!(
+            config["device"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|key| { ["identifiers", "name", "manufacturer", "suggested_area"].contains(&key.as_str()) })
+        );
     }
     let bases = Bases { discovery: "homeassistant".into(), zigbee: "zigbee2mqtt".into() };
     let (mut other, mut same) = (House::new(bases.clone()), House::new(bases).without_own(HUB));

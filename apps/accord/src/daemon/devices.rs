@@ -590,12 +590,14 @@ impl Hub {
     }
 
     /// Withdraws every consent to give something to this device, and forgets what the owner noted about it.
-    pub(super) fn forget_agreed(&self, id: &DeviceId) -> Answer<()> {
+    pub(crate) fn forget_agreed(&self, id: &DeviceId) -> Answer<()> {
         self.forget_given(id)?;
         self.notes.forget(id)?;
         self.notifications.forget_device(id);
         self.clipboard.forget_device(id);
-        self.shown.forget_device(id).map_err(|error| Failure::internal("What is shown elsewhere was not changed", error))
+        self.shown
+            .forget_device(id)
+            .map_err(|error| Failure::internal("What is shown elsewhere was not changed", error))
     }
 
     /// Withdraws every consent to give something to this device.

@@ -61,7 +61,7 @@ impl Hub {
         for thing in self.registry.things() {
             let id = &thing.device.id;
             let of_thing = thing.faces.iter().find_map(|face| chosen.remove(&face.known.device.id));
-            let can = self.is_added(&thing) && self.shown.can_show(&thing, place).is_ok();
+            let can = self.is_of_owner(&thing) && self.shown.can_show(&thing, place).is_ok();
             if can || of_thing.is_some() {
                 devices.push(api::ShownDevice {
                     device: id.to_string(),
@@ -89,7 +89,7 @@ impl Hub {
         })
     }
 
-    fn is_added(&self, thing: &Thing) -> bool {
+    fn is_of_owner(&self, thing: &Thing) -> bool {
         thing.faces.iter().any(|face| matches!(self.trust_of(&face.known), Trust::Paired | Trust::Own))
     }
 
@@ -108,7 +108,7 @@ impl Hub {
         if self.note(&place).blocked {
             return Err(Failure::refused(format!("{there} is blocked.")));
         }
-        if !self.is_added(&thing) {
+        if !self.is_of_owner(&thing) {
             return Err(Failure::conflict(format!("{named} is not added here; add it first.")));
         }
         self.shown
@@ -116,10 +116,12 @@ impl Hub {
             .map_err(|why| Failure::conflict(format!("{named} cannot be shown on {there}: {why}.")))?;
         if wanted.control && device.as_str() != house::OWN {
             // Otherwise nothing that is wished from there would be done.
-            let entry = EntryKey::new(accord_control::COMMAND)
-                .map_err(|error| Failure::internal("No such entry", error))?;
-            let services = thing.device.services.iter().filter(|service| service.properties.iter().any(|one| one.write));
-            let face = services.map(|service| self.face_for(&device, &service.id)).next().unwrap_or_else(|| device.clone());
+            let entry =
+                EntryKey::new(accord_control::COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
+            let services =
+                thing.device.services.iter().filter(|service| service.properties.iter().any(|one| one.write));
+            let face =
+                services.map(|service| self.face_for(&device, &service.id)).next().unwrap_or_else(|| device.clone());
             let to = self.registry.recipient(&face);
             let because = format!("Let {there} control {named}");
             self.gate

@@ -349,7 +349,8 @@ impl Keeper {
                 None => self.showing.withdraw(),
             }
         }
-        let late: Vec<CallId> = self.asked.iter().filter(|(_, (_, until))| *until <= now).map(|(call, _)| *call).collect();
+        let late: Vec<CallId> =
+            self.asked.iter().filter(|(_, (_, until))| *until <= now).map(|(call, _)| *call).collect();
         for (number, _) in late.into_iter().filter_map(|call| self.asked.remove(&call)) {
             self.showing.answered(number, false, now);
         }

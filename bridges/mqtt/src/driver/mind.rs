@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::broker::{Broker, Order, Still, files_of};
-use super::keeper::{self, Keeper, Word};
 use super::describe;
 use super::form::Added;
+use super::keeper::{self, Keeper, Word};
 use super::law::Law;
 
 /// What waits for the mind, and orders that a broker has not followed yet.
@@ -84,7 +84,8 @@ impl Mind {
     pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
         let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (asked, next, tasks, stop) = (HashMap::new(), Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
+        let (asked, next, tasks, stop) =
+            (HashMap::new(), Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
         Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, asked, next, tasks, stop }
     }
 

@@ -41,7 +41,8 @@ pub(crate) struct Book {
 impl Book {
     pub fn open(folder: &Path) -> io::Result<Self> {
         let file = JsonFile::new(folder.join("home-shown.json"), LARGEST);
-        let pages = file.load().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.path().display())))?;
+        let pages =
+            file.load().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.path().display())))?;
         Ok(Self { pages: Mutex::new(pages), file })
     }
 

@@ -37,9 +37,10 @@ enum End {
 }
 
 pub(super) async fn keep_told(inner: Weak<Inner>, place: DeviceId) {
-    let Some((mut changed, mut consent)) = inner.upgrade().map(|inner| {
-        (inner.changed.subscribe(), inner.gate.watch(&inner.entry, &RecipientId::device(&place)))
-    }) else {
+    let Some((mut changed, mut consent)) = inner
+        .upgrade()
+        .map(|inner| (inner.changed.subscribe(), inner.gate.watch(&inner.entry, &RecipientId::device(&place))))
+    else {
         return;
     };
     loop {
@@ -104,8 +105,10 @@ impl Telling {
             Ok(permit) => permit,
             Err(refusal) => return broken(&refusal),
         };
-        let opened =
-            inner.registry.open_stream(&self.place, Target::new(SERVICE), Inputs::new(), StreamClass::Interactive).await;
+        let opened = inner
+            .registry
+            .open_stream(&self.place, Target::new(SERVICE), Inputs::new(), StreamClass::Interactive)
+            .await;
         let ByteStream { mut reader, writer, path } = match opened {
             Ok(stream) => stream,
             Err(error) => return broken(&error),

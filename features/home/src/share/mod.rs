@@ -166,7 +166,9 @@ impl Share {
         inner.gate.check(&inner.entry, &RecipientId::device(place), outside::fields(&whole.device))?;
         let before = inner.book.chosen(place);
         if before.len() >= MOST_DEVICES && !before.contains_key(&whole.device.id) {
-            return Err(ShareError::NotThis(format!("more than {MOST_DEVICES} devices are shown there; take some back")));
+            return Err(ShareError::NotThis(format!(
+                "more than {MOST_DEVICES} devices are shown there; take some back"
+            )));
         }
         inner.book.set(place, &whole.device.id, Some(chosen)).map_err(ShareError::NotSaved)?;
         inner.chosen_anew();

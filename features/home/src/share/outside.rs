@@ -50,7 +50,8 @@ fn bare(service: &Service, chosen: Chosen) -> Option<Service> {
     let is_shown = |property: &&Property| {
         SHOWN.contains(&field(property)) && !matches!(property.format, Format::Texts | Format::Bytes)
     };
-    let mut bare = Service { label: service.label.as_deref().map(|label| for_screen(label, MAX_NAME)), ..service.clone() };
+    let mut bare =
+        Service { label: service.label.as_deref().map(|label| for_screen(label, MAX_NAME)), ..service.clone() };
     bare.properties = service.properties.iter().filter(is_shown).take(MOST_PARTS).cloned().collect();
     for property in &mut bare.properties {
         property.write &= may(property.effect);
@@ -149,7 +150,9 @@ mod tests {
         let ids: Vec<&str> = shown.iter().map(|service| service.id.as_str()).collect();
         assert_eq!(ids, ["battery", "media"]);
         assert!(!shown[1].properties.iter().any(|property| property.id == "artwork"));
-        assert!(fields(&phone).contains(FieldCode::BatteryLevel) && fields(&phone).contains(FieldCode::MediaNowPlaying));
+        assert!(
+            fields(&phone).contains(FieldCode::BatteryLevel) && fields(&phone).contains(FieldCode::MediaNowPlaying)
+        );
         assert!(!fields(&thing([catalogue::light()])).contains(FieldCode::BatteryLevel));
         assert!(services(&thing([catalogue::pairing()]), Chosen::default()).is_empty());
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use accord_consent::{RecipientId, Received};
+use accord_consent::{Received, RecipientId};
 use accord_model::text::for_screen;
 use accord_model::{CallError, Device, DeviceId, Effect, FieldCode, FieldSet, Inputs, Target, Verb};
 use accord_ports::showcase::{WISH, Wish};
@@ -51,7 +51,9 @@ impl Inner {
         let to = RecipientId::device(place);
         let thing = self.registry.thing(&id).ok_or_else(|| CallError::Unreachable("it is not here".into()))?;
         // What is not shown is not obeyed either.
-        self.gate.check(&self.entry, &to, outside::fields(&thing.device)).map_err(|refusal| refused(&refusal.to_string()))?;
+        self.gate
+            .check(&self.entry, &to, outside::fields(&thing.device))
+            .map_err(|refusal| refused(&refusal.to_string()))?;
         self.can_show(&thing, place).map_err(|why| refused(&why))?;
         if thing.faces.iter().any(|face| house.is_blocked(&face.known.device.id)) {
             return Err(refused("it is blocked"));
@@ -155,19 +157,18 @@ mod tests {
         let thing = Device::new(DeviceId::new("lock").unwrap(), DeviceKind::Lock, "Front")
             .with(catalogue::door_lock())
             .with(catalogue::light());
-        let shown = |chosen| {
-            outside::device(&thing, DeviceId::new("shown-1").unwrap(), chosen, ("Front".to_owned(), None))
-        };
+        let shown =
+            |chosen| outside::device(&thing, DeviceId::new("shown-1").unwrap(), chosen, ("Front".to_owned(), None));
         let act = |shown: &Device, action: &str| {
-            checked(shown, &Target::new("door-lock"), Verb::Act { action: action.into(), inputs: Inputs::new() }).is_ok()
+            checked(shown, &Target::new("door-lock"), Verb::Act { action: action.into(), inputs: Inputs::new() })
+                .is_ok()
         };
         let control = shown(Chosen { control: true, opens: false });
         assert!(act(&control, "lock") && !act(&control, "unlock") && !act(&control, "open"));
         assert!(act(&shown(Chosen { control: true, opens: true }), "unlock"));
         assert!(!act(&shown(Chosen::default()), "lock"));
-        let write = |data| {
-            checked(&control, &Target::new("light"), Verb::Write { property: "level".into(), data }).is_ok()
-        };
+        let write =
+            |data| checked(&control, &Target::new("light"), Verb::Write { property: "level".into(), data }).is_ok();
         assert!(write(Data::Float(30.0)) && !write(Data::Int(101)) && !write(Data::Text("30".into())));
         let far = Target { service: "light".into(), instance: 1 };
         assert!(checked(&control, &far, Verb::Act { action: "toggle".into(), inputs: Inputs::new() }).is_err());

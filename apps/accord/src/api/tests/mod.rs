@@ -2,6 +2,7 @@
 
 mod faces;
 mod house;
+mod shown;
 mod signing;
 
 use std::net::SocketAddr;

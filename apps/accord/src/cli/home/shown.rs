@@ -82,8 +82,7 @@ pub async fn show(args: Show, context: &Context) -> Result<()> {
     let wanted = ShowDevice { control: args.control, opens: args.opens };
     let path = format!("/home/shown/{}/{}", escape(&place.device), escape(&device.id));
     let owner = if args.accept { Owner::Deliberate } else { Owner::AtTerminalForGood };
-    let shown: ShownPlace =
-        with_consent(context, owner, async || context.hub.put(&path, &wanted).await).await?;
+    let shown: ShownPlace = with_consent(context, owner, async || context.hub.put(&path, &wanted).await).await?;
     if context.screen.json {
         return context.screen.document(&shown);
     }

@@ -146,7 +146,12 @@ impl Showing {
     /// What is to be subscribed to: that Home Assistant starts, and what clients wish.
     pub fn filters(&self) -> Vec<String> {
         let root = &self.root;
-        vec![format!("{}/status", self.discovery), format!("{root}/+/+/set"), format!("{root}/+/+/set/+"), format!("{root}/+/+/do")]
+        vec![
+            format!("{}/status", self.discovery),
+            format!("{root}/+/+/set"),
+            format!("{root}/+/+/set/+"),
+            format!("{root}/+/+/do"),
+        ]
     }
 
     /// How many devices are shown, and how many wishes were not fulfilled.
@@ -216,7 +221,8 @@ impl Showing {
     fn show(&mut self, device: Device, now: Instant) {
         let id = device.id.clone();
         self.stale.remove(&id);
-        let Some(digits) = id.as_str().rsplit('-').next().filter(|digits| entity::is_word(digits)).map(str::to_owned) else {
+        let Some(digits) = id.as_str().rsplit('-').next().filter(|digits| entity::is_word(digits)).map(str::to_owned)
+        else {
             return;
         };
         if self.things.len() >= MOST_DEVICES && !self.things.contains_key(&id) {
@@ -520,7 +526,8 @@ impl Showing {
 
     /// Says again what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due: Vec<String> = self.again.iter().filter(|(_, at)| **at <= now).map(|(topic, _)| topic.clone()).collect();
+        let due: Vec<String> =
+            self.again.iter().filter(|(_, at)| **at <= now).map(|(topic, _)| topic.clone()).collect();
         for topic in due {
             self.again.remove(&topic);
             self.said_again.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
@@ -571,7 +578,8 @@ pub fn fuzz(data: &[u8]) {
     for part in data.split(|byte| *byte == b'\n').take(64) {
         let (topic, payload) = part.split_at(part.iter().position(|byte| *byte == b' ').unwrap_or(part.len()));
         let topic = String::from_utf8_lossy(topic);
-        let topic = topic.strip_prefix('~').map_or_else(|| topic.to_string(), |end| format!("accord/00112233aabb/0011/{end}"));
+        let topic =
+            topic.strip_prefix('~').map_or_else(|| topic.to_string(), |end| format!("accord/00112233aabb/0011/{end}"));
         let payload = payload.get(1..).unwrap_or_default().to_vec();
         showing.message(&Publish { topic, payload, retain: false, id: None }, now);
         while let Some((number, wish)) = showing.poll_wish() {

@@ -50,8 +50,9 @@ fn data<'a>(service: &'a Service, id: &str) -> Option<&'a Data> {
 fn plain(service: &Service, property: &Property, data: &Data) -> Value {
     match data {
         Data::Bool(on) => json!(if *on { "ON" } else { "OFF" }),
-        Data::Int(number) if property.format == Format::Enum => name(property, *number)
-            .map_or(Value::Null, |name| json!(word(&service.id, &property.id, name))),
+        Data::Int(number) if property.format == Format::Enum => {
+            name(property, *number).map_or(Value::Null, |name| json!(word(&service.id, &property.id, name)))
+        }
         Data::Int(number) => json!(number),
         Data::Float(number) if number.is_finite() => json!(number),
         Data::Text(text) => json!(for_screen(text, MAX_TEXT)),

@@ -82,7 +82,8 @@ fn light(service: &Service, wish: &Value) -> Option<Vec<Verb>> {
     let write = |id: &str, number: f64| {
         let property = writable(service, id)?;
         let number = property.range.map_or(number, |range| number.clamp(range.min, range.max));
-        let data = if property.format == Format::Float { Data::Float(number) } else { Data::Int(number.round() as i64) };
+        let data =
+            if property.format == Format::Float { Data::Float(number) } else { Data::Int(number.round() as i64) };
         fitting(property, data)
     };
     let of = |value: Option<&Value>| value.and_then(Value::as_f64).filter(|number| number.is_finite());
