@@ -36,6 +36,8 @@ const STEADY: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// No wish waits longer for what became of it.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
+/// Wishes that are asked about at once: fewer than the house works on for one device. The others wait their turn.
+const ASKED_AT_ONCE: usize = 12;
 const PIECE: usize = 16 * 1024;
 
 /// What it is told.
@@ -324,7 +326,9 @@ impl Keeper {
                 busy = true;
                 session.handle(Input::Publish(number, message), now);
             }
-            while let Some((number, wish)) = self.showing.poll_wish() {
+            while self.asked.len() < ASKED_AT_ONCE
+                && let Some((number, wish)) = self.showing.poll_wish()
+            {
                 let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
                 self.asked.insert(call, (number, now + ANSWERS_WITHIN));
                 let verb = Verb::Act { action: WISH.to_owned(), inputs: wish.inputs() };

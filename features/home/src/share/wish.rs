@@ -14,9 +14,9 @@ use async_trait::async_trait;
 
 use super::{Inner, outside};
 
-/// How many wishes a place has at once, and how soon it has another one.
-const BURST: f64 = 40.0;
-const A_SECOND: f64 = 10.0;
+/// How many wishes a place has at once (all lamps of a large house go off), and how many more a second.
+const BURST: f64 = 120.0;
+const A_SECOND: f64 = 20.0;
 
 pub(super) struct Handler(pub Weak<Inner>);
 
@@ -146,7 +146,7 @@ mod tests {
     fn a_place_wishes_no_more_than_it_may() {
         let (pace, now) = (Pace::default(), Instant::now());
         let (one, two) = (DeviceId::new("one").unwrap(), DeviceId::new("two").unwrap());
-        let taken = (0..100).filter(|_| pace.may(&one, now)).count();
+        let taken = (0..200).filter(|_| pace.may(&one, now)).count();
         assert_eq!((taken, pace.may(&two, now)), (BURST as usize, true));
         assert!(!pace.may(&one, now + Duration::from_millis(10)));
         assert!(pace.may(&one, now + Duration::from_secs(1)));
