@@ -340,3 +340,18 @@ fn names_from_elsewhere_stay_in_their_place() {
     }
     assert!(lab.showing.counts().0 <= 256 && lab.kept.len() <= 8192, "{} {}", lab.showing.counts().0, lab.kept.len());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_wish_is_read_without_harm(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
+        accord_mqtt::core::showing::fuzz(&bytes);
+    }
+
+    #[test]
+    fn any_wish_of_a_service_is_read_without_harm(
+        lines in proptest::collection::vec("~(light|climate|cover|door-lock|fan|vacuum|on-off)-0/(set|do|set/(on|level|mode|target|position|fan-speed)) .{0,60}", 1..12),
+        json in r#"\{"(state|brightness|color|color_temp|effect)":("ON"|"OFF"|-?[0-9]{1,20}(\.[0-9]{1,3})?(e[0-9]{1,3})?|\{"h":[0-9]{1,5}\}|null)\}"#,
+    ) {
+        accord_mqtt::core::showing::fuzz(format!("{}\n~light-0/set {json}", lines.join("\n")).as_bytes());
+    }
+}

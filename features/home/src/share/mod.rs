@@ -252,10 +252,9 @@ async fn supervise(inner: Weak<Inner>) {
                 stays
             });
             for place in places {
-                if !running.contains_key(&place) {
-                    let task = tasks.spawn(flow::keep_told(Arc::downgrade(&inner), place.clone()));
-                    running.insert(place, task);
-                }
+                running
+                    .entry(place.clone())
+                    .or_insert_with(|| tasks.spawn(flow::keep_told(Arc::downgrade(&inner), place)));
             }
         }
         // Until a place comes or goes.

@@ -584,7 +584,7 @@ pub fn fuzz(data: &[u8]) {
         showing.message(&Publish { topic, payload, retain: false, id: None }, now);
         while let Some((number, wish)) = showing.poll_wish() {
             assert!(!wish.verbs.is_empty() && wish.verbs.len() <= accord_ports::showcase::MOST_VERBS);
-            showing.answered(number, data.len() % 2 == 0, now);
+            showing.answered(number, data.len().is_multiple_of(2), now);
         }
         showing.handle_timeout(now);
         while let Some((number, _)) = showing.poll_publish() {
