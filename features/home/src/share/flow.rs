@@ -30,6 +30,8 @@ type Writer = Outflow<Box<dyn AsyncWrite + Send + Unpin>>;
 enum End {
     /// Another one takes its place at once.
     Next,
+    /// The place takes no more: its bridge ends, or the broker was removed. What was told before was told.
+    Closed,
     /// It broke off.
     Broken(String),
     /// The hub ends.
@@ -64,6 +66,10 @@ pub(super) async fn keep_told(inner: Weak<Inner>, place: DeviceId) {
         let mut telling = Telling::new(strong, place.clone());
         match telling.run(&mut changed).await {
             End::Next => {}
+            End::Closed => {
+                drop(telling);
+                tokio::time::sleep(AGAIN).await;
+            }
             End::Broken(why) => {
                 tracing::debug!(%place, "devices are not shown there now: {why}");
                 drop(telling);
@@ -164,7 +170,7 @@ impl Telling {
                 // Nothing comes this way but the end.
                 read = reader.read(&mut nothing) => match read {
                     Ok(length) if length > 0 => {}
-                    _ => break End::Broken("it does not take them now".to_owned()),
+                    _ => break End::Closed,
                 },
                 () = tokio::time::sleep_until(until.min(look.unwrap_or(until))) => if until <= Instant::now() {
                     break End::Next;
