@@ -691,7 +691,7 @@ export interface paths {
         get?: never;
         /**
          * Show a device in a place, such as an MQTT broker for Home Assistant
-         * @description Answers 403 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
+         * @description Answers 409 with a prompt until the owner agreed to show devices there, and with `control` to control this device.
          */
         put: operations["show"];
         post?: never;
@@ -4972,14 +4972,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ShownPlace"];
-                };
-            };
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ApiError"];
                 };
             };
             404: {
