@@ -1,0 +1,608 @@
+//! What is said with a node over a session that both have agreed on: a subscription to all that it has, and what it is told.
+//! Bytes, wishes and the time go in; datagrams, events and the next timeout come out.
+//!
+//! Matter Core Specification 1.4: 4.12 (reliable messages, done by [`SessionManager`]), 8.5 (subscribe), 8.6 (reports),
+//! 8.7 (write), 8.8 (invoke), 8.10 (the messages).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use matter_codec::Value;
+use matter_crypto::CaseSessionOutput;
+use matter_interaction::{
+    AttributePath, AttributeWriteRequest, CommandPath, EventPath, EventReport, InvokeResponse, ReadPath,
+    ReportAccumulator, SubscribeRequest, build_invoke_request, build_invoke_request_timed, build_read_request_paths,
+    build_status_response, build_subscribe_request, build_timed_request, build_write_request,
+    build_write_request_timed, parse_invoke_response, parse_report_data, parse_status_response,
+    parse_subscribe_response, parse_write_response,
+};
+use matter_transport::secure_channel::{encode_close_session, is_close_session};
+use matter_transport::{
+    DecodeInboundOutput, MrpConfig, MrpEvent, MrpFlags, MrpProvenance, ProtocolId, SessionId, SessionManager,
+    SessionRole,
+};
+
+/// The messages of the interaction model (10.2.1).
+mod opcode {
+    pub(super) const STATUS: u8 = 0x01;
+    pub(super) const READ: u8 = 0x02;
+    pub(super) const SUBSCRIBE: u8 = 0x03;
+    pub(super) const SUBSCRIBED: u8 = 0x04;
+    pub(super) const REPORT: u8 = 0x05;
+    pub(super) const WRITE: u8 = 0x06;
+    pub(super) const WRITTEN: u8 = 0x07;
+    pub(super) const INVOKE: u8 = 0x08;
+    pub(super) const INVOKED: u8 = 0x09;
+    pub(super) const TIMED: u8 = 0x0a;
+}
+
+/// The status of a report that belongs to no subscription of ours (8.10.1).
+const INVALID_SUBSCRIPTION: u8 = 0x7d;
+/// The longest time after which a node says that it is still here, as far as it is for us to say.
+pub const REPORT_AT_LEAST_EVERY: u16 = 60;
+/// Beyond what it promised, a node may be late by its repeats.
+const LATE: Duration = Duration::from_secs(20);
+/// A question without an answer. A node that takes its time answers within its repeats.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// All that a node has comes in parts, and slowly over Thread.
+const ALL_WITHIN: Duration = Duration::from_secs(120);
+/// Somebody doubts that it is there: then it has so long to answer.
+const DOUBT_WITHIN: Duration = Duration::from_secs(4);
+/// How long the second part of a timed word may take, in milliseconds (8.7.3.2).
+const TIMED_MS: u16 = 10_000;
+/// Parts of one report, and bytes of all of them.
+const MOST_PARTS: usize = 4096;
+const MOST_BYTES: usize = 2 << 20;
+/// Reports of a node that are under way at once.
+const MOST_REPORTS: usize = 8;
+/// Wishes that wait for their turn.
+const MOST_WAITING: usize = 64;
+
+/// What a node is told.
+#[derive(Clone, PartialEq)]
+pub enum Word {
+    /// A command with its fields, as TLV.
+    Invoke {
+        /// Which.
+        path: CommandPath,
+        /// An anonymous structure.
+        fields: Vec<u8>,
+        /// It must be announced before (8.8.2.1).
+        timed: bool,
+    },
+    /// An attribute gets a value, as TLV.
+    Write {
+        /// Which.
+        path: AttributePath,
+        /// One element.
+        value: Vec<u8>,
+        /// It must be announced before.
+        timed: bool,
+    },
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invoke { path, .. } => f.debug_tuple("Invoke").field(path).finish(),
+            Self::Write { path, .. } => f.debug_tuple("Write").field(path).finish(),
+        }
+    }
+}
+
+/// Why a word had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The node's status (8.10.1).
+    #[error("the device refuses it: {}", status_name(*.0))]
+    Status(u8),
+    /// Too much is under way.
+    #[error("the device has not done yet what was wanted before")]
+    Busy,
+    /// No answer in time.
+    #[error("the device did not answer")]
+    Late,
+    /// It answered what makes no sense.
+    #[error("the device answered what cannot be read: {0}")]
+    Garbled(String),
+}
+
+/// A status in words.
+pub fn status_name(code: u8) -> String {
+    let name = match code {
+        0x01 => "failure",
+        0x7e => "this machine may not do that there",
+        0x80 | 0x81 => "it does not know that command",
+        0x85 => "the command is malformed",
+        0x86 => "it has no such attribute",
+        0x87 => "the value is out of its range",
+        0x88 => "it cannot be written",
+        0x89 => "its memory is full",
+        0x8b => "it has no such thing",
+        0x92 => "its data changed meanwhile",
+        0x94 => "it took too long",
+        0x9c => "it is busy",
+        0xc3 => "it has no such service",
+        0xc6 => "it must be announced before",
+        0xcb => "its present state does not allow that",
+        code => return format!("status 0x{code:02x}"),
+    };
+    name.to_owned()
+}
+
+/// What became of something.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// What it says of itself. The first one after [`Dialog::subscribe`] is all that it has.
+    Report {
+        /// Attributes, lists put together.
+        values: Vec<(AttributePath, Value)>,
+        /// What happened.
+        events: Vec<EventReport>,
+        /// All of it, as it is.
+        all: bool,
+    },
+    /// It tells of changes from now on.
+    Subscribed,
+    /// A word was said: what it answered, as the fields of a structure.
+    Done(u64, Result<Vec<u8>, Trouble>),
+    /// The session is over, and why.
+    Over(String),
+}
+
+/// What we began, by exchange.
+enum Ask {
+    Subscribe { parts: Parts, id: Option<u32> },
+    Word { tag: u64, word: Word, announced: bool },
+    Doubt,
+}
+
+struct Asked {
+    ask: Ask,
+    until: Instant,
+}
+
+/// A report in parts.
+#[derive(Default)]
+struct Parts {
+    whole: ReportAccumulator,
+    events: Vec<EventReport>,
+    parts: usize,
+    bytes: usize,
+}
+
+impl Parts {
+    /// Takes a part; whether there are more, whether an answer is wanted, and of which subscription.
+    fn take(&mut self, payload: &[u8]) -> Result<(bool, bool, Option<u32>), String> {
+        self.parts += 1;
+        self.bytes += payload.len();
+        if self.parts > MOST_PARTS || self.bytes > MOST_BYTES {
+            return Err("it says more than can be taken".to_owned());
+        }
+        let mut report = parse_report_data(payload).map_err(|error| error.to_string())?;
+        let (more, answer, id) = (report.more_chunked_messages, !report.suppress_response, report.subscription_id);
+        self.events.append(&mut report.events);
+        self.whole.push(report).map_err(|error| error.to_string())?;
+        Ok((more, answer, id))
+    }
+
+    fn finish(self, all: bool) -> Event {
+        Event::Report { values: self.whole.finish(), events: self.events, all }
+    }
+}
+
+struct Subscription {
+    id: u32,
+    at_least_every: Duration,
+}
+
+/// One session.
+pub struct Dialog {
+    sessions: SessionManager,
+    id: SessionId,
+    asked: BTreeMap<u16, Asked>,
+    waiting: VecDeque<(u64, Word)>,
+    /// What it began, by exchange.
+    reports: BTreeMap<u16, Parts>,
+    subscription: Option<Subscription>,
+    heard: Instant,
+    over: bool,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+impl Dialog {
+    /// A session that was just made; `mrp` is how patient its repeats are.
+    pub fn new(output: &CaseSessionOutput, mrp: MrpConfig, now: Instant) -> Self {
+        let mut sessions = SessionManager::new();
+        let id = sessions.register_case_with_mrp(output, SessionRole::Initiator, mrp, MrpProvenance::Unknown);
+        Self {
+            sessions,
+            id,
+            asked: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            reports: BTreeMap::new(),
+            subscription: None,
+            heard: now,
+            over: false,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    // -- wishes -------------------------------------------------------------------------------------
+
+    /// Wants all that it has, now and whenever something changes.
+    pub fn subscribe(&mut self, now: Instant) {
+        let everything = ReadPath::new(None, None, None);
+        let request = build_subscribe_request(&SubscribeRequest {
+            keep_subscriptions: false,
+            min_interval_floor: 0,
+            max_interval_ceiling: REPORT_AT_LEAST_EVERY,
+            paths: vec![everything],
+            event_paths: EVENTS.iter().map(|cluster| events_of(*cluster)).collect(),
+            event_filters: Vec::new(),
+        });
+        let ask = Ask::Subscribe { parts: Parts::default(), id: None };
+        self.begin(ask, opcode::SUBSCRIBE, &request, ALL_WITHIN, now);
+    }
+
+    /// Tells it something; answered by [`Event::Done`]. One after the other, in order.
+    pub fn say(&mut self, tag: u64, word: Word, now: Instant) {
+        if self.waiting.len() >= MOST_WAITING {
+            return self.events.push_back(Event::Done(tag, Err(Trouble::Busy)));
+        }
+        self.waiting.push_back((tag, word));
+        self.next_word(now);
+    }
+
+    /// Nobody wants that any more, if it was not said yet.
+    pub fn give_up(&mut self, tag: u64) {
+        self.waiting.retain(|(waiting, _)| *waiting != tag);
+    }
+
+    /// It may be gone: it is asked something small.
+    pub fn doubt(&mut self, now: Instant) {
+        if self.asked.values().any(|asked| matches!(asked.ask, Ask::Doubt)) {
+            return;
+        }
+        // The revision of its root's Descriptor.
+        let request = build_read_request_paths(&[ReadPath::new(Some(0), Some(0x1d), Some(0xfffd))]);
+        self.begin(Ask::Doubt, opcode::READ, &request, DOUBT_WITHIN, now);
+    }
+
+    /// Ends it; what that sends is still to be sent.
+    pub fn close(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.over, true)
+            && let Ok(out) = encode_close_session(&mut self.sessions, self.id, now)
+        {
+            self.transmits.push_back(out.wire_bytes);
+        }
+    }
+
+    // -- what comes out -----------------------------------------------------------------------------
+
+    /// A datagram to send.
+    pub fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    /// What happened.
+    pub fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Dialog::timeout`] is due.
+    pub fn wake(&self) -> Option<Instant> {
+        let asked = self.asked.values().map(|asked| asked.until);
+        asked.chain(self.silent_at()).chain(self.sessions.poll_timeout()).min()
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// A word was said and is not answered.
+    pub fn is_busy(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked.ask, Ask::Word { .. })) || !self.waiting.is_empty()
+    }
+
+    // -- what comes in ------------------------------------------------------------------------------
+
+    /// Time has passed.
+    pub fn timeout(&mut self, now: Instant) {
+        for event in self.sessions.handle_timeout(now) {
+            match event {
+                MrpEvent::Retransmit { packet, .. } | MrpEvent::SendStandaloneAck { packet, .. } => {
+                    self.transmits.push_back(packet);
+                }
+                MrpEvent::Expired { .. } => self.end("it does not answer any more".to_owned()),
+                MrpEvent::SessionCounterExhausted { .. } => self.end("the session is used up".to_owned()),
+                _ => {}
+            }
+        }
+        if self.silent_at().is_some_and(|at| at <= now) {
+            self.end("nothing was heard of it for longer than it promised".to_owned());
+        }
+        let late: Vec<u16> = self.asked.iter().filter(|(_, asked)| asked.until <= now).map(|(id, _)| *id).collect();
+        for exchange in late {
+            let Some(asked) = self.asked.remove(&exchange) else { continue };
+            self.abort(exchange);
+            match asked.ask {
+                Ask::Subscribe { .. } => self.end("it did not say in time what it has".to_owned()),
+                Ask::Doubt => self.end("it does not answer any more".to_owned()),
+                Ask::Word { tag, .. } => self.events.push_back(Event::Done(tag, Err(Trouble::Late))),
+            }
+        }
+        self.next_word(now);
+    }
+
+    /// A datagram came from where the node is.
+    pub fn datagram(&mut self, packet: &[u8], now: Instant) {
+        // What is not of a session is of a handshake that is over.
+        if self.over || packet.len() < 8 || packet[1..3] == [0, 0] {
+            return;
+        }
+        match self.sessions.decode_inbound(packet, now) {
+            Ok(DecodeInboundOutput::AppMessage {
+                session_id,
+                exchange_id,
+                is_initiator,
+                protocol_id,
+                opcode,
+                payload,
+            }) => {
+                if session_id != self.id {
+                    return;
+                }
+                self.heard = now;
+                if is_initiator && is_close_session(protocol_id, opcode, &payload) {
+                    self.over("it ended the session".to_owned());
+                } else if protocol_id != ProtocolId::INTERACTION_MODEL {
+                    self.finish(exchange_id, !is_initiator);
+                } else if is_initiator {
+                    self.theirs(exchange_id, opcode, &payload, now);
+                } else {
+                    self.ours(exchange_id, opcode, &payload, now);
+                }
+            }
+            Ok(DecodeInboundOutput::DuplicateReliableAckResent { ack_packet, .. }) => {
+                self.transmits.push_back(ack_packet);
+            }
+            // Somebody else's, or changed on its way: nothing follows from it.
+            Ok(_) | Err(_) => {}
+        }
+        self.next_word(now);
+    }
+
+    /// An answer to what we began.
+    fn ours(&mut self, exchange: u16, opcode: u8, payload: &[u8], now: Instant) {
+        let Some(Asked { ask, until }) = self.asked.remove(&exchange) else { return self.finish(exchange, true) };
+        match ask {
+            Ask::Subscribe { parts, id } => self.subscribing(exchange, opcode, payload, (parts, id), now),
+            Ask::Doubt => self.finish(exchange, true),
+            Ask::Word { tag, word, announced: true } if opcode == opcode::STATUS => {
+                match parse_status_response(payload) {
+                    Ok(Some(0)) => {
+                        let (opcode, request) = encode(&word, true);
+                        let asked = Asked { ask: Ask::Word { tag, word, announced: false }, until };
+                        if self.send(exchange, true, opcode, &request, now) {
+                            self.asked.insert(exchange, asked);
+                        }
+                    }
+                    Ok(code) => self.done(exchange, tag, Err(Trouble::Status(code.unwrap_or(1)))),
+                    Err(error) => self.done(exchange, tag, Err(Trouble::Garbled(error.to_string()))),
+                }
+            }
+            Ask::Word { tag, word, .. } => {
+                let outcome = outcome(&word, opcode, payload);
+                self.done(exchange, tag, outcome);
+            }
+        }
+    }
+
+    fn done(&mut self, exchange: u16, tag: u64, outcome: Result<Vec<u8>, Trouble>) {
+        self.finish(exchange, true);
+        self.events.push_back(Event::Done(tag, outcome));
+    }
+
+    fn subscribing(
+        &mut self,
+        exchange: u16,
+        opcode: u8,
+        payload: &[u8],
+        (mut parts, id): (Parts, Option<u32>),
+        now: Instant,
+    ) {
+        match opcode {
+            opcode::REPORT => match parts.take(payload) {
+                Ok((_, _, named)) => {
+                    if self.send(exchange, true, opcode::STATUS, &build_status_response(0), now) {
+                        let ask = Ask::Subscribe { parts, id: id.or(named) };
+                        self.asked.insert(exchange, Asked { ask, until: now + ALL_WITHIN });
+                    }
+                }
+                Err(why) => self.end(why),
+            },
+            opcode::SUBSCRIBED => match parse_subscribe_response(payload) {
+                Ok(response) if id.is_none_or(|id| id == response.subscription_id) => {
+                    self.finish(exchange, true);
+                    let at_least_every = Duration::from_secs(response.max_interval.into());
+                    self.subscription = Some(Subscription { id: response.subscription_id, at_least_every });
+                    self.events.push_back(parts.finish(true));
+                    self.events.push_back(Event::Subscribed);
+                }
+                Ok(_) => self.end("its answers do not belong together".to_owned()),
+                Err(error) => self.end(format!("its answer cannot be read: {error}")),
+            },
+            opcode::STATUS => {
+                let code = parse_status_response(payload).ok().flatten().unwrap_or(1);
+                self.end(format!("it does not let itself be watched: {}", status_name(code)));
+            }
+            _ => self.end("it answered what it was not asked".to_owned()),
+        }
+    }
+
+    /// It began something: a report.
+    fn theirs(&mut self, exchange: u16, opcode: u8, payload: &[u8], now: Instant) {
+        if opcode != opcode::REPORT {
+            return self.finish(exchange, false);
+        }
+        if !self.reports.contains_key(&exchange) && self.reports.len() >= MOST_REPORTS {
+            self.reports.clear();
+        }
+        let mut parts = self.reports.remove(&exchange).unwrap_or_default();
+        let (more, answer, id) = match parts.take(payload) {
+            Ok(taken) => taken,
+            Err(why) => return self.end(why),
+        };
+        if id != self.subscription.as_ref().map(|subscription| subscription.id) {
+            self.send(exchange, false, opcode::STATUS, &build_status_response(INVALID_SUBSCRIPTION), now);
+            return;
+        }
+        if (answer || more) && !self.send(exchange, false, opcode::STATUS, &build_status_response(0), now) {
+            return;
+        }
+        if more {
+            self.reports.insert(exchange, parts);
+        } else {
+            self.finish(exchange, false);
+            self.events.push_back(parts.finish(false));
+        }
+    }
+
+    // -- how ----------------------------------------------------------------------------------------
+
+    fn silent_at(&self) -> Option<Instant> {
+        self.subscription.as_ref().map(|subscription| self.heard + subscription.at_least_every + LATE)
+    }
+
+    fn next_word(&mut self, now: Instant) {
+        if self.over || self.asked.values().any(|asked| matches!(asked.ask, Ask::Word { .. })) {
+            return;
+        }
+        let Some((tag, word)) = self.waiting.pop_front() else { return };
+        let timed = matches!(word, Word::Invoke { timed: true, .. } | Word::Write { timed: true, .. });
+        let (opcode, request) =
+            if timed { (opcode::TIMED, build_timed_request(TIMED_MS)) } else { encode(&word, false) };
+        self.begin(Ask::Word { tag, word, announced: timed }, opcode, &request, ANSWER_WITHIN, now);
+    }
+
+    fn begin(&mut self, ask: Ask, opcode: u8, request: &[u8], within: Duration, now: Instant) {
+        if self.over {
+            return;
+        }
+        let flags = MrpFlags { reliable: true };
+        match self.sessions.encode_outbound(self.id, None, opcode, ProtocolId::INTERACTION_MODEL, request, flags, now) {
+            Ok(out) => {
+                self.transmits.push_back(out.wire_bytes);
+                self.asked.insert(out.exchange_id, Asked { ask, until: now + within });
+            }
+            Err(error) => {
+                if let Ask::Word { tag, .. } = ask {
+                    self.events.push_back(Event::Done(tag, Err(Trouble::Garbled(error.to_string()))));
+                }
+                self.end(error.to_string());
+            }
+        }
+    }
+
+    fn send(&mut self, exchange: u16, ours: bool, opcode: u8, payload: &[u8], now: Instant) -> bool {
+        let flags = MrpFlags { reliable: true };
+        let protocol = ProtocolId::INTERACTION_MODEL;
+        match self.sessions.encode_outbound_with_role(self.id, exchange, ours, opcode, protocol, payload, flags, now) {
+            Ok(out) => {
+                self.transmits.push_back(out.wire_bytes);
+                true
+            }
+            Err(error) => {
+                self.end(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// An exchange is over: what it still owes is sent.
+    fn finish(&mut self, exchange: u16, ours: bool) {
+        let owed = self.sessions.finish_exchange_with_role(self.id, exchange, ours);
+        self.owed(owed);
+    }
+
+    fn abort(&mut self, exchange: u16) {
+        let owed = self.sessions.abort_exchange_with_role(self.id, exchange, true);
+        self.owed(owed);
+    }
+
+    fn owed(&mut self, events: Vec<MrpEvent>) {
+        for event in events {
+            if let MrpEvent::SendStandaloneAck { packet, .. } = event {
+                self.transmits.push_back(packet);
+            }
+        }
+    }
+
+    /// We end it.
+    fn end(&mut self, why: String) {
+        if !self.over {
+            if let Ok(out) = encode_close_session(&mut self.sessions, self.id, self.heard) {
+                self.transmits.push_back(out.wire_bytes);
+            }
+            self.over(why);
+        }
+    }
+
+    fn over(&mut self, why: String) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let words = std::mem::take(&mut self.asked).into_values().filter_map(|asked| match asked.ask {
+            Ask::Word { tag, .. } => Some(tag),
+            Ask::Subscribe { .. } | Ask::Doubt => None,
+        });
+        let unsaid = std::mem::take(&mut self.waiting).into_iter().map(|(tag, _)| tag);
+        let all: Vec<u64> = words.chain(unsaid).collect();
+        self.events.extend(all.into_iter().map(|tag| Event::Done(tag, Err(Trouble::Late))));
+        self.events.push_back(Event::Over(why));
+    }
+}
+
+/// Clusters whose events are wanted: Switch (1.13), DoorLock (5.2.10: its alarms).
+const EVENTS: [u32; 2] = [0x3b, 0x101];
+
+fn events_of(cluster: u32) -> EventPath {
+    let mut path = EventPath::default();
+    path.cluster = Some(cluster);
+    path
+}
+
+fn encode(word: &Word, timed: bool) -> (u8, Vec<u8>) {
+    match word {
+        Word::Invoke { path, fields, .. } if timed => (opcode::INVOKE, build_invoke_request_timed(*path, fields)),
+        Word::Invoke { path, fields, .. } => (opcode::INVOKE, build_invoke_request(*path, fields)),
+        Word::Write { path, value, .. } => {
+            let write = [AttributeWriteRequest { path: *path, value_tlv: value.clone() }];
+            (opcode::WRITE, if timed { build_write_request_timed(&write) } else { build_write_request(&write) })
+        }
+    }
+}
+
+/// What came of a word.
+fn outcome(word: &Word, opcode: u8, payload: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let garbled = |error: matter_interaction::ImError| Trouble::Garbled(error.to_string());
+    let judged = |code: u8| if code == 0 { Ok(Vec::new()) } else { Err(Trouble::Status(code)) };
+    match (word, opcode) {
+        (_, opcode::STATUS) => judged(parse_status_response(payload).map_err(garbled)?.unwrap_or(1)),
+        (Word::Invoke { .. }, opcode::INVOKED) => match parse_invoke_response(payload).map_err(garbled)? {
+            InvokeResponse::Status(status) => judged(status.to_u8()),
+            InvokeResponse::Command { fields_tlv, .. } => Ok(fields_tlv),
+        },
+        (Word::Write { .. }, opcode::WRITTEN) => {
+            let statuses = parse_write_response(payload).map_err(garbled)?;
+            let failed = statuses.iter().find(|(_, status)| !status.is_success());
+            judged(failed.map_or(0, |(_, status)| status.to_u8()))
+        }
+        _ => Err(Trouble::Garbled("an answer to something else".to_owned())),
+    }
+}

@@ -1,0 +1,143 @@
+//! Adding a device by its code: a session under the code, its maker's certificates looked at, its number and certificate of
+//! our fabric given to it, and a first session under that.
+//!
+//! Matter Core Specification 1.4: 5.5 (commissioning flows), 4.14.1 (PASE), 6.2 (attestation).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use matter_commissioning::driver::{DriverConfig, DriverError, commission};
+use matter_commissioning::{
+    AttestationError, CommissionerConfig, CommissioningError, NetworkCredentials, SetupPayload, SystemNocRng,
+};
+use matter_transport::{Discovery, MatterService, QueryHandle, ServiceKind};
+use tokio::sync::watch;
+
+use super::fabric::{self, Fabric};
+use super::line::Line;
+use super::sky::Sky;
+use super::trust::Trust;
+
+/// A device does this in seconds; one that its maker lets do it over a slow radio takes longer.
+const WITHIN: Duration = Duration::from_secs(150);
+
+/// Why a device was not added.
+#[derive(Debug)]
+pub(crate) enum NotAdded {
+    /// It is not its code.
+    Code,
+    /// Who made it is not vouched for, in words.
+    NotCertified(String),
+    /// It is being added by somebody already, or was until a moment ago.
+    Busy,
+    /// Nothing came back.
+    Silent,
+    /// It does not want, or something else is wrong.
+    Failed(String),
+}
+
+/// Gives a device that waits at the other end its place in the fabric.
+pub(crate) async fn add(
+    line: &Line,
+    fabric: &Fabric,
+    trust: &Trust,
+    sky: watch::Receiver<Sky>,
+    payload: &SetupPayload,
+    node: u64,
+) -> Result<(), NotAdded> {
+    let config = DriverConfig {
+        commissioner: CommissionerConfig {
+            // The driver puts that of the session here.
+            pase_attestation_challenge: [0; 16],
+            fabric: fabric.record(),
+            setup_payload: payload,
+            paa_trust_store: &trust.makers,
+            cd_signing_roots: &trust.certifiers,
+            commissioner_node_id: fabric.node(),
+            assigned_node_id: node,
+            ipk_epoch_key: fabric.ipk(),
+            case_admin_subject: fabric.node(),
+            admin_vendor_id: fabric::VENDOR,
+            now: fabric::now(),
+            rng: Arc::new(SystemNocRng),
+            // It is in the network already: that is how it was found.
+            network: NetworkCredentials::AlreadyOnNetwork,
+        },
+        commissionable_addr: Some(line.at()),
+        passcode: payload.passcode.as_u32(),
+        commissioner_noc: fabric.own(),
+        commissioner_signer_pkcs8: fabric.own_key(),
+    };
+    let mut announced = Announced { sky, at: line.at() };
+    let adding = Box::pin(commission(line, &mut announced, config));
+    match tokio::time::timeout(WITHIN, adding).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(judge(error)),
+        Err(_) => Err(NotAdded::Silent),
+    }
+}
+
+/// What a failure means. A wrong code is noticed by us, or by the device (4.14.1.2, status INVALID_PARAMETER).
+fn judge(error: DriverError) -> NotAdded {
+    use matter_crypto::Error as Crypto;
+    match error {
+        DriverError::Crypto(Crypto::ConfirmationTagMismatch | Crypto::InvalidSignatureOrTag) => NotAdded::Code,
+        DriverError::SessionEstablishmentFailed { protocol_code: 2, .. } => NotAdded::Code,
+        DriverError::SessionEstablishmentFailed { protocol_code: 4, .. } | DriverError::Crypto(Crypto::Busy) => {
+            NotAdded::Busy
+        }
+        DriverError::Commissioning(CommissioningError::Attestation(error)) => {
+            NotAdded::NotCertified(attestation(&error))
+        }
+        // Its fail-safe is still armed by whoever tried before (11.10.6.2: BUSY_WITH_OTHER_ADMIN).
+        DriverError::Commissioning(CommissioningError::DeviceImStatus { im_status: 4, .. }) => NotAdded::Busy,
+        DriverError::Timeout { .. } => NotAdded::Silent,
+        DriverError::Io(error) => NotAdded::Failed(error.to_string()),
+        error => NotAdded::Failed(accord_model::text::for_screen(&error.to_string(), 300)),
+    }
+}
+
+fn attestation(error: &AttestationError) -> String {
+    match error {
+        AttestationError::UntrustedRoot => {
+            "none of the makers' roots that you have vouches for it: it is a test device, one that somebody built, or of a \
+             maker whose root is not in the folder"
+                .to_owned()
+        }
+        AttestationError::CertificationDeclarationSignatureInvalid => {
+            "its declaration that it is certified is signed by nobody whom you trust for that".to_owned()
+        }
+        error => format!("what it shows of its maker is wrong: {error}"),
+    }
+}
+
+/// What is announced, for the driver: of the device at the other end of the line only, with the address that the line has.
+struct Announced {
+    sky: watch::Receiver<Sky>,
+    at: SocketAddr,
+}
+
+impl Discovery for Announced {
+    fn publish(&mut self, _: &MatterService) -> matter_transport::Result<()> {
+        Ok(())
+    }
+    fn unpublish(&mut self, _: &str, _: ServiceKind) -> matter_transport::Result<()> {
+        Ok(())
+    }
+    fn query(&mut self, _: ServiceKind) -> matter_transport::Result<QueryHandle> {
+        Ok(QueryHandle(0))
+    }
+    fn stop_query(&mut self, _: QueryHandle) {}
+    fn poll_results(&mut self, _: QueryHandle) -> Vec<MatterService> {
+        let sky = self.sky.borrow();
+        let here = |at: &SocketAddr| at.ip() == self.at.ip();
+        let of_node = |(name, node): (&String, &super::sky::Node)| {
+            let port = node.at.iter().find(|at| here(at))?.port();
+            let ip = vec![self.at.ip()];
+            Some(MatterService::new(name.clone(), ServiceKind::Operational, ip, port, HashMap::new()))
+        };
+        sky.nodes.iter().filter_map(of_node).collect()
+    }
+}

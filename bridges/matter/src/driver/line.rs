@@ -1,0 +1,118 @@
+//! Datagrams with one device, under a permit for it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use accord_consent::outlet::{DatagramOutlet, OneNear};
+use accord_consent::{Personal, SendError};
+use accord_model::DeviceId;
+use accord_model::why::Outcome;
+use matter_commissioning::driver::AsyncDatagram;
+use tokio_util::sync::CancellationToken;
+
+use super::law::{self, Law};
+
+/// Largest datagram that is read: more than Matter allows over UDP (Core Specification 1.4, 4.4.4).
+const LARGEST: usize = 1500;
+
+/// Why there is no way to it.
+#[derive(Debug)]
+pub(crate) enum NoLine {
+    /// The consent ended, or does not cover it.
+    Denied(String),
+    /// The system refuses, or it does not answer.
+    Failed(String, Outcome),
+}
+
+/// The way to one device.
+pub(crate) struct Line {
+    one: OneNear,
+    socket: DatagramOutlet,
+    at: SocketAddr,
+}
+
+impl Line {
+    pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddr) -> Result<Self, NoLine> {
+        let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+        let one = OneNear::open(permit, at.ip()).await.map_err(no_line)?;
+        let any: IpAddr = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        match one.datagrams(SocketAddr::new(any, 0)) {
+            Ok(socket) => Ok(Self { one, socket, at }),
+            Err(error) => {
+                one.close();
+                Err(NoLine::Failed(error.to_string(), Outcome::Failed("no socket".to_owned())))
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Cancelled once nothing may be said any more.
+    pub(crate) fn cancelled(&self) -> CancellationToken {
+        self.one.cancelled()
+    }
+
+    pub(crate) fn close(&self) {
+        self.one.close();
+    }
+
+    /// The device's address with a port of it: what is announced does not know on which interface a link-local one is.
+    fn to(&self, port: u16) -> SocketAddr {
+        let mut to = self.at;
+        to.set_port(port);
+        to
+    }
+}
+
+impl AsyncDatagram for Line {
+    async fn send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<()> {
+        let to = self.to(peer.port());
+        match self.socket.send(&Personal::of(law::standing(), bytes), to).await {
+            Ok(()) => Ok(()),
+            // No way there, or nobody: as with a datagram that is lost.
+            Err(SendError::Io(error)) => {
+                tracing::debug!(%error, "a datagram did not leave");
+                Ok(())
+            }
+            Err(error) => Err(io::Error::new(io::ErrorKind::NotConnected, error.to_string())),
+        }
+    }
+
+    async fn recv_from(&self) -> io::Result<(Vec<u8>, SocketAddr)> {
+        let cancelled = self.one.cancelled();
+        let mut buffer = vec![0; LARGEST];
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = cancelled.cancelled() => {
+                    return Err(io::Error::new(io::ErrorKind::NotConnected, "you withdrew your consent"));
+                }
+                received = self.socket.receive(&mut buffer) => received,
+            };
+            match received {
+                Ok((length, from)) => {
+                    buffer.truncate(length);
+                    return Ok((buffer, from));
+                }
+                // Its system said that nobody hears there: that is told by the silence that follows.
+                Err(error) => {
+                    tracing::debug!(%error, "a device's datagram was not received");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+fn no_line(error: SendError) -> NoLine {
+    match error {
+        SendError::Io(_) | SendError::Outlet(_) => {
+            let outcome = error.outcome();
+            NoLine::Failed(error.to_string(), outcome)
+        }
+        error => NoLine::Denied(error.to_string()),
+    }
+}

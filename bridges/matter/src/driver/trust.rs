@@ -1,0 +1,91 @@
+//! By whom a device's maker has to be vouched for: the attestation roots that the owner put into a folder, and, if the owner
+//! said so for a device, those that the standard's authors gave away for tests.
+//!
+//! Matter Core Specification 1.4: 6.2 (device attestation), 6.3 (certification declaration).
+
+use std::io::Read;
+use std::path::Path;
+
+use accord_model::text::for_screen;
+use matter_commissioning::{CdSigningRoots, Paa, PaaTrustStore};
+
+/// Certificates in a folder, and bytes of each.
+const MOST: usize = 1024;
+const LARGEST: u64 = 16 * 1024;
+
+/// Whom a device's certificates have to come from.
+pub(crate) struct Trust {
+    pub makers: PaaTrustStore,
+    pub certifiers: CdSigningRoots,
+}
+
+impl Trust {
+    /// The owner's: `makers` and `certifiers` in the folder, DER each.
+    ///
+    /// # Errors
+    /// In words, with the file that is none.
+    pub(crate) fn of_folder(folder: &Path) -> Result<Self, String> {
+        let mut makers = PaaTrustStore::empty();
+        for (name, der) in read(&folder.join("makers"))? {
+            makers.add(Paa::from_der(&der).map_err(|_| format!("{name} in {} is no root", folder.display()))?);
+        }
+        let certifiers = read(&folder.join("certifiers"))?;
+        let ders: Vec<&[u8]> = certifiers.iter().map(|(_, der)| der.as_slice()).collect();
+        let certifiers = CdSigningRoots::from_cert_der(&ders)
+            .map_err(|_| format!("one of the certificates in {} is none", folder.join("certifiers").display()))?;
+        Ok(Self { makers, certifiers })
+    }
+
+    /// Those of test devices and of devices that somebody built: their keys are public, so that they prove nothing.
+    pub(crate) fn of_tests() -> Self {
+        Self {
+            makers: PaaTrustStore::with_example_device_roots(),
+            certifiers: CdSigningRoots::with_example_device_roots(),
+        }
+    }
+}
+
+fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
+        if path.extension().is_none_or(|extension| extension != "der") {
+            continue;
+        }
+        if found.len() >= MOST {
+            return Err(format!("{} has more than {MOST} certificates", folder.display()));
+        }
+        let mut der = Vec::new();
+        let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        file.take(LARGEST).read_to_end(&mut der).map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        found.push((for_screen(&name, 60), der));
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_are_what_the_owner_put_there_and_what_is_none_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let trust = Trust::of_folder(dir.path()).unwrap();
+        assert!(trust.makers.is_empty() && trust.certifiers.is_empty(), "nobody is believed unasked");
+        std::fs::create_dir(dir.path().join("makers")).unwrap();
+        let root = Trust::of_tests().makers.iter().next().unwrap().der().to_vec();
+        std::fs::write(dir.path().join("makers/lab.der"), root).unwrap();
+        std::fs::write(dir.path().join("makers/README"), "none").unwrap();
+        assert_eq!(Trust::of_folder(dir.path()).unwrap().makers.len(), 1);
+        std::fs::write(dir.path().join("makers/bad.der"), "none").unwrap();
+        let why = Trust::of_folder(dir.path()).err().unwrap();
+        assert!(why.contains("bad.der"), "{why}");
+    }
+}
