@@ -1,0 +1,198 @@
+//! One endpoint in the words of the house's catalogue: its clusters by what they are for, and everything else, to be read, in
+//! `more`. What an endpoint offers is decided by its device types, FeatureMaps and lists of attributes and commands. Numbers are in
+//! our units once they leave here. Numbers of clusters, attributes, commands and features are those of the Matter Application
+//! Cluster specification, 1.4.
+
+pub(crate) mod button;
+mod climate;
+mod cover;
+mod fan;
+pub(crate) mod kinds;
+mod light;
+mod lock;
+mod modes;
+mod more;
+mod power;
+mod sensor;
+mod vacuum;
+mod valve;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accord_model::text::for_screen;
+use accord_model::{CallError, Data, Inputs, Service, catalogue};
+
+use super::command::Command;
+use super::look::Look;
+use super::node::Key;
+
+/// What makes commands of what is wanted of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing: it is only told.
+    Told,
+    Switch,
+    Light,
+    Volume,
+    Fan,
+    Climate,
+    Cover,
+    Lock,
+    Vacuum,
+    Valve,
+    More,
+}
+
+/// One service of an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    pub kind: Kind,
+    /// What it is, without values.
+    pub service: Service,
+    /// What is so now.
+    pub values: BTreeMap<String, Data>,
+    /// What each value is made of.
+    pub sources: BTreeMap<String, BTreeSet<Key>>,
+}
+
+impl Part {
+    pub fn new(kind: Kind, service: Service) -> Self {
+        Self { kind, service, values: BTreeMap::new(), sources: BTreeMap::new() }
+    }
+
+    /// With a value, when there is one: made of what was looked at just before.
+    #[must_use]
+    pub fn say(mut self, look: &Look<'_>, property: &str, data: Option<impl Into<Data>>) -> Self {
+        self.put(look, property, data);
+        self
+    }
+
+    /// The same.
+    pub fn put(&mut self, look: &Look<'_>, property: &str, data: Option<impl Into<Data>>) {
+        let sources = look.lately();
+        if self.service.properties.iter().any(|one| one.id == property) {
+            self.sources.insert(property.to_owned(), sources);
+            if let Some(data) = data {
+                self.values.insert(property.to_owned(), data.into());
+            }
+        }
+    }
+
+    /// With one of the names that the property has.
+    #[must_use]
+    pub fn say_one(self, look: &Look<'_>, property: &str, name: Option<&str>) -> Self {
+        let known = self.service.properties.iter().find(|one| one.id == property);
+        let number = known
+            .zip(name)
+            .and_then(|(known, name)| known.values.iter().find(|(_, known)| known == name).map(|(number, _)| *number));
+        self.say(look, property, number)
+    }
+}
+
+/// An endpoint in our words.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Mapped {
+    pub parts: Vec<Part>,
+    /// What standard services are made of.
+    pub used: BTreeSet<Key>,
+    /// What `more` shows.
+    pub more: BTreeSet<Key>,
+    /// What has no value to be shown.
+    pub empty: BTreeSet<Key>,
+}
+
+impl Mapped {
+    /// Both offer the same, whatever the values.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let same = |(one, two): (&Part, &Part)| one.kind == two.kind && one.service == two.service;
+        self.parts.len() == other.parts.len() && self.parts.iter().zip(&other.parts).all(same)
+    }
+}
+
+/// An endpoint in our words.
+pub(crate) fn map(look: &Look<'_>) -> Mapped {
+    let mut parts = Vec::new();
+    parts.extend(sensor::about(look));
+    parts.extend(lock::lock(look));
+    parts.extend(vacuum::vacuum(look));
+    parts.extend(climate::climate(look));
+    parts.extend(cover::cover(look));
+    parts.extend(valve::valve(look));
+    parts.extend(light::on_off(look));
+    parts.extend(fan::fan(look));
+    parts.extend(button::button(look));
+    parts.extend(sensor::sensors(look));
+    parts.extend(power::battery(look));
+    parts.extend(power::electricity(look));
+    let used = look.seen();
+    let mut extra = Part::new(Kind::More, catalogue::more());
+    modes::add(look, &mut extra);
+    sensor::add(look, &mut extra);
+    let all = look.seen();
+    let (more, mut shown, empty) = more::more(look, extra, &all);
+    shown.extend(all.difference(&used));
+    parts.extend(more);
+    Mapped { parts, used, more: shown, empty }
+}
+
+/// What to send so that a property becomes that. `color` is the hue and saturation that are wanted beside.
+pub(crate) fn write(
+    part: &Part,
+    look: &Look<'_>,
+    property: &str,
+    data: &Data,
+    color: (f64, f64),
+) -> Result<Vec<Command>, CallError> {
+    match part.kind {
+        Kind::Switch => light::write_on_off(look, data),
+        Kind::Light => light::write(look, property, data, color),
+        Kind::Volume => light::write_volume(look, property, data),
+        Kind::Fan => fan::write(look, property, data),
+        Kind::Climate => climate::write(look, property, data),
+        Kind::Cover => cover::write(look, property, data),
+        Kind::Valve => valve::write(look, property, data),
+        Kind::More => modes::write(look, property, data),
+        Kind::Told | Kind::Lock | Kind::Vacuum => Err(bad("it is only told")),
+    }
+}
+
+/// What to send so that something is done.
+pub(crate) fn act(part: &Part, look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Vec<Command>, CallError> {
+    let commands = match part.kind {
+        Kind::Switch | Kind::Light => light::act(look, action),
+        Kind::Fan => fan::act(look, action),
+        Kind::Cover => cover::act(look, action),
+        Kind::Lock => return lock::act(look, action, inputs),
+        Kind::Vacuum => return vacuum::act(look, action),
+        Kind::Valve => valve::act(look, action),
+        Kind::More => modes::act(look, action),
+        Kind::Told | Kind::Volume | Kind::Climate => None,
+    };
+    commands.ok_or_else(|| CallError::Unsupported(format!("`{}` is nothing that it can", for_screen(action, 60))))
+}
+
+/// The hue and saturation of a lamp.
+pub(crate) fn color(look: &Look<'_>) -> (f64, f64) {
+    light::color(look)
+}
+
+fn bad(why: &str) -> CallError {
+    CallError::BadInput(why.to_owned())
+}
+
+fn yes(data: &Data) -> Result<bool, CallError> {
+    data.as_bool().ok_or_else(|| bad("yes or no is wanted"))
+}
+
+fn number(data: &Data) -> Result<f64, CallError> {
+    data.as_number().filter(|number| number.is_finite()).ok_or_else(|| bad("a number is wanted"))
+}
+
+/// Hundredths of something, without what a division adds behind them.
+fn hundredths(number: f64) -> f64 {
+    number.round() / 100.0
+}
+
+fn whole_percent(share: f64) -> i64 {
+    (share * 100.0).round().clamp(0.0, 100.0) as i64
+}
