@@ -26,6 +26,8 @@ DIRECT = {
     "hyper": {"accord"},
     "hyper-util": {"accord"},
     "axum": {"accord"},
+    "matter-transport": {"accord-matter"},
+    "matter-commissioning": {"accord-matter"},
     "libc": {"accord-bench"},
 }
 # Nobody of ours takes these.
@@ -51,6 +53,10 @@ SOCKETS = {
     "url": {LINK},  # a trait for callers who resolve
     "rustls": {HUB, LINK, "accord-bench", "accord-kdeconnect", "accord-localsend", "accord-ports",
                "accord-googlecast", "accord-homeassistant", "accord-miio", "accord-mqtt"},  # in its documentation's examples
+    # Speaks over a transport that it is given. Its own socket and its own search, which it brings with itself, are never
+    # made: clippy.toml bans them, and `DIRECT` keeps them from everybody else.
+    "matter-transport": {"accord-matter"}, "mdns-sd": {"accord-matter"}, "socket-pktinfo": {"accord-matter"},
+    "if-addrs": {"accord-matter"},
     # Speaks over a stream that it is given; `connect` and the agents, which dial, are not called.
     "russh": {"accord-kdeconnect"}, "nix": {"accord-kdeconnect"},  # the latter locks its memory
     "zbus": BUS, "zruntime": BUS,

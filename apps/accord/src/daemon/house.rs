@@ -28,6 +28,7 @@ const PARTS: &[&str] = &[
     accord_homeassistant::STATEMENT,
     accord_mqtt::STATEMENT,
     accord_home::STATEMENT,
+    accord_matter::STATEMENT,
     accord_airplay::STATEMENT,
     accord_yeelight::STATEMENT,
     accord_casting::STATEMENT,
@@ -49,6 +50,7 @@ pub const BRIDGES: &[(&str, &str)] = &[
     ("lebo", "Lebo"),
     ("miio", "miIO"),
     ("mqtt", "MQTT"),
+    ("matter", "Matter"),
 ];
 
 /// Bridges whose devices Home Assistant has by itself: they are not shown to it by a broker.
@@ -147,6 +149,11 @@ const EFFECTS: &[(&str, &str)] = &[
     ),
     ("mqtt/connection", "The devices of that MQTT broker are neither shown nor controlled."),
     ("home/share", "No device of yours is shown to Home Assistant by an MQTT broker."),
+    (
+        "matter/search",
+        "No Matter device can be added, and one whose address changes is lost; those that stay where they are work on.",
+    ),
+    ("matter/control", "That Matter device is known, and can be neither added nor seen into nor controlled."),
     ("kdeconnect/connection", "Devices paired by KDE Connect cannot reach this one, nor this one them."),
 ];
 

@@ -20,6 +20,7 @@ use accord_kdeconnect::KdeConnectBridge;
 use accord_lebo::LeboBridge;
 use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_localsend::LocalSendBridge;
+use accord_matter::MatterBridge;
 use accord_miio::MiioBridge;
 use accord_model::DeviceKind;
 use accord_mqtt::MqttBridge;
@@ -221,6 +222,11 @@ impl Hub {
         match MqttBridge::new(gate.bind("mqtt"), accord_mqtt::Options { folder: data.join("mqtt") }) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("MQTT is not available: {why}"),
+        }
+        let matter = accord_matter::Options { folder: data.join("matter"), network };
+        match MatterBridge::new(gate.bind("matter"), matter) {
+            Ok(bridge) => bridges.push(Box::new(bridge)),
+            Err(why) => tracing::error!("Matter is not available: {why}"),
         }
         let airplay = accord_airplay::Options { folder: data.join("airplay"), network };
         match AirplayBridge::new(gate.bind("airplay"), airplay) {

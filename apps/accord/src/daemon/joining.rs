@@ -170,6 +170,28 @@ const JOINS: &[(&str, &str, Systems)] = &[
         )],
     ),
     (
+        "matter/search",
+        "Matter device",
+        &[
+            (
+                "New, or set back to how it came",
+                &[
+                    "Give it power. If it uses Wi-Fi or Thread, bring it into your network first, with its maker's app or your phone: Accord adds what is in the network already.",
+                    "Find its code: on it, in its papers or in its maker's app. It has 11 or 21 digits, or is a QR code that begins with MT:.",
+                    "It waits for about 15 minutes after it got power. Add it here with its code.",
+                ],
+            ),
+            (
+                "In another app already",
+                &[
+                    "In that app (Apple Home, Google Home, Alexa, SmartThings, Home Assistant, …) open the device, and choose to share it or to link it with another app.",
+                    "It shows a code that holds for some minutes. Add it here with that one, not with the one that is printed on the device.",
+                    "The device stays in the other app, too.",
+                ],
+            ),
+        ],
+    ),
+    (
         "localsend/presence",
         "Phone with LocalSend",
         &[
@@ -252,6 +274,33 @@ pub const FORMS: &[Form] = &[
                 label: "Key",
                 hint: "Only for https, and only if you want to compare it before anything is said: the SHA-256 hash of its public key",
                 needs: Needs::Optional,
+                secret: false,
+            },
+        ],
+    },
+    Form {
+        bridge: "matter",
+        way: "code",
+        what: "Matter device",
+        steps: &[
+            "It must be in your network already: by cable, or brought into Wi-Fi or Thread by its maker's app or another controller.",
+            "Find its code: on it, in its papers, or made by the app that has it, to share it.",
+            "It waits for some minutes only. It may be added before it waits: Accord adds it as soon as it does.",
+        ],
+        fields: &[
+            Field {
+                id: "code",
+                label: "Code",
+                hint: "11 or 21 digits, or the text of the QR code: MT:…",
+                needs: Needs::Text,
+                secret: true,
+            },
+            Field { id: "name", label: "Name", hint: "Until it says its own", needs: Needs::Optional, secret: false },
+            Field {
+                id: "tests",
+                label: "Test device",
+                hint: "Also take it if nobody real vouches for its maker: for devices that you built or test. Its keys are public then, so that it may be anybody's.",
+                needs: Needs::Switch,
                 secret: false,
             },
         ],

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use matter_commissioning::driver::{DriverConfig, DriverError, commission};
 use matter_commissioning::{
-    AttestationError, CommissionerConfig, CommissioningError, NetworkCredentials, SetupPayload, SystemNocRng,
+    AttestationError, CommissionerConfig, CommissioningError, CommissioningFlow, DiscoveryCapabilities, Discriminator,
+    NetworkCredentials, Passcode, SetupPayload, SystemNocRng,
 };
 use matter_transport::{Discovery, MatterService, QueryHandle, ServiceKind};
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use super::fabric::{self, Fabric};
 use super::line::Line;
 use super::sky::Sky;
 use super::trust::Trust;
+use crate::core::code::{self, Code};
 
 /// A device does this in seconds; one that its maker lets do it over a slow radio takes longer.
 const WITHIN: Duration = Duration::from_secs(150);
@@ -36,6 +38,23 @@ pub(crate) enum NotAdded {
     Silent,
     /// It does not want, or something else is wrong.
     Failed(String),
+}
+
+/// What is read off a device, in the words of who gives it its place.
+pub(crate) fn payload(code: &Code) -> Result<SetupPayload, String> {
+    let discriminator = match code.discriminator {
+        code::Discriminator::Long(all) => Discriminator::new(all),
+        code::Discriminator::Short(upper) => Discriminator::from_short(upper),
+    };
+    Ok(SetupPayload {
+        version: 0,
+        vendor_id: code.vendor,
+        product_id: code.product,
+        commissioning_flow: CommissioningFlow::Standard,
+        discovery_capabilities: DiscoveryCapabilities::empty(),
+        discriminator: discriminator.map_err(|error| error.to_string())?,
+        passcode: Passcode::new(code.passcode()).map_err(|error| error.to_string())?,
+    })
 }
 
 /// Gives a device that waits at the other end its place in the fabric.

@@ -1,9 +1,82 @@
-//! The driver.
+//! The driver: moves bytes between sockets and [`crate::core`], and speaks for the devices that the owner added, and for what
+//! is behind them.
+//!
+//! | part | what it is |
+//! |---|---|
+//! | `mind` | one task that holds every decision: who is here, who was added, what is wanted of whom |
+//! | `nodes` | what is told of devices, and which ones the owner added, on disk |
+//! | `sky` | what is announced near |
+//! | `fabric` | who this machine is to the devices that it added; its keys, on disk |
+//! | `trust` | by whom a device's maker has to be vouched for |
+//! | `hand` | one task for each added device: its place in the fabric, its session, made again when it breaks |
+//! | `commission` | giving a device its place |
+//! | `share` | letting others add it, too |
+//! | `line` | datagrams with one device |
+//! | `law` | under whose permit bytes leave |
+//! | `why` | what is known about a device that is not reached |
+
 mod commission;
 mod fabric;
-#[cfg(test)]
-mod lab;
+mod hand;
 mod law;
 mod line;
+mod mind;
+mod nodes;
+mod share;
 mod sky;
 mod trust;
+mod why;
+
+use std::path::PathBuf;
+
+use accord_consent::BoundGate;
+use accord_consent::outlet::interfaces::Network;
+use accord_registry::{Bridge, BridgeSide};
+use async_trait::async_trait;
+
+use fabric::Fabric;
+use law::Law;
+use nodes::Nodes;
+
+/// How the bridge is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder of the bridge's own, for its keys and for the devices that the owner added. The owner's roots are in its folders
+    /// `makers` and `certifiers`.
+    pub folder: PathBuf,
+    /// Which interfaces are used.
+    pub network: Network,
+}
+
+/// Adds and controls Matter devices.
+pub struct MatterBridge {
+    law: Law,
+    options: Options,
+    fabric: Fabric,
+    nodes: Nodes,
+}
+
+impl MatterBridge {
+    /// Opens the folder; the first time, makes the keys. Nothing is sent yet, and no socket made.
+    ///
+    /// # Errors
+    /// In words: what is wrong with the folder or what is in it.
+    pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
+        let fabric = Fabric::open(&options.folder)?;
+        let nodes = Nodes::open(&options.folder)?;
+        Ok(Self { law: Law::new(gate), options, fabric, nodes })
+    }
+}
+
+#[async_trait]
+impl Bridge for MatterBridge {
+    fn name(&self) -> &str {
+        "matter"
+    }
+
+    async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
+        let Self { law, options, fabric, nodes } = *self;
+        mind::Mind::new(law, options.network, options.folder, fabric, nodes, side.outbox).run(side.inbox).await;
+        Ok(())
+    }
+}

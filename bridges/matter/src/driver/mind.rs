@@ -1,0 +1,538 @@
+//! One task that holds every decision. What it hears comes from the core of the house, from the network, from the hands
+//! and from the clock; what it decides goes to them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use accord_consent::outlet::interfaces::Network;
+use accord_model::why::{Fact, Outcome};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
+use accord_ports::dns_sd::{Browsing, Seen, ServiceInstance};
+use accord_registry::ByteStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fabric::Fabric;
+use super::hand::{Adding, Hand, Order, Term};
+use super::law::{self, Law};
+use super::nodes::{Nodes, Refused};
+use super::sky::{Node, Sky, Waiting};
+use crate::core::advert::{Advert, COMMISSIONABLE, OPERATIONAL, patience};
+use crate::core::code::Code;
+
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Orders that a hand has not followed yet.
+const ORDERS: usize = 64;
+/// What waits for the mind.
+const QUEUE: usize = 256;
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
+type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+
+/// What the tasks tell the mind.
+pub(crate) enum Heard {
+    Said {
+        node: DeviceId,
+        hand: u64,
+        saying: Saying,
+    },
+    /// For the house.
+    Told {
+        node: DeviceId,
+        messages: Vec<FromBridge>,
+    },
+    /// Without a fact: no address of it is known.
+    Tried {
+        call: CallId,
+        fact: Option<Fact>,
+    },
+}
+
+/// What a hand says of its device.
+pub(crate) enum Saying {
+    /// It has its place in the fabric, there; whether its maker is vouched for.
+    Joined(std::net::SocketAddr, bool),
+    /// It tells of changes.
+    Up(std::net::SocketAddr),
+    /// It is not to be spoken to before the owner does something.
+    Refused(Refused),
+    /// It may not be spoken to now.
+    Quiet,
+    /// There is no session, why, and whether an attempt before holds it up.
+    Down(String, Outcome, bool),
+    /// It forgot us, or was not reached for that.
+    Left(CallId),
+}
+
+pub(crate) struct Mind {
+    pub law: Law,
+    pub network: Network,
+    folder: PathBuf,
+    fabric: Arc<Fabric>,
+    pub nodes: Nodes,
+    outbox: Outbox,
+    heard: mpsc::Sender<Heard>,
+    inbox: mpsc::Receiver<Heard>,
+    pub near: Option<Browsing>,
+    pub sky: watch::Sender<Sky>,
+    /// Not before this time.
+    again: Instant,
+    /// Why it could not be opened.
+    pub trouble: Option<String>,
+    pub hands: HashMap<DeviceId, Held>,
+    /// Which node what is behind one is of, and whether that reaches it.
+    pub things: HashMap<DeviceId, (DeviceId, Reach)>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    next_hand: u64,
+    /// Orders that have no answer yet.
+    calls: HashMap<CallId, Term>,
+    /// Devices that are asked just now why they, or what is behind them, are not reached.
+    pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
+}
+
+pub(crate) struct Held {
+    number: u64,
+    pub orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Mind {
+    pub(crate) fn new(
+        law: Law,
+        network: Network,
+        folder: PathBuf,
+        fabric: Fabric,
+        nodes: Nodes,
+        outbox: Outbox,
+    ) -> Self {
+        let (heard, inbox) = mpsc::channel(QUEUE);
+        Self {
+            law,
+            network,
+            folder,
+            fabric: Arc::new(fabric),
+            nodes,
+            outbox,
+            heard,
+            inbox,
+            near: None,
+            sky: watch::channel(Sky::default()).0,
+            again: Instant::now(),
+            trouble: None,
+            hands: HashMap::new(),
+            things: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            next_hand: 1,
+            calls: HashMap::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// Until the house says stop.
+    pub(crate) async fn run(mut self, mut orders: Inbox) {
+        self.tell_all(self.nodes.all()).await;
+        for id in self.nodes.all_added() {
+            self.take(&id).await;
+        }
+        loop {
+            let mut search = self.law.search();
+            let again = self.again;
+            tokio::select! {
+                biased;
+                message = orders.recv() => match message {
+                    None | Some((ToBridge::Stop, _)) => break,
+                    Some((message, _)) => self.message(message).await,
+                },
+                Some(heard) = self.inbox.recv() => self.hear(heard).await,
+                seen = next(&mut self.near) => self.seen(seen).await,
+                () = async {
+                    tokio::time::sleep_until(again.into()).await;
+                    search.allowed().await;
+                }, if self.near.is_none() => self.begin().await,
+            }
+        }
+        if let Some(near) = self.near.take() {
+            near.close();
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        // What the hands still say is heard, so that none of them waits.
+        let ended = async {
+            loop {
+                tokio::select! {
+                    () = self.tasks.wait() => break,
+                    Some(_) = self.inbox.recv() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+            tracing::warn!("a session with a Matter device did not end in time");
+        }
+    }
+
+    // -- being near ---------------------------------------------------------------------------------
+
+    async fn begin(&mut self) {
+        self.again = Instant::now() + AGAIN;
+        match self.law.near().await {
+            Ok(near) => {
+                self.trouble = None;
+                let services = [COMMISSIONABLE, OPERATIONAL];
+                self.near = Some(Browsing::open(near, self.network, law::SEARCH, &services).await);
+                self.sky.send_modify(|sky| sky.open = true);
+            }
+            Err(why) => {
+                tracing::warn!("Matter devices cannot be looked for now, and are again: {why}");
+                self.trouble = Some(why);
+            }
+        }
+    }
+
+    async fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::Over => {
+                if let Some(near) = self.near.take() {
+                    near.close();
+                }
+                self.again = Instant::now();
+                self.sky.send_replace(Sky::default());
+            }
+            Seen::Here { instance, at } => self.sky.send_modify(|sky| here(sky, &instance, at)),
+            Seen::Gone { service, name } => self.sky.send_modify(|sky| match service.as_str() {
+                COMMISSIONABLE => drop(sky.waiting.remove(&name)),
+                _ => {
+                    if let Some(node) = sky.nodes.get_mut(&name.to_ascii_uppercase()) {
+                        (node.at, node.times) = (Vec::new(), node.times + 1);
+                    }
+                }
+            }),
+        }
+        let told = self.nodes.waits(&self.sky.borrow());
+        self.tell_all(told).await;
+    }
+
+    /// Looks once more who is here.
+    pub(super) fn search(&mut self) {
+        if let Some(near) = &mut self.near {
+            near.refresh();
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Tried { call, fact } => self.tried(call, fact).await,
+            Heard::Told { node, messages } => {
+                let mut told = Vec::new();
+                for message in messages {
+                    match &message {
+                        FromBridge::Seen { device } if device.id == node => {
+                            told.extend(self.nodes.described(&node, device.clone()));
+                            continue;
+                        }
+                        FromBridge::Seen { device } => {
+                            self.things.insert(device.id.clone(), (node.clone(), device.reach));
+                        }
+                        FromBridge::Gone { device } => drop(self.things.remove(device)),
+                        FromBridge::Values { device, target, values } if *device == node => {
+                            self.nodes.values(&node, target, values);
+                        }
+                        FromBridge::Reply { call, .. } => drop(self.calls.remove(call)),
+                        _ => {}
+                    }
+                    told.push(message);
+                }
+                self.tell_all(told).await;
+            }
+            Heard::Said { node, hand, saying } => {
+                // What an earlier hand said is of no interest.
+                if self.hands.get(&node).is_some_and(|held| held.number == hand) {
+                    self.said(&node, saying).await;
+                }
+            }
+        }
+    }
+
+    // -- hands --------------------------------------------------------------------------------------
+
+    /// An added device gets a hand, and a new one when anything about it is new.
+    async fn take(&mut self, id: &DeviceId) {
+        self.let_go(id).await;
+        let Some(added) = self.nodes.added(id) else { return };
+        let code = added.code.as_ref().map(|code| Code::parse(code));
+        let adding = match code.transpose() {
+            Ok(code) => code.map(|code| Adding { code, tests: added.tests }),
+            Err(error) => {
+                tracing::warn!(device = %id, %error, "the code of a Matter device cannot be read; add it again");
+                return;
+            }
+        };
+        let (orders, inbox) = mpsc::channel(ORDERS);
+        let (number, stop) = (self.next_hand, self.stop.child_token());
+        self.next_hand += 1;
+        let hand = Hand {
+            law: self.law.clone(),
+            fabric: self.fabric.clone(),
+            roots: self.folder.clone(),
+            device: id.clone(),
+            number,
+            node: added.node,
+            adding,
+            at: added.address,
+            sky: self.sky.subscribe(),
+            orders: inbox,
+            heard: self.heard.clone(),
+            stop: stop.clone(),
+            waiting: Vec::new(),
+            failures: 0,
+            sky_times: None,
+        };
+        let task = self.tasks.spawn(hand.run());
+        self.hands.insert(id.clone(), Held { number, orders, stop, task });
+        self.search();
+    }
+
+    /// A hand ends before the next one begins: that its things are gone is said before they are there again.
+    async fn let_go(&mut self, id: &DeviceId) {
+        let Some(Held { stop, mut task, .. }) = self.hands.remove(id) else { return };
+        stop.cancel();
+        let until = tokio::time::Instant::now() + END_WITHIN;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut task => break,
+                // What it says while it ends is of no interest, but for what it tells of its things, and its answers.
+                heard = self.inbox.recv() => if let Some(heard) = heard { Box::pin(self.hear(heard)).await },
+                () = tokio::time::sleep_until(until) => {
+                    tracing::warn!(device = %id, "a session with a Matter device did not end in time");
+                    task.abort();
+                    let _ = task.await;
+                    break;
+                }
+            }
+        }
+        for _ in 0..QUEUE {
+            let Ok(heard) = self.inbox.try_recv() else { break };
+            Box::pin(self.hear(heard)).await;
+        }
+        let left = |(thing, (node, _)): (&DeviceId, &(DeviceId, Reach))| (node == id).then(|| thing.clone());
+        let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
+        self.things.retain(|_, (node, _)| node != id);
+        self.tell_all(left.into_iter().map(|device| FromBridge::Gone { device })).await;
+    }
+
+    async fn said(&mut self, node: &DeviceId, saying: Saying) {
+        let away = matches!(saying, Saying::Refused(_) | Saying::Quiet | Saying::Down(..));
+        let told = match saying {
+            Saying::Joined(at, certified) => {
+                if !certified {
+                    tracing::warn!(device = %node, "a Matter device was added whose maker nobody real vouches for");
+                }
+                self.search();
+                self.nodes.joined(node, at, certified)
+            }
+            Saying::Up(at) => self.nodes.up(node, at),
+            Saying::Refused(refused) => self.nodes.refused(node, refused),
+            Saying::Quiet => self.nodes.quiet(node),
+            Saying::Down(why, outcome, busy) => {
+                // It may be elsewhere by now.
+                self.search();
+                self.nodes.down(node, why, outcome, busy)
+            }
+            Saying::Left(call) => return Box::pin(self.left(node, call)).await,
+        };
+        self.tell_all(told).await;
+        if away {
+            let behind = self.things.iter_mut().filter(|(_, (of, reach))| of == node && *reach != Reach::Offline);
+            let gone = behind.map(|(thing, (_, reach))| {
+                *reach = Reach::Offline;
+                FromBridge::Reach { device: thing.clone(), reach: Reach::Offline }
+            });
+            let gone: Vec<FromBridge> = gone.collect();
+            self.tell_all(gone).await;
+        }
+    }
+
+    async fn left(&mut self, node: &DeviceId, call: CallId) {
+        self.let_go(node).await;
+        let outcome = self.nodes.remove(node);
+        let (told, outcome) = match outcome {
+            Ok(told) => (told, Ok(Outputs::new())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        self.tell_all(told).await;
+        self.reply(call, outcome).await;
+    }
+
+    // -- what the house wants -----------------------------------------------------------------------
+
+    async fn message(&mut self, message: ToBridge) {
+        match message {
+            ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
+                if let Some(outcome) = self.pairing(call, &device, verb).await {
+                    self.reply(call, outcome.map(|()| Outputs::new())).await;
+                }
+            }
+            ToBridge::Call { call, device, target, verb } => {
+                if let Some(outcome) = self.order(call, device, target, verb) {
+                    self.reply(call, outcome).await;
+                }
+            }
+            ToBridge::Add { call, way, inputs } => {
+                let outcome = self.add(&way, &inputs).await;
+                self.reply(call, outcome).await;
+            }
+            ToBridge::OpenStream { stream, .. } => {
+                let why = "a Matter device takes no files".to_owned();
+                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+            }
+            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Cancel { call } => {
+                if let Some(term) = self.calls.remove(&call) {
+                    term.give_up();
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+        }
+    }
+
+    async fn add(&mut self, way: &str, inputs: &Inputs) -> Result<Outputs, CallError> {
+        if way != "code" {
+            return Err(CallError::BadInput("a Matter device is added by its code".to_owned()));
+        }
+        let fabric = self.fabric.clone();
+        let (id, told) = self.nodes.add(None, inputs, || fabric.next(), fabric.compressed())?;
+        self.tell_all(told).await;
+        self.take(&id).await;
+        Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
+    }
+
+    /// `None`: it is on its way, and answered once the device forgot us.
+    async fn pairing(&mut self, call: CallId, device: &DeviceId, verb: Verb) -> Option<Result<(), CallError>> {
+        let Verb::Act { action, inputs } = verb else {
+            return Some(Err(CallError::Unsupported("whether it is added is only to be read".to_owned())));
+        };
+        if self.things.contains_key(device) {
+            let why = "it is there because the device that it is behind is added; add or remove that one";
+            return Some(Err(CallError::Unsupported(why.to_owned())));
+        }
+        match action.as_str() {
+            "request" => Some(self.request(device, &inputs).await),
+            "unpair" | "reject" => {
+                let asked = self.hands.get(device).map(|held| held.orders.try_send(Order::Leave(call)));
+                if matches!(asked, Some(Ok(()))) {
+                    return None;
+                }
+                self.let_go(device).await;
+                match self.nodes.remove(device) {
+                    Ok(told) => {
+                        self.tell_all(told).await;
+                        Some(Ok(()))
+                    }
+                    Err(error) => Some(Err(error)),
+                }
+            }
+            _ => Some(Err(CallError::Unsupported("a Matter device does not ask to be paired".to_owned()))),
+        }
+    }
+
+    async fn request(&mut self, device: &DeviceId, inputs: &Inputs) -> Result<(), CallError> {
+        if self.nodes.added(device).is_some() {
+            return Err(CallError::Unsupported("it is added; remove it first".to_owned()));
+        }
+        let fabric = self.fabric.clone();
+        let (_, told) = self.nodes.add(Some(device), inputs, || fabric.next(), fabric.compressed())?;
+        self.tell_all(told).await;
+        self.take(device).await;
+        let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+        self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        Ok(())
+    }
+
+    /// `None`: it is on its way, and answered by a hand.
+    fn order(
+        &mut self,
+        call: CallId,
+        device: DeviceId,
+        target: Target,
+        verb: Verb,
+    ) -> Option<Result<Outputs, CallError>> {
+        let node = self.things.get(&device).map_or(&device, |(node, _)| node).clone();
+        if self.nodes.added(&node).is_none() {
+            return Some(Err(CallError::NotConsented("add it first, by its code".to_owned())));
+        }
+        if let (Verb::Read { properties }, true) = (&verb, node == device) {
+            let read = self.nodes.read(&device, &target.service, properties);
+            // What its endpoints say is read where it is.
+            if target.service == "more" || self.hands.get(&node).is_none() {
+                return Some(read.ok_or_else(|| CallError::Unsupported(target.service.clone())));
+            }
+        }
+        if let (Err(refusal), false) = (self.law.may_control(&node), matches!(verb, Verb::Read { .. })) {
+            return Some(Err(CallError::NotConsented(refusal.to_string())));
+        }
+        let name = self.nodes.name(&node);
+        let Some(held) = self.hands.get(&node) else {
+            return Some(Err(CallError::Unreachable(format!("{name} is away"))));
+        };
+        let now = Instant::now();
+        let term = Term::new(now);
+        let is_share = matches!(&verb, Verb::Act { action, .. } if action == "share") && target.service == "more";
+        let order = match is_share && node == device {
+            true => Order::Share(call, term.clone()),
+            false => Order::Call(call, device, target, verb, term.clone()),
+        };
+        if held.orders.try_send(order).is_err() {
+            let why = format!("{name} has not done yet what was wanted before");
+            return Some(Err(CallError::Unreachable(why)));
+        }
+        self.calls.retain(|_, term| !term.is_over(now));
+        self.calls.insert(call, term);
+        None
+    }
+
+    // -- telling ------------------------------------------------------------------------------------
+
+    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
+        for message in messages {
+            let _ = self.outbox.send((message, None)).await;
+        }
+    }
+
+    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+        self.tell_all([FromBridge::Reply { call, outcome }]).await;
+    }
+}
+
+/// Somebody announces themselves, anew or otherwise than before.
+fn here(sky: &mut Sky, instance: &ServiceInstance, at: Vec<std::net::SocketAddr>) {
+    let pairs = || instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+    if instance.service == COMMISSIONABLE {
+        match Advert::parse(pairs()) {
+            Some(advert) => drop(sky.waiting.insert(instance.name.clone(), Waiting { advert, at })),
+            None => drop(sky.waiting.remove(&instance.name)),
+        }
+        return;
+    }
+    let name = instance.name.to_ascii_uppercase();
+    let before = sky.nodes.get(&name);
+    let is_anew = before.is_none_or(|before| before.at != at);
+    let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
+    sky.nodes.insert(name, Node { at, patience: patience(pairs()), times });
+}
+
+/// Waits for ever while nothing is open.
+async fn next(near: &mut Option<Browsing>) -> Seen {
+    match near {
+        Some(near) => near.next().await,
+        None => std::future::pending().await,
+    }
+}
