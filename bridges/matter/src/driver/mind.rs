@@ -2,6 +2,7 @@
 //! and from the clock; what it decides goes to them.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,9 +58,9 @@ pub(crate) enum Heard {
 /// What a hand says of its device.
 pub(crate) enum Saying {
     /// It has its place in the fabric, there; whether its maker is vouched for.
-    Joined(std::net::SocketAddr, bool),
+    Joined(SocketAddr, bool),
     /// It tells of changes.
-    Up(std::net::SocketAddr),
+    Up(SocketAddr),
     /// It is not to be spoken to before the owner does something.
     Refused(Refused),
     /// It may not be spoken to now.
@@ -227,6 +228,17 @@ impl Mind {
         }
     }
 
+    /// Somebody there has been added, and may not say that nobody waits there any more.
+    fn joined_at(&mut self, ip: IpAddr) {
+        let sky = self.sky.borrow();
+        let there = sky.waiting.iter().filter(|(_, waiting)| waiting.at.iter().any(|at| at.ip() == ip));
+        for (name, _) in there {
+            if let Some(near) = &mut self.near {
+                near.doubt(COMMISSIONABLE, name);
+            }
+        }
+    }
+
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Tried { call, fact } => self.tried(call, fact).await,
@@ -336,7 +348,7 @@ impl Mind {
                 if !certified {
                     tracing::warn!(device = %node, "a Matter device was added whose maker nobody real vouches for");
                 }
-                self.search();
+                self.joined_at(at.ip());
                 self.nodes.joined(node, at, certified)
             }
             Saying::Up(at) => self.nodes.up(node, at),
@@ -513,7 +525,7 @@ impl Mind {
 }
 
 /// Somebody announces themselves, anew or otherwise than before.
-fn here(sky: &mut Sky, instance: &ServiceInstance, at: Vec<std::net::SocketAddr>) {
+fn here(sky: &mut Sky, instance: &ServiceInstance, at: Vec<SocketAddr>) {
     let pairs = || instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
     if instance.service == COMMISSIONABLE {
         match Advert::parse(pairs()) {
