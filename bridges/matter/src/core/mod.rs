@@ -17,6 +17,8 @@ pub mod advert;
 pub mod code;
 pub mod command;
 pub mod dialog;
+#[doc(hidden)]
+pub mod fuzzing;
 mod look;
 pub mod map;
 pub mod names;

@@ -23,6 +23,7 @@ const TYPES: &[(u32, u8, Kind)] = &[
     (0x0142, 14, Kind::Camera),
     (0x0143, 14, Kind::Camera),
     (0x0144, 14, Kind::Camera),
+    (0x0145, 14, Kind::Camera),
     (0x0070, 14, Kind::Appliance),
     (0x0073, 14, Kind::Appliance),
     (0x0075, 14, Kind::Appliance),
@@ -57,6 +58,7 @@ const TYPES: &[(u32, u8, Kind)] = &[
     (0x0041, 5, Kind::Sensor),
     (0x0043, 5, Kind::Sensor),
     (0x0044, 5, Kind::Sensor),
+    (0x0045, 5, Kind::Sensor),
     (0x0106, 5, Kind::Sensor),
     (0x0107, 5, Kind::Sensor),
     (0x0302, 5, Kind::Sensor),
@@ -66,6 +68,8 @@ const TYPES: &[(u32, u8, Kind)] = &[
     (0x0850, 5, Kind::Sensor),
     (0x000E, 4, Kind::Hub),
     (0x0510, 3, Kind::Sensor),
+    (0x0511, 3, Kind::Sensor),
+    (0x0514, 3, Kind::Sensor),
 ];
 
 /// What a device with these types is; where none of them says anything, by its services.
@@ -101,9 +105,10 @@ pub(crate) fn tag(namespace: u64, tag: u64) -> Option<&'static str> {
         0x07 => &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"],
         // Common position.
         0x08 => &["Left", "Right", "Top", "Bottom", "Middle", "Row", "Column"],
-        // Power source; electrical measurement.
-        0x0A => &["", "AC", "DC", "Solar", "Battery", "EV"],
-        // Laundry, refrigerator, rooms of a cabinet.
+        // Electrical measurement, power source.
+        0x0A => &["DC", "AC", "AC phase 1", "AC phase 2", "AC phase 3"],
+        0x0F => &["", "Grid", "Solar", "Battery", "EV"],
+        // Rooms of a refrigerator.
         0x41 => &["Refrigerator", "Freezer"],
         // Switches.
         0x43 => &["On", "Off", "Toggle", "Up", "Down", "Next", "Previous", "Select", ""],

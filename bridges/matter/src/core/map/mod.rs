@@ -5,6 +5,7 @@
 
 pub(crate) mod button;
 mod climate;
+mod closure;
 mod cover;
 mod fan;
 pub(crate) mod kinds;
@@ -37,6 +38,7 @@ pub(crate) enum Kind {
     Fan,
     Climate,
     Cover,
+    Closure,
     Lock,
     Vacuum,
     Valve,
@@ -117,6 +119,7 @@ pub(crate) fn map(look: &Look<'_>) -> Mapped {
     parts.extend(vacuum::vacuum(look));
     parts.extend(climate::climate(look));
     parts.extend(cover::cover(look));
+    parts.extend(closure::closure(look));
     parts.extend(valve::valve(look));
     parts.extend(light::on_off(look));
     parts.extend(fan::fan(look));
@@ -152,7 +155,7 @@ pub(crate) fn write(
         Kind::Cover => cover::write(look, property, data),
         Kind::Valve => valve::write(look, property, data),
         Kind::More => modes::write(look, property, data),
-        Kind::Told | Kind::Lock | Kind::Vacuum => Err(bad("it is only told")),
+        Kind::Told | Kind::Lock | Kind::Vacuum | Kind::Closure => Err(bad("it is only told")),
     }
 }
 
@@ -164,6 +167,7 @@ pub(crate) fn act(part: &Part, look: &Look<'_>, action: &str, inputs: &Inputs) -
         Kind::Cover => cover::act(look, action),
         Kind::Lock => return lock::act(look, action, inputs),
         Kind::Vacuum => return vacuum::act(look, action),
+        Kind::Closure => return closure::act(look, action),
         Kind::Valve => valve::act(look, action),
         Kind::More => modes::act(look, action),
         Kind::Told | Kind::Volume | Kind::Climate => None,
@@ -196,3 +200,6 @@ fn hundredths(number: f64) -> f64 {
 fn whole_percent(share: f64) -> i64 {
     (share * 100.0).round().clamp(0.0, 100.0) as i64
 }
+
+#[cfg(test)]
+mod tests;

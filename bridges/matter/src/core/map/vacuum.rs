@@ -83,6 +83,12 @@ fn error(look: &Look<'_>) -> Option<String> {
         0x46 => "the water tank is open",
         0x47 => "the mop is missing",
         0x48 => "the battery is low",
+        0x49 => "it cannot get there",
+        0x4A => "the tank of dirty water is full",
+        0x4B => "the tank of dirty water is missing",
+        0x4C => "its wheels are jammed",
+        0x4D => "its brush is jammed",
+        0x4E => "it cannot see where it is",
         _ => "an error of its maker",
     };
     Some(for_screen(words(2).or_else(|| words(1)).unwrap_or(known), 120))

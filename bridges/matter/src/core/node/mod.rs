@@ -249,3 +249,6 @@ impl Node {
 fn value(data: &Data, now: Timestamp) -> Reading {
     Reading { data: data.clone(), seen: now, source: Source::Pushed, fresh_for_s: accord_ports::added::LASTING_S }
 }
+
+#[cfg(test)]
+mod tests;
