@@ -139,7 +139,7 @@ fn what_goes_and_what_comes_is_told() {
     node.begin();
     node.report(bridge().into_iter().filter(|(path, _)| path.endpoint != 3), LATER);
     let told = node.complete(LATER);
-    assert_eq!(told.gone, [desk.clone()]);
+    assert_eq!(told.gone, std::slice::from_ref(&desk));
     assert!(!node.has(&desk) && node.describe(&desk).is_none());
     let order = node.order(&desk, &Target::new("light"), Verb::Read { properties: vec![] }, LATER);
     assert!(order.is_err());
