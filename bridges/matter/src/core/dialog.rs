@@ -40,9 +40,9 @@ mod opcode {
 /// The status of a report that belongs to no subscription of ours (8.10.1).
 const INVALID_SUBSCRIPTION: u8 = 0x7d;
 /// The longest time after which a node says that it is still here, as far as it is for us to say.
-pub const REPORT_AT_LEAST_EVERY: u16 = 60;
+pub const REPORT_AT_LEAST_EVERY: u16 = 30;
 /// Beyond what it promised, a node may be late by its repeats.
-const LATE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_secs(15);
 /// A question without an answer. A node that takes its time answers within its repeats.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// All that a node has comes in parts, and slowly over Thread.

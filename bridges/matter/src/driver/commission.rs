@@ -93,7 +93,10 @@ pub(crate) async fn add(
     let adding = Box::pin(commission(line, &mut announced, config));
     match tokio::time::timeout(WITHIN, adding).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(judge(error)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a device was not added");
+            Err(judge(error))
+        }
         Err(_) => Err(NotAdded::Silent),
     }
 }

@@ -2,13 +2,16 @@
 //! that breaks, later each time; and what the device has, which outlives a session.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
+use matter_commissioning::SetupPayload;
 use matter_commissioning::driver::{AsyncDatagram, CaseEstablishOptions, DriverError, run_case_establish_with};
 use matter_interaction::EventReport;
 use matter_transport::MrpConfig;
@@ -54,6 +57,8 @@ const CREDENTIALS: u32 = 0x3e;
 const CURRENT_FABRIC: u32 = 5;
 const REMOVE_FABRIC: u32 = 0x0a;
 
+const WITHDRAWN: &str = "you withdrew your consent";
+
 /// To a hand.
 pub(crate) enum Order {
     /// Of the device, or of one behind it.
@@ -97,20 +102,13 @@ pub(crate) struct Adding {
 
 /// What a hand is made of.
 pub(crate) struct Hand {
-    pub law: Law,
-    pub fabric: Arc<Fabric>,
-    /// Where the owner's roots are.
-    pub roots: PathBuf,
-    pub device: DeviceId,
+    pub way: Way,
     /// Which of the hands of this device, one after the other.
     pub number: u64,
-    /// Its number in the fabric.
-    pub node: u64,
     /// Until it has its place in the fabric.
     pub adding: Option<Adding>,
     /// Where it was last.
     pub at: Option<SocketAddr>,
-    pub sky: watch::Receiver<Sky>,
     pub orders: mpsc::Receiver<Order>,
     pub heard: mpsc::Sender<Heard>,
     pub stop: CancellationToken,
@@ -121,10 +119,25 @@ pub(crate) struct Hand {
     pub sky_times: Option<u64>,
 }
 
+/// What it takes to speak to the device: cheap to clone, so that the hand hears orders meanwhile.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub law: Law,
+    pub fabric: Arc<Fabric>,
+    /// Where the owner's roots are.
+    pub roots: PathBuf,
+    pub device: DeviceId,
+    /// Its number in the fabric.
+    pub node: u64,
+    pub sky: watch::Receiver<Sky>,
+}
+
 /// How it ended.
 enum End {
     /// The mind let go of the device.
     Gone,
+    /// It goes on at once.
+    Again,
     Denied(String),
     /// Nothing is to be tried before the owner does something.
     Refused(Refused),
@@ -165,15 +178,80 @@ impl Said {
     }
 }
 
+impl Way {
+    /// Whether its maker is vouched for by somebody real.
+    async fn add(self, at: SocketAddr, payload: SetupPayload, tests: bool) -> Result<bool, End> {
+        let own = Trust::of_folder(&self.roots).map_err(|why| End::Refused(Refused::NotCertified(why)))?;
+        let real = (!own.makers.is_empty() || !tests).then_some((own, true));
+        let made_up = tests.then(|| (Trust::of_tests(), false));
+        let mut why = String::new();
+        for (trust, certified) in real.into_iter().chain(made_up) {
+            let line = Line::open(&self.law, &self.device, at).await?;
+            let cancelled = line.cancelled();
+            let added = commission::add(&line, &self.fabric, &trust, self.sky.clone(), &payload, self.node).await;
+            line.close();
+            match added {
+                Ok(()) => return Ok(certified),
+                Err(_) if cancelled.is_cancelled() => return Err(End::Denied(WITHDRAWN.to_owned())),
+                Err(NotAdded::NotCertified(said)) => why = said,
+                Err(NotAdded::Code) => return Err(End::Refused(Refused::Code)),
+                Err(NotAdded::Busy) => return Err(End::Busy),
+                Err(NotAdded::Silent) => return Err(End::Lost("it did not answer".to_owned(), Outcome::Silent)),
+                Err(NotAdded::Failed(why)) => return Err(End::Lost(why.clone(), Outcome::Failed(why))),
+            }
+        }
+        Err(End::Refused(Refused::NotCertified(why)))
+    }
+
+    /// A session with it, and the way that it goes.
+    async fn session(self, at: SocketAddr, patience: MrpConfig) -> Result<(Line, Dialog), End> {
+        let line = Line::open(&self.law, &self.device, at).await?;
+        let cancelled = line.cancelled();
+        match self.handshake(&line, patience).await {
+            Ok(dialog) => Ok((line, dialog)),
+            Err(end) => {
+                line.close();
+                Err(if cancelled.is_cancelled() { End::Denied(WITHDRAWN.to_owned()) } else { end })
+            }
+        }
+    }
+
+    async fn handshake(&self, line: &Line, patience: MrpConfig) -> Result<Dialog, End> {
+        let failed = |why: String| End::Lost(why.clone(), Outcome::Failed(why));
+        let (credentials, roots) = self.fabric.credentials().map_err(failed)?;
+        let mut id = [0; 2];
+        let _ = getrandom::fill(&mut id);
+        let id = u16::from_ne_bytes(id).max(1);
+        let options = CaseEstablishOptions::new(id, credentials, roots, self.node, self.fabric.id(), fabric::now())
+            .with_peer_mrp(patience);
+        let made = Box::pin(run_case_establish_with(line, line.at(), options));
+        match tokio::time::timeout(SESSION_WITHIN, made).await {
+            Ok(Ok(made)) => {
+                let patience = made.peer_session_params.map_or(patience, |said| patience.merge_session_params(&said));
+                Ok(Dialog::new(&made.output, patience, Instant::now()))
+            }
+            // It knows no fabric of ours (4.11.1.3: NO_SHARED_TRUST_ROOTS).
+            Ok(Err(DriverError::SessionEstablishmentFailed { protocol_code: 1, .. })) => {
+                Err(End::Refused(Refused::Forgotten))
+            }
+            Ok(Err(DriverError::Timeout { .. })) | Err(_) => {
+                Err(End::Lost("it did not answer".to_owned(), Outcome::Silent))
+            }
+            Ok(Err(error)) => Err(failed(accord_model::text::for_screen(&error.to_string(), 300))),
+        }
+    }
+
+}
+
 impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self) {
-        let mut house = Node::new(self.device.clone());
+        let mut house = Node::new(self.way.device.clone());
         self.live(&mut house).await;
         self.orders.close();
         let away = CallError::Unreachable("the device is not asked any more".to_owned());
         self.refuse_waiting(&away, &Outcome::Silent).await;
-        let gone = house.ids().filter(|id| **id != self.device);
+        let gone = house.ids().filter(|id| **id != self.way.device);
         let gone: Vec<FromBridge> = gone.map(|id| FromBridge::Gone { device: id.clone() }).collect();
         self.tell(gone).await;
     }
@@ -186,11 +264,12 @@ impl Hand {
             }
             let began = Instant::now();
             let end = match &self.adding {
-                Some(_) => stop.run_until_cancelled(self.add()).await.unwrap_or(End::Gone),
+                Some(_) => self.add().await,
                 None => self.meet(house).await,
             };
             let goes_on = match end {
                 End::Gone => return,
+                End::Again => true,
                 End::Denied(why) => {
                     self.refuse_waiting(&CallError::NotConsented(why), &Outcome::Silent).await;
                     self.say(Saying::Quiet).await;
@@ -216,7 +295,7 @@ impl Hand {
 
     async fn lost(&mut self, why: String, outcome: Outcome, busy: bool, began: Instant) -> bool {
         self.failures = if began.elapsed() > STEADY && !busy { 1 } else { self.failures.saturating_add(1) };
-        tracing::debug!(device = %self.device, "no session: {why}");
+        tracing::debug!(device = %self.way.device, "no session: {why}");
         self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
         self.say(Saying::Down(why, outcome, busy)).await;
         let pause = AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST);
@@ -226,14 +305,14 @@ impl Hand {
 
     /// Waits for the owner's consent. `false`: it is over.
     async fn allowed(&mut self) -> bool {
-        let mut watch = self.law.controls(&self.device);
+        let mut watch = self.way.law.controls(&self.way.device);
         loop {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
                 order = self.orders.recv() => {
                     let Some(order) = order else { return false };
-                    let refusal = self.law.may_control(&self.device).err();
+                    let refusal = self.way.law.may_control(&self.way.device).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
                     self.waiting.push(order);
                     let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
@@ -268,7 +347,7 @@ impl Hand {
                     until = until.min(began + AT_LEAST);
                     self.wait(order).await;
                 }
-                Ok(()) = self.sky.changed() => {
+                Ok(()) = self.way.sky.changed() => {
                     if self.announced().map(|(_, _, times)| times) != before {
                         until = until.min(began + AT_LEAST);
                     }
@@ -284,6 +363,8 @@ impl Hand {
             Order::Call(call, ..) | Order::Share(call, _) if self.waiting.len() >= MOST_WAITING => {
                 self.reply(call, Err(busy())).await;
             }
+            // Without a session it is not told.
+            Order::Leave(call) => self.say(Saying::Left(call)).await,
             order => self.waiting.push(order),
         }
     }
@@ -313,19 +394,19 @@ impl Hand {
 
     async fn tell(&self, messages: Vec<FromBridge>) {
         if !messages.is_empty() {
-            let _ = self.heard.send(Heard::Told { node: self.device.clone(), messages }).await;
+            let _ = self.heard.send(Heard::Told { node: self.way.device.clone(), messages }).await;
         }
     }
 
     async fn say(&self, saying: Saying) {
-        let (node, hand) = (self.device.clone(), self.number);
+        let (node, hand) = (self.way.device.clone(), self.number);
         let _ = self.heard.send(Heard::Said { node, hand, saying }).await;
     }
 
     /// Where it is announced, how patient one has to be, and how often it came.
     fn announced(&mut self) -> Option<(Vec<SocketAddr>, MrpConfig, u64)> {
-        let name = node_name(self.fabric.compressed(), self.node);
-        let sky = self.sky.borrow_and_update();
+        let name = node_name(self.way.fabric.compressed(), self.way.node);
+        let sky = self.way.sky.borrow_and_update();
         let node = sky.nodes.get(&name)?;
         Some((in_order(node.at.clone()), node.patience, node.times))
     }
@@ -340,11 +421,10 @@ impl Hand {
             Ok(payload) => payload,
             Err(why) => return End::Lost(why.clone(), Outcome::Failed(why)),
         };
-        let at = loop {
-            let waits = self.sky.borrow_and_update().waits(|advert| wanted.fits(advert.discriminator));
-            let at = in_order(waits);
-            if !at.is_empty() {
-                break at;
+        let all = loop {
+            let all = self.way.sky.borrow_and_update().waits(|advert| wanted.fits(advert.discriminator));
+            if !all.is_empty() {
+                break all;
             }
             tokio::select! {
                 biased;
@@ -354,62 +434,37 @@ impl Hand {
                     let why = "no device with this code waits for being added".to_owned();
                     self.refuse_waiting(&CallError::Unreachable(why), &Outcome::Silent).await;
                 }
-                Ok(()) = self.sky.changed() => {}
+                Ok(()) = self.way.sky.changed() => {}
                 () = self.stop.cancelled() => return End::Gone,
             }
         };
         let mut end = End::Lost("it does not answer".to_owned(), Outcome::Silent);
-        for at in at {
+        for at in all.into_iter().flat_map(|places| places.into_iter().enumerate()) {
+            let (nth, at) = at;
+            // A device that answered is not asked again elsewhere. Another one may have the same few bits of a code.
+            if nth > 0 && !matches!(&end, End::Lost(_, Outcome::Silent)) {
+                continue;
+            }
             self.at = Some(at);
-            match self.add_at(at, &payload, tests).await {
+            let adding = self.way.clone().add(at, payload.clone(), tests);
+            let Some(added) = self.meanwhile(adding, "it is being added just now").await else { return End::Gone };
+            match added {
                 Ok(certified) => {
                     (self.adding, self.failures) = (None, 0);
                     self.say(Saying::Joined(at, certified)).await;
-                    // At once.
-                    return End::Lost("it has been added just now".to_owned(), Outcome::Mute);
+                    return End::Again;
                 }
-                // Others may have the same four bits; a device that does not answer may do so at another address.
-                Err(other @ (End::Lost(..) | End::Refused(Refused::Code))) => end = other,
+                Err(other @ (End::Lost(..) | End::Refused(_))) => end = other,
                 Err(other) => return other,
             }
         }
         end
     }
 
-    /// Whether its maker is vouched for by somebody real.
-    async fn add_at(
-        &self,
-        at: SocketAddr,
-        payload: &matter_commissioning::SetupPayload,
-        tests: bool,
-    ) -> Result<bool, End> {
-        let own = Trust::of_folder(&self.roots).map_err(|why| End::Refused(Refused::NotCertified(why)))?;
-        let real = (!own.makers.is_empty() || !tests).then_some((own, true));
-        let made_up = tests.then(|| (Trust::of_tests(), false));
-        let mut why = String::new();
-        for (trust, certified) in real.into_iter().chain(made_up) {
-            let line = Line::open(&self.law, &self.device, at).await?;
-            let cancelled = line.cancelled();
-            let added = commission::add(&line, &self.fabric, &trust, self.sky.clone(), payload, self.node).await;
-            line.close();
-            match added {
-                Ok(()) => return Ok(certified),
-                Err(_) if cancelled.is_cancelled() => return Err(End::Denied("you withdrew your consent".to_owned())),
-                Err(NotAdded::NotCertified(said)) => why = said,
-                Err(NotAdded::Code) => return Err(End::Refused(Refused::Code)),
-                Err(NotAdded::Busy) => return Err(End::Busy),
-                Err(NotAdded::Silent) => return Err(End::Lost("it did not answer".to_owned(), Outcome::Silent)),
-                Err(NotAdded::Failed(why)) => return Err(End::Lost(why.clone(), Outcome::Failed(why))),
-            }
-        }
-        Err(End::Refused(Refused::NotCertified(why)))
-    }
-
     // -- while there is a session -------------------------------------------------------------------
 
     /// Makes a session with it, where it is announced or was last, and holds it.
     async fn meet(&mut self, house: &mut Node) -> End {
-        let stop = self.stop.clone();
         let announced = self.announced();
         let patience = announced.as_ref().map_or_else(|| MrpConfig::for_peer(None, None, None), |(_, mrp, _)| *mrp);
         let mut places = announced.map(|(at, ..)| at).unwrap_or_default();
@@ -417,60 +472,36 @@ impl Hand {
         let mut end = End::Lost("it is not announced in this network".to_owned(), Outcome::Silent);
         for at in places {
             self.at = Some(at);
-            let line = match stop.run_until_cancelled(Line::open(&self.law, &self.device, at)).await {
-                None => return End::Gone,
-                Some(Ok(line)) => line,
-                Some(Err(NoLine::Denied(why))) => return End::Denied(why),
-                Some(Err(no)) => {
-                    end = no.into();
-                    continue;
-                }
-            };
-            let dialog = match stop.run_until_cancelled(self.session(&line, patience)).await {
-                None => Err(End::Gone),
-                Some(dialog) => dialog,
-            };
-            let cancelled = line.cancelled();
-            let met = match dialog {
-                Ok(dialog) => {
+            let session = self.way.clone().session(at, patience);
+            match self.meanwhile(session, "a session with it is being made just now").await {
+                Some(Ok((line, dialog))) => {
                     let end = self.hold(&line, dialog, house).await;
                     line.close();
                     return end;
                 }
-                Err(_) if cancelled.is_cancelled() => End::Denied("you withdrew your consent".to_owned()),
-                Err(end) => end,
-            };
-            line.close();
-            match met {
-                other @ (End::Gone | End::Denied(_) | End::Refused(_)) => return other,
-                other => end = other,
+                Some(Err(lost @ End::Lost(..))) => end = lost,
+                Some(Err(other)) => return other,
+                None => return End::Gone,
             }
         }
         end
     }
 
-    async fn session(&self, line: &Line, patience: MrpConfig) -> Result<Dialog, End> {
-        let failed = |why: String| End::Lost(why.clone(), Outcome::Failed(why));
-        let (credentials, roots) = self.fabric.credentials().map_err(failed)?;
-        let mut id = [0; 2];
-        let _ = getrandom::fill(&mut id);
-        let id = u16::from_ne_bytes(id).max(1);
-        let options = CaseEstablishOptions::new(id, credentials, roots, self.node, self.fabric.id(), fabric::now())
-            .with_peer_mrp(patience);
-        let made = Box::pin(run_case_establish_with(line, line.at(), options));
-        match tokio::time::timeout(SESSION_WITHIN, made).await {
-            Ok(Ok(made)) => {
-                let patience = made.peer_session_params.map_or(patience, |said| patience.merge_session_params(&said));
-                Ok(Dialog::new(&made.output, patience, Instant::now()))
+    /// Does that, and hears orders in the meantime: they wait, and who asks why is told.
+    async fn meanwhile<T>(&mut self, what: impl Future<Output = T>, why: &str) -> Option<T> {
+        let stop = self.stop.clone();
+        let mut what = pin!(what);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                done = &mut what => return Some(done),
+                order = self.orders.recv() => match order {
+                    None => return None,
+                    Some(Order::Try(call)) => self.tried(call, Outcome::Failed(why.to_owned())).await,
+                    Some(order) => self.wait(order).await,
+                },
             }
-            // It knows no fabric of ours (4.11.1.3: NO_SHARED_TRUST_ROOTS).
-            Ok(Err(DriverError::SessionEstablishmentFailed { protocol_code: 1, .. })) => {
-                Err(End::Refused(Refused::Forgotten))
-            }
-            Ok(Err(DriverError::Timeout { .. })) | Err(_) => {
-                Err(End::Lost("it did not answer".to_owned(), Outcome::Silent))
-            }
-            Ok(Err(error)) => Err(failed(accord_model::text::for_screen(&error.to_string(), 300))),
         }
     }
 
@@ -551,7 +582,7 @@ impl Hand {
                 }
                 Err(error) => Some(End::Denied(error.to_string())),
             },
-            Ok(()) = self.sky.changed() => {
+            Ok(()) = self.way.sky.changed() => {
                 self.looked(line.at(), dialog);
                 None
             }
@@ -566,7 +597,7 @@ impl Hand {
 
     /// What is announced changed: is it elsewhere, or did it begin anew?
     fn looked(&mut self, at: SocketAddr, dialog: &mut Dialog) {
-        let open = self.sky.borrow().open;
+        let open = self.way.sky.borrow().open;
         let times = self.announced();
         let is_here = times.as_ref().is_some_and(|(places, ..)| places.contains(&at));
         let times = times.map(|(.., times)| times);
@@ -594,7 +625,7 @@ impl Hand {
             Order::Call(call, .., term) | Order::Share(call, term) if term.is_over(Instant::now()) => {
                 self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
             }
-            order if !held.ready => self.wait(order).await,
+            order if !held.ready && !matches!(order, Order::Leave(_)) => self.wait(order).await,
             Order::Leave(call) => {
                 held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
                 let path = CommandPath { endpoint: 0, cluster: CREDENTIALS, command: REMOVE_FABRIC };

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fabric::Fabric;
-use super::hand::{Adding, Hand, Order, Term};
+use super::hand::{Adding, Hand, Order, Term, Way};
 use super::law::{self, Law};
 use super::nodes::{Nodes, Refused};
 use super::sky::{Node, Sky, Waiting};
@@ -290,16 +290,19 @@ impl Mind {
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (number, stop) = (self.next_hand, self.stop.child_token());
         self.next_hand += 1;
-        let hand = Hand {
+        let way = Way {
             law: self.law.clone(),
             fabric: self.fabric.clone(),
             roots: self.folder.clone(),
             device: id.clone(),
-            number,
             node: added.node,
+            sky: self.sky.subscribe(),
+        };
+        let hand = Hand {
+            way,
+            number,
             adding,
             at: added.address,
-            sky: self.sky.subscribe(),
             orders: inbox,
             heard: self.heard.clone(),
             stop: stop.clone(),

@@ -32,10 +32,10 @@ pub(crate) struct Node {
 }
 
 impl Sky {
-    /// Where somebody waits whom a code may be for.
-    pub(crate) fn waits(&self, fits: impl Fn(&Advert) -> bool) -> Vec<SocketAddr> {
+    /// Who waits whom a code may be for, each with the places where they are.
+    pub(crate) fn waits(&self, fits: impl Fn(&Advert) -> bool) -> Vec<Vec<SocketAddr>> {
         let fitting = self.waiting.values().filter(|waiting| waiting.advert.open && fits(&waiting.advert));
-        fitting.flat_map(|waiting| waiting.at.iter().copied()).collect()
+        fitting.map(|waiting| in_order(waiting.at.clone())).filter(|at| !at.is_empty()).collect()
     }
 }
 
