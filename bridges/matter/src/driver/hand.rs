@@ -189,6 +189,9 @@ impl Way {
             let line = Line::open(&self.law, &self.device, at).await?;
             let cancelled = line.cancelled();
             let added = commission::add(&line, &self.fabric, &trust, self.sky.clone(), &payload, self.node).await;
+            if matches!(added, Err(NotAdded::Code)) {
+                line.give_up_handshake().await;
+            }
             line.close();
             match added {
                 Ok(()) => return Ok(certified),

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
 use accord_model::DeviceId;
 use accord_model::why::Outcome;
-use matter_commissioning::driver::AsyncDatagram;
+use matter_commissioning::driver::{AsyncDatagram, UnsecuredMessage, decode_unsecured, encode_unsecured};
+use matter_transport::ProtocolId;
 use tokio_util::sync::CancellationToken;
 
 use super::law::{self, Law};
@@ -24,11 +26,19 @@ pub(crate) enum NoLine {
     Failed(String, Outcome),
 }
 
+/// What is not of a session: the last that was sent, and the number of the last that was heard.
+#[derive(Default)]
+struct Handshake {
+    sent: Option<UnsecuredMessage>,
+    heard: Option<u32>,
+}
+
 /// The way to one device.
 pub(crate) struct Line {
     one: OneNear,
     socket: DatagramOutlet,
     at: SocketAddr,
+    handshake: Mutex<Handshake>,
 }
 
 impl Line {
@@ -37,7 +47,7 @@ impl Line {
         let one = OneNear::open(permit, at.ip()).await.map_err(no_line)?;
         let any: IpAddr = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         match one.datagrams(SocketAddr::new(any, 0)) {
-            Ok(socket) => Ok(Self { one, socket, at }),
+            Ok(socket) => Ok(Self { one, socket, at, handshake: Mutex::default() }),
             Err(error) => {
                 one.close();
                 Err(NoLine::Failed(error.to_string(), Outcome::Failed("no socket".to_owned())))
@@ -59,6 +69,26 @@ impl Line {
         self.one.close();
     }
 
+    /// Tells the device that a handshake came to nothing, so that it waits for no more of it: until then it takes no other.
+    ///
+    /// Core Specification 1.4, 4.11.1: a status report, FAILURE and INVALID_PARAMETER.
+    pub(crate) async fn give_up_handshake(&self) {
+        const STATUS_REPORT: u8 = 0x40;
+        const FAILED: [u8; 8] = [1, 0, 0, 0, 0, 0, 2, 0];
+        let (sent, heard) = {
+            let mut handshake = self.handshake.lock().unwrap_or_else(PoisonError::into_inner);
+            (handshake.sent.take(), handshake.heard.take())
+        };
+        let Some(sent) = sent else { return };
+        let (number, exchange) = (sent.message_counter.wrapping_add(1), sent.exchange_id);
+        let protocol = ProtocolId::SECURE_CHANNEL;
+        let source = sent.source_node_id;
+        let bytes = encode_unsecured(number, exchange, STATUS_REPORT, protocol, true, false, heard, source, &FAILED);
+        if let Err(error) = self.send_to(&bytes, self.at).await {
+            tracing::debug!(%error, "that a handshake came to nothing was not said");
+        }
+    }
+
     /// The device's address with a port of it: what is announced does not know on which interface a link-local one is.
     fn to(&self, port: u16) -> SocketAddr {
         let mut to = self.at;
@@ -70,6 +100,9 @@ impl Line {
 impl AsyncDatagram for Line {
     async fn send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<()> {
         let to = self.to(peer.port());
+        if let Ok(message) = decode_unsecured(bytes) {
+            self.handshake.lock().unwrap_or_else(PoisonError::into_inner).sent = Some(message);
+        }
         match self.socket.send(&Personal::of(law::standing(), bytes), to).await {
             Ok(()) => Ok(()),
             // No way there, or nobody: as with a datagram that is lost.
@@ -95,6 +128,10 @@ impl AsyncDatagram for Line {
             match received {
                 Ok((length, from)) => {
                     buffer.truncate(length);
+                    if let Ok(message) = decode_unsecured(&buffer) {
+                        let mut handshake = self.handshake.lock().unwrap_or_else(PoisonError::into_inner);
+                        handshake.heard = Some(message.message_counter);
+                    }
                     return Ok((buffer, from));
                 }
                 // Its system said that nobody hears there: that is told by the silence that follows.
