@@ -244,7 +244,10 @@ impl Mind {
             Heard::Tried { call, fact } => self.tried(call, fact).await,
             Heard::Told { node, messages } => {
                 let mut told = Vec::new();
-                for message in messages {
+                for mut message in messages {
+                    if let FromBridge::Seen { device } = &mut message {
+                        self.nodes.behind(&node, device);
+                    }
                     match &message {
                         FromBridge::Seen { device } if device.id == node => {
                             told.extend(self.nodes.described(&node, device.clone()));

@@ -227,6 +227,15 @@ impl Nodes {
         })
     }
 
+    /// What is behind it is there because it was added.
+    pub(crate) fn behind(&self, node: &DeviceId, device: &mut Device) {
+        if let Some(added) = self.added.get(node).filter(|_| device.id != *node) {
+            let mut pairing = paired(Some(added.since));
+            pairing.actions.clear();
+            device.services.push(pairing);
+        }
+    }
+
     /// What a service of it says now.
     pub(crate) fn values(&mut self, id: &DeviceId, target: &Target, values: &BTreeMap<String, Value>) {
         let described = self.known.get_mut(id).and_then(|node| node.described.as_mut());
