@@ -1,8 +1,9 @@
 //! Heating and cooling: Thermostat (0x201). Temperatures are in hundredths of a degree there.
 
+use accord_model::text::for_screen;
 use accord_model::{CallError, Data, Property, catalogue};
 
-use super::{Kind, Part, bad, hundredths, number};
+use super::{Kind, Part, bad, degrees_of, hundredths, number};
 use crate::core::command::Command;
 use crate::core::look::Look;
 use crate::core::value::Value;
@@ -14,11 +15,19 @@ const ROOM_AIR_CONDITIONER: u32 = 0x72;
 const HEAT: u32 = 0;
 const COOL: u32 = 1;
 const AUTO: u32 = 5;
+const PRESETS: u32 = 8;
 
 // Attributes.
 const COOLING: u32 = 0x11;
 const HEATING: u32 = 0x12;
 const SYSTEM_MODE: u32 = 0x1C;
+const ACTIVE_PRESET: u32 = 0x4E;
+const PRESET_LIST: u32 = 0x50;
+
+/// `SetActivePresetRequest`.
+const SET_PRESET: u32 = 6;
+/// Most presets of one thermostat.
+const MOST_PRESETS: usize = 32;
 
 /// `SystemMode`: theirs and ours. With two setpoints `Auto` is between them.
 const MODES: [(u64, &str); 6] = [(0, "off"), (4, "heat"), (3, "cool"), (1, "heat-cool"), (8, "dry"), (7, "fan-only")];
@@ -65,6 +74,8 @@ pub(super) fn climate(look: &Look<'_>) -> Option<Part> {
     keep(can.auto, "target-high");
     keep(look.offers(THERMOSTAT, SYSTEM_MODE), "mode");
     keep(look.offers(THERMOSTAT, 0x29) || look.offers(THERMOSTAT, 0x1E), "running");
+    let presets = presets(look);
+    keep(!presets.is_empty(), "preset");
     let names = can.modes(look);
     let (heating, cooling) = (limits(look, HEATING), limits(look, COOLING));
     let both = match (can.heat, can.cool) {
@@ -78,12 +89,19 @@ pub(super) fn climate(look: &Look<'_>) -> Option<Part> {
         .change("mode", |one| *one = one.clone().one_of(names))
         .change("target", within(both))
         .change("target-low", within(heating))
-        .change("target-high", within(cooling));
-    let degrees = |attribute| look.number(THERMOSTAT, attribute).map(hundredths);
+        .change("target-high", within(cooling))
+        .change("preset", |one| {
+            *one = one.clone().one_of(presets.iter().map(|(_, name)| name.as_str()));
+            one.write = look.takes(THERMOSTAT, SET_PRESET);
+        });
+    let degrees = |attribute| look.number(THERMOSTAT, attribute).and_then(degrees_of);
     let mode = mode(look);
     let target = setpoint(&can, mode).and_then(degrees);
+    let active = look.get(THERMOSTAT, ACTIVE_PRESET);
+    let active = active.and_then(|active| presets.iter().position(|(handle, _)| handle == active));
     Some(
         Part::new(Kind::Climate, service)
+            .say(look, "preset", active.map(|at| at as i64))
             .say_one(look, "mode", mode)
             .say(look, "temperature", degrees(0))
             .say(look, "target", target)
@@ -102,6 +120,28 @@ fn mode(look: &Look<'_>) -> Option<&'static str> {
         other => other,
     };
     MODES.iter().find(|(one, _)| *one == theirs).map(|(_, ours)| *ours)
+}
+
+/// `Presets`: the handle of each, and what it is called.
+fn presets(look: &Look<'_>) -> Vec<(Value, String)> {
+    if !look.can(THERMOSTAT, PRESETS) {
+        return Vec::new();
+    }
+    let preset = |preset: &Value| {
+        let handle = preset.field(0).filter(|handle| **handle != Value::Null)?;
+        let own = preset.field(2).and_then(Value::text).map(|name| for_screen(name.trim(), 64));
+        let usual = || match preset.field(1).and_then(Value::uint) {
+            Some(1) => "occupied",
+            Some(2) => "unoccupied",
+            Some(3) => "sleep",
+            Some(4) => "wake",
+            Some(5) => "vacation",
+            Some(6) => "going to sleep",
+            _ => "preset",
+        };
+        Some((handle.clone(), own.filter(|name| !name.is_empty()).unwrap_or_else(|| usual().to_owned())))
+    };
+    look.items(THERMOSTAT, PRESET_LIST).iter().filter_map(preset).take(MOST_PRESETS).collect()
 }
 
 /// Which of the two temperatures is meant; none between them.
@@ -167,6 +207,12 @@ pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<
         }
         "target-low" => within(HEATING, native()?),
         "target-high" => within(COOLING, native()?),
+        "preset" => {
+            let at = data.as_int().and_then(|at| usize::try_from(at).ok());
+            let (handle, _) =
+                at.and_then(|at| presets(look).into_iter().nth(at)).ok_or_else(|| bad("it has no such preset"))?;
+            Ok(vec![Command::invoke(look.endpoint, THERMOSTAT, SET_PRESET, vec![(0, handle)])])
+        }
         "mode" => {
             let name = data.as_int().and_then(|at| can.modes(look).get(usize::try_from(at).ok()?).copied());
             let theirs = MODES.iter().find(|(_, ours)| Some(*ours) == name).map(|(theirs, _)| *theirs);

@@ -197,6 +197,11 @@ fn hundredths(number: f64) -> f64 {
     number.round() / 100.0
 }
 
+/// Degrees of hundredths; none of what is below all cold, as devices say that measure nothing.
+fn degrees_of(number: f64) -> Option<f64> {
+    Some(number).filter(|number| *number >= -27_315.0).map(hundredths)
+}
+
 fn whole_percent(share: f64) -> i64 {
     (share * 100.0).round().clamp(0.0, 100.0) as i64
 }

@@ -17,8 +17,14 @@ const BLINK_S: u64 = 10;
 const IDENTIFY: u32 = 0x03;
 const SMOKE: u32 = 0x5C;
 const SELECT: u32 = 0x50;
+const AREAS: u32 = 0x150;
+/// The room that a robot cleans next.
+const ROOM: &str = "room";
+/// The number of all rooms among those of `room`; areas have others.
+const ALL_ROOMS: i64 = -1;
 
-/// Clusters with modes, and what their property is called. RvcRunMode is what a robot does, and in its own service.
+/// Clusters with modes, and what their property is called. RvcRunMode is what a robot does, and in its own service; ModeSelect
+/// says itself what it is about.
 const MODES: &[(u32, &str)] = &[
     (SELECT, "mode"),
     (0x49, "oven-mode"),
@@ -58,6 +64,39 @@ pub(super) fn modes_of(look: &Look<'_>, cluster: u32) -> Vec<Mode> {
     list.iter().filter_map(mode).take(MOST).collect()
 }
 
+fn id_of(look: &Look<'_>, cluster: u32, id: &str) -> String {
+    let own = look.get(cluster, 0).and_then(Value::text).filter(|_| cluster == SELECT).map(kebab);
+    let taken = |own: &String| {
+        let named = [STATE, ROOM].into_iter().chain(MODES.iter().map(|(_, id)| *id));
+        own.is_empty() || named.into_iter().any(|id| id == own)
+    };
+    own.filter(|own| !taken(own)).unwrap_or_else(|| id.to_owned())
+}
+
+/// Small letters, digits and dashes; cut. Empty when nothing of it is that.
+fn kebab(text: &str) -> String {
+    let mut kebab = String::new();
+    for c in text.chars().take(48) {
+        match c {
+            c if c.is_ascii_alphanumeric() => kebab.push(c.to_ascii_lowercase()),
+            _ if kebab.is_empty() || kebab.ends_with('-') => {}
+            _ => kebab.push('-'),
+        }
+    }
+    kebab.trim_end_matches('-').to_owned()
+}
+
+/// `SupportedAreas`: their numbers and names.
+fn rooms(look: &Look<'_>) -> Vec<(i64, String)> {
+    let area = |area: &Value| {
+        let number = area.field(0)?.uint().filter(|number| *number <= u64::from(u32::MAX))? as i64;
+        let name = area.field(2)?.field(0).and_then(|place| place.field(0)?.text());
+        let name = name.map(|name| for_screen(name.trim(), MAX_NAME)).filter(|name| !name.is_empty());
+        Some((number, name.unwrap_or_else(|| format!("room {number}"))))
+    };
+    look.items(AREAS, 0).iter().filter_map(area).take(MOST).collect()
+}
+
 /// `ChangeToMode`.
 pub(super) fn change(endpoint: u16, cluster: u32, mode: u64) -> Command {
     Command::invoke(endpoint, cluster, 0, vec![(0, Value::Uint(mode))])
@@ -71,6 +110,7 @@ pub(super) fn add(look: &Look<'_>, more: &mut Part) {
         if modes.is_empty() {
             continue;
         }
+        let id = &id_of(look, *cluster, id);
         let mut property = Property::state(id, Format::Enum).sensitive(FieldCode::HomeDeviceState);
         property.write = look.takes(*cluster, 0);
         property.values = modes.iter().map(|mode| (mode.number as i64, mode.label.clone())).collect();
@@ -78,6 +118,19 @@ pub(super) fn add(look: &Look<'_>, more: &mut Part) {
         let known = now.filter(|now| modes.iter().any(|mode| mode.number == *now));
         more.service.properties.push(property);
         more.put(look, id, known.map(|mode| mode as i64));
+    }
+    let rooms = rooms(look);
+    if !rooms.is_empty() {
+        let now = look.get(AREAS, 2).map(Value::items).and_then(|selected| match selected {
+            [] => Some(ALL_ROOMS),
+            [one] => one.int().filter(|one| rooms.iter().any(|(number, _)| number == one)),
+            _ => None,
+        });
+        let mut property = Property::state(ROOM, Format::Enum).sensitive(FieldCode::HomeDeviceState);
+        property.write = look.takes(AREAS, 0);
+        property.values = std::iter::once((ALL_ROOMS, "all".to_owned())).chain(rooms).collect();
+        more.service.properties.push(property);
+        more.put(look, ROOM, now);
     }
     if let Some(cluster) = STATES.iter().find(|cluster| look.has(**cluster)) {
         let names = ["stopped", "running", "paused", "error"];
@@ -101,7 +154,19 @@ fn action(id: &str, effect: Effect) -> Action {
 }
 
 pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
-    let cluster = MODES.iter().find(|(cluster, id)| *id == property && look.has(*cluster)).map(|(cluster, _)| *cluster);
+    if property == ROOM {
+        let number = data.as_int().filter(|number| rooms(look).iter().any(|(known, _)| known == number));
+        let all = data.as_int() == Some(ALL_ROOMS);
+        let areas = match (number.and_then(|number| u64::try_from(number).ok()), all) {
+            (Some(number), _) => vec![Value::Uint(number)],
+            (None, true) => Vec::new(),
+            (None, false) => return Err(bad("it knows no such room")),
+        };
+        return Ok(vec![Command::invoke(look.endpoint, AREAS, 0, vec![(0, Value::List(areas))])]);
+    }
+    let known = MODES.iter().filter(|(cluster, _)| look.has(*cluster) && !modes_of(look, *cluster).is_empty());
+    let cluster = known.map(|(cluster, id)| (*cluster, id_of(look, *cluster, id))).find(|(_, id)| id == property);
+    let cluster = cluster.map(|(cluster, _)| cluster);
     let cluster = cluster.ok_or_else(|| bad("it has no way to set this"))?;
     let number = data.as_int().and_then(|number| u64::try_from(number).ok());
     let known = number.filter(|number| modes_of(look, cluster).iter().any(|mode| mode.number == *number));

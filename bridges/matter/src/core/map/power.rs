@@ -1,5 +1,5 @@
 //! What a device runs on, and what flows through it: PowerSource (0x2F), ElectricalPowerMeasurement (0x90),
-//! ElectricalEnergyMeasurement (0x91).
+//! ElectricalEnergyMeasurement (0x91), and the cluster in which Eve's plugs said the same before Matter had words for it.
 
 use accord_model::catalogue;
 
@@ -10,6 +10,10 @@ use crate::core::value::Value;
 const SOURCE: u32 = 0x2F;
 const POWER: u32 = 0x90;
 const ENERGY: u32 = 0x91;
+/// Of Eve Systems; its attributes are real numbers in our units.
+const EVE: u32 = 0x130A_FC01;
+const EVE_SAYS: [(u32, &str); 4] =
+    [(0x130A_000A, "power"), (0x130A_0008, "voltage"), (0x130A_0009, "current"), (0x130A_000B, "energy")];
 
 // Features of PowerSource.
 const BATTERY: u32 = 1;
@@ -35,7 +39,7 @@ pub(super) fn battery(look: &Look<'_>) -> Option<Part> {
 
 pub(super) fn electricity(look: &Look<'_>) -> Option<Part> {
     if !look.has(POWER) && !look.has(ENERGY) {
-        return None;
+        return eve(look);
     }
     let thousandths = |ids: &[u32]| {
         let first = ids.iter().find_map(|id| look.number(POWER, *id));
@@ -74,4 +78,19 @@ pub(super) fn electricity(look: &Look<'_>) -> Option<Part> {
     }
     // How exact that is, and what it can measure, belongs to it.
     Some(part).filter(|part| !part.service.properties.is_empty())
+}
+
+fn eve(look: &Look<'_>) -> Option<Part> {
+    let kept: Vec<&str> = EVE_SAYS.iter().filter(|(id, _)| look.offers(EVE, *id)).map(|(_, name)| *name).collect();
+    if !kept.contains(&"power") {
+        return None;
+    }
+    let mut part = Part::new(Kind::Told, catalogue::electricity().only(&kept, &[]));
+    let _ = look.lately();
+    for (id, name) in EVE_SAYS {
+        // Single precision there.
+        let value = look.number(EVE, id).map(|native| (native * 1e3).round() / 1e3);
+        part.put(look, name, value);
+    }
+    Some(part)
 }

@@ -3,7 +3,7 @@
 
 use accord_model::{FieldCode, Format, Property, Service, Unit, catalogue};
 
-use super::{Kind, Part, hundredths};
+use super::{Kind, Part, degrees_of, hundredths};
 use crate::core::look::Look;
 
 const ILLUMINANCE: u32 = 0x400;
@@ -64,7 +64,7 @@ pub(super) fn sensors(look: &Look<'_>) -> Vec<Part> {
             parts.push(part);
         }
     };
-    measured(TEMPERATURE, catalogue::temperature, &|| look.number(TEMPERATURE, 0).map(hundredths));
+    measured(TEMPERATURE, catalogue::temperature, &|| look.number(TEMPERATURE, 0).and_then(degrees_of));
     measured(HUMIDITY, catalogue::humidity, &|| {
         look.number(HUMIDITY, 0).map(hundredths).filter(|percent| (0.0..=100.0).contains(percent))
     });

@@ -215,6 +215,78 @@ fn a_thermostat_has_one_temperature_or_two() {
 }
 
 #[test]
+fn a_thermostat_has_the_presets_of_its_owner() {
+    let preset = |handle: u8, scenario, name: Value| {
+        Value::Struct(vec![(0, Value::Bytes(vec![handle])), (1, uint(scenario)), (2, name)])
+    };
+    let presets = vec![preset(1, 1, Value::Text("Home".into())), preset(2, 3, Value::Null)];
+    let mut node = endpoint(
+        0x0301,
+        [
+            (0x201, 0xFFFC, uint(0x101)),
+            (0x201, 0x50, Value::List(presets)),
+            (0x201, 0x4E, Value::Bytes(vec![2])),
+            (0x201, 0, Value::Int(-32_768)),
+        ],
+    );
+    assert_eq!(word(&node, "climate", "preset").as_deref(), Some("sleep"));
+    assert_eq!(says(&node, "climate", "temperature"), None, "it measures nothing");
+    let home = number_of(&node, "climate", "preset", "Home");
+    assert_eq!(fields(&set(&mut node, "climate", "preset", home).unwrap()), (0x201, 6, vec![Value::Bytes(vec![1])]));
+    assert!(matches!(set(&mut node, "climate", "preset", 2i64), Err(CallError::BadInput(_))));
+}
+
+#[test]
+fn a_robot_is_told_which_room() {
+    let area = |number, name: &str| {
+        let place = Value::Struct(vec![(0, Value::Text(name.into())), (1, uint(0))]);
+        Value::Struct(vec![(0, uint(number)), (1, Value::Null), (2, Value::Struct(vec![(0, place)]))])
+    };
+    let areas = Value::List(vec![area(7, "Kitchen"), area(9, "")]);
+    let mut node = endpoint(0x0074, [(0x54, 1, uint(0)), (0x150, 0, areas), (0x150, 2, list(&[7]))]);
+    assert_eq!(word(&node, "more", "room").as_deref(), Some("Kitchen"));
+    let command = set(&mut node, "more", "room", 9i64).unwrap();
+    assert_eq!(fields(&command), (0x150, 0, vec![list(&[9])]));
+    let all = number_of(&node, "more", "room", "all");
+    assert_eq!(fields(&set(&mut node, "more", "room", all).unwrap()).2, [list(&[])]);
+    assert!(matches!(set(&mut node, "more", "room", 8i64), Err(CallError::BadInput(_))));
+    node.report([(Path::new(1, 0x150, 2), Some(list(&[7, 9])))], NOW);
+    assert_eq!(word(&node, "more", "room"), None, "several");
+}
+
+#[test]
+fn what_is_selected_is_called_as_the_device_says() {
+    let mode = |number, label: &str| Value::Struct(vec![(0, Value::Text(label.into())), (1, uint(number))]);
+    let select = |description: &str| {
+        let modes = Value::List(vec![mode(0, "Leading"), mode(1, "Trailing")]);
+        endpoint(0x0027, [(0x50, 0, Value::Text(description.into())), (0x50, 2, modes), (0x50, 3, uint(1))])
+    };
+    let mut node = select("Dimming Edge");
+    assert_eq!(word(&node, "more", "dimming-edge").as_deref(), Some("Trailing"));
+    assert_eq!(fields(&set(&mut node, "more", "dimming-edge", 0i64).unwrap()), (0x50, 0, vec![uint(0)]));
+    for strange in ["", "\u{202e}", "operational state", "clean mode"] {
+        assert_eq!(word(&select(strange), "more", "mode").as_deref(), Some("Trailing"), "{strange:?}");
+    }
+}
+
+#[test]
+fn plugs_that_are_older_than_the_words_for_it_say_what_flows() {
+    let own = |id: u32| 0x130A_0000 + id;
+    let node = endpoint(
+        0x010A,
+        [
+            (0x06, 0, Value::Bool(true)),
+            (0x130A_FC01, own(0x08), Value::Float(f64::from(123.1f32))),
+            (0x130A_FC01, own(0x0A), Value::Float(f64::from(13.4f32))),
+            (0x130A_FC01, own(0x0B), Value::Float(f64::from(18.780_334f32))),
+        ],
+    );
+    assert_eq!(says(&node, "electricity", "voltage"), Some(Data::Float(123.1)));
+    assert_eq!(says(&node, "electricity", "power"), Some(Data::Float(13.4)));
+    assert_eq!(says(&node, "electricity", "energy"), Some(Data::Float(18.78)));
+}
+
+#[test]
 fn a_cover_is_open_at_a_hundred() {
     let mut node = endpoint(
         0x0202,
