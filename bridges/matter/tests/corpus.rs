@@ -1,10 +1,12 @@
 //! Real and imaginary nodes through the mapping. `ACCORD_MATTER_NODES` names a folder of dumps as Home Assistant and
 //! matter-server keep them (`{"attributes": {"1/6/0": true, …}}`, structures by the numbers of their fields, and `"tlv:…"` with
 //! the bytes in hexadecimal where somebody wrote those). They are no part of this repository; without them this says so and
-//! passes.
+//! passes. `ACCORD_MATTER_COMMANDS` names a file that gets every command that was made, a line each: node, endpoint, cluster,
+//! `invoke` or `write` and of what, the bytes. So another implementation can say what it reads in them.
 
 use std::collections::BTreeMap;
 
+use accord_matter::core::command::{Command, What};
 use accord_matter::core::node::{Coverage, Left, Node, Order, Path};
 use accord_matter::core::value::Value;
 use accord_model::{Data, DeviceId, Format, Property, Target, Timestamp, Verb};
@@ -57,8 +59,19 @@ fn samples(property: &Property) -> Vec<Data> {
 }
 
 /// All that it says fits what it describes, all that can be set and done becomes commands, and no description is too long.
-fn check(name: &str, node: &mut Node) -> (usize, usize) {
+fn check(name: &str, node: &mut Node, lines: &mut Vec<String>) -> (usize, usize) {
     let (mut written, mut refused) = (0, 0);
+    let mut note = |commands: &[Command]| {
+        assert!(!commands.is_empty());
+        for command in commands {
+            let bytes = data_encoding::HEXLOWER.encode(&command.data().unwrap());
+            let (kind, number) = match &command.what {
+                What::Invoke { command, .. } => ("invoke", command),
+                What::Write { attribute, .. } => ("write", attribute),
+            };
+            lines.push(format!("{name} {} {} {kind} {number} {bytes}", command.endpoint, command.cluster));
+        }
+    };
     let now = Timestamp::UNIX_EPOCH;
     let ids: Vec<DeviceId> = node.ids().cloned().collect();
     for id in ids {
@@ -82,7 +95,7 @@ fn check(name: &str, node: &mut Node) -> (usize, usize) {
                     let verb = Verb::Write { property: property.id.clone(), data: data.clone() };
                     match node.order(&id, &target, verb, now) {
                         Ok(Order::Send(commands)) => {
-                            assert!(!commands.is_empty() && commands.iter().all(|one| one.data().is_ok()));
+                            note(&commands);
                             written += 1;
                         }
                         Ok(Order::Read(_)) => panic!("{name}"),
@@ -91,9 +104,14 @@ fn check(name: &str, node: &mut Node) -> (usize, usize) {
                 }
             }
             for action in &service.actions {
-                let verb = Verb::Act { action: action.id.clone(), inputs: BTreeMap::new() };
+                let inputs = action.inputs.iter().map(|input| (input.id.clone(), Data::from("1234"))).collect();
+                let verb = Verb::Act { action: action.id.clone(), inputs };
                 match node.order(&id, &target, verb, now) {
-                    Ok(_) => written += 1,
+                    Ok(Order::Send(commands)) => {
+                        note(&commands);
+                        written += 1;
+                    }
+                    Ok(Order::Read(_)) => panic!("{name}"),
                     Err(_) => refused += 1,
                 }
             }
@@ -110,6 +128,7 @@ fn every_node_that_is_at_hand_is_in_the_words_of_the_house() {
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path()).collect();
     files.sort();
     let (mut all, mut nodes, mut devices, mut written, mut refused) = (Coverage::default(), 0, 0, 0, 0);
+    let mut lines = Vec::new();
     let mut services: BTreeMap<String, usize> = BTreeMap::new();
     for file in files.iter().filter(|file| file.extension().is_some_and(|ext| ext == "json")) {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
@@ -150,13 +169,16 @@ fn every_node_that_is_at_hand_is_in_the_words_of_the_house() {
             devices += 1;
             device.services.iter().for_each(|service| *services.entry(service.id.clone()).or_default() += 1);
         }
-        let (one, two) = check(&name, &mut node);
+        let (one, two) = check(&name, &mut node, &mut lines);
         (written, refused, nodes) = (written + one, refused + two, nodes + 1);
         all.add(&coverage);
     }
     println!(
         "{nodes} nodes, {devices} devices; {all}; {written} orders became commands, {refused} were refused; {services:?}"
     );
+    if let Some(file) = std::env::var_os("ACCORD_MATTER_COMMANDS") {
+        std::fs::write(file, lines.join("\n")).unwrap();
+    }
     assert!(nodes > 0, "no node in {folder:?}");
     let lost = all.left_out.get(&Left::TooMany).copied().unwrap_or_default();
     assert!(lost * 20 < all.all(), "{lost} have no room");

@@ -27,7 +27,8 @@ const BRIDGED_NODE: u32 = 0x13;
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub device: Device,
-    pub places: BTreeMap<(String, u16), (u16, usize)>,
+    /// In the order of its services.
+    pub places: Vec<(u16, usize)>,
     /// Parts for which it has no room.
     pub beyond: BTreeSet<(u16, usize)>,
 }
@@ -60,7 +61,7 @@ impl Node {
             }
             self.devices.insert(id, placed);
         }
-        let mut told = self.say(touched, now);
+        let mut told = self.say(touched, None, now);
         for id in told.seen.drain(..) {
             if !seen.contains(&id) {
                 seen.push(id);
@@ -120,7 +121,7 @@ impl Node {
         device.via = head.map(|_| self.id.clone());
         let reachable = head.is_none() || about.get(&(BRIDGED, 0x11)).and_then(Value::bool).unwrap_or(true);
         device.reach = if reachable { Reach::Local } else { Reach::Offline };
-        let mut placed = Placed { device, places: BTreeMap::new(), beyond: BTreeSet::new() };
+        let mut placed = Placed { device, places: Vec::new(), beyond: BTreeSet::new() };
         let mut room = MOST_PROPERTIES;
         for number in endpoints {
             let label = label(of(*number)).unwrap_or_default();
@@ -137,7 +138,7 @@ impl Node {
                 let instance = u16::try_from(alike).unwrap_or(u16::MAX);
                 let label = part.service.label.clone().unwrap_or_else(|| label.clone());
                 placed.device.services.push(part.service.clone().of(instance, &label));
-                placed.places.insert((part.service.id.clone(), instance), (*number, at));
+                placed.places.push((*number, at));
             }
         }
         placed

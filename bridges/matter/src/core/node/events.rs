@@ -20,9 +20,9 @@ impl Node {
 
     fn button(&self, endpoint: u16) -> Option<(DeviceId, u16)> {
         self.devices.iter().find_map(|(id, placed)| {
-            let mut places = placed.places.iter();
-            let found = places.find(|((service, _), (number, _))| service == "button" && *number == endpoint)?;
-            Some((id.clone(), found.0.1))
+            let mut services = placed.device.services.iter().zip(&placed.places);
+            let (service, _) = services.find(|(service, (number, _))| service.id == "button" && *number == endpoint)?;
+            Some((id.clone(), service.instance))
         })
     }
 }

@@ -192,7 +192,7 @@ impl Node {
     fn change(&mut self, touched: &BTreeSet<Path>, now: Timestamp) -> Told {
         let endpoints: BTreeSet<u16> = touched.iter().map(|path| path.endpoint).collect();
         let mut new = BTreeMap::new();
-        for endpoint in endpoints {
+        for endpoint in endpoints.iter().copied() {
             let mapped = self.endpoints.get(&endpoint).map(|attributes| map::map(&Look::new(endpoint, attributes)));
             let mapped = mapped.unwrap_or_default();
             if self.mapped.get(&endpoint).is_none_or(|before| !before.is_alike(&mapped)) {
@@ -201,33 +201,28 @@ impl Node {
             new.insert(endpoint, mapped);
         }
         self.mapped.extend(new);
-        self.say(touched, now)
+        self.say(touched, Some(&endpoints), now)
     }
 
-    /// Puts the parts' values into the devices, and says what changed or was told again.
-    fn say(&mut self, touched: &BTreeSet<Path>, now: Timestamp) -> Told {
+    /// Puts the parts' values into the devices, and says what changed or was told again; of these endpoints, or of all.
+    fn say(&mut self, touched: &BTreeSet<Path>, only: Option<&BTreeSet<u16>>, now: Timestamp) -> Told {
         let mut told = Told::default();
         for (id, placed) in &mut self.devices {
             let mut fewer = false;
-            for service in &mut placed.device.services {
-                let place = placed.places.get(&(service.id.clone(), service.instance));
-                let Some((endpoint, part)) =
-                    place.and_then(|(endpoint, at)| Some((*endpoint, self.mapped.get(endpoint)?.parts.get(*at)?)))
-                else {
+            for (service, (endpoint, at)) in placed.device.services.iter_mut().zip(&placed.places) {
+                if only.is_some_and(|only| !only.contains(endpoint)) {
                     continue;
-                };
+                }
+                let Some(part) = self.mapped.get(endpoint).and_then(|mapped| mapped.parts.get(*at)) else { continue };
                 let before = service.values.len();
                 service.values.retain(|property, _| part.values.contains_key(property));
                 fewer |= service.values.len() < before;
                 let mut values = BTreeMap::new();
                 for (property, data) in &part.values {
-                    let sources = part.sources.get(property);
-                    let again = || {
-                        sources.is_some_and(|keys| {
-                            keys.iter().any(|key| touched.contains(&Path::new(endpoint, key.0, key.1)))
-                        })
-                    };
-                    if service.values.get(property).is_none_or(|known| known.data != *data) || again() {
+                    let sources = part.sources.get(property).into_iter().flatten();
+                    let mut keys = sources.map(|(cluster, attribute)| Path::new(*endpoint, *cluster, *attribute));
+                    let is_same = service.values.get(property).is_some_and(|known| known.data == *data);
+                    if !is_same || keys.any(|path| touched.contains(&path)) {
                         values.insert(property.clone(), value(data, now));
                     }
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use accord_model::text::for_screen;
-use accord_model::{CallError, Data, DeviceId, Inputs, Outputs, Property, Target, Timestamp, Verb};
+use accord_model::{CallError, Data, DeviceId, Inputs, Outputs, Property, Service, Target, Timestamp, Verb};
 
 use super::{Node, Placed};
 use crate::core::command::Command;
@@ -94,7 +94,8 @@ impl Node {
     }
 
     fn part<'a>(&'a self, placed: &Placed, target: &Target) -> Result<(Look<'a>, &'a Part), CallError> {
-        let place = placed.places.get(&(target.service.clone(), target.instance));
+        let is_it = |one: &Service| one.id == target.service && one.instance == target.instance;
+        let place = placed.device.services.iter().position(is_it).and_then(|at| placed.places.get(at));
         let found = place.and_then(|(endpoint, at)| {
             let look = Look::new(*endpoint, self.endpoints.get(endpoint)?);
             Some((look, self.mapped.get(endpoint)?.parts.get(*at)?))

@@ -294,6 +294,8 @@ fn any_path() -> impl Strategy<Value = Path> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         crate::core::fuzzing::node(&bytes);
