@@ -8,6 +8,7 @@
 //! - [`Left::Sensitive`]: the network's interfaces with their hardware and internet addresses, the access point and the whole
 //!   Thread network (its name, keys' ids, every neighbour), the country, names for good, other controllers' directories, accounts
 //!   and messages on televisions, cars' ids
+//! - [`Left::Opaque`]: bytes in clusters of a maker's own, which may hold any of that and say nothing to anybody else
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

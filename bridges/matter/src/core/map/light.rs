@@ -253,8 +253,10 @@ fn paint(look: &Look<'_>, (hue, saturation): (f64, f64)) -> Vec<Command> {
 pub(super) fn write_volume(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
     match property {
         "level" => {
-            let level = native_level(look, number(data)?);
-            Ok(vec![Command::invoke(look.endpoint, LEVEL, 0, with_options(vec![Value::Uint(level)]))])
+            // Nothing at all is a volume, too.
+            let (percent, highest) = (number(data)?, limits(look).1);
+            let level = (percent * highest / 100.0).round().max(look.number(LEVEL, 2).unwrap_or(0.0)).min(highest);
+            Ok(vec![Command::invoke(look.endpoint, LEVEL, 0, with_options(vec![Value::Uint(level as u64)]))])
         }
         "muted" => Ok(vec![Command::invoke(look.endpoint, ON_OFF, u32::from(!yes(data)?), Vec::new())]),
         _ => Err(bad("it has no way to set this")),

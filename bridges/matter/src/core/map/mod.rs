@@ -2,6 +2,25 @@
 //! `more`. What an endpoint offers is decided by its device types, FeatureMaps and lists of attributes and commands. Numbers are in
 //! our units once they leave here. Numbers of clusters, attributes, commands and features are those of the Matter Application
 //! Cluster specification, 1.4.
+//!
+//! | cluster | service | set and done |
+//! |---|---|---|
+//! | OnOff, LevelControl, ColorControl | `light`, `on-off`, of a loudspeaker `volume` | on, level, temperature, hue, saturation, toggle |
+//! | Thermostat | `climate` | target or both targets, mode, preset |
+//! | FanControl | `fan` | on, percent, mode, oscillating, direction, toggle |
+//! | WindowCovering, ClosureControl | `cover` | position, tilt, open, close, stop; a closure is guarded |
+//! | DoorLock | `door-lock`, its door `contact` | lock, unlock, open; with its code where it wants one |
+//! | RvcRunMode, RvcOperationalState, ServiceArea | `vacuum`, `room` in `more` | start, pause, stop, dock, locate, room |
+//! | ValveConfigurationAndControl | `valve` | open, close, position |
+//! | Switch | `button` | (its events) |
+//! | temperature, humidity, pressure, illuminance, occupancy | of that name | |
+//! | BooleanState | `contact`, `water-leak`; `freeze`, `rain` in `more` | |
+//! | SmokeCoAlarm | `smoke`, `carbon-monoxide`, `battery` | self-test |
+//! | AirQuality, concentrations | `air-quality`, `carbon-monoxide`; others in `more` | |
+//! | PowerSource | `battery` | |
+//! | ElectricalPowerMeasurement, ElectricalEnergyMeasurement, Eve's own | `electricity` | |
+//! | modes of appliances, OperationalState, Identify | `more` | the mode, start, stop, pause, resume, identify |
+//! | everything else that is shown ([`super::names`]) | `more` | |
 
 pub(crate) mod button;
 mod climate;
@@ -101,6 +120,8 @@ pub(crate) struct Mapped {
     pub more: BTreeSet<Key>,
     /// What has no value to be shown.
     pub empty: BTreeSet<Key>,
+    /// What only its maker can read.
+    pub opaque: BTreeSet<Key>,
 }
 
 impl Mapped {
@@ -132,10 +153,10 @@ pub(crate) fn map(look: &Look<'_>) -> Mapped {
     modes::add(look, &mut extra);
     sensor::add(look, &mut extra);
     let all = look.seen();
-    let (more, mut shown, empty) = more::more(look, extra, &all);
-    shown.extend(all.difference(&used));
-    parts.extend(more);
-    Mapped { parts, used, more: shown, empty }
+    let mut more = more::more(look, extra, &all);
+    more.shown.extend(all.difference(&used));
+    parts.extend(more.part);
+    Mapped { parts, used, more: more.shown, empty: more.empty, opaque: more.opaque }
 }
 
 /// What to send so that a property becomes that. `color` is the hue and saturation that are wanted beside.

@@ -20,17 +20,29 @@ const MAX_TEXT: usize = 200;
 const MAX_ITEMS: usize = 32;
 const MAX_DEPTH: usize = 4;
 
-/// `part` with what is nowhere else; which attributes those are; and which have nothing to be shown.
-pub(super) fn more(
-    look: &Look<'_>,
-    mut part: Part,
-    used: &BTreeSet<Key>,
-) -> (Option<Part>, BTreeSet<Key>, BTreeSet<Key>) {
-    let (mut shown, mut empty) = (BTreeSet::new(), BTreeSet::new());
+/// What `more` shows, and what not.
+pub(super) struct More {
+    /// With what is nowhere else.
+    pub part: Option<Part>,
+    /// Which attributes those are.
+    pub shown: BTreeSet<Key>,
+    /// Which have nothing to be shown.
+    pub empty: BTreeSet<Key>,
+    /// Which are bytes of a maker's own cluster: nobody else can read them, and what is in them may be more than a state.
+    pub opaque: BTreeSet<Key>,
+}
+
+/// `part` and what is nowhere else.
+pub(super) fn more(look: &Look<'_>, mut part: Part, used: &BTreeSet<Key>) -> More {
+    let (mut shown, mut empty, mut opaque) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (key, value) in look.all() {
         let (cluster, attribute) = *key;
         let is_elsewhere = used.contains(key) || names::describes(cluster, attribute);
         if is_elsewhere || names::left(cluster, attribute).is_some() {
+            continue;
+        }
+        if cluster > 0xFFFF && matches!(value, Value::Bytes(_)) {
+            opaque.insert(*key);
             continue;
         }
         let Some((format, data)) = data(value) else {
@@ -51,7 +63,7 @@ pub(super) fn more(
         shown.insert(*key);
     }
     let part = Some(part).filter(|part| !part.service.properties.is_empty() || !part.service.actions.is_empty());
-    (part, shown, empty)
+    More { part, shown, empty, opaque }
 }
 
 /// In our formats; nothing of what is null, no number, or empty.

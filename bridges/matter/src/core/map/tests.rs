@@ -155,6 +155,23 @@ fn hue_and_saturation_that_are_set_one_after_the_other_belong_together() {
 }
 
 #[test]
+fn a_loudspeaker_is_as_loud_as_its_level_and_silent_when_it_is_off() {
+    let mut node = endpoint(0x0022, [(0x06, 0, Value::Bool(false)), (0x08, 0, uint(127)), (0x08, 3, uint(254))]);
+    assert_eq!(
+        (says(&node, "volume", "level"), says(&node, "volume", "muted")),
+        (Some(Data::Int(50)), Some(Data::Bool(true)))
+    );
+    assert_eq!(fields(&set(&mut node, "volume", "level", 0i64).unwrap()).2[0], uint(0));
+    assert_eq!(
+        fields(&set(&mut node, "volume", "level", 100i64).unwrap()),
+        (0x08, 0, vec![uint(254), uint(0), uint(1), uint(1)])
+    );
+    assert_eq!(fields(&set(&mut node, "volume", "muted", false).unwrap()), (0x06, 1, vec![]));
+    node.report([(Path::new(1, 0x08, 0), Some(uint(0)))], NOW);
+    assert_eq!(says(&node, "volume", "level"), Some(Data::Int(0)));
+}
+
+#[test]
 fn what_has_no_value_says_none() {
     let node = endpoint(0x0101, [(0x06, 0, Value::Bool(false)), (0x08, 0, Value::Null), (0x08, 3, uint(254))]);
     assert_eq!(says(&node, "light", "level"), None);

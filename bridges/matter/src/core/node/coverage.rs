@@ -28,6 +28,8 @@ pub enum Left {
     Administration,
     /// It names networks, addresses, places or persons, or is a certificate, a key, a name for good.
     Sensitive,
+    /// It is bytes that only its maker can read.
+    Opaque,
     /// It has no value now.
     Empty,
     /// There are more than a device is shown with.
@@ -42,6 +44,7 @@ impl Left {
             Self::Structure => "what endpoints there are",
             Self::Administration => "administration",
             Self::Sensitive => "networks, addresses, places, keys and names for good",
+            Self::Opaque => "bytes of its maker",
             Self::Empty => "no value now",
             Self::TooMany => "more than is shown of one device",
         }
@@ -90,6 +93,7 @@ impl Node {
                     Some(left) => leave(left, 1),
                     None if names::describes(key.0, key.1) || mapped.used.contains(key) => standard += 1,
                     None if mapped.more.contains(key) && has_room => more += 1,
+                    None if mapped.opaque.contains(key) => leave(Left::Opaque, 1),
                     None if mapped.empty.contains(key) => leave(Left::Empty, 1),
                     None => leave(Left::TooMany, 1),
                 }

@@ -221,10 +221,12 @@ fn of_networks_keys_and_persons_nothing_is_shown() {
     let mut report: Report = hidden.iter().map(|(cluster, one)| at(0, *cluster, *one, text(secret))).collect();
     report.push(at(0, 0x33, 2, uint(77)));
     report.push(at(0, 0x28, 0x0F, text("serial")));
+    report.push(at(0, 0xFFF1_FC01, 6, Value::Bytes(secret.as_bytes().to_vec())));
     report.push(at(0, 0xFFF1_FC01, 5, Value::List(vec![uint(1), text("x")])));
     let node = full(report);
     let device = node.describe(&id()).unwrap();
-    assert!(!serde_json::to_string(&device).unwrap().contains(secret));
+    let json = serde_json::to_string(&device).unwrap();
+    assert!(!json.contains(secret) && !json.contains("63616e617279"), "also not in hexadecimal");
     let more = device.service("more").unwrap();
     assert_eq!(more.values["general-diagnostics-up-time"].data, Data::Int(77));
     assert_eq!(more.values["cluster-fff1fc01-attribute-0005"].data, Data::from(r#"[1,"x"]"#));
