@@ -97,6 +97,17 @@ impl Value {
         }
     }
 
+    /// About how many bytes of memory it takes.
+    pub(crate) fn weight(&self) -> usize {
+        32 + match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(items) => items.iter().map(Self::weight).sum(),
+            Self::Struct(fields) => fields.iter().map(|(_, value)| value.weight() + 8).sum(),
+            _ => 0,
+        }
+    }
+
     /// Yes or no, if it is that.
     pub fn bool(&self) -> Option<bool> {
         match self {

@@ -95,16 +95,17 @@ pub(super) fn climate(look: &Look<'_>) -> Option<Part> {
             one.write = look.takes(THERMOSTAT, SET_PRESET);
         });
     let degrees = |attribute| look.number(THERMOSTAT, attribute).and_then(degrees_of);
-    let mode = mode(look);
-    let target = setpoint(&can, mode).and_then(degrees);
-    let active = look.get(THERMOSTAT, ACTIVE_PRESET);
-    let active = active.and_then(|active| presets.iter().position(|(handle, _)| handle == active));
+    let _ = look.lately();
+    let active = || {
+        let active = look.get(THERMOSTAT, ACTIVE_PRESET)?;
+        presets.iter().position(|(handle, _)| handle == active).map(|at| at as i64)
+    };
     Some(
         Part::new(Kind::Climate, service)
-            .say(look, "preset", active.map(|at| at as i64))
-            .say_one(look, "mode", mode)
+            .say(look, "preset", active())
+            .say_one(look, "mode", mode(look))
             .say(look, "temperature", degrees(0))
-            .say(look, "target", target)
+            .say(look, "target", setpoint(&can, mode(look)).and_then(degrees))
             .say(look, "target-low", degrees(HEATING))
             .say(look, "target-high", degrees(COOLING))
             .say_one(look, "running", running(look)),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use accord_model::{CallError, Data, DeviceId, Effect, Property, Service, Target, Timestamp, Verb};
+use accord_model::{CallError, Data, DeviceId, Effect, FromBridge, Property, Service, Target, Timestamp, Verb};
 use proptest::prelude::*;
 
 use crate::core::command::{Command, What};
@@ -217,6 +217,13 @@ fn a_thermostat_has_one_temperature_or_two() {
     assert!(matches!(set(&mut node, "climate", "target", 31.0), Err(CallError::BadInput(_))));
     let off = number_of(&node, "climate", "mode", "off");
     assert_eq!(written(&set(&mut node, "climate", "mode", off).unwrap()), (0x201, 0x1C, uint(0)));
+
+    // What is so already is told again when it is asked for, so that it is confirmed.
+    for (attribute, value, property) in [(0x1C, uint(4), "mode"), (0x12, Value::Int(2050), "target")] {
+        let told = node.report([(Path::new(1, 0x201, attribute), Some(value))], NOW);
+        let FromBridge::Values { values, .. } = &told.values[0] else { panic!("{told:?}") };
+        assert!(values.contains_key(property), "{property}");
+    }
 
     let mut both = thermostat(0b10_0011, 1);
     assert_eq!(

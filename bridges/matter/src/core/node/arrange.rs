@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accord_model::text::for_screen;
-use accord_model::{Device, DeviceId, DeviceKind, Reach, Timestamp};
+use accord_model::{Device, DeviceId, DeviceKind, Format, Property, Reach, Service, Timestamp};
 
 use super::{Attributes, Node, Path, Told};
 use crate::core::look::Look;
 use crate::core::map::{self, kinds};
 use crate::core::value::Value;
 
-/// Most properties of one device: its description is one message.
-const MOST_PROPERTIES: usize = 480;
+/// Most bytes of one device's description with all its values: it is one message
+/// ([`accord_model::message::MAX_MESSAGE`]).
+const MOST_BYTES: usize = 230_000;
 const MAX_NAME: usize = 64;
 
 const DESCRIPTOR: u32 = 0x1D;
@@ -45,8 +46,9 @@ impl Node {
         self.mapped = mapped.collect();
         let mut before = std::mem::take(&mut self.devices);
         let mut seen = Vec::new();
+        let twice = self.twice();
         for (head, endpoints) in self.groups() {
-            let mut placed = self.place(head, &endpoints);
+            let mut placed = self.place(head, &endpoints, &twice);
             let id = placed.device.id.clone();
             let known = before.remove(&id);
             let is_new = known.as_ref().is_none_or(|known| bare(&known.device) != bare(&placed.device));
@@ -102,7 +104,7 @@ impl Node {
         groups.into_iter().collect()
     }
 
-    fn place(&self, head: Option<u16>, endpoints: &[u16]) -> Placed {
+    fn place(&self, head: Option<u16>, endpoints: &[u16], twice: &BTreeSet<String>) -> Placed {
         let none = Attributes::new();
         let of = |number: u16| self.endpoints.get(&number).unwrap_or(&none);
         let (about, cluster) = head.map_or((of(0), BASIC), |head| (of(head), BRIDGED));
@@ -115,21 +117,20 @@ impl Node {
         let parts = endpoints.iter().flat_map(|number| self.mapped.get(number)).flat_map(|mapped| &mapped.parts);
         let kind = kinds::kind(&types, parts.map(|part| part.service.id.as_str()));
         let name = text(5).or_else(|| text(14)).or_else(|| text(3)).unwrap_or_else(|| fallback(kind, head));
-        let id = head.map_or_else(|| self.id.clone(), |head| self.bridged_id(head));
+        let id = head.map_or_else(|| self.id.clone(), |head| self.bridged_id(head, twice));
         let mut device = Device::new(id, kind, name);
         (device.maker, device.model) = (text(1), text(3));
         device.via = head.map(|_| self.id.clone());
         let reachable = head.is_none() || about.get(&(BRIDGED, 0x11)).and_then(Value::bool).unwrap_or(true);
         device.reach = if reachable { Reach::Local } else { Reach::Offline };
         let mut placed = Placed { device, places: Vec::new(), beyond: BTreeSet::new() };
-        let mut room = MOST_PROPERTIES;
+        let mut room = MOST_BYTES;
         for number in endpoints {
             let label = label(of(*number)).unwrap_or_default();
             for (at, part) in
                 self.mapped.get(number).map(|one| one.parts.as_slice()).unwrap_or_default().iter().enumerate()
             {
-                let takes = part.service.properties.len() + part.service.actions.len();
-                let Some(rest) = room.checked_sub(takes) else {
+                let Some(rest) = room.checked_sub(takes(&part.service)) else {
                     placed.beyond.insert((*number, at));
                     continue;
                 };
@@ -146,18 +147,38 @@ impl Node {
 
     /// A bridged device by its own name for good where it has one that no other has, otherwise by its endpoint, which is not used
     /// for another one later (Core specification, 9.12.3).
-    fn bridged_id(&self, head: u16) -> DeviceId {
-        let unique = |number: u16| {
-            let value = self.endpoints.get(&number)?.get(&(BRIDGED, 0x12))?;
-            value.text().filter(|text| !text.is_empty())
-        };
-        let own = unique(head).filter(|own| {
-            let mut others = self.endpoints.keys().filter(|number| **number != head);
-            others.all(|number| unique(*number) != Some(own))
-        });
+    fn bridged_id(&self, head: u16, twice: &BTreeSet<String>) -> DeviceId {
+        let own = self.unique(head).filter(|own| !twice.contains(*own));
         let own = own.map_or_else(|| format!("endpoint {head}"), |own| format!("unique {own}"));
         accord_ports::added::device_id("matter", &format!("{} {own}", self.id))
     }
+
+    fn unique(&self, endpoint: u16) -> Option<&str> {
+        let value = self.endpoints.get(&endpoint)?.get(&(BRIDGED, 0x12))?;
+        value.text().filter(|text| !text.is_empty())
+    }
+
+    /// Names for good that more than one endpoint claims.
+    fn twice(&self) -> BTreeSet<String> {
+        let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
+        for unique in self.endpoints.keys().filter_map(|endpoint| self.unique(*endpoint)) {
+            if !once.insert(unique) {
+                twice.insert(unique.to_owned());
+            }
+        }
+        twice
+    }
+}
+
+/// About how long a service is at most, as JSON and with values.
+fn takes(service: &Service) -> usize {
+    let of = |property: &Property| {
+        let names: usize = property.values.iter().map(|(_, name)| 2 * name.len() + 16).sum();
+        let value = if property.format == Format::Text { 900 } else { 40 };
+        300 + 2 * property.id.len() + names + value
+    };
+    let actions = service.actions.iter().map(|action| 80 + action.inputs.iter().map(of).sum::<usize>());
+    300 + service.properties.iter().map(of).sum::<usize>() + actions.sum::<usize>()
 }
 
 fn fallback(kind: DeviceKind, head: Option<u16>) -> String {

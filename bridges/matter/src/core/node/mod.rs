@@ -40,6 +40,8 @@ pub(crate) type Attributes = BTreeMap<Key, Value>;
 pub const MOST_ATTRIBUTES: usize = 40_000;
 /// See [`MOST_ATTRIBUTES`].
 pub const MOST_ENDPOINTS: usize = 1000;
+/// Most bytes that all of a node's values may take.
+const MOST_BYTES: usize = 16 << 20;
 
 /// Where an attribute is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +78,8 @@ pub struct Node {
     id: DeviceId,
     endpoints: BTreeMap<u16, Attributes>,
     count: usize,
+    /// Bytes that their values take.
+    bytes: usize,
     /// Attributes that were left out because there are too many.
     beyond: usize,
     /// A whole read began: what is not told until it ends is no more.
@@ -92,6 +96,7 @@ impl Node {
             id,
             endpoints: BTreeMap::new(),
             count: 0,
+            bytes: 0,
             beyond: 0,
             anew: None,
             mapped: BTreeMap::new(),
@@ -137,6 +142,7 @@ impl Node {
         }
         self.endpoints.retain(|_, attributes| !attributes.is_empty());
         self.count = self.endpoints.values().map(BTreeMap::len).sum();
+        self.bytes = self.endpoints.values().flat_map(BTreeMap::values).map(Value::weight).sum();
         if self.count == before { Told::default() } else { self.arrange(&BTreeSet::new(), now) }
     }
 
@@ -167,20 +173,23 @@ impl Node {
 
     fn put(&mut self, path: Path, value: Option<Value>) -> bool {
         let key = (path.cluster, path.attribute);
-        let Some(value) = value else {
-            let attributes = self.endpoints.get_mut(&path.endpoint);
-            let removed = attributes.is_some_and(|attributes| attributes.remove(&key).is_some());
-            self.count -= usize::from(removed);
-            return removed;
-        };
-        let is_new = self.endpoints.get(&path.endpoint).is_none_or(|attributes| !attributes.contains_key(&key));
-        let no_room = self.count >= MOST_ATTRIBUTES
-            || self.endpoints.len() >= MOST_ENDPOINTS && !self.endpoints.contains_key(&path.endpoint);
-        if is_new && no_room {
-            self.beyond += 1;
-            return false;
+        let old = self.endpoints.get_mut(&path.endpoint).and_then(|attributes| attributes.remove(&key));
+        if let Some(old) = &old {
+            self.count -= 1;
+            self.bytes -= old.weight();
         }
-        self.count += usize::from(is_new);
+        let Some(value) = value else { return old.is_some() };
+        let weight = value.weight();
+        let no_room = self.count >= MOST_ATTRIBUTES
+            || self.bytes + weight > MOST_BYTES
+            || self.endpoints.len() >= MOST_ENDPOINTS && !self.endpoints.contains_key(&path.endpoint);
+        if no_room {
+            self.beyond += 1;
+            // What was known of it holds no longer.
+            return old.is_some();
+        }
+        self.count += 1;
+        self.bytes += weight;
         self.endpoints.entry(path.endpoint).or_default().insert(key, value);
         if let Some(told) = &mut self.anew {
             told.insert(path);

@@ -241,18 +241,31 @@ fn of_networks_keys_and_persons_nothing_is_shown() {
 
 #[test]
 fn a_node_that_tells_too_much_is_cut() {
+    let long = |node: &Node| serde_json::to_string(&node.describe(&id()).unwrap()).unwrap().len();
     let mut node = Node::new(id());
     node.report((0..3000).map(|n| at(u16::try_from(n).unwrap(), 0x06, 0, Value::Bool(true))), NOW);
     assert_eq!(node.coverage().all(), 3000, "counted");
     assert!(node.coverage().left_out[&Left::TooMany] >= 3000 - MOST_ENDPOINTS);
-    let device = node.describe(&id()).unwrap();
-    assert!(device.services.len() <= 480);
+    assert!(long(&node) < accord_model::message::MAX_MESSAGE);
+    // Long texts of characters that are long themselves, in many places, and many names of modes.
     let mut node = Node::new(id());
-    let long = "x".repeat(10_000);
-    node.report((0..50_000).map(|n| at(1, 0xFFF1_0000, n, text(&long))), NOW);
-    let device = node.describe(&id()).unwrap();
-    assert!(serde_json::to_string(&device).unwrap().len() < accord_model::message::MAX_MESSAGE);
-    assert_eq!(node.coverage().all(), 50_000);
+    let text_of = |c: char| text(&c.to_string().repeat(2000));
+    let mode = |n| Value::Struct(vec![(0, text_of('\u{1f600}')), (1, uint(n))]);
+    let modes = Value::List((0..200).map(mode).collect());
+    node.report((0..40).map(|n| at(n, 0x51, 0, modes.clone())), NOW);
+    node.report((0..50_000).map(|n| at(u16::try_from(n % 9).unwrap(), 0xFFF1_0000, n, text_of('"'))), NOW);
+    node.report((0..900).map(|n| at(u16::try_from(n % 9).unwrap(), 0xFFF2_0000, n, text_of('\u{1f600}'))), NOW);
+    assert!(long(&node) < accord_model::message::MAX_MESSAGE, "{}", long(&node));
+    assert_eq!(node.coverage().all(), 50_940);
+    assert!(node.bytes <= super::MOST_BYTES);
+    // What has no room any more is not known any more.
+    let mut node = Node::new(id());
+    node.report([at(1, 0x06, 0, Value::Bool(true)), at(0, 0x28, 3, text("x"))], NOW);
+    node.report((0..400).map(|n| at(2, 0xFFF1_0000, n, text(&"x".repeat(60_000)))), NOW);
+    node.report([at(0, 0x28, 3, text(&"y".repeat(60_000)))], NOW);
+    assert_eq!(node.describe(&id()).unwrap().model, None);
+    node.report([(Path::new(2, 0xFFF1_0000, 0), None), at(0, 0x28, 3, text("z"))], NOW);
+    assert_eq!(node.describe(&id()).unwrap().model.as_deref(), Some("z"), "there is room again");
 }
 
 #[test]
