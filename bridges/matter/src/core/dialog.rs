@@ -250,6 +250,9 @@ impl Dialog {
 
     /// Tells it something; answered by [`Event::Done`]. One after the other, in order.
     pub fn say(&mut self, tag: u64, word: Word, now: Instant) {
+        if self.over {
+            return self.events.push_back(Event::Done(tag, Err(Trouble::Late)));
+        }
         if self.waiting.len() >= MOST_WAITING {
             return self.events.push_back(Event::Done(tag, Err(Trouble::Busy)));
         }
@@ -279,6 +282,7 @@ impl Dialog {
         {
             self.transmits.push_back(out.wire_bytes);
         }
+        self.sessions.remove(self.id);
     }
 
     // -- what comes out -----------------------------------------------------------------------------
@@ -295,6 +299,9 @@ impl Dialog {
 
     /// When [`Dialog::timeout`] is due.
     pub fn wake(&self) -> Option<Instant> {
+        if self.over {
+            return None;
+        }
         let asked = self.asked.values().map(|asked| asked.until);
         asked.chain(self.silent_at()).chain(self.sessions.poll_timeout()).min()
     }
@@ -313,6 +320,9 @@ impl Dialog {
 
     /// Time has passed.
     pub fn timeout(&mut self, now: Instant) {
+        if self.over {
+            return;
+        }
         for event in self.sessions.handle_timeout(now) {
             match event {
                 MrpEvent::Retransmit { packet, .. } | MrpEvent::SendStandaloneAck { packet, .. } => {
@@ -557,6 +567,8 @@ impl Dialog {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
+        // Nothing is repeated any more.
+        self.sessions.remove(self.id);
         let words = std::mem::take(&mut self.asked).into_values().filter_map(|asked| match asked.ask {
             Ask::Word { tag, .. } => Some(tag),
             Ask::Subscribe { .. } | Ask::Doubt => None,

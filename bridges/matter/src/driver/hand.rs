@@ -243,7 +243,6 @@ impl Way {
             Ok(Err(error)) => Err(failed(accord_model::text::for_screen(&error.to_string(), 300))),
         }
     }
-
 }
 
 impl Hand {

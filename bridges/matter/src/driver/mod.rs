@@ -16,6 +16,8 @@
 //! | `why` | what is known about a device that is not reached |
 
 mod commission;
+#[cfg(test)]
+mod dialog_tests;
 mod fabric;
 mod hand;
 mod law;
