@@ -445,8 +445,7 @@ impl Mind {
         match action.as_str() {
             "request" => Some(self.request(device, &inputs).await),
             "unpair" | "reject" => {
-                let asked = self.hands.get(device).map(|held| held.orders.try_send(Order::Leave(call)));
-                if matches!(asked, Some(Ok(()))) {
+                if self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok()) {
                     return None;
                 }
                 self.let_go(device).await;
@@ -487,12 +486,11 @@ impl Mind {
         if self.nodes.added(&node).is_none() {
             return Some(Err(CallError::NotConsented("add it first, by its code".to_owned())));
         }
+        // All that it tells is known; what is behind it is read there.
         if let (Verb::Read { properties }, true) = (&verb, node == device) {
             let read = self.nodes.read(&device, &target.service, properties);
-            // What its endpoints say is read where it is.
-            if target.service == "more" || self.hands.get(&node).is_none() {
-                return Some(read.ok_or_else(|| CallError::Unsupported(target.service.clone())));
-            }
+            let unknown = || CallError::Unsupported(accord_model::text::for_screen(&target.service, 60));
+            return Some(read.ok_or_else(unknown));
         }
         if let (Err(refusal), false) = (self.law.may_control(&node), matches!(verb, Verb::Read { .. })) {
             return Some(Err(CallError::NotConsented(refusal.to_string())));
