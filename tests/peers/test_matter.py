@@ -213,7 +213,6 @@ class Change(Home):
         # It says that it goes.
         self.switch_off()
         self.find(15, "offline")
-        self.set("on", True, status=0)
         self.switch_on()
         self.find(20)
         self.set("on", True)
