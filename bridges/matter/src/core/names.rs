@@ -7,7 +7,7 @@
 //!   group keys, commissioning and its windows, operational credentials, logs, clocks, updates' servers, sleepy devices' keys
 //! - [`Left::Sensitive`]: the network's interfaces with their hardware and internet addresses, the access point and the whole
 //!   Thread network (its name, keys' ids, every neighbour), the country, names for good, other controllers' directories, accounts
-//!   and messages on televisions, cars' ids
+//!   and messages on televisions, cars' ids, the keys of locks' readers, whom cameras see, a household's meter
 //! - [`Left::Opaque`]: bytes in clusters of a maker's own, which may hold any of that and say nothing to anybody else
 
 use std::collections::HashMap;
@@ -66,14 +66,18 @@ pub(crate) fn left(cluster: u32, attribute: u32) -> Option<Left> {
         (0x1E | 0x1F | 0x04 | 0x05 | 0x62 | 0x3F | 0x65, _) => Left::Administration,
         // GeneralCommissioning, NetworkCommissioning, DiagnosticLogs, AdministratorCommissioning.
         (0x30..=0x32 | 0x3C, _) => Left::Administration,
-        // OTA providers, TimeSynchronization, ICDManagement, CommissionerControl, joint fabrics, TLS.
-        (0x29 | 0x38 | 0x46 | 0x0751..=0x0753 | 0x0801 | 0x0802, _) | (0x2A, 0) => Left::Administration,
+        // OTA providers, TimeSynchronization, ICDManagement, cameras' sessions, CommissionerControl, joint fabrics, TLS.
+        (0x29 | 0x38 | 0x46 | 0x0553 | 0x0554 | 0x0751..=0x0753 | 0x0801 | 0x0802, _) | (0x2A, 0) => {
+            Left::Administration
+        }
         // OperationalCredentials, GeneralDiagnostics' interfaces, ThreadNetworkDiagnostics, the access point.
         (0x3E | 0x35, _) | (0x33, 0) | (0x36, 0) => Left::Sensitive,
         // The country, and names for good.
-        (0x28, 0x06 | 0x12) | (0x39, 0x12) => Left::Sensitive,
+        (0x28 | 0x39, 0x06 | 0x12) => Left::Sensitive,
         // Networks that it manages, other controllers' directories.
         (0x0450..=0x0453 | 0x0750, _) => Left::Sensitive,
+        // Keys of a lock's reader (Aliro), whom a camera sees and what it hears, what names a household to its supplier.
+        (0x0101, 0x80..=0x8F) | (0x0431 | 0x0B06, _) => Left::Sensitive,
         // Messages, accounts, who may watch what, wake-on-LAN addresses, uploads of cameras, cars.
         (0x97 | 0x050E | 0x050F | 0x0503 | 0x0555, _) | (0x99, 0x32) => Left::Sensitive,
         _ => return None,
@@ -104,9 +108,18 @@ mod tests {
 
     #[test]
     fn keys_addresses_and_names_for_good_are_not_shown() {
-        for (cluster, attribute) in
-            [(0x3E, 0), (0x3E, 4), (0x33, 0), (0x35, 2), (0x36, 0), (0x28, 6), (0x28, 0x12), (0x39, 0x12), (0x503, 0)]
-        {
+        for (cluster, attribute) in [
+            (0x3E, 0),
+            (0x3E, 4),
+            (0x33, 0),
+            (0x35, 2),
+            (0x36, 0),
+            (0x28, 6),
+            (0x28, 0x12),
+            (0x39, 0x12),
+            (0x503, 0),
+            (0x101, 0x84),
+        ] {
             assert_eq!(left(cluster, attribute), Some(Left::Sensitive), "{cluster:#x}/{attribute:#x}");
         }
         assert_eq!(left(0x1F, 0), Some(Left::Administration));
