@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accord_model::text::for_screen;
-use accord_model::{Device, DeviceId, DeviceKind, Format, Property, Reach, Service, Timestamp};
+use accord_model::{Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Service, Timestamp};
 
 use super::{Attributes, Node, Path, Told};
 use crate::core::look::Look;
@@ -45,20 +45,23 @@ impl Node {
         let mapped = self.endpoints.iter().map(|(number, all)| (*number, map::map(&Look::new(*number, all))));
         self.mapped = mapped.collect();
         let mut before = std::mem::take(&mut self.devices);
-        let mut seen = Vec::new();
+        let (mut seen, mut new) = (Vec::new(), BTreeSet::new());
         let twice = self.twice();
         for (head, endpoints) in self.groups() {
             let mut placed = self.place(head, &endpoints, &twice);
             let id = placed.device.id.clone();
             let known = before.remove(&id);
-            let is_new = known.as_ref().is_none_or(|known| bare(&known.device) != bare(&placed.device));
+            if known.is_none() {
+                new.insert(id.clone());
+            }
+            let is_as_before = known.as_ref().is_some_and(|known| bare(&known.device) == bare(&placed.device));
             for service in &mut placed.device.services {
                 let known = known.as_ref().and_then(|known| {
                     known.device.services.iter().find(|one| one.id == service.id && one.instance == service.instance)
                 });
                 service.values = known.map(|known| known.values.clone()).unwrap_or_default();
             }
-            if is_new {
+            if !is_as_before {
                 seen.push(id.clone());
             }
             self.devices.insert(id, placed);
@@ -70,9 +73,11 @@ impl Node {
             }
         }
         seen.sort_by_key(|id| *id != self.id);
-        told.values.retain(
-            |message| !matches!(message, accord_model::FromBridge::Values { device, .. } if seen.contains(device)),
-        );
+        // The first description of a device has all of them.
+        told.values.retain(|message| match message {
+            FromBridge::Values { device, .. } => !new.contains(device),
+            _ => true,
+        });
         Told { seen, gone: before.into_keys().collect(), values: told.values }
     }
 

@@ -69,7 +69,8 @@ pub struct Told {
     pub seen: Vec<DeviceId>,
     /// These are no more.
     pub gone: Vec<DeviceId>,
-    /// Values of others: [`FromBridge::Values`], to be sent after the descriptions.
+    /// Values that changed or were told again: [`FromBridge::Values`], to be sent after the descriptions, also of devices that
+    /// are described anew: what was written is confirmed by them alone.
     pub values: Vec<FromBridge>,
 }
 
@@ -160,15 +161,10 @@ impl Node {
         if touched.is_empty() && !structure {
             return Told::default();
         }
-        let mut told = match structure {
+        match structure {
             true => self.arrange(&touched, now),
             false => self.change(&touched, now),
-        };
-        told.values.retain(|message| match message {
-            FromBridge::Values { device, .. } => !told.seen.contains(device),
-            _ => true,
-        });
-        told
+        }
     }
 
     fn put(&mut self, path: Path, value: Option<Value>) -> bool {

@@ -120,6 +120,11 @@ fn only_what_changed_is_told() {
     // Nothing is left of a value that is null.
     let told = node.report([at(3, 0x08, 0, Value::Null)], LATER);
     assert_eq!((told.seen, told.values.len()), (vec![desk.clone()], 0));
+    // Which does not hide what else changed: many a lamp has no level while it is off.
+    node.report([at(3, 0x08, 0, uint(9))], LATER);
+    let told = node.report([at(3, 0x06, 0, Value::Bool(false)), at(3, 0x08, 0, Value::Null)], LATER);
+    let [FromBridge::Values { values, .. }] = &told.values[..] else { panic!("{told:?}") };
+    assert_eq!((told.seen.len(), &values["on"].data, values.len()), (1, &Data::Bool(false), 1));
     assert!(!node.describe(&desk).unwrap().services[0].values.contains_key("level"));
 }
 
