@@ -1,16 +1,29 @@
-//! Real and imaginary nodes through the mapping. `ACCORD_MATTER_NODES` names a folder of dumps as Home Assistant and
-//! matter-server keep them (`{"attributes": {"1/6/0": true, …}}`, structures by the numbers of their fields, and `"tlv:…"` with
-//! the bytes in hexadecimal where somebody wrote those). They are no part of this repository; without them this says so and
-//! passes. `ACCORD_MATTER_COMMANDS` names a file that gets every command that was made, a line each: node, endpoint, cluster,
-//! `invoke` or `write` and of what, the bytes. So another implementation can say what it reads in them.
+//! Real and imaginary nodes through the mapping: those of every device type of matter.js, which `tests/peers/run --install`
+//! makes, or a folder that `ACCORD_MATTER_NODES` names, of dumps as Home Assistant and matter-server keep them
+//! (`{"attributes": {"1/6/0": true, …}}`, structures by the numbers of their fields, and `"tlv:…"` with the bytes in hexadecimal
+//! where somebody wrote those). They are no part of this repository; without them this says so and passes.
+//! `ACCORD_MATTER_COMMANDS` names a file that gets every command that was made, a line each: node, endpoint, cluster, `invoke` or
+//! `write` and of what, the bytes. So another implementation can say what it reads in them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use accord_matter::core::command::{Command, What};
 use accord_matter::core::node::{Coverage, Left, Node, Order, Path};
 use accord_matter::core::value::Value;
 use accord_model::{Data, DeviceId, Format, Property, Target, Timestamp, Verb};
 use serde_json::Value as Json;
+
+fn folder() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("ACCORD_MATTER_NODES") {
+        return Some(PathBuf::from(named));
+    }
+    let cache = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let peers = std::env::var_os("ACCORD_PEERS").map(PathBuf::from);
+    let peers = peers.or_else(|| Some(cache().or_else(home)?.join("accord/peers")))?;
+    Some(peers.join("matter/nodes")).filter(|nodes| nodes.is_dir())
+}
 
 fn value(json: &Json) -> Option<Value> {
     Some(match json {
@@ -122,9 +135,7 @@ fn check(name: &str, node: &mut Node, lines: &mut Vec<String>) -> (usize, usize)
 
 #[test]
 fn every_node_that_is_at_hand_is_in_the_words_of_the_house() {
-    let Some(folder) = std::env::var_os("ACCORD_MATTER_NODES") else {
-        return println!("ACCORD_MATTER_NODES names no folder of nodes: nothing to do");
-    };
+    let Some(folder) = folder() else { return println!("no nodes are at hand: nothing to do") };
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().map(|file| file.path()).collect();
     files.sort();
     let (mut all, mut nodes, mut devices, mut written, mut refused) = (Coverage::default(), 0, 0, 0, 0);
