@@ -25,6 +25,9 @@ use crate::core::code::{self, Code};
 /// A device does this in seconds; one that its maker lets do it over a slow radio takes longer.
 const WITHIN: Duration = Duration::from_secs(150);
 
+/// A device that waits is awake, and answers at once; or it is held up, and takes another handshake later.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
 /// Why a device was not added.
 #[derive(Debug)]
 pub(crate) enum NotAdded {
@@ -90,8 +93,12 @@ pub(crate) async fn add(
         commissioner_signer_pkcs8: fabric.own_key(),
     };
     let mut announced = Announced { sky, at: line.at() };
-    let adding = Box::pin(commission(line, &mut announced, config));
-    match tokio::time::timeout(WITHIN, adding).await {
+    let adding = tokio::time::timeout(WITHIN, Box::pin(commission(line, &mut announced, config)));
+    let added = tokio::select! {
+        added = adding => added,
+        () = line.is_mute(ANSWER_WITHIN) => return Err(NotAdded::Silent),
+    };
+    match added {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a device was not added");

@@ -46,6 +46,8 @@ const AT_LEAST: Duration = Duration::from_secs(2);
 const STEADY: Duration = Duration::from_secs(10);
 /// A handshake: a node that sleeps answers late.
 const SESSION_WITHIN: Duration = Duration::from_secs(45);
+/// A node that does not sleep answers within its repeats.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
 const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 /// Orders that wait for a session.
@@ -228,7 +230,13 @@ impl Way {
         let options = CaseEstablishOptions::new(id, credentials, roots, self.node, self.fabric.id(), fabric::now())
             .with_peer_mrp(patience);
         let made = Box::pin(run_case_establish_with(line, line.at(), options));
-        match tokio::time::timeout(SESSION_WITHIN, made).await {
+        let made = tokio::select! {
+            made = tokio::time::timeout(SESSION_WITHIN, made) => made,
+            () = line.is_mute(ANSWER_WITHIN.max(patience.initial_idle * 3)) => {
+                return Err(End::Lost("it did not answer".to_owned(), Outcome::Silent));
+            }
+        };
+        match made {
             Ok(Ok(made)) => {
                 let patience = made.peer_session_params.map_or(patience, |said| patience.merge_session_params(&said));
                 Ok(Dialog::new(&made.output, patience, Instant::now()))

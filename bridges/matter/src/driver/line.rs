@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
@@ -67,6 +68,15 @@ impl Line {
 
     pub(crate) fn close(&self) {
         self.one.close();
+    }
+
+    /// Returns once nothing of a handshake has been heard for so long; never, if something has.
+    pub(crate) async fn is_mute(&self, within: Duration) {
+        tokio::time::sleep(within).await;
+        let is_mute = self.handshake.lock().unwrap_or_else(PoisonError::into_inner).heard.is_none();
+        if !is_mute {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Tells the device that a handshake came to nothing, so that it waits for no more of it: until then it takes no other.
@@ -137,7 +147,7 @@ impl AsyncDatagram for Line {
                 // Its system said that nobody hears there: that is told by the silence that follows.
                 Err(error) => {
                     tracing::debug!(%error, "a device's datagram was not received");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
