@@ -153,11 +153,12 @@ class Use(Home):
         waiting = self.find(name="Lab")
         self.assertEqual(waiting["trust"], "seen")
         self.assertFalse([p for p in self.ours() if p.port == 5540])
-        # Nobody vouches for a test device.
-        self.hub.accord("add", "matter", "code=-", "name=Refused", input=QR, timeout=60)
-        until(lambda: "trust in its maker" in self.why("Refused"), 20, f"it is refused: {self.why('Refused')}\n{self.hub.log()[-1500:]}")
+        # Nobody vouches for a test device: that it waits and has the code is not enough.
+        self.hub.accord("pair", waiting["id"], "--with", "code=-", "--accept", input=QR, timeout=60)
+        until(lambda: "trust in its maker" in self.why("Lab"), 20, f"it is refused: {self.why('Lab')}\n{self.hub.log()[-1500:]}")
         self.assertNotIn("20202021", self.hub.log())
-        self.remove("Refused")
+        self.remove("Lab")
+        until(lambda: (self.device("Lab") or {}).get("trust") == "seen", 10, f"it waits again: {self.device('Lab')}")
         # As one.
         lamp = self.add(CODE, "tests=yes")
         self.assertEqual((lamp["trust"], lamp["kind"], lamp["maker"]), ("paired", "light", "Lab"))
