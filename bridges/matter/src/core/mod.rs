@@ -24,3 +24,4 @@ pub mod map;
 pub mod names;
 pub mod node;
 pub mod value;
+mod word;

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fabric::Fabric;
-use super::hand::{Adding, Hand, Order, Term, Way};
+use super::hand::{Adding, Hand, Order, Term};
 use super::law::{self, Law};
 use super::nodes::{Nodes, Refused};
 use super::sky::{Node, Sky, Waiting};
+use super::way::Way;
 use crate::core::advert::{Advert, COMMISSIONABLE, OPERATIONAL, patience};
 use crate::core::code::Code;
 

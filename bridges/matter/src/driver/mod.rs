@@ -9,6 +9,8 @@
 //! | `fabric` | who this machine is to the devices that it added; its keys, on disk |
 //! | `trust` | by whom a device's maker has to be vouched for |
 //! | `hand` | one task for each added device: its place in the fabric, its session, made again when it breaks |
+//! | `way` | that place and that session |
+//! | `hold` | what is told and done while there is a session |
 //! | `commission` | giving a device its place |
 //! | `share` | letting others add it, too |
 //! | `line` | datagrams with one device |
@@ -20,6 +22,7 @@ mod commission;
 mod dialog_tests;
 mod fabric;
 mod hand;
+mod hold;
 mod law;
 mod line;
 mod mind;
@@ -27,6 +30,7 @@ mod nodes;
 mod share;
 mod sky;
 mod trust;
+mod way;
 mod why;
 
 use std::path::PathBuf;

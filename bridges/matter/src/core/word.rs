@@ -1,0 +1,127 @@
+//! What a node is told, and what it answers: the messages of the interaction model.
+//!
+//! Matter Core Specification 1.4: 8.7 (write), 8.8 (invoke), 8.10 (statuses), 10.2.1 (opcodes).
+
+use std::fmt;
+
+use matter_interaction::{
+    AttributePath, AttributeWriteRequest, CommandPath, InvokeResponse, build_invoke_request,
+    build_invoke_request_timed, build_write_request, build_write_request_timed, parse_invoke_response,
+    parse_status_response, parse_write_response,
+};
+
+/// The messages of the interaction model (10.2.1).
+pub(super) mod opcode {
+    pub(crate) const STATUS: u8 = 0x01;
+    pub(crate) const READ: u8 = 0x02;
+    pub(crate) const SUBSCRIBE: u8 = 0x03;
+    pub(crate) const SUBSCRIBED: u8 = 0x04;
+    pub(crate) const REPORT: u8 = 0x05;
+    pub(crate) const WRITE: u8 = 0x06;
+    pub(crate) const WRITTEN: u8 = 0x07;
+    pub(crate) const INVOKE: u8 = 0x08;
+    pub(crate) const INVOKED: u8 = 0x09;
+    pub(crate) const TIMED: u8 = 0x0a;
+}
+
+/// What a node is told.
+#[derive(Clone, PartialEq)]
+pub enum Word {
+    /// A command with its fields, as TLV.
+    Invoke {
+        /// Which.
+        path: CommandPath,
+        /// An anonymous structure.
+        fields: Vec<u8>,
+        /// It must be announced before (8.8.2.1).
+        timed: bool,
+    },
+    /// An attribute gets a value, as TLV.
+    Write {
+        /// Which.
+        path: AttributePath,
+        /// One element.
+        value: Vec<u8>,
+        /// It must be announced before.
+        timed: bool,
+    },
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invoke { path, .. } => f.debug_tuple("Invoke").field(path).finish(),
+            Self::Write { path, .. } => f.debug_tuple("Write").field(path).finish(),
+        }
+    }
+}
+
+/// Why a word had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The node's status (8.10.1).
+    #[error("the device refuses it: {}", status_name(*.0))]
+    Status(u8),
+    /// Too much is under way.
+    #[error("the device has not done yet what was wanted before")]
+    Busy,
+    /// No answer in time.
+    #[error("the device did not answer")]
+    Late,
+    /// It answered what makes no sense.
+    #[error("the device answered what cannot be read: {0}")]
+    Garbled(String),
+}
+
+/// A status in words.
+pub fn status_name(code: u8) -> String {
+    let name = match code {
+        0x01 => "failure",
+        0x7e => "this machine may not do that there",
+        0x80 | 0x81 => "it does not know that command",
+        0x85 => "the command is malformed",
+        0x86 => "it has no such attribute",
+        0x87 => "the value is out of its range",
+        0x88 => "it cannot be written",
+        0x89 => "its memory is full",
+        0x8b => "it has no such thing",
+        0x92 => "its data changed meanwhile",
+        0x94 => "it took too long",
+        0x9c => "it is busy",
+        0xc3 => "it has no such service",
+        0xc6 => "it must be announced before",
+        0xcb => "its present state does not allow that",
+        code => return format!("status 0x{code:02x}"),
+    };
+    name.to_owned()
+}
+
+pub(super) fn encode(word: &Word, timed: bool) -> (u8, Vec<u8>) {
+    match word {
+        Word::Invoke { path, fields, .. } if timed => (opcode::INVOKE, build_invoke_request_timed(*path, fields)),
+        Word::Invoke { path, fields, .. } => (opcode::INVOKE, build_invoke_request(*path, fields)),
+        Word::Write { path, value, .. } => {
+            let write = [AttributeWriteRequest { path: *path, value_tlv: value.clone() }];
+            (opcode::WRITE, if timed { build_write_request_timed(&write) } else { build_write_request(&write) })
+        }
+    }
+}
+
+/// What came of a word.
+pub(super) fn outcome(word: &Word, opcode: u8, payload: &[u8]) -> Result<Vec<u8>, Trouble> {
+    let garbled = |error: matter_interaction::ImError| Trouble::Garbled(error.to_string());
+    let judged = |code: u8| if code == 0 { Ok(Vec::new()) } else { Err(Trouble::Status(code)) };
+    match (word, opcode) {
+        (_, opcode::STATUS) => judged(parse_status_response(payload).map_err(garbled)?.unwrap_or(1)),
+        (Word::Invoke { .. }, opcode::INVOKED) => match parse_invoke_response(payload).map_err(garbled)? {
+            InvokeResponse::Status(status) => judged(status.to_u8()),
+            InvokeResponse::Command { fields_tlv, .. } => Ok(fields_tlv),
+        },
+        (Word::Write { .. }, opcode::WRITTEN) => {
+            let statuses = parse_write_response(payload).map_err(garbled)?;
+            let failed = statuses.iter().find(|(_, status)| !status.is_success());
+            judged(failed.map_or(0, |(_, status)| status.to_u8()))
+        }
+        _ => Err(Trouble::Garbled("an answer to something else".to_owned())),
+    }
+}

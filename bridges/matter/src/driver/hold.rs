@@ -1,0 +1,337 @@
+//! A session that is held: what the device tells goes to the house, and what the house wants to the device.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use accord_model::why::Outcome;
+use accord_model::{CallError, CallId, Data, FromBridge, Outputs, Timestamp};
+use matter_commissioning::driver::AsyncDatagram;
+use matter_interaction::{AttributePath, CommandPath, EventReport};
+
+use super::hand::{BEGUN_WITHIN, Hand, Order, busy};
+use super::line::Line;
+use super::mind::Saying;
+use super::share;
+use super::way::End;
+use crate::core::command::{Command, What};
+use crate::core::dialog::{Dialog, Event, Trouble, Word};
+use crate::core::node::{Node, Order as Wanted, Path, Told};
+use crate::core::value::Value;
+
+/// A device that shall forget us has so long to do it.
+const LEAVE_WITHIN: Duration = Duration::from_secs(4);
+/// The cluster in which it keeps fabrics (11.18), its attribute with the number of ours there, and the command that forgets one.
+const CREDENTIALS: u32 = 0x3e;
+const CURRENT_FABRIC: u32 = 5;
+const REMOVE_FABRIC: u32 = 0x0a;
+
+/// What is known of a session.
+struct Held {
+    /// All that it has is known.
+    ready: bool,
+    /// Our number among its fabrics.
+    fabric: Option<u64>,
+    /// It is to forget us: who waits for that, and how long.
+    leaving: Option<(CallId, Instant)>,
+}
+
+/// What was said and is not answered, by the tag of the dialog.
+#[derive(Default)]
+struct Said {
+    next: u64,
+    all: BTreeMap<u64, Pending>,
+}
+
+enum Pending {
+    /// And what is to be said after it.
+    Call(CallId, VecDeque<Word>),
+    /// With the code that others will use.
+    Share(CallId, String),
+    Leave,
+}
+
+impl Said {
+    fn say(&mut self, dialog: &mut Dialog, word: Word, pending: Pending) {
+        self.next += 1;
+        self.all.insert(self.next, pending);
+        dialog.say(self.next, word, Instant::now());
+    }
+}
+
+impl Hand {
+    pub(super) async fn hold(&mut self, line: &Line, mut dialog: Dialog, house: &mut Node) -> End {
+        let mut said = Said::default();
+        dialog.subscribe(Instant::now());
+        house.begin();
+        let mut held = Held { ready: false, fabric: None, leaving: None };
+        let end = loop {
+            if let Some(end) = self.turn(line, &mut dialog, house, &mut said, &mut held).await {
+                break end;
+            }
+        };
+        let error = match &end {
+            End::Denied(why) => CallError::NotConsented(why.clone()),
+            End::Lost(why, _) => CallError::Unreachable(why.clone()),
+            _ => CallError::Unreachable("the device is not asked any more".to_owned()),
+        };
+        for pending in std::mem::take(&mut said.all).into_values() {
+            match pending {
+                Pending::Call(call, _) | Pending::Share(call, _) => self.reply(call, Err(error.clone())).await,
+                Pending::Leave => {}
+            }
+        }
+        if let Some((call, _)) = held.leaving {
+            self.say(Saying::Left(call)).await;
+        }
+        dialog.close(Instant::now());
+        while let Some(bytes) = dialog.transmit() {
+            let _ = line.send_to(&bytes, line.at()).await;
+        }
+        end
+    }
+
+    /// Does what the machine wants, and waits for the next thing.
+    async fn turn(
+        &mut self,
+        line: &Line,
+        dialog: &mut Dialog,
+        house: &mut Node,
+        said: &mut Said,
+        held: &mut Held,
+    ) -> Option<End> {
+        if held.ready {
+            for order in std::mem::take(&mut self.waiting) {
+                self.order(order, dialog, house, said, held).await;
+            }
+        }
+        loop {
+            while let Some(bytes) = dialog.transmit() {
+                if let Err(error) = line.send_to(&bytes, line.at()).await {
+                    return Some(End::Denied(error.to_string()));
+                }
+            }
+            let Some(event) = dialog.event() else { break };
+            if let Some(end) = self.event(event, line, dialog, house, said, held).await {
+                return Some(end);
+            }
+        }
+        let late = self.waiting.iter().filter_map(Order::until).min();
+        let leaving = held.leaving.as_ref().map(|(_, until)| *until);
+        let wake = [dialog.wake(), late, leaving].into_iter().flatten().min();
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Some(End::Gone),
+            order = self.orders.recv() => match order {
+                None => Some(End::Gone),
+                Some(order) => {
+                    self.order(order, dialog, house, said, held).await;
+                    None
+                }
+            },
+            received = line.recv_from() => match received {
+                Ok((bytes, _)) => {
+                    dialog.datagram(&bytes, Instant::now());
+                    None
+                }
+                Err(error) => Some(End::Denied(error.to_string())),
+            },
+            Ok(()) = self.way.sky.changed() => {
+                self.looked(line.at(), dialog);
+                None
+            }
+            () = until(wake) => {
+                let now = Instant::now();
+                dialog.timeout(now);
+                self.drop_late(now).await;
+                leaving.is_some_and(|until| until <= now).then_some(End::Gone)
+            }
+        }
+    }
+
+    /// What is announced changed: is it elsewhere, or did it begin anew?
+    fn looked(&mut self, at: SocketAddr, dialog: &mut Dialog) {
+        let open = self.way.sky.borrow().open;
+        let times = self.announced();
+        let is_here = times.as_ref().is_some_and(|(places, ..)| places.contains(&at));
+        let times = times.map(|(.., times)| times);
+        if open && (!is_here || times != self.sky_times) {
+            self.sky_times = times;
+            dialog.doubt(Instant::now());
+        }
+    }
+
+    async fn drop_late(&mut self, now: Instant) {
+        let (late, waiting): (Vec<Order>, Vec<Order>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|order| order.until().is_some_and(|until| until <= now));
+        self.waiting = waiting;
+        for order in late {
+            if let Order::Call(call, ..) | Order::Share(call, _) = order {
+                self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
+            }
+        }
+    }
+
+    async fn order(&mut self, order: Order, dialog: &mut Dialog, house: &mut Node, said: &mut Said, held: &mut Held) {
+        match order {
+            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Call(call, .., term) | Order::Share(call, term) if term.is_over(Instant::now()) => {
+                self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
+            }
+            order if !held.ready && !matches!(order, Order::Leave(_)) => self.wait(order).await,
+            Order::Leave(call) => {
+                held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
+                let path = CommandPath { endpoint: 0, cluster: CREDENTIALS, command: REMOVE_FABRIC };
+                match held.fabric.map(|index| Value::Struct(vec![(0, Value::Uint(index))]).encode()) {
+                    Some(Ok(fields)) => {
+                        said.say(dialog, Word::Invoke { path, fields, timed: false }, Pending::Leave);
+                    }
+                    _ => held.leaving = Some((call, Instant::now())),
+                }
+            }
+            Order::Share(call, _) => match share::open() {
+                Ok((word, code)) => said.say(dialog, word, Pending::Share(call, code)),
+                Err(why) => self.reply(call, Err(CallError::Device(why))).await,
+            },
+            Order::Call(call, device, target, verb, _) => match house.order(&device, &target, verb, Timestamp::now()) {
+                Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
+                Ok(Wanted::Send(commands)) => {
+                    let words: Result<VecDeque<Word>, CallError> = commands.iter().map(word).collect();
+                    match words.map(|mut words| (words.pop_front(), words)) {
+                        Ok((Some(first), rest)) => said.say(dialog, first, Pending::Call(call, rest)),
+                        Ok((None, _)) => self.reply(call, Ok(Outputs::new())).await,
+                        Err(error) => self.reply(call, Err(error)).await,
+                    }
+                }
+                Err(error) => self.reply(call, Err(error)).await,
+            },
+        }
+    }
+
+    async fn event(
+        &mut self,
+        event: Event,
+        line: &Line,
+        dialog: &mut Dialog,
+        house: &mut Node,
+        said: &mut Said,
+        held: &mut Held,
+    ) -> Option<End> {
+        match event {
+            Event::Report { values, events, all } => {
+                let now = Timestamp::now();
+                let own = |(path, _): &&(AttributePath, matter_codec::Value)| {
+                    (path.endpoint, path.cluster, path.attribute) == (0, CREDENTIALS, CURRENT_FABRIC)
+                };
+                if let Some((_, matter_codec::Value::Uint(index))) = values.iter().find(own) {
+                    held.fabric = Some(*index);
+                }
+                let read = values.into_iter().filter_map(|(path, value)| {
+                    let path = Path::new(path.endpoint, path.cluster, path.attribute);
+                    Some((path, Some(Value::of(&value).ok()?)))
+                });
+                let mut told = house.report(read, now);
+                if all {
+                    let more = house.complete(now);
+                    told.gone.extend(more.gone);
+                    told.values.extend(more.values);
+                    // Their reach is told anew.
+                    told.seen = house.ids().cloned().collect();
+                }
+                self.told(told, house).await;
+                // What happened before we looked is over.
+                for event in events.into_iter().filter(|_| !all) {
+                    self.happened(event, house).await;
+                }
+                None
+            }
+            Event::Subscribed => {
+                (held.ready, self.failures) = (true, 0);
+                self.sky_times = self.announced().map(|(.., times)| times);
+                self.say(Saying::Up(line.at())).await;
+                for order in std::mem::take(&mut self.waiting) {
+                    self.order(order, dialog, house, said, held).await;
+                }
+                None
+            }
+            Event::Done(tag, outcome) => self.done(tag, outcome, dialog, said).await,
+            Event::Over(why) => Some(End::Lost(why, Outcome::Mute)),
+        }
+    }
+
+    async fn done(
+        &mut self,
+        tag: u64,
+        outcome: Result<Vec<u8>, Trouble>,
+        dialog: &mut Dialog,
+        said: &mut Said,
+    ) -> Option<End> {
+        match (said.all.remove(&tag)?, outcome) {
+            (Pending::Leave, _) => return Some(End::Gone),
+            (Pending::Call(call, mut rest), Ok(_)) => match rest.pop_front() {
+                Some(next) => said.say(dialog, next, Pending::Call(call, rest)),
+                None => self.reply(call, Ok(Outputs::new())).await,
+            },
+            (Pending::Share(call, code), Ok(_)) => {
+                self.reply(call, Ok(Outputs::from([("code".to_owned(), Data::Text(code))]))).await;
+            }
+            (Pending::Call(call, _) | Pending::Share(call, _), Err(trouble)) => {
+                self.reply(call, Err(failed(trouble))).await;
+            }
+        }
+        None
+    }
+
+    async fn told(&self, told: Told, house: &Node) {
+        let mut messages: Vec<FromBridge> = Vec::new();
+        messages.extend(told.gone.into_iter().map(|device| FromBridge::Gone { device }));
+        let seen = told.seen.iter().filter_map(|id| house.describe(id));
+        messages.extend(seen.map(|device| FromBridge::Seen { device }));
+        messages.extend(told.values);
+        self.tell(messages).await;
+    }
+
+    async fn happened(&self, event: EventReport, house: &Node) {
+        let EventReport::Data(event) = event else { return };
+        let (Some(endpoint), Some(cluster), Some(id)) = (event.path.endpoint, event.path.cluster, event.path.event)
+        else {
+            return;
+        };
+        let Ok(data) = Value::of(&event.value) else { return };
+        self.tell(house.event(endpoint, cluster, id, &data).into_iter().collect()).await;
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn word(command: &Command) -> Result<Word, CallError> {
+    let data = command.data().map_err(|error| CallError::BadInput(error.to_string()))?;
+    let (endpoint, cluster, timed) = (command.endpoint, command.cluster, command.timed_ms.is_some());
+    Ok(match &command.what {
+        What::Invoke { command, .. } => {
+            Word::Invoke { path: CommandPath { endpoint, cluster, command: *command }, fields: data, timed }
+        }
+        What::Write { attribute, .. } => {
+            Word::Write { path: AttributePath { endpoint, cluster, attribute: *attribute }, value: data, timed }
+        }
+    })
+}
+
+/// What the device's reason means for whoever asked.
+fn failed(trouble: Trouble) -> CallError {
+    match trouble {
+        Trouble::Late => CallError::Unreachable(trouble.to_string()),
+        Trouble::Busy => busy(),
+        Trouble::Status(0x81 | 0x86 | 0xc3 | 0x7f) => CallError::Unsupported(trouble.to_string()),
+        Trouble::Status(0x85 | 0x87) => CallError::BadInput(trouble.to_string()),
+        Trouble::Status(0x7e) => CallError::Refused(trouble.to_string()),
+        trouble => CallError::Device(trouble.to_string()),
+    }
+}
