@@ -91,8 +91,8 @@ pub(crate) struct Hand {
     /// What came while there was no session.
     pub waiting: Vec<Order>,
     pub failures: u32,
-    /// How often it had announced itself when it was last looked at.
-    pub sky_times: Option<u64>,
+    /// Whether it was announced where it was spoken to when that was last looked at, and how often it had come.
+    pub looked_at: Option<(bool, Option<u64>)>,
 }
 
 impl Hand {
@@ -261,6 +261,13 @@ impl Hand {
         let sky = self.way.sky.borrow_and_update();
         let node = sky.nodes.get(&name)?;
         Some((in_order(node.at.clone()), node.patience, node.times))
+    }
+
+    /// How it is announced now, for [`Hand::looked_at`].
+    pub(super) fn look(&mut self, at: SocketAddr) -> Option<(bool, Option<u64>)> {
+        let announced = self.announced();
+        let is_here = announced.as_ref().is_some_and(|(places, ..)| places.contains(&at));
+        Some((is_here, announced.map(|(.., times)| times)))
     }
 
     // -- adding it ----------------------------------------------------------------------------------

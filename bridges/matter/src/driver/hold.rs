@@ -153,11 +153,9 @@ impl Hand {
     /// What is announced changed: is it elsewhere, or did it begin anew?
     fn looked(&mut self, at: SocketAddr, dialog: &mut Dialog) {
         let open = self.way.sky.borrow().open;
-        let times = self.announced();
-        let is_here = times.as_ref().is_some_and(|(places, ..)| places.contains(&at));
-        let times = times.map(|(.., times)| times);
-        if open && (!is_here || times != self.sky_times) {
-            self.sky_times = times;
+        let now = self.look(at);
+        if open && now != self.looked_at {
+            self.looked_at = now;
             dialog.doubt(Instant::now());
         }
     }
@@ -249,7 +247,7 @@ impl Hand {
             }
             Event::Subscribed => {
                 (held.ready, self.failures) = (true, 0);
-                self.sky_times = self.announced().map(|(.., times)| times);
+                self.looked_at = self.look(line.at());
                 self.say(Saying::Up(line.at())).await;
                 for order in std::mem::take(&mut self.waiting) {
                     self.order(order, dialog, house, said, held).await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
-use accord_ports::dns_sd::{Browsing, Seen, ServiceInstance};
+use accord_ports::dns_sd::{Browsing, Seen};
 use accord_registry::ByteStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -21,9 +21,9 @@ use super::fabric::Fabric;
 use super::hand::{Adding, Hand, Order, Term};
 use super::law::{self, Law};
 use super::nodes::{Nodes, Refused};
-use super::sky::{Node, Sky, Waiting};
+use super::sky::Sky;
 use super::way::Way;
-use crate::core::advert::{Advert, COMMISSIONABLE, OPERATIONAL, patience};
+use crate::core::advert::{COMMISSIONABLE, OPERATIONAL};
 use crate::core::code::Code;
 
 /// How long before sockets that could not be opened are tried again.
@@ -208,15 +208,8 @@ impl Mind {
                 self.again = Instant::now();
                 self.sky.send_replace(Sky::default());
             }
-            Seen::Here { instance, at } => self.sky.send_modify(|sky| here(sky, &instance, at)),
-            Seen::Gone { service, name } => self.sky.send_modify(|sky| match service.as_str() {
-                COMMISSIONABLE => drop(sky.waiting.remove(&name)),
-                _ => {
-                    if let Some(node) = sky.nodes.get_mut(&name.to_ascii_uppercase()) {
-                        (node.at, node.times) = (Vec::new(), node.times + 1);
-                    }
-                }
-            }),
+            Seen::Here { instance, at } => self.sky.send_modify(|sky| sky.here(&instance, at)),
+            Seen::Gone { service, name } => self.sky.send_modify(|sky| sky.gone(&service, &name)),
         }
         let told = self.nodes.waits(&self.sky.borrow());
         self.tell_all(told).await;
@@ -312,7 +305,7 @@ impl Mind {
             stop: stop.clone(),
             waiting: Vec::new(),
             failures: 0,
-            sky_times: None,
+            looked_at: None,
         };
         let task = self.tasks.spawn(hand.run());
         self.hands.insert(id.clone(), Held { number, orders, stop, task });
@@ -527,23 +520,6 @@ impl Mind {
     async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
-}
-
-/// Somebody announces themselves, anew or otherwise than before.
-fn here(sky: &mut Sky, instance: &ServiceInstance, at: Vec<SocketAddr>) {
-    let pairs = || instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
-    if instance.service == COMMISSIONABLE {
-        match Advert::parse(pairs()) {
-            Some(advert) => drop(sky.waiting.insert(instance.name.clone(), Waiting { advert, at })),
-            None => drop(sky.waiting.remove(&instance.name)),
-        }
-        return;
-    }
-    let name = instance.name.to_ascii_uppercase();
-    let before = sky.nodes.get(&name);
-    let is_anew = before.is_none_or(|before| before.at != at);
-    let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
-    sky.nodes.insert(name, Node { at, patience: patience(pairs()), times });
 }
 
 /// Waits for ever while nothing is open.

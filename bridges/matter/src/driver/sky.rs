@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::core::advert::Advert;
+use accord_ports::dns_sd::ServiceInstance;
 use matter_transport::MrpConfig;
+
+use crate::core::advert::{Advert, COMMISSIONABLE, patience};
+
+/// Nodes that are remembered, those among them that are gone: anybody can announce.
+const MOST_NODES: usize = 2048;
 
 /// By their names in DNS-SD. Who browses bounds how many.
 #[derive(Clone, Default)]
@@ -32,6 +37,36 @@ pub(crate) struct Node {
 }
 
 impl Sky {
+    /// Somebody announces themselves, anew or otherwise than before.
+    pub(crate) fn here(&mut self, instance: &ServiceInstance, at: Vec<SocketAddr>) {
+        let pairs = || instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        if instance.service == COMMISSIONABLE {
+            match Advert::parse(pairs()) {
+                Some(advert) => drop(self.waiting.insert(instance.name.clone(), Waiting { advert, at })),
+                None => drop(self.waiting.remove(&instance.name)),
+            }
+            return;
+        }
+        let name = instance.name.to_ascii_uppercase();
+        let before = self.nodes.get(&name);
+        let is_anew = before.is_none_or(|before| before.at != at);
+        let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
+        if before.is_none() && self.nodes.len() >= MOST_NODES {
+            self.nodes.retain(|_, node| !node.at.is_empty());
+        }
+        self.nodes.insert(name, Node { at, patience: patience(pairs()), times });
+    }
+
+    /// Nothing is announced under that name any more.
+    pub(crate) fn gone(&mut self, service: &str, name: &str) {
+        if service == COMMISSIONABLE {
+            self.waiting.remove(name);
+        } else if let Some(node) = self.nodes.get_mut(&name.to_ascii_uppercase()) {
+            // That it was here is remembered: when it comes again, it began anew.
+            (node.at, node.times) = (Vec::new(), node.times + 1);
+        }
+    }
+
     /// Who waits whom a code may be for, each with the places where they are.
     pub(crate) fn waits(&self, fits: impl Fn(&Advert) -> bool) -> Vec<Vec<SocketAddr>> {
         let fitting = self.waiting.values().filter(|waiting| waiting.advert.open && fits(&waiting.advert));
@@ -49,4 +84,53 @@ pub(crate) fn in_order(mut at: Vec<SocketAddr>) -> Vec<SocketAddr> {
     at.sort_by_key(|at| (rank(at), *at));
     at.dedup();
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::advert::OPERATIONAL;
+
+    fn instance(service: &str, name: &str, txt: &[(&str, &str)]) -> ServiceInstance {
+        let txt = txt.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+        let (service, name) = (service.to_owned(), name.to_owned());
+        ServiceInstance { service, name, host: "h".to_owned(), port: 5540, addresses: Vec::new(), txt }
+    }
+
+    fn places(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn who_waits_is_found_by_what_a_code_says_and_nobody_else() {
+        let mut sky = Sky::default();
+        let at = places(&["10.0.0.2:5540", "[fe80::1%3]:5540", "[fd00::1]:5540"]);
+        sky.here(&instance(COMMISSIONABLE, "one", &[("d", "3840"), ("cm", "1")]), at);
+        sky.here(&instance(COMMISSIONABLE, "closed", &[("d", "3840"), ("cm", "0")]), places(&["10.0.0.3:5540"]));
+        sky.here(&instance(COMMISSIONABLE, "other", &[("d", "1")]), places(&["10.0.0.4:5540"]));
+        sky.here(&instance(COMMISSIONABLE, "nowhere", &[("d", "3840")]), Vec::new());
+        let found = sky.waits(|advert| advert.discriminator == 3840);
+        assert_eq!(found, [places(&["[fe80::1%3]:5540", "[fd00::1]:5540", "10.0.0.2:5540"])], "the nearest first");
+        sky.here(&instance(COMMISSIONABLE, "one", &[("cm", "1")]), Vec::new());
+        assert!(sky.waits(|advert| advert.discriminator == 3840).is_empty());
+    }
+
+    #[test]
+    fn who_comes_again_began_anew_and_a_flood_of_names_is_bounded() {
+        let mut sky = Sky::default();
+        let node = || instance(OPERATIONAL, "ab-01", &[]);
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        let times = |sky: &Sky| sky.nodes["AB-01"].times;
+        assert_eq!(times(&sky), 1);
+        sky.gone(OPERATIONAL, "ab-01");
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        assert!(times(&sky) > 2);
+        for number in 0..3 * MOST_NODES {
+            let name = format!("flood-{number}");
+            sky.here(&instance(OPERATIONAL, &name, &[]), places(&["10.0.0.9:1"]));
+            sky.gone(OPERATIONAL, &name);
+        }
+        assert!(sky.nodes.len() <= MOST_NODES && sky.nodes.contains_key("AB-01"));
+    }
 }
