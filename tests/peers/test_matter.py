@@ -231,6 +231,9 @@ class Change(Home):
         self.peer.run("ip", "addr", "add", "10.66.0.77/24", "dev", "eth0")
         self.peer.run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:77")
         self.hub.start()
+        # What it was is known, and that it is away.
+        self.find(5, "offline")
+        self.shows(level=50)
         self.switch_on()
         self.find(20)
         self.set("on", True)

@@ -91,6 +91,8 @@ pub(crate) struct Hand {
     /// What came while there was no session.
     pub waiting: Vec<Order>,
     pub failures: u32,
+    /// Since when there is a session.
+    pub since: Option<Instant>,
     /// Whether it was announced where it was spoken to when that was last looked at, and how often it had come.
     pub looked_at: Option<(bool, Option<u64>)>,
 }
@@ -114,7 +116,6 @@ impl Hand {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return;
             }
-            let began = Instant::now();
             let end = match &self.adding {
                 Some(_) => self.add().await,
                 None => self.meet(house).await,
@@ -135,9 +136,9 @@ impl Hand {
                 }
                 End::Busy => {
                     let why = "it is still busy with an attempt before, for up to a minute".to_owned();
-                    self.lost(why, Outcome::Failed("busy".to_owned()), true, began).await
+                    self.lost(why, Outcome::Failed("busy".to_owned()), true).await
                 }
-                End::Lost(why, outcome) => self.lost(why, outcome, false, began).await,
+                End::Lost(why, outcome) => self.lost(why, outcome, false).await,
             };
             if !goes_on {
                 return;
@@ -145,8 +146,10 @@ impl Hand {
         }
     }
 
-    async fn lost(&mut self, why: String, outcome: Outcome, busy: bool, began: Instant) -> bool {
-        self.failures = if began.elapsed() > STEADY && !busy { 1 } else { self.failures.saturating_add(1) };
+    async fn lost(&mut self, why: String, outcome: Outcome, busy: bool) -> bool {
+        // How long an attempt took that came to nothing says nothing.
+        let steady = self.since.take().is_some_and(|since| since.elapsed() > STEADY);
+        self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
         tracing::debug!(device = %self.way.device, "no session: {why}");
         self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
         self.say(Saying::Down(why, outcome, busy)).await;
@@ -334,6 +337,7 @@ impl Hand {
             let session = self.way.clone().session(at, patience);
             match self.meanwhile(session, "a session with it is being made just now").await {
                 Some(Ok((line, dialog))) => {
+                    self.since = Some(Instant::now());
                     let end = self.hold(&line, dialog, house).await;
                     line.close();
                     return end;

@@ -239,6 +239,9 @@ impl Hand {
                     told.seen = house.ids().cloned().collect();
                 }
                 self.told(told, house).await;
+                if all {
+                    self.say(Saying::Has(house.ids().cloned().collect())).await;
+                }
                 // What happened before we looked is over.
                 for event in events.into_iter().filter(|_| !all) {
                     self.happened(event, house).await;

@@ -60,6 +60,8 @@ pub(crate) enum Heard {
 pub(crate) enum Saying {
     /// It has its place in the fabric, there; whether its maker is vouched for.
     Joined(SocketAddr, bool),
+    /// That is all that it is, itself among it.
+    Has(Vec<DeviceId>),
     /// It tells of changes.
     Up(SocketAddr),
     /// It is not to be spoken to before the owner does something.
@@ -137,6 +139,12 @@ impl Mind {
             calls: HashMap::new(),
             asked: HashMap::new(),
         }
+    }
+
+    /// What was known before the start: which thing is behind which device.
+    pub(crate) fn remembering(mut self, before: Vec<(DeviceId, DeviceId)>) -> Self {
+        self.things.extend(before.into_iter().map(|(thing, node)| (thing, (node, Reach::Offline))));
+        self
     }
 
     /// Until the house says stop.
@@ -305,6 +313,7 @@ impl Mind {
             stop: stop.clone(),
             waiting: Vec::new(),
             failures: 0,
+            since: None,
             looked_at: None,
         };
         let task = self.tasks.spawn(hand.run());
@@ -350,6 +359,17 @@ impl Mind {
                 }
                 self.joined_at(at.ip());
                 self.nodes.joined(node, at, certified)
+            }
+            Saying::Has(ids) => {
+                let is_left = |(thing, (of, _)): (&DeviceId, &(DeviceId, Reach))| of == node && !ids.contains(thing);
+                let left: Vec<DeviceId> = self
+                    .things
+                    .iter()
+                    .filter(|(thing, of)| is_left((thing, of)))
+                    .map(|(thing, _)| thing.clone())
+                    .collect();
+                self.things.retain(|thing, _| !left.contains(thing));
+                left.into_iter().map(|device| FromBridge::Gone { device }).collect()
             }
             Saying::Up(at) => self.nodes.up(node, at),
             Saying::Refused(refused) => self.nodes.refused(node, refused),

@@ -37,6 +37,7 @@ use std::path::PathBuf;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
+use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
@@ -60,6 +61,8 @@ pub struct MatterBridge {
     options: Options,
     fabric: Fabric,
     nodes: Nodes,
+    /// What was known to be behind devices, and behind which.
+    before: Vec<(DeviceId, DeviceId)>,
 }
 
 impl MatterBridge {
@@ -70,7 +73,7 @@ impl MatterBridge {
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let fabric = Fabric::open(&options.folder)?;
         let nodes = Nodes::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), options, fabric, nodes })
+        Ok(Self { law: Law::new(gate), options, fabric, nodes, before: Vec::new() })
     }
 }
 
@@ -80,9 +83,18 @@ impl Bridge for MatterBridge {
         "matter"
     }
 
+    fn recall(&mut self, before: Vec<Device>) -> Option<Vec<DeviceId>> {
+        let added = |id: &DeviceId| self.nodes.added(id).is_some();
+        let behind = before.iter().filter_map(|device| Some((device.id.clone(), device.via.clone()?)));
+        self.before = behind.filter(|(_, node)| added(node)).collect();
+        let nodes = before.iter().map(|device| device.id.clone()).filter(added);
+        Some(self.before.iter().map(|(thing, _)| thing.clone()).chain(nodes).collect())
+    }
+
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
-        let Self { law, options, fabric, nodes } = *self;
-        mind::Mind::new(law, options.network, options.folder, fabric, nodes, side.outbox).run(side.inbox).await;
+        let Self { law, options, fabric, nodes, before } = *self;
+        let mind = mind::Mind::new(law, options.network, options.folder, fabric, nodes, side.outbox);
+        mind.remembering(before).run(side.inbox).await;
         Ok(())
     }
 }
