@@ -8,6 +8,7 @@
 //! | `sky` | what is announced near |
 //! | `fabric` | who this machine is to the devices that it added; its keys, on disk |
 //! | `trust` | by whom a device's maker has to be vouched for |
+//! | `roots` | the roots that Accord comes with |
 //! | `hand` | one task for each added device: its place in the fabric, its session, made again when it breaks |
 //! | `way` | that place and that session |
 //! | `hold` | what is told and done while there is a session |
@@ -27,6 +28,8 @@ mod law;
 mod line;
 mod mind;
 mod nodes;
+#[allow(dead_code, reason = "until `trust` takes them")]
+mod roots;
 mod share;
 mod sky;
 mod trust;
