@@ -8,16 +8,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accord_model::why::Outcome;
 use matter_commissioning::driver::{DriverConfig, DriverError, commission};
 use matter_commissioning::{
     AttestationError, CommissionerConfig, CommissioningError, CommissioningFlow, DiscoveryCapabilities, Discriminator,
-    NetworkCredentials, Passcode, SetupPayload, SystemNocRng,
+    NetworkCredentials, Passcode, SetupPayload, Stage, SystemNocRng,
 };
 use matter_transport::{Discovery, MatterService, QueryHandle, ServiceKind};
 use tokio::sync::watch;
 
 use super::fabric::{self, Fabric};
-use super::line::Line;
+use super::line::{Line, NoLine};
 use super::sky::Sky;
 use super::trust::Trust;
 use crate::core::code::{self, Code};
@@ -27,6 +28,10 @@ const WITHIN: Duration = Duration::from_secs(150);
 
 /// A device that waits is awake, and answers at once; or it is held up, and takes another handshake later.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+const FULL: &str = "it has as many controllers as it can have";
+const CONFLICT: &str = "it has a place among your devices already: it is added here under another name, or it was not there when you \
+                        removed it, and never heard of that";
 
 /// Why a device was not added.
 #[derive(Debug)]
@@ -39,8 +44,23 @@ pub(crate) enum NotAdded {
     Busy,
     /// Nothing came back.
     Silent,
+    /// It gives this machine no place, and will not as long as it is as it is: in words.
+    NoPlace(String),
     /// It does not want, or something else is wrong.
     Failed(String),
+    /// Nothing may be said to it, or not any more.
+    Denied(String),
+    /// There is no way to where it is; it may be reached elsewhere.
+    NoWay(String, Outcome),
+}
+
+impl From<NoLine> for NotAdded {
+    fn from(no: NoLine) -> Self {
+        match no {
+            NoLine::Denied(why) => Self::Denied(why),
+            NoLine::Failed(why, outcome) => Self::NoWay(why, outcome),
+        }
+    }
 }
 
 /// What is read off a device, in the words of who gives it its place.
@@ -82,7 +102,7 @@ pub(crate) async fn add(
             ipk_epoch_key: fabric.ipk(),
             case_admin_subject: fabric.node(),
             admin_vendor_id: fabric::VENDOR,
-            now: fabric::now(),
+            now: fabric.issuing(),
             rng: Arc::new(SystemNocRng),
             // It is in the network already: that is how it was found.
             network: NetworkCredentials::AlreadyOnNetwork,
@@ -120,11 +140,28 @@ fn judge(error: DriverError) -> NotAdded {
         DriverError::Commissioning(CommissioningError::Attestation(error)) => {
             NotAdded::NotCertified(attestation(&error))
         }
-        // Its fail-safe is still armed by whoever tried before (11.10.6.2: BUSY_WITH_OTHER_ADMIN).
-        DriverError::Commissioning(CommissioningError::DeviceImStatus { im_status: 4, .. }) => NotAdded::Busy,
+        DriverError::Commissioning(CommissioningError::DeviceImStatus { stage, im_status }) => {
+            refusal(stage, im_status).unwrap_or_else(|| failed(&error.to_string()))
+        }
         DriverError::Timeout { .. } => NotAdded::Silent,
         DriverError::Io(error) => NotAdded::Failed(error.to_string()),
-        error => NotAdded::Failed(accord_model::text::for_screen(&error.to_string(), 300)),
+        error => failed(&error.to_string()),
+    }
+}
+
+fn failed(why: &str) -> NotAdded {
+    NotAdded::Failed(accord_model::text::for_screen(why, 300))
+}
+
+/// What a number means depends on the step that it answers.
+fn refusal(stage: Stage, number: u16) -> Option<NotAdded> {
+    match (stage, number) {
+        // Its fail-safe is still armed by whoever tried before (11.10.6.2: BUSY_WITH_OTHER_ADMIN).
+        (Stage::ArmFailsafe, 4) => Some(NotAdded::Busy),
+        // 11.18.4.10, NodeOperationalCertStatusEnum: TABLE_FULL and FABRIC_CONFLICT.
+        (Stage::SendNoc, 5) => Some(NotAdded::NoPlace(FULL.to_owned())),
+        (Stage::SendNoc, 9) => Some(NotAdded::NoPlace(CONFLICT.to_owned())),
+        _ => None,
     }
 }
 
@@ -168,5 +205,23 @@ impl Discovery for Announced {
             Some(MatterService::new(name.clone(), ServiceKind::Operational, ip, port, HashMap::new()))
         };
         sky.nodes.iter().filter_map(of_node).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(stage: Stage, im_status: u16) -> NotAdded {
+        judge(DriverError::Commissioning(CommissioningError::DeviceImStatus { stage, im_status }))
+    }
+
+    #[test]
+    fn what_a_device_answers_is_judged_by_what_it_was_asked() {
+        assert!(matches!(of(Stage::ArmFailsafe, 4), NotAdded::Busy));
+        assert!(matches!(of(Stage::SendNoc, 4), NotAdded::Failed(_)), "its request for a certificate is missing");
+        assert!(matches!(of(Stage::SendNoc, 5), NotAdded::NoPlace(why) if why.contains("as many controllers")));
+        assert!(matches!(of(Stage::SendNoc, 9), NotAdded::NoPlace(why) if why.contains("already")));
+        assert!(matches!(of(Stage::SendComplete, 9), NotAdded::Failed(_)));
     }
 }

@@ -13,7 +13,7 @@ use matter_interaction::{
 use matter_transport::secure_channel::encode_close_session;
 use matter_transport::{DecodeInboundOutput, MrpConfig, MrpFlags, ProtocolId, SessionId, SessionManager, SessionRole};
 
-use super::fabric::{self, Fabric};
+use super::fabric::Fabric;
 use crate::core::dialog::{Dialog, Event, REPORT_AT_LEAST_EVERY, Trouble, Word};
 
 const NODE: u64 = 77;
@@ -33,8 +33,8 @@ fn met(now: Instant) -> (Dialog, Lamp) {
     let fabric = Fabric::open(dir.path()).unwrap();
     let (ours, roots) = fabric.credentials().unwrap();
     let (theirs, their_roots) = of_node(&fabric);
-    let mut initiator = CaseInitiator::new(ours, roots, NODE, fabric.id(), 11, fabric::now()).unwrap();
-    let mut responder = CaseResponder::new(theirs, their_roots, 22, fabric::now()).unwrap();
+    let mut initiator = CaseInitiator::new(ours, roots, NODE, fabric.id(), 11, fabric.now()).unwrap();
+    let mut responder = CaseResponder::new(theirs, their_roots, 22, fabric.now()).unwrap();
     responder.handle_sigma1(&initiator.start().unwrap()).unwrap();
     initiator.handle_sigma2(&responder.next_message().unwrap()).unwrap();
     responder.handle_sigma3(&initiator.next_message().unwrap()).unwrap();
@@ -47,7 +47,7 @@ fn met(now: Instant) -> (Dialog, Lamp) {
 fn of_node(fabric: &Fabric) -> (CaseCredentials, matter_cert::TrustedRoots) {
     let (signer, _) = RingSigner::generate().unwrap();
     let csr = VerifiedCsr { public_key: Signer::public_key(&signer).clone() };
-    let (since, until) = (MatterTime(fabric::now().0 - 60), MatterTime::NO_EXPIRY);
+    let (since, until) = (MatterTime(fabric.now().0 - 60), MatterTime::NO_EXPIRY);
     let noc = issue_noc(fabric.record(), &csr, NODE, &[], (since, until), &SystemNocRng).unwrap();
     let (own, roots) = fabric.credentials().unwrap();
     let ipk = derive_operational_ipk(&fabric.ipk(), &fabric.compressed()).unwrap();

@@ -36,6 +36,9 @@ struct Kept {
     ipk: Option<Secret>,
     /// The number of the next device.
     next: u64,
+    /// It was at least that late when something was signed, in seconds since 1970: it is never earlier again.
+    #[serde(default)]
+    latest: u64,
 }
 
 /// The fabric. It has no `Debug`: keys are in it.
@@ -130,6 +133,35 @@ impl Fabric {
         Ok(node)
     }
 
+    /// The time of certificates (3.5.6.1: the last known good time). A machine without a clock of its own begins in the past, where
+    /// none of them would hold yet.
+    pub(super) fn now(&self) -> MatterTime {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        MatterTime::from_unix_secs(unix().max(kept.latest))
+    }
+
+    /// It is at least that late: something is known that was so then.
+    pub(crate) fn is_past(&self, then: u64) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.latest = kept.latest.max(then);
+    }
+
+    /// The time for what is signed from now on; it is kept, so that it holds whatever the clock says later.
+    ///
+    /// Not later than the clock, unless that is before the fabric: makers' certificates end, and a clock may have been ahead.
+    pub(super) fn issuing(&self) -> MatterTime {
+        let since = self.own.not_before().to_unix_secs();
+        let time = unix().max(since);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if time > kept.latest {
+            kept.latest = time;
+            if let Err(error) = self.file.save(&*kept) {
+                tracing::warn!(%error, "the time is not kept: with a clock that is behind, devices are not believed");
+            }
+        }
+        MatterTime::from_unix_secs(time)
+    }
+
     /// Who this machine is, for a handshake with a node, and whom it believes.
     ///
     /// # Errors
@@ -148,11 +180,6 @@ impl Fabric {
         };
         Ok((credentials, roots))
     }
-}
-
-/// The time of certificates.
-pub(super) fn now() -> MatterTime {
-    MatterTime::from_unix_secs(unix())
 }
 
 fn unix() -> u64 {
@@ -189,6 +216,7 @@ fn make() -> Result<Kept, String> {
         ipk: secret(&record.identity_protection_key),
         // Far from this machine's own, which is chance.
         next: if node > 1 << 32 { 1 } else { 1 << 33 },
+        latest: unix(),
     })
 }
 
@@ -232,6 +260,25 @@ mod tests {
         let (credentials, roots) = again.credentials().unwrap();
         assert_eq!((credentials.node_id, credentials.fabric_id, roots.len()), (node, id, 1));
         assert_eq!(credentials.signer.public_key().as_bytes(), credentials.noc.public_key().as_bytes());
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_ends_no_certificate_and_one_that_was_ahead_signs_as_late_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let fabric = Fabric::open(dir.path()).unwrap();
+        let later = unix() + 1_000_000;
+        fabric.is_past(later);
+        fabric.is_past(5);
+        assert_eq!(fabric.now(), MatterTime::from_unix_secs(later));
+        assert!(fabric.issuing().to_unix_secs() <= unix());
+        // What was signed last is kept; a file from before that knows of none.
+        let fabric = Fabric::open(dir.path()).unwrap();
+        assert!(fabric.kept.lock().unwrap().latest + 10 > unix());
+        let file = dir.path().join("fabric.json");
+        let mut kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        kept.as_object_mut().unwrap().remove("latest");
+        std::fs::write(&file, kept.to_string()).unwrap();
+        assert!(Fabric::open(dir.path()).unwrap().now().to_unix_secs() + 10 > unix());
     }
 
     #[test]

@@ -12,10 +12,11 @@ use matter_transport::MrpConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::commission;
+use super::add::NotIts;
 use super::mind::{Heard, Saying};
 use super::nodes::Refused;
 use super::sky::in_order;
+use super::trust::Trust;
 use super::way::{End, Way};
 use crate::core::advert::node_name;
 use crate::core::code::Code;
@@ -28,6 +29,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 /// After an announcement, or for whoever wants something, it is tried sooner, but not sooner than that: anybody can announce.
 const AT_LEAST: Duration = Duration::from_secs(2);
+/// The same for what it refused: a word that anybody near can say in its place.
+const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED_AT_MOST: Duration = Duration::from_secs(900);
+const REFUSED_AT_LEAST: Duration = Duration::from_secs(5);
+/// How often it is looked whether the owner put another root into the folder.
+const TRUST_EVERY: Duration = Duration::from_secs(5);
 /// A session that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 /// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
@@ -91,8 +98,12 @@ pub(crate) struct Hand {
     /// What came while there was no session.
     pub waiting: Vec<Order>,
     pub failures: u32,
-    /// Since when there is a session.
+    /// How often it was refused, one after the other.
+    pub refusals: u32,
+    /// Since when it tells of changes, or did in the last session.
     pub since: Option<Instant>,
+    /// Whose code it is not.
+    pub not_its: NotIts,
     /// Whether it was announced where it was spoken to when that was last looked at, and how often it had come.
     pub looked_at: Option<(bool, Option<u64>)>,
 }
@@ -130,9 +141,8 @@ impl Hand {
                     stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_some()
                 }
                 End::Refused(refused) => {
-                    let why = in_words(&refused);
-                    self.say(Saying::Refused(refused)).await;
-                    stop.run_until_cancelled(self.refused(why)).await.is_some()
+                    self.say(Saying::Refused(refused.clone())).await;
+                    stop.run_until_cancelled(self.refused(&refused)).await.unwrap_or_default()
                 }
                 End::Busy => {
                     let why = "it is still busy with an attempt before, for up to a minute".to_owned();
@@ -177,15 +187,60 @@ impl Hand {
         }
     }
 
-    /// Nothing is tried until the owner does something.
-    async fn refused(&mut self, why: String) {
-        let outcome = Outcome::Failed(why.clone());
-        self.refuse_waiting(&CallError::Refused(why.clone()), &outcome).await;
-        while let Some(order) = self.orders.recv().await {
-            self.waiting.push(order);
-            self.refuse_waiting(&CallError::Refused(why.clone()), &outcome).await;
+    /// What stood in the way may not do so any more, and who said that it does may have been anybody near. It is tried again
+    /// after a long while, when it announces itself anew, and when the owner did something. `false`: it is over.
+    async fn refused(&mut self, refused: &Refused) -> bool {
+        let why = in_words(refused);
+        let (error, outcome) = (CallError::Refused(why.clone()), Outcome::Failed(why));
+        self.refuse_waiting(&error, &outcome).await;
+        self.refusals = self.refusals.saturating_add(1);
+        let pause = REFUSED.saturating_mul(1 << self.refusals.saturating_sub(1).min(6)).min(REFUSED_AT_MOST);
+        let began = tokio::time::Instant::now();
+        let mut until = began + pause;
+        let before = self.omens();
+        // Each attempt to add it holds it up for a minute, after which it may announce itself anew by itself.
+        let sooner = match refused {
+            Refused::Forgotten | Refused::Code => Some(REFUSED_AT_LEAST),
+            Refused::NoPlace(_) => Some(REFUSED),
+            Refused::NotCertified(_) => None,
+        };
+        let mut consent = self.way.law.controls(&self.way.device);
+        let mut look = tokio::time::interval(TRUST_EVERY);
+        let mut mark = None;
+        loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return false };
+                    let is_asked = matches!(order, Order::Try(_)) && *refused == Refused::Forgotten;
+                    self.waiting.push(order);
+                    if is_asked {
+                        until = until.min(began + REFUSED_AT_LEAST);
+                    } else {
+                        self.refuse_waiting(&error, &outcome).await;
+                    }
+                }
+                Ok(()) = self.way.sky.changed(), if sooner.is_some() => {
+                    if self.omens() != before {
+                        until = until.min(began + sooner.unwrap_or(pause));
+                    }
+                }
+                () = consent.ended() => return true,
+                _ = look.tick(), if matches!(refused, Refused::NotCertified(_)) => {
+                    let now = Trust::mark(self.way.roots.clone()).await;
+                    if *mark.get_or_insert(now) != now {
+                        return true;
+                    }
+                }
+                () = tokio::time::sleep_until(until) => return true,
+            }
         }
-        std::future::pending().await
+    }
+
+    /// What of all that is announced says that it is worth another try.
+    fn omens(&mut self) -> (Option<u64>, Vec<String>) {
+        let times = self.announced().map(|(_, _, times)| times);
+        (times, self.candidates().into_iter().map(|(name, _)| name).collect())
     }
 
     /// Rests before it is tried again; only for [`AT_LEAST`] once it is announced anew or somebody wants something. `false`: it
@@ -225,7 +280,7 @@ impl Hand {
     }
 
     /// Everything that was ordered until now has the same answer: it is not tried anew for each.
-    async fn refuse_waiting(&mut self, error: &CallError, outcome: &Outcome) {
+    pub(super) async fn refuse_waiting(&mut self, error: &CallError, outcome: &Outcome) {
         while let Ok(order) = self.orders.try_recv() {
             self.waiting.push(order);
         }
@@ -273,79 +328,35 @@ impl Hand {
         Some((is_here, announced.map(|(.., times)| times)))
     }
 
-    // -- adding it ----------------------------------------------------------------------------------
-
-    /// Waits until somebody is here whom the code may be for, and gives them their place.
-    async fn add(&mut self) -> End {
-        let Some(adding) = &self.adding else { return End::Gone };
-        let (wanted, tests) = (adding.code.discriminator, adding.tests);
-        let payload = match commission::payload(&adding.code) {
-            Ok(payload) => payload,
-            Err(why) => return End::Lost(why.clone(), Outcome::Failed(why)),
-        };
-        let all = loop {
-            let all = self.way.sky.borrow_and_update().waits(|advert| wanted.fits(advert.discriminator));
-            if !all.is_empty() {
-                break all;
-            }
-            tokio::select! {
-                biased;
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return End::Gone };
-                    self.waiting.push(order);
-                    let why = "no device with this code waits for being added".to_owned();
-                    self.refuse_waiting(&CallError::Unreachable(why), &Outcome::Silent).await;
-                }
-                Ok(()) = self.way.sky.changed() => {}
-                () = self.stop.cancelled() => return End::Gone,
-            }
-        };
-        let mut end = End::Lost("it does not answer".to_owned(), Outcome::Silent);
-        for at in all.into_iter().flat_map(|places| places.into_iter().enumerate()) {
-            let (nth, at) = at;
-            // A device that answered is not asked again elsewhere. Another one may have the same few bits of a code.
-            if nth > 0 && !matches!(&end, End::Lost(_, Outcome::Silent)) {
-                continue;
-            }
-            self.at = Some(at);
-            let adding = self.way.clone().add(at, payload.clone(), tests);
-            let Some(added) = self.meanwhile(adding, "it is being added just now").await else { return End::Gone };
-            match added {
-                Ok(certified) => {
-                    (self.adding, self.failures) = (None, 0);
-                    self.say(Saying::Joined(at, certified)).await;
-                    return End::Again;
-                }
-                Err(other @ (End::Lost(..) | End::Refused(_))) => end = other,
-                Err(other) => return other,
-            }
-        }
-        end
-    }
-
     // -- while there is a session -------------------------------------------------------------------
 
     /// Makes a session with it, where it is announced or was last, and holds it.
     async fn meet(&mut self, house: &mut Node) -> End {
         let announced = self.announced();
         let patience = announced.as_ref().map_or_else(|| MrpConfig::for_peer(None, None, None), |(_, mrp, _)| *mrp);
-        let mut places = announced.map(|(at, ..)| at).unwrap_or_default();
-        places.extend(self.at.filter(|at| !places.contains(at)));
+        let said = announced.map(|(at, ..)| at).unwrap_or_default();
+        let last = self.at.filter(|at| !said.contains(at));
         let mut end = End::Lost("it is not announced in this network".to_owned(), Outcome::Silent);
-        for at in places {
+        for at in said.iter().copied().chain(last) {
             self.at = Some(at);
             let session = self.way.clone().session(at, patience);
-            match self.meanwhile(session, "a session with it is being made just now").await {
+            let other = match self.meanwhile(session, "a session with it is being made just now").await {
                 Some(Ok((line, dialog))) => {
-                    self.since = Some(Instant::now());
+                    self.refusals = 0;
                     let end = self.hold(&line, dialog, house).await;
                     line.close();
                     return end;
                 }
-                Some(Err(lost @ End::Lost(..))) => end = lost,
+                // Who is there now may be another one, which tells the truth.
+                Some(Err(End::Refused(_))) if Some(at) == last => {
+                    let why = "it is not announced in this network, and where it was last is another device".to_owned();
+                    End::Lost(why.clone(), Outcome::Failed(why))
+                }
+                Some(Err(other @ (End::Lost(..) | End::Refused(_)))) => other,
                 Some(Err(other)) => return other,
                 None => return End::Gone,
-            }
+            };
+            end = end.or(other);
         }
         end
     }
@@ -382,10 +393,10 @@ pub(super) fn busy() -> CallError {
     CallError::Unreachable("the device has not done yet what was wanted before".to_owned())
 }
 
-fn in_words(refused: &Refused) -> String {
+pub(super) fn in_words(refused: &Refused) -> String {
     match refused {
         Refused::Code => "that is not its code".to_owned(),
-        Refused::NotCertified(why) => format!("it was not added: {why}"),
+        Refused::NoPlace(why) | Refused::NotCertified(why) => format!("it was not added: {why}"),
         Refused::Forgotten => "it does not know this machine any more".to_owned(),
     }
 }

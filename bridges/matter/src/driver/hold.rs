@@ -249,7 +249,7 @@ impl Hand {
                 None
             }
             Event::Subscribed => {
-                (held.ready, self.failures) = (true, 0);
+                (held.ready, self.since) = (true, Some(Instant::now()));
                 self.looked_at = self.look(line.at());
                 self.say(Saying::Up(line.at())).await;
                 for order in std::mem::take(&mut self.waiting) {

@@ -17,13 +17,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::add::NotIts;
 use super::fabric::Fabric;
 use super::hand::{Adding, Hand, Order, Term};
 use super::law::{self, Law};
 use super::nodes::{Nodes, Refused};
 use super::sky::Sky;
 use super::way::Way;
-use crate::core::advert::{COMMISSIONABLE, OPERATIONAL};
+use crate::core::advert::{COMMISSIONABLE, OPERATIONAL, node_name};
 use crate::core::code::Code;
 
 /// How long before sockets that could not be opened are tried again.
@@ -175,17 +176,23 @@ impl Mind {
         }
         self.stop.cancel();
         self.tasks.close();
-        // What the hands still say is heard, so that none of them waits.
         let ended = async {
             loop {
                 tokio::select! {
                     () = self.tasks.wait() => break,
-                    Some(_) = self.inbox.recv() => {}
+                    Some(heard) = self.inbox.recv() => self.last(heard),
                 }
             }
         };
         if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
             tracing::warn!("a session with a Matter device did not end in time");
+        }
+    }
+
+    /// What the hands still say is heard, so that none of them waits; that a device has its place is not lost.
+    fn last(&mut self, heard: Heard) {
+        if let Heard::Said { node, saying: Saying::Joined(at, certified), .. } = heard {
+            self.nodes.joined(&node, at, certified);
         }
     }
 
@@ -214,7 +221,7 @@ impl Mind {
                     near.close();
                 }
                 self.again = Instant::now();
-                self.sky.send_replace(Sky::default());
+                self.sky.send_modify(Sky::close);
             }
             Seen::Here { instance, at } => self.sky.send_modify(|sky| sky.here(&instance, at)),
             Seen::Gone { service, name } => self.sky.send_modify(|sky| sky.gone(&service, &name)),
@@ -292,6 +299,11 @@ impl Mind {
                 return;
             }
         };
+        let name = node_name(self.fabric.compressed(), added.node);
+        self.sky.send_if_modified(|sky| {
+            sky.expect(name, true);
+            false
+        });
         let (orders, inbox) = mpsc::channel(ORDERS);
         let (number, stop) = (self.next_hand, self.stop.child_token());
         self.next_hand += 1;
@@ -313,7 +325,9 @@ impl Mind {
             stop: stop.clone(),
             waiting: Vec::new(),
             failures: 0,
+            refusals: 0,
             since: None,
+            not_its: NotIts::default(),
             looked_at: None,
         };
         let task = self.tasks.spawn(hand.run());
@@ -394,14 +408,23 @@ impl Mind {
     }
 
     async fn left(&mut self, node: &DeviceId, call: CallId) {
-        self.let_go(node).await;
-        let outcome = self.nodes.remove(node);
-        let (told, outcome) = match outcome {
+        let (told, outcome) = match self.remove(node).await {
             Ok(told) => (told, Ok(Outputs::new())),
             Err(error) => (Vec::new(), Err(error)),
         };
         self.tell_all(told).await;
         self.reply(call, outcome).await;
+    }
+
+    async fn remove(&mut self, node: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
+        self.let_go(node).await;
+        let number = self.nodes.added(node).map(|added| added.node);
+        let told = self.nodes.remove(node)?;
+        if let Some(number) = number {
+            let name = node_name(self.fabric.compressed(), number);
+            self.sky.send_modify(|sky| sky.expect(name, false));
+        }
+        Ok(told)
     }
 
     // -- what the house wants -----------------------------------------------------------------------
@@ -462,8 +485,7 @@ impl Mind {
                 if self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok()) {
                     return None;
                 }
-                self.let_go(device).await;
-                match self.nodes.remove(device) {
+                match self.remove(device).await {
                     Ok(told) => {
                         self.tell_all(told).await;
                         Some(Ok(()))

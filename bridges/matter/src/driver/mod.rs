@@ -12,12 +12,14 @@
 //! | `hand` | one task for each added device: its place in the fabric, its session, made again when it breaks |
 //! | `way` | that place and that session |
 //! | `hold` | what is told and done while there is a session |
+//! | `add` | who waits and may be the one, one after the other |
 //! | `commission` | giving a device its place |
 //! | `share` | letting others add it, too |
 //! | `line` | datagrams with one device |
 //! | `law` | under whose permit bytes leave |
 //! | `why` | what is known about a device that is not reached |
 
+mod add;
 mod commission;
 #[cfg(test)]
 mod dialog_tests;
@@ -76,6 +78,7 @@ impl MatterBridge {
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let fabric = Fabric::open(&options.folder)?;
         let nodes = Nodes::open(&options.folder)?;
+        fabric.is_past(nodes.latest());
         Ok(Self { law: Law::new(gate), options, fabric, nodes, before: Vec::new() })
     }
 }

@@ -1,7 +1,7 @@
 //! Devices as the house knows them: those that wait for being added, and those that the owner added, on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use accord_model::text::for_screen;
@@ -60,7 +60,9 @@ pub(crate) enum Refused {
     Code,
     /// Who made it is not vouched for.
     NotCertified(String),
-    /// It does not know us any more.
+    /// It has no place for us, in words.
+    NoPlace(String),
+    /// It does not know us any more, as somebody says where it is announced.
     Forgotten,
 }
 
@@ -102,6 +104,12 @@ impl Nodes {
     pub(crate) fn all_added(&self) -> Vec<DeviceId> {
         self.added.all().keys().cloned().collect()
     }
+    /// When something is known to have been so, in seconds since 1970.
+    pub(crate) fn latest(&self) -> u64 {
+        let all = self.added.all().values();
+        let times = all.flat_map(|added| [Some(added.since), added.seen]).flatten();
+        times.map(|time| u64::try_from(time.as_second()).unwrap_or_default()).max().unwrap_or_default()
+    }
     pub(crate) fn all(&self) -> Vec<FromBridge> {
         self.known.keys().map(|id| self.told(id)).collect()
     }
@@ -117,8 +125,19 @@ impl Nodes {
     /// Who waits for being added, as it is announced now.
     pub(crate) fn waits(&mut self, sky: &Sky) -> Vec<FromBridge> {
         let open = sky.waiting.iter().filter(|(_, waiting)| waiting.advert.open && !waiting.at.is_empty());
+        // One machine that announces many hides no other.
+        let mut of_source: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
+        let mut in_turn: Vec<(usize, &String, &Waiting)> = open
+            .map(|(name, waiting)| {
+                let nth = of_source.entry(in_order(waiting.at.clone()).first().map(SocketAddr::ip)).or_default();
+                *nth += 1;
+                (*nth, name, waiting)
+            })
+            .collect();
+        in_turn.sort_by_key(|(nth, name, _)| (*nth, *name));
+        let first = in_turn.into_iter().take(MOST_WAITING);
         let now: BTreeMap<String, Waiting> =
-            open.take(MOST_WAITING).map(|(name, waiting)| (name.clone(), waiting.clone())).collect();
+            first.map(|(_, name, waiting)| (name.clone(), waiting.clone())).collect();
         let before = std::mem::replace(&mut self.waiting, now);
         let names: BTreeSet<&String> = before.keys().chain(self.waiting.keys()).collect();
         let changed = names.into_iter().filter(|name| before.get(*name) != self.waiting.get(*name));
@@ -250,6 +269,8 @@ impl Nodes {
         let is_new = self.known.get(id).is_some_and(|node| node.up.is_some() || node.down.is_none());
         let told = self.change(id, |node, _| {
             (node.up, node.down, node.busy) = (None, Some((why, outcome)), busy);
+            // Nobody says so any more.
+            node.refused = node.refused.take().filter(|refused| *refused != Refused::Forgotten);
         });
         if is_new { told } else { Vec::new() }
     }

@@ -1,6 +1,6 @@
 //! What is announced near, as it is now: devices that wait for being added, and nodes of fabrics, ours among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use accord_ports::dns_sd::ServiceInstance;
@@ -8,16 +8,16 @@ use matter_transport::MrpConfig;
 
 use crate::core::advert::{Advert, COMMISSIONABLE, patience};
 
-/// Nodes that are remembered, those among them that are gone: anybody can announce.
-const MOST_NODES: usize = 2048;
-
-/// By their names in DNS-SD. Who browses bounds how many.
+/// By their names in DNS-SD. Who browses bounds how many wait.
 #[derive(Clone, Default)]
 pub(crate) struct Sky {
     /// Somebody looks.
     pub open: bool,
     pub waiting: BTreeMap<String, Waiting>,
+    /// Those of devices that the owner added. Of others nothing is remembered: anybody can announce.
     pub nodes: BTreeMap<String, Node>,
+    /// Their names.
+    ours: BTreeSet<String>,
 }
 
 /// A device that waits for being added.
@@ -37,6 +37,21 @@ pub(crate) struct Node {
 }
 
 impl Sky {
+    /// A node of this name is looked for from now on; or not any more.
+    pub(crate) fn expect(&mut self, name: String, is_ours: bool) {
+        if is_ours {
+            self.ours.insert(name);
+        } else {
+            self.ours.remove(&name);
+            self.nodes.remove(&name);
+        }
+    }
+
+    /// Nobody looks any more: nothing is known but for whom to look.
+    pub(crate) fn close(&mut self) {
+        *self = Self { ours: std::mem::take(&mut self.ours), ..Self::default() };
+    }
+
     /// Somebody announces themselves, anew or otherwise than before.
     pub(crate) fn here(&mut self, instance: &ServiceInstance, at: Vec<SocketAddr>) {
         let pairs = || instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
@@ -48,12 +63,12 @@ impl Sky {
             return;
         }
         let name = instance.name.to_ascii_uppercase();
+        if !self.ours.contains(&name) {
+            return;
+        }
         let before = self.nodes.get(&name);
         let is_anew = before.is_none_or(|before| before.at != at);
         let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
-        if before.is_none() && self.nodes.len() >= MOST_NODES {
-            self.nodes.retain(|_, node| !node.at.is_empty());
-        }
         self.nodes.insert(name, Node { at, patience: patience(pairs()), times });
     }
 
@@ -67,10 +82,13 @@ impl Sky {
         }
     }
 
-    /// Who waits whom a code may be for, each with the places where they are.
-    pub(crate) fn waits(&self, fits: impl Fn(&Advert) -> bool) -> Vec<Vec<SocketAddr>> {
-        let fitting = self.waiting.values().filter(|waiting| waiting.advert.open && fits(&waiting.advert));
-        fitting.map(|waiting| in_order(waiting.at.clone())).filter(|at| !at.is_empty()).collect()
+    /// Who waits whom a code may be for, each with the places where they are: those of the lowest rank first.
+    pub(crate) fn waits(&self, rank: impl Fn(&Advert) -> Option<u8>) -> Vec<(String, Vec<SocketAddr>)> {
+        let open = self.waiting.iter().filter(|(_, waiting)| waiting.advert.open && !waiting.at.is_empty());
+        let fitting = open.filter_map(|(name, waiting)| Some((rank(&waiting.advert)?, name, waiting)));
+        let mut fitting: Vec<(u8, &String, &Waiting)> = fitting.collect();
+        fitting.sort_by_key(|(rank, name, _)| (*rank, *name));
+        fitting.into_iter().map(|(_, name, waiting)| (name.clone(), in_order(waiting.at.clone()))).collect()
     }
 }
 
@@ -109,15 +127,18 @@ mod tests {
         sky.here(&instance(COMMISSIONABLE, "closed", &[("d", "3840"), ("cm", "0")]), places(&["10.0.0.3:5540"]));
         sky.here(&instance(COMMISSIONABLE, "other", &[("d", "1")]), places(&["10.0.0.4:5540"]));
         sky.here(&instance(COMMISSIONABLE, "nowhere", &[("d", "3840")]), Vec::new());
-        let found = sky.waits(|advert| advert.discriminator == 3840);
-        assert_eq!(found, [places(&["[fe80::1%3]:5540", "[fd00::1]:5540", "10.0.0.2:5540"])], "the nearest first");
+        let wanted = |advert: &Advert| (advert.discriminator == 3840).then_some(0);
+        let found = sky.waits(wanted);
+        let near = places(&["[fe80::1%3]:5540", "[fd00::1]:5540", "10.0.0.2:5540"]);
+        assert_eq!(found, [("one".to_owned(), near)], "the nearest first");
         sky.here(&instance(COMMISSIONABLE, "one", &[("cm", "1")]), Vec::new());
-        assert!(sky.waits(|advert| advert.discriminator == 3840).is_empty());
+        assert!(sky.waits(wanted).is_empty());
     }
 
     #[test]
-    fn who_comes_again_began_anew_and_a_flood_of_names_is_bounded() {
+    fn who_comes_again_began_anew_and_of_names_that_are_not_ours_nothing_is_kept() {
         let mut sky = Sky::default();
+        sky.expect("AB-01".to_owned(), true);
         let node = || instance(OPERATIONAL, "ab-01", &[]);
         sky.here(&node(), places(&["10.0.0.2:5540"]));
         sky.here(&node(), places(&["10.0.0.2:5540"]));
@@ -126,11 +147,16 @@ mod tests {
         sky.gone(OPERATIONAL, "ab-01");
         sky.here(&node(), places(&["10.0.0.2:5540"]));
         assert!(times(&sky) > 2);
-        for number in 0..3 * MOST_NODES {
-            let name = format!("flood-{number}");
-            sky.here(&instance(OPERATIONAL, &name, &[]), places(&["10.0.0.9:1"]));
-            sky.gone(OPERATIONAL, &name);
+        for number in 0..3000 {
+            sky.here(&instance(OPERATIONAL, &format!("flood-{number}"), &[]), places(&["10.0.0.9:1"]));
         }
-        assert!(sky.nodes.len() <= MOST_NODES && sky.nodes.contains_key("AB-01"));
+        assert_eq!(sky.nodes.len(), 1);
+        sky.close();
+        assert!(sky.nodes.is_empty());
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        assert_eq!(times(&sky), 1);
+        sky.expect("AB-01".to_owned(), false);
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        assert!(sky.nodes.is_empty());
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! Matter Core Specification 1.4: 6.2 (device attestation), 6.3 (certification declaration).
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use accord_model::text::for_screen;
 use matter_commissioning::{CdSigningRoots, Paa, PaaTrustStore};
@@ -36,6 +38,17 @@ impl Trust {
         Ok(Self { makers, certifiers })
     }
 
+    /// The same, for a task that others wait beside: there may be many files.
+    pub(crate) async fn read(folder: PathBuf) -> Result<Self, String> {
+        let read = tokio::task::spawn_blocking(move || Self::of_folder(&folder)).await;
+        read.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Something that is different once the owner put something into the folder, or took something out of it.
+    pub(crate) async fn mark(folder: PathBuf) -> u64 {
+        tokio::task::spawn_blocking(move || mark(&folder)).await.unwrap_or_default()
+    }
+
     /// Those of test devices and of devices that somebody built: their keys are public, so that they prove nothing.
     pub(crate) fn of_tests() -> Self {
         Self {
@@ -43,6 +56,19 @@ impl Trust {
             certifiers: CdSigningRoots::with_example_device_roots(),
         }
     }
+}
+
+fn mark(folder: &Path) -> u64 {
+    let mut files = BTreeSet::new();
+    for folder in ["makers", "certifiers"].map(|name| folder.join(name)) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().take(2 * MOST) {
+            let about = entry.metadata().ok().map(|about| (about.len(), about.modified().ok()));
+            files.insert((entry.path(), about));
+        }
+    }
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
@@ -62,7 +88,10 @@ fn read(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, String> {
         }
         let mut der = Vec::new();
         let file = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        file.take(LARGEST).read_to_end(&mut der).map_err(|error| format!("{}: {error}", path.display()))?;
+        file.take(LARGEST + 1).read_to_end(&mut der).map_err(|error| format!("{}: {error}", path.display()))?;
+        if der.len() as u64 > LARGEST {
+            return Err(format!("{} is larger than {LARGEST} bytes, and no certificate is", path.display()));
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         found.push((for_screen(&name, 60), der));
     }
@@ -87,5 +116,22 @@ mod tests {
         std::fs::write(dir.path().join("makers/bad.der"), "none").unwrap();
         let why = Trust::of_folder(dir.path()).err().unwrap();
         assert!(why.contains("bad.der"), "{why}");
+        std::fs::write(dir.path().join("makers/bad.der"), vec![0; 20_000]).unwrap();
+        let why = Trust::of_folder(dir.path()).err().unwrap();
+        assert!(why.contains("bad.der is larger"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn that_the_owner_put_a_root_there_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = || Trust::mark(dir.path().to_owned());
+        let before = mark().await;
+        assert_eq!(mark().await, before);
+        std::fs::create_dir(dir.path().join("makers")).unwrap();
+        std::fs::write(dir.path().join("makers/one.der"), "1").unwrap();
+        let with = mark().await;
+        assert_ne!(with, before);
+        std::fs::write(dir.path().join("makers/one.der"), "12").unwrap();
+        assert_ne!(mark().await, with);
     }
 }

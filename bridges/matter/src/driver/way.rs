@@ -8,23 +8,31 @@ use std::time::{Duration, Instant};
 use accord_model::DeviceId;
 use accord_model::why::Outcome;
 use matter_commissioning::SetupPayload;
-use matter_commissioning::driver::{CaseEstablishOptions, DriverError, run_case_establish_with};
+use matter_commissioning::driver::{AsyncDatagram, CaseEstablishOptions, DriverError, run_case_establish_with};
+use matter_interaction::CommandPath;
 use matter_transport::MrpConfig;
 use tokio::sync::watch;
 
 use super::commission::{self, NotAdded};
-use super::fabric::{self, Fabric};
+use super::fabric::Fabric;
 use super::law::Law;
 use super::line::{Line, NoLine};
 use super::nodes::Refused;
 use super::sky::Sky;
 use super::trust::Trust;
-use crate::core::dialog::Dialog;
+use crate::core::dialog::{Dialog, Event, Word};
+use crate::core::value::Value;
 
 /// A handshake: a node that sleeps answers late.
 const SESSION_WITHIN: Duration = Duration::from_secs(45);
 /// A node that does not sleep answers within its repeats.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+
+/// A node that has a session has so long to say that it has its place.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+/// The cluster by which places are given (11.10), and the command that ends that.
+const GENERAL_COMMISSIONING: u32 = 0x30;
+const COMMISSIONING_COMPLETE: u32 = 4;
 
 const WITHDRAWN: &str = "you withdrew your consent";
 
@@ -64,10 +72,23 @@ impl From<NoLine> for End {
     }
 }
 
+impl End {
+    /// What says more of two that came of the same attempt.
+    pub(super) fn or(self, other: Self) -> Self {
+        let weight = |end: &Self| match end {
+            Self::Refused(_) => 3,
+            Self::Busy => 2,
+            Self::Lost(_, Outcome::Silent) => 0,
+            _ => 1,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
+}
+
 impl Way {
     /// Whether its maker is vouched for by somebody real.
-    pub(super) async fn add(self, at: SocketAddr, payload: SetupPayload, tests: bool) -> Result<bool, End> {
-        let own = Trust::of_folder(&self.roots).map_err(|why| End::Refused(Refused::NotCertified(why)))?;
+    pub(super) async fn add(self, at: SocketAddr, payload: SetupPayload, tests: bool) -> Result<bool, NotAdded> {
+        let own = Trust::read(self.roots.clone()).await.map_err(NotAdded::NotCertified)?;
         let real = (!own.makers.is_empty() || !tests).then_some((own, true));
         let made_up = tests.then(|| (Trust::of_tests(), false));
         let mut why = String::new();
@@ -81,15 +102,32 @@ impl Way {
             line.close();
             match added {
                 Ok(()) => return Ok(certified),
-                Err(_) if cancelled.is_cancelled() => return Err(End::Denied(WITHDRAWN.to_owned())),
+                Err(_) if cancelled.is_cancelled() => return Err(NotAdded::Denied(WITHDRAWN.to_owned())),
                 Err(NotAdded::NotCertified(said)) => why = said,
-                Err(NotAdded::Code) => return Err(End::Refused(Refused::Code)),
-                Err(NotAdded::Busy) => return Err(End::Busy),
-                Err(NotAdded::Silent) => return Err(End::Lost("it did not answer".to_owned(), Outcome::Silent)),
-                Err(NotAdded::Failed(why)) => return Err(End::Lost(why.clone(), Outcome::Failed(why))),
+                Err(other) => return Err(other),
             }
         }
-        Err(End::Refused(Refused::NotCertified(why)))
+        Err(NotAdded::NotCertified(why))
+    }
+
+    /// Makes sure that it has its place, as somebody that is announced to have one. Only who was given one can have a session.
+    ///
+    /// Core Specification 1.4, 11.10.7.6 (CommissioningComplete): until that was said, it would forget its place.
+    pub(super) async fn complete(self, at: SocketAddr, patience: MrpConfig) -> Result<(), End> {
+        let (line, mut dialog) = self.session(at, patience).await?;
+        let cancelled = line.cancelled();
+        let completed = tokio::time::timeout(COMPLETE_WITHIN, completed(&line, &mut dialog)).await;
+        dialog.close(Instant::now());
+        while let Some(bytes) = dialog.transmit() {
+            let _ = line.send_to(&bytes, line.at()).await;
+        }
+        line.close();
+        match completed {
+            Ok(Ok(())) => Ok(()),
+            _ if cancelled.is_cancelled() => Err(End::Denied(WITHDRAWN.to_owned())),
+            Ok(Err(why)) => Err(End::Lost(why.clone(), Outcome::Failed(why))),
+            Err(_) => Err(End::Lost("it did not answer".to_owned(), Outcome::Mute)),
+        }
     }
 
     /// A session with it, and the way that it goes.
@@ -111,7 +149,7 @@ impl Way {
         let mut id = [0; 2];
         let _ = getrandom::fill(&mut id);
         let id = u16::from_ne_bytes(id).max(1);
-        let options = CaseEstablishOptions::new(id, credentials, roots, self.node, self.fabric.id(), fabric::now())
+        let options = CaseEstablishOptions::new(id, credentials, roots, self.node, self.fabric.id(), self.fabric.now())
             .with_peer_mrp(patience);
         let made = Box::pin(run_case_establish_with(line, line.at(), options));
         let made = tokio::select! {
@@ -134,5 +172,38 @@ impl Way {
             }
             Ok(Err(error)) => Err(failed(accord_model::text::for_screen(&error.to_string(), 300))),
         }
+    }
+}
+
+async fn completed(line: &Line, dialog: &mut Dialog) -> Result<(), String> {
+    let path = CommandPath { endpoint: 0, cluster: GENERAL_COMMISSIONING, command: COMMISSIONING_COMPLETE };
+    let fields = Value::Struct(Vec::new()).encode().map_err(|error| error.to_string())?;
+    dialog.say(1, Word::Invoke { path, fields, timed: false }, Instant::now());
+    loop {
+        while let Some(bytes) = dialog.transmit() {
+            line.send_to(&bytes, line.at()).await.map_err(|error| error.to_string())?;
+        }
+        match dialog.event() {
+            Some(Event::Done(_, Ok(fields))) => return is_complete(&fields),
+            Some(Event::Done(_, Err(trouble))) => return Err(trouble.to_string()),
+            Some(Event::Over(why)) => return Err(why),
+            Some(_) => continue,
+            None => {}
+        }
+        let wake = dialog.wake().unwrap_or_else(|| Instant::now() + COMPLETE_WITHIN);
+        tokio::select! {
+            received = line.recv_from() => {
+                dialog.datagram(&received.map_err(|error| error.to_string())?.0, Instant::now());
+            }
+            () = tokio::time::sleep_until(wake.into()) => dialog.timeout(Instant::now()),
+        }
+    }
+}
+
+/// By CommissioningErrorEnum (11.10.5.1): it is done now, or was before, so that no fail-safe is armed, or it is another's.
+fn is_complete(fields: &[u8]) -> Result<(), String> {
+    match Value::decode(fields).ok().and_then(|fields| fields.field(0).and_then(Value::uint)) {
+        Some(0 | 3 | 4) => Ok(()),
+        said => Err(format!("it does not say that it was added: {said:?}")),
     }
 }

@@ -73,6 +73,14 @@ impl Mind {
                                 .to_owned(),
                         });
                     }
+                    Some(Refused::NoPlace(why)) => {
+                        facts.push(Fact::SwitchedOff {
+                            what: format!("a place for this machine ({why})"),
+                            remedy: "Remove one of its controllers there, or reset the device as its maker says, which removes all \
+                                     of them; then it is added by itself."
+                                .to_owned(),
+                        });
+                    }
                     Some(Refused::Forgotten) | None => {}
                 }
                 if known.busy {
