@@ -24,9 +24,12 @@ use crate::core::node::Node;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest.
+/// How long after a failure it is tried again, doubled each time, up to the longest; and after so many failures, which is more
+/// than an hour, seldom: it may be away for days.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+const MANY: u32 = 60;
+const SELDOM: Duration = Duration::from_secs(300);
 /// After an announcement, or for whoever wants something, it is tried sooner, but not sooner than that: anybody can announce.
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// The same for what it refused: a word that anybody near can say in its place.
@@ -113,6 +116,7 @@ impl Hand {
     pub(crate) async fn run(mut self) {
         let mut house = Node::new(self.way.device.clone());
         self.live(&mut house).await;
+        self.way.leases.close();
         self.orders.close();
         let away = CallError::Unreachable("the device is not asked any more".to_owned());
         self.refuse_waiting(&away, &Outcome::Silent).await;
@@ -163,9 +167,8 @@ impl Hand {
         tracing::debug!(device = %self.way.device, "no session: {why}");
         self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
         self.say(Saying::Down(why, outcome, busy)).await;
-        let pause = AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST);
         let stop = self.stop.clone();
-        stop.run_until_cancelled(self.rest(pause)).await.unwrap_or_default()
+        stop.run_until_cancelled(self.rest(pause(self.failures))).await.unwrap_or_default()
     }
 
     /// Waits for the owner's consent. `false`: it is over.
@@ -386,6 +389,14 @@ impl Order {
             Self::Call(.., term) | Self::Share(_, term) => Some(term.until),
             Self::Try(_) | Self::Leave(_) => None,
         }
+    }
+}
+
+/// How long nothing is tried after so many failures.
+fn pause(failures: u32) -> Duration {
+    match failures {
+        MANY.. => SELDOM,
+        few => AGAIN.saturating_mul(1 << few.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
     }
 }
 

@@ -64,7 +64,9 @@ impl Hand {
         let mut said = Said::default();
         dialog.subscribe(Instant::now());
         house.begin();
-        let mut held = Held { ready: false, fabric: None, leaving: None };
+        let leave = self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
+        let leaving = leave.map(|call| (call, Instant::now() + LEAVE_WITHIN));
+        let mut held = Held { ready: false, fabric: None, leaving };
         let end = loop {
             if let Some(end) = self.turn(line, &mut dialog, house, &mut said, &mut held).await {
                 break end;
@@ -178,7 +180,12 @@ impl Hand {
             Order::Call(call, .., term) | Order::Share(call, term) if term.is_over(Instant::now()) => {
                 self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
             }
-            order if !held.ready && !matches!(order, Order::Leave(_)) => self.wait(order).await,
+            // Which of its fabrics is ours is known in a moment.
+            Order::Leave(call) if !held.ready => {
+                held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
+                self.waiting.push(order);
+            }
+            order if !held.ready => self.wait(order).await,
             Order::Leave(call) => {
                 held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
                 let path = CommandPath { endpoint: 0, cluster: CREDENTIALS, command: REMOVE_FABRIC };
@@ -270,7 +277,15 @@ impl Hand {
         said: &mut Said,
     ) -> Option<End> {
         match (said.all.remove(&tag)?, outcome) {
-            (Pending::Leave, _) => return Some(End::Gone),
+            (Pending::Leave, outcome) => {
+                // NOCResponse (11.18.6.10): its status.
+                let forgot = outcome.as_ref().ok().and_then(|fields| Value::decode(fields).ok()?.field(0)?.uint());
+                if forgot != Some(0) {
+                    let device = &self.way.device;
+                    tracing::warn!(%device, ?outcome, "a Matter device does not say that it forgot this machine: reset it");
+                }
+                return Some(End::Gone);
+            }
             (Pending::Call(call, mut rest), Ok(_)) => match rest.pop_front() {
                 Some(next) => said.say(dialog, next, Pending::Call(call, rest)),
                 None => self.reply(call, Ok(Outputs::new())).await,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accord_consent::outlet::{DatagramOutlet, OneNear};
@@ -34,6 +34,36 @@ struct Handshake {
     heard: Option<u32>,
 }
 
+/// Addresses of one device whose leases are kept.
+const MOST_LEASES: usize = 4;
+
+/// Leases of attempts that came to nothing: the next ones go on with them, so that the attempts of a day are one record.
+#[derive(Clone, Default)]
+pub(crate) struct Leases(Arc<Mutex<Vec<(IpAddr, OneNear)>>>);
+
+impl Leases {
+    fn take(&self, address: IpAddr) -> Option<OneNear> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.iter().position(|(of, _)| *of == address)?;
+        Some(all.remove(at).1).filter(|one| !one.cancelled().is_cancelled())
+    }
+
+    fn keep(&self, address: IpAddr, one: OneNear) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_LEASES {
+            all.remove(0).1.close();
+        }
+        all.push((address, one));
+    }
+
+    /// Ends them, and writes their last records.
+    pub(crate) fn close(&self) {
+        for (_, one) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            one.close();
+        }
+    }
+}
+
 /// The way to one device.
 pub(crate) struct Line {
     one: OneNear,
@@ -43,9 +73,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddr) -> Result<Self, NoLine> {
-        let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-        let one = OneNear::open(permit, at.ip()).await.map_err(no_line)?;
+    pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddr, leases: &Leases) -> Result<Self, NoLine> {
+        let one = match leases.take(at.ip()) {
+            Some(one) => one,
+            None => {
+                let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+                OneNear::open(permit, at.ip()).await.map_err(no_line)?
+            }
+        };
         let any: IpAddr = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         match one.datagrams(SocketAddr::new(any, 0)) {
             Ok(socket) => Ok(Self { one, socket, at, handshake: Mutex::default() }),
@@ -68,6 +103,11 @@ impl Line {
 
     pub(crate) fn close(&self) {
         self.one.close();
+    }
+
+    /// Nothing came of it: the next attempt goes on under the same lease.
+    pub(crate) fn keep(self, leases: &Leases) {
+        leases.keep(self.at.ip(), self.one);
     }
 
     /// Returns once nothing of a handshake has been heard for so long; never, if something has.

@@ -21,6 +21,7 @@ use super::add::NotIts;
 use super::fabric::Fabric;
 use super::hand::{Adding, Hand, Order, Term};
 use super::law::{self, Law};
+use super::line::Leases;
 use super::nodes::{Nodes, Refused};
 use super::sky::Sky;
 use super::way::Way;
@@ -314,6 +315,7 @@ impl Mind {
             device: id.clone(),
             node: added.node,
             sky: self.sky.subscribe(),
+            leases: Leases::default(),
         };
         let hand = Hand {
             way,

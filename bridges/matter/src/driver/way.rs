@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::commission::{self, NotAdded};
 use super::fabric::Fabric;
 use super::law::Law;
-use super::line::{Line, NoLine};
+use super::line::{Leases, Line, NoLine};
 use super::nodes::Refused;
 use super::sky::Sky;
 use super::trust::Trust;
@@ -47,6 +47,7 @@ pub(crate) struct Way {
     /// Its number in the fabric.
     pub node: u64,
     pub sky: watch::Receiver<Sky>,
+    pub leases: Leases,
 }
 
 /// How it ended.
@@ -93,13 +94,16 @@ impl Way {
         let made_up = tests.then(|| (Trust::of_tests(), false));
         let mut why = String::new();
         for (trust, certified) in real.into_iter().chain(made_up) {
-            let line = Line::open(&self.law, &self.device, at).await?;
+            let line = Line::open(&self.law, &self.device, at, &self.leases).await?;
             let cancelled = line.cancelled();
             let added = commission::add(&line, &self.fabric, &trust, self.sky.clone(), &payload, self.node).await;
             if matches!(added, Err(NotAdded::Code)) {
                 line.give_up_handshake().await;
             }
-            line.close();
+            match added {
+                Ok(()) => line.close(),
+                Err(_) => line.keep(&self.leases),
+            }
             match added {
                 Ok(()) => return Ok(certified),
                 Err(_) if cancelled.is_cancelled() => return Err(NotAdded::Denied(WITHDRAWN.to_owned())),
@@ -132,12 +136,12 @@ impl Way {
 
     /// A session with it, and the way that it goes.
     pub(super) async fn session(self, at: SocketAddr, patience: MrpConfig) -> Result<(Line, Dialog), End> {
-        let line = Line::open(&self.law, &self.device, at).await?;
+        let line = Line::open(&self.law, &self.device, at, &self.leases).await?;
         let cancelled = line.cancelled();
         match self.handshake(&line, patience).await {
             Ok(dialog) => Ok((line, dialog)),
             Err(end) => {
-                line.close();
+                line.keep(&self.leases);
                 Err(if cancelled.is_cancelled() { End::Denied(WITHDRAWN.to_owned()) } else { end })
             }
         }
