@@ -176,7 +176,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
             (
                 "New, or set back to how it came",
                 &[
-                    "Give it power. If it uses Wi-Fi or Thread, bring it into your network first, with its maker's app or your phone: Accord adds what is in the network already.",
+                    "Give it power. If it uses Wi-Fi, bring it into your network first, with its maker's app or your phone: Accord adds what is in the network already. Devices that use Thread are not reached yet, except through a Home Assistant that has them.",
                     "Find its code: on it, in its papers or in its maker's app. It has 11 or 21 digits, or is a QR code that begins with MT:.",
                     "It waits for about 15 minutes after it got power. Add it here with its code.",
                 ],
@@ -283,7 +283,7 @@ pub const FORMS: &[Form] = &[
         way: "code",
         what: "Matter device",
         steps: &[
-            "It must be in your network already: by cable, or brought into Wi-Fi or Thread by its maker's app or another controller.",
+            "It must be in your network already: by cable, or brought into Wi-Fi by its maker's app or another controller. Devices that use Thread are not reached yet.",
             "Find its code: on it, in its papers, or made by the app that has it, to share it.",
             "It waits for some minutes only. It may be added before it waits: Accord adds it as soon as it does.",
         ],
