@@ -14,6 +14,7 @@
 //! - [`names`]: what attributes are called, and which are not shown
 
 pub mod advert;
+mod answer;
 pub mod code;
 pub mod command;
 pub mod dialog;

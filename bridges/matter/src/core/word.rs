@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::answer::{No, judge};
 use matter_interaction::{
     AttributePath, AttributeWriteRequest, CommandPath, InvokeResponse, build_invoke_request,
     build_invoke_request_timed, build_write_request, build_write_request_timed, parse_invoke_response,
@@ -62,6 +63,9 @@ pub enum Trouble {
     /// The node's status (8.10.1).
     #[error("the device refuses it: {}", status_name(*.0))]
     Status(u8),
+    /// It answered that it did not, and why.
+    #[error("the device refuses it: {0}")]
+    Refused(String),
     /// Too much is under way.
     #[error("the device has not done yet what was wanted before")]
     Busy,
@@ -113,15 +117,26 @@ pub(super) fn outcome(word: &Word, opcode: u8, payload: &[u8]) -> Result<Vec<u8>
     let judged = |code: u8| if code == 0 { Ok(Vec::new()) } else { Err(Trouble::Status(code)) };
     match (word, opcode) {
         (_, opcode::STATUS) => judged(parse_status_response(payload).map_err(garbled)?.unwrap_or(1)),
-        (Word::Invoke { .. }, opcode::INVOKED) => match parse_invoke_response(payload).map_err(garbled)? {
+        (Word::Invoke { path, .. }, opcode::INVOKED) => match parse_invoke_response(payload).map_err(garbled)? {
             InvokeResponse::Status(status) => judged(status.to_u8()),
-            InvokeResponse::Command { fields_tlv, .. } => Ok(fields_tlv),
+            InvokeResponse::Command { path: of, .. } if (of.endpoint, of.cluster) != (path.endpoint, path.cluster) => {
+                Err(something_else())
+            }
+            InvokeResponse::Command { path: of, fields_tlv } => match judge(of.cluster, of.command, &fields_tlv) {
+                Ok(()) => Ok(fields_tlv),
+                Err(No::Refused(why)) => Err(Trouble::Refused(why)),
+                Err(No::Garbled(why)) => Err(Trouble::Garbled(why)),
+            },
         },
         (Word::Write { .. }, opcode::WRITTEN) => {
             let statuses = parse_write_response(payload).map_err(garbled)?;
             let failed = statuses.iter().find(|(_, status)| !status.is_success());
             judged(failed.map_or(0, |(_, status)| status.to_u8()))
         }
-        _ => Err(Trouble::Garbled("an answer to something else".to_owned())),
+        _ => Err(something_else()),
     }
+}
+
+fn something_else() -> Trouble {
+    Trouble::Garbled("an answer to something else".to_owned())
 }

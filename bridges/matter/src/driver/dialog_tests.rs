@@ -7,8 +7,8 @@ use matter_codec::{Tag, TlvWriter, Value};
 use matter_commissioning::{SystemNocRng, VerifiedCsr, issue_noc};
 use matter_crypto::{CaseCredentials, CaseInitiator, CaseResponder, RingSigner, Signer, derive_operational_ipk};
 use matter_interaction::{
-    AttributePath, CommandPath, ImStatus, build_invoke_response_status, build_status_response, parse_invoke_request,
-    parse_status_response,
+    AttributePath, CommandPath, ImStatus, build_invoke_response_command, build_invoke_response_status,
+    build_status_response, parse_invoke_request, parse_status_response,
 };
 use matter_transport::secure_channel::encode_close_session;
 use matter_transport::{DecodeInboundOutput, MrpConfig, MrpFlags, ProtocolId, SessionId, SessionManager, SessionRole};
@@ -200,6 +200,28 @@ fn words_are_said_one_after_the_other_and_answered_each() {
     }
     let refused = events(&mut dialog);
     assert!(!refused.is_empty() && refused.iter().all(|one| matches!(one, Event::Done(_, Err(Trouble::Busy)))));
+}
+
+#[test]
+fn what_a_device_answers_in_fields_that_it_did_not_do_was_not_done() {
+    let now = Instant::now();
+    let (mut dialog, mut lamp) = met(now);
+    lamp.subscribed(&mut dialog, now);
+    events(&mut dialog);
+    let path = |cluster, command| CommandPath { endpoint: 1, cluster, command };
+    let fields = |status: u8| vec![0x15, 0x24, 0x00, status, 0x18];
+    let mut answered = |tag, of: CommandPath, status| {
+        dialog.say(tag, Word::Invoke { path: path(0x54, 0), fields: vec![0x15, 0x18], timed: false }, now);
+        lamp.take(&mut dialog, now);
+        let exchange = lamp.last().0;
+        lamp.say(Some(exchange), 9, &build_invoke_response_command(of, &fields(status)), &mut dialog, now);
+        let Ok([Event::Done(of, outcome)]) = <[Event; 1]>::try_from(events(&mut dialog)) else { panic!() };
+        assert_eq!(of, tag);
+        outcome
+    };
+    assert_eq!(answered(1, path(0x54, 1), 0), Ok(fields(0)));
+    assert_eq!(answered(2, path(0x54, 1), 0x48), Err(Trouble::Refused("the battery is low (0x48)".to_owned())));
+    assert!(matches!(answered(3, path(0x55, 1), 0), Err(Trouble::Garbled(_))), "of another cluster");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use accord_model::{CallError, catalogue};
 
 use super::modes::{Mode, change, modes_of};
 use super::{Kind, Part};
+use crate::core::answer::fault;
 use crate::core::command::Command;
 use crate::core::look::Look;
 use crate::core::value::Value;
@@ -69,28 +70,7 @@ fn state(look: &Look<'_>) -> Option<&'static str> {
 fn error(look: &Look<'_>) -> Option<String> {
     let error = look.get(STATE, 5)?;
     let words = |tag| error.field(tag).and_then(Value::text).filter(|text| !text.is_empty());
-    let known = match error.field(0)?.uint()? {
-        0x00 => "",
-        0x01 => "cannot start or go on",
-        0x02 => "cannot finish",
-        0x03 => "cannot do that in this state",
-        0x40 => "the dock is not found",
-        0x41 => "it is stuck",
-        0x42 => "the dust bin is missing",
-        0x43 => "the dust bin is full",
-        0x44 => "the water tank is empty",
-        0x45 => "the water tank is missing",
-        0x46 => "the water tank is open",
-        0x47 => "the mop is missing",
-        0x48 => "the battery is low",
-        0x49 => "it cannot get there",
-        0x4A => "the tank of dirty water is full",
-        0x4B => "the tank of dirty water is missing",
-        0x4C => "its wheels are jammed",
-        0x4D => "its brush is jammed",
-        0x4E => "it cannot see where it is",
-        _ => "an error of its maker",
-    };
+    let known = fault(error.field(0)?.uint()?);
     Some(for_screen(words(2).or_else(|| words(1)).unwrap_or(known), 120))
 }
 
