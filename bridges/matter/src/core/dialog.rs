@@ -67,8 +67,16 @@ pub enum Event {
 /// What we began, by exchange.
 enum Ask {
     Subscribe { parts: Parts, id: Option<u32> },
-    Word { tag: u64, word: Word, announced: bool },
+    Word { tag: u64, word: Word, announced: bool, begun_by: Instant },
     Doubt,
+}
+
+/// A word that waits for its turn.
+struct Waiting {
+    tag: u64,
+    word: Word,
+    /// It is begun until then or not at all.
+    begun_by: Instant,
 }
 
 struct Asked {
@@ -115,7 +123,7 @@ pub struct Dialog {
     sessions: SessionManager,
     id: SessionId,
     asked: BTreeMap<u16, Asked>,
-    waiting: VecDeque<(u64, Word)>,
+    waiting: VecDeque<Waiting>,
     /// What it began, by exchange.
     reports: BTreeMap<u16, Parts>,
     subscription: Option<Subscription>,
@@ -161,21 +169,32 @@ impl Dialog {
         self.begin(ask, opcode::SUBSCRIBE, &request, ALL_WITHIN, now);
     }
 
-    /// Tells it something; answered by [`Event::Done`]. One after the other, in order.
-    pub fn say(&mut self, tag: u64, word: Word, now: Instant) {
+    /// Tells it something, begun until then or not at all; answered by [`Event::Done`]. One after the other, in order.
+    pub fn say(&mut self, tag: u64, word: Word, begun_by: Instant, now: Instant) {
         if self.over {
             return self.events.push_back(Event::Done(tag, Err(Trouble::Late)));
         }
         if self.waiting.len() >= MOST_WAITING {
             return self.events.push_back(Event::Done(tag, Err(Trouble::Busy)));
         }
-        self.waiting.push_back((tag, word));
+        self.waiting.push_back(Waiting { tag, word, begun_by });
         self.next_word(now);
     }
 
-    /// Nobody wants that any more, if it was not said yet.
-    pub fn give_up(&mut self, tag: u64) {
-        self.waiting.retain(|(waiting, _)| *waiting != tag);
+    /// Nobody wants that any more: it is not said, and what was said of it is not repeated.
+    pub fn give_up(&mut self, tag: u64, now: Instant) {
+        let before = self.waiting.len();
+        self.waiting.retain(|waiting| waiting.tag != tag);
+        let is_it = |(_, asked): &(&u16, &Asked)| matches!(asked.ask, Ask::Word { tag: of, .. } if of == tag);
+        let under_way = self.asked.iter().find(is_it).map(|(exchange, _)| *exchange);
+        if let Some(exchange) = under_way {
+            self.asked.remove(&exchange);
+            self.abort(exchange);
+        }
+        if under_way.is_some() || self.waiting.len() < before {
+            self.events.push_back(Event::Done(tag, Err(Trouble::Expired)));
+        }
+        self.next_word(now);
     }
 
     /// It may be gone: it is asked something small.
@@ -216,17 +235,13 @@ impl Dialog {
             return None;
         }
         let asked = self.asked.values().map(|asked| asked.until);
-        asked.chain(self.silent_at()).chain(self.sessions.poll_timeout()).min()
+        let waiting = self.waiting.iter().map(|waiting| waiting.begun_by);
+        asked.chain(waiting).chain(self.silent_at()).chain(self.sessions.poll_timeout()).min()
     }
 
     /// Whether it is over.
     pub fn is_over(&self) -> bool {
         self.over
-    }
-
-    /// A word was said and is not answered.
-    pub fn is_busy(&self) -> bool {
-        self.asked.values().any(|asked| matches!(asked.ask, Ask::Word { .. })) || !self.waiting.is_empty()
     }
 
     // -- what comes in ------------------------------------------------------------------------------
@@ -306,11 +321,12 @@ impl Dialog {
         match ask {
             Ask::Subscribe { parts, id } => self.subscribing(exchange, opcode, payload, (parts, id), now),
             Ask::Doubt => self.finish(exchange, true),
-            Ask::Word { tag, word, announced: true } if opcode == opcode::STATUS => {
+            Ask::Word { tag, word, announced: true, begun_by } if opcode == opcode::STATUS => {
                 match parse_status_response(payload) {
+                    Ok(Some(0)) if begun_by <= now => self.done(exchange, tag, Err(Trouble::Expired)),
                     Ok(Some(0)) => {
                         let (opcode, request) = encode(&word, true);
-                        let asked = Asked { ask: Ask::Word { tag, word, announced: false }, until };
+                        let asked = Asked { ask: Ask::Word { tag, word, announced: false, begun_by }, until };
                         if self.send(exchange, true, opcode, &request, now) {
                             self.asked.insert(exchange, asked);
                         }
@@ -403,14 +419,18 @@ impl Dialog {
     }
 
     fn next_word(&mut self, now: Instant) {
+        let is_late = |one: &Waiting| one.begun_by <= now;
+        let late = self.waiting.iter().filter(|one| is_late(one)).map(|one| one.tag);
+        self.events.extend(late.map(|tag| Event::Done(tag, Err(Trouble::Expired))));
+        self.waiting.retain(|one| !is_late(one));
         if self.over || self.asked.values().any(|asked| matches!(asked.ask, Ask::Word { .. })) {
             return;
         }
-        let Some((tag, word)) = self.waiting.pop_front() else { return };
+        let Some(Waiting { tag, word, begun_by }) = self.waiting.pop_front() else { return };
         let timed = matches!(word, Word::Invoke { timed: true, .. } | Word::Write { timed: true, .. });
         let (opcode, request) =
             if timed { (opcode::TIMED, build_timed_request(TIMED_MS)) } else { encode(&word, false) };
-        self.begin(Ask::Word { tag, word, announced: timed }, opcode, &request, ANSWER_WITHIN, now);
+        self.begin(Ask::Word { tag, word, announced: timed, begun_by }, opcode, &request, ANSWER_WITHIN, now);
     }
 
     fn begin(&mut self, ask: Ask, opcode: u8, request: &[u8], within: Duration, now: Instant) {
@@ -486,7 +506,7 @@ impl Dialog {
             Ask::Word { tag, .. } => Some(tag),
             Ask::Subscribe { .. } | Ask::Doubt => None,
         });
-        let unsaid = std::mem::take(&mut self.waiting).into_iter().map(|(tag, _)| tag);
+        let unsaid = std::mem::take(&mut self.waiting).into_iter().map(|one| one.tag);
         let all: Vec<u64> = words.chain(unsaid).collect();
         self.events.extend(all.into_iter().map(|tag| Event::Done(tag, Err(Trouble::Late))));
         self.events.push_back(Event::Over(why));

@@ -69,6 +69,9 @@ pub enum Trouble {
     /// Too much is under way.
     #[error("the device has not done yet what was wanted before")]
     Busy,
+    /// Nobody wants it any more, or its time was over before it was said.
+    #[error("it was not begun in time")]
+    Expired,
     /// No answer in time.
     #[error("the device did not answer")]
     Late,

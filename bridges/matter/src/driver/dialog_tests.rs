@@ -17,6 +17,7 @@ use super::fabric::Fabric;
 use crate::core::dialog::{Dialog, Event, REPORT_AT_LEAST_EVERY, Trouble, Word};
 
 const NODE: u64 = 77;
+const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 const ON: AttributePath = AttributePath { endpoint: 1, cluster: 6, attribute: 0 };
 
 /// The other side.
@@ -177,8 +178,8 @@ fn words_are_said_one_after_the_other_and_answered_each() {
     let (mut dialog, mut lamp) = met(now);
     lamp.subscribed(&mut dialog, now);
     events(&mut dialog);
-    dialog.say(1, toggle(false), now);
-    dialog.say(2, toggle(true), now);
+    dialog.say(1, toggle(false), now + BEGUN_WITHIN, now);
+    dialog.say(2, toggle(true), now + BEGUN_WITHIN, now);
     lamp.take(&mut dialog, now);
     let (exchange, _, opcode, payload) = lamp.last();
     assert_eq!(opcode, 8);
@@ -196,7 +197,7 @@ fn words_are_said_one_after_the_other_and_answered_each() {
     lamp.say(Some(exchange), 9, &build_invoke_response_status(path, ImStatus::Failure(0xcb)), &mut dialog, now);
     assert_eq!(events(&mut dialog), [Event::Done(2, Err(Trouble::Status(0xcb)))]);
     for tag in 0..100 {
-        dialog.say(tag, toggle(false), now);
+        dialog.say(tag, toggle(false), now + BEGUN_WITHIN, now);
     }
     let refused = events(&mut dialog);
     assert!(!refused.is_empty() && refused.iter().all(|one| matches!(one, Event::Done(_, Err(Trouble::Busy)))));
@@ -211,7 +212,12 @@ fn what_a_device_answers_in_fields_that_it_did_not_do_was_not_done() {
     let path = |cluster, command| CommandPath { endpoint: 1, cluster, command };
     let fields = |status: u8| vec![0x15, 0x24, 0x00, status, 0x18];
     let mut answered = |tag, of: CommandPath, status| {
-        dialog.say(tag, Word::Invoke { path: path(0x54, 0), fields: vec![0x15, 0x18], timed: false }, now);
+        dialog.say(
+            tag,
+            Word::Invoke { path: path(0x54, 0), fields: vec![0x15, 0x18], timed: false },
+            now + BEGUN_WITHIN,
+            now,
+        );
         lamp.take(&mut dialog, now);
         let exchange = lamp.last().0;
         lamp.say(Some(exchange), 9, &build_invoke_response_command(of, &fields(status)), &mut dialog, now);
@@ -222,6 +228,44 @@ fn what_a_device_answers_in_fields_that_it_did_not_do_was_not_done() {
     assert_eq!(answered(1, path(0x54, 1), 0), Ok(fields(0)));
     assert_eq!(answered(2, path(0x54, 1), 0x48), Err(Trouble::Refused("the battery is low (0x48)".to_owned())));
     assert!(matches!(answered(3, path(0x55, 1), 0), Err(Trouble::Garbled(_))), "of another cluster");
+}
+
+#[test]
+fn what_was_not_begun_in_time_or_is_not_wanted_any_more_is_never_said() {
+    let now = Instant::now();
+    let (mut dialog, mut lamp) = met(now);
+    lamp.subscribed(&mut dialog, now);
+    events(&mut dialog);
+    let path = CommandPath { endpoint: 1, cluster: 6, command: 2 };
+    dialog.say(1, toggle(false), now + BEGUN_WITHIN, now);
+    dialog.say(2, toggle(true), now + BEGUN_WITHIN, now);
+    dialog.say(3, toggle(true), now + BEGUN_WITHIN, now);
+    dialog.say(4, toggle(false), now + 2 * BEGUN_WITHIN, now);
+    lamp.take(&mut dialog, now);
+    let (first, ..) = lamp.last();
+    dialog.give_up(3, now);
+    assert_eq!(events(&mut dialog), [Event::Done(3, Err(Trouble::Expired))]);
+    // The first is answered only when the time of the second is over: that is told when it is so, and the third is said.
+    let late = now + BEGUN_WITHIN;
+    dialog.timeout(late);
+    assert_eq!(events(&mut dialog), [Event::Done(2, Err(Trouble::Expired))]);
+    let said = lamp.heard.len();
+    let answer = build_invoke_response_status(path, ImStatus::Success);
+    lamp.say(Some(first), 9, &answer, &mut dialog, late);
+    assert_eq!(events(&mut dialog), [Event::Done(1, Ok(Vec::new()))]);
+    let words = |lamp: &Lamp| lamp.heard[said..].iter().filter(|(.., opcode, _)| [8, 10].contains(opcode)).count();
+    assert_eq!(words(&lamp), 1, "the last alone");
+    // What is under way is not repeated, and what comes after it is said.
+    dialog.say(5, toggle(true), late + BEGUN_WITHIN, late);
+    dialog.give_up(4, late);
+    lamp.take(&mut dialog, late);
+    assert_eq!((words(&lamp), lamp.last().2), (2, 10));
+    assert_eq!(events(&mut dialog), [Event::Done(4, Err(Trouble::Expired))]);
+    // Announced in time, and allowed too late: an unlock, say.
+    let (exchange, ..) = lamp.last();
+    lamp.say(Some(exchange), 1, &build_status_response(0), &mut dialog, late + BEGUN_WITHIN);
+    assert_eq!((words(&lamp), events(&mut dialog)), (2, vec![Event::Done(5, Err(Trouble::Expired))]));
+    assert!(!dialog.is_over());
 }
 
 #[test]
@@ -241,12 +285,12 @@ fn who_is_silent_for_longer_than_promised_is_over_and_so_is_who_ends_it() {
     let (mut dialog, mut lamp) = met(now);
     lamp.subscribed(&mut dialog, now);
     events(&mut dialog);
-    dialog.say(7, toggle(false), now);
+    dialog.say(7, toggle(false), now + BEGUN_WITHIN, now);
     lamp.take(&mut dialog, now);
     let end = encode_close_session(&mut lamp.sessions, lamp.id, now).unwrap();
     dialog.datagram(&end.wire_bytes, now);
     assert!(matches!(&events(&mut dialog)[..], [Event::Done(7, Err(Trouble::Late)), Event::Over(_)]));
-    dialog.say(8, toggle(false), now);
+    dialog.say(8, toggle(false), now + BEGUN_WITHIN, now);
     dialog.timeout(now + Duration::from_secs(500));
     assert_eq!(dialog.transmit(), None, "nothing is said after the end");
 }

@@ -42,6 +42,8 @@ const TRUST_EVERY: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(10);
 /// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
 pub(super) const BEGUN_WITHIN: Duration = Duration::from_secs(10);
+/// What was begun is answered or given up within this time.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
 /// Orders that wait for a session.
 const MOST_WAITING: usize = 64;
 
@@ -75,7 +77,20 @@ impl Term {
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until || self.given_up.is_cancelled()
+        now >= self.until || self.is_given_up()
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
+    }
+
+    /// Whatever was begun in time has come to its end.
+    pub(crate) fn is_past(&self, now: Instant) -> bool {
+        now >= self.until + ENDED_WITHIN
     }
 }
 

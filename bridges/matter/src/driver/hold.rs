@@ -9,7 +9,7 @@ use accord_model::{CallError, CallId, Data, FromBridge, Outputs, Timestamp};
 use matter_commissioning::driver::AsyncDatagram;
 use matter_interaction::{AttributePath, CommandPath, EventReport};
 
-use super::hand::{BEGUN_WITHIN, Hand, Order, busy};
+use super::hand::{BEGUN_WITHIN, Hand, Order, Term, busy};
 use super::line::Line;
 use super::mind::Saying;
 use super::share;
@@ -45,17 +45,36 @@ struct Said {
 
 enum Pending {
     /// And what is to be said after it.
-    Call(CallId, VecDeque<Word>),
+    Call(CallId, Term, VecDeque<Word>),
     /// With the code that others will use.
-    Share(CallId, String),
+    Share(CallId, Term, String),
     Leave,
 }
 
 impl Said {
     fn say(&mut self, dialog: &mut Dialog, word: Word, pending: Pending) {
+        let now = Instant::now();
+        let begun_by = pending.term().map_or(now + LEAVE_WITHIN, Term::until);
         self.next += 1;
         self.all.insert(self.next, pending);
-        dialog.say(self.next, word, Instant::now());
+        dialog.say(self.next, word, begun_by, now);
+    }
+
+    /// What nobody wants any more is not said, nor repeated: looked at before anything makes the dialog go on.
+    fn give_up(&self, dialog: &mut Dialog, now: Instant) {
+        let given_up = |pending: &Pending| pending.term().is_some_and(Term::is_given_up);
+        for (tag, _) in self.all.iter().filter(|(_, pending)| given_up(pending)) {
+            dialog.give_up(*tag, now);
+        }
+    }
+}
+
+impl Pending {
+    fn term(&self) -> Option<&Term> {
+        match self {
+            Self::Call(_, term, _) | Self::Share(_, term, _) => Some(term),
+            Self::Leave => None,
+        }
     }
 }
 
@@ -79,7 +98,7 @@ impl Hand {
         };
         for pending in std::mem::take(&mut said.all).into_values() {
             match pending {
-                Pending::Call(call, _) | Pending::Share(call, _) => self.reply(call, Err(error.clone())).await,
+                Pending::Call(call, ..) | Pending::Share(call, ..) => self.reply(call, Err(error.clone())).await,
                 Pending::Leave => {}
             }
         }
@@ -134,7 +153,9 @@ impl Hand {
             },
             received = line.recv_from() => match received {
                 Ok((bytes, _)) => {
-                    dialog.datagram(&bytes, Instant::now());
+                    let now = Instant::now();
+                    said.give_up(dialog, now);
+                    dialog.datagram(&bytes, now);
                     None
                 }
                 Err(error) => Some(End::Denied(error.to_string())),
@@ -145,6 +166,7 @@ impl Hand {
             }
             () = until(wake) => {
                 let now = Instant::now();
+                said.give_up(dialog, now);
                 dialog.timeout(now);
                 self.drop_late(now).await;
                 leaving.is_some_and(|until| until <= now).then_some(End::Gone)
@@ -196,22 +218,24 @@ impl Hand {
                     _ => held.leaving = Some((call, Instant::now())),
                 }
             }
-            Order::Share(call, _) => match share::open() {
-                Ok((word, code)) => said.say(dialog, word, Pending::Share(call, code)),
+            Order::Share(call, term) => match share::open() {
+                Ok((word, code)) => said.say(dialog, word, Pending::Share(call, term, code)),
                 Err(why) => self.reply(call, Err(CallError::Device(why))).await,
             },
-            Order::Call(call, device, target, verb, _) => match house.order(&device, &target, verb, Timestamp::now()) {
-                Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
-                Ok(Wanted::Send(commands)) => {
-                    let words: Result<VecDeque<Word>, CallError> = commands.iter().map(word).collect();
-                    match words.map(|mut words| (words.pop_front(), words)) {
-                        Ok((Some(first), rest)) => said.say(dialog, first, Pending::Call(call, rest)),
-                        Ok((None, _)) => self.reply(call, Ok(Outputs::new())).await,
-                        Err(error) => self.reply(call, Err(error)).await,
+            Order::Call(call, device, target, verb, term) => {
+                match house.order(&device, &target, verb, Timestamp::now()) {
+                    Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
+                    Ok(Wanted::Send(commands)) => {
+                        let words: Result<VecDeque<Word>, CallError> = commands.iter().map(word).collect();
+                        match words.map(|mut words| (words.pop_front(), words)) {
+                            Ok((Some(first), rest)) => said.say(dialog, first, Pending::Call(call, term, rest)),
+                            Ok((None, _)) => self.reply(call, Ok(Outputs::new())).await,
+                            Err(error) => self.reply(call, Err(error)).await,
+                        }
                     }
+                    Err(error) => self.reply(call, Err(error)).await,
                 }
-                Err(error) => self.reply(call, Err(error)).await,
-            },
+            }
         }
     }
 
@@ -286,14 +310,14 @@ impl Hand {
                 }
                 return Some(End::Gone);
             }
-            (Pending::Call(call, mut rest), Ok(_)) => match rest.pop_front() {
-                Some(next) => said.say(dialog, next, Pending::Call(call, rest)),
+            (Pending::Call(call, term, mut rest), Ok(_)) => match rest.pop_front() {
+                Some(next) => said.say(dialog, next, Pending::Call(call, term, rest)),
                 None => self.reply(call, Ok(Outputs::new())).await,
             },
-            (Pending::Share(call, code), Ok(_)) => {
+            (Pending::Share(call, _, code), Ok(_)) => {
                 self.reply(call, Ok(Outputs::from([("code".to_owned(), Data::Text(code))]))).await;
             }
-            (Pending::Call(call, _) | Pending::Share(call, _), Err(trouble)) => {
+            (Pending::Call(call, ..) | Pending::Share(call, ..), Err(trouble)) => {
                 self.reply(call, Err(failed(trouble))).await;
             }
         }
@@ -344,6 +368,7 @@ fn word(command: &Command) -> Result<Word, CallError> {
 fn failed(trouble: Trouble) -> CallError {
     match trouble {
         Trouble::Late => CallError::Unreachable(trouble.to_string()),
+        Trouble::Expired => CallError::Deadline(BEGUN_WITHIN.as_secs()),
         Trouble::Busy => busy(),
         Trouble::Status(0x81 | 0x86 | 0xc3 | 0x7f) => CallError::Unsupported(trouble.to_string()),
         Trouble::Status(0x85 | 0x87) => CallError::BadInput(trouble.to_string()),

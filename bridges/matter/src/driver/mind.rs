@@ -548,7 +548,7 @@ impl Mind {
             let why = format!("{name} has not done yet what was wanted before");
             return Some(Err(CallError::Unreachable(why)));
         }
-        self.calls.retain(|_, term| !term.is_over(now));
+        self.calls.retain(|_, term| !term.is_past(now));
         self.calls.insert(call, term);
         None
     }
