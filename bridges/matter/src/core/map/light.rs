@@ -79,7 +79,12 @@ fn switch(look: &Look<'_>) -> Part {
 }
 
 fn volume(look: &Look<'_>) -> Part {
-    let part = Part::new(Kind::Volume, catalogue::volume().only(&["level", "muted"], &[]));
+    let (lowest, highest) = volumes(look);
+    let lowest = (lowest * 100.0 / highest).ceil();
+    let step = (100.0 / highest).ceil();
+    let service = catalogue::volume().only(&["level", "muted"], &[]);
+    let service = service.change("level", |one| *one = one.clone().range(lowest, 100.0, step));
+    let part = Part::new(Kind::Volume, service);
     let level = level(look);
     part.say(look, "level", level).say(look, "muted", look.bool(ON_OFF, 0).map(|on| !on))
 }
@@ -142,6 +147,12 @@ fn limits(look: &Look<'_>) -> (f64, f64) {
     let highest = look.number(LEVEL, 3).filter(|highest| (1.0..=254.0).contains(highest)).unwrap_or(254.0);
     let lowest = look.number(LEVEL, 2).unwrap_or(1.0).max(1.0);
     (if lowest <= highest { lowest } else { 1.0 }, highest)
+}
+
+/// The same of a loudspeaker: nothing at all is a volume, too.
+fn volumes(look: &Look<'_>) -> (f64, f64) {
+    let (_, highest) = limits(look);
+    (look.number(LEVEL, 2).filter(|lowest| (0.0..=highest).contains(lowest)).unwrap_or(0.0), highest)
 }
 
 /// 254, or as far as it goes, is all; what shines shines at least a little.
@@ -253,9 +264,8 @@ fn paint(look: &Look<'_>, (hue, saturation): (f64, f64)) -> Vec<Command> {
 pub(super) fn write_volume(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
     match property {
         "level" => {
-            // Nothing at all is a volume, too.
-            let (percent, highest) = (number(data)?, limits(look).1);
-            let level = (percent * highest / 100.0).round().max(look.number(LEVEL, 2).unwrap_or(0.0)).min(highest);
+            let (lowest, highest) = volumes(look);
+            let level = (number(data)? * highest / 100.0).round().clamp(lowest, highest);
             Ok(vec![Command::invoke(look.endpoint, LEVEL, 0, with_options(vec![Value::Uint(level as u64)]))])
         }
         "muted" => Ok(vec![Command::invoke(look.endpoint, ON_OFF, u32::from(!yes(data)?), Vec::new())]),

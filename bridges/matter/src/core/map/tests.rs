@@ -169,6 +169,10 @@ fn a_loudspeaker_is_as_loud_as_its_level_and_silent_when_it_is_off() {
     assert_eq!(fields(&set(&mut node, "volume", "muted", false).unwrap()), (0x06, 1, vec![]));
     node.report([(Path::new(1, 0x08, 0), Some(uint(0)))], NOW);
     assert_eq!(says(&node, "volume", "level"), Some(Data::Int(0)));
+    // One that is never quite silent does not offer that: it could not be confirmed.
+    node.report([(Path::new(1, 0x08, 2), Some(uint(6)))], NOW);
+    assert!(set(&mut node, "volume", "level", 0i64).is_err());
+    assert_eq!(fields(&set(&mut node, "volume", "level", 3i64).unwrap()).2[0], uint(8));
 }
 
 #[test]
