@@ -32,8 +32,9 @@ const LATE: Duration = Duration::from_secs(15);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// All that a node has comes in parts, and slowly over Thread.
 const ALL_WITHIN: Duration = Duration::from_secs(120);
-/// Somebody doubts that it is there: then it has so long to answer.
+/// Somebody doubts that it is there: then it has so long to answer, and one that sleeps so many of its intervals.
 const DOUBT_WITHIN: Duration = Duration::from_secs(4);
+const DOUBT_INTERVALS: u32 = 8;
 /// How long the second part of a timed word may take, in milliseconds (8.7.3.2).
 const TIMED_MS: u16 = 10_000;
 /// Parts of one report, and bytes of all of them.
@@ -58,6 +59,8 @@ pub enum Event {
     },
     /// It tells of changes from now on.
     Subscribed,
+    /// It answered a doubt.
+    Here,
     /// A word was said: what it answered, as the fields of a structure.
     Done(u64, Result<Vec<u8>, Trouble>),
     /// The session is over, and why.
@@ -116,12 +119,15 @@ impl Parts {
 struct Subscription {
     id: u32,
     at_least_every: Duration,
+    /// When it was last told something by it: another answer of a node does not say that it still watches for us.
+    told: Instant,
 }
 
 /// One session.
 pub struct Dialog {
     sessions: SessionManager,
     id: SessionId,
+    doubt_within: Duration,
     asked: BTreeMap<u16, Asked>,
     waiting: VecDeque<Waiting>,
     /// What it began, by exchange.
@@ -137,10 +143,12 @@ impl Dialog {
     /// A session that was just made; `mrp` is how patient its repeats are.
     pub fn new(output: &CaseSessionOutput, mrp: MrpConfig, now: Instant) -> Self {
         let mut sessions = SessionManager::new();
+        let doubt_within = DOUBT_WITHIN.max(mrp.initial_idle.saturating_mul(DOUBT_INTERVALS));
         let id = sessions.register_case_with_mrp(output, SessionRole::Initiator, mrp, MrpProvenance::Unknown);
         Self {
             sessions,
             id,
+            doubt_within,
             asked: BTreeMap::new(),
             waiting: VecDeque::new(),
             reports: BTreeMap::new(),
@@ -162,7 +170,7 @@ impl Dialog {
             min_interval_floor: 0,
             max_interval_ceiling: REPORT_AT_LEAST_EVERY,
             paths: vec![everything],
-            event_paths: EVENTS.iter().map(|cluster| events_of(*cluster)).collect(),
+            event_paths: vec![presses()],
             event_filters: Vec::new(),
         });
         let ask = Ask::Subscribe { parts: Parts::default(), id: None };
@@ -204,7 +212,7 @@ impl Dialog {
         }
         // The revision of its root's Descriptor.
         let request = build_read_request_paths(&[ReadPath::new(Some(0), Some(0x1d), Some(0xfffd))]);
-        self.begin(Ask::Doubt, opcode::READ, &request, DOUBT_WITHIN, now);
+        self.begin(Ask::Doubt, opcode::READ, &request, self.doubt_within, now);
     }
 
     /// Ends it; what that sends is still to be sent.
@@ -320,7 +328,10 @@ impl Dialog {
         let Some(Asked { ask, until }) = self.asked.remove(&exchange) else { return self.finish(exchange, true) };
         match ask {
             Ask::Subscribe { parts, id } => self.subscribing(exchange, opcode, payload, (parts, id), now),
-            Ask::Doubt => self.finish(exchange, true),
+            Ask::Doubt => {
+                self.finish(exchange, true);
+                self.events.push_back(Event::Here);
+            }
             Ask::Word { tag, word, announced: true, begun_by } if opcode == opcode::STATUS => {
                 match parse_status_response(payload) {
                     Ok(Some(0)) if begun_by <= now => self.done(exchange, tag, Err(Trouble::Expired)),
@@ -369,7 +380,7 @@ impl Dialog {
                 Ok(response) if id.is_none_or(|id| id == response.subscription_id) => {
                     self.finish(exchange, true);
                     let at_least_every = Duration::from_secs(response.max_interval.into());
-                    self.subscription = Some(Subscription { id: response.subscription_id, at_least_every });
+                    self.subscription = Some(Subscription { id: response.subscription_id, at_least_every, told: now });
                     self.events.push_back(parts.finish(true));
                     self.events.push_back(Event::Subscribed);
                 }
@@ -397,9 +408,12 @@ impl Dialog {
             Ok(taken) => taken,
             Err(why) => return self.end(why),
         };
-        if id != self.subscription.as_ref().map(|subscription| subscription.id) {
-            self.send(exchange, false, opcode::STATUS, &build_status_response(INVALID_SUBSCRIPTION), now);
-            return;
+        match &mut self.subscription {
+            Some(subscription) if id == Some(subscription.id) => subscription.told = now,
+            _ => {
+                self.send(exchange, false, opcode::STATUS, &build_status_response(INVALID_SUBSCRIPTION), now);
+                return;
+            }
         }
         if (answer || more) && !self.send(exchange, false, opcode::STATUS, &build_status_response(0), now) {
             return;
@@ -415,7 +429,7 @@ impl Dialog {
     // -- how ----------------------------------------------------------------------------------------
 
     fn silent_at(&self) -> Option<Instant> {
-        self.subscription.as_ref().map(|subscription| self.heard + subscription.at_least_every + LATE)
+        self.subscription.as_ref().map(|subscription| subscription.told + subscription.at_least_every + LATE)
     }
 
     fn next_word(&mut self, now: Instant) {
@@ -513,11 +527,11 @@ impl Dialog {
     }
 }
 
-/// Clusters whose events are wanted: Switch (1.13), DoorLock (5.2.10: its alarms).
-const EVENTS: [u32; 2] = [0x3b, 0x101];
+/// The cluster whose events are wanted, at once: Switch (1.13). What others tell as events they have as attributes, too.
+const SWITCH: u32 = 0x3b;
 
-fn events_of(cluster: u32) -> EventPath {
+fn presses() -> EventPath {
     let mut path = EventPath::default();
-    path.cluster = Some(cluster);
+    (path.cluster, path.is_urgent) = (Some(SWITCH), Some(true));
     path
 }

@@ -30,6 +30,10 @@ struct Lamp {
 
 /// A session that both sides have just made.
 fn met(now: Instant) -> (Dialog, Lamp) {
+    met_with(MrpConfig::for_peer(None, None, None), now)
+}
+
+fn met_with(patience: MrpConfig, now: Instant) -> (Dialog, Lamp) {
     let dir = tempfile::tempdir().unwrap();
     let fabric = Fabric::open(dir.path()).unwrap();
     let (ours, roots) = fabric.credentials().unwrap();
@@ -41,7 +45,7 @@ fn met(now: Instant) -> (Dialog, Lamp) {
     responder.handle_sigma3(&initiator.next_message().unwrap()).unwrap();
     let mut sessions = SessionManager::new();
     let id = sessions.register_case(&responder.finish().unwrap(), SessionRole::Responder);
-    let dialog = Dialog::new(&initiator.finish().unwrap(), MrpConfig::for_peer(None, None, None), now);
+    let dialog = Dialog::new(&initiator.finish().unwrap(), patience, now);
     (dialog, Lamp { sessions, id, heard: Vec::new() })
 }
 
@@ -307,10 +311,45 @@ fn a_doubt_is_settled_by_an_answer_and_otherwise_by_the_end() {
     let (exchange, _, opcode, _) = lamp.last();
     assert_eq!(opcode, 2);
     lamp.say(Some(exchange), 5, &report(&[], None, false), &mut dialog, now);
-    assert_eq!((dialog.is_over(), events(&mut dialog)), (false, vec![]));
+    assert_eq!((dialog.is_over(), events(&mut dialog)), (false, vec![Event::Here]));
     dialog.doubt(now);
     dialog.timeout(now + Duration::from_secs(5));
     assert!(dialog.is_over());
+    // One that sleeps for some seconds at a time has time to wake.
+    let patience = MrpConfig::for_peer(Some(Duration::from_secs(5)), None, None);
+    let (mut dialog, mut lamp) = met_with(patience, now);
+    lamp.subscribed(&mut dialog, now);
+    events(&mut dialog);
+    dialog.doubt(now);
+    dialog.timeout(now + Duration::from_secs(20));
+    assert!(!dialog.is_over());
+    dialog.timeout(now + Duration::from_secs(41));
+    assert!(dialog.is_over());
+}
+
+#[test]
+fn a_subscription_of_which_nothing_is_told_is_over_whatever_else_is_answered() {
+    let now = Instant::now();
+    let (mut dialog, mut lamp) = met(now);
+    lamp.subscribed(&mut dialog, now);
+    events(&mut dialog);
+    let promised = Duration::from_secs(REPORT_AT_LEAST_EVERY.into());
+    let answer = |dialog: &mut Dialog, lamp: &mut Lamp, at| {
+        dialog.doubt(at);
+        lamp.take(dialog, at);
+        let (exchange, ..) = lamp.last();
+        lamp.say(Some(exchange), 5, &report(&[], None, false), dialog, at);
+        assert_eq!(events(dialog), [Event::Here]);
+    };
+    answer(&mut dialog, &mut lamp, now + promised);
+    // That nothing changed counts.
+    lamp.say(None, 5, &report(&[], Some(9), false), &mut dialog, now + promised);
+    events(&mut dialog);
+    dialog.timeout(now + promised * 2);
+    assert!(!dialog.is_over());
+    answer(&mut dialog, &mut lamp, now + promised * 2);
+    dialog.timeout(now + promised * 3);
+    assert!(dialog.is_over() && matches!(&events(&mut dialog)[..], [Event::Over(_)]));
 }
 
 #[test]

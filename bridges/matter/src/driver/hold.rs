@@ -21,6 +21,8 @@ use crate::core::value::Value;
 
 /// A device that shall forget us has so long to do it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(4);
+/// Whoever asks why it is not reached is answered in so long, also when it sleeps and may still answer.
+const TRY_WITHIN: Duration = Duration::from_secs(5);
 /// The cluster in which it keeps fabrics (11.18), its attribute with the number of ours there, and the command that forgets one.
 const CREDENTIALS: u32 = 0x3e;
 const CURRENT_FABRIC: u32 = 5;
@@ -34,6 +36,8 @@ struct Held {
     fabric: Option<u64>,
     /// It is to forget us: who waits for that, and how long.
     leaving: Option<(CallId, Instant)>,
+    /// Who asked why it is not reached, and until when that is to be answered.
+    tries: Vec<(CallId, Instant)>,
 }
 
 /// What was said and is not answered, by the tag of the dialog.
@@ -85,7 +89,7 @@ impl Hand {
         house.begin();
         let leave = self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
         let leaving = leave.map(|call| (call, Instant::now() + LEAVE_WITHIN));
-        let mut held = Held { ready: false, fabric: None, leaving };
+        let mut held = Held { ready: false, fabric: None, leaving, tries: Vec::new() };
         let end = loop {
             if let Some(end) = self.turn(line, &mut dialog, house, &mut said, &mut held).await {
                 break end;
@@ -102,6 +106,7 @@ impl Hand {
                 Pending::Leave => {}
             }
         }
+        self.drop_tries(&mut held, |_| true).await;
         if let Some((call, _)) = held.leaving {
             self.say(Saying::Left(call)).await;
         }
@@ -139,7 +144,8 @@ impl Hand {
         }
         let late = self.waiting.iter().filter_map(Order::until).min();
         let leaving = held.leaving.as_ref().map(|(_, until)| *until);
-        let wake = [dialog.wake(), late, leaving].into_iter().flatten().min();
+        let tries = held.tries.iter().map(|(_, until)| *until).min();
+        let wake = [dialog.wake(), late, leaving, tries].into_iter().flatten().min();
         let stop = self.stop.clone();
         tokio::select! {
             biased;
@@ -169,6 +175,7 @@ impl Hand {
                 said.give_up(dialog, now);
                 dialog.timeout(now);
                 self.drop_late(now).await;
+                self.drop_tries(held, |until| until <= now).await;
                 leaving.is_some_and(|until| until <= now).then_some(End::Gone)
             }
         }
@@ -181,6 +188,15 @@ impl Hand {
         if open && now != self.looked_at {
             self.looked_at = now;
             dialog.doubt(Instant::now());
+        }
+    }
+
+    async fn drop_tries(&self, held: &mut Held, is_over: impl Fn(Instant) -> bool) {
+        let (over, tries): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut held.tries).into_iter().partition(|(_, until)| is_over(*until));
+        held.tries = tries;
+        for (call, _) in over {
+            self.tried(call, Outcome::Silent).await;
         }
     }
 
@@ -198,7 +214,11 @@ impl Hand {
 
     async fn order(&mut self, order: Order, dialog: &mut Dialog, house: &mut Node, said: &mut Said, held: &mut Held) {
         match order {
-            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Try(call) => {
+                let now = Instant::now();
+                held.tries.push((call, now + TRY_WITHIN));
+                dialog.doubt(now);
+            }
             Order::Call(call, .., term) | Order::Share(call, term) if term.is_over(Instant::now()) => {
                 self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
             }
@@ -257,9 +277,10 @@ impl Hand {
                 if let Some((_, matter_codec::Value::Uint(index))) = values.iter().find(own) {
                     held.fabric = Some(*index);
                 }
-                let read = values.into_iter().filter_map(|(path, value)| {
+                // What is too large to be kept is not what it was, either.
+                let read = values.into_iter().map(|(path, value)| {
                     let path = Path::new(path.endpoint, path.cluster, path.attribute);
-                    Some((path, Some(Value::of(&value).ok()?)))
+                    (path, Value::of(&value).ok())
                 });
                 let mut told = house.report(read, now);
                 if all {
@@ -285,6 +306,12 @@ impl Hand {
                 self.say(Saying::Up(line.at())).await;
                 for order in std::mem::take(&mut self.waiting) {
                     self.order(order, dialog, house, said, held).await;
+                }
+                None
+            }
+            Event::Here => {
+                for (call, _) in std::mem::take(&mut held.tries) {
+                    self.tried(call, Outcome::Answered).await;
                 }
                 None
             }
