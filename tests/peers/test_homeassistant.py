@@ -301,12 +301,12 @@ class HomeAssistant(unittest.TestCase):
         self.assertEqual(status, 200, answer)
         return answer
 
-    def signing(self):
-        return self.hub.api("GET", "/add/sign-in")[1]
+    def signing(self, begun):
+        return self.hub.api("GET", f"/add/sign-in/{begun['signing_in']}")[1]
 
     def test_its_owner_signs_in_with_a_browser(self):
         begun = self.begin()
-        self.assertEqual((self.signing()["state"], self.to_server()), ("waits", []), "nothing is said before the browser is back")
+        self.assertEqual((self.signing(begun)["state"], self.to_server()), ("waits", []), "nothing is said before the browser is back")
         # Somebody comes with another word; the owner comes with the right one, once.
         back = self.comes_back(begun["open"])
         self.assertEqual(self.browse(back["back"][:-6] + "000000")[0], 400)
@@ -314,7 +314,7 @@ class HomeAssistant(unittest.TestCase):
         self.assertEqual(status, 200, f"{page}\n{self.hub.log()[-2000:]}")
         self.assertIn("You are signed in", page)
         self.assertEqual(self.browse(back["back"])[0], 400, "once")
-        signed = self.signing()
+        signed = self.signing(begun)
         self.assertEqual((signed["state"], [one["id"] for one in signed["devices"]]), ("done", [begun["devices"][0]["id"]]))
         self.reach("Lab House", "local")
         until(lambda: self.device("Bed Light"), 20, "its things are shown")

@@ -99,10 +99,15 @@ let signing = null;
 export function answerHome(hub, tell, device, method, path, query, body) {
   const [first, second, third] = path;
   if (first === "forms") return [200, { forms: FORMS }];
+  if (first === "add" && second === "sign-in" && method === "DELETE") {
+    if (signing?.id === third) signing = null;
+    return [204];
+  }
   if (first === "add" && second === "sign-in") {
     // The browser comes back after a moment.
-    const waits = signing && Date.now() < signing.until;
-    return [200, waits ? { state: "waits", devices: [] } : signing ? { state: "done", devices: [signing.made] } : { state: "none", devices: [] }];
+    if (signing?.id !== third) return [200, { state: "none", devices: [] }];
+    const waits = signing.until === null || Date.now() < signing.until;
+    return [200, waits ? { state: "waits", devices: [] } : { state: "done", devices: [signing.made] }];
   }
   if (first === "add") {
     if (!/^[\w.:/-]+$/.test(body.inputs.address ?? "x")) return [400, { error: "bad-input", message: "This is no address. It looks like 192.168.1.5:1883.", prompt: null }];
@@ -111,8 +116,9 @@ export function answerHome(hub, tell, device, method, path, query, body) {
     hub.devices.push(made);
     tell("device", made);
     if (body.sign_in) {
-      signing = { made, until: Date.now() + 1500 };
-      return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0` }];
+      // Nobody comes back from one of them.
+      signing = { made, id: `${Date.now()}`, until: body.inputs.address.includes("nobody") ? null : Date.now() + 1500 };
+      return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0`, signing_in: signing.id }];
     }
     return [200, { devices: [made] }];
   }

@@ -125,7 +125,8 @@ pub enum ToBridge {
     /// added; they are kept and were [seen](FromBridge::Seen) by then, and the bridge speaks to them as soon as its gate
     /// allows that. With the output `open` as well they are not added yet: the owner's browser is to go to that address, and
     /// comes back to the address that was given as `return` with what was given as `state` and with a `code`. These two are
-    /// the inputs of the way `signed-in` then, once the owner agreed that the bridge speaks to those devices.
+    /// the inputs of the way `signed-in` then, once the owner agreed that the bridge speaks to those devices. The way
+    /// `not-signed-in` with that `state` says that the browser does not come any more.
     Add {
         /// Chosen by the core.
         call: CallId,

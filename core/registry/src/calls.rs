@@ -152,6 +152,16 @@ impl Registry {
         }
     }
 
+    /// Has a bridge forget that the owner was to sign in: see [`ToBridge::Add`].
+    ///
+    /// # Errors
+    /// As [`Registry::add`].
+    pub async fn give_up_adding(&self, bridge: &str, inputs: Inputs, deadline: Duration) -> Result<(), CallError> {
+        let door = read(&self.0.bridges).get(bridge).cloned().ok_or_else(gone)?;
+        let message = |call| ToBridge::Add { call, way: "not-signed-in".to_owned(), inputs };
+        self.put(bridge, &door, message, deadline).await.map(drop)
+    }
+
     /// Who gets what is said to a device: the device itself, or the one of the same bridge that speaks for it, such as the
     /// server that a lamp belongs to.
     pub fn recipient(&self, device: &DeviceId) -> RecipientId {

@@ -159,6 +159,10 @@ impl Inner {
     pub(crate) fn keep(&self, bridge: &str, mut device: Device) {
         device.guard();
         let mut devices = write(&self.devices);
+        if self.memory.get().is_some_and(|memory| memory.is_of_another(bridge, &device.id)) {
+            tracing::warn!(bridge, device = %device.id, "a bridge spoke for a device of one that has not begun; dropped");
+            return;
+        }
         if let (Some(memory), Some(known)) = (self.memory.get(), devices.get(&device.id))
             && known.bridge == bridge
         {

@@ -1,13 +1,14 @@
 //! What was known of devices, from one start to the next. A lamp that a server speaks for is there only once the server has
 //! told of it: after a start without the server it would be nowhere. So what some bridges describe is kept, with what their
-//! devices said last and when; it is shown as not reached until its bridge says otherwise.
+//! devices said last and when; once its bridge begins and still speaks for it, it is shown as not reached until the bridge says
+//! otherwise. What is of a bridge that does not begin is kept, and not shown: nobody speaks for it.
 //!
 //! Descriptions are on the disk some seconds after they changed, values now and then: they come by hundreds a second. Of values
 //! that are personal only the state of things of the house is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use accord_store::{Db, Options, StoreError, rusqlite};
 use rusqlite::params;
 
 use crate::bridge::Bridge;
-use crate::registry::{Inner, Known, OWN, Registry, read};
+use crate::registry::{Inner, Known, Registry, read};
 
 /// What changed is written this often, and what merely was said once in so many times.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
@@ -54,6 +55,10 @@ pub(crate) struct Memory {
 struct State {
     /// Bridges whose devices are kept.
     bridges: BTreeSet<String>,
+    /// What was known, of bridges that have not begun.
+    before: BTreeMap<DeviceId, Known>,
+    /// There is more on the disk than was read of it.
+    more: bool,
     /// Devices that were not reached since the start: their bridges may not know yet what they are.
     unmet: BTreeSet<DeviceId>,
     dirty: BTreeMap<DeviceId, Change>,
@@ -78,19 +83,37 @@ struct Written {
 }
 
 impl Memory {
-    fn open(folder: &Path) -> Result<(Self, Vec<Known>), StoreError> {
-        let db = Db::open(&folder.join("known.db"), MIGRATIONS, Options::default())?;
+    /// What is damaged is set aside: all of it is told again one day.
+    fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("known.db");
+        match Self::read(&path) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(%error, "what was known of devices cannot be read; it is set aside, and begun anew");
+                set_aside(&path)?;
+                Self::read(&path)
+            }
+            other => other,
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, StoreError> {
+        let db = Db::open(path, MIGRATIONS, Options::default())?;
         let mut state = State::default();
-        let found = db.read(|connection| {
+        let (found, count) = db.read(|connection| {
             let mut query = connection.prepare(
                 "SELECT id, bridge, device, said FROM known WHERE octet_length(device) <= ?1 AND octet_length(said) <= ?1
                  LIMIT ?2",
             )?;
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
             let rows = query.query_map(params![LARGEST as i64, MOST as i64], row)?;
-            let mut found: Vec<Known> = Vec::new();
+            let mut found = BTreeMap::new();
             for row in rows {
-                let (id, bridge, text, said): (String, String, String, String) = row?;
+                let (id, bridge, text, said): (String, String, String, String) = match row {
+                    Ok(row) => row,
+                    // No text, where there is to be one.
+                    Err(error) if error.sqlite_error_code().is_none() => continue,
+                    Err(error) => return Err(error),
+                };
                 let bytes = text.len() + said.len();
                 let (Ok(mut device), Ok(said)) =
                     (serde_json::from_str::<Device>(&text), serde_json::from_str::<Said>(&said))
@@ -106,15 +129,22 @@ impl Memory {
                 state.bytes += bytes;
                 state.unmet.insert(device.id.clone());
                 state.rows.insert(device.id.clone(), Row { hash: hash(&text), bytes });
-                found.push(Known { device, bridge });
+                found.insert(device.id.clone(), Known { device, bridge });
             }
-            Ok(found)
+            let count: i64 = connection.query_row("SELECT count(*) FROM known", [], |row| row.get(0))?;
+            Ok((found, count))
         })?;
-        Ok((Self { db, state: Mutex::new(state), writing: tokio::sync::Mutex::default() }, found))
+        (state.more, state.before) = (count != found.len() as i64, found);
+        Ok(Self { db, state: Mutex::new(state), writing: tokio::sync::Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a device was another bridge's, which has not begun: what is agreed for it is not this one's.
+    pub(crate) fn is_of_another(&self, bridge: &str, id: &DeviceId) -> bool {
+        self.state().before.get(id).is_some_and(|known| known.bridge != bridge)
     }
 
     /// A device is described: what its bridge cannot say of one that is not reached is as it was. A device without services of
@@ -177,10 +207,7 @@ impl Registry {
     /// # Errors
     /// [`StoreError`]; then nothing is remembered.
     pub fn remember(&self, folder: &Path) -> Result<(), StoreError> {
-        let (memory, found) = Memory::open(folder)?;
-        for Known { device, bridge } in found {
-            self.0.keep(&bridge, device);
-        }
+        let memory = Memory::open(folder)?;
         if self.0.memory.set(memory).is_err() {
             tracing::warn!("devices are remembered already");
             return Ok(());
@@ -219,19 +246,25 @@ impl Inner {
     pub(crate) fn recall(&self, bridge: &mut dyn Bridge) {
         let Some(memory) = self.memory.get() else { return };
         let name = bridge.name().to_owned();
-        let theirs: Vec<Device> = read(&self.devices)
-            .values()
-            .filter(|known| known.bridge == name && name != OWN)
-            .map(|known| known.device.clone())
-            .collect();
-        let ids: Vec<DeviceId> = theirs.iter().map(|device| device.id.clone()).collect();
-        let still = bridge.recall(theirs);
-        if still.is_some() {
-            memory.state().bridges.insert(name.clone());
-        }
+        let theirs: Vec<Device> = {
+            let mut state = memory.state();
+            let all = std::mem::take(&mut state.before);
+            let (theirs, others): (BTreeMap<_, _>, _) = all.into_iter().partition(|(_, known)| known.bridge == name);
+            state.before = others;
+            theirs.into_values().map(|known| known.device).collect()
+        };
+        let still = bridge.recall(theirs.clone());
+        let is_kept = still.is_some();
         let still: BTreeSet<DeviceId> = still.unwrap_or_default().into_iter().collect();
-        for id in ids.into_iter().filter(|id| !still.contains(id)) {
-            self.forget(&name, id);
+        for device in theirs {
+            match still.contains(&device.id) {
+                true => self.keep(&name, device),
+                false => memory.note(&name, &device.id, Change::Gone),
+            }
+        }
+        // From now on: what was just shown is on the disk as it is.
+        if is_kept {
+            memory.state().bridges.insert(name);
         }
     }
 
@@ -244,6 +277,7 @@ impl Inner {
     async fn write_known(self: &Arc<Self>, said_too: bool) -> Result<(), StoreError> {
         let Some(memory) = self.memory.get() else { return Ok(()) };
         let _writing = memory.writing.lock().await;
+        memory.drop_unread().await?;
         let dirty: Vec<(DeviceId, Change)> = {
             let mut state = memory.state();
             let all = std::mem::take(&mut state.dirty);
@@ -315,6 +349,23 @@ impl State {
 }
 
 impl Memory {
+    /// What could not be read at the start, or was too much, is on the disk no longer.
+    async fn drop_unread(&self) -> Result<(), StoreError> {
+        let ids: Vec<DeviceId> = {
+            let state = self.state();
+            if !state.more {
+                return Ok(());
+            }
+            state.rows.keys().cloned().collect()
+        };
+        let ids = serde_json::to_string(&ids).unwrap_or_else(|_| "[]".to_owned());
+        let delete = "DELETE FROM known WHERE id NOT IN (SELECT value FROM json_each(?1))";
+        let dropped = self.db.write(move |connection| connection.execute(delete, params![ids])).await?;
+        tracing::info!(dropped, "what was known of some devices could not be read, and is forgotten");
+        self.state().more = false;
+        Ok(())
+    }
+
     /// A device in the form in which it is written. Nothing: it is too large, or there are too many.
     fn written(&self, known: Known) -> Option<Written> {
         let Known { mut device, bridge } = known;
@@ -358,6 +409,20 @@ fn put(device: &mut Device, said: Said) {
     }
 }
 
+/// Under another name beside it. What was set aside before is replaced.
+fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let with = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(with(end));
+    }
+    let file = |cause: std::io::Error| StoreError::File { path: path.to_owned(), cause: Arc::new(cause) };
+    std::fs::rename(path, with(".damaged")).map_err(file)
+}
+
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -383,8 +448,8 @@ mod tests {
         let tell = |message| inner.handle("house", &door, &Arc::new(Turns::default()), message, None);
         let id = DeviceId::new("lamp").unwrap();
         let kept = || {
-            let (_, found) = Memory::open(dir.path()).unwrap();
-            found.into_iter().next().map(|known| known.device.services[0].values.len())
+            let before = std::mem::take(&mut Memory::open(dir.path()).unwrap().state().before);
+            before.into_values().next().map(|known| known.device.services[0].values.len())
         };
         tell(FromBridge::Seen { device: Device::new(id.clone(), DeviceKind::Light, "Desk").with(catalogue::light()) });
         inner.write_known(false).await.unwrap();

@@ -238,6 +238,11 @@ impl Registry {
         })
     }
 
+    /// Whether somebody speaks for a device now: its bridge runs.
+    pub fn is_spoken_for(&self, device: &DeviceId) -> bool {
+        self.device(device).is_some_and(|known| read(&self.0.bridges).contains_key(&known.bridge))
+    }
+
     /// Tells every bridge to stop.
     pub async fn stop(&self) {
         let doors: Vec<Door> = write(&self.0.bridges).drain().map(|(_, door)| door).collect();

@@ -72,16 +72,18 @@ impl fmt::Debug for Add {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Added {
     pub devices: Vec<Device>,
-    /// They are not added yet: the owner's browser is to go there, and comes back to this hub. How it stands then says
-    /// `GET /add/sign-in`. There is one at a time, for ten minutes.
+    /// They are not added yet: the owner's browser is to go there, and comes back to this hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<String>,
+    /// How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_in: Option<String>,
 }
 
-/// `GET /add/sign-in`: how the last signing in stands.
+/// `GET /add/sign-in/{id}`: how signing in with a device's own web page stands.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct SignIn {
-    pub state: SignInState,
+pub struct SigningIn {
+    pub state: SigningInState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -91,8 +93,8 @@ pub struct SignIn {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum SignInState {
-    /// Nobody signs in, or it took too long.
+pub enum SigningInState {
+    /// It took too long, was given up, or another one was begun since.
     None,
     /// The owner's browser has not come back yet.
     Waits,

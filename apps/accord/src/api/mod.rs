@@ -70,7 +70,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(devices::join))
         .routes(routes!(forms::list))
         .routes(routes!(forms::add))
-        .routes(routes!(forms::sign_in))
+        .routes(routes!(forms::sign_in, forms::give_up_sign_in))
         .routes(routes!(devices::get, devices::change))
         .routes(routes!(devices::split))
         .routes(routes!(why::device))

@@ -7,10 +7,11 @@ use std::time::Duration;
 use accord_model::Reach;
 use accord_model::text::for_screen;
 use anyhow::{Context as _, Result, bail};
+use hyper::Method;
 
 use super::screen::{Cell, Style, ask, ask_secret, can_ask, name};
 use super::{Context, Usage};
-use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, SignIn, SignInState};
+use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, SigningIn, SigningInState};
 use crate::api::types::{ConsentState, Entries};
 
 /// Largest file of a field.
@@ -78,8 +79,8 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     let inputs = fill(&form, &args.fields, context).await?;
     let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in };
     let mut added: Added = context.hub.post("/add", &filled).await?;
-    if let Some(open) = added.open.take() {
-        added.devices = signed_in(&open, context).await?.devices;
+    if let (Some(open), Some(id)) = (added.open.take(), added.signing_in.take()) {
+        added.devices = signed_in(&open, &id, context).await?.devices;
     }
     let screen = &context.screen;
     if screen.json {
@@ -96,18 +97,27 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Shows where the browser is to go, and waits until it is back.
-async fn signed_in(open: &str, context: &Context) -> Result<SignIn> {
+/// Shows where the browser is to go, and waits until it is back. Whoever presses Ctrl+C does not sign in.
+async fn signed_in(open: &str, id: &str, context: &Context) -> Result<SigningIn> {
     context.screen.note("Open this address in a browser on this computer, sign in there, and come back here:");
     context.screen.note(format!("  {}", for_screen(open, 2000)));
+    let path = format!("/add/sign-in/{id}");
     loop {
-        tokio::time::sleep(LOOK).await;
-        let now: SignIn = context.hub.get("/add/sign-in").await?;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => {
+                context.hub.tell(Method::DELETE, &path, None::<&()>).await?;
+                bail!("Given up: nobody signs in");
+            }
+        }
+        let now: SigningIn = context.hub.get(&path).await?;
         match now.state {
-            SignInState::Waits => {}
-            SignInState::Done => return Ok(now),
-            SignInState::Failed => bail!("{}", for_screen(&now.message.unwrap_or_default(), 500)),
-            SignInState::None => bail!("Nobody signed in within ten minutes; begin again"),
+            SigningInState::Waits => {}
+            SigningInState::Done => return Ok(now),
+            SigningInState::Failed => bail!("{}", for_screen(&now.message.unwrap_or_default(), 500)),
+            SigningInState::None => bail!(
+                "This signing in is over: it took longer than ten minutes, was given up, or another one was begun"
+            ),
         }
     }
 }

@@ -236,6 +236,11 @@ impl Hub {
 
     /// Has the bridge forget a device, and tell it if it can.
     pub async fn unpair_foreign(&self, device: &DeviceId) -> Answer<()> {
+        // Its bridge alone can forget it: without that it would be there again at the next start.
+        if !self.registry.is_spoken_for(device) {
+            let why = "It cannot be removed now: the part of Accord that speaks to it is not running. Restart Accord, and try again.";
+            return Err(Failure::conflict(why));
+        }
         match self.registry.pair(device, PairStep::Unpair, Inputs::new(), WITHIN).await {
             Ok(()) => Ok(()),
             // Nothing was forgotten: it belongs to another device, or that could not be written down.

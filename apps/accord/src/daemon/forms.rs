@@ -98,7 +98,7 @@ impl Hub {
             tokio::time::sleep(LOOK).await;
         }
         let devices = devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
-        Ok(api::Added { devices, open: None })
+        Ok(api::Added { devices, open: None, signing_in: None })
     }
 
     /// Adding devices by a form is agreeing that they are spoken to.

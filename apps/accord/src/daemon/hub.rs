@@ -42,7 +42,7 @@ use super::notes::Notes;
 use super::pipes::Pipes;
 use super::prompts::Prompts;
 use super::shares::Belongings;
-use super::signing::Signing;
+use super::signing::Signings;
 use super::transfers::{Trusted, needs_upload};
 use super::uploads::Uploads;
 use super::witness::Heads;
@@ -88,7 +88,7 @@ pub struct Hub {
     pub recogniser: Recogniser,
     pub(super) everyday: OnceLock<Everyday>,
     pub(super) foreign: Foreign,
-    pub(super) signing: Mutex<Option<Signing>>,
+    pub(super) signing: Signings,
     pub uploads: Uploads,
     pub pipes: Pipes,
     pub stop: CancellationToken,
@@ -305,7 +305,7 @@ impl Hub {
             recogniser,
             everyday: OnceLock::new(),
             foreign: Foreign::default(),
-            signing: Mutex::default(),
+            signing: Signings::default(),
             uploads,
             pipes: Pipes::default(),
             stop,

@@ -146,8 +146,8 @@ export type ShownPlace = Omit<Of<"ShownPlace">, "devices"> & { devices: ShownDev
 export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
 export type AddForm = Schemas["Form"];
-export interface Added { devices: Device[]; open?: string | null }
-export type SignIn = Omit<Schemas["SignIn"], "devices"> & { devices: Device[] };
+export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null }
+export type SigningIn = Omit<Schemas["SigningIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */
 export type ValuesChanged = Omit<Schemas["Values"], "values"> & { values: Record<string, Value> };
 export type Happened = Omit<Schemas["Happened"], "arguments"> & { arguments: Record<string, Data> };

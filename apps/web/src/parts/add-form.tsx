@@ -1,9 +1,9 @@
 // Adding what is not found by itself, or wants a secret: fields as the bridge wants them, and afterwards whether it is
 // reached, or why not. A secret is sent once, to the hub of this machine, and never shown again.
-import { type FormEvent, useEffect, useId, useState } from "react";
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { consenting, pair, wantedToPair } from "../actions";
-import { CallFailed, get, post, SLOW_MS } from "../api/client";
-import type { Added as AddedThere, AddForm, FormField, SignIn } from "../api/types";
+import { CallFailed, del, get, id as part, post, SLOW_MS } from "../api/client";
+import type { Added as AddedThere, AddForm, FormField, SigningIn } from "../api/types";
 import { sentence, visible, words } from "../format";
 import { to } from "../router";
 import { hub, know, set, signedOut, useHub } from "../store";
@@ -19,8 +19,8 @@ export function FormWay({ form }: { form: AddForm }) {
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
-  // Where the owner is to sign in.
-  const [open, setOpen] = useState<string | null>(null);
+  // Where the owner is to sign in, and by which id it is asked how that stands.
+  const [open, setOpen] = useState<{ page: string; id: string } | null>(null);
   // Adding it is agreeing to this one.
   const entry = useHub((state) => state.entries?.entries.find((one) => one.key.startsWith(`${form.bridge}/`) && one.recipient === "paired-device"));
   const done = (devices: AddedThere["devices"]) => {
@@ -37,7 +37,7 @@ export function FormWay({ form }: { form: AddForm }) {
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
       const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn }, SLOW_MS));
-      if (there.open) setOpen(there.open);
+      if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message) : "It was not added.");
@@ -45,15 +45,17 @@ export function FormWay({ form }: { form: AddForm }) {
       setBusy(false);
     }
   };
-  if (added) return <Added ids={added} />;
-  if (open) return <SigningIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
+  if (added) return <Added ids={added} here={open !== null} />;
+  if (open) return <SignsIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
+  // What was looked at is gone: whoever uses the keyboard is where it is said why.
+  const taken = (box: HTMLElement | null) => { if (box && document.activeElement === document.body) box.focus(); };
   const filled = (all: FormField[]) => all.every((one) => !one.required || inputs[one.id]?.trim());
   const submit = (event: FormEvent) => { event.preventDefault(); void add(false); };
   return (
     <form className="way add-form" onSubmit={submit} data-testid="add-form">
       {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>}
       {form.fields.map((field) => <Asked key={field.id} of={field} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
-      {trouble && <p className="difference" role="alert" data-testid="add-trouble"><Icon name="warning" /><span><bdi>{visible(trouble)}</bdi></span></p>}
+      {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} data-testid="add-trouble"><Icon name="warning" /><span><bdi>{visible(trouble)}</bdi></span></p>}
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
       <div className="form-end">
@@ -64,29 +66,50 @@ export function FormWay({ form }: { form: AddForm }) {
   );
 }
 
-/** The owner signs in at the device's own page, and the browser comes back to the hub: until then, and how it went. */
-function SigningIn({ open, onDone, onFail }: { open: string; onDone: (devices: SignIn["devices"]) => void; onFail: (why: string) => void }) {
+/** How often it is asked, how long there is for it, and after how many questions without an answer that is said. */
+const [ASKED_MS, WITHIN_MS, MISSED] = [1000, 10 * 60_000, 3];
+
+/** The owner signs in at the device's own page, and the browser comes back to the hub: until then, and how it went. Whoever goes away from here does not sign in. */
+function SignsIn({ open, onDone, onFail }: { open: { page: string; id: string }; onDone: (devices: SigningIn["devices"]) => void; onFail: (why: string) => void }) {
+  const [missed, setMissed] = useState(0);
+  const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
+    box.current?.focus();
+    const path = `/add/sign-in/${part(open.id)}`;
+    const until = Date.now() + WITHIN_MS;
     let over = false;
+    const end = (what: () => void) => { over = true; what(); };
     const look = async () => {
       while (!over) {
-        await new Promise((go) => setTimeout(go, 1000));
-        const now = await get<SignIn>("/add/sign-in").catch(() => null);
-        if (over || !now || now.state === "waits") continue;
-        over = true;
-        if (now.state === "done") onDone(now.devices);
-        else onFail(now.state === "failed" ? sentence(now.message ?? "It was not added.") : "Nobody signed in within ten minutes. Begin again.");
+        await new Promise((go) => setTimeout(go, ASKED_MS));
+        if (over) return;
+        try {
+          const now = await get<SigningIn>(path);
+          if (over) return;
+          setMissed(0);
+          if (now.state === "done") end(() => onDone(now.devices));
+          else if (now.state === "failed") end(() => onFail(sentence(now.message ?? "It was not added.")));
+          else if (now.state === "none") end(() => onFail("This signing in is over: it took longer than ten minutes, or another one was begun. Begin again."));
+        } catch (error) {
+          if (over) return;
+          if (signedOut(error)) return end(() => undefined);
+          setMissed((before) => before + 1);
+          if (Date.now() > until) end(() => onFail("The hub did not answer. Begin again."));
+        }
       }
     };
     void look();
-    return () => { over = true; };
+    return () => {
+      if (!over) void del(path).catch(() => undefined);
+      over = true;
+    };
   }, [open]);
   // Never anything but a page.
-  const page = /^https?:\/\//.test(open) ? open : undefined;
+  const page = /^https?:\/\//.test(open.page) ? open.page : undefined;
   return (
-    <div className="way" data-testid="signing-in">
-      <p>Sign in on the page of your own server. Your name and password stay there; the browser comes back here with a code.</p>
-      <p className="hint" role="status">Waiting for you to sign in.</p>
+    <div className="way" tabIndex={-1} ref={box} data-testid="signing-in">
+      <p>Sign in on the page of your own server. Your name and password stay there; the browser comes back here with a code. Leave this open meanwhile.</p>
+      <p className="hint" role="status">{missed < MISSED ? "Waiting for you to sign in." : "The hub does not answer; it is asked again."}</p>
       <div className="form-end">
         <Button onClick={() => onFail("You did not sign in.")}>Cancel</Button>
         <a className="button primary" href={page} target="_blank" rel="noreferrer noopener" data-testid="sign-in-page">Open its page</a>
@@ -128,9 +151,12 @@ function Asked({ of, value, onChange }: { of: FormField; value: string; onChange
 }
 
 /** What was added: until it is reached, and if it is not, why. */
-function Added({ ids }: { ids: string[] }) {
+function Added({ ids, here }: { ids: string[]; here: boolean }) {
+  const box = useRef<HTMLDivElement>(null);
+  // After what was looked at, which is gone.
+  useEffect(() => { if (here) box.current?.focus(); }, [here]);
   return (
-    <div className="way">
+    <div className="way" tabIndex={-1} ref={box}>
       <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} />)}</ul>
       {ids.length > SHOWN && <p className="hint">and {ids.length - SHOWN} more.</p>}
       <p className="hint">What they offer appears under Home as they tell of it.</p>

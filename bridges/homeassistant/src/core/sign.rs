@@ -90,6 +90,9 @@ pub enum NoTokens {
     /// It does not let us in: a code or a token that is used up, revoked or another's.
     #[error("{0}")]
     Refused(String),
+    /// It, or what stands before it, does not let us ask: an address that is banned, a proxy.
+    #[error("{0}")]
+    Barred(String),
     /// It does not answer as it should.
     #[error("{0}")]
     Odd(String),
@@ -160,10 +163,18 @@ fn read(status: u16, body: &[u8]) -> Result<Tokens, NoTokens> {
             Ok(Tokens { access, lasts, refresh: given.refresh_token.filter(is_token) })
         }
         400 | 401 | 403 => {
+            // Its own word is an error as RFC 6749, section 5.2 has it; without one it says nothing of the token.
             let failed: Option<Failed> = serde_json::from_slice(body).ok();
-            let said = failed.and_then(|failed| failed.error_description.or(failed.error)).unwrap_or_default();
-            let said = accord_model::text::for_screen(&said, 120);
-            Err(NoTokens::Refused(if said.is_empty() { format!("error {status}") } else { said }))
+            let said = failed.and_then(|failed| {
+                let error = failed.error.filter(|error| !error.is_empty())?;
+                Some(failed.error_description.filter(|more| !more.is_empty()).unwrap_or(error))
+            });
+            Err(match said {
+                Some(said) => NoTokens::Refused(accord_model::text::for_screen(&said, 120)),
+                None => NoTokens::Barred(format!(
+                    "it answered with error {status}: this machine's address may be banned there, or a proxy is in the way"
+                )),
+            })
         }
         429 => Err(NoTokens::Odd("it was asked too often, and wants to be left alone for a while".to_owned())),
         _ => Err(odd()),
@@ -239,7 +250,13 @@ mod tests {
         let refused =
             taken(&answer("400 Bad Request", r#"{"error":"invalid_request","error_description":"Invalid code"}"#));
         assert_eq!(refused, Err(NoTokens::Refused("Invalid code".into())));
-        assert_eq!(taken(&answer("403 Forbidden", "")), Err(NoTokens::Refused("error 403".into())));
+        let access = r#"{"error":"access_denied","error_description":"User is not active"}"#;
+        assert_eq!(taken(&answer("403 Forbidden", access)), Err(NoTokens::Refused("User is not active".into())));
+        // Not its word on the token: an address that is banned, a proxy.
+        for (status, body) in [("403 Forbidden", "403: Forbidden"), ("401 Unauthorized", "<html>"), ("400 Bad", "{}")] {
+            let barred = taken(&answer(status, body));
+            assert!(matches!(&barred, Err(NoTokens::Barred(why)) if why.contains(&status[..3])), "{barred:?}");
+        }
         let odd = |bytes: &[u8]| matches!(taken(bytes), Err(NoTokens::Odd(_)));
         assert!(odd(&answer("200 OK", "{}")) && odd(&answer("302 Found", "")) && odd(b"SSH-2.0-x\r\n") && odd(b""));
         assert!(

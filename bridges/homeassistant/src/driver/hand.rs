@@ -141,6 +141,11 @@ impl Hand {
                 Some(Err(NoLine::Refused(why))) => End::Refused(why),
                 Some(Err(NoLine::Denied(why))) => End::Denied(why),
                 Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
+                Some(Err(NoLine::Barred(why))) => {
+                    // It may be let in again one day; who asks often is banned for longer.
+                    self.failures = self.failures.max(MANY);
+                    End::Lost(why.clone(), Outcome::Failed(why))
+                }
                 Some(Err(NoLine::Other(key))) => {
                     self.say(Saying::Other(key)).await;
                     let why = "it holds another key than when you added it, so that nothing is said to it";

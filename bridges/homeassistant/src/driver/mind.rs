@@ -95,6 +95,8 @@ pub(crate) struct Mind {
     pub things: HashMap<DeviceId, (DeviceId, Reach)>,
     /// The owner's browser is at a server to sign in.
     pub signing: Option<Signing>,
+    /// Codes that are traded in: cancelled once nobody waits for it.
+    pub trades: HashMap<CallId, CancellationToken>,
     /// It was there, and that is to be taken up.
     back: Vec<(CallId, Box<Signing>, Result<Tokens, NoLine>)>,
     pub tasks: TaskTracker,
@@ -129,6 +131,7 @@ impl Mind {
             hands: HashMap::new(),
             things: HashMap::new(),
             signing: None,
+            trades: HashMap::new(),
             back: Vec::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -171,7 +174,7 @@ impl Mind {
                 }
             }
             while let Some((call, signing, outcome)) = self.back.pop() {
-                let outcome = self.signed(*signing, outcome).await;
+                let outcome = self.signed(call, *signing, outcome).await;
                 self.reply(call, outcome).await;
             }
         }
@@ -387,6 +390,9 @@ impl Mind {
                 if let Some(term) = self.calls.remove(&call) {
                     term.give_up();
                 }
+                if let Some(trade) = self.trades.get(&call) {
+                    trade.cancel();
+                }
             }
             ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
@@ -398,14 +404,21 @@ impl Mind {
             "token" => Some(self.add_with_token(inputs).await),
             "sign-in" => Some(self.sign_in(inputs).await),
             "signed-in" => self.came_back(call, inputs).err().map(Err),
+            "not-signed-in" => {
+                self.not_signed_in(inputs).await;
+                Some(Ok(Outputs::new()))
+            }
             _ => Some(Err(CallError::BadInput("a Home Assistant is added with its address and a token".to_owned()))),
         }
     }
 
     async fn add_with_token(&mut self, inputs: &Inputs) -> Result<Outputs, CallError> {
-        let (id, told) = self.servers.add(inputs)?;
+        let (id, before, told) = self.servers.add(inputs)?;
         self.tell_all(told).await;
         self.take(&id).await;
+        if let Some(before) = before {
+            self.sign_out(&id, &before).await;
+        }
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
 
@@ -427,7 +440,9 @@ impl Mind {
                 self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
             }
             "unpair" | "reject" => {
-                self.sign_out(device).await;
+                if let Some(added) = self.servers.added(device) {
+                    self.sign_out(device, added).await;
+                }
                 let told = self.servers.remove(device)?;
                 self.let_go(device).await;
                 self.forget_things(device).await;

@@ -210,12 +210,15 @@ impl Servers {
 
     // -- who is added -------------------------------------------------------------------------------
 
-    /// The owner adds one by its address, or gives it another address or token. It may show any key then, or the one that
-    /// the owner names.
-    pub(crate) fn add(&mut self, inputs: &Inputs) -> Result<(DeviceId, Vec<FromBridge>), CallError> {
+    /// The owner adds one by its address, or gives it another address or token. At another address it may show any key then,
+    /// or the one that the owner names.
+    /// What it replaces, too.
+    pub(crate) fn add(&mut self, inputs: &Inputs) -> Result<(DeviceId, Option<Added>, Vec<FromBridge>), CallError> {
         let token = token(inputs.get("token").and_then(Data::as_text));
         let (id, record) = self.wanted(inputs)?;
-        self.keep(id, Added { token: token?, ..record })
+        let before = self.added.get(&id).cloned();
+        let (id, told) = self.keep(id, Added { token: token?, ..record })?;
+        Ok((id, before, told))
     }
 
     /// The owner goes to sign in with one: until that is done it is merely seen, unless it was added before.
@@ -270,6 +273,10 @@ impl Servers {
         };
         let name = announced.as_ref().map(|advert| advert.name.clone());
         let before = before.map(|(_, added)| added);
+        // Where it was before, its key is the one still; or the other one that the owner was told of, and nobody else's.
+        let there = before.as_ref().filter(|before| before.place() == Some(place) && place.tls);
+        let shown = |before: &Added| before.other.as_ref().map(|other| other.key.clone()).or(before.pin.clone());
+        let pin = pin.map(|key| key.to_string()).or_else(|| there.and_then(shown));
         let record = Added {
             uuid: announced
                 .as_ref()
@@ -281,7 +288,7 @@ impl Servers {
             place: place.to_string(),
             token: "".into(),
             client: None,
-            pin: pin.map(|key| key.to_string()),
+            pin,
             other: None,
             version: announced.and_then(|advert| advert.version),
             since: before.map_or_else(Timestamp::now, |before| before.since),
@@ -446,8 +453,10 @@ impl Servers {
         let mut device = Device::new(id.clone(), DeviceKind::Hub, self.name(id));
         (device.maker, device.model) = (Some("Home Assistant".to_owned()), None);
         device.passing = added.is_none();
-        device.reach = if server.up || added.is_none() { Reach::Local } else { Reach::Offline };
         let announced = server.announced.as_ref();
+        // One that was neither added nor seen is somewhere the owner is to sign in: nobody knows whether it is there.
+        let is_here = server.up || (added.is_none() && announced.is_some());
+        device.reach = if is_here { Reach::Local } else { Reach::Offline };
         let place = added.and_then(Added::place).or(announced.map(|(_, place)| *place));
         device.claims = Claims::peer(place.map(|place| place.address.ip()));
         if let Some(uuid) = added.and_then(|added| added.uuid.as_ref()).or(announced.map(|(advert, _)| &advert.uuid)) {

@@ -21,7 +21,7 @@ fn a_server_is_one_however_it_is_added_and_its_token_is_nowhere_but_in_its_file(
     assert!(none.is_none() && device.passing && device.kind == DeviceKind::Hub);
     let request = &device.service("pairing").unwrap().actions[0];
     assert_eq!((request.id.as_str(), request.inputs[0].id.as_str()), ("request", "token"));
-    let (id, told) = servers.add(&given(&[("address", "10.0.0.2"), ("token", TOKEN)])).unwrap();
+    let (id, _, told) = servers.add(&given(&[("address", "10.0.0.2"), ("token", TOKEN)])).unwrap();
     assert_eq!(id, device.id, "the one that is announced there");
     assert!(!format!("{told:?}").contains(TOKEN) && !format!("{:?}", servers.added(&id)).contains(TOKEN));
     let file = std::fs::read_to_string(dir.path().join("added.json")).unwrap();
@@ -99,7 +99,7 @@ fn what_is_given_is_checked_and_not_repeated() {
     let colons = "AB:".repeat(32);
     let pinned =
         given(&[("address", "https://10.0.0.2"), ("token", TOKEN), ("certificate", colons.trim_end_matches(':'))]);
-    let (id, _) = servers.add(&pinned).unwrap();
+    let id = servers.add(&pinned).unwrap().0;
     assert_eq!(servers.added(&id).unwrap().pin(), Some(Key([0xab; 32])));
     servers.key(&id, Key([1; 32]));
     assert_eq!(servers.added(&id).unwrap().pin(), Some(Key([0xab; 32])), "what the owner named stays");

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use accord_model::why::Outcome;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs};
 use accord_ports::Secret;
 use accord_ports::secret::same;
@@ -15,7 +16,7 @@ use crate::core::sign::{Ask, Tokens, address, client, is_code};
 
 /// How long the owner may take.
 const SIGNS_WITHIN: Duration = Duration::from_secs(600);
-/// How long a server that is removed may take to forget the sign-in.
+/// How long a server may take to forget a sign-in.
 const FORGETS_WITHIN: Duration = Duration::from_secs(2);
 
 /// One that is under way.
@@ -62,11 +63,12 @@ impl Mind {
         let place = signing.record.place().ok_or_else(over)?;
         let pin = signing.record.pin();
         let (law, heard, stop) = (self.law.clone(), self.heard.clone(), self.stop.child_token());
+        self.trades.insert(call, stop.clone());
         self.tasks.spawn(async move {
             let mut signing = Box::new(signing);
             let mut way = Way { law, server: signing.server.clone(), place, pin, lease: None };
             let asked = stop.run_until_cancelled(way.ask(&Ask::Code(&code), &signing.client)).await;
-            let outcome = asked.unwrap_or_else(|| Err(NoLine::odd("Accord ends".to_owned())));
+            let outcome = asked.unwrap_or_else(|| Err(NoLine::odd("it was not waited for".to_owned())));
             // The key that it proved then is the one.
             signing.record.pin = way.pin.map(|key| key.to_string());
             let _ = heard.send(Heard::Signed { call, signing, outcome }).await;
@@ -74,39 +76,70 @@ impl Mind {
         Ok(())
     }
 
-    /// What came of the code.
+    /// What came of the code. Nobody waits for it any more: it is as if there were none.
     pub(super) async fn signed(
         &mut self,
+        call: CallId,
         signing: Signing,
         outcome: Result<Tokens, NoLine>,
     ) -> Result<Outputs, CallError> {
+        let is_waited_for = self.trades.remove(&call).is_some_and(|stop| !stop.is_cancelled());
         let Signing { server, client, record, .. } = signing;
         let token = match outcome {
             Ok(tokens) => tokens.refresh.ok_or_else(|| CallError::Device("it gave no token that lasts".to_owned())),
             Err(NoLine::Denied(why)) => Err(CallError::NotConsented(why)),
-            Err(NoLine::Failed(why, _)) => Err(CallError::Unreachable(why)),
+            Err(NoLine::Failed(why, _) | NoLine::Barred(why)) => Err(CallError::Unreachable(why)),
             Err(NoLine::Refused(why)) => {
                 Err(CallError::Refused(format!("Home Assistant did not take the code: {why}")))
             }
-            Err(NoLine::Other(_)) => {
-                let why =
-                    "it holds another key than the one that you named or that it showed before; nothing was said to it";
-                Err(CallError::Refused(why.to_owned()))
+            Err(NoLine::Other(key)) => {
+                let why = format!(
+                    "it holds another key than the one that you named or that it showed before, {key}; nothing was said to \
+                     it. If that is right, begin again"
+                );
+                let told = self.servers.other(&server, key);
+                self.tell_all(told).await;
+                Err(CallError::Refused(why))
             }
         };
-        let kept = token
-            .and_then(|token| self.servers.signed_in(server.clone(), Added { token, client: Some(client), ..record }));
+        let token = match token {
+            Ok(token) => token,
+            Err(error) => {
+                let gone = self.servers.not_signed_in(&server);
+                self.tell_all(gone).await;
+                return Err(error);
+            }
+        };
+        let new = Added { token, client: Some(client), ..record };
+        let before = self.servers.added(&server).cloned();
+        let kept = match is_waited_for {
+            true => self.servers.signed_in(server.clone(), new.clone()),
+            false => Err(CallError::Refused("it was not waited for any more".to_owned())),
+        };
+        // What is replaced, or not kept, is to be worth nothing from now on.
         match kept {
             Ok(told) => {
                 self.tell_all(told).await;
                 self.take(&server).await;
+                if let Some(before) = before.filter(|before| before.token != new.token) {
+                    self.sign_out(&server, &before).await;
+                }
                 Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![server.to_string()]))]))
             }
             Err(error) => {
+                self.sign_out(&server, &new).await;
                 let gone = self.servers.not_signed_in(&server);
                 self.tell_all(gone).await;
                 Err(error)
             }
+        }
+    }
+
+    /// The owner does not sign in after all. Nothing to do when another one began since, or the browser is back.
+    pub(super) async fn not_signed_in(&mut self, inputs: &Inputs) {
+        let state = inputs.get("state").and_then(Data::as_text).unwrap_or_default();
+        if self.signing.as_ref().is_some_and(|signing| same(&signing.state, state)) {
+            self.give_up_signing().await;
         }
     }
 
@@ -121,15 +154,19 @@ impl Mind {
         self.tell_all(gone).await;
     }
 
-    /// A server that is removed is told to forget the sign-in, if it can be told.
-    pub(super) async fn sign_out(&self, server: &DeviceId) {
-        let Some(added) = self.servers.added(server) else { return };
+    /// A server is told to forget a sign-in that was kept of it, if it can be told.
+    pub(super) async fn sign_out(&self, server: &DeviceId, added: &Added) {
         let (Some(client), Some(place)) = (&added.client, added.place()) else { return };
         let mut way = Way { law: self.law.clone(), server: server.clone(), place, pin: added.pin(), lease: None };
         let ask = Ask::Revoke(&added.token);
-        // Its answer says nothing: it is the same for a token that it did not know.
-        if tokio::time::timeout(FORGETS_WITHIN, way.ask(&ask, client)).await.is_err() {
-            tracing::info!(%server, "a Home Assistant was not told in time that its sign-in is over; it is listed there");
+        let told = tokio::time::timeout(FORGETS_WITHIN, way.ask(&ask, client)).await;
+        let is_told = match &told {
+            // What it answers says nothing: it is the same for a token that it did not know.
+            Ok(Ok(_) | Err(NoLine::Refused(_) | NoLine::Failed(_, Outcome::Failed(_)))) => true,
+            Ok(Err(_)) | Err(_) => false,
+        };
+        if !is_told {
+            tracing::info!(%server, "a Home Assistant could not be told that a sign-in is over; it may be listed there still");
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum NoLine {
     Other(Key),
     /// It does not know the sign-in any more, or did not take the code.
     Refused(String),
+    /// It, or what stands before it, does not let us ask for tokens.
+    Barred(String),
 }
 
 impl NoLine {
@@ -100,6 +102,7 @@ impl Way {
                 if let Some(done) = reader.take(&bytes, end) {
                     return done.map_err(|no| match no {
                         NoTokens::Refused(why) => NoLine::Refused(why),
+                        NoTokens::Barred(why) => NoLine::Barred(why),
                         NoTokens::Odd(why) => NoLine::odd(why),
                     });
                 }

@@ -24,7 +24,9 @@ struct There {
     called: usize,
     /// A code that can be traded in once, and the token that it was traded for.
     code: Option<String>,
-    refresh: Option<String>,
+    refresh: Vec<String>,
+    /// Whoever asks for tokens is answered so, as by a proxy.
+    barred: Option<&'static str>,
     posts: Vec<(String, String)>,
     door: Door,
     tls: Option<Arc<ServerConfig>>,
@@ -72,7 +74,8 @@ impl House {
             fails: None,
             called: 0,
             code: None,
-            refresh: None,
+            refresh: Vec::new(),
+            barred: None,
             posts: Vec::new(),
             door: Door::Open,
             tls: tls.map(|_| config()),
@@ -183,12 +186,20 @@ impl House {
     }
     /// Its owner takes the sign-in back, or forgets it.
     pub fn sign_out(&self) {
-        lock(&self.there).refresh = None;
+        lock(&self.there).refresh.clear();
     }
     /// Whether somebody is signed in, and what was asked for until now: how, and for whom.
     pub fn signed_in(&self) -> (bool, Vec<(String, String)>) {
         let there = lock(&self.there);
-        (there.refresh.is_some(), there.posts.clone())
+        (!there.refresh.is_empty(), there.posts.clone())
+    }
+    /// What tokens are given for.
+    pub fn sign_ins(&self) -> Vec<String> {
+        lock(&self.there).refresh.clone()
+    }
+    /// Whoever asks for tokens is answered so, as by a proxy before it.
+    pub fn bar(&self, status: Option<&'static str>) {
+        lock(&self.there).barred = status;
     }
 
     pub fn fail(&self, code: &str) {
@@ -212,16 +223,21 @@ impl There {
         let field = |name: &str| accord_http::form_field(form, name).unwrap_or_default();
         let grant = if head.starts_with(b"POST /auth/revoke ") { "revoke".to_owned() } else { field("grant_type") };
         self.posts.push((grant.clone(), field("client_id")));
+        if let Some(status) = self.barred {
+            return (status, "<html>".to_owned());
+        }
         match grant.as_str() {
             "authorization_code" if self.code.take_if(|code| *code == field("code")).is_some() => {
-                self.refresh = Some("a-refresh-token".to_owned());
-                ("200 OK", json!({"access_token": TOKEN, "token_type": "Bearer", "refresh_token": "a-refresh-token", "expires_in": 1800}).to_string())
+                let refresh = format!("a-refresh-token-{}", self.posts.len());
+                self.refresh.push(refresh.clone());
+                ("200 OK", json!({"access_token": TOKEN, "token_type": "Bearer", "refresh_token": refresh, "expires_in": 1800}).to_string())
             }
-            "refresh_token" if self.refresh.as_ref() == Some(&field("refresh_token")) => {
+            "refresh_token" if self.refresh.contains(&field("refresh_token")) => {
                 ("200 OK", json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 1800}).to_string())
             }
             "revoke" => {
-                self.refresh.take_if(|refresh| *refresh == field("token"));
+                let token = field("token");
+                self.refresh.retain(|refresh| *refresh != token);
                 ("200 OK", String::new())
             }
             _ => ("400 Bad Request", json!({"error": "invalid_grant"}).to_string()),

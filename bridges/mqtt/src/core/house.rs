@@ -166,6 +166,11 @@ impl House {
         self.online
     }
 
+    /// Whether what is to be remembered changed since it was asked for last.
+    pub fn has_news(&self) -> bool {
+        self.known.has_changed()
+    }
+
     /// What is to be remembered, when it changed since it was asked for last.
     pub fn poll_memory(&mut self) -> Option<&Memory> {
         self.known.changed()

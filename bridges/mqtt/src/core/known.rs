@@ -68,6 +68,11 @@ impl Known {
         Self { memory, keys, next, changed: false }
     }
 
+    /// Whether there is something to be written.
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
     /// What is to be written, when it changed since it was asked for last.
     pub fn changed(&mut self) -> Option<&Memory> {
         std::mem::take(&mut self.changed).then_some(&self.memory)

@@ -135,6 +135,12 @@ impl Broker {
     ) -> Self {
         let id = added.id();
         let [memory, _] = files_of(folder, &id);
+        // Earlier versions kept names of devices there.
+        if let Err(error) = std::fs::remove_file(folder.join(format!("{id}.json")))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, broker = %id, "what an earlier version kept of a broker's devices is there still");
+        }
         let remembered = memory.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "which device of a broker has which id cannot be read");
             Memory::default()

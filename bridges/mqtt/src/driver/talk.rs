@@ -41,7 +41,8 @@ struct Talk {
     pending: BTreeMap<u64, Pending>,
     next: u64,
     next_ask: Instant,
-    next_save: Instant,
+    /// When what changed is written.
+    next_save: Option<Instant>,
     over: Option<End>,
 }
 
@@ -60,14 +61,7 @@ impl Broker {
         };
         self.house.begin_anew(now);
         let session = Session::new(&connect, now);
-        let mut talk = Talk {
-            session,
-            pending: BTreeMap::new(),
-            next: 1,
-            next_ask: now,
-            next_save: now + SAVES_AFTER,
-            over: None,
-        };
+        let mut talk = Talk { session, pending: BTreeMap::new(), next: 1, next_ask: now, next_save: None, over: None };
         let end = self.talk(&mut talk, &mut line).await;
         let error = match &end {
             End::Denied(why) => CallError::NotConsented(why.clone()),
@@ -171,15 +165,16 @@ impl Broker {
                     self.reply(pending.call, Ok(Outputs::new())).await;
                 }
             }
-            if talk.next_save <= now {
-                talk.next_save = now + SAVES_AFTER;
+            if talk.next_save.is_some_and(|at| at <= now) {
+                talk.next_save = None;
                 self.save();
+            } else if talk.next_save.is_none() && self.house.has_news() {
+                talk.next_save = Some(now + SAVES_AFTER);
             }
             if !busy {
                 let shows = talk.pending.values().filter_map(|one| one.until);
                 let ask = Some(talk.next_ask).filter(|at| *at > now);
-                let save = Some(talk.next_save);
-                let times = shows.chain(self.house.poll_timeout()).chain(ask).chain(save);
+                let times = shows.chain(self.house.poll_timeout()).chain(ask).chain(talk.next_save);
                 return times.fold(wake, Instant::min);
             }
         }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Extension, Json};
 
 use crate::api::error::Answer;
 use crate::api::extract::Discreet;
-use crate::api::forms::{Add, Added, Forms, SignIn};
+use crate::api::forms::{Add, Added, Forms, SigningIn};
 use crate::api::guard::{Caller, Door};
 use crate::api::types::ApiError;
 use crate::daemon::hub::Hub;
@@ -41,7 +41,16 @@ pub async fn add(
 }
 
 /// How signing in with a device's own web page stands
-#[utoipa::path(get, path = "/add/sign-in", tag = "devices", responses((status = 200, body = SignIn)))]
-pub async fn sign_in(State(hub): State<Arc<Hub>>) -> Answer<Json<SignIn>> {
-    Ok(Json(hub.sign_in()?))
+#[utoipa::path(get, path = "/add/sign-in/{id}", tag = "devices", params(("id" = String, Path, description = "as `POST /add` gave it")),
+    responses((status = 200, body = SigningIn)))]
+pub async fn sign_in(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Json<SigningIn> {
+    Json(hub.sign_in(&id))
+}
+
+/// Give up signing in with a device's own web page. Nothing to do when it is over
+#[utoipa::path(delete, path = "/add/sign-in/{id}", tag = "devices", params(("id" = String, Path, description = "as `POST /add` gave it")),
+    responses((status = 204)))]
+pub async fn give_up_sign_in(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> StatusCode {
+    hub.give_up_sign_in(&id).await;
+    StatusCode::NO_CONTENT
 }

@@ -374,6 +374,33 @@ async fn a_call_is_checked_before_anything_else_and_a_browser_writes_no_commands
     home.running.end().await;
 }
 
+/// The document has one schema for each name: of two types of one name it would tell of one.
+#[test]
+fn no_two_types_of_the_document_have_one_name() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let (mut names, mut twice) = (std::collections::BTreeSet::new(), Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let types = text.split("ToSchema)]").skip(1).filter_map(|after| {
+                    let line =
+                        after.lines().find(|line| line.starts_with("pub struct ") || line.starts_with("pub enum "))?;
+                    line.split([' ', '<', '(', '{', ';']).nth(2).map(str::to_owned)
+                });
+                twice.extend(types.filter(|name| !names.insert(name.clone())).map(|name| (name, path.clone())));
+            }
+        }
+    }
+    assert!(names.len() > 100 && twice.is_empty(), "{} types, twice: {twice:?}", names.len());
+    let document = serde_json::to_value(super::api().into_openapi()).unwrap();
+    let body = &document["paths"]["/api/v1/session"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let name = body["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert!(document["components"]["schemas"][name]["properties"]["token"].is_object());
+}
+
 #[test]
 fn the_document_lists_every_call_once() {
     let document = serde_json::to_value(super::api().into_openapi()).unwrap();

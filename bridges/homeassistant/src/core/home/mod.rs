@@ -60,6 +60,20 @@ struct Placed {
     places: Vec<Vec<Place>>,
 }
 
+/// What is new of an entity. Where its parts are is known once its device is arranged.
+struct News {
+    device: DeviceId,
+    entity: String,
+    what: What,
+}
+
+enum What {
+    /// Values of a part, by their names.
+    Said(usize, Vec<String>),
+    /// Its button was pressed so.
+    Pressed(String),
+}
+
 /// How much there is of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
@@ -199,10 +213,10 @@ impl Home {
             }
             return self.group(now);
         }
-        let mut told = Vec::new();
+        let mut news = Vec::new();
         let mut dirty = BTreeSet::new();
         for (id, state) in event.added.all {
-            self.put(&id, Now::of(state), &mut told, &mut dirty, now);
+            self.put(&id, Now::of(state), &mut news, &mut dirty);
         }
         for (id, diff) in event.changed.all {
             let Some(before) = self.now.get(&id) else { continue };
@@ -213,7 +227,7 @@ impl Home {
             if let Some(plus) = diff.plus {
                 after.extend(plus);
             }
-            self.put(&id, after, &mut told, &mut dirty, now);
+            self.put(&id, after, &mut news, &mut dirty);
         }
         for id in event.removed.texts() {
             self.now.remove(&id);
@@ -224,7 +238,9 @@ impl Home {
         for device in dirty {
             seen.extend(self.replace(&device, now));
         }
-        seen.extend(told);
+        for one in news {
+            self.tell(one, &mut seen, now);
+        }
         seen
     }
 
@@ -268,14 +284,7 @@ impl Home {
     }
 
     /// An entity is so now.
-    fn put(
-        &mut self,
-        id: &str,
-        after: Now,
-        told: &mut Vec<FromBridge>,
-        dirty: &mut BTreeSet<DeviceId>,
-        now: Timestamp,
-    ) {
+    fn put(&mut self, id: &str, after: Now, news: &mut Vec<News>, dirty: &mut BTreeSet<DeviceId>) {
         let new = self.parts(id, &after);
         let Some(device) = self.of.get(id).cloned() else {
             if self.now.len() >= MOST_ENTITIES && !self.now.contains_key(id) {
@@ -306,30 +315,49 @@ impl Home {
             || before.attrs.text("friendly_name") != after.attrs.text("friendly_name")
         {
             dirty.insert(device.clone());
-        } else if let Some(placed) = self.devices.get(&device) {
-            let at = placed.entities.iter().position(|one| one == id);
-            let places = at.and_then(|at| placed.places.get(at)).map(Vec::as_slice).unwrap_or_default();
-            for ((old, new), place) in old.iter().zip(&new).zip(places) {
-                let changed = new.values.iter().filter(|(key, data)| old.values.get(*key) != Some(*data));
-                let values: BTreeMap<String, Value> = changed
-                    .map(|(key, data)| (place.id(key).to_owned(), value(data, after.at, new.fresh_for_s, now)))
-                    .collect();
-                if !values.is_empty() {
-                    let target = Target { service: new.service.id.clone(), instance: place.instance };
-                    told.push(FromBridge::Values { device: device.clone(), target, values });
-                }
+        }
+        // Also of what is described anew: that it is so now confirms what was set, and is a point of its history.
+        for (part, new) in new.iter().enumerate() {
+            let old = old.get(part).filter(|old| old.service.id == new.service.id);
+            let is_new = |(key, data): &(&String, &Data)| old.and_then(|old| old.values.get(*key)) != Some(*data);
+            let keys: Vec<String> = new.values.iter().filter(is_new).map(|(key, _)| key.clone()).collect();
+            if !keys.is_empty() {
+                news.push(News { device: device.clone(), entity: id.to_owned(), what: What::Said(part, keys) });
             }
         }
         // The state of an event is when it was last; from none to one says nothing of now.
         let happened = id.starts_with("event.") && before.state != after.state && before.state != "unavailable";
-        if let Some(kind) = after.attrs.text("event_type").filter(|_| happened)
-            && let Some(placed) = self.devices.get(&device)
-            && let Some(at) = placed.entities.iter().position(|one| one == id)
-            && let Some(place) = placed.places.get(at).and_then(|places| places.first())
-        {
-            let target = Target { service: "button".to_owned(), instance: place.instance };
-            let arguments = Outputs::from([("kind".to_owned(), Data::Text(for_screen(kind, 40)))]);
-            told.push(FromBridge::Event { device, target, event: "pressed".to_owned(), arguments });
+        if let Some(kind) = after.attrs.text("event_type").filter(|_| happened) {
+            news.push(News { device, entity: id.to_owned(), what: What::Pressed(for_screen(kind, 40)) });
+        }
+    }
+
+    /// What is new of an entity, where its parts are now.
+    fn tell(&self, news: News, told: &mut Vec<FromBridge>, now: Timestamp) {
+        let News { device, entity, what } = news;
+        let Some(placed) = self.devices.get(&device) else { return };
+        let at = placed.entities.iter().position(|one| *one == entity);
+        let places = at.and_then(|at| placed.places.get(at)).map(Vec::as_slice).unwrap_or_default();
+        match what {
+            What::Said(part, keys) => {
+                let Some(state) = self.now.get(&entity) else { return };
+                let parts = self.parts(&entity, state).unwrap_or_default();
+                let (Some(part), Some(place)) = (parts.get(part), places.get(part)) else { return };
+                let said = keys.iter().filter_map(|key| Some((key, part.values.get(key)?)));
+                let said =
+                    said.map(|(key, data)| (place.id(key).to_owned(), value(data, state.at, part.fresh_for_s, now)));
+                let values: BTreeMap<String, Value> = said.collect();
+                let target = Target { service: part.service.id.clone(), instance: place.instance };
+                if !values.is_empty() {
+                    told.push(FromBridge::Values { device, target, values });
+                }
+            }
+            What::Pressed(kind) => {
+                let Some(place) = places.first() else { return };
+                let target = Target { service: "button".to_owned(), instance: place.instance };
+                let arguments = Outputs::from([("kind".to_owned(), Data::Text(kind))]);
+                told.push(FromBridge::Event { device, target, event: "pressed".to_owned(), arguments });
+            }
         }
     }
 

@@ -148,6 +148,19 @@ fn attributes_that_vanish_take_their_values_along() {
     let told = home.states(event(off), now());
     let light = devices(&told)[0].service("light").unwrap().clone();
     assert_eq!(light.values.keys().collect::<Vec<_>>(), ["on"]);
+    // What it says beside that is told as well, afterwards: whoever switched it off waits for that.
+    let [FromBridge::Seen { .. }, FromBridge::Values { target, values, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((target.service.as_str(), values.len(), &values["on"].data), ("light", 1, &Data::Bool(false)));
+    // Also by what is there again, and by what can do something else from now on.
+    let id = home.of["switch.plug"].clone();
+    for (state, said) in [("unavailable", None), ("on", Some(true))] {
+        let told = home.states(event(json!({"c": {"switch.plug": {"+": {"s": state}}}})), now());
+        let values = told.iter().find_map(|one| match one {
+            FromBridge::Values { device, values, .. } if *device == id => values["on"].data.as_bool(),
+            _ => None,
+        });
+        assert_eq!((values, devices(&told).len()), (said, 1), "{told:?}");
+    }
 }
 
 #[test]
