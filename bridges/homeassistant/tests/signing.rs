@@ -142,13 +142,13 @@ async fn what_nobody_waits_for_any_more_is_not_kept() {
     lab.grant("homeassistant/connection", to(&server));
     house.signs_in(CODE);
     house.stop().await;
-    let silent = lab::silent(house.port()).await;
+    let silent = lab::Silent::at(house.port()).await;
     let call = lab.begin_add_by("signed-in", &[("state", STATE), ("code", CODE)]).await;
-    silent.asked().await;
+    silent.heard().await;
     lab.cancel(call).await;
+    lab.gone(&server).await;
     let (_, outcome) = lab.reply(&[call]).await;
     assert!(outcome.is_err(), "{outcome:?}");
-    lab.gone(&server).await;
     assert!(lab.files().iter().all(|(path, bytes)| !path.ends_with("added.json") || bytes.len() < 4));
 }
 
@@ -193,7 +193,8 @@ async fn a_proxy_that_refuses_is_no_word_on_the_sign_in() {
     house.bar(Some("403 Forbidden"));
     lab.withdraw("homeassistant/connection", to(&server));
     lab.grant("homeassistant/connection", to(&server));
-    let says = |fact: &Fact| matches!(fact, Fact::Tried { outcome: Outcome::Failed(why), .. } if why.contains("banned"));
+    let says =
+        |fact: &Fact| matches!(fact, Fact::Tried { outcome: Outcome::Failed(why), .. } if why.contains("banned"));
     let facts = lab.until_why(&server, says).await;
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::TurnedAway { .. })), "{facts:?}");
     let asked = house.signed_in().1.len();

@@ -272,6 +272,9 @@ async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_broker_do
     let lost = Device { id: "mqtt-lost".parse().unwrap(), ..before.clone() };
     let foreign =
         Device { id: "mqtt-foreign".parse().unwrap(), via: Some("nobody".parse().unwrap()), ..before.clone() };
+    // As an earlier version left it, with names of devices.
+    let earlier = lab._dir.path().join("mqtt").join(format!("{id}.json"));
+    std::fs::write(&earlier, "{}").unwrap();
     let still = lab.again(vec![before, lost.clone(), foreign]).await;
     assert_eq!(still, [plug.id.clone(), lost.id.clone()], "not what is of a broker that is not added");
     let slow = broker.next().await;
@@ -281,6 +284,7 @@ async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_broker_do
     let mut second = Connection::greet(broker.next().await);
     second.describe();
     let back = lab.seen("Plug").await;
+    assert!(!earlier.exists());
     assert_eq!(back.service("on-off").unwrap().values["on"], old, "it said nothing yet: as old as that is");
     lab.hear(|message| (message == FromBridge::Gone { device: lost.id.clone() }).then_some(())).await;
     // Added once more, it knows the same.

@@ -446,3 +446,35 @@ pub async fn odd(answer: &'static [u8]) -> String {
     });
     format!("http://{address}")
 }
+
+/// Where a server was: connections are taken, and what comes is not answered.
+pub struct Silent(Arc<AtomicUsize>);
+
+impl Silent {
+    pub async fn at(port: u16) -> Self {
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let heard = Arc::new(AtomicUsize::new(0));
+        let shared = heard.clone();
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for mut stream in listener.incoming().flatten() {
+                let mut buffer = [0; 4096];
+                shared.fetch_add(stream.read(&mut buffer).unwrap_or_default(), Ordering::SeqCst);
+                kept.push(stream);
+            }
+        });
+        Self(heard)
+    }
+
+    /// Something was said to it.
+    pub async fn heard(&self) {
+        while self.0.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}

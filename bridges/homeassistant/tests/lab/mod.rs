@@ -1,5 +1,6 @@
 //! A bridge over loopback, and a server for it that speaks Home Assistant's messages: the recorded demo house.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "servers for tests, on loopback")]
+#![allow(dead_code, unused_imports, reason = "each of the tests uses its part")]
 
 mod house;
 
@@ -18,7 +19,7 @@ use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
 use tokio::sync::mpsc;
 
-pub use house::{Door, House, TOKEN, odd};
+pub use house::{Door, House, Silent, TOKEN, odd};
 
 struct NoKey;
 
@@ -254,11 +255,14 @@ impl Lab {
 
     /// Begins to add one.
     pub async fn begin_add(&mut self, address: &str, token: &str) -> CallId {
+        self.begin_add_by("token", &[("address", address), ("token", token)]).await
+    }
+
+    pub async fn begin_add_by(&mut self, way: &str, inputs: &[(&str, &str)]) -> CallId {
         let call = CallId(self.next);
         self.next += 1;
-        let inputs = [("address", address), ("token", token)];
-        let inputs: Inputs = inputs.into_iter().map(|(id, text)| (id.to_owned(), Data::from(text))).collect();
-        self.to.send((ToBridge::Add { call, way: "token".to_owned(), inputs }, None)).await.unwrap();
+        let inputs: Inputs = inputs.iter().map(|(id, text)| ((*id).to_owned(), Data::from(*text))).collect();
+        self.to.send((ToBridge::Add { call, way: way.to_owned(), inputs }, None)).await.unwrap();
         call
     }
 

@@ -392,3 +392,19 @@ async fn a_lock_behind_a_server_is_trusted_and_reached_only_with_its_server() {
     home.running.end().await;
     assert_eq!(told.await.unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_speaks_for_is_not_said_to_be_removed() {
+    let home = home().await;
+    let side = mouth(&home, "house").await;
+    side.tell(FromBridge::Seen { device: lamp("lamp", "Study") }).await.unwrap();
+    device(&home, "lamp", |_| true).await;
+    agree(&home, "lamp");
+    side.tell(FromBridge::Failed { message: "it fell over".into() }).await.unwrap();
+    device(&home, "lamp", |lamp| lamp["reach"] == "offline").await;
+    let answer = home.own(Method::DELETE, "/pairings/paired/lamp", Value::Null).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text);
+    assert!(answer.text.contains("not running"), "{}", answer.text);
+    let given = home.running.hub.gate.consents();
+    assert!(given.iter().any(|one| one.state == accord_consent::ConsentState::Given), "all is as it was");
+}
