@@ -21,7 +21,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/add/sign-in": {
+    "/api/v1/add/sign-in/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -32,7 +32,8 @@ export interface paths {
         get: operations["sign_in"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Give up signing in with a device's own web page. Nothing to do when it is over */
+        delete: operations["give_up_sign_in"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1537,11 +1538,10 @@ export interface components {
         /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
         Added: {
             devices: components["schemas"]["Device"][];
-            /**
-             * @description They are not added yet: the owner's browser is to go there, and comes back to this hub. How it stands then says
-             *     `GET /add/sign-in`. There is one at a time, for ten minutes.
-             */
+            /** @description They are not added yet: the owner's browser is to go there, and comes back to this hub. */
             open?: string | null;
+            /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
+            signing_in?: string | null;
         };
         /**
          * @description Who is let in.
@@ -2904,16 +2904,20 @@ export interface components {
             answer: string;
             screen: components["schemas"]["ScreenShare"];
         };
-        /** @description `GET /add/sign-in`: how the last signing in stands. */
+        /** @description `POST /session`: the one-time setup token from the terminal; sets the session cookie. */
         SignIn: {
+            token: string;
+        };
+        /** @description `GET /add/sign-in/{id}`: how signing in with a device's own web page stands. */
+        SigningIn: {
             /** @description What was added. */
             devices: components["schemas"]["Device"][];
             /** @description Why it failed. */
             message?: string | null;
-            state: components["schemas"]["SignInState"];
+            state: components["schemas"]["SigningInState"];
         };
         /** @enum {string} */
-        SignInState: "none" | "waits" | "done" | "failed";
+        SigningInState: "none" | "waits" | "done" | "failed";
         /** @description `POST /casts`: give one of `what` and `upload`. */
         StartCast: {
             /**
@@ -3260,7 +3264,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description as `POST /add` gave it */
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -3270,8 +3277,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SignIn"];
+                    "application/json": components["schemas"]["SigningIn"];
                 };
+            };
+        };
+    };
+    give_up_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description as `POST /add` gave it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
