@@ -46,7 +46,8 @@ struct Lab {
 
 impl Lab {
     fn new(memory: Memory) -> Self {
-        let showing = Showing::new("homeassistant", memory);
+        let mut showing = Showing::new("homeassistant", memory);
+        showing.begin_anew();
         Self { showing, kept: BTreeMap::new(), now: Instant::now(), published: vec![] }
     }
 
@@ -68,7 +69,7 @@ impl Lab {
                     false => drop(self.kept.insert(message.topic, String::from_utf8(message.payload).unwrap())),
                 }
             }
-            self.showing.published(number, true);
+            self.showing.published(number, true, self.now);
         }
     }
 
@@ -78,7 +79,7 @@ impl Lab {
     }
 
     fn wishes(&mut self) -> Vec<(u64, Vec<Verb>)> {
-        std::iter::from_fn(|| self.showing.poll_wish()).map(|(number, wish)| (number, wish.verbs)).collect()
+        std::iter::from_fn(|| self.showing.poll_wish(self.now)).map(|(number, wish)| (number, wish.verbs)).collect()
     }
 
     fn json(&self, topic: &str) -> serde_json::Value {
@@ -145,6 +146,7 @@ fn what_was_left_before_is_taken_back_once_it_is_known_what_is_shown() {
     let (kept, now) = (std::mem::take(&mut lab.kept), lab.now);
     // Killed, and started again.
     let mut lab = Lab { kept, now, ..Lab::new(memory) };
+    assert!(lab.showing.is_wanted(), "what lies there may have to go");
     lab.showing.up();
     lab.pump();
     assert!(lab.kept.keys().any(|topic| topic.contains("/2b/")), "nobody knows yet whether it is shown");
@@ -211,6 +213,112 @@ fn wishes_are_read_kept_in_order_and_refused_ones_answered_with_what_is() {
         }
     }
     assert_eq!(done, 20, "a burst, and no more");
+}
+
+#[test]
+fn a_wish_is_one_for_ten_seconds_and_for_its_connection() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    lab.show(device("3c", "Garage", [catalogue::cover()]));
+    let open = format!("accord/{HUB}/3c/cover-0/do");
+    // Three for a slow door: the first is being done when the connection ends.
+    (0..3).for_each(|_| lab.hear(&open, "open"));
+    let first = lab.wishes();
+    assert_eq!(first.len(), 1);
+    lab.showing.down();
+    lab.showing.answered(first[0].0, true, lab.now);
+    lab.now += Duration::from_secs(3600);
+    lab.showing.up();
+    assert!(lab.wishes().is_empty(), "nothing is done an hour later");
+    // Nobody asked about it before the connection ended.
+    lab.hear(&open, "open");
+    lab.showing.down();
+    lab.showing.up();
+    assert!(lab.wishes().is_empty());
+    // The second waits for the first one for too long.
+    lab.now += Duration::from_secs(60);
+    (0..2).for_each(|_| lab.hear(&open, "open"));
+    let first = lab.wishes();
+    lab.now += Duration::from_secs(11);
+    let refused = lab.showing.counts().1;
+    lab.showing.answered(first[0].0, true, lab.now);
+    assert!(lab.wishes().is_empty());
+    // Nobody asks about it in time.
+    lab.hear(&open, "open");
+    lab.now += Duration::from_secs(11);
+    assert!(lab.wishes().is_empty());
+    assert_eq!(lab.showing.counts().1, refused + 2);
+    lab.hear(&open, "open");
+    assert_eq!(lab.wishes().len(), 1, "and the next one is done");
+}
+
+#[test]
+fn a_broker_that_confirms_nothing_is_told_no_more_than_it_takes_and_nothing_at_once_again() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    lab.show(device("7a", "Remote", [catalogue::button(), catalogue::on_off()]));
+    let (id, target) = (DeviceId::new("shown-7a").unwrap(), Target::new("button"));
+    for _ in 0..64 {
+        let (device, target) = (id.clone(), target.clone());
+        let arguments = accord_model::Outputs::new();
+        lab.showing.frame(Frame::Event { device, target, event: "pressed".into(), arguments }, lab.now);
+    }
+    lab.showing.frame(Frame::Show(Box::new(lamp())), lab.now);
+    let _ = lab.showing.poll_memory();
+    let poll = |lab: &mut Lab| -> Vec<(u64, Publish)> {
+        std::iter::from_fn(|| lab.showing.poll_publish()).take(1000).collect()
+    };
+    let told = poll(&mut lab);
+    assert_eq!(told.len(), 32, "events take places too");
+    told.into_iter().for_each(|(number, _)| lab.showing.published(number, true, lab.now));
+    let told = poll(&mut lab);
+    told.iter().for_each(|(number, _)| lab.showing.published(*number, true, lab.now));
+    let told = poll(&mut lab);
+    assert!(!told.is_empty() && told.iter().all(|(_, message)| message.retain));
+    told.iter().for_each(|(number, _)| lab.showing.published(*number, false, lab.now));
+    assert!(poll(&mut lab).is_empty(), "not in the same moment");
+    lab.now = lab.showing.poll_timeout().expect("a while later");
+    lab.showing.handle_timeout(lab.now);
+    assert_eq!(poll(&mut lab).len(), told.len());
+}
+
+#[test]
+fn without_a_word_of_what_is_to_be_shown_nothing_is_said_but_that_it_is_no_more() {
+    let mut lab = Lab::new(Memory::new(HUB.to_owned()));
+    lab.showing.up();
+    lab.show(lamp());
+    lab.show(device("2b", "Other", [catalogue::on_off()]));
+    lab.showing.frame(Frame::All, lab.now);
+    lab.published.clear();
+    // The consent ends; the lamp says something, Home Assistant starts, the connection is made anew.
+    lab.showing.hush();
+    let values = BTreeMap::from([("on".to_owned(), value(Data::Bool(false)))]);
+    let target = Target::new("light");
+    lab.showing.frame(Frame::Values { device: lamp().id, target, values }, lab.now);
+    lab.hear("homeassistant/status", "online");
+    lab.showing.down();
+    lab.showing.up();
+    lab.hear(&format!("accord/{HUB}/1a/light-0/set"), "{");
+    lab.now += Duration::from_secs(30);
+    lab.showing.handle_timeout(lab.now);
+    lab.pump();
+    assert!(lab.published.is_empty(), "{:?}", lab.published);
+    assert_eq!(lab.showing.farewell().unwrap().payload, b"offline");
+    // Another stream: what it has not told of is not said, and then no more there.
+    lab.showing.begin_anew();
+    lab.pump();
+    assert!(!lab.published.iter().any(|topic| topic.contains("1a") || topic.contains("2b")), "{:?}", lab.published);
+    lab.show(lamp());
+    assert!(lab.published.iter().any(|topic| topic.contains("1a")));
+    assert!(!lab.published.iter().any(|topic| topic.contains("2b")));
+    lab.showing.frame(Frame::All, lab.now);
+    lab.pump();
+    assert!(!lab.kept.keys().any(|topic| topic.contains("2b")));
+    // And everything is taken back while nobody tells.
+    lab.showing.hush();
+    lab.showing.withdraw();
+    lab.pump();
+    assert!(lab.kept.is_empty() && lab.showing.is_gone(), "{:?}", lab.kept);
 }
 
 #[test]
@@ -338,6 +446,7 @@ fn names_from_elsewhere_stay_in_their_place() {
     for number in 0..400 {
         lab.show(device(&format!("{number:04x}"), "Many", [catalogue::electricity()]));
     }
+    assert!(lab.showing.counts().2 >= 100, "those for which there is no room are counted");
     assert!(lab.showing.counts().0 <= 256 && lab.kept.len() <= 8192, "{} {}", lab.showing.counts().0, lab.kept.len());
 }
 

@@ -1,13 +1,14 @@
 //! Devices of this house on their way to where others see them, and what those wish. Sans I/O.
 //!
-//! A feature opens a stream of the service `showcase` of whoever shows devices (a broker, say), and tells there of each device
-//! and of what is new of it, as long as the stream lasts. Each message is a [`Frame`] as JSON after its length (`u32`, little
+//! A feature opens a stream of the service `showcase` of whoever shows devices (a broker, say), says with [`inputs`] which kinds
+//! of data it will tell, and tells there of each device and of what is new of it, as long as the stream lasts. It is there while
+//! others can be told. Each message is a [`Frame`] as JSON after its length (`u32`, little
 //! endian). A stream that ends without another in its place takes everything back. What others wish comes the other way, as a
 //! question to this machine's own service `showcase`: a [`Wish`]. Devices have ids there that mean nothing elsewhere.
 
 use std::collections::BTreeMap;
 
-use accord_model::{Data, Device, DeviceId, Inputs, Outputs, Reach, Target, Value, Verb};
+use accord_model::{Data, Device, DeviceId, FieldCode, FieldSet, Inputs, Outputs, Reach, Target, Value, Verb};
 use serde::{Deserialize, Serialize};
 
 /// The service, on both sides.
@@ -23,6 +24,19 @@ pub const MOST_VERBS: usize = 8;
 /// Longest text of one of them.
 const MAX_VERB: usize = 4096;
 const HEADER: usize = 4;
+const FIELDS: &str = "fields";
+
+/// The inputs of a stream on which these kinds of data are told.
+pub fn inputs(fields: FieldSet) -> Inputs {
+    let codes = fields.iter().map(|code| code.to_string()).collect();
+    Inputs::from([(FIELDS.to_owned(), Data::Texts(codes))])
+}
+
+/// Which kinds of data are told on a stream with these inputs. `None`: they do not say, or something that is not known.
+pub fn fields_of(inputs: &Inputs) -> Option<FieldSet> {
+    let codes = inputs.get(FIELDS).and_then(Data::as_texts)?;
+    codes.iter().map(|code| code.parse::<FieldCode>().ok()).collect()
+}
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -208,6 +222,14 @@ mod tests {
         assert_eq!(decoder.next_frame(), Err(Broken::Unreadable));
         let long = Device::new(id("d"), DeviceKind::Light, "x".repeat(MAX_FRAME));
         assert!(matches!(Frame::Show(Box::new(long)).encode(), Err(Broken::TooLong(_))));
+    }
+
+    #[test]
+    fn a_stream_says_what_is_told_on_it() {
+        let fields = FieldSet::from_iter([FieldCode::HomeDeviceName, FieldCode::Presence]);
+        assert_eq!(fields_of(&inputs(fields)), Some(fields));
+        assert_eq!(fields_of(&Inputs::new()), None);
+        assert_eq!(fields_of(&Inputs::from([(FIELDS.to_owned(), Data::Texts(vec!["all".into()]))])), None);
     }
 
     #[test]

@@ -174,6 +174,10 @@ pub struct ShownPlace {
     pub now: u64,
     /// How much was wished from there since the hub started and not done.
     pub refused: u64,
+    /// For how many devices more there is no room.
+    pub left_out: u64,
+    /// Why nothing is shown there now, though something is chosen: the broker is away, or the owner agreed to less for it.
+    pub problem: Option<String>,
     /// By name. Those that are shown, and those that could be.
     pub devices: Vec<ShownDevice>,
 }
@@ -187,6 +191,8 @@ pub struct ShownDevice {
     pub shown: Option<ShowDevice>,
     /// Whether it opens, unlocks or disarms something.
     pub secures: bool,
+    /// It is or can do more than when it was chosen, such as by a face that was joined: that is not shown until it is chosen again.
+    pub more: bool,
 }
 
 /// `PUT /home/shown/{place}/{device}`: a device is shown in a place, and what those who see it may do with it.

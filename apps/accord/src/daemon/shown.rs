@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use accord_consent::RecipientId;
 use accord_home::share::{House, SHARE};
 use accord_home::{Chosen, ShareError};
-use accord_model::{CallError, Device, DeviceId, Effect, EntryKey, FieldCode, FieldSet, Target, Verb};
+use accord_model::text::for_screen;
+use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, Target, Verb};
 use accord_ports::showcase::SERVICE;
 use accord_registry::Thing;
 use async_trait::async_trait;
@@ -67,7 +68,8 @@ impl Hub {
                     device: id.to_string(),
                     name: self.device_name(id.as_str()).unwrap_or_default(),
                     shown: of_thing.map(|Chosen { control, opens }| api::ShowDevice { control, opens }),
-                    secures: secures(&thing.device),
+                    secures: self.shown.secures(&thing),
+                    more: self.shown.has_more(place, &thing),
                 });
             }
         }
@@ -75,7 +77,7 @@ impl Hub {
         for (id, Chosen { control, opens }) in chosen {
             let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
             let shown = Some(api::ShowDevice { control, opens });
-            devices.push(api::ShownDevice { device: id.to_string(), name, shown, secures: opens });
+            devices.push(api::ShownDevice { device: id.to_string(), name, shown, secures: opens, more: false });
         }
         devices.sort_by_cached_key(|device| (device.name.to_lowercase(), device.device.clone()));
         let entry = EntryKey::new(SHARE).ok()?;
@@ -85,6 +87,8 @@ impl Hub {
             agreed: self.gate.check(&entry, &RecipientId::device(place), FieldSet::EMPTY).is_ok(),
             now: count("shown"),
             refused: count("refused"),
+            left_out: count("left-out"),
+            problem: self.shown.problem(place).map(|why| for_screen(&why, 300)),
             devices,
         })
     }
@@ -149,13 +153,4 @@ impl Hub {
             false => Err(Failure::not_found("It is not shown there.")),
         }
     }
-}
-
-/// Whether it has something that is asked about each time.
-fn secures(device: &Device) -> bool {
-    let services = device.services.iter().filter(|service| !matches!(service.id.as_str(), "pairing" | "command"));
-    services.into_iter().any(|service| {
-        service.actions.iter().any(|action| action.effect == Effect::Security)
-            || service.properties.iter().any(|property| property.write && property.effect == Effect::Security)
-    })
 }

@@ -44,28 +44,53 @@ export function ShownThere({ device }: { device: Device }) {
         {shown.length > 0 && <> {plural(place.now, "device")} there now{place.refused > 0 && <>, {plural(place.refused, "wish", "wishes")} from there not fulfilled</>}.</>}
       </p>
       {shown.length > 0 && !place.agreed && <p className="difference"><span>Nothing of it is shown: you have not agreed to that, or took it back under <a href={to("privacy")}>Privacy</a>.</span></p>}
-      {shown.map((one) => (
-        <Field key={one.device} label={visible(one.name)}>
-          {(field) => (
-            <select id={field} value={mayOf(one)} onChange={(event) => void choose(one, event.target.value as May)}>
-              <option value="see">Others see what it says</option>
-              <option value="control">Others may control it</option>
-              {(one.secures || one.shown?.opens) && <option value="open">Others may control and open it</option>}
-              <option value="none">Not shown</option>
-            </select>
-          )}
-        </Field>
-      ))}
-      {others.length > 0 && (
-        <Field label="Show a device">
-          {(field) => (
-            <select id={field} value="" onChange={(event) => { const one = others.find(({ device: of }) => of === event.target.value); if (one) void choose(one, "see"); }}>
-              <option value="">Choose…</option>
-              {others.map((one) => <option key={one.device} value={one.device}>{one.name}</option>)}
-            </select>
-          )}
-        </Field>
-      )}
+      {shown.length > 0 && place.agreed && place.problem && <p className="difference"><span>Nothing of it is shown now: {visible(place.problem)}.</span></p>}
+      {place.left_out > 0 && <p className="hint">There is no room there for {plural(place.left_out, "more device", "more devices")}.</p>}
+      {shown.map((one) => <Chosen key={one.device} one={one} choose={choose} />)}
+      {others.length > 0 && <Another others={others} choose={choose} />}
     </section>
+  );
+}
+
+type Choose = (one: ShownDevice, may: May) => Promise<unknown>;
+
+// What is chosen counts when the button is pressed: who goes through the list with the keyboard has allowed nothing.
+function Chosen({ one, choose }: { one: ShownDevice; choose: Choose }) {
+  const [may, setMay] = useState<May>(mayOf(one));
+  useEffect(() => setMay(mayOf(one)), [one]);
+  const changed = may !== mayOf(one);
+  return (
+    <div className="field-row">
+      <Field label={visible(one.name)}>
+        {(field) => (
+          <select id={field} value={may} onChange={(event) => setMay(event.target.value as May)}>
+            <option value="see">Others see what it says</option>
+            <option value="control">Others may control it</option>
+            {(one.secures || one.shown?.opens) && <option value="open">Others may control and open it</option>}
+            <option value="none">Not shown</option>
+          </select>
+        )}
+      </Field>
+      {changed && <button type="button" onClick={() => void choose(one, may)} aria-label={`Change it for ${visible(one.name)}`}>Change it</button>}
+      {!changed && one.more && <button type="button" onClick={() => void choose(one, may)} aria-label={`Show what was added to ${visible(one.name)}`}>Show what was added since</button>}
+    </div>
+  );
+}
+
+function Another({ others, choose }: { others: ShownDevice[]; choose: Choose }) {
+  const [wanted, setWanted] = useState("");
+  const one = others.find(({ device }) => device === wanted);
+  return (
+    <div className="field-row">
+      <Field label="Show a device">
+        {(field) => (
+          <select id={field} value={one ? wanted : ""} onChange={(event) => setWanted(event.target.value)}>
+            <option value="">Choose…</option>
+            {others.map((other) => <option key={other.device} value={other.device}>{other.name}</option>)}
+          </select>
+        )}
+      </Field>
+      <button type="button" disabled={!one} onClick={() => one && void choose(one, "see")}>Show it there</button>
+    </div>
   );
 }

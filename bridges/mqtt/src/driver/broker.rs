@@ -34,6 +34,7 @@ const STEADY: Duration = Duration::from_secs(10);
 const LARGEST_MEMORY: u64 = 48 << 20;
 /// Largest file of what of this house may lie there.
 const LARGEST_SHOWN: u64 = 8 << 20;
+const LARGEST_HUB: u64 = 256;
 
 /// Longest that an order may have waited when it is carried out: nobody waits longer for what became of it.
 const WAITS_AT_MOST: Duration = Duration::from_secs(15);
@@ -117,10 +118,10 @@ pub(crate) struct Broker {
     pub(super) asked: Vec<(CallId, DeviceId)>,
 }
 
-/// The files of a broker: who its devices are, and what of this house is shown there.
-pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 2] {
+/// The files of a broker: who its devices are, what of this house is shown there, and who this hub is there.
+pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 3] {
     let file = |end: &str, largest| JsonFile::new(folder.join(format!("{broker}.{end}")), largest);
-    [file("ids.json", LARGEST_MEMORY), file("shown.json", LARGEST_SHOWN)]
+    [file("ids.json", LARGEST_MEMORY), file("shown.json", LARGEST_SHOWN), file("hub.json", LARGEST_HUB)]
 }
 
 impl Broker {
@@ -134,7 +135,7 @@ impl Broker {
         hub: &str,
     ) -> Self {
         let id = added.id();
-        let [memory, _] = files_of(folder, &id);
+        let [memory, ..] = files_of(folder, &id);
         // Earlier versions kept names of devices there.
         if let Err(error) = std::fs::remove_file(folder.join(format!("{id}.json")))
             && error.kind() != std::io::ErrorKind::NotFound

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use accord_consent::ConsentWatch;
-use accord_model::{CallId, Data, DeviceId, FromBridge, Source, Target, Timestamp, Value, Verb};
+use accord_model::{
+    CallError, CallId, Data, DeviceId, FieldSet, FromBridge, Source, StreamId, Target, Timestamp, Value, Verb,
+};
 use accord_ports::added::LASTING_S;
 use accord_ports::showcase::{Decoder, SERVICE, WISH};
 use accord_store::JsonFile;
@@ -27,23 +29,29 @@ use crate::core::showing::{Memory, Showing};
 
 const KEEP_ALIVE: u16 = 30;
 /// A stream that ended may have another one in its place: the feature is told of a change, or the hub ends.
-const REPLACED_WITHIN: Duration = Duration::from_secs(3);
-/// How long after the start what was shown before may take to be shown again.
+const REPLACED_WITHIN: Duration = Duration::from_secs(5);
+/// How long after the broker took a connection what was shown before may take to be shown again.
 const GRACE: Duration = Duration::from_secs(15);
+/// Whoever wants to tell something waits so long for a connection: less than the house waits for a stream.
+const OPENS_WITHIN: Duration = Duration::from_secs(15);
+/// What a stream of devices that are shown holds, in bytes.
+const STREAM: usize = 64 * 1024;
+/// What is counted is told no more often.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
-/// No wish waits longer for what became of it.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
+/// No wish waits longer for what became of it: longer than the house works on one.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// Wishes that are asked about at once: fewer than the house works on for one device. The others wait their turn.
 const ASKED_AT_ONCE: usize = 12;
 const PIECE: usize = 16 * 1024;
 
 /// What it is told.
 pub(crate) enum Word {
-    /// Devices are told of on this stream, in the place of another.
-    Stream(DuplexStream),
+    /// Devices are to be told of, and this is what that reveals: on a stream in the place of another, once the broker is there.
+    Stream(StreamId, FieldSet),
     /// What became of a wish.
     Answer(CallId, bool),
     /// The broker proved to hold this key, the first one.
@@ -59,18 +67,32 @@ enum End {
     /// There is nothing more to do there.
     Done,
     Denied,
+    /// What is to be told needs a permit for more.
+    More,
     Lost(String),
+}
+
+/// Somebody who waits for a stream.
+struct Pending {
+    stream: StreamId,
+    fields: FieldSet,
+    until: Instant,
 }
 
 /// Who this hub is on a broker, and what of it may lie there.
 pub(super) fn memory_of(folder: &Path, broker: &DeviceId) -> Memory {
-    let [.., file] = files_of(folder, broker);
+    let [_, file, hub] = files_of(folder, broker);
     let memory: Memory = file.load().unwrap_or_else(|error| {
-        tracing::warn!(%error, "what of this house is shown on a broker cannot be read");
+        tracing::warn!(%error, "what of this house is shown on a broker cannot be read, so that some of it may stay there");
         Memory::default()
     });
     if memory.is_sound() {
         return memory;
+    }
+    // Otherwise what lies there would be taken for somebody else's.
+    let before = Memory::new(hub.load().unwrap_or_default());
+    if before.is_sound() {
+        return before;
     }
     let mut hub = [0; 6];
     let _ = getrandom::fill(&mut hub);
@@ -82,19 +104,26 @@ pub(crate) struct Keeper {
     id: DeviceId,
     added: Added,
     file: JsonFile,
+    /// Who this hub is there, once more; until it is written.
+    hub: Option<JsonFile>,
     showing: Showing,
     words: mpsc::Receiver<Word>,
     heard: mpsc::Sender<Heard>,
     next: Arc<AtomicU64>,
     stop: CancellationToken,
+    /// Only while the broker is there.
     stream: Option<DuplexStream>,
     decoder: Decoder,
+    pending: Option<Pending>,
+    /// What that which is told reveals beside what each connection does.
+    reveals: FieldSet,
     /// When everything is taken back that was not told of by then.
     due: Option<Instant>,
     /// Wishes that are not answered: by the number of the question, that of the wish and until when.
     asked: HashMap<CallId, (u64, Instant)>,
     forgets: Option<oneshot::Sender<()>>,
-    counts: (usize, u64),
+    counts: (usize, u64, usize),
+    counts_next: Instant,
     /// The broker took the last connection.
     was_up: bool,
     consent: ConsentWatch,
@@ -113,15 +142,15 @@ impl Keeper {
         stop: CancellationToken,
     ) -> Self {
         let id = added.id();
-        let [.., file] = files_of(folder, &id);
+        let [_, file, hub] = files_of(folder, &id);
         let (showing, consent) = (Showing::new(&added.discovery, memory), law.watch(&id));
         let (stream, decoder, asked) = (None, Decoder::default(), HashMap::new());
-        let due = Some(Instant::now() + GRACE);
         Self {
             law,
             id,
             added,
             file,
+            hub: Some(hub),
             showing,
             words,
             heard,
@@ -129,10 +158,13 @@ impl Keeper {
             stop,
             stream,
             decoder,
-            due,
+            pending: None,
+            reveals: FieldSet::EMPTY,
+            due: None,
             asked,
             forgets: None,
-            counts: (usize::MAX, 0),
+            counts: (usize::MAX, 0, 0),
+            counts_next: Instant::now(),
             was_up: false,
             consent,
         }
@@ -140,18 +172,21 @@ impl Keeper {
 
     /// Until the owner removes the broker, or the house stops.
     pub(super) async fn run(mut self) {
-        let (mut failures, mut rests, mut lease) = (0_u32, None, None);
+        let (mut failures, mut rests, mut lease, mut leased) = (0_u32, None, None, FieldSet::EMPTY);
         while self.wait(rests.take()).await {
             let (mut since, stop) = (None, self.stop.clone());
             self.was_up = false;
-            let fields = law::shown_fields(self.added.user.is_some());
+            let fields = self.fields();
+            if std::mem::replace(&mut leased, fields) != fields {
+                lease = None;
+            }
             let line = Line::open(&self.law, &self.id, &self.added, fields, &mut lease);
             let line = stop.run_until_cancelled(line).await;
             let end = match line {
                 None => End::Over,
                 Some(Ok(line)) => {
                     since = Some(Instant::now());
-                    let end = self.drive(line).await;
+                    let end = self.drive(line, fields).await;
                     if self.was_up {
                         // It was a connection; the next one has a record of its own.
                         lease = None;
@@ -162,10 +197,12 @@ impl Keeper {
                 Some(Err(NoLine::Failed(why, _) | NoLine::Untrusted(why))) => End::Lost(why),
             };
             self.showing.down();
-            self.tell_counts().await;
+            self.lose_stream();
+            self.due = None;
+            self.tell_counts(Instant::now()).await;
             match end {
                 End::Over => break,
-                End::Done => failures = 0,
+                End::Done | End::More => failures = 0,
                 End::Denied => rests = Some(Instant::now() + AGAIN),
                 End::Lost(why) => {
                     // Said once, and not each time for days.
@@ -188,35 +225,49 @@ impl Keeper {
         }
     }
 
+    /// What a connection reveals now: what is told, if the owner agreed to that, and otherwise only that something is no more.
+    fn fields(&self) -> FieldSet {
+        let (user, bare) = (self.added.user.is_some(), law::fields(self.added.user.is_some()));
+        if self.law.may_show(&self.id, user, self.reveals).is_ok() { bare.union(self.reveals) } else { bare }
+    }
+
+    /// Who is to prove a key has to have shown it: that is the first connection's.
+    fn is_trusted(&self) -> bool {
+        !self.added.tls || self.added.authority.is_some() || self.added.pin.is_some()
+    }
+
+    fn lose_stream(&mut self) {
+        self.stream = None;
+        self.showing.hush();
+    }
+
     /// Until a connection is needed, may be made, and was not tried just now. `false`: it is over.
     async fn wait(&mut self, rests: Option<Instant>) -> bool {
-        let (mut buffer, stop) = (vec![0; PIECE], self.stop.clone());
+        let stop = self.stop.clone();
         loop {
             let now = Instant::now();
             self.look(now).await;
-            // Who is to prove a key has to have shown it: that is the first connection's.
-            let trusted = !self.added.tls || self.added.authority.is_some() || self.added.pin.is_some();
-            let may = self.law.may_show(&self.id, self.added.user.is_some()).is_ok();
+            let may = self.law.may(&self.id, self.added.user.is_some()).is_ok();
             let rested = rests.is_none_or(|until| until <= now);
-            if self.showing.is_wanted() && trusted && may && rested {
+            let is_wanted = self.pending.is_some() || self.showing.is_wanted();
+            if is_wanted && self.is_trusted() && may && rested {
                 return true;
             }
-            let wake = self.due.into_iter().chain(rests.filter(|_| !rested)).min();
+            let wake = self.times().chain(rests.filter(|_| !rested)).min();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return false,
                 word = self.words.recv() => match word {
-                    Some(word) => self.take(word),
+                    Some(word) => self.take(word).await,
                     None => return false,
                 },
-                read = read(&mut self.stream, &mut buffer) => self.told(read, &buffer),
                 _ = self.consent.changed() => {}
                 () = at(wake) => {}
             }
         }
     }
 
-    async fn drive(&mut self, mut line: Line) -> End {
+    async fn drive(&mut self, mut line: Line, fields: FieldSet) -> End {
         let mut seed = [0; 6];
         let _ = getrandom::fill(&mut seed);
         let connect = Connect {
@@ -232,10 +283,10 @@ impl Keeper {
         }
         let mut session = Session::new(&connect, Instant::now());
         session.handle(Input::Filters(self.showing.filters()), Instant::now());
-        let end = self.talk(&mut session, &mut line).await;
-        if matches!(end, End::Over | End::Done) {
+        let end = self.talk(&mut session, &mut line, fields).await;
+        if matches!(end, End::Over | End::Done | End::More) {
             let now = Instant::now();
-            if let Some(farewell) = self.showing.farewell() {
+            if let Some(farewell) = self.showing.farewell().filter(|_| !matches!(end, End::More)) {
                 session.handle(Input::Publish(u64::MAX, farewell), now);
             }
             session.handle(Input::Close, now);
@@ -253,7 +304,7 @@ impl Keeper {
         end
     }
 
-    async fn talk(&mut self, session: &mut Session, line: &mut Line) -> End {
+    async fn talk(&mut self, session: &mut Session, line: &mut Line, fields: FieldSet) -> End {
         let (mut buffer, cancelled, stop) = (vec![0; PIECE], line.cancelled(), self.stop.clone());
         let mut up = false;
         loop {
@@ -269,7 +320,14 @@ impl Keeper {
                 }
                 Err(_) => return End::Denied,
             }
-            if up && self.showing.is_gone() {
+            if up && let Some(pending) = self.pending.take() {
+                if !pending.fields.is_subset(fields) {
+                    self.pending = Some(pending);
+                    return End::More;
+                }
+                self.accept(pending.stream).await;
+            }
+            if up && self.stream.is_none() && self.showing.is_gone() {
                 return End::Done;
             }
             tokio::select! {
@@ -277,7 +335,7 @@ impl Keeper {
                 () = cancelled.cancelled() => return End::Denied,
                 () = stop.cancelled() => return End::Over,
                 word = self.words.recv() => match word {
-                    Some(word) => self.take(word),
+                    Some(word) => self.take(word).await,
                     None => return End::Over,
                 },
                 read = line.read() => match read {
@@ -306,9 +364,12 @@ impl Keeper {
                         Event::Up => {
                             (*up, self.was_up) = (true, true);
                             self.showing.up();
+                            self.due = Some(Instant::now() + GRACE);
                         }
                         Event::Message(message) => self.showing.message(&message, Instant::now()),
-                        Event::Published(number, outcome) => self.showing.published(number, outcome.is_ok()),
+                        Event::Published(number, outcome) => {
+                            self.showing.published(number, outcome.is_ok(), Instant::now());
+                        }
                         Event::Denied(filter) => {
                             let filter = accord_model::text::for_screen(&filter, 100);
                             tracing::warn!(broker = %self.id, "the broker does not let this user listen to {filter}");
@@ -327,7 +388,7 @@ impl Keeper {
                 session.handle(Input::Publish(number, message), now);
             }
             while self.asked.len() < ASKED_AT_ONCE
-                && let Some((number, wish)) = self.showing.poll_wish()
+                && let Some((number, wish)) = self.showing.poll_wish(now)
             {
                 let call = CallId(self.next.fetch_add(1, Ordering::Relaxed));
                 self.asked.insert(call, (number, now + ANSWERS_WITHIN));
@@ -335,22 +396,34 @@ impl Keeper {
                 let (device, target) = (self.id.clone(), Target::new(SERVICE));
                 self.tell(FromBridge::Asked { call, device, target, verb }).await;
             }
-            self.tell_counts().await;
+            self.tell_counts(now).await;
             if !busy {
-                let asked = self.asked.values().map(|(_, until)| *until);
-                let times = asked.chain(self.showing.poll_timeout()).chain(self.due);
-                return Ok(times.fold(wake, Instant::min));
+                return Ok(self.times().chain(self.showing.poll_timeout()).fold(wake, Instant::min));
             }
         }
+    }
+
+    /// When something becomes due.
+    fn times(&self) -> impl Iterator<Item = Instant> + '_ {
+        let asked = self.asked.values().map(|(_, until)| *until);
+        let counts = (self.counts != self.showing.counts()).then_some(self.counts_next);
+        asked.chain(self.pending.as_ref().map(|pending| pending.until)).chain(self.due).chain(counts)
     }
 
     /// What became due.
     async fn look(&mut self, now: Instant) {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
-            match self.stream {
-                Some(_) => self.showing.settle(),
-                None => self.showing.withdraw(),
+            if self.stream.is_none() {
+                self.showing.withdraw();
+                self.reveals = FieldSet::EMPTY;
+            }
+        }
+        if let Some(pending) = &self.pending {
+            if let Err(error) = self.may_tell(pending.fields) {
+                self.fail_pending(error).await;
+            } else if pending.until <= now {
+                self.fail_pending(CallError::Unreachable("the broker cannot be reached".to_owned())).await;
             }
         }
         let late: Vec<CallId> =
@@ -365,18 +438,42 @@ impl Keeper {
                 let _ = done.send(());
             }
         }
-        self.tell_counts().await;
+        self.tell_counts(now).await;
     }
 
-    fn take(&mut self, word: Word) {
+    /// Whether something that reveals this may be told at all.
+    fn may_tell(&self, fields: FieldSet) -> Result<(), CallError> {
+        if self.forgets.is_some() {
+            return Err(CallError::Unreachable("the broker is being removed".to_owned()));
+        }
+        let may = self.law.may_show(&self.id, self.added.user.is_some(), fields);
+        may.map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
+        let why = "the broker has not shown its key so far";
+        self.is_trusted().then_some(()).ok_or_else(|| CallError::Unreachable(why.to_owned()))
+    }
+
+    async fn fail_pending(&mut self, error: CallError) {
+        if let Some(Pending { stream, .. }) = self.pending.take() {
+            self.tell(FromBridge::StreamFailed { stream, error }).await;
+        }
+    }
+
+    /// What is to be shown is told from now on.
+    async fn accept(&mut self, stream: StreamId) {
+        let (ours, theirs) = tokio::io::duplex(STREAM);
+        (self.stream, self.decoder, self.due) = (Some(ours), Decoder::default(), None);
+        // What is not told of by the new one is not shown any more.
+        self.showing.begin_anew();
+        let _ = self.heard.send(Heard::Stream(self.id.clone(), stream, theirs)).await;
+    }
+
+    async fn take(&mut self, word: Word) {
         match word {
-            Word::Stream(_) if self.forgets.is_some() => {}
-            Word::Stream(stream) => {
-                self.stream = Some(stream);
-                self.decoder = Decoder::default();
-                // What is not told of by the new one is not shown any more.
-                self.due = None;
-                self.showing.begin_anew();
+            Word::Stream(stream, fields) => {
+                self.fail_pending(CallError::Unreachable("another stream took its place".to_owned())).await;
+                self.reveals = fields;
+                self.pending = Some(Pending { stream, fields, until: Instant::now() + OPENS_WITHIN });
+                // Whether it may be told is looked at next.
             }
             Word::Answer(call, done) => {
                 if let Some((number, _)) = self.asked.remove(&call) {
@@ -385,7 +482,8 @@ impl Keeper {
             }
             Word::Pin(key) => self.added.pin = Some(key),
             Word::Forget(done) => {
-                (self.stream, self.due, self.forgets) = (None, None, Some(done));
+                self.lose_stream();
+                (self.due, self.forgets) = (None, Some(done));
                 self.showing.withdraw();
             }
         }
@@ -406,14 +504,19 @@ impl Keeper {
             }
         };
         if broken {
-            self.stream = None;
+            self.lose_stream();
             self.due = Some(Instant::now() + REPLACED_WITHIN);
         }
     }
 
     fn remember(&mut self) -> Result<(), String> {
         let Some(memory) = self.showing.poll_memory() else { return Ok(()) };
-        self.file.save(memory).map_err(|error| {
+        let hub = self.hub.take().map_or(Ok(()), |file| {
+            let saved = file.save(&memory.hub);
+            self.hub = saved.is_err().then_some(file);
+            saved
+        });
+        hub.and_then(|()| self.file.save(memory)).map_err(|error| {
             self.showing.not_saved();
             format!("what is shown there cannot be written down, so that nothing is shown: {error}")
         })
@@ -428,17 +531,21 @@ impl Keeper {
         let _ = self.heard.send(Heard::Tell(Box::new(message))).await;
     }
 
-    async fn tell_counts(&mut self) {
+    async fn tell_counts(&mut self, now: Instant) {
         let counts = self.showing.counts();
-        if std::mem::replace(&mut self.counts, counts) == counts {
+        if self.counts == counts || now < self.counts_next {
             return;
         }
+        let (shown, refused, left_out) = counts;
+        if left_out > 0 && self.counts.2 == 0 {
+            tracing::warn!(broker = %self.id, left_out, "there is no room for all devices that are to be shown");
+        }
+        (self.counts, self.counts_next) = (counts, now + COUNTS_EVERY);
         let value = |count: u64| {
             let data = Data::Int(i64::try_from(count).unwrap_or(i64::MAX));
             Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: LASTING_S }
         };
-        let (shown, refused) = counts;
-        let values = [("shown", value(shown as u64)), ("refused", value(refused))];
+        let values = [("shown", value(shown as u64)), ("refused", value(refused)), ("left-out", value(left_out as u64))];
         let values: BTreeMap<String, Value> = values.map(|(id, value)| (id.to_owned(), value)).into();
         self.tell(FromBridge::Values { device: self.id.clone(), target: Target::new(SERVICE), values }).await;
     }

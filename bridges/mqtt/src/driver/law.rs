@@ -18,17 +18,6 @@ pub(crate) fn fields(user: bool) -> FieldSet {
     if user { always.union(FieldSet::one(FieldCode::AccountId)) } else { always }
 }
 
-/// The same of a connection on which devices of this house are shown.
-pub(crate) fn shown_fields(user: bool) -> FieldSet {
-    fields(user).union(FieldSet::from_iter([
-        FieldCode::ServiceIdDerived,
-        FieldCode::HomeDeviceState,
-        FieldCode::BatteryLevel,
-        FieldCode::Presence,
-        FieldCode::MediaNowPlaying,
-    ]))
-}
-
 impl Law {
     pub(crate) fn new(gate: BoundGate) -> Self {
         let connection = EntryKey::new("mqtt/connection").expect("the bridge's own entry key is well formed");
@@ -43,9 +32,9 @@ impl Law {
         self.gate.check(&self.connection, &RecipientId::device(broker), fields(user))
     }
 
-    /// The same for devices that are shown there.
-    pub(crate) fn may_show(&self, broker: &DeviceId, user: bool) -> Result<(), Refusal> {
-        self.gate.check(&self.connection, &RecipientId::device(broker), shown_fields(user))
+    /// The same for devices that are shown there, which reveals this beside.
+    pub(crate) fn may_show(&self, broker: &DeviceId, user: bool, more: FieldSet) -> Result<(), Refusal> {
+        self.gate.check(&self.connection, &RecipientId::device(broker), fields(user).union(more))
     }
 
     pub(crate) fn permit(&self, broker: &DeviceId, fields: FieldSet) -> Result<Permit, Refusal> {

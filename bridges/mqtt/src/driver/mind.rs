@@ -13,6 +13,7 @@ use accord_model::{
 use accord_ports::added::Register;
 use accord_ports::showcase::{self, MOST_DEVICES};
 use accord_registry::{ByteStream, PathInfo};
+use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,6 @@ const QUEUE: usize = 256;
 const ORDERS: usize = 64;
 /// What the one who shows devices has not heard yet: a wish of each device that is not answered, and a few words more.
 const WORDS: usize = MOST_DEVICES + 16;
-/// What a stream of devices that are shown holds, in bytes.
-const STREAM: usize = 64 * 1024;
 /// How long a broker that is removed may take to forget what was shown there.
 const FORGETS_WITHIN: Duration = Duration::from_secs(4);
 /// Most brokers: each is a connection for good.
@@ -47,6 +46,8 @@ pub(crate) enum Heard {
     Pinned(DeviceId, String),
     /// It took a connection.
     Seen(DeviceId),
+    /// Devices can be told of now.
+    Stream(DeviceId, StreamId, DuplexStream),
 }
 
 struct Held {
@@ -161,6 +162,12 @@ impl Mind {
                     self.added.note(&id, added);
                 }
             }
+            Heard::Stream(broker, stream, theirs) => {
+                let Some(path) = self.brokers.get(&broker).map(|held| held.path.clone()) else { return };
+                let (reader, writer) = tokio::io::split(theirs);
+                let carried = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
+                let _ = self.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await;
+            }
             Heard::Tell(mut message) => {
                 match &mut *message {
                     FromBridge::Values { device, target, values } if target.service == showcase::SERVICE => {
@@ -212,8 +219,17 @@ impl Mind {
                     self.open.insert(call, still);
                 }
             }
-            ToBridge::OpenStream { stream, device, target, .. } if target.service == showcase::SERVICE => {
-                self.open_showcase(stream, &device).await;
+            ToBridge::OpenStream { stream, device, target, inputs, .. } if target.service == showcase::SERVICE => {
+                let outcome = match showcase::fields_of(&inputs) {
+                    Some(fields) if self.say(&device, Word::Stream(stream, fields)) => Ok(()),
+                    Some(_) => {
+                        Err(CallError::Unreachable("no such broker was added, or it has too much to do".to_owned()))
+                    }
+                    None => Err(CallError::BadInput("it is not said what is to be told".to_owned())),
+                };
+                if let Err(error) = outcome {
+                    self.tell(FromBridge::StreamFailed { stream, error }).await;
+                }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("devices of a broker take no files".to_owned());
@@ -237,19 +253,6 @@ impl Mind {
     /// To the one who shows devices there.
     fn say(&self, broker: &DeviceId, word: Word) -> bool {
         self.brokers.get(broker).is_some_and(|held| held.words.try_send(word).is_ok())
-    }
-
-    /// Devices of this house are to be shown on a broker, as long as the stream lasts.
-    async fn open_showcase(&self, stream: StreamId, broker: &DeviceId) {
-        let (ours, theirs) = tokio::io::duplex(STREAM);
-        let path = self.brokers.get(broker).map(|held| held.path.clone());
-        let Some(path) = path.filter(|_| self.say(broker, Word::Stream(ours))) else {
-            let error = CallError::Unreachable("no such broker was added, or it has too much to do".to_owned());
-            return self.tell(FromBridge::StreamFailed { stream, error }).await;
-        };
-        let (reader, writer) = tokio::io::split(theirs);
-        let carried = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
-        let _ = self.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await;
     }
 
     /// A broker with what is shown there.

@@ -292,10 +292,10 @@ pub fn mirror() -> Service {
 
 /// Shows devices of this house to others, such as a broker to whoever reads there: told by a stream of the service, in the
 /// format of `core/ports` (`showcase`). `shown` is how many are shown there now, `refused` how many wishes from there were not
-/// fulfilled since the bridge began.
+/// fulfilled since the bridge began, `left-out` for how many more there is no room there.
 pub fn showcase() -> Service {
     let count = |id: &str| Property { role: Role::Diagnostic, ..Property::state(id, Format::Int) };
-    service("showcase", vec![count("shown"), count("refused")], vec![], vec![])
+    service("showcase", vec![count("shown"), count("refused"), count("left-out")], vec![], vec![])
 }
 
 /// Says a short text to whoever is in front of the device, to try the way.

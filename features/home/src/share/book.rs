@@ -10,7 +10,7 @@ use accord_ports::added::device_id;
 use accord_store::JsonFile;
 use serde::{Deserialize, Serialize};
 
-use super::Chosen;
+use super::{Chosen, Granted};
 
 const LARGEST: u64 = 16 << 20;
 
@@ -27,8 +27,8 @@ struct Page {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Kept {
-    control: bool,
-    opens: bool,
+    #[serde(flatten)]
+    granted: Granted,
     /// As it was shown last, without what it said: it is shown as away until it comes.
     last: Option<Device>,
 }
@@ -60,23 +60,24 @@ impl Book {
         Ok(outcome)
     }
 
-    pub fn chosen(&self, place: &DeviceId) -> BTreeMap<DeviceId, Chosen> {
+    pub fn granted(&self, place: &DeviceId) -> BTreeMap<DeviceId, Granted> {
         let pages = self.pages();
         let devices = pages.0.get(place).into_iter().flat_map(|page| &page.devices);
-        devices.map(|(id, kept)| (id.clone(), Chosen { control: kept.control, opens: kept.opens })).collect()
+        devices.map(|(id, kept)| (id.clone(), kept.granted.clone())).collect()
     }
 
-    pub fn set(&self, place: &DeviceId, thing: &DeviceId, chosen: Option<Chosen>) -> io::Result<()> {
+    pub fn chosen(&self, place: &DeviceId) -> BTreeMap<DeviceId, Chosen> {
+        self.granted(place).into_iter().map(|(id, granted)| (id, granted.chosen)).collect()
+    }
+
+    pub fn set(&self, place: &DeviceId, thing: &DeviceId, granted: Option<Granted>) -> io::Result<()> {
         let mut seed = [0; 16];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         self.change(|pages| {
             let fresh = || Page { seed: data_encoding::HEXLOWER.encode(&seed), devices: BTreeMap::new() };
             let page = pages.0.entry(place.clone()).or_insert_with(fresh);
-            match chosen {
-                Some(Chosen { control, opens }) => {
-                    let kept = page.devices.entry(thing.clone()).or_default();
-                    (kept.control, kept.opens) = (control, opens);
-                }
+            match granted {
+                Some(granted) => page.devices.entry(thing.clone()).or_default().granted = granted,
                 None => drop(page.devices.remove(thing)),
             }
         })
@@ -90,11 +91,11 @@ impl Book {
     }
 
     /// Which thing has that id in a place, and what may be done with it.
-    pub fn thing(&self, place: &DeviceId, there: &DeviceId) -> Option<(DeviceId, Chosen)> {
+    pub fn thing(&self, place: &DeviceId, there: &DeviceId) -> Option<(DeviceId, Granted)> {
         let pages = self.pages();
         let page = pages.0.get(place)?;
         let (id, kept) = page.devices.iter().find(|(id, _)| id_of(&page.seed, id) == *there)?;
-        Some((id.clone(), Chosen { control: kept.control, opens: kept.opens }))
+        Some((id.clone(), kept.granted.clone()))
     }
 
     pub fn last(&self, place: &DeviceId, thing: &DeviceId) -> Option<Device> {
@@ -120,20 +121,29 @@ impl Book {
         }
     }
 
-    /// Whether anything was known of it.
+    /// A device was unpaired, and all that was there only by it. Whether anything was known of them.
     pub fn forget(&self, device: &DeviceId) -> io::Result<bool> {
-        let is_known = |pages: &Pages| {
-            pages.0.contains_key(device) || pages.0.values().any(|page| page.devices.contains_key(device))
-        };
-        if !is_known(&self.pages()) {
-            return Ok(false);
+        let mut changed = self.pages().clone();
+        let mut found = changed.0.remove(device).is_some();
+        for page in changed.0.values_mut() {
+            let before = page.devices.len();
+            page.devices.retain(|id, kept| id != device && kept.granted.faces.get(id).is_none_or(|via| !is(via, device)));
+            found |= page.devices.len() != before;
+            for faces in page.devices.values_mut().map(|kept| &mut kept.granted.faces) {
+                let before = faces.len();
+                faces.retain(|id, via| id != device && !is(via, device));
+                found |= faces.len() != before;
+            }
         }
-        self.change(|pages| {
-            pages.0.remove(device);
-            pages.0.values_mut().for_each(|page| drop(page.devices.remove(device)));
-        })?;
-        Ok(true)
+        if found {
+            self.change(|pages| *pages = changed)?;
+        }
+        Ok(found)
     }
+}
+
+fn is(via: &Option<DeviceId>, device: &DeviceId) -> bool {
+    via.as_ref() == Some(device)
 }
 
 fn id_of(seed: &str, thing: &DeviceId) -> DeviceId {
@@ -154,23 +164,41 @@ mod tests {
         let (one, two, lamp) = (id("mqtt-1"), id("mqtt-2"), id("lamp"));
         let book = Book::open(dir.path()).unwrap();
         assert_eq!(book.id_there(&one, &lamp), None);
-        let control = Chosen { control: true, opens: false };
-        book.set(&one, &lamp, Some(control)).unwrap();
-        book.set(&two, &lamp, Some(Chosen::default())).unwrap();
+        let control = Granted { chosen: Chosen { control: true, opens: false }, ..Granted::default() };
+        book.set(&one, &lamp, Some(control.clone())).unwrap();
+        book.set(&two, &lamp, Some(Granted::default())).unwrap();
         let there = book.id_there(&one, &lamp).unwrap();
         assert_ne!(Some(&there), book.id_there(&two, &lamp).as_ref());
         assert!(!there.as_str().contains("lamp"));
         let book = Book::open(dir.path()).unwrap();
-        assert_eq!(book.thing(&one, &there), Some((lamp.clone(), control)));
+        assert_eq!(book.thing(&one, &there), Some((lamp.clone(), control.clone())));
         assert_eq!(book.thing(&two, &there), None, "an id of one place is none of another");
         book.set(&one, &lamp, None).unwrap();
         assert_eq!(book.thing(&one, &there), None);
-        book.set(&one, &lamp, Some(control)).unwrap();
+        book.set(&one, &lamp, Some(control.clone())).unwrap();
         assert_eq!(book.id_there(&one, &lamp), Some(there.clone()), "shown again it is the same there");
         assert!(book.forget(&lamp).unwrap() && !book.forget(&lamp).unwrap());
         assert!(book.chosen(&one).is_empty() && book.chosen(&two).is_empty());
         assert!(book.forget(&one).unwrap());
-        book.set(&one, &lamp, Some(control)).unwrap();
+        book.set(&one, &lamp, Some(control.clone())).unwrap();
         assert_ne!(book.id_there(&one, &lamp), Some(there), "a broker that was removed knows nothing of before");
+    }
+
+    #[test]
+    fn what_was_there_by_a_server_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, server, lamp, lock, other) = (id("mqtt-1"), id("server"), id("lamp"), id("lock"), id("other"));
+        let book = Book::open(dir.path()).unwrap();
+        let by = |faces: &[(&DeviceId, Option<&DeviceId>)]| {
+            let faces = faces.iter().map(|(id, via)| ((*id).clone(), via.cloned())).collect();
+            Some(Granted { faces, ..Granted::default() })
+        };
+        book.set(&place, &lamp, by(&[(&lamp, Some(&server))])).unwrap();
+        book.set(&place, &lock, by(&[(&lock, None), (&other, Some(&server))])).unwrap();
+        assert!(book.forget(&server).unwrap() && !book.forget(&server).unwrap());
+        let book = Book::open(dir.path()).unwrap();
+        let left = book.granted(&place);
+        assert_eq!(left.keys().collect::<Vec<_>>(), [&lock], "added again, its lamp is shown nowhere");
+        assert_eq!(left[&lock].faces.keys().collect::<Vec<_>>(), [&lock], "nor what it had of the other");
     }
 }

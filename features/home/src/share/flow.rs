@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use accord_consent::{Destination, Outflow, Personal, RecipientId};
-use accord_model::{Device, DeviceId, FieldSet, Inputs, Service, StreamClass, Target, Value};
-use accord_ports::showcase::{Frame, SERVICE};
+use accord_model::{Device, DeviceId, FieldSet, Service, StreamClass, Target, Value};
+use accord_ports::showcase::{Broken, Frame, SERVICE, inputs};
 use accord_registry::{ByteStream, RegistryEvent};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio::time::Instant;
 
-use super::{Inner, always, outside};
+use super::{Granted, Inner, always, outside};
 
 /// What changes within this is told together.
 const SETTLES: Duration = Duration::from_millis(80);
@@ -113,12 +113,16 @@ impl Telling {
         };
         let opened = inner
             .registry
-            .open_stream(&self.place, Target::new(SERVICE), Inputs::new(), StreamClass::Interactive)
+            .open_stream(&self.place, Target::new(SERVICE), inputs(self.fields), StreamClass::Interactive)
             .await;
         let ByteStream { mut reader, writer, path } = match opened {
             Ok(stream) => stream,
-            Err(error) => return broken(&error),
+            Err(error) => {
+                inner.problems().insert(self.place.clone(), error.to_string());
+                return broken(&error);
+            }
         };
+        inner.problems().remove(&self.place);
         let mut out: Writer = match permit.open(writer, Destination::device(&self.place, path.address)).await {
             Ok(out) => out,
             Err(error) => return broken(&error),
@@ -190,9 +194,10 @@ impl Telling {
 
     /// Which kinds of data all of it reveals, as far as the owner agreed.
     fn needed(&self) -> FieldSet {
-        let chosen = self.inner.book.chosen(&self.place);
-        let things = chosen.keys().filter_map(|id| self.inner.registry.thing(id));
-        let fields = things.map(|thing| outside::fields(&thing.device)).filter(|fields| self.agreed(*fields));
+        let granted = self.inner.book.granted(&self.place);
+        let things = granted.iter().filter_map(|(id, granted)| Some((self.inner.registry.thing(id)?, granted)));
+        let fields = things.map(|(thing, granted)| outside::fields(&self.inner.as_granted(&thing, granted)));
+        let fields = fields.filter(|fields| self.agreed(*fields));
         fields.fold(always(), FieldSet::union)
     }
 
@@ -222,7 +227,7 @@ impl Telling {
     /// Tells what is new.
     async fn tell(&mut self, out: &mut Writer, first: bool) -> Result<(), String> {
         let (inner, place) = (self.inner.clone(), self.place.clone());
-        let chosen = inner.book.chosen(&place);
+        let chosen = inner.book.granted(&place);
         let mut dirty = std::mem::take(&mut self.dirty);
         if std::mem::take(&mut self.all) {
             dirty = chosen.keys().chain(self.told.keys()).cloned().collect();
@@ -230,10 +235,18 @@ impl Telling {
         }
         let mut kept = Vec::new();
         for thing in dirty {
-            let now = chosen.get(&thing).and_then(|chosen| self.look(&thing, *chosen));
+            let mut now = chosen.get(&thing).and_then(|granted| self.look(&thing, granted));
             let before = self.told.get(&thing);
             for frame in news(before, now.as_ref()) {
-                put(out, self.fields, &frame).await?;
+                if !put(out, self.fields, &frame).await? {
+                    // What it was is not what it is.
+                    if let Some(before) = before {
+                        put(out, self.fields, &Frame::Gone { device: before.id.clone() }).await?;
+                    }
+                    tracing::warn!(device = %thing, %place, "it is too much to be shown there");
+                    now = None;
+                    break;
+                }
             }
             match now {
                 Some(now) => {
@@ -253,7 +266,7 @@ impl Telling {
     }
 
     /// A thing as it is to be shown there now; as it was when it is not here yet.
-    fn look(&mut self, id: &DeviceId, chosen: super::Chosen) -> Option<Device> {
+    fn look(&mut self, id: &DeviceId, granted: &Granted) -> Option<Device> {
         let there = self.inner.book.id_there(&self.place, id)?;
         self.faces.insert(id.clone(), id.clone());
         let Some(thing) = self.inner.registry.thing(id) else {
@@ -265,12 +278,13 @@ impl Telling {
         }
         let house = self.inner.house()?;
         let is_blocked = thing.faces.iter().any(|face| house.is_blocked(&face.known.device.id));
-        let fields = outside::fields(&thing.device);
+        let device = self.inner.as_granted(&thing, granted);
+        let fields = outside::fields(&device);
         // More than the stream is for is told with the next one.
         if is_blocked || !fields.is_subset(self.fields) || self.inner.can_show(&thing, &self.place).is_err() {
             return None;
         }
-        Some(outside::device(&thing.device, there, chosen, house.called(&thing.device)))
+        Some(outside::device(&device, there, granted.chosen, house.called(&thing.device)))
     }
 
     fn happened(
@@ -280,16 +294,23 @@ impl Telling {
         event: String,
         arguments: accord_model::Outputs,
     ) -> Option<Frame> {
-        let shown = self.told.get(self.faces.get(face)?)?;
+        let thing = self.faces.get(face)?;
+        let shown = self.told.get(thing)?;
+        self.inner.book.granted(&self.place).get(thing).filter(|granted| granted.faces.contains_key(face))?;
         let service = find(shown, &target)?;
         let known = service.events.iter().any(|one| one.id == event);
         known.then(|| Frame::Event { device: shown.id.clone(), target, event, arguments })
     }
 }
 
-async fn put(out: &mut Writer, fields: FieldSet, frame: &Frame) -> Result<(), String> {
-    let bytes = frame.encode().map_err(|broken| broken.to_string())?;
-    out.put(&Personal::of(fields, bytes)).await.map_err(|error| error.to_string())
+/// `false`: it is too long for a message.
+async fn put(out: &mut Writer, fields: FieldSet, frame: &Frame) -> Result<bool, String> {
+    let bytes = match frame.encode() {
+        Ok(bytes) => bytes,
+        Err(Broken::TooLong(_)) => return Ok(false),
+        Err(broken) => return Err(broken.to_string()),
+    };
+    out.put(&Personal::of(fields, bytes)).await.map(|()| true).map_err(|error| error.to_string())
 }
 
 fn find<'a>(device: &'a Device, target: &Target) -> Option<&'a Service> {

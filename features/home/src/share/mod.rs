@@ -13,16 +13,17 @@ mod flow;
 mod outside;
 mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use accord_consent::{BoundGate, RecipientId, Refusal};
-use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, Target, Verb};
+use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, Reach, Target, Verb};
 use accord_ports::showcase::{MOST_DEVICES, SERVICE};
 use accord_ports::tasks::Tasks;
-use accord_registry::{Registry, RegistryEvent, Thing};
+use accord_registry::{Job, Registry, RegistryEvent, Thing};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -32,12 +33,25 @@ use book::Book;
 pub const SHARE: &str = "home/share";
 
 /// What others may see and do of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Chosen {
     /// They may control it; otherwise they see what it says.
     pub control: bool,
     /// They may also open, unlock and disarm it, without anybody being asked.
     pub opens: bool,
+}
+
+/// A choice, and what it was made for: what the device is or can do besides by now is not shown, until the owner chooses again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Granted {
+    #[serde(flatten)]
+    chosen: Chosen,
+    /// The faces that the thing had, each with the server or broker that it was there by.
+    #[serde(default)]
+    faces: BTreeMap<DeviceId, Option<DeviceId>>,
+    /// Services of which something opens, unlocks or disarms.
+    #[serde(default)]
+    secured: BTreeSet<String>,
 }
 
 /// Why a choice was not kept.
@@ -85,6 +99,8 @@ pub(crate) struct Inner {
     /// Bridges whose devices whoever reads on a broker has by itself.
     elsewhere: &'static [&'static str],
     pace: wish::Pace,
+    /// Why nothing is told to a place now, though something is to be.
+    problems: Mutex<BTreeMap<DeviceId, String>>,
     house: std::sync::OnceLock<Arc<dyn House>>,
 }
 
@@ -103,7 +119,8 @@ impl Share {
         let book = Book::open(folder)?;
         let (changed, pace, house) = (watch::Sender::new(0), wish::Pace::default(), std::sync::OnceLock::new());
         let registry = registry.clone();
-        let inner = Arc::new(Inner { registry, gate, entry, book, changed, elsewhere, pace, house });
+        let problems = Mutex::default();
+        let inner = Arc::new(Inner { registry, gate, entry, book, changed, elsewhere, pace, problems, house });
         Ok(Self { inner, tasks: std::sync::OnceLock::new() })
     }
 
@@ -135,6 +152,27 @@ impl Share {
         self.inner.book.chosen(place)
     }
 
+    /// Why nothing is shown there now, though something was chosen. For the owner.
+    pub fn problem(&self, place: &DeviceId) -> Option<String> {
+        let problem = self.inner.problems().get(place).cloned();
+        problem.filter(|_| !self.inner.book.chosen(place).is_empty())
+    }
+
+    /// Whether a thing is or can do more than when it was chosen: that is not shown.
+    pub fn has_more(&self, place: &DeviceId, thing: &Thing) -> bool {
+        let granted = self.inner.book.granted(place);
+        let of = thing.faces.iter().find_map(|face| granted.get(&face.known.device.id));
+        of.is_some_and(|granted| {
+            let faces = thing.faces.iter().any(|face| !granted.faces.contains_key(&face.known.device.id));
+            faces || (granted.chosen.opens && !outside::secured(&thing.device).is_subset(&granted.secured))
+        })
+    }
+
+    /// Whether something of it opens, unlocks or disarms, as it would be shown.
+    pub fn secures(&self, thing: &Thing) -> bool {
+        !outside::secured(&thing.device).is_empty()
+    }
+
     /// Whether a thing can be shown there.
     ///
     /// # Errors
@@ -163,14 +201,23 @@ impl Share {
         if chosen.opens && !chosen.control {
             return Err(ShareError::NotThis("what may open it may control it; allow both or neither".to_owned()));
         }
+        let secured = outside::secured(&whole.device);
+        if chosen.opens && secured.is_empty() {
+            return Err(ShareError::NotThis("it opens, unlocks and disarms nothing".to_owned()));
+        }
         inner.gate.check(&inner.entry, &RecipientId::device(place), outside::fields(&whole.device))?;
         let before = inner.book.chosen(place);
-        if before.len() >= MOST_DEVICES && !before.contains_key(&whole.device.id) {
+        if before.len() >= MOST_DEVICES && !whole.faces.iter().any(|face| before.contains_key(&face.known.device.id)) {
             return Err(ShareError::NotThis(format!(
                 "more than {MOST_DEVICES} devices are shown there; take some back"
             )));
         }
-        inner.book.set(place, &whole.device.id, Some(chosen)).map_err(ShareError::NotSaved)?;
+        let known = whole.faces.iter().map(|face| &face.known.device);
+        let faces = known.map(|device| (device.id.clone(), device.via.clone())).collect();
+        // By whichever of its faces it was chosen before.
+        let ids = whole.faces.iter().map(|face| &face.known.device.id);
+        let id = ids.clone().find(|id| before.contains_key(id)).unwrap_or(&whole.device.id);
+        inner.book.set(place, id, Some(Granted { chosen, faces, secured })).map_err(ShareError::NotSaved)?;
         inner.chosen_anew();
         Ok(())
     }
@@ -230,7 +277,42 @@ impl Inner {
         if services.is_empty() {
             return Err("it says nothing and can be told nothing that is shown elsewhere".to_owned());
         }
+        if !outside::fits_in_a_message(&services) {
+            return Err("what it says and can do is too much to be shown elsewhere".to_owned());
+        }
         Ok(())
+    }
+
+    fn problems(&self) -> MutexGuard<'_, BTreeMap<DeviceId, String>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thing as far as it was chosen: with what its faces of then have. Faces that were joined later are shown to nobody.
+    fn as_granted(&self, thing: &Thing, granted: &Granted) -> Device {
+        let mut device = thing.device.clone();
+        let is_granted = |id: &DeviceId| granted.faces.contains_key(id);
+        if !thing.faces.iter().all(|face| is_granted(&face.known.device.id)) {
+            let faces: Vec<&Device> =
+                thing.faces.iter().map(|face| &face.known.device).filter(|face| is_granted(&face.id)).collect();
+            let is_here = faces.iter().any(|face| face.reach != Reach::Offline);
+            device.reach = if is_here { Reach::Local } else { Reach::Offline };
+            let names: BTreeSet<&str> = faces.iter().flat_map(|face| &face.services).map(|one| one.id.as_str()).collect();
+            let best = |name: &&str| self.way(thing, granted, name);
+            let of = |(id, name): (DeviceId, &str)| {
+                let face = faces.iter().find(|face| face.id == id);
+                let all = face.into_iter().flat_map(|face| &face.services);
+                all.filter(|one| one.id == name).cloned().collect::<Vec<_>>()
+            };
+            device.services = names.iter().filter_map(|name| Some((best(name)?, *name))).flat_map(of).collect();
+        }
+        outside::secure(&mut device, &granted.secured);
+        device
+    }
+
+    /// By which of the faces that were chosen a service is told something.
+    fn way(&self, thing: &Thing, granted: &Granted, service: &str) -> Option<DeviceId> {
+        let ways = self.registry.ways(&thing.device.id, Job::Service(service));
+        ways.into_iter().chain([thing.device.id.clone()]).find(|face| granted.faces.contains_key(face))
     }
 }
 

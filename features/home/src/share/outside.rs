@@ -1,27 +1,48 @@
 //! A device as others may see it: under another id, with what may be shown of it and what they may do.
 
+use std::collections::BTreeSet;
+
 use accord_model::text::for_screen;
 use accord_model::{Data, Device, DeviceId, Effect, FieldCode, FieldSet, Format, Property, Reach, Service};
+use accord_ports::showcase::MAX_FRAME;
 
 use super::Chosen;
 
-/// Services that are not shown elsewhere: what people have on their own devices, and what runs commands there.
-const NOT_SHOWN: [&str; 15] = [
-    "pairing",
-    "information",
-    "files",
-    "storage",
-    "clipboard",
-    "notifications",
-    "messages",
-    "contacts",
-    "input",
-    "command",
-    "ping",
-    "mirror",
-    "calls",
-    "location",
-    "screen",
+/// Services that are shown elsewhere: those of a house, and of people's own devices what `home/share` names. Whatever is not here
+/// is not, such as what runs commands, messages, networks that a phone is in, and whether its screen is locked.
+const SHOWN_SERVICES: [&str; 32] = [
+    "air-quality",
+    "alarm",
+    "battery",
+    "button",
+    "carbon-monoxide",
+    "climate",
+    "contact",
+    "cover",
+    "door-lock",
+    "electricity",
+    "fan",
+    "gas",
+    "humidifier",
+    "humidity",
+    "illuminance",
+    "light",
+    "media",
+    "more",
+    "occupancy",
+    "on-off",
+    "press",
+    "pressure",
+    "ringer",
+    "siren",
+    "smoke",
+    "tamper",
+    "temperature",
+    "vacuum",
+    "valve",
+    "vibration",
+    "volume",
+    "water-leak",
 ];
 /// Most services of one device, and most properties and actions of one of them.
 const MOST_SERVICES: usize = 48;
@@ -35,7 +56,7 @@ const SHOWN: [FieldCode; 4] =
 
 /// What may be shown of a device, and what whoever sees it may do.
 pub(super) fn services(device: &Device, chosen: Chosen) -> Vec<Service> {
-    let shown = device.services.iter().filter(|service| !NOT_SHOWN.contains(&service.id.as_str()));
+    let shown = device.services.iter().filter(|service| SHOWN_SERVICES.contains(&service.id.as_str()));
     let services = shown.filter_map(|service| bare(service, chosen));
     services.take(MOST_SERVICES).collect()
 }
@@ -71,6 +92,31 @@ fn bare(service: &Service, chosen: Chosen) -> Option<Service> {
     }
     let empty = bare.properties.is_empty() && bare.actions.is_empty() && bare.events.is_empty();
     (!empty).then_some(bare)
+}
+
+/// Which services have something that opens, unlocks or disarms.
+pub(super) fn secured(device: &Device) -> BTreeSet<String> {
+    let all = services(device, Chosen { control: true, opens: true });
+    let secures = |service: &Service| {
+        let acts = service.actions.iter().any(|one| one.effect == Effect::Security);
+        acts || service.properties.iter().any(|one| one.write && one.effect == Effect::Security)
+    };
+    all.into_iter().filter(secures).map(|service| service.id).collect()
+}
+
+/// Nothing opens but by these services.
+pub(super) fn secure(device: &mut Device, by: &BTreeSet<String>) {
+    for service in device.services.iter_mut().filter(|service| !by.contains(&service.id)) {
+        service.actions.retain(|action| action.effect != Effect::Security);
+        for property in service.properties.iter_mut().filter(|property| property.effect == Effect::Security) {
+            property.write = false;
+        }
+    }
+}
+
+/// Whether it can be told: with room for its name, and for longer values.
+pub(super) fn fits_in_a_message(services: &[Service]) -> bool {
+    serde_json::to_vec(services).is_ok_and(|bytes| bytes.len() <= MAX_FRAME / 2)
 }
 
 fn fits(data: &Data) -> bool {
@@ -145,6 +191,9 @@ mod tests {
             catalogue::command(),
             catalogue::battery(),
             catalogue::media(),
+            catalogue::signal(),
+            catalogue::screen_lock(),
+            Service { id: "of-tomorrow".into(), ..catalogue::on_off() },
         ]);
         let shown = services(&phone, Chosen { control: true, opens: true });
         let ids: Vec<&str> = shown.iter().map(|service| service.id.as_str()).collect();
@@ -155,6 +204,28 @@ mod tests {
         );
         assert!(!fields(&thing([catalogue::light()])).contains(FieldCode::BatteryLevel));
         assert!(services(&thing([catalogue::pairing()]), Chosen::default()).is_empty());
+    }
+
+    #[test]
+    fn nothing_opens_but_what_it_was_allowed_for() {
+        let mut lock = thing([catalogue::door_lock(), catalogue::valve()]);
+        assert_eq!(secured(&lock), BTreeSet::from(["door-lock".to_owned()]));
+        assert!(secured(&thing([catalogue::contact(), catalogue::light()])).is_empty());
+        secure(&mut lock, &BTreeSet::new());
+        let all = Chosen { control: true, opens: true };
+        assert!(!actions(&lock, all).iter().any(|action| action == "unlock"), "{:?}", actions(&lock, all));
+        assert!(secured(&lock).is_empty() && actions(&lock, all).contains(&"lock".to_owned()));
+    }
+
+    #[test]
+    fn what_does_not_fit_in_a_message_is_not_shown() {
+        let large = |count: u16| -> Vec<Service> {
+            let mut more = catalogue::more();
+            let states = (0..count).map(|at| (i64::from(at), format!("{at:0200}"))).collect();
+            more.properties.push(Property { values: states, ..Property::state("mode", Format::Int) });
+            services(&thing([more]), Chosen::default())
+        };
+        assert!(fits_in_a_message(&large(100)) && !fits_in_a_message(&large(2000)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use accord_consent::{Received, RecipientId};
 use accord_model::text::for_screen;
 use accord_model::{CallError, Device, DeviceId, Effect, FieldCode, FieldSet, Inputs, Target, Verb};
 use accord_ports::showcase::{WISH, Wish};
-use accord_registry::{Answer, ByteStream, Job, ServiceHandler};
+use accord_registry::{Answer, ByteStream, ServiceHandler};
 use async_trait::async_trait;
 
 use super::{Inner, outside};
@@ -17,6 +17,9 @@ use super::{Inner, outside};
 /// How many wishes a place has at once (all lamps of a large house go off), and how many more a second.
 const BURST: f64 = 120.0;
 const A_SECOND: f64 = 20.0;
+/// A wish is one for so long: what could not be begun by then is not done later. What was begun is waited for a little longer.
+const TERM: Duration = Duration::from_secs(10);
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Handler(pub Weak<Inner>);
 
@@ -38,21 +41,24 @@ impl ServiceHandler for Handler {
 
 impl Inner {
     async fn fulfil(&self, place: &DeviceId, wish: Wish) -> Result<(), CallError> {
+        let until = tokio::time::Instant::now() + TERM;
         let refused = |why: &str| CallError::Refused(why.to_owned());
         let house = self.house().ok_or_else(|| refused("this hub is starting"))?;
         if house.is_blocked(place) {
             return Err(refused("you are blocked"));
         }
-        let (id, chosen) =
+        let (id, granted) =
             self.book.thing(place, &wish.device).ok_or_else(|| refused("no such device is shown to you"))?;
+        let chosen = granted.chosen;
         if !chosen.control {
             return Err(refused("the owner has not allowed you to control it"));
         }
         let to = RecipientId::device(place);
         let thing = self.registry.thing(&id).ok_or_else(|| CallError::Unreachable("it is not here".into()))?;
         // What is not shown is not obeyed either.
+        let device = self.as_granted(&thing, &granted);
         self.gate
-            .check(&self.entry, &to, outside::fields(&thing.device))
+            .check(&self.entry, &to, outside::fields(&device))
             .map_err(|refusal| refused(&refusal.to_string()))?;
         self.can_show(&thing, place).map_err(|why| refused(&why))?;
         if thing.faces.iter().any(|face| house.is_blocked(&face.known.device.id)) {
@@ -62,16 +68,22 @@ impl Inner {
             return Err(refused("too much is wished at once"));
         }
         let name = house.called(&thing.device);
-        let shown = outside::device(&thing.device, wish.device.clone(), chosen, name);
+        let shown = outside::device(&device, wish.device.clone(), chosen, name);
         let mut verbs = Vec::new();
         for verb in wish.verbs {
             verbs.push(checked(&shown, &wish.target, verb)?);
         }
-        let ways = self.registry.ways(&thing.device.id, Job::Service(&wish.target.service));
-        let face = ways.into_iter().next().unwrap_or_else(|| thing.device.id.clone());
+        let face = self.way(&thing, &granted, &wish.target.service);
+        let face = face.ok_or_else(|| CallError::Unreachable("it is not here".into()))?;
         self.note(place, &wish.target, verbs.len()).await?;
         for verb in verbs {
-            house.tell(&face, wish.target.clone(), verb, chosen.opens).await?;
+            if tokio::time::Instant::now() >= until {
+                return Err(CallError::Deadline(TERM.as_secs()));
+            }
+            let told = house.tell(&face, wish.target.clone(), verb, chosen.opens);
+            // Nobody waits for it any more: it is taken back as far as it was not done.
+            let told = tokio::time::timeout_at(until + ENDS_WITHIN, told).await;
+            told.map_err(|_| CallError::Deadline((TERM + ENDS_WITHIN).as_secs()))??;
         }
         Ok(())
     }

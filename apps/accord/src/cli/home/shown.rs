@@ -60,15 +60,22 @@ pub async fn list(context: &Context) -> Result<()> {
         if !place.agreed && devices().next().is_some() {
             screen.note("  Nothing of it is shown: you have not agreed to that, or took it back (`home/share`).");
         }
+        if let Some(problem) = place.problem.as_ref().filter(|_| place.agreed) {
+            screen.note(format!("  Nothing of it is shown now: {}.", name(problem.trim_end_matches('.'))));
+        }
         let row = |(device, ShowDevice { control, opens }): (&crate::api::home::ShownDevice, ShowDevice)| {
             let may = match (control, opens) {
                 (_, true) => "may be controlled and opened",
                 (true, false) => "may be controlled",
                 (false, false) => "may be seen",
             };
-            vec![Cell::new(name(&device.name)), Cell::new(may)]
+            let more = if device.more { "; share it again for what was added to it since" } else { "" };
+            vec![Cell::new(name(&device.name)), Cell::new(format!("{may}{more}"))]
         };
         screen.table(&[], devices().map(row).collect());
+        if place.left_out > 0 {
+            screen.note(format!("  There is no room there for {} more.", count(place.left_out, "device", "devices")));
+        }
         if place.refused > 0 {
             screen.note(format!("  {} were not fulfilled.", count(place.refused, "wish", "wishes")));
         }

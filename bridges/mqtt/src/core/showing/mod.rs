@@ -7,6 +7,7 @@
 pub mod entity;
 pub mod state;
 pub mod wish;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,9 +17,8 @@ use accord_ports::showcase::{Frame, MOST_DEVICES, Wish};
 use serde::{Deserialize, Serialize};
 
 use super::packet::Publish;
-use super::topic::below;
 use entity::Place;
-use wish::Tail;
+pub use wishes::fuzz;
 
 /// Most topics of all devices: each is kept by the broker.
 const MOST_TOPICS: usize = 8_192;
@@ -26,16 +26,10 @@ const MOST_TOPICS: usize = 8_192;
 const AT_ONCE: usize = 32;
 /// Most events that wait.
 const MOST_EVENTS: usize = 64;
-/// Wishes of one device that wait for the one before, how many it has at once, and how many more a second.
-const MOST_WAITING: usize = 8;
+/// How many wishes a device has at once.
 const BURST: f64 = 20.0;
-const A_SECOND: f64 = 5.0;
-/// How long a device may take to show what was wished before it is said again what it is.
-const SHOWS_WITHIN: Duration = Duration::from_secs(5);
-/// What a service is, is not said again more often, whatever is wished of it.
+/// What a service is, is not said again more often, whatever is wished of it; nor what the broker did not take.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Home Assistant starts no more often.
-const BORN_EVERY: Duration = Duration::from_secs(10);
 
 /// What is kept on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +64,17 @@ struct Thing {
     topics: BTreeSet<String>,
     /// Wishes on their way: the number of the one that is being fulfilled, and those behind it.
     running: Option<u64>,
-    waiting: VecDeque<(Target, Vec<accord_model::Verb>)>,
+    waiting: VecDeque<(Instant, Target, Vec<accord_model::Verb>)>,
     wished: Option<Target>,
     tokens: (f64, Instant),
+}
+
+/// A message on its way to the broker.
+enum Flying {
+    /// Nobody who comes later is told of it.
+    Event,
+    /// To be kept there under a topic, or no longer.
+    Kept(String, Option<Vec<u8>>),
 }
 
 /// The machine.
@@ -91,8 +93,8 @@ pub struct Showing {
     there: BTreeMap<String, Vec<u8>>,
     queue: VecDeque<String>,
     queued: HashSet<String>,
-    /// On their way, and what was said.
-    flying: BTreeMap<u64, (String, Option<Vec<u8>>)>,
+    /// What the broker has not confirmed.
+    flying: BTreeMap<u64, Flying>,
     next: u64,
     events: VecDeque<Publish>,
     /// Shown on a stream that is over, and not on the one in its place so far.
@@ -100,8 +102,13 @@ pub struct Showing {
     /// What was shown before is known to be shown no more.
     settled: bool,
     up: bool,
+    /// Nobody tells what is to be shown: nothing is said but that something is no more.
+    hushed: bool,
+    /// Devices for which there is no room.
+    left_out: BTreeSet<DeviceId>,
     born: Option<Instant>,
-    wishes: VecDeque<(u64, Wish)>,
+    /// Which nobody asked about so far, and until when they may be.
+    wishes: VecDeque<(Instant, u64, Wish)>,
     /// When what a service is is to be said again, and when it was.
     again: BTreeMap<String, Instant>,
     said_again: BTreeMap<String, Instant>,
@@ -130,6 +137,8 @@ impl Showing {
             stale: BTreeSet::new(),
             settled: false,
             up: false,
+            hushed: true,
+            left_out: BTreeSet::new(),
             born: None,
             wishes: VecDeque::new(),
             again: BTreeMap::new(),
@@ -154,19 +163,20 @@ impl Showing {
         ]
     }
 
-    /// How many devices are shown, and how many wishes were not fulfilled.
-    pub fn counts(&self) -> (usize, u64) {
-        (self.things.len(), self.refused)
+    /// How many devices are shown, how many wishes were not fulfilled, and for how many devices there is no room.
+    pub fn counts(&self) -> (usize, u64, usize) {
+        (self.things.len(), self.refused, self.left_out.len())
     }
 
-    /// Whether a connection is needed: something is shown, or lies there that should not.
+    /// Whether a connection is needed: something is shown, or lies there that may not have to.
     pub fn is_wanted(&self) -> bool {
-        !self.things.is_empty() || (self.settled && !self.memory.topics.is_empty())
+        !self.things.is_empty() || !self.memory.topics.is_empty()
     }
 
     /// Whether nothing is left there.
     pub fn is_gone(&self) -> bool {
-        self.things.is_empty() && self.memory.topics.is_empty() && self.flying.is_empty()
+        let flies = self.flying.values().any(|flying| matches!(flying, Flying::Kept(..)));
+        self.things.is_empty() && self.memory.topics.is_empty() && !flies
     }
 
     // -- what is to be shown -------------------------------------------------------------------------
@@ -192,6 +202,22 @@ impl Showing {
     /// Everything is told anew: what is not by the time of [`Frame::All`] is shown no more.
     pub fn begin_anew(&mut self) {
         self.stale = self.things.keys().cloned().collect();
+        self.left_out.clear();
+        self.hushed = false;
+    }
+
+    /// Nobody tells any more, so that it may have been taken back: from now on nothing is said but that something is no more. What
+    /// is told by the next one of a device is said again.
+    pub fn hush(&mut self) {
+        self.hushed = true;
+        self.events.clear();
+        self.again.retain(|topic, _| !self.wanted.contains_key(topic));
+    }
+
+    /// Whether something may be said of it now: whoever tells what is to be shown has told of it.
+    fn is_told(&self, topic: &String) -> bool {
+        let is_stale = |id| self.things.get(id).is_some_and(|thing: &Thing| thing.topics.contains(topic));
+        !self.hushed && !self.stale.iter().any(is_stale)
     }
 
     /// Nothing is shown any more.
@@ -221,12 +247,13 @@ impl Showing {
     fn show(&mut self, device: Device, now: Instant) {
         let id = device.id.clone();
         self.stale.remove(&id);
+        self.left_out.remove(&id);
         let Some(digits) = id.as_str().rsplit('-').next().filter(|digits| entity::is_word(digits)).map(str::to_owned)
         else {
             return;
         };
         if self.things.len() >= MOST_DEVICES && !self.things.contains_key(&id) {
-            return;
+            return self.leave_out(id);
         }
         if self.digits.get(&digits).is_some_and(|of| *of != id) {
             return;
@@ -249,7 +276,7 @@ impl Showing {
         if self.wanted.len() - old.len().min(self.wanted.len()) + topics.len() >= MOST_TOPICS {
             self.digits.remove(&digits);
             old.into_iter().for_each(|topic| self.unwant(topic));
-            return;
+            return self.leave_out(id);
         }
         old.difference(&topics).cloned().collect::<Vec<_>>().into_iter().for_each(|topic| self.unwant(topic));
         let (running, waiting, wished, tokens) = match before {
@@ -261,6 +288,12 @@ impl Showing {
         self.want(self.status(), b"online".to_vec());
         // What it says first, so that it is there when it is described.
         wanted.into_iter().chain(configs).for_each(|(topic, payload)| self.want(topic, payload));
+    }
+
+    fn leave_out(&mut self, id: DeviceId) {
+        if self.left_out.len() < MOST_DEVICES {
+            self.left_out.insert(id);
+        }
     }
 
     fn values(&mut self, id: &DeviceId, target: &Target, values: BTreeMap<String, Value>) {
@@ -275,7 +308,7 @@ impl Showing {
     }
 
     fn happened(&mut self, id: &DeviceId, target: &Target, event: &str, arguments: &accord_model::Outputs) {
-        let Some(thing) = self.things.get(id).filter(|_| self.up && event == "pressed") else { return };
+        let Some(thing) = self.things.get(id).filter(|_| self.up && !self.hushed && event == "pressed") else { return };
         let Some(service) = find(&thing.device, target).filter(|service| service.id == "button") else { return };
         let kind = arguments.get("kind").and_then(Data::as_text);
         let payload = bytes(&state::pressed(kind));
@@ -286,6 +319,7 @@ impl Showing {
     }
 
     fn gone(&mut self, id: &DeviceId) {
+        self.left_out.remove(id);
         let Some(thing) = self.things.remove(id) else { return };
         self.digits.remove(&thing.place.device);
         // Its description first, so that it is not shown as silent.
@@ -329,13 +363,14 @@ impl Showing {
         self.offer_again();
     }
 
-    /// The connection is over.
+    /// The connection is over. What was wished on it and not asked about is not done later.
     pub fn down(&mut self) {
         self.up = false;
         self.there.clear();
         self.flying.clear();
         self.events.clear();
         self.again.clear();
+        self.forget_wishes();
     }
 
     fn offer_again(&mut self) {
@@ -374,39 +409,42 @@ impl Showing {
         }
         self.next += 1;
         if let Some(event) = self.events.pop_front() {
+            self.flying.insert(self.next, Flying::Event);
             return Some((self.next, event));
         }
         loop {
             let topic = self.queue.pop_front()?;
             self.queued.remove(&topic);
             // One after the other, so that the last word stays.
-            if self.flying.values().any(|(flying, _)| *flying == topic) {
+            if self.flying.values().any(|flying| matches!(flying, Flying::Kept(on_its_way, _) if *on_its_way == topic)) {
                 continue;
             }
             let payload = self.wanted.get(&topic).cloned();
             if payload.is_none() && !self.memory.topics.contains(&topic) {
                 continue;
             }
-            if payload.is_some() && self.there.get(&topic) == payload.as_ref() {
+            if payload.is_some() && (!self.is_told(&topic) || self.there.get(&topic) == payload.as_ref()) {
                 continue;
             }
-            self.flying.insert(self.next, (topic.clone(), payload.clone()));
+            self.flying.insert(self.next, Flying::Kept(topic.clone(), payload.clone()));
             let payload = payload.unwrap_or_default();
             return Some((self.next, Publish { topic, payload, retain: true, id: None }));
         }
     }
 
-    /// The broker has it, or not.
-    pub fn published(&mut self, number: u64, taken: bool) {
-        let Some((topic, payload)) = self.flying.remove(&number) else { return };
-        if taken {
-            match payload {
-                Some(payload) => drop(self.there.insert(topic.clone(), payload)),
-                None => {
-                    self.there.remove(&topic);
-                    if !self.wanted.contains_key(&topic) && self.memory.topics.remove(&topic) {
-                        self.unsaved = true;
-                    }
+    /// The broker has it, or not: then it is told once more, a while later.
+    pub fn published(&mut self, number: u64, taken: bool, now: Instant) {
+        let Some(Flying::Kept(topic, payload)) = self.flying.remove(&number) else { return };
+        if !taken {
+            self.again.insert(topic, now + AGAIN);
+            return;
+        }
+        match payload {
+            Some(payload) => drop(self.there.insert(topic.clone(), payload)),
+            None => {
+                self.there.remove(&topic);
+                if !self.wanted.contains_key(&topic) && self.memory.topics.remove(&topic) {
+                    self.unsaved = true;
                 }
             }
         }
@@ -421,120 +459,8 @@ impl Showing {
 
     /// What is said at the end of a connection that is ended from here.
     pub fn farewell(&self) -> Option<Publish> {
-        let said = self.up && !self.things.is_empty();
+        let said = self.up && self.memory.topics.contains(&self.status());
         said.then(|| Publish { topic: self.status(), payload: b"offline".to_vec(), retain: true, id: None })
-    }
-
-    // -- wishes --------------------------------------------------------------------------------------
-
-    /// Takes a message of a client.
-    pub fn message(&mut self, message: &Publish, now: Instant) {
-        if message.topic == format!("{}/status", self.discovery) {
-            let is_early = self.born.is_some_and(|born| now.saturating_duration_since(born) < BORN_EVERY);
-            // What the broker kept is no start.
-            if message.payload == b"online" && !message.retain && !is_early {
-                self.born = Some(now);
-                self.offer_again();
-            }
-            return;
-        }
-        // A wish that the broker kept was for somebody who was there then.
-        if message.retain {
-            return;
-        }
-        let Some((id, target, tail)) = self.addressed(&message.topic) else { return };
-        let Some(thing) = self.things.get_mut(&id) else { return };
-        let wished = find(&thing.device, &target).and_then(|service| wish::read(service, tail, &message.payload));
-        let (left, since) = thing.tokens;
-        let left = (left + now.saturating_duration_since(since).as_secs_f64() * A_SECOND).min(BURST);
-        let may = left >= 1.0 && thing.waiting.len() < MOST_WAITING && thing.device.reach != Reach::Offline;
-        thing.tokens = (if may { left - 1.0 } else { left }, now);
-        match wished.filter(|_| may) {
-            Some(verbs) => {
-                thing.waiting.push_back((target, verbs));
-                self.next_wish(&id);
-            }
-            None => {
-                self.refused += 1;
-                self.say_again(&id, &target, now);
-            }
-        }
-    }
-
-    fn addressed<'a>(&self, topic: &'a str) -> Option<(DeviceId, Target, Tail<'a>)> {
-        let rest = below(topic, &self.root)?;
-        let (digits, rest) = rest.split_once('/')?;
-        let (service, tail) = rest.split_once('/')?;
-        let (service, instance) = service.rsplit_once('-')?;
-        let target = Target { service: service.to_owned(), instance: instance.parse().ok()? };
-        let tail = match tail {
-            "set" => Tail::Whole,
-            "do" => Tail::Act,
-            _ => Tail::Set(tail.strip_prefix("set/")?),
-        };
-        Some((self.digits.get(digits)?.clone(), target, tail))
-    }
-
-    fn next_wish(&mut self, id: &DeviceId) {
-        let Some(thing) = self.things.get_mut(id).filter(|thing| thing.running.is_none()) else { return };
-        let Some((target, verbs)) = thing.waiting.pop_front() else { return };
-        self.next += 1;
-        (thing.running, thing.wished) = (Some(self.next), Some(target.clone()));
-        self.wishes.push_back((self.next, Wish { device: id.clone(), target, verbs }));
-    }
-
-    /// The next wish, under the number by which [`Self::answered`] tells what became of it.
-    pub fn poll_wish(&mut self) -> Option<(u64, Wish)> {
-        self.wishes.pop_front()
-    }
-
-    /// What became of a wish. Whoever wished it in vain is told what the device is.
-    pub fn answered(&mut self, number: u64, done: bool, now: Instant) {
-        let found = self.things.iter_mut().find(|(_, thing)| thing.running == Some(number));
-        let Some((id, thing)) = found else { return };
-        thing.running = None;
-        let (id, target) = (id.clone(), thing.wished.take());
-        if let Some(target) = target {
-            if done {
-                if let Some(topic) = self.state_topic(&id, &target) {
-                    self.again.insert(topic, now + SHOWS_WITHIN);
-                }
-            } else {
-                self.refused += 1;
-                self.say_again(&id, &target, now);
-            }
-        }
-        self.next_wish(&id);
-    }
-
-    fn state_topic(&self, id: &DeviceId, target: &Target) -> Option<String> {
-        let thing = self.things.get(id)?;
-        let topic = thing.place.state(find(&thing.device, target)?);
-        thing.topics.contains(&topic).then_some(topic)
-    }
-
-    fn say_again(&mut self, id: &DeviceId, target: &Target, now: Instant) {
-        let Some(topic) = self.state_topic(id, target) else { return };
-        let last = self.said_again.get(&topic).map(|last| *last + AGAIN);
-        self.again.insert(topic, last.map_or(now, |earliest| earliest.max(now)));
-    }
-
-    /// When [`Self::handle_timeout`] is to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.again.values().min().copied().filter(|_| self.up)
-    }
-
-    /// Says again what is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let due: Vec<String> =
-            self.again.iter().filter(|(_, at)| **at <= now).map(|(topic, _)| topic.clone()).collect();
-        for topic in due {
-            self.again.remove(&topic);
-            self.said_again.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
-            self.said_again.insert(topic.clone(), now);
-            self.there.remove(&topic);
-            self.enqueue(topic);
-        }
     }
 }
 
@@ -552,43 +478,4 @@ fn find<'a>(device: &'a Device, target: &Target) -> Option<&'a Service> {
 
 fn find_mut<'a>(device: &'a mut Device, target: &Target) -> Option<&'a mut Service> {
     device.services.iter_mut().find(|one| one.id == target.service && one.instance == target.instance)
-}
-
-/// Entry for fuzzing: any bytes as messages of clients, to devices with a service of each kind.
-#[doc(hidden)]
-pub fn fuzz(data: &[u8]) {
-    use accord_model::{DeviceKind, catalogue};
-    let services = [
-        catalogue::light(),
-        catalogue::on_off(),
-        catalogue::climate(),
-        catalogue::cover(),
-        catalogue::door_lock(),
-        catalogue::fan(),
-        catalogue::vacuum(),
-    ];
-    let Ok(id) = DeviceId::new("shown-0011") else { return };
-    let mut device = services.into_iter().fold(Device::new(id, DeviceKind::Other, "All"), Device::with);
-    device.reach = Reach::Local;
-    let mut showing = Showing::new("homeassistant", Memory::new("00112233aabb".to_owned()));
-    let now = Instant::now();
-    showing.frame(Frame::Show(Box::new(device)), now);
-    showing.up();
-    let _ = showing.poll_memory();
-    for part in data.split(|byte| *byte == b'\n').take(64) {
-        let (topic, payload) = part.split_at(part.iter().position(|byte| *byte == b' ').unwrap_or(part.len()));
-        let topic = String::from_utf8_lossy(topic);
-        let topic =
-            topic.strip_prefix('~').map_or_else(|| topic.to_string(), |end| format!("accord/00112233aabb/0011/{end}"));
-        let payload = payload.get(1..).unwrap_or_default().to_vec();
-        showing.message(&Publish { topic, payload, retain: false, id: None }, now);
-        while let Some((number, wish)) = showing.poll_wish() {
-            assert!(!wish.verbs.is_empty() && wish.verbs.len() <= accord_ports::showcase::MOST_VERBS);
-            showing.answered(number, data.len().is_multiple_of(2), now);
-        }
-        showing.handle_timeout(now);
-        while let Some((number, _)) = showing.poll_publish() {
-            showing.published(number, true);
-        }
-    }
 }

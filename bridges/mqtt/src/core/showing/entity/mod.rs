@@ -114,10 +114,8 @@ fn keys(pairs: &[(&str, Value)]) -> Keys {
 }
 
 fn template(id: &str) -> Value {
-    match id.contains('-') {
-        true => json!(format!("{{{{ value_json[\"{id}\"] }}}}")),
-        false => json!(format!("{{{{ value_json.{id} }}}}")),
-    }
+    // Not `value_json.id`: that is a method where a dictionary has one of that name (`update`, `items`).
+    json!(format!("{{{{ value_json[\"{id}\"] }}}}"))
 }
 
 fn property<'a>(service: &'a Service, id: &str) -> Option<&'a Property> {
