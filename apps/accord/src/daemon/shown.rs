@@ -17,6 +17,9 @@ use crate::api::error::{Answer, Failure};
 use crate::api::home as api;
 use crate::api::types::Trust;
 
+/// Under which of its bridge's entries what is shown travels, by bridge.
+const CARRIED: [(&str, &str); 1] = [("mqtt", "mqtt/connection")];
+
 /// What the feature asks the hub.
 struct Owners(Weak<Hub>);
 
@@ -131,6 +134,15 @@ impl Hub {
             self.gate
                 .check(&entry, &to, FieldSet::one(FieldCode::CommandName))
                 .map_err(|refusal| self.not_let_out(refusal, &to, because))?;
+        }
+        // Nor would anything arrive there.
+        let bridge = self.registry.device(&place).map(|known| known.bridge);
+        if let Some((_, carried)) = CARRIED.iter().find(|(of, _)| bridge.as_deref() == Some(of)) {
+            let entry = EntryKey::new(*carried).map_err(|error| Failure::internal("No such entry", error))?;
+            let to = RecipientId::device(&place);
+            self.gate
+                .check(&entry, &to, self.shown.fields(&thing))
+                .map_err(|refusal| self.not_let_out(refusal, &to, format!("Show {named} on {there}")))?;
         }
         let chosen = Chosen { control: wanted.control, opens: wanted.opens };
         self.shown.show(&place, &device, chosen).map_err(|error| match error {

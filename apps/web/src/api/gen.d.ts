@@ -2873,6 +2873,8 @@ export interface components {
         /** @description A device and what others see of it in a place. */
         ShownDevice: {
             device: string;
+            /** @description It is or can do more than when it was chosen, such as by a face that was joined: that is not shown until it is chosen again. */
+            more: boolean;
             name: string;
             /** @description Whether it opens, unlocks or disarms something. */
             secures: boolean;
@@ -2886,12 +2888,19 @@ export interface components {
             device: string;
             /** @description By name. Those that are shown, and those that could be. */
             devices: components["schemas"]["ShownDevice"][];
+            /**
+             * Format: int64
+             * @description For how many devices more there is no room.
+             */
+            left_out: number;
             name: string;
             /**
              * Format: int64
              * @description How many are shown there now, as the bridge says.
              */
             now: number;
+            /** @description Why nothing is shown there now, though something is chosen: the broker is away, or the owner agreed to less for it. */
+            problem?: string | null;
             /**
              * Format: int64
              * @description How much was wished from there since the hub started and not done.

@@ -60,7 +60,7 @@ function Chosen({ one, choose }: { one: ShownDevice; choose: Choose }) {
   useEffect(() => setMay(mayOf(one)), [one]);
   const changed = may !== mayOf(one);
   return (
-    <div className="field-row">
+    <div className="field">
       <Field label={visible(one.name)}>
         {(field) => (
           <select id={field} value={may} onChange={(event) => setMay(event.target.value as May)}>
@@ -81,7 +81,7 @@ function Another({ others, choose }: { others: ShownDevice[]; choose: Choose }) 
   const [wanted, setWanted] = useState("");
   const one = others.find(({ device }) => device === wanted);
   return (
-    <div className="field-row">
+    <div className="field">
       <Field label="Show a device">
         {(field) => (
           <select id={field} value={one ? wanted : ""} onChange={(event) => setWanted(event.target.value)}>

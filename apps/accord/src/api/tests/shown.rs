@@ -54,8 +54,10 @@ impl Place {
     async fn opened(&mut self) {
         let stream = loop {
             let message = tokio::time::timeout(WITHIN, self.side.inbox.recv()).await.expect("a stream is opened");
-            if let Some((ToBridge::OpenStream { stream, target, .. }, _)) = message {
+            if let Some((ToBridge::OpenStream { stream, target, inputs, .. }, _)) = message {
                 assert_eq!(target.service, SERVICE);
+                let fields = accord_ports::showcase::fields_of(&inputs).expect("it says what is told on it");
+                assert!(fields.contains(accord_model::FieldCode::HomeDeviceName));
                 break stream;
             }
         };
@@ -213,7 +215,7 @@ async fn what_is_shown_and_obeyed_is_what_the_owner_chose() {
     let devices = &listed["places"][0]["devices"];
     assert_eq!(
         devices[0],
-        json!({ "device": "lamp-1", "name": "Desk lamp", "secures": false,
+        json!({ "device": "lamp-1", "name": "Desk lamp", "secures": false, "more": false,
         "shown": { "control": true, "opens": false } }),
         "{listed}"
     );
@@ -232,6 +234,90 @@ async fn what_is_shown_and_obeyed_is_what_the_owner_chose() {
     home.running.end().await;
     let told = told.await.unwrap();
     assert_eq!(told, [write("level", Data::Int(30)), act("lock"), act("unlock")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_thing_becomes_later_is_shown_and_opened_only_when_that_is_chosen_too() {
+    let (home, mut place, told) = played().await;
+    let more = mouth(&home, "played-more").await;
+    let contact = added("contact-1", DeviceKind::Sensor, "Back door", vec![catalogue::contact()]);
+    more.tell(FromBridge::Seen { device: contact }).await.unwrap();
+    device(&home, "contact-1", |_| true).await;
+    for (entry, of) in [("home/share", "broker-1"), ("control/command", "contact-1"), ("control/command", "lock-1")] {
+        agree(&home, entry, of);
+    }
+    let put = async |what: Value| home.own(Method::PUT, "/home/shown/broker-1/contact-1", what).await;
+    let opens = json!({ "control": true, "opens": true });
+    let nothing = put(opens.clone()).await;
+    assert!(nothing.status == StatusCode::CONFLICT && nothing.text.contains("opens"), "{}", nothing.text);
+    assert_eq!(put(json!({ "control": true })).await.status, StatusCode::OK);
+    let shown = place.shown().await;
+    let services = |device: &Device| device.services.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+    assert_eq!(services(&shown[0]), ["contact"]);
+    // Its lock is joined.
+    let joined = home.own(Method::POST, "/devices/join", json!({ "device": "contact-1", "with": "lock-1" })).await;
+    assert_eq!(joined.status, StatusCode::OK, "{}", joined.text);
+    device(&home, "contact-1", |one| one["faces"].as_array().is_some_and(|faces| faces.len() == 2)).await;
+    place.wish(&shown[0].id, "door-lock", act("lock")).await.unwrap_err();
+    place.wish(&shown[0].id, "door-lock", act("unlock")).await.unwrap_err();
+    let listed = home.own(Method::GET, "/home/shown", Value::Null).await.json();
+    let of = listed["places"][0]["devices"].as_array().unwrap().iter().find(|one| !one["shown"].is_null()).unwrap();
+    assert_eq!((&of["more"], &of["secures"]), (&json!(true), &json!(true)), "{listed}");
+    // Until the owner chooses it for that too.
+    assert_eq!(put(opens).await.status, StatusCode::OK);
+    let known = loop {
+        match place.frame().await {
+            Some(Frame::Show(device)) if services(&device).contains(&"door-lock".to_owned()) => break *device,
+            Some(_) => {}
+            None => panic!("it ended"),
+        }
+    };
+    assert_eq!(known.id, shown[0].id);
+    place.wish(&known.id, "door-lock", act("unlock")).await.unwrap();
+    home.running.end().await;
+    assert_eq!(told.await.unwrap(), [act("unlock")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_nothing_is_shown_is_said_and_what_came_by_a_server_goes_with_it() {
+    let (home, mut place, _told) = played().await;
+    let server = mouth(&home, "played-server").await;
+    server.tell(FromBridge::Seen { device: added("server-1", DeviceKind::Hub, "Server", vec![]) }).await.unwrap();
+    let mut lamp = added("lamp-3", DeviceKind::Light, "Hall lamp", vec![catalogue::light()]);
+    lamp.via = Some(id("server-1"));
+    server.tell(FromBridge::Seen { device: lamp }).await.unwrap();
+    device(&home, "lamp-3", |_| true).await;
+    agree(&home, "home/share", "broker-1");
+    let shown = home.own(Method::PUT, "/home/shown/broker-1/lamp-3", json!({})).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    let stream = loop {
+        let message = tokio::time::timeout(WITHIN, place.side.inbox.recv()).await.expect("a stream is wanted");
+        if let Some((ToBridge::OpenStream { stream, .. }, _)) = message {
+            break stream;
+        }
+    };
+    let error = CallError::NotConsented("you left out who is there".to_owned());
+    place.side.tell(FromBridge::StreamFailed { stream, error }).await.unwrap();
+    let listed = loop {
+        let listed = home.own(Method::GET, "/home/shown", Value::Null).await.json();
+        if !listed["places"][0]["problem"].is_null() {
+            break listed;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert!(listed["places"][0]["problem"].as_str().unwrap().contains("left out who is there"), "{listed}");
+    let sent = home.own(Method::GET, "/ledger?kind=intent&entry=home/share", Value::Null).await.json();
+    assert!(sent["records"].as_array().unwrap().is_empty(), "what nobody took is not written down as told: {sent}");
+    assert_eq!(place.shown().await.len(), 1, "it is tried again");
+    let listed = home.own(Method::GET, "/home/shown", Value::Null).await.json();
+    assert!(listed["places"][0]["problem"].is_null(), "{listed}");
+    // The server is removed, and its lamp is shown nowhere, nor when it comes back.
+    home.running.hub.forget_agreed(&id("server-1")).unwrap();
+    assert_eq!(place.frame().await, None);
+    let listed = home.own(Method::GET, "/home/shown", Value::Null).await.json();
+    let devices = listed["places"][0]["devices"].as_array().unwrap();
+    assert!(devices.iter().all(|one| one["shown"].is_null()), "{listed}");
+    home.running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
