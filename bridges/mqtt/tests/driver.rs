@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Source, Target, ToBridge,
-    Verb,
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FieldCode, FieldSet, FromBridge, Inputs, Outputs, Reach,
+    Source, StreamClass, StreamId, Target, ToBridge, Verb,
 };
 use accord_mqtt::core::packet::Publish;
 use accord_mqtt::{MqttBridge, Options};
+use accord_ports::showcase::{self, Frame};
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 struct NoKey;
@@ -368,4 +370,77 @@ async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
     lab.to.send((ToBridge::Call { call, device: id, target, verb }, None)).await.unwrap();
     assert!(lab.answer(call).await.is_ok());
     assert_eq!(before - files(&lab), 1, "who its devices are");
+}
+
+/// What of a house is shown is told while the broker is there, and under what the owner agreed to for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_what_is_shown_is_there_while_the_broker_is() {
+    let mut lab = Lab::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = free.local_addr().unwrap();
+    drop(free);
+    let broker = lab.add(at).await;
+    // Nobody is there: nothing is told, and nothing counts as told.
+    let (stream, target) = (StreamId(7), Target::new(showcase::SERVICE));
+    let open = |stream: StreamId, fields: FieldSet| {
+        let (device, target, inputs) = (broker.clone(), target.clone(), showcase::inputs(fields));
+        ToBridge::OpenStream { stream, device, target, inputs, class: StreamClass::Interactive }
+    };
+    let plain =
+        FieldSet::from_iter([FieldCode::HomeDeviceName, FieldCode::HomeDeviceState, FieldCode::ServiceIdDerived]);
+    let beyond = plain.union(FieldSet::one(FieldCode::TextContent));
+    lab.to.send((open(stream, beyond), None)).await.unwrap();
+    let refused = lab
+        .hear(|message| match message {
+            FromBridge::StreamFailed { error, .. } => Some(error),
+            _ => None,
+        })
+        .await;
+    assert!(matches!(refused, CallError::NotConsented(_)), "{refused:?}");
+    lab.to.send((open(StreamId(8), plain), None)).await.unwrap();
+    let refused = lab
+        .hear(|message| match message {
+            FromBridge::StreamFailed { stream: StreamId(8), error } => Some(error),
+            FromBridge::StreamReady { .. } => panic!("nobody is there"),
+            _ => None,
+        })
+        .await;
+    assert!(matches!(refused, CallError::Unreachable(_)), "{refused:?}");
+    // It comes, and takes what is told.
+    let (told, hears) = threads::channel();
+    let listener = TcpListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let told = told.clone();
+            stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+            std::thread::spawn(move || while serve(&mut stream, &told).is_some() {});
+        }
+    });
+    lab.to.send((open(StreamId(9), plain), None)).await.unwrap();
+    let ready = async {
+        loop {
+            match lab.from.recv().await.expect("the bridge runs") {
+                (FromBridge::StreamReady { stream: StreamId(9) }, stream) => return stream.unwrap(),
+                (FromBridge::StreamFailed { stream: StreamId(9), error }, _) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    };
+    let mut stream = tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    let mut lamp = Device::new("shown-1a".parse().unwrap(), accord_model::DeviceKind::Light, "Lamp")
+        .with(accord_model::catalogue::on_off());
+    lamp.reach = Reach::Local;
+    for frame in [Frame::Show(Box::new(lamp)), Frame::All] {
+        stream.writer.write_all(&frame.encode().unwrap()).await.unwrap();
+    }
+    let all = tokio::task::spawn_blocking(move || {
+        loop {
+            let said = hears.recv_timeout(Duration::from_secs(10)).expect("it is told");
+            if String::from_utf8_lossy(&said).contains("Lamp") {
+                return;
+            }
+        }
+    });
+    all.await.unwrap();
+    drop(stream);
 }

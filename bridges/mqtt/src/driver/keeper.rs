@@ -545,7 +545,8 @@ impl Keeper {
             let data = Data::Int(i64::try_from(count).unwrap_or(i64::MAX));
             Value { data, seen: Timestamp::now(), source: Source::Pushed, fresh_for_s: LASTING_S }
         };
-        let values = [("shown", value(shown as u64)), ("refused", value(refused)), ("left-out", value(left_out as u64))];
+        let values =
+            [("shown", value(shown as u64)), ("refused", value(refused)), ("left-out", value(left_out as u64))];
         let values: BTreeMap<String, Value> = values.map(|(id, value)| (id.to_owned(), value)).into();
         self.tell(FromBridge::Values { device: self.id.clone(), target: Target::new(SERVICE), values }).await;
     }

@@ -127,7 +127,8 @@ impl Book {
         let mut found = changed.0.remove(device).is_some();
         for page in changed.0.values_mut() {
             let before = page.devices.len();
-            page.devices.retain(|id, kept| id != device && kept.granted.faces.get(id).is_none_or(|via| !is(via, device)));
+            page.devices
+                .retain(|id, kept| id != device && kept.granted.faces.get(id).is_none_or(|via| !is(via, device)));
             found |= page.devices.len() != before;
             for faces in page.devices.values_mut().map(|kept| &mut kept.granted.faces) {
                 let before = faces.len();

@@ -296,7 +296,8 @@ impl Inner {
                 thing.faces.iter().map(|face| &face.known.device).filter(|face| is_granted(&face.id)).collect();
             let is_here = faces.iter().any(|face| face.reach != Reach::Offline);
             device.reach = if is_here { Reach::Local } else { Reach::Offline };
-            let names: BTreeSet<&str> = faces.iter().flat_map(|face| &face.services).map(|one| one.id.as_str()).collect();
+            let names: BTreeSet<&str> =
+                faces.iter().flat_map(|face| &face.services).map(|one| one.id.as_str()).collect();
             let best = |name: &&str| self.way(thing, granted, name);
             let of = |(id, name): (DeviceId, &str)| {
                 let face = faces.iter().find(|face| face.id == id);

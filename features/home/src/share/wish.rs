@@ -57,9 +57,7 @@ impl Inner {
         let thing = self.registry.thing(&id).ok_or_else(|| CallError::Unreachable("it is not here".into()))?;
         // What is not shown is not obeyed either.
         let device = self.as_granted(&thing, &granted);
-        self.gate
-            .check(&self.entry, &to, outside::fields(&device))
-            .map_err(|refusal| refused(&refusal.to_string()))?;
+        self.gate.check(&self.entry, &to, outside::fields(&device)).map_err(|refusal| refused(&refusal.to_string()))?;
         self.can_show(&thing, place).map_err(|why| refused(&why))?;
         if thing.faces.iter().any(|face| house.is_blocked(&face.known.device.id)) {
             return Err(refused("it is blocked"));

@@ -416,7 +416,8 @@ impl Showing {
             let topic = self.queue.pop_front()?;
             self.queued.remove(&topic);
             // One after the other, so that the last word stays.
-            if self.flying.values().any(|flying| matches!(flying, Flying::Kept(on_its_way, _) if *on_its_way == topic)) {
+            if self.flying.values().any(|flying| matches!(flying, Flying::Kept(on_its_way, _) if *on_its_way == topic))
+            {
                 continue;
             }
             let payload = self.wanted.get(&topic).cloned();
