@@ -84,9 +84,7 @@ impl Hand {
                         break;
                     }
                     Err(NotAdded::NoWay(why, outcome)) => (End::Lost(why, outcome), false),
-                    Err(NotAdded::Silent) => {
-                        (End::Lost("it did not answer".to_owned(), Outcome::Silent), false)
-                    }
+                    Err(NotAdded::Silent) => (End::Lost("it did not answer".to_owned(), Outcome::Silent), false),
                     Err(NotAdded::NotCertified(why)) => (End::Refused(Refused::NotCertified(why)), true),
                     Err(NotAdded::NoPlace(why)) => (End::Refused(Refused::NoPlace(why)), true),
                     Err(NotAdded::Busy) => (End::Busy, true),

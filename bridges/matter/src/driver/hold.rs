@@ -87,7 +87,8 @@ impl Hand {
         let mut said = Said::default();
         dialog.subscribe(Instant::now());
         house.begin();
-        let leave = self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
+        let leave =
+            self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
         let leaving = leave.map(|call| (call, Instant::now() + LEAVE_WITHIN));
         let mut held = Held { ready: false, fabric: None, leaving, tries: Vec::new() };
         let end = loop {

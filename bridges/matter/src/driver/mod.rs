@@ -30,7 +30,6 @@ mod law;
 mod line;
 mod mind;
 mod nodes;
-#[allow(dead_code, reason = "until `trust` takes them")]
 mod roots;
 mod share;
 mod sky;
@@ -53,8 +52,8 @@ use nodes::Nodes;
 /// How the bridge is to be.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// A folder of the bridge's own, for its keys and for the devices that the owner added. The owner's roots are in its folders
-    /// `makers` and `certifiers`.
+    /// A folder of the bridge's own, for its keys and for the devices that the owner added. Further roots of the owner's are in its
+    /// folders `makers` and `certifiers`.
     pub folder: PathBuf,
     /// Which interfaces are used.
     pub network: Network,

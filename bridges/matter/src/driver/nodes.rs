@@ -136,8 +136,7 @@ impl Nodes {
             .collect();
         in_turn.sort_by_key(|(nth, name, _)| (*nth, *name));
         let first = in_turn.into_iter().take(MOST_WAITING);
-        let now: BTreeMap<String, Waiting> =
-            first.map(|(_, name, waiting)| (name.clone(), waiting.clone())).collect();
+        let now: BTreeMap<String, Waiting> = first.map(|(_, name, waiting)| (name.clone(), waiting.clone())).collect();
         let before = std::mem::replace(&mut self.waiting, now);
         let names: BTreeSet<&String> = before.keys().chain(self.waiting.keys()).collect();
         let changed = names.into_iter().filter(|name| before.get(*name) != self.waiting.get(*name));

@@ -1,5 +1,5 @@
-//! By whom a device's maker has to be vouched for: the attestation roots that the owner put into a folder, and, if the owner
-//! said so for a device, those that the standard's authors gave away for tests.
+//! By whom a device's maker has to be vouched for: the attestation roots that Accord comes with, those that the owner put into
+//! a folder beside them, and, if the owner said so for a device, those that the standard's authors gave away for tests.
 //!
 //! Matter Core Specification 1.4: 6.2 (device attestation), 6.3 (certification declaration).
 
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use accord_model::text::for_screen;
 use matter_commissioning::{CdSigningRoots, Paa, PaaTrustStore};
+
+use super::roots;
 
 /// Certificates in a folder, and bytes of each.
 const MOST: usize = 1024;
@@ -22,17 +24,19 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// The owner's: `makers` and `certifiers` in the folder, DER each.
+    /// Those of [`roots`], and the owner's: `makers` and `certifiers` in the folder, DER each.
     ///
     /// # Errors
     /// In words, with the file that is none.
     pub(crate) fn of_folder(folder: &Path) -> Result<Self, String> {
         let mut makers = PaaTrustStore::empty();
+        roots::makers().for_each(|root| makers.add(root));
         for (name, der) in read(&folder.join("makers"))? {
             makers.add(Paa::from_der(&der).map_err(|_| format!("{name} in {} is no root", folder.display()))?);
         }
-        let certifiers = read(&folder.join("certifiers"))?;
-        let ders: Vec<&[u8]> = certifiers.iter().map(|(_, der)| der.as_slice()).collect();
+        let owners = read(&folder.join("certifiers"))?.into_iter().map(|(_, der)| der);
+        let certifiers: Vec<Vec<u8>> = roots::certifiers().chain(owners).collect();
+        let ders: Vec<&[u8]> = certifiers.iter().map(Vec::as_slice).collect();
         let certifiers = CdSigningRoots::from_cert_der(&ders)
             .map_err(|_| format!("one of the certificates in {} is none", folder.join("certifiers").display()))?;
         Ok(Self { makers, certifiers })
@@ -104,15 +108,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roots_are_what_the_owner_put_there_and_what_is_none_is_named() {
+    fn roots_are_ours_and_what_the_owner_put_there_and_what_is_none_is_named() {
         let dir = tempfile::tempdir().unwrap();
+        let ours = roots::makers().count();
         let trust = Trust::of_folder(dir.path()).unwrap();
-        assert!(trust.makers.is_empty() && trust.certifiers.is_empty(), "nobody is believed unasked");
+        assert_eq!(trust.makers.len(), ours);
+        let tests = Trust::of_tests();
+        let known = |one: &Paa| trust.makers.iter().any(|other| other.der() == one.der());
+        assert!(!tests.makers.iter().any(known), "roots of tests are believed when the owner says so, and not else");
         std::fs::create_dir(dir.path().join("makers")).unwrap();
         let root = Trust::of_tests().makers.iter().next().unwrap().der().to_vec();
         std::fs::write(dir.path().join("makers/lab.der"), root).unwrap();
         std::fs::write(dir.path().join("makers/README"), "none").unwrap();
-        assert_eq!(Trust::of_folder(dir.path()).unwrap().makers.len(), 1);
+        assert_eq!(Trust::of_folder(dir.path()).unwrap().makers.len(), ours + 1);
         std::fs::write(dir.path().join("makers/bad.der"), "none").unwrap();
         let why = Trust::of_folder(dir.path()).err().unwrap();
         assert!(why.contains("bad.der"), "{why}");

@@ -90,10 +90,10 @@ impl Way {
     /// Whether its maker is vouched for by somebody real.
     pub(super) async fn add(self, at: SocketAddr, payload: SetupPayload, tests: bool) -> Result<bool, NotAdded> {
         let own = Trust::read(self.roots.clone()).await.map_err(NotAdded::NotCertified)?;
-        let real = (!own.makers.is_empty() || !tests).then_some((own, true));
+        // The owner says that it is one for tests: then that is most likely, and each attempt costs time.
         let made_up = tests.then(|| (Trust::of_tests(), false));
         let mut why = String::new();
-        for (trust, certified) in real.into_iter().chain(made_up) {
+        for (trust, certified) in made_up.into_iter().chain([(own, true)]) {
             let line = Line::open(&self.law, &self.device, at, &self.leases).await?;
             let cancelled = line.cancelled();
             let added = commission::add(&line, &self.fabric, &trust, self.sky.clone(), &payload, self.node).await;
@@ -182,7 +182,8 @@ impl Way {
 async fn completed(line: &Line, dialog: &mut Dialog) -> Result<(), String> {
     let path = CommandPath { endpoint: 0, cluster: GENERAL_COMMISSIONING, command: COMMISSIONING_COMPLETE };
     let fields = Value::Struct(Vec::new()).encode().map_err(|error| error.to_string())?;
-    dialog.say(1, Word::Invoke { path, fields, timed: false }, Instant::now());
+    let now = Instant::now();
+    dialog.say(1, Word::Invoke { path, fields, timed: false }, now + COMPLETE_WITHIN, now);
     loop {
         while let Some(bytes) = dialog.transmit() {
             line.send_to(&bytes, line.at()).await.map_err(|error| error.to_string())?;
