@@ -405,7 +405,10 @@ class HomeAssistant(House):
         self.do("mqtt", self.token, self.broker.address, self.broker.port, mosquitto.USER, mosquitto.PASSWORD)
         for name in KINDS:
             until(lambda: (self.device(name.capitalize()) or {}).get("reach") == "local", 15, f"{name} is here", pause=0.1)
-            self.share("--with", second, "--control", "--opens", "--accept", name=name.capitalize())
+            opens = ["--opens"] if name in ("gate", "guard") else []
+            self.share("--with", second, "--control", *opens, "--accept", name=name.capitalize())
+        refused = self.hub.accord("home", "share", "Plug", "--with", second, "--control", "--opens", "--accept", check=False)
+        self.assertIn("opens, unlocks and disarms nothing", refused.stderr)
         names = {name: f"{component}.{name.replace(' ', '_')}" for name, (component, *_) in KINDS.items()}
         names |= {"party": "button.party", "warmth": "sensor.warmth_temperature", "window": "binary_sensor.window_contact"}
         wanted = set(names.values())
