@@ -1,4 +1,4 @@
-// Matter devices on matter.js, which is not ours. Usage: matterdevice.mjs FOLDER lamp|house [PASSCODE DISCRIMINATOR [PORT]]
+// Matter devices on matter.js, which is not ours. Usage: matterdevice.mjs FOLDER lamp|house|all [PASSCODE DISCRIMINATOR [PORT]]
 // What is written to its input is done there: `set ENDPOINT {"onOff": {"onOff": true}}`, `stop`. What becomes of its endpoints is
 // told in lines of JSON.
 import { createInterface } from "node:readline";
@@ -44,8 +44,8 @@ if (what === "lamp") {
   const { ContactSensorDevice } = await import("@matter/main/devices/contact-sensor");
   const aggregator = new Endpoint(AggregatorEndpoint, { id: "aggregator" });
   await node.add(aggregator);
-  const behind = async (type, id, name, state = {}) => {
-    const endpoint = new Endpoint(type.with(BridgedDeviceBasicInformationServer), {
+  const behind = async (type, id, name, state = {}, behaviors = []) => {
+    const endpoint = new Endpoint(type.with(BridgedDeviceBasicInformationServer, ...behaviors), {
       id,
       bridgedDeviceBasicInformation: { nodeLabel: name, productName: name, serialNumber: id, uniqueId: `unique-${id}`, reachable: true },
       ...state,
@@ -59,6 +59,54 @@ if (what === "lamp") {
   await behind(OnOffPlugInUnitDevice, "plug", "Plug");
   await behind(TemperatureSensorDevice, "weather", "Weather", { temperatureMeasurement: { measuredValue: 2150 } });
   await behind(ContactSensorDevice, "door", "Door", { booleanState: { stateValue: true } });
+  if (what === "all") {
+    const { ThermostatDevice } = await import("@matter/main/devices/thermostat");
+    const { ThermostatServer } = await import("@matter/main/behaviors/thermostat");
+    await behind(ThermostatDevice, "heating", "Heating", {
+      thermostat: { localTemperature: 1950, systemMode: 4, controlSequenceOfOperation: 2, occupiedHeatingSetpoint: 2000 },
+    }, [ThermostatServer.with("Heating")]);
+    const { WindowCoveringDevice } = await import("@matter/main/devices/window-covering");
+    const { WindowCoveringServer } = await import("@matter/main/behaviors/window-covering");
+    await behind(WindowCoveringDevice, "blind", "Blind", {
+      windowCovering: { type: 0, endProductType: 0, configStatus: { operational: true, liftPositionAware: true }, currentPositionLiftPercent100ths: 10000 },
+    }, [WindowCoveringServer.with("Lift", "PositionAwareLift")]);
+    const { DoorLockDevice } = await import("@matter/main/devices/door-lock");
+    await behind(DoorLockDevice, "lock", "Front Door", {
+      doorLock: { lockType: 0, actuatorEnabled: true, lockState: 1, operatingMode: 0, wrongCodeEntryLimit: 5, userCodeTemporaryDisableTime: 5, supportedOperatingModes: { normal: false, vacation: true, privacy: true, noRemoteLockUnlock: false, passage: true, alwaysSet: 2047 } },
+    });
+    const { RoboticVacuumCleanerDevice } = await import("@matter/main/devices/robotic-vacuum-cleaner");
+    const { RvcRunModeServer } = await import("@matter/main/behaviors/rvc-run-mode");
+    const { RvcOperationalStateServer } = await import("@matter/main/behaviors/rvc-operational-state");
+    const done = { commandResponseState: { errorStateId: 0 } };
+    class State extends RvcOperationalStateServer {
+      pause() {
+        // Only what it does can be paused: it says so in its answer, and the interaction is a success.
+        if (this.state.operationalState !== 1) return { commandResponseState: { errorStateId: 3 } };
+        this.state.operationalState = 2;
+        return done;
+      }
+      resume() {
+        this.state.operationalState = 1;
+        return done;
+      }
+      goHome() {
+        this.state.operationalState = 66;
+        return done;
+      }
+    }
+    class Run extends RvcRunModeServer {
+      changeToMode(request) {
+        const answer = super.changeToMode(request);
+        this.agent.get(State).state.operationalState = request.newMode === 1 ? 1 : 0;
+        return answer;
+      }
+    }
+    const mode = (label, number, value) => ({ label, mode: number, modeTags: [{ value }] });
+    await behind(RoboticVacuumCleanerDevice, "robot", "Robot", {
+      rvcRunMode: { supportedModes: [mode("Idle", 0, 16384), mode("Clean", 1, 16385)], currentMode: 0 },
+      rvcOperationalState: { operationalStateList: [0, 1, 2, 3, 64, 65, 66].map((operationalStateId) => ({ operationalStateId })), operationalState: 66, operationalError: { errorStateId: 0 }, phaseList: null, currentPhase: null },
+    }, [Run, State]);
+  }
 }
 
 await node.start();

@@ -281,5 +281,71 @@ class House(Home):
         self.find(5, name="Ceiling")
 
 
+@unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")
+class All(Home):
+    def test_each_kind_of_thing_is_found_read_set_heard_and_there_again_after_a_restart(self):
+        self.grant()
+        self.switch_on("all")
+        self.add(CODE, "tests=yes", name="Lab Bridge")
+        kinds = {"Ceiling": "light", "Plug": "plug", "Weather": "sensor", "Heating": "climate", "Blind": "cover", "Front Door": "lock", "Robot": "vacuum"}
+        found = {name: self.find(name=name) for name in kinds}
+        self.assertEqual({name: device["kind"] for name, device in found.items()}, kinds)
+        # Read.
+        shows = lambda name, service, **wanted: self.shows(8, service, name, **wanted)
+        shows("Heating", "climate", temperature=19.5, target=20)
+        shows("Blind", "cover", position=0, state=self.named("state", "closed", "cover", "Blind"))
+        shows("Front Door", "door-lock", locked=True)
+        robot = lambda state: shows("Robot", "vacuum", state=self.named("state", state, "vacuum", "Robot"))
+        robot("docked")
+        # Set, and confirmed by what they tell.
+        self.set("on", True, name="Ceiling")
+        self.set("on", True, service="on-off", name="Plug")
+        self.set("target", 21.5, service="climate", name="Heating")
+        self.set("position", 40, service="cover", name="Blind")
+        self.act("unlock", service="door-lock", name="Front Door", confirmed=True)
+        shows("Ceiling", "light", on=True)
+        shows("Plug", "on-off", on=True)
+        shows("Heating", "climate", target=21.5)
+        shows("Blind", "cover", position=40)
+        shows("Front Door", "door-lock", locked=False)
+        # An answer that it did not do it is no success.
+        self.assertIn("cannot do that in this state", json.dumps(self.act("pause", service="vacuum", name="Robot", status=502)))
+        self.act("start", service="vacuum", name="Robot")
+        robot("cleaning")
+        self.act("pause", service="vacuum", name="Robot")
+        robot("paused")
+        self.act("dock", service="vacuum", name="Robot")
+        robot("docked")
+        # Changed on their own side.
+        self.there('set ceiling {"onOff": {"onOff": false}}')
+        self.there('set plug {"onOff": {"onOff": false}}')
+        self.there('set weather {"temperatureMeasurement": {"measuredValue": 300}}')
+        self.there('set heating {"thermostat": {"occupiedHeatingSetpoint": 1800}}')
+        self.there('set blind {"windowCovering": {"currentPositionLiftPercent100ths": 2500}}')
+        self.there('set lock {"doorLock": {"lockState": 1}}')
+        self.there('set robot {"rvcOperationalState": {"operationalState": 64}}')
+        shows("Ceiling", "light", on=False)
+        shows("Plug", "on-off", on=False)
+        until(lambda: 3 in [value.get("data") for one in self.device("Weather")["services"] for value in one["values"].values()], 8, "it is cold")
+        shows("Heating", "climate", target=18)
+        shows("Blind", "cover", position=75)
+        shows("Front Door", "door-lock", locked=True)
+        robot("returning")
+        # Restarted.
+        self.switch_off()
+        for name in kinds:
+            self.find(15, "offline", name=name)
+        self.switch_on("all")
+        for name in kinds:
+            self.assertEqual(self.find(25, name=name)["id"], found[name]["id"])
+        self.set("on", True, service="on-off", name="Plug")
+        shows("Plug", "on-off", on=True)
+
+    def named(self, property, value, service, name):
+        """The number of one of the names that a property has."""
+        known = next(one for one in self.service(service, name)["properties"] if one["id"] == property)
+        return next(number for number, named in known["values"] if named == value)
+
+
 if __name__ == "__main__":
     unittest.main()
