@@ -74,16 +74,13 @@ fn samples(property: &Property) -> Vec<Data> {
 /// All that it says fits what it describes, all that can be set and done becomes commands, and no description is too long.
 fn check(name: &str, node: &mut Node, lines: &mut Vec<String>) -> (usize, usize) {
     let (mut written, mut refused) = (0, 0);
-    let mut note = |commands: &[Command]| {
-        assert!(!commands.is_empty());
-        for command in commands {
-            let bytes = data_encoding::HEXLOWER.encode(&command.data().unwrap());
-            let (kind, number) = match &command.what {
-                What::Invoke { command, .. } => ("invoke", command),
-                What::Write { attribute, .. } => ("write", attribute),
-            };
-            lines.push(format!("{name} {} {} {kind} {number} {bytes}", command.endpoint, command.cluster));
-        }
+    let mut note = |command: &Command| {
+        let bytes = data_encoding::HEXLOWER.encode(&command.data().unwrap());
+        let (kind, number) = match &command.what {
+            What::Invoke { command, .. } => ("invoke", command),
+            What::Write { attribute, .. } => ("write", attribute),
+        };
+        lines.push(format!("{name} {} {} {kind} {number} {bytes}", command.endpoint, command.cluster));
     };
     let now = Timestamp::UNIX_EPOCH;
     let ids: Vec<DeviceId> = node.ids().cloned().collect();
@@ -107,8 +104,8 @@ fn check(name: &str, node: &mut Node, lines: &mut Vec<String>) -> (usize, usize)
                 for data in property.write.then(|| samples(property)).into_iter().flatten() {
                     let verb = Verb::Write { property: property.id.clone(), data: data.clone() };
                     match node.order(&id, &target, verb, now) {
-                        Ok(Order::Send(commands)) => {
-                            note(&commands);
+                        Ok(Order::Send(command)) => {
+                            note(&command);
                             written += 1;
                         }
                         Ok(Order::Read(_)) => panic!("{name}"),
@@ -120,8 +117,8 @@ fn check(name: &str, node: &mut Node, lines: &mut Vec<String>) -> (usize, usize)
                 let inputs = action.inputs.iter().map(|input| (input.id.clone(), Data::from("1234"))).collect();
                 let verb = Verb::Act { action: action.id.clone(), inputs };
                 match node.order(&id, &target, verb, now) {
-                    Ok(Order::Send(commands)) => {
-                        note(&commands);
+                    Ok(Order::Send(command)) => {
+                        note(&command);
                         written += 1;
                     }
                     Ok(Order::Read(_)) => panic!("{name}"),

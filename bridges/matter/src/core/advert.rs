@@ -21,8 +21,6 @@ pub struct Advert {
     pub open: bool,
     /// Who made it, and which product it is.
     pub product: Option<(u16, Option<u16>)>,
-    /// What sort of device it says it is.
-    pub device_type: Option<u32>,
     /// What it calls itself. From outside.
     pub name: Option<String>,
 }
@@ -30,7 +28,7 @@ pub struct Advert {
 impl Advert {
     /// Reads its attributes; `None` for what does not say which one it is.
     pub fn parse<'a>(txt: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
-        let (mut discriminator, mut open, mut product, mut device_type, mut name) = (None, true, None, None, None);
+        let (mut discriminator, mut open, mut product, mut name) = (None, true, None, None);
         for (key, value) in txt {
             let Ok(value) = std::str::from_utf8(value) else { continue };
             match key.to_ascii_uppercase().as_str() {
@@ -42,7 +40,6 @@ impl Advert {
                         value.split_once('+').map_or((value, None), |(one, two)| (one, Some(two)));
                     product = vendor.parse().ok().map(|vendor| (vendor, of_vendor.and_then(|two| two.parse().ok())));
                 }
-                "DT" => device_type = value.parse().ok(),
                 "DN" => {
                     let said = accord_model::text::for_screen(value.trim(), LONGEST_NAME);
                     name = Some(said).filter(|said| !said.is_empty());
@@ -50,7 +47,7 @@ impl Advert {
                 _ => {}
             }
         }
-        Some(Self { discriminator: discriminator?, open, product, device_type, name })
+        Some(Self { discriminator: discriminator?, open, product, name })
     }
 }
 
@@ -88,7 +85,7 @@ mod tests {
         let advert = parse(&[("d", "3840"), ("cm", "1"), ("vp", "65521+32768"), ("dt", "257"), ("dn", " Lab\u{1b} ")]);
         let advert = advert.unwrap();
         assert_eq!((advert.discriminator, advert.open), (3840, true));
-        assert_eq!((advert.product, advert.device_type), (Some((65521, Some(32768))), Some(257)));
+        assert_eq!(advert.product, Some((65521, Some(32768))));
         assert!(!advert.name.unwrap().contains('\u{1b}'));
         assert!(!parse(&[("D", "1"), ("CM", "0")]).unwrap().open);
         assert_eq!(parse(&[("D", "1"), ("VP", "7")]).unwrap().product, Some((7, None)));

@@ -34,10 +34,6 @@ pub struct Code {
     pub vendor: Option<u16>,
     /// Its model.
     pub product: Option<u16>,
-    /// What has to be done before it can be added.
-    pub flow: Flow,
-    /// Where it can be found; a manual code does not say.
-    pub found: Option<Found>,
 }
 
 /// How a device is told from others that wait to be added.
@@ -57,28 +53,6 @@ impl Discriminator {
             Self::Short(upper) => announced >> 8 == u16::from(upper),
         }
     }
-}
-
-/// What a person has to do so that a device can be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Nothing.
-    Standard,
-    /// Press something on it.
-    UserIntent,
-    /// What its maker says.
-    Custom,
-}
-
-/// Where a device can be found that waits to be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Found {
-    /// It opens a Wi-Fi network of its own.
-    pub soft_ap: bool,
-    /// By Bluetooth.
-    pub bluetooth: bool,
-    /// On the network where it is already.
-    pub network: bool,
 }
 
 /// Why a text is no code that a device can be added with. The messages are for whoever typed it; none repeats the code.
@@ -148,24 +122,19 @@ impl Code {
         if bits(0, 3) != 0 {
             return Err(CodeError::Newer);
         }
-        let flow = match bits(35, 2) {
-            0 => Flow::Standard,
-            1 => Flow::UserIntent,
-            2 => Flow::Custom,
-            _ => return Err(CodeError::Newer),
-        };
+        // Three ways of getting ready to be added; what its maker wants done before is in its papers.
+        if bits(35, 2) > 2 {
+            return Err(CodeError::Newer);
+        }
         if bits(84, 4) != 0 {
             return Err(CodeError::Damaged);
         }
-        let found = bits(37, 8);
         let id = |from| u16::try_from(bits(from, 16)).ok().filter(|id| *id != 0);
         Ok(Self {
             passcode: passcode(bits(57, 27))?,
             discriminator: Discriminator::Long(bits(45, 12) as u16),
             vendor: id(3),
             product: id(19),
-            flow,
-            found: Some(Found { soft_ap: found & 1 != 0, bluetooth: found & 2 != 0, network: found & 4 != 0 }),
         })
     }
 
@@ -200,9 +169,6 @@ impl Code {
             discriminator: Discriminator::Short(((first & 3) << 2 | second >> 14) as u8),
             vendor: id(10, 15)?.filter(|id| *id != 0),
             product: id(15, 20)?.filter(|id| *id != 0),
-            // One with vendor and product is of what is not added in the standard way (5.1.4.1).
-            flow: if has_more { Flow::Custom } else { Flow::Standard },
-            found: None,
         })
     }
 }
@@ -256,8 +222,8 @@ fn verhoeff(digits: &[u8]) -> bool {
 /// Without the passcode.
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { discriminator, vendor, product, flow, .. } = self;
-        write!(f, "Code({discriminator:?}, vendor {vendor:?}, product {product:?}, {flow:?})")
+        let Self { discriminator, vendor, product, .. } = self;
+        write!(f, "Code({discriminator:?}, vendor {vendor:?}, product {product:?})")
     }
 }
 
@@ -308,8 +274,7 @@ mod tests {
     fn the_vectors_of_the_specification_and_the_sdk() {
         let code = Code::parse("MT:Y.K90AFN00KA0648G00").unwrap();
         assert_eq!((code.passcode, code.discriminator), (20_202_021, Discriminator::Long(3840)));
-        assert_eq!((code.vendor, code.product, code.flow), (Some(0xFFF1), Some(0x8000), Flow::Standard));
-        assert!(code.found.is_some_and(|found| found.network && !found.bluetooth));
+        assert_eq!((code.vendor, code.product), (Some(0xFFF1), Some(0x8000)));
         for text in ["34970112332", "3497-011-2332", " 3497 011 2332\n", "3497\u{2013}011\u{2013}2332"] {
             let code = Code::parse(text).unwrap();
             assert_eq!((code.passcode, code.discriminator, code.vendor), (20_202_021, Discriminator::Short(15), None));
@@ -320,7 +285,7 @@ mod tests {
         let digits =
             format!("{}{:05}{:04}{:05}{:05}", 3 | 4, 0x300 << 6 | 20_202_021 & 0x3FFF, 20_202_021 >> 14, 65521, 32769);
         let code = Code::parse(&format!("{digits}{}", check_digit(&digits))).unwrap();
-        assert_eq!((code.vendor, code.product, code.flow), (Some(65521), Some(32769), Flow::Custom));
+        assert_eq!((code.vendor, code.product), (Some(65521), Some(32769)));
         // Verhoeff's own example.
         assert!(verhoeff(b"2363") && !verhoeff(b"2364"));
     }

@@ -1,13 +1,10 @@
 //! What is sent to a node: an attribute that is written, or a command that is invoked. [`super::node::Node::order`] makes them of
-//! what the house wants; the driver encodes them with [`Command::data`] and sends one after the other, each as a timed
-//! interaction where [`Command::timed_ms`] says so (Core specification, 8.7.3 and 8.8).
+//! what the house wants; the driver encodes it with [`Command::data`] and sends it, as a timed interaction where
+//! [`Command::timed`] says so (Core specification, 8.7.3 and 8.8).
 
 use std::fmt;
 
 use super::value::{Value, ValueError};
-
-/// How long a device waits for the second half of a timed interaction, in milliseconds.
-const TIMED_MS: u16 = 10_000;
 
 /// One thing that a node is told.
 #[derive(Clone, PartialEq)]
@@ -18,8 +15,8 @@ pub struct Command {
     pub cluster: u32,
     /// What.
     pub what: What,
-    /// To be sent as a timed interaction, with this timeout: what locks and unlocks wants that.
-    pub timed_ms: Option<u16>,
+    /// To be sent as a timed interaction: what locks and unlocks wants that.
+    pub timed: bool,
 }
 
 /// An attribute or a command of a cluster.
@@ -45,18 +42,18 @@ impl Command {
     /// A command with fields.
     pub(crate) fn invoke(endpoint: u16, cluster: u32, command: u32, fields: Vec<(u8, Value)>) -> Self {
         let what = What::Invoke { command, fields: Value::Struct(fields) };
-        Self { endpoint, cluster, what, timed_ms: None }
+        Self { endpoint, cluster, what, timed: false }
     }
 
     /// An attribute that is written.
     pub(crate) fn write(endpoint: u16, cluster: u32, attribute: u32, value: Value) -> Self {
-        Self { endpoint, cluster, what: What::Write { attribute, value }, timed_ms: None }
+        Self { endpoint, cluster, what: What::Write { attribute, value }, timed: false }
     }
 
     /// The same as a timed interaction.
     #[must_use]
     pub(crate) fn timed(mut self) -> Self {
-        self.timed_ms = Some(TIMED_MS);
+        self.timed = true;
         self
     }
 

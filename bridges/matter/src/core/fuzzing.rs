@@ -37,8 +37,8 @@ pub fn node(mut bytes: &[u8]) {
                 let named = property.values.iter().map(|(number, _)| Data::Int(*number));
                 for data in numbers.chain(named).chain(known).chain([Data::Bool(true), Data::Text(String::new())]) {
                     let verb = Verb::Write { property: property.id.clone(), data };
-                    if let Ok(Order::Send(commands)) = node.order(&id, &target, verb, NOW) {
-                        assert!(property.write && commands.iter().all(|command| command.data().is_ok()));
+                    if let Ok(Order::Send(command)) = node.order(&id, &target, verb, NOW) {
+                        assert!(property.write && command.data().is_ok());
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! A session that is held: what the device tells goes to the house, and what the house wants to the device.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,7 @@ struct Said {
 }
 
 enum Pending {
-    /// And what is to be said after it.
-    Call(CallId, Term, VecDeque<Word>),
+    Call(CallId, Term),
     /// With the code that others will use.
     Share(CallId, Term, String),
     Leave,
@@ -76,7 +75,7 @@ impl Said {
 impl Pending {
     fn term(&self) -> Option<&Term> {
         match self {
-            Self::Call(_, term, _) | Self::Share(_, term, _) => Some(term),
+            Self::Call(_, term) | Self::Share(_, term, _) => Some(term),
             Self::Leave => None,
         }
     }
@@ -246,14 +245,10 @@ impl Hand {
             Order::Call(call, device, target, verb, term) => {
                 match house.order(&device, &target, verb, Timestamp::now()) {
                     Ok(Wanted::Read(values)) => self.reply(call, Ok(values)).await,
-                    Ok(Wanted::Send(commands)) => {
-                        let words: Result<VecDeque<Word>, CallError> = commands.iter().map(word).collect();
-                        match words.map(|mut words| (words.pop_front(), words)) {
-                            Ok((Some(first), rest)) => said.say(dialog, first, Pending::Call(call, term, rest)),
-                            Ok((None, _)) => self.reply(call, Ok(Outputs::new())).await,
-                            Err(error) => self.reply(call, Err(error)).await,
-                        }
-                    }
+                    Ok(Wanted::Send(command)) => match word(&command) {
+                        Ok(word) => said.say(dialog, word, Pending::Call(call, term)),
+                        Err(error) => self.reply(call, Err(error)).await,
+                    },
                     Err(error) => self.reply(call, Err(error)).await,
                 }
             }
@@ -316,18 +311,12 @@ impl Hand {
                 }
                 None
             }
-            Event::Done(tag, outcome) => self.done(tag, outcome, dialog, said).await,
+            Event::Done(tag, outcome) => self.done(tag, outcome, said).await,
             Event::Over(why) => Some(End::Lost(why, Outcome::Mute)),
         }
     }
 
-    async fn done(
-        &mut self,
-        tag: u64,
-        outcome: Result<Vec<u8>, Trouble>,
-        dialog: &mut Dialog,
-        said: &mut Said,
-    ) -> Option<End> {
+    async fn done(&mut self, tag: u64, outcome: Result<Vec<u8>, Trouble>, said: &mut Said) -> Option<End> {
         match (said.all.remove(&tag)?, outcome) {
             (Pending::Leave, outcome) => {
                 // NOCResponse (11.18.6.10): its status.
@@ -338,10 +327,7 @@ impl Hand {
                 }
                 return Some(End::Gone);
             }
-            (Pending::Call(call, term, mut rest), Ok(_)) => match rest.pop_front() {
-                Some(next) => said.say(dialog, next, Pending::Call(call, term, rest)),
-                None => self.reply(call, Ok(Outputs::new())).await,
-            },
+            (Pending::Call(call, _), Ok(_)) => self.reply(call, Ok(Outputs::new())).await,
             (Pending::Share(call, _, code), Ok(_)) => {
                 self.reply(call, Ok(Outputs::from([("code".to_owned(), Data::Text(code))]))).await;
             }
@@ -381,7 +367,7 @@ async fn until(wake: Option<Instant>) {
 
 fn word(command: &Command) -> Result<Word, CallError> {
     let data = command.data().map_err(|error| CallError::BadInput(error.to_string()))?;
-    let (endpoint, cluster, timed) = (command.endpoint, command.cluster, command.timed_ms.is_some());
+    let (endpoint, cluster, timed) = (command.endpoint, command.cluster, command.timed);
     Ok(match &command.what {
         What::Invoke { command, .. } => {
             Word::Invoke { path: CommandPath { endpoint, cluster, command: *command }, fields: data, timed }

@@ -189,9 +189,9 @@ fn running(look: &Look<'_>) -> Option<&'static str> {
     }
 }
 
-pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
     let can = Can::of(look);
-    let set = |attribute, value| Ok(vec![Command::write(look.endpoint, THERMOSTAT, attribute, value)]);
+    let set = |attribute, value| Ok(Command::write(look.endpoint, THERMOSTAT, attribute, value));
     let native = || number(data).map(|degrees| (degrees * 100.0).round() as i64);
     let within = |setpoint: u32, native: i64| {
         let (low, high) = limits(look, setpoint);
@@ -212,7 +212,7 @@ pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<
             let at = data.as_int().and_then(|at| usize::try_from(at).ok());
             let (handle, _) =
                 at.and_then(|at| presets(look).into_iter().nth(at)).ok_or_else(|| bad("it has no such preset"))?;
-            Ok(vec![Command::invoke(look.endpoint, THERMOSTAT, SET_PRESET, vec![(0, handle)])])
+            Ok(Command::invoke(look.endpoint, THERMOSTAT, SET_PRESET, vec![(0, handle)]))
         }
         "mode" => {
             let name = data.as_int().and_then(|at| can.modes(look).get(usize::try_from(at).ok()?).copied());

@@ -54,9 +54,9 @@ fn state(look: &Look<'_>) -> Option<&'static str> {
     }
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Vec<Command>, CallError> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Command, CallError> {
     let to = match action {
-        "stop" => return Ok(vec![Command::invoke(look.endpoint, CLOSURE, 0, Vec::new())]),
+        "stop" => return Ok(Command::invoke(look.endpoint, CLOSURE, 0, Vec::new())),
         "open" => 1,
         "close" => 0,
         _ => return Err(CallError::Unsupported("that is nothing that it can".to_owned())),
@@ -69,5 +69,5 @@ pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Vec<Command>, CallErr
     if look.can(CLOSURE, LATCHES) {
         fields.push((1, Value::Bool(to == 0)));
     }
-    Ok(vec![Command::invoke(look.endpoint, CLOSURE, 1, fields).timed()])
+    Ok(Command::invoke(look.endpoint, CLOSURE, 1, fields).timed())
 }

@@ -64,22 +64,22 @@ fn state(look: &Look<'_>) -> Option<&'static str> {
     position.map(|position| if position == 0 { "closed" } else { "open" })
 }
 
-pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
     let command = match property {
         "position" => 5,
         "tilt" => 8,
         _ => return Err(bad("it has no way to set this")),
     };
     let closed = ((100.0 - number(data)?) * 100.0).round().clamp(0.0, 10_000.0) as u64;
-    Ok(vec![Command::invoke(look.endpoint, COVER, command, vec![(0, Value::Uint(closed))])])
+    Ok(Command::invoke(look.endpoint, COVER, command, vec![(0, Value::Uint(closed))]))
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Command> {
     let command = match action {
         "open" => 0,
         "close" => 1,
         "stop" => 2,
         _ => return None,
     };
-    Some(vec![Command::invoke(look.endpoint, COVER, command, Vec::new())])
+    Some(Command::invoke(look.endpoint, COVER, command, Vec::new()))
 }

@@ -78,8 +78,8 @@ pub(super) fn fan(look: &Look<'_>) -> Option<Part> {
     ))
 }
 
-pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
-    let set = |attribute, value| vec![Command::write(look.endpoint, FAN, attribute, Value::Uint(value))];
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
+    let set = |attribute, value| Command::write(look.endpoint, FAN, attribute, Value::Uint(value));
     Ok(match property {
         "on" => set(MODE, if yes(data)? { running(look) } else { 0 }),
         "percent" => set(PERCENT, number(data)?.round().clamp(0.0, 100.0) as u64),
@@ -103,7 +103,7 @@ fn running(look: &Look<'_>) -> u64 {
     if has(BY_ITSELF) { 5 } else { 3 }
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Command> {
     let mode = if look.uint(FAN, MODE) == Some(0) { running(look) } else { 0 };
-    (action == "toggle").then(|| vec![Command::write(look.endpoint, FAN, MODE, Value::Uint(mode))])
+    (action == "toggle").then(|| Command::write(look.endpoint, FAN, MODE, Value::Uint(mode)))
 }

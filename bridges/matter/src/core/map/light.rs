@@ -200,12 +200,12 @@ pub(super) fn color(look: &Look<'_>) -> (f64, f64) {
     (hue, if saturation > 0.0 { saturation } else { 100.0 })
 }
 
-pub(super) fn write_on_off(look: &Look<'_>, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write_on_off(look: &Look<'_>, data: &Data) -> Result<Command, CallError> {
     let on = yes(data)?;
     if on && look.can(ON_OFF, OFF_ONLY) {
         return Err(bad("it can only be switched off from afar"));
     }
-    Ok(vec![Command::invoke(look.endpoint, ON_OFF, u32::from(on), Vec::new())])
+    Ok(Command::invoke(look.endpoint, ON_OFF, u32::from(on), Vec::new()))
 }
 
 /// At once, and also while it is off: what is asked for holds when it is switched on.
@@ -217,13 +217,8 @@ fn with_options(first: Vec<Value>) -> Vec<(u8, Value)> {
     (0..).zip(first.into_iter().chain(options())).collect()
 }
 
-pub(super) fn write(
-    look: &Look<'_>,
-    property: &str,
-    data: &Data,
-    other: (f64, f64),
-) -> Result<Vec<Command>, CallError> {
-    let invoke = |cluster, command, first| vec![Command::invoke(look.endpoint, cluster, command, with_options(first))];
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data, other: (f64, f64)) -> Result<Command, CallError> {
+    let invoke = |cluster, command, first| Command::invoke(look.endpoint, cluster, command, with_options(first));
     Ok(match property {
         "on" => return write_on_off(look, data),
         // MoveToLevelWithOnOff, or without.
@@ -244,7 +239,7 @@ pub(super) fn write(
     })
 }
 
-fn paint(look: &Look<'_>, (hue, saturation): (f64, f64)) -> Vec<Command> {
+fn paint(look: &Look<'_>, (hue, saturation): (f64, f64)) -> Command {
     let can = Can::of(look);
     let (command, first) = if can.hue {
         let saturation = Value::Uint((saturation * 254.0 / 100.0).round().clamp(0.0, 254.0) as u64);
@@ -258,23 +253,23 @@ fn paint(look: &Look<'_>, (hue, saturation): (f64, f64)) -> Vec<Command> {
         let native = |share: f64| Value::Uint((share * 65536.0).round().clamp(0.0, 65279.0) as u64);
         (0x07, vec![native(x), native(y)])
     };
-    vec![Command::invoke(look.endpoint, COLOR, command, with_options(first))]
+    Command::invoke(look.endpoint, COLOR, command, with_options(first))
 }
 
-pub(super) fn write_volume(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write_volume(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
     match property {
         "level" => {
             let (lowest, highest) = volumes(look);
             let level = (number(data)? * highest / 100.0).round().clamp(lowest, highest);
-            Ok(vec![Command::invoke(look.endpoint, LEVEL, 0, with_options(vec![Value::Uint(level as u64)]))])
+            Ok(Command::invoke(look.endpoint, LEVEL, 0, with_options(vec![Value::Uint(level as u64)])))
         }
-        "muted" => Ok(vec![Command::invoke(look.endpoint, ON_OFF, u32::from(!yes(data)?), Vec::new())]),
+        "muted" => Ok(Command::invoke(look.endpoint, ON_OFF, u32::from(!yes(data)?), Vec::new())),
         _ => Err(bad("it has no way to set this")),
     }
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
-    (action == "toggle").then(|| vec![Command::invoke(look.endpoint, ON_OFF, 2, Vec::new())])
+pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Command> {
+    (action == "toggle").then(|| Command::invoke(look.endpoint, ON_OFF, 2, Vec::new()))
 }
 
 // Colours of sRGB (IEC 61966-2-1) in the CIE 1931 chromaticity diagram, white at D65.

@@ -65,7 +65,7 @@ pub(super) fn lock(look: &Look<'_>) -> Vec<Part> {
     std::iter::once(part).chain(door).collect()
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Vec<Command>, CallError> {
+pub(super) fn act(look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Command, CallError> {
     let unbolts = look.can(LOCK, UNBOLTS);
     let command = match action {
         "lock" => LOCK_DOOR,
@@ -88,5 +88,5 @@ pub(super) fn act(look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Vec<
             vec![(0, Value::Bytes(code.as_bytes().to_vec()))]
         }
     };
-    Ok(vec![Command::invoke(look.endpoint, LOCK, command, fields).timed()])
+    Ok(Command::invoke(look.endpoint, LOCK, command, fields).timed())
 }

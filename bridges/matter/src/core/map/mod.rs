@@ -166,7 +166,7 @@ pub(crate) fn write(
     property: &str,
     data: &Data,
     color: (f64, f64),
-) -> Result<Vec<Command>, CallError> {
+) -> Result<Command, CallError> {
     match part.kind {
         Kind::Switch => light::write_on_off(look, data),
         Kind::Light => light::write(look, property, data, color),
@@ -181,8 +181,8 @@ pub(crate) fn write(
 }
 
 /// What to send so that something is done.
-pub(crate) fn act(part: &Part, look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Vec<Command>, CallError> {
-    let commands = match part.kind {
+pub(crate) fn act(part: &Part, look: &Look<'_>, action: &str, inputs: &Inputs) -> Result<Command, CallError> {
+    let command = match part.kind {
         Kind::Switch | Kind::Light => light::act(look, action),
         Kind::Fan => fan::act(look, action),
         Kind::Cover => cover::act(look, action),
@@ -193,7 +193,7 @@ pub(crate) fn act(part: &Part, look: &Look<'_>, action: &str, inputs: &Inputs) -
         Kind::More => modes::act(look, action),
         Kind::Told | Kind::Volume | Kind::Climate => None,
     };
-    commands.ok_or_else(|| CallError::Unsupported(format!("`{}` is nothing that it can", for_screen(action, 60))))
+    command.ok_or_else(|| CallError::Unsupported(format!("`{}` is nothing that it can", for_screen(action, 60))))
 }
 
 /// The hue and saturation of a lamp.

@@ -153,7 +153,7 @@ fn action(id: &str, effect: Effect) -> Action {
     Action { id: id.to_owned(), inputs: Vec::new(), outputs: Vec::new(), effect }
 }
 
-pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
     if property == ROOM {
         let number = data.as_int().filter(|number| rooms(look).iter().any(|(known, _)| known == number));
         let all = data.as_int() == Some(ALL_ROOMS);
@@ -162,7 +162,7 @@ pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<
             (None, true) => Vec::new(),
             (None, false) => return Err(bad("it knows no such room")),
         };
-        return Ok(vec![Command::invoke(look.endpoint, AREAS, 0, vec![(0, Value::List(areas))])]);
+        return Ok(Command::invoke(look.endpoint, AREAS, 0, vec![(0, Value::List(areas))]));
     }
     let known = MODES.iter().filter(|(cluster, _)| look.has(*cluster) && !modes_of(look, *cluster).is_empty());
     let cluster = known.map(|(cluster, id)| (*cluster, id_of(look, *cluster, id))).find(|(_, id)| id == property);
@@ -170,10 +170,10 @@ pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<
     let cluster = cluster.ok_or_else(|| bad("it has no way to set this"))?;
     let number = data.as_int().and_then(|number| u64::try_from(number).ok());
     let known = number.filter(|number| modes_of(look, cluster).iter().any(|mode| mode.number == *number));
-    Ok(vec![change(look.endpoint, cluster, known.ok_or_else(|| bad("it has no such mode"))?)])
+    Ok(change(look.endpoint, cluster, known.ok_or_else(|| bad("it has no such mode"))?))
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Command> {
     let (cluster, command, fields) = match action {
         "identify" => (IDENTIFY, 0, vec![(0, Value::Uint(BLINK_S))]),
         "self-test" => (SMOKE, 0, Vec::new()),
@@ -182,5 +182,5 @@ pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
             (*STATES.iter().find(|cluster| look.has(**cluster))?, command, Vec::new())
         }
     };
-    Some(vec![Command::invoke(look.endpoint, cluster, command, fields)])
+    Some(Command::invoke(look.endpoint, cluster, command, fields))
 }

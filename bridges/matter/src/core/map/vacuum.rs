@@ -74,7 +74,7 @@ fn error(look: &Look<'_>) -> Option<String> {
     Some(for_screen(words(2).or_else(|| words(1)).unwrap_or(known), 120))
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Vec<Command>, CallError> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Command, CallError> {
     let state_of = |command| Command::invoke(look.endpoint, STATE, command, Vec::new());
     let to = |tag| mode(look, tag).map(|mode| change(look.endpoint, RUN, mode.number));
     let command = match action {
@@ -87,5 +87,5 @@ pub(super) fn act(look: &Look<'_>, action: &str) -> Result<Vec<Command>, CallErr
         _ => None,
     };
     let unknown = || CallError::Unsupported("it has no way to do that now".to_owned());
-    command.map(|command| vec![command]).ok_or_else(unknown)
+    command.ok_or_else(unknown)
 }

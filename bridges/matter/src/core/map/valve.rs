@@ -27,23 +27,23 @@ pub(super) fn valve(look: &Look<'_>) -> Option<Part> {
     Some(part.say(look, "position", level))
 }
 
-pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Vec<Command>, CallError> {
+pub(super) fn write(look: &Look<'_>, property: &str, data: &Data) -> Result<Command, CallError> {
     if property != "position" {
         return Err(bad("it has no way to set this"));
     }
     let level = number(data)?.round().clamp(0.0, 100.0) as u64;
     // Open takes 1 to 100.
-    Ok(vec![match level {
+    Ok(match level {
         0 => Command::invoke(look.endpoint, VALVE, 1, Vec::new()),
         level => Command::invoke(look.endpoint, VALVE, 0, vec![(1, Value::Uint(level))]),
-    }])
+    })
 }
 
-pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Vec<Command>> {
+pub(super) fn act(look: &Look<'_>, action: &str) -> Option<Command> {
     let command = match action {
         "open" => 0,
         "close" => 1,
         _ => return None,
     };
-    Some(vec![Command::invoke(look.endpoint, VALVE, command, Vec::new())])
+    Some(Command::invoke(look.endpoint, VALVE, command, Vec::new()))
 }

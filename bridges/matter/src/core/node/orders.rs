@@ -24,8 +24,8 @@ pub(super) type Wishes = BTreeMap<(DeviceId, u16), ((f64, f64), Timestamp)>;
 pub enum Order {
     /// Those are the values; nothing is sent.
     Read(Outputs),
-    /// Send these, one after the other, until one fails.
-    Send(Vec<Command>),
+    /// Send this.
+    Send(Command),
 }
 
 impl Node {
@@ -64,7 +64,7 @@ impl Node {
                 let key = (device.clone(), target.instance);
                 let wished = self.wishes.get(&key).filter(|(_, at)| is_together(*at, now)).map(|(color, _)| *color);
                 let color = wished.unwrap_or_else(|| map::color(&look));
-                let commands = map::write(part, &look, &property, &data, color)?;
+                let command = map::write(part, &look, &property, &data, color)?;
                 let color = match (property.as_str(), data.as_number()) {
                     ("hue", Some(hue)) => Some((hue, color.1)),
                     ("saturation", Some(saturation)) => Some((color.0, saturation)),
@@ -74,7 +74,7 @@ impl Node {
                     self.wishes.retain(|_, (_, at)| is_together(*at, now));
                     self.wishes.insert(key, (color, now));
                 }
-                Ok(Order::Send(commands))
+                Ok(Order::Send(command))
             }
             Verb::Act { action, inputs } => {
                 let known = service.actions.iter().find(|one| one.id == action).ok_or_else(|| {

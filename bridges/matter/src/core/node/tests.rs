@@ -347,8 +347,8 @@ proptest! {
                 for property in &service.properties {
                     for data in [Data::Bool(true), Data::Int(1), Data::Int(50), Data::Float(21.0), Data::from("x")] {
                         let verb = Verb::Write { property: property.id.clone(), data };
-                        if let Ok(Order::Send(commands)) = node.order(&id, &target, verb, NOW) {
-                            prop_assert!(property.write && commands.iter().all(|command| command.data().is_ok()));
+                        if let Ok(Order::Send(command)) = node.order(&id, &target, verb, NOW) {
+                            prop_assert!(property.write && command.data().is_ok());
                         }
                     }
                 }
