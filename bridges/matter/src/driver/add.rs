@@ -105,7 +105,7 @@ impl Hand {
     }
 
     async fn joined(&mut self, at: SocketAddr, certified: bool) -> End {
-        (self.adding, self.failures, self.refusals) = (None, 0, 0);
+        (self.adding, self.known, self.failures, self.refusals) = (None, Some(at), 0, 0);
         self.say(Saying::Joined(at, certified)).await;
         End::Again
     }

@@ -16,7 +16,7 @@ use matter_transport::{DecodeInboundOutput, MrpConfig, MrpFlags, ProtocolId, Ses
 use super::fabric::Fabric;
 use crate::core::dialog::{Dialog, Event, REPORT_AT_LEAST_EVERY, Trouble, Word};
 
-const NODE: u64 = 77;
+pub(super) const NODE: u64 = 77;
 const BEGUN_WITHIN: Duration = Duration::from_secs(10);
 const ON: AttributePath = AttributePath { endpoint: 1, cluster: 6, attribute: 0 };
 
@@ -49,7 +49,7 @@ fn met_with(patience: MrpConfig, now: Instant) -> (Dialog, Lamp) {
     (dialog, Lamp { sessions, id, heard: Vec::new() })
 }
 
-fn of_node(fabric: &Fabric) -> (CaseCredentials, matter_cert::TrustedRoots) {
+pub(super) fn of_node(fabric: &Fabric) -> (CaseCredentials, matter_cert::TrustedRoots) {
     let (signer, _) = RingSigner::generate().unwrap();
     let csr = VerifiedCsr { public_key: Signer::public_key(&signer).clone() };
     let (since, until) = (MatterTime(fabric.now().0 - 60), MatterTime::NO_EXPIRY);

@@ -108,8 +108,10 @@ pub(crate) struct Hand {
     pub number: u64,
     /// Until it has its place in the fabric.
     pub adding: Option<Adding>,
-    /// Where it was last.
+    /// Where it was tried last.
     pub at: Option<SocketAddr>,
+    /// Where it was when it proved last who it is: what is announced does not change that.
+    pub known: Option<SocketAddr>,
     pub orders: mpsc::Receiver<Order>,
     pub heard: mpsc::Sender<Heard>,
     pub stop: CancellationToken,
@@ -353,14 +355,14 @@ impl Hand {
         let announced = self.announced();
         let patience = announced.as_ref().map_or_else(|| MrpConfig::for_peer(None, None, None), |(_, mrp, _)| *mrp);
         let said = announced.map(|(at, ..)| at).unwrap_or_default();
-        let last = self.at.filter(|at| !said.contains(at));
+        let last = self.known.filter(|at| !said.contains(at));
         let mut end = End::Lost("it is not announced in this network".to_owned(), Outcome::Silent);
         for at in said.iter().copied().chain(last) {
             self.at = Some(at);
             let session = self.way.clone().session(at, patience);
             let other = match self.meanwhile(session, "a session with it is being made just now").await {
                 Some(Ok((line, dialog))) => {
-                    self.refusals = 0;
+                    (self.known, self.refusals) = (Some(at), 0);
                     let end = self.hold(&line, dialog, house).await;
                     line.close();
                     return end;

@@ -322,6 +322,7 @@ impl Mind {
             number,
             adding,
             at: added.address,
+            known: added.address,
             orders: inbox,
             heard: self.heard.clone(),
             stop: stop.clone(),

@@ -25,6 +25,8 @@ mod commission;
 mod dialog_tests;
 mod fabric;
 mod hand;
+#[cfg(test)]
+mod hand_tests;
 mod hold;
 mod law;
 mod line;

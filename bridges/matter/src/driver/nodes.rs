@@ -1,7 +1,7 @@
 //! Devices as the house knows them: those that wait for being added, and those that the owner added, on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use accord_model::text::for_screen;
@@ -124,19 +124,8 @@ impl Nodes {
 
     /// Who waits for being added, as it is announced now.
     pub(crate) fn waits(&mut self, sky: &Sky) -> Vec<FromBridge> {
-        let open = sky.waiting.iter().filter(|(_, waiting)| waiting.advert.open && !waiting.at.is_empty());
-        // One machine that announces many hides no other.
-        let mut of_source: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
-        let mut in_turn: Vec<(usize, &String, &Waiting)> = open
-            .map(|(name, waiting)| {
-                let nth = of_source.entry(in_order(waiting.at.clone()).first().map(SocketAddr::ip)).or_default();
-                *nth += 1;
-                (*nth, name, waiting)
-            })
-            .collect();
-        in_turn.sort_by_key(|(nth, name, _)| (*nth, *name));
-        let first = in_turn.into_iter().take(MOST_WAITING);
-        let now: BTreeMap<String, Waiting> = first.map(|(_, name, waiting)| (name.clone(), waiting.clone())).collect();
+        let first = sky.in_turn().into_iter().take(MOST_WAITING);
+        let now: BTreeMap<String, Waiting> = first.map(|(name, waiting)| (name.clone(), waiting.clone())).collect();
         let before = std::mem::replace(&mut self.waiting, now);
         let names: BTreeSet<&String> = before.keys().chain(self.waiting.keys()).collect();
         let changed = names.into_iter().filter(|name| before.get(*name) != self.waiting.get(*name));
@@ -363,4 +352,32 @@ fn describe_waiting(id: &DeviceId, waiting: &Waiting) -> Device {
         request.inputs = vec![Property::state("code", Format::Text).sensitive(FieldCode::KeyPublic)];
     }
     device.with(pairing)
+}
+
+#[cfg(test)]
+mod tests {
+    use accord_ports::dns_sd::ServiceInstance;
+
+    use super::*;
+    use crate::core::advert::COMMISSIONABLE;
+
+    #[test]
+    fn one_machine_that_announces_many_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut nodes, mut sky) = (Nodes::open(dir.path()).unwrap(), Sky::default());
+        let mut wait = |name: String, at: &str| {
+            let (service, txt) = (COMMISSIONABLE.to_owned(), vec![("D".to_owned(), b"7".to_vec())]);
+            let host = "h".to_owned();
+            let instance = ServiceInstance { service, name, host, port: 1, addresses: Vec::new(), txt };
+            sky.here(&instance, vec![at.parse().unwrap()]);
+        };
+        for number in 0..3 * MOST_WAITING {
+            wait(format!("0000-{number:04}"), "10.0.0.9:1");
+        }
+        wait("FFFF".to_owned(), "10.0.0.2:1");
+        let told = nodes.waits(&sky);
+        assert_eq!(told.len(), MOST_WAITING);
+        let is_it = |told: &FromBridge| matches!(told, FromBridge::Seen { device } if device.id == waiting_id("FFFF"));
+        assert!(told.iter().any(is_it));
+    }
 }

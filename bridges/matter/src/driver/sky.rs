@@ -1,7 +1,7 @@
 //! What is announced near, as it is now: devices that wait for being added, and nodes of fabrics, ours among them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use accord_ports::dns_sd::ServiceInstance;
 use matter_transport::MrpConfig;
@@ -84,11 +84,25 @@ impl Sky {
 
     /// Who waits whom a code may be for, each with the places where they are: those of the lowest rank first.
     pub(crate) fn waits(&self, rank: impl Fn(&Advert) -> Option<u8>) -> Vec<(String, Vec<SocketAddr>)> {
-        let open = self.waiting.iter().filter(|(_, waiting)| waiting.advert.open && !waiting.at.is_empty());
-        let fitting = open.filter_map(|(name, waiting)| Some((rank(&waiting.advert)?, name, waiting)));
-        let mut fitting: Vec<(u8, &String, &Waiting)> = fitting.collect();
-        fitting.sort_by_key(|(rank, name, _)| (*rank, *name));
-        fitting.into_iter().map(|(_, name, waiting)| (name.clone(), in_order(waiting.at.clone()))).collect()
+        let ranked = self.in_turn().into_iter().filter_map(|(name, one)| Some((rank(&one.advert)?, name, one)));
+        let mut fitting: Vec<(u8, &String, &Waiting)> = ranked.collect();
+        fitting.sort_by_key(|(rank, ..)| *rank);
+        fitting.into_iter().map(|(_, name, one)| (name.clone(), in_order(one.at.clone()))).collect()
+    }
+
+    /// Who waits: the first of every machine, then the second, so that one that announces many is in nobody's way.
+    pub(crate) fn in_turn(&self) -> Vec<(&String, &Waiting)> {
+        let open = self.waiting.iter().filter(|(_, one)| one.advert.open && !one.at.is_empty());
+        let mut of_machine: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
+        let mut all: Vec<(usize, (&String, &Waiting))> = open
+            .map(|(name, one)| {
+                let nth = of_machine.entry(in_order(one.at.clone()).first().map(SocketAddr::ip)).or_default();
+                *nth += 1;
+                (*nth, (name, one))
+            })
+            .collect();
+        all.sort_by_key(|(nth, _)| *nth);
+        all.into_iter().map(|(_, one)| one).collect()
     }
 }
 
