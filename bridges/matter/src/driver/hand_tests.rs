@@ -77,7 +77,11 @@ impl Lab {
         self.sky.send_modify(|sky| sky.here(&instance, at.to_vec()));
     }
 
-    fn hand(&self, adding: Option<Adding>, last: Option<SocketAddr>) -> (mpsc::Sender<Order>, mpsc::Receiver<Heard>, JoinHandle<()>) {
+    fn hand(
+        &self,
+        adding: Option<Adding>,
+        last: Option<SocketAddr>,
+    ) -> (mpsc::Sender<Order>, mpsc::Receiver<Heard>, JoinHandle<()>) {
         let (heard, from) = mpsc::channel(64);
         let (to, orders) = mpsc::channel(8);
         let hand = Hand {

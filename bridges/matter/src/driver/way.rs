@@ -30,6 +30,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
 /// A node that has a session has so long to say that it has its place.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+/// An acknowledgement that goes with nothing else is sent after a fifth of a second (4.12.8).
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(500);
 /// The cluster by which places are given (11.10), and the command that ends that.
 const GENERAL_COMMISSIONING: u32 = 0x30;
 const COMMISSIONING_COMPLETE: u32 = 4;
@@ -121,6 +123,7 @@ impl Way {
         let (line, mut dialog) = self.session(at, patience).await?;
         let cancelled = line.cancelled();
         let completed = tokio::time::timeout(COMPLETE_WITHIN, completed(&line, &mut dialog)).await;
+        acknowledge(&line, &mut dialog).await;
         dialog.close(Instant::now());
         while let Some(bytes) = dialog.transmit() {
             let _ = line.send_to(&bytes, line.at()).await;
@@ -201,6 +204,18 @@ async fn completed(line: &Line, dialog: &mut Dialog) -> Result<(), String> {
                 dialog.datagram(&received.map_err(|error| error.to_string())?.0, Instant::now());
             }
             () = tokio::time::sleep_until(wake.into()) => dialog.timeout(Instant::now()),
+        }
+    }
+}
+
+/// Lets what was heard last be acknowledged: the node would repeat it for long otherwise, and do nothing with its fabrics until then.
+async fn acknowledge(line: &Line, dialog: &mut Dialog) {
+    let until = Instant::now() + ACKNOWLEDGED_WITHIN;
+    while let Some(wake) = dialog.wake().filter(|wake| *wake <= until) {
+        tokio::time::sleep_until(wake.into()).await;
+        dialog.timeout(Instant::now());
+        while let Some(bytes) = dialog.transmit() {
+            let _ = line.send_to(&bytes, line.at()).await;
         }
     }
 }
