@@ -25,8 +25,6 @@ mod commission;
 mod dialog_tests;
 mod fabric;
 mod hand;
-#[cfg(test)]
-mod hand_tests;
 mod hold;
 mod law;
 mod line;
@@ -35,6 +33,8 @@ mod nodes;
 mod roots;
 mod share;
 mod sky;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod way;
 mod why;
