@@ -38,7 +38,7 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
 
   accord add
   accord add miio address=192.168.1.40 token=- < token.txt
-  accord add mqtt address=broker.lan:1883 password=@/run/secrets/mqtt
+  accord add mqtt address=192.168.1.10:1883 password=@/run/secrets/mqtt
   accord add homeassistant --sign-in address=http://192.168.1.5:8123";
 
 /// How often it is asked whether the browser is back.
