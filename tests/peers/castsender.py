@@ -22,7 +22,12 @@ elif action == "quit":
         if cast.status and cast.status.session_id:
             break
         time.sleep(0.1)
-    cast.quit_app()
+    try:
+        cast.quit_app()
+    except pychromecast.error.PyChromecastError:
+        # It happened to be connecting anew.
+        time.sleep(2)
+        cast.quit_app()
 if action != "quit":
     media.update_status()  # which opens the player anew where there is none
 for _ in range(50):

@@ -6,7 +6,7 @@ import type { Device, Shown, ShownDevice, ShownPlace } from "../api/types";
 import { plural, visible } from "../format";
 import { to } from "../router";
 import { signedOut } from "../store";
-import { Field, Name } from "../ui/bits";
+import { Button, Field, Name } from "../ui/bits";
 import { confirm, toast } from "../ui/overlay";
 
 type May = "none" | "see" | "control" | "open";
@@ -71,8 +71,8 @@ function Chosen({ one, choose }: { one: ShownDevice; choose: Choose }) {
           </select>
         )}
       </Field>
-      {changed && <button type="button" onClick={() => void choose(one, may)} aria-label={`Change it for ${visible(one.name)}`}>Change it</button>}
-      {!changed && one.more && <button type="button" onClick={() => void choose(one, may)} aria-label={`Show what was added to ${visible(one.name)}`}>Show what was added since</button>}
+      {changed && <Button tone="plain" onClick={() => choose(one, may)} label={`Change it for ${visible(one.name)}`}>Change it</Button>}
+      {!changed && one.more && <Button tone="plain" onClick={() => choose(one, may)} label={`Show what was added to ${visible(one.name)}`}>Show what was added since</Button>}
     </div>
   );
 }
@@ -90,7 +90,7 @@ function Another({ others, choose }: { others: ShownDevice[]; choose: Choose }) 
           </select>
         )}
       </Field>
-      <button type="button" disabled={!one} onClick={() => one && void choose(one, "see")}>Show it there</button>
+      <Button tone="plain" disabled={!one} onClick={() => one && choose(one, "see")}>Show it there</Button>
     </div>
   );
 }
