@@ -93,7 +93,9 @@ class Hub:
             answer = http.client.HTTPResponse(hub, method=method)
             answer.begin()
             text = answer.read()
-        return answer.status, json.loads(text) if text else None
+        # A table that is exported is text.
+        is_json = "json" in answer.getheader("content-type", "")
+        return answer.status, (json.loads(text) if is_json else text.decode()) if text else None
 
     # -- what people do -----------------------------------------------------------------------------
 
