@@ -357,6 +357,36 @@ pub enum Unit {
     Gram,
 }
 
+impl Unit {
+    /// How it is written behind a number.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Percent => "%",
+            Self::Kelvin => "K",
+            Self::Celsius => "°C",
+            Self::Watt => "W",
+            Self::KilowattHour => "kWh",
+            Self::Volt => "V",
+            Self::Ampere => "A",
+            Self::Lux => "lx",
+            Self::Metre => "m",
+            Self::Second => "s",
+            Self::Pascal => "Pa",
+            Self::PartsPerMillion => "ppm",
+            Self::Byte => "B",
+            Self::MetrePerSecond => "m/s",
+            Self::Decibel => "dB",
+            Self::Degree => "°",
+            Self::Hertz => "Hz",
+            Self::MicrogramPerCubicMetre => "µg/m³",
+            Self::CubicMetre => "m³",
+            Self::CubicMetrePerHour => "m³/h",
+            Self::VoltAmpere => "VA",
+            Self::Gram => "g",
+        }
+    }
+}
+
 /// Limits of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Range {

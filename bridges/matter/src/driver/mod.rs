@@ -80,7 +80,7 @@ impl MatterBridge {
         let fabric = Fabric::open(&options.folder)?;
         let nodes = Nodes::open(&options.folder)?;
         fabric.is_past(nodes.latest());
-        Ok(Self { law: Law::new(gate), options, fabric, nodes, before: Vec::new() })
+        Ok(Self { law: law::of(gate), options, fabric, nodes, before: Vec::new() })
     }
 }
 

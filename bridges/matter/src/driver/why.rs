@@ -39,7 +39,7 @@ impl Mind {
 
     async fn answer(&self, call: CallId, node: Option<&DeviceId>, device: Option<&DeviceId>, tried: Option<Fact>) {
         let added = node.and_then(|node| Some((node, self.nodes.added(node)?, self.nodes.get(node)?)));
-        let mut facts = self.law.facts(added.map(|(node, ..)| node));
+        let mut facts = self.law.facts(added.map(|(node, ..)| node), true);
         match &self.near {
             None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
             Some(near) => facts.extend(near.facts()),

@@ -67,7 +67,7 @@ impl Mind {
     async fn answer(&self, call: CallId, device: Option<&DeviceId>, tried: Option<Fact>) {
         let known = device.and_then(|device| self.devices.get(device));
         let added = known.filter(|known| self.devices.is_added(&known.id));
-        let mut facts = self.law.facts(added.and(device));
+        let mut facts = self.law.facts(added.and(device), true);
         match &self.near {
             None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
             Some((near, _)) => {

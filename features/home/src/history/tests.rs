@@ -235,7 +235,7 @@ async fn rows_without_a_series_go_to_no_other() {
 
 /// Run by hand: `cargo test -p accord-home --release -- --ignored --nocapture a_house_of`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
+#[ignore = "a measurement, for a quiet machine"]
 async fn a_house_of_twenty_thousand_properties_costs_little() {
     let dir = tempfile::tempdir().unwrap();
     let history = History::open(dir.path(), &Registry::new()).unwrap();

@@ -15,4 +15,4 @@ mod words;
 
 pub use address::{Addressed, Misaddressed, Wanted, action, by_value, place, property};
 pub use parse::data;
-pub use words::{One, Tone, enum_name, of_device, unit, value};
+pub use words::{One, Tone, enum_name, of_device, value};

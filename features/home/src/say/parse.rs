@@ -3,7 +3,7 @@
 use accord_model::text::for_screen;
 use accord_model::{Data, Format, Property, Range, Unit};
 
-use super::words::{number, unit, yes_no};
+use super::words::{number, yes_no};
 
 /// Colours of white that have names, in kelvin.
 const WHITES: [(&str, f64); 6] = [
@@ -117,20 +117,20 @@ fn in_unit(is: f64, typed: &str, wanted: Option<Unit>) -> Option<f64> {
         ("min", Some(Unit::Second)) => Some(is * 60.0),
         ("h", Some(Unit::Second)) => Some(is * 3600.0),
         ("hpa" | "mbar", Some(Unit::Pascal)) => Some(is * 100.0),
-        (typed, Some(of)) if typed == unit(of).to_lowercase() => Some(is),
+        (typed, Some(of)) if typed == of.symbol().to_lowercase() => Some(is),
         _ => None,
     }
 }
 
 fn wants(property: &Property, text: &str) -> String {
     let example = property.range.map_or(1.0, |range| range.min + ((range.max - range.min) / 3.0).round());
-    let behind = property.unit.map(|of| format!(" {}", unit(of))).unwrap_or_default();
+    let behind = property.unit.map(|of| format!(" {}", of.symbol())).unwrap_or_default();
     let whole = if property.format == Format::Int { "a whole number" } else { "a number" };
     format!("`{}` is {whole}, such as {}{behind}, not `{}`", shown(&property.id), number(example), shown(text))
 }
 
 fn within(property: &Property, range: Range) -> String {
-    let behind = property.unit.map(|of| format!(" {}", unit(of))).unwrap_or_default();
+    let behind = property.unit.map(|of| format!(" {}", of.symbol())).unwrap_or_default();
     format!("`{}` is between {} and {}{behind}", shown(&property.id), number(range.min), number(range.max))
 }
 

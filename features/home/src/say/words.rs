@@ -8,34 +8,6 @@ const MOST_TEXT: usize = 200;
 /// Words that are said of one device.
 const MOST_WORDS: usize = 3;
 
-/// How a unit is written behind a number.
-pub fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => "%",
-        Unit::Kelvin => "K",
-        Unit::Celsius => "°C",
-        Unit::Watt => "W",
-        Unit::KilowattHour => "kWh",
-        Unit::Volt => "V",
-        Unit::Ampere => "A",
-        Unit::Lux => "lx",
-        Unit::Metre => "m",
-        Unit::Second => "s",
-        Unit::Pascal => "Pa",
-        Unit::PartsPerMillion => "ppm",
-        Unit::Byte => "B",
-        Unit::MetrePerSecond => "m/s",
-        Unit::Decibel => "dB",
-        Unit::Degree => "°",
-        Unit::Hertz => "Hz",
-        Unit::MicrogramPerCubicMetre => "µg/m³",
-        Unit::CubicMetre => "m³",
-        Unit::CubicMetrePerHour => "m³/h",
-        Unit::VoltAmpere => "VA",
-        Unit::Gram => "g",
-    }
-}
-
 /// The two words for yes and no of a property.
 pub(crate) fn yes_no(property: &str) -> (&'static str, &'static str) {
     match property {
@@ -60,7 +32,7 @@ pub fn enum_name(property: &Property, number: i64) -> String {
 /// A value as it is said; safe to show.
 pub fn value(property: &Property, data: &Data) -> String {
     let with_unit = |number: String| match property.unit {
-        Some(of) => format!("{number} {}", unit(of)),
+        Some(of) => format!("{number} {}", of.symbol()),
         None => number,
     };
     match data {

@@ -266,7 +266,7 @@ fn source(source: Source) -> &'static str {
 
 /// What can be set, in short.
 pub fn takes(property: &Property) -> String {
-    let behind = property.unit.map(|unit| format!(" {}", say::unit(unit))).unwrap_or_default();
+    let behind = property.unit.map(|unit| format!(" {}", unit.symbol())).unwrap_or_default();
     match (property.range, property.values.as_slice()) {
         (Some(range), _) => format!("{}..{}{behind}", range.min, range.max),
         (None, []) => match property.format {

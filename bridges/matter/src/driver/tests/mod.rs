@@ -22,7 +22,7 @@ use super::add::NotIts;
 use super::dialog_tests::{NODE, of_node};
 use super::fabric::Fabric;
 use super::hand::{Adding, Hand, Order};
-use super::law::Law;
+use super::law::{self, Law};
 use super::line::Leases;
 use super::mind::{Heard, Saying};
 use super::nodes::Refused;
@@ -62,7 +62,7 @@ impl Lab {
         let (entry, to) = (EntryKey::new("matter/control").unwrap(), To::One(RecipientId::device(&device)));
         let shown = gate.notice(&entry, "en").unwrap().shown("test");
         gate.decide(Decision::new(entry, to, Choice::Always, shown)).unwrap();
-        let law = Law::new(gate.bind("matter"));
+        let law = law::of(gate.bind("matter"));
         let sky = watch::channel(Sky::default()).0;
         let name = node_name(fabric.compressed(), NODE);
         sky.send_modify(|sky| sky.expect(name, true));

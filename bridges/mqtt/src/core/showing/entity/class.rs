@@ -29,33 +29,6 @@ pub(super) fn title(service: &Service, part: Option<&str>) -> String {
     }
 }
 
-pub(super) fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => "%",
-        Unit::Kelvin => "K",
-        Unit::Celsius => "°C",
-        Unit::Watt => "W",
-        Unit::KilowattHour => "kWh",
-        Unit::Volt => "V",
-        Unit::Ampere => "A",
-        Unit::Lux => "lx",
-        Unit::Metre => "m",
-        Unit::Second => "s",
-        Unit::Pascal => "Pa",
-        Unit::PartsPerMillion => "ppm",
-        Unit::Byte => "B",
-        Unit::MetrePerSecond => "m/s",
-        Unit::Decibel => "dB",
-        Unit::Degree => "°",
-        Unit::Hertz => "Hz",
-        Unit::MicrogramPerCubicMetre => "µg/m³",
-        Unit::CubicMetre => "m³",
-        Unit::CubicMetrePerHour => "m³/h",
-        Unit::VoltAmpere => "VA",
-        Unit::Gram => "g",
-    }
-}
-
 /// The class of a number, and whether it only grows.
 pub(super) fn class(service: &str, property: &Property) -> (Option<&'static str>, bool) {
     let class = match (service, property.id.as_str(), property.unit) {

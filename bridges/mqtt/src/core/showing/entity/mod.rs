@@ -4,11 +4,11 @@
 mod class;
 mod whole;
 
-use accord_model::{Action, Device, Format, Property, Role, Service};
+use accord_model::{Action, Device, Format, Property, Role, Service, Unit};
 use serde_json::{Map, Value, json};
 
 use super::state;
-use class::{binary_class, class, title, unit};
+use class::{binary_class, class, title};
 
 /// Most entities of one device.
 const MOST_ENTITIES: usize = 96;
@@ -217,7 +217,7 @@ impl Maker<'_> {
                     ("step", json!(step)),
                     ("mode", json!(mode)),
                 ]));
-                if let Some(unit) = property.unit.map(unit) {
+                if let Some(unit) = property.unit.map(Unit::symbol) {
                     config.insert("unit_of_measurement".to_owned(), json!(unit));
                 }
             }
@@ -232,7 +232,7 @@ impl Maker<'_> {
                 if let Some(class) = class {
                     config.insert("device_class".to_owned(), json!(class));
                 }
-                if let Some(unit) = property.unit.map(unit) {
+                if let Some(unit) = property.unit.map(Unit::symbol) {
                     config.insert("unit_of_measurement".to_owned(), json!(unit));
                 }
                 let grows = if grows { "total_increasing" } else { "measurement" };

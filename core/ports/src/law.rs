@@ -1,0 +1,75 @@
+//! The side of the gate of a bridge with two entries: `search`, for everyone near, and `control`, for each device.
+
+use accord_consent::outlet::Near;
+use accord_consent::{BoundGate, ConsentWatch, Permit, RecipientId, Refusal};
+use accord_model::why::Fact;
+use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
+use accord_registry::why;
+
+/// What a search says.
+pub const SEARCH: FieldSet = FieldSet::one(FieldCode::NetIp);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Law {
+    gate: BoundGate,
+    bridge: &'static str,
+    search: EntryKey,
+    control: EntryKey,
+    standing: FieldSet,
+}
+
+impl Law {
+    /// Of the bridge of this name, whose gate it is. `standing`: what every word to a device says.
+    ///
+    /// # Panics
+    /// When no entry can have the bridge's name.
+    pub fn new(gate: BoundGate, bridge: &'static str, standing: FieldSet) -> Self {
+        let entry = |key| EntryKey::new(format!("{bridge}/{key}")).expect("a bridge's own entry keys are well formed");
+        Self { gate, bridge, search: entry("search"), control: entry("control"), standing }
+    }
+
+    /// Follows whether may be searched.
+    pub fn search(&self) -> ConsentWatch {
+        self.gate.watch(&self.search, &RecipientId::lan())
+    }
+
+    /// The way to everyone near.
+    ///
+    /// # Errors
+    /// In words: the owner did not agree, or it cannot be recorded.
+    pub async fn near(&self) -> Result<Near, String> {
+        let permit = self.gate.permit(&self.search, &RecipientId::lan(), SEARCH, "on.network");
+        let permit = permit.map_err(|refusal| refusal.to_string())?;
+        Near::open(permit, self.bridge).await.map_err(|error| error.to_string())
+    }
+
+    /// Follows whether a device may be told anything.
+    pub fn controls(&self, device: &DeviceId) -> ConsentWatch {
+        self.gate.watch(&self.control, &RecipientId::device(device))
+    }
+
+    /// Whether a device may be told anything.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn may_control(&self, device: &DeviceId) -> Result<(), Refusal> {
+        self.gate.check(&self.control, &RecipientId::device(device), self.standing)
+    }
+
+    /// A permit for what is said to a device from now on.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn control(&self, device: &DeviceId) -> Result<Permit, Refusal> {
+        self.gate.permit(&self.control, &RecipientId::device(device), self.standing, "while.connected")
+    }
+
+    /// How the owner decided, for a diagnosis. `searched`: only a search finds the device.
+    pub fn facts(&self, device: Option<&DeviceId>, searched: bool) -> Vec<Fact> {
+        let search = self.gate.check(&self.search, &RecipientId::lan(), SEARCH);
+        let mut facts = vec![why::consent(&self.search, None, searched, search)];
+        facts.extend(device.map(|device| why::consent(&self.control, Some(device), true, self.may_control(device))));
+        facts
+    }
+}
