@@ -14,6 +14,7 @@
 
 mod file;
 mod json;
+mod wal;
 mod writer;
 
 use std::{
@@ -158,10 +159,21 @@ impl Db {
     /// [`StoreError`] when the file cannot be made, is exposed to others, damaged, read-only or too new.
     pub fn open(path: &Path, migrations: &[&str], options: Options) -> Result<Self, StoreError> {
         private_file(path)?;
-        let connection = prepare(path, migrations, options.durability).map_err(|error| match error {
-            Prepare::Sql(error) => StoreError::from_sql(path, error),
-            Prepare::TooNew(found) => StoreError::TooNew { path: path.to_owned(), found, known: migrations.len() },
-        })?;
+        let prepare = || {
+            prepare(path, migrations, options.durability).map_err(|error| match error {
+                Prepare::Sql(error) => StoreError::from_sql(path, error),
+                Prepare::TooNew(found) => StoreError::TooNew { path: path.to_owned(), found, known: migrations.len() },
+            })
+        };
+        let mut connection = prepare()?;
+        if options.durability == Durability::Full {
+            // SQLite lets go of its log with the last connection; it throws away one that it finds beside an empty file.
+            drop(connection);
+            if let Err(error) = wal::reserve(path) {
+                tracing::warn!(path = %path.display(), %error, "no room is kept for the log: each commit makes it longer");
+            }
+            connection = prepare()?;
+        }
         let rollbacks = Arc::new(AtomicU64::new(0));
         let writer = Writer::start(path, connection, options, rollbacks.clone())?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default(), rollbacks }) })

@@ -15,7 +15,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::{Options, StoreError};
+use crate::{Options, StoreError, wal};
 
 /// Tells the caller what became of its work, once the commit is known.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -209,8 +209,14 @@ struct Loop {
 
 impl Loop {
     fn run(self) {
+        let mut commits = 0_u32;
         while let Ok(first) = self.queue.recv() {
             self.commit_together(first);
+            commits = commits.wrapping_add(1);
+            // Now that everyone has been answered. It waits for no reader: then the next one moves the more.
+            if commits % wal::COMMITS == 0 {
+                let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            }
         }
         let _ = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)");
     }
