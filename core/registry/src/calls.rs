@@ -272,6 +272,6 @@ impl Registry {
         let known =
             self.device(device).ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
         let door = read(&self.0.bridges).get(&known.bridge).cloned().ok_or_else(gone)?;
-        Ok((known.bridge, door))
+        Ok((known.bridge.clone(), door))
     }
 }

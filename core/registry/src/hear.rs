@@ -177,7 +177,7 @@ impl Inner {
             Some(_) => {}
             None => {}
         }
-        let alike = |known: &&Known| known.bridge == bridge && known.device.passing == device.passing;
+        let alike = |known: &&Arc<Known>| known.bridge == bridge && known.device.passing == device.passing;
         let most = if device.passing { PASSING_PER_BRIDGE } else { DEVICES_PER_BRIDGE };
         // One that is paired now was passing before: it changes places.
         let stays = devices.get(&device.id).is_some_and(|known| known.device.passing == device.passing);
@@ -185,7 +185,7 @@ impl Inner {
             tracing::warn!(bridge, passing = device.passing, "too many devices; the newest is dropped");
             return;
         }
-        let known = Known { device, bridge: bridge.to_owned() };
+        let known = Arc::new(Known { device, bridge: bridge.to_owned() });
         devices.insert(known.device.id.clone(), known.clone());
         drop(devices);
         self.noted(bridge, &known.device.id, Change::Described);
@@ -196,7 +196,7 @@ impl Inner {
     fn change(&self, bridge: &str, id: &DeviceId, change: impl FnOnce(&mut Device)) {
         let mut devices = write(&self.devices);
         let Some(known) = devices.get_mut(id).filter(|known| known.bridge == bridge) else { return };
-        change(&mut known.device);
+        change(&mut Arc::make_mut(known).device);
         let known = known.clone();
         drop(devices);
         if let Some(memory) = self.memory.get().filter(|_| known.device.reach != Reach::Offline) {
@@ -213,9 +213,9 @@ impl Inner {
         let mut parts = self.parts();
         let mut devices = write(&self.devices);
         let known = devices.get_mut(id).filter(|known| known.bridge != OWN)?;
-        let before = known.device.services.clone();
-        let outcome = change(&mut parts, &mut known.device);
-        if known.device.services != before {
+        let before = known.clone();
+        let outcome = change(&mut parts, &mut Arc::make_mut(known).device);
+        if known.device.services != before.device.services {
             let known = known.clone();
             drop(devices);
             let _ = self.events.send(RegistryEvent::Seen(known));
@@ -243,7 +243,7 @@ impl Inner {
             let of_target = |service: &&mut accord_model::Service| {
                 service.id == target.service && service.instance == target.instance
             };
-            if let Some(service) = known.device.services.iter_mut().find(of_target) {
+            if let Some(service) = Arc::make_mut(known).device.services.iter_mut().find(of_target) {
                 service.values.extend(values.clone());
             }
         }

@@ -305,7 +305,7 @@ impl Inner {
         for (id, _) in some {
             let known = read(&self.devices).get(id).cloned();
             let known = known.filter(|known| !known.device.passing && memory.state().bridges.contains(&known.bridge));
-            match known.and_then(|known| memory.written(known)) {
+            match known.and_then(|known| memory.written(Arc::unwrap_or_clone(known))) {
                 Some(one) => written.push(one),
                 None => {
                     memory.state().drop_row(id);

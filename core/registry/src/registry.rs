@@ -53,7 +53,7 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RegistryEvent {
     /// A device is new or described differently.
-    Seen(Known),
+    Seen(Arc<Known>),
     /// A device is no more.
     Gone(DeviceId),
     /// Values changed.
@@ -73,6 +73,9 @@ pub enum RegistryEvent {
 
 pub(crate) type Door = mpsc::Sender<(ToBridge, Option<ByteStream>)>;
 
+/// Shared with whoever asked for one, and copied when it changes meanwhile.
+pub(crate) type Devices = BTreeMap<DeviceId, Arc<Known>>;
+
 pub(crate) type WriteKey = (DeviceId, Target, String);
 
 pub(crate) struct Inner {
@@ -80,7 +83,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Mutex<Parts>,
     /// How they belong together. Taken before `devices`.
     pub(crate) things: RwLock<Things>,
-    pub(crate) devices: RwLock<BTreeMap<DeviceId, Known>>,
+    pub(crate) devices: RwLock<Devices>,
     pub(crate) bridges: RwLock<HashMap<String, Door>>,
     pub(crate) handlers: RwLock<HashMap<String, Arc<dyn ServiceHandler>>>,
     pub(crate) writes: RwLock<HashMap<WriteKey, Write>>,
@@ -138,13 +141,13 @@ impl Registry {
         }))
     }
 
-    /// Every device known now, ordered by id.
-    pub fn devices(&self) -> Vec<Known> {
+    /// Every device known now, ordered by id, as it is at this moment.
+    pub fn devices(&self) -> Vec<Arc<Known>> {
         read(&self.0.devices).values().cloned().collect()
     }
 
-    /// One device.
-    pub fn device(&self, id: &DeviceId) -> Option<Known> {
+    /// One device, as it is at this moment.
+    pub fn device(&self, id: &DeviceId) -> Option<Arc<Known>> {
         read(&self.0.devices).get(id).cloned()
     }
 
@@ -155,7 +158,7 @@ impl Registry {
 
     /// Describes this machine itself. What features [offer](Registry::offer) stays. Bridges are told of a new name or kind.
     pub fn set_own(&self, device: Device) {
-        let before = self.device(&device.id).map(|known| (known.device.name, known.device.kind));
+        let before = self.device(&device.id).map(|known| (known.device.name.clone(), known.device.kind));
         let now = (device.name.clone(), device.kind);
         let mut parts = self.0.parts();
         let own = parts.set_own(device);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use accord_model::{CallError, Data, Device, DeviceId, MOST_TOLD, Reach, Service, Timestamp, Told};
 
 use crate::faces::{Facts, Groups, Words, group};
-use crate::registry::{Inner, Known, Registry, RegistryEvent, read, write};
+use crate::registry::{Devices, Inner, Known, Registry, RegistryEvent, read, write};
 
 /// Most that is kept of what a face said when it fetched something.
 const MOST_LEARNT: usize = 4;
@@ -27,7 +27,7 @@ pub enum Job<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Face {
     /// As its bridge describes it.
-    pub known: Known,
+    pub known: Arc<Known>,
     /// When its bridge told of it last.
     pub heard: Timestamp,
 }
@@ -102,8 +102,9 @@ impl Registry {
         let devices = read(&self.0.devices);
         let Some(face) = things.here(&devices, id) else { return Vec::new() };
         let faces = if things.lead(&face) == *id || face != *id { things.faces(&devices, &face) } else { vec![face] };
-        let known: Vec<&Known> = faces.iter().filter_map(|face| devices.get(face)).collect();
-        let fitting: Vec<&Known> = things.ranked(&known, job).into_iter().filter(|known| offers(known, job)).collect();
+        let known: Vec<&Arc<Known>> = faces.iter().filter_map(|face| devices.get(face)).collect();
+        let fitting: Vec<&Arc<Known>> =
+            things.ranked(&known, job).into_iter().filter(|known| offers(known, job)).collect();
         fitting.into_iter().map(|known| known.device.id.clone()).collect()
     }
 
@@ -176,7 +177,7 @@ impl Things {
     }
 
     /// The face itself when it is here; else another one that the owner joined it with.
-    fn here(&self, devices: &BTreeMap<DeviceId, Known>, id: &DeviceId) -> Option<DeviceId> {
+    fn here(&self, devices: &Devices, id: &DeviceId) -> Option<DeviceId> {
         let joined = self.words.of(id).unwrap_or_default();
         std::iter::once(id).chain(joined).find(|face| devices.contains_key(*face)).cloned()
     }
@@ -190,7 +191,7 @@ impl Things {
     }
 
     /// All faces, the thing's own first.
-    fn faces(&self, devices: &BTreeMap<DeviceId, Known>, face: &DeviceId) -> Vec<DeviceId> {
+    fn faces(&self, devices: &Devices, face: &DeviceId) -> Vec<DeviceId> {
         let lead = self.lead(face);
         let mut faces: Vec<DeviceId> = match self.groups.of.get(face) {
             Some(group) => group.iter().filter(|one| devices.contains_key(*one)).cloned().collect(),
@@ -200,9 +201,9 @@ impl Things {
         faces
     }
 
-    fn thing(&self, devices: &BTreeMap<DeviceId, Known>, face: &DeviceId) -> Option<Thing> {
+    fn thing(&self, devices: &Devices, face: &DeviceId) -> Option<Thing> {
         let ids = self.faces(devices, face);
-        let known: Vec<&Known> = ids.iter().filter_map(|id| devices.get(id)).collect();
+        let known: Vec<&Arc<Known>> = ids.iter().filter_map(|id| devices.get(id)).collect();
         let first = known.first()?;
         let mut device = first.device.clone();
         if known.len() > 1 {
@@ -214,15 +215,15 @@ impl Things {
         };
         device.told = known.iter().flat_map(|known| of(known)).take(MOST_TOLD).collect();
         let heard = |known: &Known| self.heard.get(&known.device.id).copied().unwrap_or_default();
-        let faces = known.iter().map(|known| Face { known: (*known).clone(), heard: heard(known) }).collect();
+        let faces = known.iter().map(|known| Face { known: Arc::clone(known), heard: heard(known) }).collect();
         let maybe: BTreeSet<DeviceId> =
             ids.iter().filter_map(|id| self.groups.maybe.get(id)).flatten().map(|id| self.lead(id)).collect();
         let maybe = maybe.into_iter().filter(|id| !ids.contains(id)).collect();
         Some(Thing { device, faces, maybe })
     }
 
-    fn merged(&self, known: &[&Known], mut device: Device) -> Device {
-        let reach = |known: &&&Known| distance(known.device.reach);
+    fn merged(&self, known: &[&Arc<Known>], mut device: Device) -> Device {
+        let reach = |known: &&&Arc<Known>| distance(known.device.reach);
         device.reach = known.iter().min_by_key(reach).map_or(device.reach, |known| known.device.reach);
         device.passing = known.iter().all(|known| known.device.passing);
         let first = |part: fn(&Device) -> Option<&String>| known.iter().find_map(|known| part(&known.device)).cloned();
@@ -243,9 +244,9 @@ impl Things {
         device
     }
 
-    fn ranked<'a>(&self, known: &[&'a Known], job: Job<'_>) -> Vec<&'a Known> {
+    fn ranked<'a>(&self, known: &[&'a Arc<Known>], job: Job<'_>) -> Vec<&'a Arc<Known>> {
         let table = self.best.get(key(job)).map(Vec::as_slice).unwrap_or_default();
-        let rank = |known: &&Known| {
+        let rank = |known: &&Arc<Known>| {
             let place = table.iter().position(|bridge| *bridge == known.bridge).unwrap_or(table.len());
             let away = known.device.reach == Reach::Offline;
             (away, known.device.passing, !is_proved(&known.device), place)

@@ -71,7 +71,7 @@ impl Lab {
         panic!("what was told is not known");
     }
     fn device(&self, name: &str) -> Option<Device> {
-        self.registry.device(&id(name)).map(|known| known.device)
+        self.registry.device(&id(name)).map(|known| known.device.clone())
     }
     fn value(&self, name: &str, service: &str, property: &str) -> Option<Value> {
         self.device(name)?.service(service)?.values.get(property).cloned()

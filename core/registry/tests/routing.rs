@@ -227,7 +227,7 @@ async fn a_write_is_pending_until_the_device_reports_it() {
     home.port.call(&lamp(), target.clone(), Ask::write("on"), on, SOON).await.unwrap();
     while !matches!(events.recv().await.unwrap(), RegistryEvent::Values(..)) {}
     assert_eq!(home.registry.write_state(&lamp(), &target, "on"), Some(WriteState::Confirmed));
-    let device = home.registry.device(&lamp()).unwrap().device;
+    let device = home.registry.device(&lamp()).unwrap().device.clone();
     assert_eq!(device.service("light").unwrap().values["on"].data, Data::Bool(true));
 }
 

@@ -36,7 +36,7 @@ async fn a_battery_is_offered_here_and_shown_where_the_owner_agreed() {
     let mut alerts = battery.alerts();
 
     assert!(memory.stays_silent().await);
-    let own = registry.device(&id("this")).unwrap().device;
+    let own = registry.device(&id("this")).unwrap().device.clone();
     let service = own.service("battery").unwrap();
     assert_eq!(service.values["percent"].data, Data::Int(12));
     assert_eq!(service.values["low"].data, Data::Bool(true));

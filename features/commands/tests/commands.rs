@@ -65,7 +65,7 @@ impl Home {
         self.gate.decide(Decision { entry, to, choice: Choice::Always, fields: only, shown }).unwrap();
     }
     fn number(&self, name: &str) -> u16 {
-        let own = self.registry.device(&DeviceId::new("this").unwrap()).unwrap().device;
+        let own = self.registry.device(&DeviceId::new("this").unwrap()).unwrap().device.clone();
         own.services.iter().find(|one| one.label.as_deref() == Some(name)).unwrap().instance
     }
     async fn run(&self, instance: u16) -> Result<accord_model::Outputs, CallError> {

@@ -190,11 +190,11 @@ impl Control {
 
     fn said(&self, device: &DeviceId, target: &Target, properties: &[String]) -> Outputs {
         let Some(known) = self.registry.device(device) else { return Outputs::new() };
-        let mut services = known.device.services.into_iter();
+        let mut services = known.device.services.iter();
         let found = services.find(|one| one.id == target.service && one.instance == target.instance);
-        let values = found.map(|service| service.values).unwrap_or_default();
         let wanted = |id: &String| properties.is_empty() || properties.contains(id);
-        values.into_iter().filter(|(id, _)| wanted(id)).map(|(id, value)| (id, value.data)).collect()
+        let values = found.into_iter().flat_map(|service| &service.values).filter(|(id, _)| wanted(id));
+        values.map(|(id, value)| (id.clone(), value.data.clone())).collect()
     }
 }
 

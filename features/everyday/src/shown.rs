@@ -101,7 +101,7 @@ impl ServiceHandler for Handler {
         match action.as_str() {
             "show" => {
                 let (service, instance) = which(&inputs)?;
-                let device = registry.device(&from).map(|known| known.device);
+                let device = registry.device(&from).map(|known| known.device.clone());
                 let is_it = |one: &&Service| one.id == service.id && one.instance == instance;
                 let before = device.as_ref().and_then(|device| device.services.iter().find(is_it));
                 let service = shown(inputs, before)?;

@@ -102,7 +102,7 @@ async fn what_a_device_shows_is_its_own_and_outlasts_its_bridges_word() {
         "nobody speaks for us"
     );
     let services = || {
-        let device = registry.device(&id("phone")).unwrap().device;
+        let device = registry.device(&id("phone")).unwrap().device.clone();
         device.services.into_iter().map(|service| service.id).collect::<Vec<_>>()
     };
     memory.tell(FromBridge::Seen { device: phone(Reach::Relayed) }).await;

@@ -70,7 +70,7 @@ fn id(name: &str) -> DeviceId {
 }
 
 fn players(registry: &Registry) -> Vec<Service> {
-    let own = registry.device(&id("this")).unwrap().device;
+    let own = registry.device(&id("this")).unwrap().device.clone();
     own.services.into_iter().filter(|service| service.id == "media").collect()
 }
 

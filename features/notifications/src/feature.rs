@@ -427,7 +427,7 @@ impl Inner {
 
     /// A device's name, safe to show.
     pub fn device_name(&self, device: &DeviceId) -> String {
-        let name = self.registry.device(device).map(|known| known.device.name).unwrap_or_default();
+        let name = self.registry.device(device).map(|known| known.device.name.clone()).unwrap_or_default();
         if name.trim().is_empty() { device.to_string() } else { accord_model::text::for_screen(name.trim(), 60) }
     }
 

@@ -74,7 +74,8 @@ impl Inner {
         let here = self.registry.devices().into_iter().filter(|known| known.bridge != "own");
         // One that has just come may not have said yet what it offers.
         let may = |device: &Device| device.services.is_empty() || shows(device);
-        let mut all: Vec<DeviceId> = here.filter(|known| may(&known.device)).map(|known| known.device.id).collect();
+        let mut all: Vec<DeviceId> =
+            here.filter(|known| may(&known.device)).map(|known| known.device.id.clone()).collect();
         let mut state = self.lock();
         for device in &all {
             if state.known.len() < MAX_KNOWN

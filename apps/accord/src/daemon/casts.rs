@@ -236,7 +236,7 @@ impl Hub {
     /// What a device's own way of playing tells others is its bridge's affair, and asked with the rest.
     fn bridge_casts(&self, device: &DeviceId) -> Result<(), Refusal> {
         let to = RecipientId::device(device);
-        let bridge = self.registry.device(device).map(|known| known.bridge).unwrap_or_default();
+        let bridge = self.registry.device(device).map(|known| known.bridge.clone()).unwrap_or_default();
         let statement = self.gate.statement();
         let of_bridge = statement.entries.iter().filter(|entry| entry.key.owner() == bridge);
         let casts = |word: &String| word == "on.cast";
@@ -255,7 +255,7 @@ impl Hub {
             }) && self.bridge_casts(face).is_ok()
         };
         let other = |face: &DeviceId| {
-            let bridge = self.registry.device(face).map(|known| known.bridge).unwrap_or_default();
+            let bridge = self.registry.device(face).map(|known| known.bridge.clone()).unwrap_or_default();
             let speaks = house::BRIDGES.iter().find(|(name, _)| *name == bridge);
             Other { device: face.clone(), label: speaks.map_or(bridge.clone(), |(_, label)| (*label).to_owned()) }
         };

@@ -262,7 +262,7 @@ impl Hub {
             .thing(id)
             .into_iter()
             .flat_map(|thing| thing.faces)
-            .map(|face| face.known.device.id)
+            .map(|face| face.known.device.id.clone())
             .collect();
         if let (Some(_), true) = (change.blocked, faces.len() > 1) {
             // Nothing to do with a thing is nothing to do with any face of it.
@@ -443,7 +443,8 @@ impl Hub {
             PairingStep::Failed(error) => (api::PairingState::Failed, None, Some(for_screen(error, 500)), None),
         };
         let statement = self.gate.statement();
-        let bridge = info.device.as_ref().and_then(|device| self.registry.device(device)).map(|known| known.bridge);
+        let bridge =
+            info.device.as_ref().and_then(|device| self.registry.device(device)).map(|known| known.bridge.clone());
         let entry = bridge.and_then(|bridge| self.entry_of(&bridge)).or_else(|| EntryKey::new(CONNECTION).ok());
         let mut shares = entry.and_then(|key| statement.entry(&key).map(view::fields)).unwrap_or_default();
         if info.device.as_ref().is_some_and(|device| self.is_foreign(device)) {
@@ -560,7 +561,7 @@ impl Hub {
         let faces = thing.into_iter().flat_map(|thing| thing.faces);
         let mut paired: Vec<DeviceId> = faces
             .filter(|face| matches!(self.trust_of(&face.known), api::Trust::Paired | api::Trust::Blocked))
-            .map(|face| face.known.device.id)
+            .map(|face| face.known.device.id.clone())
             .filter(|face| face == device || self.peers.get(face).is_some() || self.is_foreign(face))
             .collect();
         if !paired.contains(device) && paired.is_empty() {

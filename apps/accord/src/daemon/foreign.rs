@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use accord_consent::{Choice, ConsentState, RecipientId, To};
@@ -341,7 +341,7 @@ impl Hub {
     /// All faces of the thing that this is a face of, the thing's own first.
     fn faces_of(&self, device: &DeviceId) -> Vec<DeviceId> {
         let thing = self.registry.thing(device);
-        thing.into_iter().flat_map(|thing| thing.faces).map(|face| face.known.device.id).collect()
+        thing.into_iter().flat_map(|thing| thing.faces).map(|face| face.known.device.id.clone()).collect()
     }
 
     fn may_speak(&self, known: &Known) -> bool {
@@ -353,7 +353,7 @@ impl Hub {
             .any(|consent| consent.entry == entry && consent.to == to && consent.state == ConsentState::Given)
     }
 
-    fn foreign_device(&self, device: &DeviceId) -> Answer<Known> {
+    fn foreign_device(&self, device: &DeviceId) -> Answer<Arc<Known>> {
         self.registry
             .device(device)
             .filter(|known| known.device.service("pairing").is_some())

@@ -191,7 +191,7 @@ impl Hub {
     fn faces_with_history(&self, device: &DeviceId) -> Vec<DeviceId> {
         let thing = self.registry.thing(device).filter(|thing| thing.device.id == *device);
         let faces: Vec<DeviceId> =
-            thing.into_iter().flat_map(|thing| thing.faces).map(|face| face.known.device.id).collect();
+            thing.into_iter().flat_map(|thing| thing.faces).map(|face| face.known.device.id.clone()).collect();
         if faces.is_empty() { vec![device.clone()] } else { faces }
     }
 

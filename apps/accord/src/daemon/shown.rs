@@ -136,7 +136,7 @@ impl Hub {
                 .map_err(|refusal| self.not_let_out(refusal, &to, because))?;
         }
         // Nor would anything arrive there.
-        let bridge = self.registry.device(&place).map(|known| known.bridge);
+        let bridge = self.registry.device(&place).map(|known| known.bridge.clone());
         if let Some((_, carried)) = CARRIED.iter().find(|(of, _)| bridge.as_deref() == Some(of)) {
             let entry = EntryKey::new(*carried).map_err(|error| Failure::internal("No such entry", error))?;
             let to = RecipientId::device(&place);

@@ -21,7 +21,7 @@ impl Hub {
         if id.as_str() == house::OWN {
             return Err(Failure::bad_request("This is the machine itself; `accord why` without a device tells of it."));
         }
-        let bridge = self.registry.device(id).map_or_else(|| "link".to_owned(), |known| known.bridge);
+        let bridge = self.registry.device(id).map_or_else(|| "link".to_owned(), |known| known.bridge.clone());
         let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
         let subject = Subject { device: Some(&name), id: Some(id), now: Timestamp::now() };
         let blocked = self.note(id).blocked;

@@ -366,7 +366,7 @@ mod two {
                     if let RegistryEvent::Seen(known) = self.events.recv().await.unwrap()
                         && fits(&known.device)
                     {
-                        return known.device.id;
+                        return known.device.id.clone();
                     }
                 }
             };

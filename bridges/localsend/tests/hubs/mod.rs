@@ -104,7 +104,7 @@ impl Hub {
     }
 
     pub fn sees(&self, name: &str) -> Option<Device> {
-        self.registry.devices().into_iter().map(|known| known.device).find(|device| device.name == name)
+        self.registry.devices().into_iter().map(|known| known.device.clone()).find(|device| device.name == name)
     }
 
     pub fn find(&self, name: &str) -> DeviceId {
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     pub fn is_paired(&self, device: &DeviceId) -> Option<bool> {
-        let device = self.registry.device(device)?.device;
+        let device = self.registry.device(device)?.device.clone();
         device.service("pairing")?.values.get("paired")?.data.as_bool()
     }
 

@@ -143,7 +143,7 @@ impl Share {
 
     /// Where devices can be shown.
     pub fn places(&self) -> Vec<DeviceId> {
-        let devices = self.inner.registry.devices().into_iter().map(|known| known.device);
+        let devices = self.inner.registry.devices().into_iter().map(|known| known.device.clone());
         devices.filter(|device| device.service(SERVICE).is_some()).map(|device| device.id).collect()
     }
 
@@ -229,7 +229,7 @@ impl Share {
     pub fn take_back(&self, place: &DeviceId, thing: &DeviceId) -> Result<bool, ShareError> {
         let chosen = self.inner.book.chosen(place);
         let faces = self.inner.registry.thing(thing).map(|thing| thing.faces).unwrap_or_default();
-        let mut ids = faces.into_iter().map(|face| face.known.device.id).chain([thing.clone()]);
+        let mut ids = faces.into_iter().map(|face| face.known.device.id.clone()).chain([thing.clone()]);
         let Some(id) = ids.find(|id| chosen.contains_key(id)) else { return Ok(false) };
         self.inner.book.set(place, &id, None).map_err(ShareError::NotSaved)?;
         self.inner.chosen_anew();
@@ -326,7 +326,7 @@ async fn supervise(inner: Weak<Inner>) {
         {
             let Some(inner) = inner.upgrade() else { return };
             let known = inner.registry.devices().into_iter().filter(|one| one.device.service(SERVICE).is_some());
-            let places: Vec<DeviceId> = known.map(|one| one.device.id).collect();
+            let places: Vec<DeviceId> = known.map(|one| one.device.id.clone()).collect();
             running.retain(|place, task| {
                 let stays = places.contains(place) && !task.is_finished();
                 if !stays {
