@@ -115,6 +115,11 @@ def directly(members, folder):
         manifest = (ROOT / here / "Cargo.toml").read_text()
         if here != "bench" and not re.search(r"\[lints\]\s+workspace = true", manifest):
             yield f"{here}/Cargo.toml: needs `[lints] workspace = true`"
+        # Tests may unwrap; the program may not. No lint of the workspace can tell them apart.
+        for target in package["targets"]:
+            source = pathlib.Path(target["src_path"])
+            if {"lib", "bin"} & set(target["kind"]) and "#![cfg_attr(not(test), deny(clippy::unwrap_used))]" not in source.read_text():
+                yield f"{source.relative_to(ROOT)}: needs `#![cfg_attr(not(test), deny(clippy::unwrap_used))]`"
 
 
 def reached(data):

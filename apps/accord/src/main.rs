@@ -1,4 +1,5 @@
 //! `accord`: the hub, the command line and the demo home in one program.
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 mod cli;

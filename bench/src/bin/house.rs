@@ -2,6 +2,7 @@
 //! takes from the bridge that says so to whoever follows the events, and how many changes there may be. Prints JSON.
 //!
 //! `house DEVICES PER_DEVICE RATE SECONDS`
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 use std::collections::BTreeMap;
 use std::io::Write;

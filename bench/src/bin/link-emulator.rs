@@ -4,6 +4,7 @@
 //! `link-emulator --left tunA --right tunB --rate-mbit 300 --delay-ms 10 --loss 0.01` makes both devices in
 //! the current namespace, prints `ready`, and forwards packets until it is killed. Move each device into its
 //! namespace with `ip link set tunA netns …`; the emulator keeps its end.
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 //! How long 64 bytes take to another hub and back: a call over the link, under a permit and recorded on both sides, beside
 //! an echo over bare TCP. Both hubs live in this process, on loopback. Prints JSON.
-
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the yardstick is a bare socket on loopback")]
 
 use std::io::{Read, Write};

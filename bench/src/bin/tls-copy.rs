@@ -2,7 +2,7 @@
 //!
 //! `tls-copy receive --listen 10.0.0.2:9000 FILE` takes one file; `tls-copy send --to 10.0.0.2:9000 FILE` sends it
 //! and ends when the last byte is written on the other side.
-
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 #![allow(clippy::disallowed_types, reason = "the yardstick copies over a bare socket, between namespaces of its own")]
 
 use std::fs::File;

@@ -4,6 +4,7 @@
 //! [`core`] is who has the page open and what passes between page and hub, without any I/O; [`BrowserBridge`] is the
 //! driver, which serves the page under the gate's permits. [`STATEMENT`] declares what it reveals.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

@@ -1,6 +1,7 @@
 //! The smallest whole bridge: a lamp that answers a line protocol on TCP. It follows "How to add a bridge"
 //! in ARCHITECTURE.md literally: [`STATEMENT`] declares what it reveals, [`core`] is the protocol without
 //! I/O, and [`ExampleBridge`] is the driver, whose only socket comes from a permit.
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 

@@ -4,6 +4,7 @@
 //! [`core`] is the protocol without any I/O; [`GoogleCastBridge`] is the driver, which moves its bytes between sockets and
 //! core under the gate's permits, and speaks for the devices that it finds. [`STATEMENT`] declares what it reveals.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

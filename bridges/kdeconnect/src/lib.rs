@@ -4,6 +4,7 @@
 //! After a pairing nothing is said to a device but pings and answers to files that it offers: whatever else it asks for
 //! is met with silence, unless a feature showed it before (the service `mirror`).
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

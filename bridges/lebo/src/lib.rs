@@ -6,6 +6,7 @@
 //! [`STATEMENT`]. A receiver is a face without services: it says what the television is that it belongs to, and is shown as
 //! a device of its own only where it belongs to none.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

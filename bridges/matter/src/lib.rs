@@ -5,6 +5,7 @@
 //! the gate's permits. [`STATEMENT`] declares what it reveals. The keys, certificates and messages are those of the crates
 //! `matter-*`, whose own sockets are not used.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

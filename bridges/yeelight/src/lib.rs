@@ -4,6 +4,7 @@
 //! under the gate's permits, and speaks for the lamps that it finds. [`STATEMENT`] declares what it reveals. Music mode, in
 //! which the lamp connects to this machine, is left out: it lifts the limit on commands and takes the answers away.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod core;
 mod driver;

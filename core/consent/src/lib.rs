@@ -38,6 +38,7 @@
 //! # });
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod chores;
 mod consents;

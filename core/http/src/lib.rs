@@ -10,6 +10,7 @@
 //! assert_eq!((head.method, &*body), (Method::Post, &b"pin=1"[..]));
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod body;
 mod head;

@@ -20,6 +20,7 @@
 //! assert!(Peers::open(dir.path()).unwrap().list().is_empty());
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod account;
 pub mod announce;

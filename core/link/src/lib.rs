@@ -10,6 +10,7 @@
 //! - [`carrier`]: what carries bulk bytes: TLS over TCP or QUIC, chosen by measurement
 //! - [`discovery`]: who is near
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 // The link is, beside the outlets of `accord-consent`, the one place with sockets.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -37,6 +37,7 @@
 //! is bounded in every direction ([`Config`]): the number of instances, records per source, answers per
 //! second. Nothing is sent before the caller publishes or browses.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 mod chance;

@@ -18,6 +18,7 @@
 //! assert!(phone.service("files").is_some());
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod catalogue;
 pub mod device;

@@ -18,6 +18,7 @@
 //! the link carries the frames to another hub, and a bridge to a foreign protocol reads them with a [`files::Taker`] and
 //! writes them with a [`files::Giver`].
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod added;
 pub mod dns_sd;

@@ -30,6 +30,7 @@
 //!
 //! The catalogue is `models.toml` beside this crate; an owner's own `models.toml` beside `config.toml` goes before it.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod catalogue;
 mod pattern;

@@ -9,6 +9,7 @@
 //! are about faces, each by its own id. What a person sees is a **thing** of one or more of them ([`Registry::thing`],
 //! [`Registry::things`]); [`Registry::ways`] says which of its faces to ask for what.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod ask;
 mod bridge;

@@ -19,6 +19,7 @@
 //! assert_eq!(entry.fingerprint().to_string().len(), 64);
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod compare;
 pub mod diff;

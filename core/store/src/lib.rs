@@ -11,6 +11,7 @@
 //! assert_eq!(count, 1);
 //! ```
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod file;
 mod json;

@@ -6,6 +6,7 @@
 //! - `upower`: the same from UPower, which tells of changes by itself
 //! - [`alerts`]: when a device's battery is worth a word
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod alerts;
 mod battery;

@@ -3,6 +3,7 @@
 //! [`Browse`] asks devices that offer the service `storage`, under the entry `browse/look`. A file comes the way of every
 //! file, on a stream of the service `files` to the inbox; it is known there by the id that the fetch was asked with.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 //! that nobody can guess, and the device is told to play what is there. How that goes is told by evidence: what the device
 //! really fetched, and whether its position really moves.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod address;
 mod book;

@@ -6,6 +6,7 @@
 //!
 //! - `tool`: `wl-copy`, `wl-paste` and `xclip`, whichever this session has
 //! - `memory`: what is where, so that nothing goes in circles; no I/O
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 mod content;

@@ -5,6 +5,7 @@
 //! - [`list`]: the owner's list
 //! - `run`: one command as a child process, with bounds
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod commands;
 pub mod list;

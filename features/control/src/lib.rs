@@ -4,6 +4,7 @@
 //! device says it takes, under the entry `control/command`; what opens or loses something only when the owner confirmed
 //! this very call, or said of this device that what it opens is not asked about; the ledger tells which.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod check;
 mod control;

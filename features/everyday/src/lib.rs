@@ -5,6 +5,7 @@
 //! - [`shown`]: what other hubs show of their batteries, players and commands through our service `mirror`
 //! - [`presence`]: who is here
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod ping;
 pub mod presence;

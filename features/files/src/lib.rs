@@ -6,6 +6,7 @@
 //! - [`name`]: names from outside, made safe
 //! - [`scan`]: what is sent, in order
 //! - [`engine`]: packing, unpacking, resuming; without gate and registry
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 #[doc(hidden)]

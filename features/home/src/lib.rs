@@ -5,6 +5,7 @@
 //! words and words into values; it does no I/O. [`Share`] shows devices to others, such as to Home Assistant by an MQTT broker:
 //! that alone leaves the machine, under the entry `home/share`. Telling a device what to do is `features/control`.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod history;
 pub mod say;

@@ -7,6 +7,7 @@
 //!
 //! What is typed is in no log and in no event.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod desk;
 mod input;

@@ -6,6 +6,7 @@
 //! - `track`: what a player plays, as the service's values
 //! - `artwork`: pictures from this computer's disk
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod artwork;
 mod media;

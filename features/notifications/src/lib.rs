@@ -7,6 +7,7 @@
 //! - [`codes`]: one-time codes in texts
 //! - `desktop`: `org.freedesktop.Notifications` on the session bus
 //! - `book`, `queue`: what is there, and what waits; no I/O
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 mod book;

@@ -5,6 +5,7 @@
 //! - [`message`]: what a phone says of a message
 //! - [`vcard`]: what is read of a vCard
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 pub mod message;
 mod people;

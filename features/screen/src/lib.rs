@@ -2,6 +2,7 @@
 //! it, RFC 9725: an offer is posted and answered); the hub sends what comes, packet by packet and without decoding it, to
 //! the device under a permit, over a WebRTC connection of its own that it offers to the device's service `screen`.
 #![deny(missing_docs)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod crypto;
 pub mod relay;

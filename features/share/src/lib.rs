@@ -7,6 +7,7 @@
 //! - [`core`]: without I/O: what a request means, who is let in, pages, archives
 //! - `shelf`: what is shared, and whether it is still what it was
 //! - `serve`: connections
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod api;
 pub mod core;
