@@ -5,16 +5,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use accord_model::EntryKey;
+use accord_store::{FileError, Vault, private_dir, read_private, remove_drafts, replace_private};
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crypto::{base32, from_base32, mac, random};
-use crate::key::{Signature, StatementKey, verify_ed25519};
-use crate::secret_file::{self, FileError, StoredSecret};
+use crate::key::{Signature, StatementKey, StoredSecret, verify_ed25519};
 
 const FILE: &str = "keys.json";
 const VERSION: u32 = 1;
+/// Largest file read, in bytes.
+pub(crate) const MAX_FILE: u64 = 4 << 20;
 
 /// This device: a transport key (the link's endpoint), a statement key (signs records and approvals),
 /// and an install secret from which ids are derived. A value: resets return a new one, what already
@@ -45,9 +47,10 @@ impl Identity {
     /// # Errors
     /// [`FileError`] when others can read the file, when it is damaged, or when it cannot be read or written.
     pub fn load_or_create(dir: &Path) -> Result<Self, FileError> {
-        secret_file::private_dir(dir)?;
+        private_dir(dir)?;
         let path = dir.join(FILE);
-        if let Some(bytes) = secret_file::read(&path)? {
+        remove_drafts(&path);
+        if let Some(bytes) = read_private(&path, MAX_FILE)? {
             let stored: Stored = serde_json::from_slice(&bytes)
                 .map_err(|error| FileError::Damaged { path: path.clone(), why: error.to_string() })?;
             return stored.open(path);
@@ -97,6 +100,18 @@ impl Identity {
     }
     pub(crate) fn derive(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
         mac(self.install.as_slice(), domain, parts)
+    }
+
+    /// Where this device keeps what is secret: files in `folder` that are sealed with a key of this identity's, which stays
+    /// when ids are reset. With a `credential`, which lies elsewhere, that is needed too; what was sealed before there was
+    /// one is sealed anew.
+    pub fn vault(&self, folder: &Path, credential: Option<&[u8]>) -> Vault {
+        let secret = Zeroizing::new(self.statement.to_bytes());
+        let key = |parts: &[&[u8]]| Zeroizing::new(mac(secret.as_slice(), "accord/vault/v1", parts));
+        match credential {
+            None => Vault::new(folder, &key(&[])),
+            Some(credential) => Vault::with_earlier(folder, &key(&[credential]), &key(&[])),
+        }
     }
 
     /// The id this device goes by towards `recipient` under `entry`: 26 characters. Different for every
@@ -199,7 +214,7 @@ impl Identity {
         let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
         serde_json::to_writer_pretty(&mut *bytes, &stored)
             .map_err(|error| FileError::Damaged { path: path.clone(), why: error.to_string() })?;
-        secret_file::write(path, &bytes)
+        replace_private(path, &bytes).map_err(|cause| FileError::Io { path: path.clone(), cause })
     }
 }
 
@@ -324,7 +339,7 @@ mod tests {
         assert!(matches!(Identity::load_or_create(dir.path()), Err(FileError::NotOurs { .. })));
         std::fs::remove_file(&file).unwrap();
         for bad in ["", "{}", "[]", "{\"version\":1,\"transport\":{}}"] {
-            secret_file::write(&file, bad.as_bytes()).unwrap();
+            replace_private(&file, bad.as_bytes()).unwrap();
             assert!(matches!(Identity::load_or_create(dir.path()), Err(FileError::Damaged { .. })));
             assert_eq!(std::fs::read(&file).unwrap(), bad.as_bytes());
         }
@@ -374,6 +389,21 @@ mod tests {
         stolen.by_statement = old.sign(&handover_message(&was, &stolen.transport));
         assert!(!stolen.is_from(&key, &was), "a key that is not held");
         assert!(!old.handover(&was).is_from(&key, &was), "the same key is no new one");
+    }
+
+    #[test]
+    fn what_it_sealed_opens_after_a_reset_too_and_not_for_another_identity_or_without_the_credential() {
+        let (config, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let me = Identity::load_or_create(config.path()).unwrap();
+        let vault = |me: &Identity, credential| me.vault(data.path(), credential).folder("lab").json("added.json", 100);
+        let read = |me: &Identity, credential| vault(me, credential).load::<Vec<String>>().ok();
+        vault(&me, None).save(&["token"]).unwrap();
+        let me = me.reset().unwrap();
+        let kept = Some(vec!["token".to_owned()]);
+        assert_eq!((read(&me, None), read(&Identity::generate(), None)), (kept.clone(), None));
+        assert_eq!(read(&me, Some(b"from elsewhere")), kept);
+        assert_eq!((read(&me, None), read(&me, Some(b"another"))), (None, None), "it was sealed anew");
+        assert_eq!(read(&me, Some(b"from elsewhere")), kept);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use accord_model::text::for_screen;
 use ed25519_dalek::VerifyingKey;
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::{base32, expand, extract, from_base32, random, same};
@@ -81,6 +82,11 @@ pub(crate) fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &Signatu
         !key.is_weak() && key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
     })
 }
+
+/// A secret as text in a file.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub(crate) struct StoredSecret(pub(crate) String);
 
 /// The secret that two paired devices share; made by pairing, never sent. It has no text form.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

@@ -6,7 +6,6 @@
 //! - [`ticket`]: the text in a QR code
 //! - [`limiter`]: how often pairing may be tried
 //! - [`PeerRecord`], [`Peers`]: the paired devices
-//! - [`secret_file`]: files that only their owner may read
 //! - [`account`]: where the owner's membership log goes
 //!
 //! A paired device may do nothing by being paired: consents and the grants in [`PeerRecord`] say what.
@@ -17,7 +16,7 @@
 //! let identity = Identity::load_or_create(dir.path()).unwrap();
 //! let again = Identity::load_or_create(dir.path()).unwrap();
 //! assert_eq!(identity.transport_public(), again.transport_public());
-//! assert!(Peers::open(dir.path()).unwrap().list().is_empty());
+//! assert!(Peers::open(&identity.vault(dir.path(), None)).unwrap().list().is_empty());
 //! ```
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -30,10 +29,9 @@ mod key;
 pub mod limiter;
 pub mod pairing;
 mod peers;
-pub mod secret_file;
 pub mod ticket;
 
+pub use accord_store::FileError;
 pub use identity::{Handover, Identity, Resets};
 pub use key::{PairKey, Signature, StatementKey};
 pub use peers::{AutoAccept, PeerRecord, Peers, PeersError};
-pub use secret_file::FileError;

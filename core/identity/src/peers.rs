@@ -1,16 +1,17 @@
 //! The paired devices, kept in `peers.json`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use accord_model::{DeviceId, DeviceKind, Timestamp};
+use accord_store::{FileError, Vault, private_dir};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::crypto::{base32, from_base32, random};
-use crate::key::{PairKey, StatementKey};
-use crate::secret_file::{self, FileError, StoredSecret};
+use crate::identity::MAX_FILE;
+use crate::key::{PairKey, StatementKey, StoredSecret};
 
 const FILE: &str = "peers.json";
 const VERSION: u32 = 1;
@@ -107,29 +108,32 @@ pub enum PeersError {
 /// The paired devices. Every change is on disk before it returns.
 #[derive(Debug)]
 pub struct Peers {
-    path: PathBuf,
+    folder: Vault,
     list: Mutex<Vec<PeerRecord>>,
 }
 
 impl Peers {
-    /// Reads `dir/peers.json`; no file means no paired devices.
+    /// Reads `peers.json` of the folder, where it is sealed; no file means no paired devices.
     ///
     /// # Errors
     /// [`PeersError::Corrupt`] when the file is damaged. It has then been renamed to
     /// `peers.json.corrupt-<time>`, and the next call starts with none.
-    pub fn open(dir: &Path) -> Result<Self, PeersError> {
-        secret_file::private_dir(dir)?;
-        let path = dir.join(FILE);
-        let list = match secret_file::read(&path) {
+    pub fn open(folder: &Vault) -> Result<Self, PeersError> {
+        private_dir(folder.path())?;
+        let path = folder.path().join(FILE);
+        let list = match folder.read(FILE, MAX_FILE) {
             Ok(None) => Vec::new(),
-            Ok(Some(bytes)) => match parse(&bytes) {
-                Ok(list) => list,
+            Ok(Some(found)) => match parse(&found.bytes) {
+                Ok(list) => {
+                    folder.renew(FILE, &found);
+                    list
+                }
                 Err(why) => return Err(put_aside(path, why)),
             },
             Err(FileError::Damaged { why, .. }) => return Err(put_aside(path, why)),
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { path, list: Mutex::new(list) })
+        Ok(Self { folder: folder.clone(), list: Mutex::new(list) })
     }
 
     /// All paired devices, in the order they were paired.
@@ -243,13 +247,16 @@ impl Peers {
     fn lock(&self) -> MutexGuard<'_, Vec<PeerRecord>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(FILE)
+    }
     fn save(&self, list: &[PeerRecord]) -> Result<(), FileError> {
         let stored = Stored { version: VERSION, peers: list.iter().map(StoredPeer::from).collect() };
         // Room for the whole, so that growing leaves no copy of a key behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096 + list.len() * 2048));
         serde_json::to_writer_pretty(&mut *bytes, &stored)
-            .map_err(|error| FileError::Damaged { path: self.path.clone(), why: error.to_string() })?;
-        secret_file::write(&self.path, &bytes)
+            .map_err(|error| FileError::Damaged { path: self.path(), why: error.to_string() })?;
+        self.folder.replace(FILE, &bytes).map_err(|cause| FileError::Io { path: self.path(), cause })
     }
 }
 
@@ -387,10 +394,14 @@ pub(crate) mod tests {
         }
     }
 
+    fn vault(dir: &tempfile::TempDir) -> Vault {
+        Vault::new(dir.path(), &[7; 32])
+    }
+
     #[test]
     fn paired_devices_survive_a_restart_with_all_that_is_known_of_them() {
         let dir = tempfile::tempdir().unwrap();
-        let peers = Peers::open(dir.path()).unwrap();
+        let peers = Peers::open(&vault(&dir)).unwrap();
         let kept = peers.insert(record("Pixel")).unwrap();
         let id = &kept.device_id;
         peers.note_address(id, "[fe80::1%3]:7".parse().unwrap()).unwrap();
@@ -400,22 +411,33 @@ pub(crate) mod tests {
             peer.until = Some(Timestamp::from_second(1_800_000_000).unwrap());
         };
         let kept = peers.update(id, change).unwrap();
-        let again = Peers::open(dir.path()).unwrap();
+        let again = Peers::open(&vault(&dir)).unwrap();
         assert_eq!(again.list(), std::slice::from_ref(&kept));
         assert_eq!(again.by_transport(&kept.transport_key), Some(kept.clone()));
         assert_eq!(again.by_statement(&kept.statement_key), again.get(id));
         assert!(kept.is_current(kept.paired_at) && !kept.is_current(Timestamp::from_second(1_800_000_000).unwrap()));
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
+        let secret = base32(kept.pair_key.bytes());
+        let has = |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!has(&std::fs::read(dir.path().join(FILE)).unwrap()), "it is sealed");
+        let plain = vault(&dir).read(FILE, MAX_FILE).unwrap().unwrap().bytes;
+        assert!(has(&plain));
+        accord_store::replace_private(&dir.path().join(FILE), &plain).unwrap();
+        assert_eq!(Peers::open(&vault(&dir)).unwrap().list(), [kept], "as earlier versions left it");
+        assert!(!has(&std::fs::read(dir.path().join(FILE)).unwrap()), "it is sealed once it was read");
+        let other = Peers::open(&Vault::new(dir.path(), &[8; 32])).unwrap_err().to_string();
+        assert!(other.contains("sealed by another hub") && dir.path().join(FILE).exists(), "{other}");
+        let id = &again.list()[0].device_id;
         again.remove(id).unwrap();
         assert!(matches!(again.remove(id), Err(PeersError::Unknown(_))));
-        assert!(Peers::open(dir.path()).unwrap().list().is_empty());
+        assert!(Peers::open(&vault(&dir)).unwrap().list().is_empty());
     }
 
     #[test]
     fn a_device_paired_again_stays_the_same_device() {
         let dir = tempfile::tempdir().unwrap();
-        let peers = Peers::open(dir.path()).unwrap();
+        let peers = Peers::open(&vault(&dir)).unwrap();
         let old = peers.insert(record("Pixel")).unwrap();
         peers.update(&old.device_id, |peer| peer.alias = Some("Mine".into())).unwrap();
         let mut again = record("Pixel 9");
@@ -435,7 +457,7 @@ pub(crate) mod tests {
     #[test]
     fn an_update_cannot_change_ids_or_keys_and_names_stay_safe() {
         let dir = tempfile::tempdir().unwrap();
-        let peers = Peers::open(dir.path()).unwrap();
+        let peers = Peers::open(&vault(&dir)).unwrap();
         let old = peers.insert(record(" a\u{202e}b\nc ")).unwrap();
         assert_eq!(old.name, "a\u{FFFD}b\u{FFFD}c");
         let new = peers.update(&old.device_id, |peer| {
@@ -458,17 +480,17 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         for bad in ["", "{", "{\"version\":2,\"peers\":[]}", "{\"version\":1,\"peers\":[{}]}"] {
-            secret_file::write(&path, bad.as_bytes()).unwrap();
-            let Err(PeersError::Corrupt { kept, .. }) = Peers::open(dir.path()) else { panic!("{bad}") };
+            accord_store::replace_private(&path, bad.as_bytes()).unwrap();
+            let Err(PeersError::Corrupt { kept, .. }) = Peers::open(&vault(&dir)) else { panic!("{bad}") };
             assert_eq!(std::fs::read_to_string(kept).unwrap(), bad);
-            assert!(Peers::open(dir.path()).unwrap().list().is_empty());
+            assert!(Peers::open(&vault(&dir)).unwrap().list().is_empty());
         }
     }
 
     #[test]
     fn a_change_that_cannot_be_saved_is_not_made() {
         let dir = tempfile::tempdir().unwrap();
-        let peers = Peers::open(dir.path()).unwrap();
+        let peers = Peers::open(&vault(&dir)).unwrap();
         let kept = peers.insert(record("Pixel")).unwrap();
         std::fs::remove_dir_all(dir.path()).unwrap();
         std::fs::write(dir.path(), b"in the way").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Error, ErrorKind, Write},
+    io::{Error, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -51,17 +51,4 @@ pub fn private_file(path: &Path) -> Result<(), StoreError> {
             .map_err(|_| StoreError::Exposed { path: path.to_owned(), mode })?;
     }
     Ok(())
-}
-
-/// Replaces a file whole, readable by the owner alone, or leaves the old one. It is on the disk when this returns.
-///
-/// # Errors
-/// What the system says.
-pub fn replace_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
 }

@@ -15,6 +15,8 @@
 
 mod file;
 mod json;
+mod private;
+mod vault;
 mod wal;
 mod writer;
 
@@ -27,10 +29,12 @@ use std::{
     time::Duration,
 };
 
-pub use file::{create_private_dir, private_file, replace_private};
+pub use file::{create_private_dir, private_file};
 pub use json::JsonFile;
+pub use private::{FileError, private_dir, read_private, remove_drafts, replace_private};
 pub use rusqlite;
 use rusqlite::{Connection, OpenFlags};
+pub use vault::{Found, Vault};
 use writer::Writer;
 
 /// How surely a committed write survives a power cut.
