@@ -14,6 +14,7 @@ use accord_commands::OwnCommand;
 use accord_model::{DeviceKind, EntryKey};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// What `accord up` was asked for.
 #[derive(Debug, Clone)]
@@ -256,6 +257,30 @@ pub fn private_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Largest credential, in bytes.
+const MAX_CREDENTIAL: u64 = 4096;
+
+/// The secret that the system hands this service as its credential `accord`, so that what is sealed in the state folder needs
+/// more than what lies there (systemd.exec(5), `LoadCredentialEncrypted=`). None when it hands none.
+pub fn credential() -> Result<Option<Zeroizing<Vec<u8>>>> {
+    absolute_from_env("CREDENTIALS_DIRECTORY").map_or(Ok(None), |dir| credential_in(&dir))
+}
+
+fn credential_in(dir: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    let path = dir.join("accord");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("the credential {} cannot be read", path.display())),
+    };
+    let mut secret = Zeroizing::new(Vec::with_capacity(MAX_CREDENTIAL as usize + 1));
+    file.take(MAX_CREDENTIAL + 1).read_to_end(&mut secret)?;
+    if !(16..=MAX_CREDENTIAL).contains(&(secret.len() as u64)) {
+        bail!("the credential {} has to be 16 to {MAX_CREDENTIAL} bytes of chance", path.display());
+    }
+    Ok(Some(secret))
+}
+
 fn absolute_from_env(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -345,6 +370,19 @@ mod tests {
         assert_eq!(state.load_config().unwrap(), config);
         fs::write(state.config_file(), "grant = [\"link/discovery\"]\n").unwrap();
         assert!(state.load_config().is_err());
+    }
+
+    #[test]
+    fn a_credential_is_taken_whole_and_one_that_is_no_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = || credential_in(dir.path());
+        assert!(read().unwrap().is_none());
+        for bad in [0, 15, 4097] {
+            fs::write(dir.path().join("accord"), vec![7; bad]).unwrap();
+            assert!(read().unwrap_err().to_string().contains("16 to 4096 bytes"), "{bad}");
+        }
+        fs::write(dir.path().join("accord"), [7; 32]).unwrap();
+        assert_eq!(read().unwrap().unwrap().as_slice(), [7; 32]);
     }
 
     #[test]

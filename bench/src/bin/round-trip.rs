@@ -135,7 +135,7 @@ impl ServiceHandler for Echo {
 impl Hub {
     fn start(folder: &Path, name: &str) -> Result<Self> {
         let identity = Arc::new(Identity::load_or_create(folder)?);
-        let peers = Arc::new(Peers::open(folder)?);
+        let peers = Arc::new(Peers::open(&identity.vault(folder, None))?);
         let parts = [accord_link::STATEMENT, example::STATEMENT];
         let statement = Statement::join("accord", "Accord", Publisher::named("Accord"), "1", &parts)?;
         let gate = Gate::open(folder, statement, Arc::new(Key(identity.clone())))?;

@@ -15,6 +15,7 @@ use accord_consent::{Choice, Decision, Gate, Signer, To};
 use accord_model::{DeviceId, EntryKey, FromBridge, Inputs, StreamClass, StreamId, Target, ToBridge};
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
@@ -35,7 +36,7 @@ async fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap());
     let statement = Statement::join("accord", "Accord", Publisher::named("Accord"), "1", &[STATEMENT]).unwrap();
     let gate = Gate::open(&folder.join("data"), statement, Arc::new(NoSigner)).unwrap();
-    let options = Options { folder: folder.join("airplay"), network: Network::All };
+    let options = Options { folder: Vault::new(&folder, &[7; 32]).folder("airplay"), network: Network::All };
     let bridge = AirplayBridge::new(gate.bind("airplay"), options).unwrap();
     let (to_bridge, inbox) = mpsc::channel(64);
     let (outbox, mut from_bridge) = mpsc::channel(64);

@@ -14,6 +14,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -48,7 +49,8 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_airplay::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("airplay"), network: Network::Loopback };
+        let options =
+            Options { folder: Vault::new(dir.path(), &[7; 32]).folder("airplay"), network: Network::Loopback };
         let bridge = AirplayBridge::new(gate.bind("airplay"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);

@@ -17,6 +17,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -56,7 +57,8 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_googlecast::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("googlecast"), network: Network::Loopback };
+        let options =
+            Options { folder: Vault::new(dir.path(), &[7; 32]).folder("googlecast"), network: Network::Loopback };
         let bridge = GoogleCastBridge::new(gate.bind("googlecast"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);

@@ -16,6 +16,7 @@ use accord_model::{DeviceId, DeviceKind, EntryKey, FromBridge, Inputs, StreamId,
 use accord_ports::files::{Given, Giver, Taker, wire};
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
@@ -40,7 +41,7 @@ async fn main() {
     let options = Options {
         name,
         kind: DeviceKind::Laptop,
-        folder: folder.join("kdeconnect"),
+        folder: Vault::new(&folder, &[7; 32]).folder("kdeconnect"),
         network: accord_consent::outlet::interfaces::Network::All,
     };
     let bridge = KdeConnectBridge::new(gate.bind("kdeconnect"), options).unwrap();

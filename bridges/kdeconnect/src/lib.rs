@@ -9,12 +9,11 @@
 pub mod core;
 mod driver;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::DeviceKind;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 /// What this bridge can share.
@@ -28,7 +27,7 @@ pub struct Options {
     /// What it is.
     pub kind: DeviceKind,
     /// A folder of the bridge's own: its keys and the list of paired devices.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Where to look. On loopback nothing is announced: KDE Connect devices do not listen there.
     pub network: Network,
 }

@@ -11,6 +11,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -113,7 +114,7 @@ type Ends = (
 fn start(dir: &tempfile::TempDir, gate: &Gate) -> Ends {
     let (to, inbox) = mpsc::channel(16);
     let (outbox, from) = mpsc::channel(64);
-    let options = Options { folder: dir.path().join("matter"), network: Network::Loopback };
+    let options = Options { folder: Vault::new(dir.path(), &[7; 32]).folder("matter"), network: Network::Loopback };
     let bridge = MatterBridge::new(gate.bind("matter"), options).unwrap();
     (to, from, tokio::spawn(Box::new(bridge).run(BridgeSide { inbox, outbox })))
 }
@@ -150,10 +151,12 @@ async fn a_device_is_kept_until_it_is_here_and_forgotten_with_its_code() {
     let undecided = |fact: &&Fact| matches!(fact, Fact::Consent { standing: Standing::Undecided, needed: true, .. });
     assert_eq!(facts.iter().filter(undecided).count(), 2, "{facts:?}");
     assert!(facts.contains(&Fact::Pairing { state: Pairing::Paired }));
-    let file = lab.dir.path().join("matter/added.json");
-    assert!(std::fs::read_to_string(&file).unwrap().contains(CODE), "until it is used");
+    let folder = Vault::new(lab.dir.path(), &[7; 32]).folder("matter");
+    let kept = || String::from_utf8(folder.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap();
+    let sealed = std::fs::read(lab.dir.path().join("matter/added.json")).unwrap();
+    assert!(kept().contains(CODE) && !String::from_utf8_lossy(&sealed).contains(CODE), "sealed, and until it is used");
     lab.ask(&id, "pairing", act("unpair")).await.unwrap();
-    assert!(!std::fs::read_to_string(&file).unwrap().contains(CODE));
+    assert!(!kept().contains(CODE));
     assert!(lab.ask(&id, "pairing", act("unpair")).await.is_err());
     let sent = lab.gate.ledger().list(&accord_consent::Query::default()).unwrap();
     assert!(sent.iter().all(|record| !format!("{record:?}").contains("matter/")), "nothing left");

@@ -16,6 +16,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -119,12 +120,19 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("miio"), network: Network::Loopback, port };
+        let options =
+            Options { folder: Vault::new(dir.path(), &[7; 32]).folder("miio"), network: Network::Loopback, port };
         let bridge = MiioBridge::new(gate.bind("miio"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(256);
         tokio::spawn(async move { Box::new(bridge).run(BridgeSide { inbox, outbox }).await });
         Self { dir, gate, to, from, next: 1 }
+    }
+
+    /// What is in the file of devices that were added.
+    fn kept(&self) -> String {
+        let folder = Vault::new(self.dir.path(), &[7; 32]).folder("miio");
+        String::from_utf8(folder.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap()
     }
 
     fn grant(&self, key: &str, to: To) {
@@ -248,8 +256,10 @@ async fn a_lamp_is_found_added_and_told_as_far_as_its_owner_agrees() {
         lab.explain(&found.id).await.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. }))
     );
 
-    // What is kept: the token, and nothing that the device says of its network.
-    let kept = std::fs::read_to_string(lab.dir.path().join("miio/added.json")).unwrap();
+    // What is kept: the token, sealed, and nothing that the device says of its network.
+    let sealed = std::fs::read(lab.dir.path().join("miio/added.json")).unwrap();
+    assert!(!String::from_utf8_lossy(&sealed).contains(DIGITS));
+    let kept = lab.kept();
     assert!(kept.contains(DIGITS) && !kept.contains("geheim") && !kept.contains(OTHER), "{kept}");
 
     lab.gate.withdraw((entry("miio/control"), To::One(RecipientId::device(&found.id)))).unwrap();
@@ -259,7 +269,7 @@ async fn a_lamp_is_found_added_and_told_as_far_as_its_owner_agrees() {
     assert!(lamp.heard() <= asked + 1, "nothing is asked any more");
     let call = lab.tell(&found.id, "pairing", Verb::Act { action: "unpair".into(), inputs: Inputs::new() }).await;
     lab.answer(call).await.unwrap();
-    assert!(!std::fs::read_to_string(lab.dir.path().join("miio/added.json")).unwrap().contains(DIGITS));
+    assert!(!lab.kept().contains(DIGITS));
 }
 
 #[tokio::test]

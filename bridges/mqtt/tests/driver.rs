@@ -16,6 +16,7 @@ use accord_mqtt::{MqttBridge, Options};
 use accord_ports::showcase::{self, Frame};
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -45,7 +46,7 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_mqtt::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("mqtt") };
+        let options = Options { folder: Vault::new(dir.path(), &[7; 32]).folder("mqtt") };
         let bridge = MqttBridge::new(gate.bind("mqtt"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);
@@ -57,7 +58,7 @@ impl Lab {
     async fn again(&mut self, before: Vec<Device>) -> Vec<DeviceId> {
         self.to.send((ToBridge::Stop, None)).await.unwrap();
         while self.from.recv().await.is_some() {}
-        let options = Options { folder: self._dir.path().join("mqtt") };
+        let options = Options { folder: Vault::new(self._dir.path(), &[7; 32]).folder("mqtt") };
         let mut bridge = MqttBridge::new(self.gate.bind("mqtt"), options).unwrap();
         let still = bridge.recall(before).unwrap();
         let (to, inbox) = mpsc::channel(64);

@@ -14,6 +14,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use accord_yeelight::{Network, Options, YeelightBridge};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ fn entry(key: &str) -> EntryKey {
 type Ends = (mpsc::Sender<(ToBridge, Option<ByteStream>)>, mpsc::Receiver<(FromBridge, Option<ByteStream>)>);
 
 fn begin(gate: &Gate, folder: &std::path::Path) -> Ends {
-    let options = Options { folder: folder.join("yeelight"), network: Network::Loopback };
+    let options = Options { folder: Vault::new(folder, &[7; 32]).folder("yeelight"), network: Network::Loopback };
     let bridge = YeelightBridge::new(gate.bind("yeelight"), options).unwrap();
     let (to, inbox) = mpsc::channel(64);
     let (outbox, from) = mpsc::channel(64);

@@ -647,7 +647,7 @@ mod tests {
             state: folder.to_owned(),
             network,
         };
-        let peers = Arc::new(Peers::open(folder).unwrap());
+        let peers = Arc::new(Peers::open(&identity.vault(folder, None)).unwrap());
         let law = Law::new(gate.bind("link"));
         (Inner::new(options, identity, peers, law, Arc::new(Nobody), None).unwrap(), gate)
     }

@@ -3,13 +3,12 @@
 //! it, and what a device says of itself in the words of the catalogue.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use accord_model::{
     Data, DeviceId, Format, FromBridge, Property, Service, Source, Target, Timestamp, Value, catalogue,
 };
-use accord_store::{JsonFile, create_private_dir};
+use accord_store::{JsonFile, Vault, create_private_dir};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -43,7 +42,7 @@ pub trait Record: Clone + PartialEq + Serialize + DeserializeOwned {
     fn seen(&mut self) -> &mut Option<Timestamp>;
 }
 
-/// Who was added, kept in `added.json` of the bridge's folder.
+/// Who was added, kept in `added.json` of the bridge's folder; sealed, as tokens and passwords are in it.
 pub struct Register<R> {
     all: BTreeMap<DeviceId, R>,
     file: JsonFile,
@@ -55,9 +54,9 @@ impl<R: Record> Register<R> {
     ///
     /// # Errors
     /// In words, with the file.
-    pub fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("added.json"), LARGEST);
+    pub fn open(folder: &Vault) -> Result<Self, String> {
+        create_private_dir(folder.path()).map_err(|error| error.to_string())?;
+        let file = folder.json("added.json", LARGEST);
         let all = file.load().map_err(|error| format!("{}: {error}", file.path().display()))?;
         Ok(Self { all, file, saved: None })
     }
@@ -214,14 +213,17 @@ mod tests {
         let id = device_id("lab", "one");
         assert_eq!(id, device_id("lab", "one"));
         assert_ne!(id, device_id("lab", "two"));
-        let mut register = Register::open(dir.path()).unwrap();
+        let folder = Vault::new(dir.path(), &[7; 32]);
+        let mut register = Register::open(&folder).unwrap();
         let kept = |name: &str, second| Kept { name: name.into(), since: at(1).unwrap(), seen: at(second) };
         register.note(&id, kept("TV", 1));
         assert!(register.get(&id).is_none(), "who was not added is not kept");
         register.set(&id, Some(kept("TV", 1))).unwrap();
-        let on_disk = || Register::<Kept>::open(dir.path()).unwrap().get(&id).cloned();
+        let on_disk = || Register::<Kept>::open(&folder).unwrap().get(&id).cloned();
         register.note(&id, kept("TV", 2));
         assert_eq!(on_disk(), Some(kept("TV", 2)), "the first time at once");
+        let bytes = std::fs::read(dir.path().join("added.json")).unwrap();
+        assert!(!bytes.windows(2).any(|part| part == b"TV"), "and sealed");
         (3..100).for_each(|second| register.note(&id, kept("TV", second)));
         assert_eq!((register.get(&id), on_disk()), (Some(&kept("TV", 99)), Some(kept("TV", 2))));
         register.note(&id, kept("Television", 100));

@@ -369,7 +369,7 @@ mod tests {
     fn devices_may_do_nothing_with_this_machine_until_the_owner_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let notes = Arc::new(Notes::open(dir.path()).unwrap());
-        let peers = Arc::new(Peers::open(dir.path()).unwrap());
+        let peers = Arc::new(Peers::open(&accord_store::Vault::new(dir.path(), &[7; 32])).unwrap());
         let allowed = Allowed { peers, notes: notes.clone() };
         let phone = DeviceId::new("phone").unwrap();
         let all = Remote::ALL;

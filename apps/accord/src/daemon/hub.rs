@@ -29,6 +29,7 @@ use accord_recognition::Recogniser;
 use accord_registry::{Bridge, Registry};
 use accord_screen::Screens;
 use accord_share::Shares;
+use accord_store::Vault;
 use accord_upnp::UpnpBridge;
 use accord_yeelight::YeelightBridge;
 use anyhow::{Context, Result};
@@ -51,7 +52,7 @@ use crate::api::auth::Auth;
 use crate::api::error::{Answer, Failure};
 use crate::api::events::Events;
 use crate::api::types as api;
-use crate::state::{Config, StateDir, UpOptions};
+use crate::state::{Config, StateDir, UpOptions, credential};
 
 const BRIDGES_WITHIN: Duration = Duration::from_secs(3);
 
@@ -62,6 +63,8 @@ pub struct Hub {
     /// From the command line; wins over the configuration file for this run.
     given: Given,
     pub identity: Arc<Identity>,
+    /// The state folder, for what is to be sealed there.
+    pub(super) vault: Vault,
     pub peers: Arc<Peers>,
     pub gate: Gate,
     pub registry: Registry,
@@ -153,7 +156,8 @@ impl Hub {
         let config = state.load_config()?;
         let data = state.data();
         let identity = Arc::new(Identity::load_or_create(data).context("this device's keys cannot be used")?);
-        let peers = Arc::new(Peers::open(data).context("the list of paired devices cannot be used")?);
+        let vault = identity.vault(data, credential()?.as_deref().map(Vec::as_slice));
+        let peers = Arc::new(Peers::open(&vault).context("the list of paired devices cannot be used")?);
         let statement =
             house::statement(config.relay.as_deref()).context("the statement of this build is not sound")?;
         let gate = Gate::open(data, statement, Arc::new(DeviceSigner(identity.clone())))
@@ -182,7 +186,7 @@ impl Hub {
         )
         .context("the link cannot be made")?;
         let mut bridges: Vec<Box<dyn Bridge>> = vec![Box::new(bridge)];
-        let localsend = accord_localsend::Options::new(&own.name, own.kind, data.join("localsend"));
+        let localsend = accord_localsend::Options::new(&own.name, own.kind, vault.folder("localsend"));
         let localsend = accord_localsend::Options {
             network,
             unverified: config.localsend.unverified,
@@ -196,55 +200,55 @@ impl Hub {
         let kdeconnect = accord_kdeconnect::Options {
             name: own.name.clone(),
             kind: own.kind,
-            folder: data.join("kdeconnect"),
+            folder: vault.folder("kdeconnect"),
             network,
         };
         match KdeConnectBridge::new(gate.bind("kdeconnect"), kdeconnect) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("KDE Connect is not available: {why}"),
         }
-        let upnp = accord_upnp::Options { folder: data.join("upnp"), network, recogniser: recogniser.clone() };
+        let upnp = accord_upnp::Options { folder: vault.folder("upnp"), network, recogniser: recogniser.clone() };
         match UpnpBridge::new(gate.bind("upnp"), upnp) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("UPnP is not available: {why}"),
         }
         bridges.push(Box::new(LeboBridge::new(gate.bind("lebo"), network)));
-        let googlecast = accord_googlecast::Options { folder: data.join("googlecast"), network };
+        let googlecast = accord_googlecast::Options { folder: vault.folder("googlecast"), network };
         match GoogleCastBridge::new(gate.bind("googlecast"), googlecast) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Google Cast is not available: {why}"),
         }
-        let homeassistant = accord_homeassistant::Options { folder: data.join("homeassistant"), network };
+        let homeassistant = accord_homeassistant::Options { folder: vault.folder("homeassistant"), network };
         match HomeAssistantBridge::new(gate.bind("homeassistant"), homeassistant) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Home Assistant is not available: {why}"),
         }
-        match MqttBridge::new(gate.bind("mqtt"), accord_mqtt::Options { folder: data.join("mqtt") }) {
+        match MqttBridge::new(gate.bind("mqtt"), accord_mqtt::Options { folder: vault.folder("mqtt") }) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("MQTT is not available: {why}"),
         }
-        let matter = accord_matter::Options { folder: data.join("matter"), network };
+        let matter = accord_matter::Options { folder: vault.folder("matter"), network };
         match MatterBridge::new(gate.bind("matter"), matter) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Matter is not available: {why}"),
         }
-        let airplay = accord_airplay::Options { folder: data.join("airplay"), network };
+        let airplay = accord_airplay::Options { folder: vault.folder("airplay"), network };
         match AirplayBridge::new(gate.bind("airplay"), airplay) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("AirPlay is not available: {why}"),
         }
-        let yeelight = accord_yeelight::Options { folder: data.join("yeelight"), network };
+        let yeelight = accord_yeelight::Options { folder: vault.folder("yeelight"), network };
         match YeelightBridge::new(gate.bind("yeelight"), yeelight) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Yeelight is not available: {why}"),
         }
-        let miio = accord_miio::Options { folder: data.join("miio"), network, port: accord_miio::PORT };
+        let miio = accord_miio::Options { folder: vault.folder("miio"), network, port: accord_miio::PORT };
         match MiioBridge::new(gate.bind("miio"), miio) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("miIO is not available: {why}"),
         }
         let port = accord_browser::DEFAULT_PORT;
-        let browser = accord_browser::Options { folder: data.join("browser"), network, port };
+        let browser = accord_browser::Options { folder: vault.folder("browser"), network, port };
         let receiver = match BrowserBridge::new(gate.bind("browser"), browser) {
             Ok((bridge, place)) => {
                 bridges.push(Box::new(bridge));
@@ -282,6 +286,7 @@ impl Hub {
             config: RwLock::new(config),
             given,
             identity,
+            vault,
             peers,
             gate,
             registry,

@@ -164,7 +164,7 @@ async fn serve_web(hub: &Arc<Hub>, serving: &Serving, asked: Option<SocketAddr>)
     if let Some(address) = beyond {
         let tls = match (&config.tls_cert, &config.tls_key) {
             (Some(certificate), Some(key)) => Tls::given(certificate, key)?,
-            (None, None) => Tls::own(hub.state.data(), &config.http_names)?,
+            (None, None) => Tls::own(&hub.vault.folder("tls"), &config.http_names)?,
             _ => anyhow::bail!("`tls-cert` and `tls-key` belong together; give both or neither"),
         };
         authority = tls

@@ -14,13 +14,17 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
 
-use accord_store::replace_private;
+use accord_store::{Vault, replace_private};
 
 /// Days that the authority and its certificates are valid. Browsers take no longer ones from private authorities.
 const AUTHORITY_DAYS: i64 = 10 * 365;
 const LEAF_DAYS: i64 = 397;
 const MAX_ADDRESSES: usize = 32;
+/// The authority's key, as PEM, and how long it is at most.
+const KEY: &str = "authority.key";
+const MAX_KEY: u64 = 16 << 10;
 
 /// Makes the TLS side of connections.
 pub struct Tls {
@@ -49,19 +53,23 @@ impl Tls {
         Ok(Self { source: Source::Given(config), ready: Mutex::default() })
     }
 
-    /// The hub's own authority under `dir/tls`, made on first use.
-    pub fn own(dir: &Path, names: &[String]) -> Result<Self> {
-        let dir = dir.join("tls");
-        crate::state::private_dir(&dir)?;
-        let key_file = dir.join("authority.key");
-        let key = match std::fs::read_to_string(&key_file) {
-            Ok(pem) => KeyPair::from_pem(&pem).with_context(|| format!("{} is damaged", key_file.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let key = KeyPair::generate()?;
-                replace_private(&key_file, key.serialize_pem().as_bytes())?;
+    /// The hub's own authority in a folder of its own, made on first use; its key is sealed there.
+    pub fn own(folder: &Vault, names: &[String]) -> Result<Self> {
+        let dir = folder.path();
+        crate::state::private_dir(dir)?;
+        let key = match folder.read(KEY, MAX_KEY)? {
+            Some(found) => {
+                let damaged = || format!("{} is damaged; delete it to make a new one", dir.join(KEY).display());
+                let pem = std::str::from_utf8(&found.bytes).with_context(damaged)?;
+                let key = KeyPair::from_pem(pem).with_context(damaged)?;
+                folder.renew(KEY, &found);
                 key
             }
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", key_file.display())),
+            None => {
+                let key = KeyPair::generate()?;
+                folder.replace(KEY, Zeroizing::new(key.serialize_pem()).as_bytes())?;
+                key
+            }
         };
         let params = authority_params(&key, names)?;
         // The constraints follow the configured names; a new name makes a new certificate under the same key.
@@ -196,6 +204,10 @@ mod tests {
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
+    fn vault(dir: &tempfile::TempDir) -> Vault {
+        Vault::new(dir.path(), &[7; 32]).folder("tls")
+    }
+
     fn handshake(tls: &Tls, local: &str, called: &str) -> Result<(), rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(tls.authority_pem().unwrap().as_bytes()).unwrap()).unwrap();
@@ -228,7 +240,7 @@ mod tests {
     #[test]
     fn a_browser_that_installed_the_authority_trusts_this_networks_addresses_and_no_others() {
         let dir = tempfile::tempdir().unwrap();
-        let tls = Tls::own(dir.path(), &["hub.example".to_owned()]).unwrap();
+        let tls = Tls::own(&vault(&dir), &["hub.example".to_owned()]).unwrap();
         handshake(&tls, "192.168.1.20", "192.168.1.20").unwrap();
         handshake(&tls, "192.168.1.20", "hub.example").unwrap();
         handshake(&tls, "fd00::7", "fd00::7").unwrap();
@@ -239,12 +251,19 @@ mod tests {
     #[test]
     fn the_authority_stays_over_restarts() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Tls::own(dir.path(), &[]).unwrap().authority_pem().unwrap().to_owned();
-        let again = Tls::own(dir.path(), &[]).unwrap();
+        let first = Tls::own(&vault(&dir), &[]).unwrap().authority_pem().unwrap().to_owned();
+        let again = Tls::own(&vault(&dir), &[]).unwrap();
         assert_eq!(again.authority_pem(), Some(first.as_str()));
         handshake(&again, "127.0.0.1", "127.0.0.1").unwrap();
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(dir.path().join("tls/authority.key")).unwrap().permissions().mode();
+        let file = dir.path().join("tls/authority.key");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        let is_plain = || String::from_utf8_lossy(&std::fs::read(&file).unwrap()).contains("PRIVATE KEY");
+        assert!(!is_plain(), "it is sealed");
+        std::fs::write(&file, &vault(&dir).read(KEY, MAX_KEY).unwrap().unwrap().bytes).unwrap();
+        assert!(is_plain(), "as earlier versions left it");
+        assert_eq!(Tls::own(&vault(&dir), &[]).unwrap().authority_pem(), Some(first.as_str()));
+        assert!(!is_plain(), "it is sealed once it was read");
     }
 }

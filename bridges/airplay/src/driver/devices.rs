@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
 use accord_ports::added::{LASTING_S, Record, Register, Values, device_id, pairing};
+use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use crate::core::cast::{self, Loudness};
@@ -176,7 +176,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
         Ok(Self { known, added })

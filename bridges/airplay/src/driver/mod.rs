@@ -14,11 +14,10 @@ mod mind;
 mod player;
 mod why;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use devices::Devices;
@@ -28,7 +27,7 @@ use law::Law;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the devices that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
 }

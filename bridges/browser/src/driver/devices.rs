@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 
 use accord_model::{
     Data, Device, DeviceId, DeviceKind, Format, FromBridge, Property, Reach, Role, Service, Source, Timestamp, Value,
     catalogue,
 };
 use accord_ports::added::{Record, Register, STATE_S, Values, pairing};
+use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use crate::core::pages::Page;
@@ -137,7 +137,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().iter().map(|(id, added)| (id.clone(), Known::remembered(added))).collect();
         Ok(Self { known, added })

@@ -15,11 +15,10 @@ mod mind;
 mod orders;
 mod serve;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -33,7 +32,7 @@ pub const DEFAULT_PORT: u16 = 4747;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the screens that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
     /// The first port that is tried.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::Path;
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
@@ -15,6 +14,7 @@ use crate::core::advert::{Abilities, CastId};
 use crate::core::discovery::Found;
 use crate::core::session::{self, Offers};
 use accord_ports::tls::Key;
+use accord_store::Vault;
 
 /// What the default media receiver plays (developers.google.com/cast/docs/media), on nearly every device.
 const SOUNDS: [&str; 8] = [
@@ -277,7 +277,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
         Ok(Self { known, added })

@@ -20,11 +20,10 @@ mod near;
 mod why;
 mod words;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use devices::Devices;
@@ -34,7 +33,7 @@ use law::Law;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the devices that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
 }

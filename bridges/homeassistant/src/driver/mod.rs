@@ -20,12 +20,11 @@ mod signing;
 mod why;
 mod wire;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use law::Law;
@@ -35,7 +34,7 @@ use servers::Servers;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the servers that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
 }

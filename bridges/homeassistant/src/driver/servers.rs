@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
-use std::path::Path;
 
 use accord_model::why::Outcome;
 use accord_model::{
@@ -17,6 +16,7 @@ use crate::core::advert::{Advert, Place};
 use crate::core::home::Summary;
 use crate::core::session::About;
 use accord_ports::tls::Key;
+use accord_store::Vault;
 
 /// Servers that are merely announced, at most.
 const MOST_FOUND: usize = 32;
@@ -108,7 +108,7 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().keys().map(|id| (id.clone(), Server::default())).collect();
         Ok(Self { known, names: HashMap::new(), added })

@@ -17,6 +17,7 @@ use accord_model::{
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use tokio::sync::mpsc;
 
 pub use house::{Door, House, Silent, TOKEN, odd};
@@ -51,7 +52,8 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_homeassistant::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options = Options { folder: dir.path().join("homeassistant"), network: Network::Loopback };
+        let options =
+            Options { folder: Vault::new(dir.path(), &[7; 32]).folder("homeassistant"), network: Network::Loopback };
         let bridge = HomeAssistantBridge::new(gate.bind("homeassistant"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);
@@ -63,7 +65,10 @@ impl Lab {
     pub async fn again(&mut self, before: Vec<Device>) -> Vec<DeviceId> {
         self.to.send((ToBridge::Stop, None)).await.unwrap();
         while self.from.recv().await.is_some() {}
-        let options = Options { folder: self.dir.path().join("homeassistant"), network: Network::Loopback };
+        let options = Options {
+            folder: Vault::new(self.dir.path(), &[7; 32]).folder("homeassistant"),
+            network: Network::Loopback,
+        };
         let mut bridge = HomeAssistantBridge::new(self.gate.bind("homeassistant"), options).unwrap();
         let still = bridge.recall(before).unwrap();
         let (to, inbox) = mpsc::channel(64);
@@ -94,6 +99,13 @@ impl Lab {
         let folders = ["gate", "homeassistant"].map(|folder| self.dir.path().join(folder));
         let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten());
         files.filter_map(|file| Some((file.path(), std::fs::read(file.path()).ok()?))).collect()
+    }
+
+    /// What is in the file of servers that were added.
+    pub fn kept(&self) -> String {
+        let folder = Vault::new(self.dir.path(), &[7; 32]).folder("homeassistant");
+        let found = folder.read("added.json", 1 << 20).unwrap();
+        found.map(|found| String::from_utf8(found.bytes.to_vec()).unwrap()).unwrap_or_default()
     }
 
     pub fn grant(&self, key: &str, to: To) {

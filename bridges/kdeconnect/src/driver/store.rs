@@ -1,14 +1,13 @@
-//! What the bridge keeps: its identity and keys, and the paired devices. Private files in a folder of its own.
+//! What the bridge keeps: its identity and keys, and the paired devices. Sealed files in a folder of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 
-use accord_identity::secret_file;
 use accord_model::Timestamp;
+use accord_store::{JsonFile, Vault, private_dir};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::core::KdeId;
 use crate::core::certificate::{OwnCertificate, PeerCertificate};
@@ -17,10 +16,12 @@ use crate::core::link::{Trust, Trusted};
 
 /// Most paired devices.
 const MAX_PAIRED: usize = 256;
+/// Largest file, in bytes.
+const LARGEST: u64 = 4 << 20;
 
 /// The folder, read.
 pub(crate) struct Store {
-    list: PathBuf,
+    list: JsonFile,
     pub certificate: OwnCertificate,
     pub paired: BTreeMap<KdeId, Paired>,
 }
@@ -48,19 +49,15 @@ pub(crate) struct Last {
 
 impl Store {
     /// Opens the folder; makes keys when there are none.
-    pub fn open(folder: &Path) -> Result<Self, String> {
-        let (keys, list) = (folder.join("identity.json"), folder.join("paired.json"));
-        let certificate = match secret_file::read(&keys).map_err(|error| error.to_string())? {
-            Some(bytes) => read_keys(&bytes).ok_or_else(|| damaged(&keys))?,
+    pub fn open(folder: &Vault) -> Result<Self, String> {
+        private_dir(folder.path()).map_err(|error| error.to_string())?;
+        let (keys, list) = (folder.json("identity.json", LARGEST), folder.json("paired.json", LARGEST));
+        let certificate = match keys.load::<Option<SavedKeys>>().map_err(|error| unusable(&keys, &error))? {
+            Some(saved) => read_keys(&saved).ok_or_else(|| damaged(&keys))?,
             None => {
                 let made = make_keys()?;
-                let text = serde_json::to_vec(&SavedKeys {
-                    certificate: BASE64.encode(made.der()),
-                    key: BASE64.encode(made.key()),
-                })
-                .map(Zeroizing::new);
-                secret_file::write(&keys, &text.map_err(|error| error.to_string())?)
-                    .map_err(|error| error.to_string())?;
+                let saved = SavedKeys { certificate: BASE64.encode(made.der()), key: BASE64.encode(made.key()) };
+                keys.save(&saved).map_err(|error| unusable(&keys, &error))?;
                 made
             }
         };
@@ -68,13 +65,11 @@ impl Store {
             tracing::warn!(
                 "this computer's KDE Connect certificate has expired, and newer apps refuse it; move {} away to make a \
                  new one, then pair again",
-                keys.display()
+                keys.path().display()
             );
         }
-        let paired = match secret_file::read(&list).map_err(|error| error.to_string())? {
-            Some(bytes) => read_list(&bytes).ok_or_else(|| damaged(&list))?,
-            None => BTreeMap::new(),
-        };
+        let saved: Vec<SavedPaired> = list.load().map_err(|error| unusable(&list, &error))?;
+        let paired = saved.into_iter().map(SavedPaired::read).collect::<Option<_>>().ok_or_else(|| damaged(&list))?;
         Ok(Self { list, certificate, paired })
     }
 
@@ -102,8 +97,7 @@ impl Store {
 
     fn save(&self) -> Result<(), String> {
         let all: Vec<_> = self.paired.iter().map(|(id, paired)| SavedPaired::of(id, paired)).collect();
-        let text = serde_json::to_vec_pretty(&all).map_err(|error| error.to_string())?;
-        secret_file::write(&self.list, &text).map_err(|error| error.to_string())
+        self.list.save(&all).map_err(|error| unusable(&self.list, &error))
     }
 }
 
@@ -111,6 +105,12 @@ impl Store {
 struct SavedKeys {
     certificate: String,
     key: String,
+}
+
+impl Drop for SavedKeys {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,16 +162,9 @@ impl SavedPaired {
     }
 }
 
-fn read_keys(bytes: &[u8]) -> Option<OwnCertificate> {
-    let saved: SavedKeys = serde_json::from_slice(bytes).ok()?;
-    let key = Zeroizing::new(saved.key);
-    let key = Zeroizing::new(BASE64.decode(key.as_bytes()).ok()?);
+fn read_keys(saved: &SavedKeys) -> Option<OwnCertificate> {
+    let key = Zeroizing::new(BASE64.decode(saved.key.as_bytes()).ok()?);
     OwnCertificate::from_der(&BASE64.decode(saved.certificate.as_bytes()).ok()?, &key).ok()
-}
-
-fn read_list(bytes: &[u8]) -> Option<BTreeMap<KdeId, Paired>> {
-    let saved: Vec<SavedPaired> = serde_json::from_slice(bytes).ok()?;
-    saved.into_iter().map(SavedPaired::read).collect()
 }
 
 fn make_keys() -> Result<OwnCertificate, String> {
@@ -180,11 +173,13 @@ fn make_keys() -> Result<OwnCertificate, String> {
     OwnCertificate::generate(&KdeId::from_bytes(bytes), Timestamp::now()).map_err(|error| error.to_string())
 }
 
-fn damaged(path: &Path) -> String {
-    format!(
-        "{} is damaged; restore it from a backup, or move it away and pair KDE Connect devices again",
-        path.display()
-    )
+fn damaged(file: &JsonFile) -> String {
+    let file = file.path().display();
+    format!("{file} is damaged; restore it from a backup, or move it away and pair KDE Connect devices again")
+}
+
+fn unusable(file: &JsonFile, error: &std::io::Error) -> String {
+    format!("{}: {error}", file.path().display())
 }
 
 #[cfg(test)]
@@ -193,8 +188,9 @@ mod tests {
 
     #[test]
     fn keys_and_pairings_survive_a_restart_and_damage_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Vault::new(dir.path(), &[7; 32]);
+        let mut store = Store::open(&folder).unwrap();
         let peer = make_keys().unwrap();
         let certificate = PeerCertificate::parse(peer.der()).unwrap();
         let paired = Paired {
@@ -208,11 +204,20 @@ mod tests {
             last: None,
         };
         store.keep(peer.id().clone(), paired).unwrap();
-        let again = Store::open(folder.path()).unwrap();
+        let again = Store::open(&folder).unwrap();
         assert_eq!(again.certificate.der(), store.certificate.der());
         assert_eq!((again.trust(), again.paired[peer.id()].verification.as_str()), (store.trust(), "ABCD1234"));
-        let keys = folder.path().join("identity.json");
-        secret_file::write(&keys, b"{}").unwrap();
-        assert!(Store::open(folder.path()).is_err_and(|error| error.contains("damaged")));
+        let keys = dir.path().join("identity.json");
+        let key = BASE64.encode(store.certificate.key());
+        let has_key = || String::from_utf8_lossy(&std::fs::read(&keys).unwrap()).contains(&key);
+        assert!(!has_key(), "it is sealed");
+        // As earlier versions left it.
+        let plain = folder.read("identity.json", LARGEST).unwrap().unwrap().bytes;
+        std::fs::write(&keys, &plain).unwrap();
+        assert!(has_key());
+        assert_eq!(Store::open(&folder).unwrap().certificate.der(), store.certificate.der());
+        assert!(!has_key(), "it is sealed once it was read");
+        std::fs::write(&keys, b"{}").unwrap();
+        assert!(Store::open(&folder).is_err_and(|error| error.contains("damaged")));
     }
 }

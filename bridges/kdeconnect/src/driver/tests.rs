@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use accord_model::{CallError, Data, Inputs, Outputs, Target, Verb};
+use accord_store::Vault;
 
 use super::heard::{Effect, effects};
 use super::mirror::Again;
@@ -335,7 +336,12 @@ mod two {
             let statement = Statement::join("accord", "Accord", publisher, "1", &[STATEMENT]).unwrap();
             let gate = Gate::open(&folder.path().join("data"), statement, Arc::new(NoSigner)).unwrap();
             let (name, kind) = (name.to_owned(), DeviceKind::Laptop);
-            let options = Options { name, kind, folder: folder.path().join("kde"), network: Network::Loopback };
+            let options = Options {
+                name,
+                kind,
+                folder: Vault::new(folder.path(), &[7; 32]).folder("kde"),
+                network: Network::Loopback,
+            };
             let bridge = KdeConnectBridge::new(gate.bind("kdeconnect"), options).unwrap();
             let happened = bridge.driver.happened.0.clone();
             let line = bridge.driver.own.identity().datagram(Shown::Full, 1716, accord_model::Timestamp::now());

@@ -268,6 +268,7 @@ impl Devices {
 mod tests {
     use super::*;
     use crate::core::DeviceInfo;
+    use accord_store::Vault;
 
     fn found(protocol: Protocol, verified: bool) -> Found {
         let info = DeviceInfo::new("Phone", DeviceType::Mobile, Fingerprint::of(b"phone"));
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn who_only_says_a_fingerprint_is_never_taken_for_who_proved_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::new(Keep::open(&dir.path().join("x")).unwrap().0);
+        let mut devices = Devices::new(Keep::open(&Vault::new(dir.path(), &[7; 32]).folder("x")).unwrap().0);
         assert!(devices.found(&found(Protocol::Https, false)).is_empty(), "it has yet to prove itself");
         let proved = Known::of(&found(Protocol::Https, true));
         devices.found(&found(Protocol::Https, true));
@@ -297,7 +298,7 @@ mod tests {
     #[test]
     fn a_trusted_device_stays_when_it_leaves_and_others_do_not() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::new(Keep::open(&dir.path().join("x")).unwrap().0);
+        let mut devices = Devices::new(Keep::open(&Vault::new(dir.path(), &[7; 32]).folder("x")).unwrap().0);
         let phone = found(Protocol::Https, true);
         let id = Known::of(&phone).id;
         devices.found(&phone);

@@ -1,12 +1,11 @@
-//! What is kept on disk, 0600, in a folder of its own: our certificate, and the devices that the owner trusts.
+//! What is kept on disk, sealed, in a folder of its own: our certificate, and the devices that the owner trusts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use accord_identity::secret_file;
 use accord_model::{DeviceId, DeviceKind, Timestamp};
+use accord_store::{JsonFile, Vault, private_dir};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -15,6 +14,8 @@ use crate::core::Identity;
 
 /// Most devices that can be trusted.
 const MOST: usize = 1024;
+/// Largest file, in bytes.
+const LARGEST: u64 = 4 << 20;
 
 /// A device that the owner trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub(crate) struct Trusted {
 
 /// The folder.
 pub(crate) struct Keep {
-    folder: PathBuf,
+    file: JsonFile,
     trusted: BTreeMap<DeviceId, Trusted>,
 }
 
@@ -53,15 +54,12 @@ impl Drop for StoredIdentity {
 
 impl Keep {
     /// Opens or makes the folder, and the identity in it.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Identity), String> {
-        secret_file::private_dir(folder).map_err(|error| error.to_string())?;
-        let identity = identity(&folder.join("identity.json"))?;
-        let file = folder.join("trusted.json");
-        let trusted = match secret_file::read(&file).map_err(|error| error.to_string())? {
-            None => BTreeMap::new(),
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(&file, &error.to_string()))?,
-        };
-        Ok((Self { folder: folder.to_owned(), trusted }, identity))
+    pub(crate) fn open(folder: &Vault) -> Result<(Self, Identity), String> {
+        private_dir(folder.path()).map_err(|error| error.to_string())?;
+        let identity = identity(&folder.json("identity.json", LARGEST))?;
+        let file = folder.json("trusted.json", LARGEST);
+        let trusted = file.load().map_err(|error| unusable(&file, &error))?;
+        Ok((Self { file, trusted }, identity))
     }
 
     pub(crate) fn trusted(&self) -> impl Iterator<Item = (&DeviceId, &Trusted)> {
@@ -81,30 +79,30 @@ impl Keep {
             Some(trusted) => drop(all.insert(device.clone(), trusted)),
             None => drop(all.remove(device)),
         }
-        let bytes = serde_json::to_vec_pretty(&all).map_err(|error| error.to_string())?;
-        secret_file::write(&self.folder.join("trusted.json"), &bytes).map_err(|error| error.to_string())?;
+        self.file.save(&all).map_err(|error| unusable(&self.file, &error))?;
         self.trusted = all;
         Ok(())
     }
 }
 
-fn identity(file: &Path) -> Result<Identity, String> {
-    let Some(bytes) = secret_file::read(file).map_err(|error| error.to_string())? else {
+fn identity(file: &JsonFile) -> Result<Identity, String> {
+    let Some(stored) = file.load::<Option<StoredIdentity>>().map_err(|error| unusable(file, &error))? else {
         let made = Identity::generate(SystemTime::now()).map_err(|error| error.to_string())?;
         let stored = StoredIdentity { certificate: BASE64.encode(made.certificate()), key: BASE64.encode(made.key()) };
-        let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        serde_json::to_writer_pretty(&mut *bytes, &stored).map_err(|error| error.to_string())?;
-        secret_file::write(file, &bytes).map_err(|error| error.to_string())?;
+        file.save(&stored).map_err(|error| unusable(file, &error))?;
         return Ok(made);
     };
-    let stored: StoredIdentity = serde_json::from_slice(&bytes).map_err(|error| damaged(file, &error.to_string()))?;
     let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|error| damaged(file, &error.to_string()));
     let (certificate, key) = (decode(&stored.certificate)?, Zeroizing::new(decode(&stored.key)?));
-    Identity::load(certificate, key, SystemTime::now()).map_err(|error| format!("{}: {error}", file.display()))
+    Identity::load(certificate, key, SystemTime::now()).map_err(|error| unusable(file, &error))
 }
 
-fn damaged(file: &Path, why: &str) -> String {
-    format!("{} is damaged ({why}); move it away and start again", file.display())
+fn damaged(file: &JsonFile, why: &str) -> String {
+    format!("{} is damaged ({why}); move it away and start again", file.path().display())
+}
+
+fn unusable(file: &JsonFile, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", file.path().display())
 }
 
 #[cfg(test)]
@@ -115,21 +113,30 @@ mod tests {
     #[test]
     fn certificate_and_trust_survive_and_damage_is_named() {
         let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(dir.path(), &[7; 32]).folder("localsend");
         let folder = dir.path().join("localsend");
-        let (mut keep, identity) = Keep::open(&folder).unwrap();
+        let (mut keep, identity) = Keep::open(&vault).unwrap();
         let id = DeviceId::new("localsend-1").unwrap();
         let (name, kind, fingerprint) = ("Phone".to_owned(), DeviceKind::Phone, "AB".repeat(32));
         let (since, addresses) = (Timestamp::UNIX_EPOCH, vec!["10.0.0.2:53317".parse().unwrap()]);
         let trusted = Trusted { fingerprint, name, kind, verified: true, since, addresses, seen: None };
         keep.set(&id, Some(trusted.clone())).unwrap();
-        let (mut again, same) = Keep::open(&folder).unwrap();
+        let (mut again, same) = Keep::open(&vault).unwrap();
         assert_eq!((same.fingerprint(), again.is_trusted(&id)), (identity.fingerprint(), Some(&trusted)));
         for file in ["identity.json", "trusted.json"] {
             assert_eq!(std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
         }
+        let key = BASE64.encode(identity.key());
+        let has_key = || String::from_utf8_lossy(&std::fs::read(folder.join("identity.json")).unwrap()).contains(&key);
+        assert!(!has_key(), "it is sealed");
+        // As earlier versions left it.
+        let plain = vault.read("identity.json", LARGEST).unwrap().unwrap().bytes;
+        std::fs::write(folder.join("identity.json"), &plain).unwrap();
+        assert!(has_key() && Keep::open(&vault).unwrap().1.fingerprint() == identity.fingerprint());
+        assert!(!has_key(), "it is sealed once it was read");
         again.set(&id, None).unwrap();
-        assert_eq!(Keep::open(&folder).unwrap().0.trusted().count(), 0);
+        assert_eq!(Keep::open(&vault).unwrap().0.trusted().count(), 0);
         std::fs::write(folder.join("trusted.json"), "{").unwrap();
-        assert!(Keep::open(&folder).err().unwrap().contains("trusted.json is damaged"));
+        assert!(Keep::open(&vault).err().unwrap().contains("trusted.json: it is damaged"));
     }
 }

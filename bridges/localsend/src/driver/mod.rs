@@ -27,13 +27,13 @@ mod session;
 mod why;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::DeviceKind;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use crate::core::{DeviceType, Identity, PORT};
@@ -49,7 +49,7 @@ pub struct Options {
     /// What sort of machine it is.
     pub kind: DeviceKind,
     /// A folder of the bridge's own, for its certificate and the devices that are trusted.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
     /// Whether devices that cannot prove who they are may offer files: plain HTTP, and apps before version 1.18.
@@ -68,11 +68,11 @@ pub struct Options {
 
 impl Options {
     /// The usual: on every interface, at the protocol's port, only for devices that prove who they are.
-    pub fn new(name: impl Into<String>, kind: DeviceKind, folder: impl Into<PathBuf>) -> Self {
+    pub fn new(name: impl Into<String>, kind: DeviceKind, folder: Vault) -> Self {
         Self {
             name: name.into(),
             kind,
-            folder: folder.into(),
+            folder,
             network: Network::All,
             unverified: false,
             pin: None,

@@ -15,6 +15,7 @@ use accord_localsend::{LocalSendBridge, Network, Options};
 use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, Inputs, Target};
 use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 
@@ -52,7 +53,7 @@ impl Hub {
     pub fn start(name: &'static str, dir: &Path, change: impl FnOnce(&mut Options)) -> Self {
         let dir = dir.join(name);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let mut options = Options::new(name, DeviceKind::Computer, dir.join("localsend"));
+        let mut options = Options::new(name, DeviceKind::Computer, Vault::new(&dir, &[7; 32]).folder("localsend"));
         (options.network, options.multicast, options.port) = (Network::Loopback, false, free_port());
         change(&mut options);
         let port = options.port;

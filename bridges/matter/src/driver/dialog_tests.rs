@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use accord_store::Vault;
 use matter_cert::MatterTime;
 use matter_codec::{Tag, TlvWriter, Value};
 use matter_commissioning::{SystemNocRng, VerifiedCsr, issue_noc};
@@ -35,7 +36,7 @@ fn met(now: Instant) -> (Dialog, Lamp) {
 
 fn met_with(patience: MrpConfig, now: Instant) -> (Dialog, Lamp) {
     let dir = tempfile::tempdir().unwrap();
-    let fabric = Fabric::open(dir.path()).unwrap();
+    let fabric = Fabric::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
     let (ours, roots) = fabric.credentials().unwrap();
     let (theirs, their_roots) = of_node(&fabric);
     let mut initiator = CaseInitiator::new(ours, roots, NODE, fabric.id(), 11, fabric.now()).unwrap();

@@ -1,14 +1,13 @@
 //! The fabric: who this machine is to the devices that it added, and by what they know one another. Made once, kept in a
-//! private file; whoever has that file can control all of them.
+//! sealed file; whoever can open that file can control all of them.
 //!
 //! Matter Core Specification 1.4: 6.4 (node operational credentials), 4.14.2 (CASE), 4.15.2 (the identity protection key).
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use accord_ports::Secret;
-use accord_store::{JsonFile, create_private_dir};
+use accord_store::{JsonFile, Vault, create_private_dir};
 use matter_cert::{MatterCertificate, MatterTime, TrustAnchor, TrustedRoots};
 use matter_commissioning::{FabricRecord, NocRng, SystemNocRng, VerifiedCsr, issue_noc};
 use matter_crypto::{CaseCredentials, RingSigner, Signer, derive_compressed_fabric_id, derive_operational_ipk};
@@ -59,9 +58,9 @@ impl Fabric {
     ///
     /// # Errors
     /// In words, with the file; no key is repeated.
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
-        create_private_dir(folder).map_err(|error| error.to_string())?;
-        let file = JsonFile::new(folder.join("fabric.json"), LARGEST);
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
+        create_private_dir(folder.path()).map_err(|error| error.to_string())?;
+        let file = folder.json("fabric.json", LARGEST);
         let path = file.path().display().to_string();
         let mut kept: Kept = file.load().map_err(|error| format!("{path}: {error}"))?;
         if kept.root_key.is_none() {
@@ -244,17 +243,25 @@ mod tests {
 
     use super::*;
 
+    fn vault(dir: &tempfile::TempDir) -> Vault {
+        Vault::new(dir.path(), &[7; 32])
+    }
+    /// What is in the file.
+    fn plain(dir: &tempfile::TempDir) -> serde_json::Value {
+        serde_json::from_slice(&vault(dir).read("fabric.json", LARGEST).unwrap().unwrap().bytes).unwrap()
+    }
+
     #[test]
     fn a_fabric_is_made_once_kept_privately_and_no_number_is_given_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let fabric = Fabric::open(dir.path()).unwrap();
+        let fabric = Fabric::open(&vault(&dir)).unwrap();
         let (id, node, compressed) = (fabric.id(), fabric.node(), fabric.compressed());
         let first = fabric.next().unwrap();
         let second = fabric.next().unwrap();
         assert!(first != second && first != node && second != node);
         let file = dir.path().join("fabric.json");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = Fabric::open(dir.path()).unwrap();
+        let again = Fabric::open(&vault(&dir)).unwrap();
         assert_eq!((again.id(), again.node(), again.compressed()), (id, node, compressed));
         assert!(again.next().unwrap() > second);
         let (credentials, roots) = again.credentials().unwrap();
@@ -265,33 +272,37 @@ mod tests {
     #[test]
     fn a_clock_that_is_behind_ends_no_certificate_and_one_that_was_ahead_signs_as_late_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let fabric = Fabric::open(dir.path()).unwrap();
+        let fabric = Fabric::open(&vault(&dir)).unwrap();
         let later = unix() + 1_000_000;
         fabric.is_past(later);
         fabric.is_past(5);
         assert_eq!(fabric.now(), MatterTime::from_unix_secs(later));
         assert!(fabric.issuing().to_unix_secs() <= unix());
         // What was signed last is kept; a file from before that knows of none.
-        let fabric = Fabric::open(dir.path()).unwrap();
+        let fabric = Fabric::open(&vault(&dir)).unwrap();
         assert!(fabric.kept.lock().unwrap().latest + 10 > unix());
         let file = dir.path().join("fabric.json");
-        let mut kept: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let mut kept = plain(&dir);
         kept.as_object_mut().unwrap().remove("latest");
         std::fs::write(&file, kept.to_string()).unwrap();
-        assert!(Fabric::open(dir.path()).unwrap().now().to_unix_secs() + 10 > unix());
+        assert!(Fabric::open(&vault(&dir)).unwrap().now().to_unix_secs() + 10 > unix());
     }
 
     #[test]
     fn a_damaged_file_is_named_without_its_keys_and_another_fabric_is_not_made_in_its_place() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Fabric::open(dir.path()).unwrap());
+        drop(Fabric::open(&vault(&dir)).unwrap());
         let file = dir.path().join("fabric.json");
-        let text = std::fs::read_to_string(&file).unwrap();
-        let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let key = kept["own_key"].as_str().unwrap();
+        let kept = plain(&dir);
+        let (text, key) = (kept.to_string(), kept["own_key"].as_str().unwrap());
+        let has = |text: &str| text.contains(key);
+        assert!(!has(&String::from_utf8_lossy(&std::fs::read(&file).unwrap())), "it is sealed");
+        std::fs::write(&file, &text).unwrap();
+        drop(Fabric::open(&vault(&dir)).unwrap());
+        assert!(!has(&String::from_utf8_lossy(&std::fs::read(&file).unwrap())), "also what earlier versions left");
         std::fs::write(&file, text.replace(key, &format!("xx{key}"))).unwrap();
-        let why = Fabric::open(dir.path()).err().unwrap();
+        let why = Fabric::open(&vault(&dir)).err().unwrap();
         assert!(why.contains("fabric.json is damaged") && !why.contains(&key[..16]), "{why}");
-        assert!(std::fs::read_to_string(&file).unwrap().contains(key));
+        assert!(plain(&dir)["own_key"].as_str().unwrap().contains(key));
     }
 }

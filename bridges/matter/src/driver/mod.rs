@@ -39,12 +39,11 @@ mod trust;
 mod way;
 mod why;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use fabric::Fabric;
@@ -56,7 +55,7 @@ use nodes::Nodes;
 pub struct Options {
     /// A folder of the bridge's own, for its keys and for the devices that the owner added. Further roots of the owner's are in its
     /// folders `makers` and `certifiers`.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
 }
@@ -100,7 +99,7 @@ impl Bridge for MatterBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, fabric, nodes, before } = *self;
-        let mind = mind::Mind::new(law, options.network, options.folder, fabric, nodes, side.outbox);
+        let mind = mind::Mind::new(law, options.network, options.folder.path().to_owned(), fabric, nodes, side.outbox);
         mind.remembering(before).run(side.inbox).await;
         Ok(())
     }

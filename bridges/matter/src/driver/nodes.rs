@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 
 use accord_model::text::for_screen;
 use accord_model::why::Outcome;
@@ -12,6 +11,7 @@ use accord_model::{
 };
 use accord_ports::Secret;
 use accord_ports::added::{LASTING_S, Record, Register, device_id, pairing};
+use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use super::sky::{Sky, Waiting, in_order};
@@ -89,7 +89,7 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().keys().map(|id| (id.clone(), Node::default())).collect();
         Ok(Self { added, known, waiting: BTreeMap::new() })

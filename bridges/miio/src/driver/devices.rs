@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use accord_model::{
@@ -11,6 +10,7 @@ use accord_model::{
 };
 use accord_ports::added::{Record, Register, device_id, pairing};
 use accord_ports::secret::Secret;
+use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use super::PORT;
@@ -95,7 +95,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let remembered = |(id, added): (&DeviceId, &Added)| {
             let known = Known { did: added.did, at: added.address, seen: added.seen, ..Known::default() };
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn who_claims_to_be_a_device_that_answers_elsewhere_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let id = device_id("miio", "7");
         devices.add(&id, added(7, 2)).unwrap();
         devices.is(&id, Some(7), info(), None);
@@ -448,14 +448,14 @@ mod tests {
         let (who, moved, told) = devices.greeted(&hello(7), at(66), now());
         assert_eq!((who, moved, told.is_some()), (Some(id.clone()), true, true), "it is silent: that is tried");
         drop(devices);
-        let kept = Devices::open(dir.path()).unwrap();
+        let kept = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         assert_eq!(kept.get(&id).unwrap().at, Some(at(2)), "but kept only once it proved itself there");
     }
 
     #[test]
     fn whoever_answers_in_the_name_of_one_that_is_down_is_followed_seldom_and_not_for_long() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let (id, begin) = (device_id("miio", "7"), now());
         devices.add(&id, added(7, 2)).unwrap();
         devices.down(&id, Failure::Silent);
@@ -483,7 +483,7 @@ mod tests {
     #[test]
     fn what_is_added_by_address_is_no_other_device_that_had_it_before() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let old = devices.new_id(at(2));
         devices.add(&old, added(None, 2)).unwrap();
         assert_eq!(devices.find(None, Some(at(2)), now()), Some(old.clone()), "it has not said yet who it is");
@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn a_number_is_kept_once_the_token_proved_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         devices.greeted(&hello(66), at(2), now());
         let id = devices.find(None, Some(at(2)), now()).unwrap();
         devices.add(&id, added(None, 2)).unwrap();
@@ -517,7 +517,7 @@ mod tests {
     #[test]
     fn strangers_are_bounded_and_gone_when_the_search_ends() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         for did in 0..1000 {
             devices.greeted(&hello(did), at(3), now());
         }

@@ -90,7 +90,7 @@ pub(crate) struct Mind {
 impl Mind {
     pub(crate) fn new(law: Law, options: Options, devices: Devices, library: Library, outbox: Outbox) -> Self {
         let (heard, from_tasks) = mpsc::channel(QUEUE);
-        let limits_file = JsonFile::new(options.folder.join("limits.json"), LIMITS);
+        let limits_file = JsonFile::new(options.folder.path().join("limits.json"), LIMITS);
         let limits = limits_file.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "how much models take at once is learnt again");
             BTreeMap::new()

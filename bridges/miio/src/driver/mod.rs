@@ -22,12 +22,11 @@ mod mind;
 mod near;
 mod why;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{Device, DeviceId};
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use devices::Devices;
@@ -40,8 +39,8 @@ pub const PORT: u16 = 54_321;
 /// How the bridge is to be.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// A folder of the bridge's own: the devices that the owner added with their tokens, and in `specs` what models can do.
-    pub folder: PathBuf,
+    /// A folder of the bridge's own: the devices that the owner added with their tokens, sealed, and in `specs` what models can do.
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
     /// Where devices hear; [`PORT`] but in tests.
@@ -63,7 +62,7 @@ impl MiioBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let devices = Devices::open(&options.folder)?;
-        let library = Library::open(&options.folder)?;
+        let library = Library::open(options.folder.path())?;
         Ok(Self { law: Law::new(gate), options, devices, library })
     }
 }

@@ -1,14 +1,13 @@
 //! One broker that was added: its connection, made as soon as the owner agrees, and again when it breaks, later each time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
 use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
-use accord_store::JsonFile;
+use accord_store::{JsonFile, Vault};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -119,8 +118,8 @@ pub(crate) struct Broker {
 }
 
 /// The files of a broker: who its devices are, what of this house is shown there, and who this hub is there.
-pub(super) fn files_of(folder: &Path, broker: &DeviceId) -> [JsonFile; 3] {
-    let file = |end: &str, largest| JsonFile::new(folder.join(format!("{broker}.{end}")), largest);
+pub(super) fn files_of(folder: &Vault, broker: &DeviceId) -> [JsonFile; 3] {
+    let file = |end: &str, largest| folder.json(&format!("{broker}.{end}"), largest);
     [file("ids.json", LARGEST_MEMORY), file("shown.json", LARGEST_SHOWN), file("hub.json", LARGEST_HUB)]
 }
 
@@ -128,7 +127,7 @@ impl Broker {
     pub(super) fn new(
         law: Law,
         added: Added,
-        folder: &Path,
+        folder: &Vault,
         orders: mpsc::Receiver<Order>,
         heard: mpsc::Sender<Heard>,
         stop: CancellationToken,
@@ -137,7 +136,7 @@ impl Broker {
         let id = added.id();
         let [memory, ..] = files_of(folder, &id);
         // Earlier versions kept names of devices there.
-        if let Err(error) = std::fs::remove_file(folder.join(format!("{id}.json")))
+        if let Err(error) = std::fs::remove_file(folder.path().join(format!("{id}.json")))
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(%error, broker = %id, "what an earlier version kept of a broker's devices is there still");

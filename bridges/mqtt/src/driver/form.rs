@@ -15,7 +15,7 @@ const PLAIN: u16 = 1883;
 const ENCRYPTED: u16 = 8883;
 const MAX_NAME: usize = 256;
 
-/// A broker that the owner added. Its password is in this file alone, which is for this user only.
+/// A broker that the owner added. Its password is in this file alone, which is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Added {
     pub address: SocketAddr,

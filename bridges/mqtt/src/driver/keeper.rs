@@ -2,7 +2,6 @@
 //! last will says that they are away. It is made while something is shown, or lies there that should not.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use accord_model::{
 };
 use accord_ports::added::LASTING_S;
 use accord_ports::showcase::{Decoder, SERVICE, WISH};
-use accord_store::JsonFile;
+use accord_store::{JsonFile, Vault};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +79,7 @@ struct Pending {
 }
 
 /// Who this hub is on a broker, and what of it may lie there.
-pub(super) fn memory_of(folder: &Path, broker: &DeviceId) -> Memory {
+pub(super) fn memory_of(folder: &Vault, broker: &DeviceId) -> Memory {
     let [_, file, hub] = files_of(folder, broker);
     let memory: Memory = file.load().unwrap_or_else(|error| {
         tracing::warn!(%error, "what of this house is shown on a broker cannot be read, so that some of it may stay there");
@@ -134,7 +133,7 @@ impl Keeper {
     pub(super) fn new(
         law: Law,
         added: Added,
-        folder: &Path,
+        folder: &Vault,
         memory: Memory,
         words: mpsc::Receiver<Word>,
         heard: mpsc::Sender<Heard>,

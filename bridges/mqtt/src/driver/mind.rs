@@ -1,7 +1,6 @@
 //! One task that knows which brokers were added, and which device is whose. Everything else is the brokers' own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use accord_model::{
 use accord_ports::added::Register;
 use accord_ports::showcase::{self, MOST_DEVICES};
 use accord_registry::{ByteStream, PathInfo};
+use accord_store::Vault;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -64,7 +64,7 @@ struct Held {
 
 pub(crate) struct Mind {
     law: Law,
-    folder: PathBuf,
+    folder: Vault,
     added: Register<Added>,
     outbox: Outbox,
     heard: mpsc::Sender<Heard>,
@@ -82,7 +82,7 @@ pub(crate) struct Mind {
 }
 
 impl Mind {
-    pub(crate) fn new(law: Law, folder: PathBuf, added: Register<Added>, outbox: Outbox) -> Self {
+    pub(crate) fn new(law: Law, folder: Vault, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
         let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (asked, next, tasks, stop) =

@@ -20,14 +20,13 @@ mod line;
 mod mind;
 mod talk;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_ports::added::Register;
 use accord_registry::{Bridge, BridgeSide};
 use async_trait::async_trait;
 
 use accord_model::{Device, DeviceId};
+use accord_store::Vault;
 use form::Added;
 use law::Law;
 
@@ -35,13 +34,13 @@ use law::Law;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the brokers that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
 }
 
 /// Speaks MQTT as a client.
 pub struct MqttBridge {
     law: Law,
-    folder: PathBuf,
+    folder: Vault,
     added: Register<Added>,
     /// What was known of brokers' devices.
     before: Vec<Device>,

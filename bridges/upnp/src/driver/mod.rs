@@ -25,12 +25,11 @@ mod session;
 mod shelf;
 mod why;
 
-use std::path::PathBuf;
-
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_recognition::Recogniser;
 use accord_registry::{Bridge, BridgeSide};
+use accord_store::Vault;
 use async_trait::async_trait;
 
 use devices::Devices;
@@ -40,7 +39,7 @@ use law::Law;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A folder of the bridge's own, for the devices that the owner added.
-    pub folder: PathBuf,
+    pub folder: Vault,
     /// Which interfaces are used.
     pub network: Network,
     /// Knows what the makes of renderers need.

@@ -16,6 +16,7 @@ use accord_model::{CallError, CallId, Data, Device, DeviceId, EntryKey, FromBrid
 use accord_recognition::Recogniser;
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -57,8 +58,11 @@ impl Lab {
         let statement =
             Statement::join("test", "Test", Publisher::named("Test"), "1", &[accord_upnp::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options =
-            Options { folder: dir.path().join("upnp"), network: Network::Loopback, recogniser: Recogniser::nothing() };
+        let options = Options {
+            folder: Vault::new(dir.path(), &[7; 32]).folder("upnp"),
+            network: Network::Loopback,
+            recogniser: Recogniser::nothing(),
+        };
         let bridge = UpnpBridge::new(gate.bind("upnp"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(64);

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
 };
 use accord_ports::added::{Record, Register, device_id, pairing};
+use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use super::face;
@@ -173,7 +173,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
         let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
         Ok(Self { known, added, noted: BTreeMap::new() })
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn what_is_announced_is_not_written_each_time_and_changes_nothing_of_a_connected_lamp() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(dir.path()).unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let said = |more: &str| advert::parse(&answer(1, 2, more), [10, 0, 0, 2].into()).unwrap();
         let (id, ..) = devices.found(&said("name: desk\r\n"));
         devices.add(&id, true).unwrap();

@@ -132,7 +132,7 @@ impl Home {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let _inside = runtime.enter();
         let identity = Arc::new(Identity::load_or_create(folder).unwrap());
-        let peers = Arc::new(Peers::open(folder).unwrap());
+        let peers = Arc::new(Peers::open(&identity.vault(folder, None)).unwrap());
         let publisher = Publisher::named("Accord");
         let statement =
             Statement::join("accord", "Accord", publisher, "1", &[STATEMENT, accord_consent::example::STATEMENT])

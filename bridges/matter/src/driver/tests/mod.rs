@@ -9,6 +9,7 @@ use accord_consent::{Choice, Decision, Gate, RecipientId, Signer as Signs, To};
 use accord_model::{DeviceId, EntryKey};
 use accord_ports::dns_sd::ServiceInstance;
 use accord_statement::{Publisher, Statement};
+use accord_store::Vault;
 use matter_commissioning::driver::{decode_unsecured, encode_unsecured_reply};
 use matter_crypto::CaseResponder;
 use matter_interaction::{CommandPath, build_invoke_response_command, parse_invoke_request};
@@ -55,7 +56,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fabric = Arc::new(Fabric::open(&dir.path().join("matter")).unwrap());
+        let fabric = Arc::new(Fabric::open(&Vault::new(dir.path(), &[7; 32]).folder("matter")).unwrap());
         let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[crate::STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
         let device = DeviceId::new("matter-0123").unwrap();
