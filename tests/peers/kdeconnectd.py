@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import sealed
 from net import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -272,8 +273,7 @@ class Lab:
 
     def own_id(self):
         """What KDE Connect calls us: the common name of our certificate."""
-        text = (self.folder / "kdeconnect/identity.json").read_text()
-        return common_name(text)
+        return common_name(sealed.read(self.folder, "kdeconnect/identity.json", key=bytes([7] * 32)))
 
 
 def common_name(text):

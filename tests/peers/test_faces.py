@@ -5,6 +5,7 @@ import pathlib
 import sys
 import unittest
 
+import sealed
 from net import until
 from upnp import NAME, RENDERER, UUID, Home
 
@@ -31,8 +32,7 @@ class Faces(Home):
 
     def kept(self):
         """All that the hub has on disk and says of devices."""
-        files = [path.read_bytes() for path in self.hub.state.rglob("*") if path.is_file()]
-        return b"".join(files) + json.dumps(self.hub.devices()).encode() + self.hub.log().encode()
+        return b"".join(sealed.contents(self.hub.state).values()) + json.dumps(self.hub.devices()).encode() + self.hub.log().encode()
 
     def test_a_television_is_one_device_is_recognised_and_who_claims_to_be_it_is_not(self):
         self.switch_on()

@@ -7,6 +7,7 @@ import time
 import unittest
 
 import desktop
+import sealed
 from desktop import Desktop
 from hub import ACCORD, Hub
 from kdeconnectd import MISSING, Daemon, common_name, plain
@@ -35,7 +36,7 @@ class FeaturesTest(Wire):
             self.desk.screen(), self.theirs.screen()
         self.hub = self.keep(Hub(self.network["desk"], "desk"))
         self.start_hub()
-        self.id = common_name(next(self.hub.state.rglob("kdeconnect/identity.json")).read_text())
+        self.id = common_name(sealed.read(self.hub.state, "kdeconnect/identity.json"))
         self.daemon = self.keep(Daemon(self.network["phone"], "phone", desktop=self.theirs))
         self.before()
         self.daemon.start()

@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 
+import sealed
 from hub import Hub
 from net import Network, until
 from wire import Capture
@@ -173,13 +174,12 @@ class HomeAssistant(unittest.TestCase):
         self.assertEqual(kinds, {"Bed Light": "light", "Front Door": "lock", "HeatPump": "climate", "AC": "plug", "Hall Window": "cover"})
         self.assertFalse([one["name"] for one in things if not [s for s in one["services"] if s["id"] != "pairing"]])
         self.assertEqual(self.device("Paulus"), None, "where people are is not shown")
-        # The token is nowhere but in its file.
+        # The token is nowhere but in its file, where it is sealed.
         for text in (json.dumps(self.devices()), self.hub.log(), json.dumps(self.hub.records())):
             self.assertNotIn(self.tokens["user"], text)
-        file = self.hub.state / "homeassistant" / "added.json"
-        holding = [file for file in self.hub.state.rglob("*") if file.is_file() and self.tokens["user"].encode() in file.read_bytes()]
-        self.assertEqual(holding, [file])
-        self.assertEqual(file.stat().st_mode & 0o77, 0)
+        self.assertEqual(sealed.holding(self.hub.state, self.tokens["user"]), [])
+        self.assertIn(self.tokens["user"].encode(), sealed.read(self.hub.state, "homeassistant/added.json"))
+        self.assertEqual((self.hub.state / "homeassistant/added.json").stat().st_mode & 0o77, 0)
         sent = [record for record in self.hub.records() if record.get("entry") == "homeassistant/connection"]
         self.assertTrue(sent and all(found["id"] in json.dumps(record) for record in sent))
 
@@ -321,15 +321,14 @@ class HomeAssistant(unittest.TestCase):
         self.assertEqual(self.value("Lab House", "more", "administrator"), False)
         client = f"{self.hub.json('status')['http']}/"
         self.assertIn(client, self.do("clients", self.tokens["user"]))
-        # What lasts is in its file, which is nobody else's; the code and the words of the browser are nowhere.
-        file = self.hub.state / "homeassistant" / "added.json"
-        lasting = next(iter(json.loads(file.read_text()).values()))["token"]
+        # What lasts is in its file, sealed; the code and the words of the browser are nowhere.
+        kept = sealed.read(self.hub.state, "homeassistant/added.json")
+        lasting = next(iter(json.loads(kept).values()))["token"]
         for secret in (lasting, back["code"], "lab-pass-2"):
             for text in (json.dumps(self.devices()), self.hub.log(), json.dumps(self.hub.records())):
                 self.assertNotIn(secret, text)
-            holding = [one for one in self.hub.state.rglob("*") if one.is_file() and secret.encode() in one.read_bytes()]
-            self.assertEqual(holding, [file] if secret == lasting else [])
-        self.assertEqual(file.stat().st_mode & 0o77, 0)
+            self.assertEqual(sealed.holding(self.hub.state, secret), [])
+            self.assertEqual(secret.encode() in kept, secret == lasting)
         # The hub is restarted: it has a new token by itself.
         lamp = self.device("Bed Light")["id"]
         self.hub.stop()

@@ -11,6 +11,7 @@ import subprocess
 import time
 import unittest
 
+import sealed
 from hub import ACCORD, Hub
 from kdeconnectd import LAB, MISSING, Daemon, Lab, common_name, plain
 from net import Network, until
@@ -412,7 +413,7 @@ class HubTest(Wire):
         super().setUp()
         self.hub = self.keep(Hub(self.network["desk"], "desk")).start()
         self.daemon = self.keep(Daemon(self.network["phone"], "phone")).start()
-        self.id = common_name(next(self.hub.state.rglob("kdeconnect/identity.json")).read_text())
+        self.id = common_name(sealed.read(self.hub.state, "kdeconnect/identity.json"))
 
     def phone(self, trust=None, reach=None):
         for device in self.hub.devices():

@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn one_machine_that_announces_many_hides_no_other() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut nodes, mut sky) = (Nodes::open(dir.path()).unwrap(), Sky::default());
+        let (mut nodes, mut sky) = (Nodes::open(&Vault::new(dir.path(), &[7; 32])).unwrap(), Sky::default());
         let mut wait = |name: String, at: &str| {
             let (service, txt) = (COMMISSIONABLE.to_owned(), vec![("D".to_owned(), b"7".to_vec())]);
             let host = "h".to_owned();

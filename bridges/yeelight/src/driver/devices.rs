@@ -345,12 +345,13 @@ mod tests {
     #[test]
     fn what_is_announced_is_not_written_each_time_and_changes_nothing_of_a_connected_lamp() {
         let dir = tempfile::tempdir().unwrap();
-        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
+        let folder = Vault::new(dir.path(), &[7; 32]);
+        let mut devices = Devices::open(&folder).unwrap();
         let said = |more: &str| advert::parse(&answer(1, 2, more), [10, 0, 0, 2].into()).unwrap();
         let (id, ..) = devices.found(&said("name: desk\r\n"));
         devices.add(&id, true).unwrap();
         let file = dir.path().join("added.json");
-        let kept = || std::fs::read_to_string(&file).unwrap();
+        let kept = || String::from_utf8(folder.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap();
         devices.found(&said("name: first\r\n"));
         assert!(kept().contains("first"));
         std::fs::remove_file(&file).unwrap();
