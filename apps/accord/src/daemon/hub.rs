@@ -280,7 +280,7 @@ impl Hub {
         let screens =
             Screens::new(gate.bind("screen"), registry.clone(), network).context("showing a screen cannot be begun")?;
         let history = History::open(data, &registry).context("the history of the house cannot be opened")?;
-        let shown = Share::open(gate.bind("home"), &registry, data, house::OF_HOME_ASSISTANT)
+        let shown = Share::open(gate.bind("home"), &registry, &vault, house::OF_HOME_ASSISTANT)
             .context("what is shown elsewhere cannot be read")?;
         let hub = Self {
             config: RwLock::new(config),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use accord_model::{CallError, Data, Inputs, Outputs, Target, Verb};
-use accord_store::Vault;
 
 use super::heard::{Effect, effects};
 use super::mirror::Again;
@@ -302,6 +301,8 @@ mod two {
     use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
     use accord_statement::{Publisher, Statement};
     use tokio::sync::{broadcast, mpsc, oneshot};
+
+    use accord_store::Vault;
 
     use super::super::Happening;
     use super::super::law::{CONNECTION, PRESENCE};

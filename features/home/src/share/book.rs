@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use accord_model::{Device, DeviceId};
 use accord_ports::added::device_id;
-use accord_store::JsonFile;
+use accord_store::{JsonFile, Vault};
 use serde::{Deserialize, Serialize};
 
 use super::{Chosen, Granted};
@@ -39,8 +38,8 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let file = JsonFile::new(folder.join("home-shown.json"), LARGEST);
+    pub fn open(folder: &Vault) -> io::Result<Self> {
+        let file = folder.json("home-shown.json", LARGEST);
         let pages =
             file.load().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.path().display())))?;
         Ok(Self { pages: Mutex::new(pages), file })
@@ -163,7 +162,7 @@ mod tests {
     fn ids_mean_nothing_elsewhere_and_stay_what_they_are() {
         let dir = tempfile::tempdir().unwrap();
         let (one, two, lamp) = (id("mqtt-1"), id("mqtt-2"), id("lamp"));
-        let book = Book::open(dir.path()).unwrap();
+        let book = Book::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         assert_eq!(book.id_there(&one, &lamp), None);
         let control = Granted { chosen: Chosen { control: true, opens: false }, ..Granted::default() };
         book.set(&one, &lamp, Some(control.clone())).unwrap();
@@ -171,7 +170,7 @@ mod tests {
         let there = book.id_there(&one, &lamp).unwrap();
         assert_ne!(Some(&there), book.id_there(&two, &lamp).as_ref());
         assert!(!there.as_str().contains("lamp"));
-        let book = Book::open(dir.path()).unwrap();
+        let book = Book::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         assert_eq!(book.thing(&one, &there), Some((lamp.clone(), control.clone())));
         assert_eq!(book.thing(&two, &there), None, "an id of one place is none of another");
         book.set(&one, &lamp, None).unwrap();
@@ -189,7 +188,7 @@ mod tests {
     fn what_was_there_by_a_server_goes_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let (place, server, lamp, lock, other) = (id("mqtt-1"), id("server"), id("lamp"), id("lock"), id("other"));
-        let book = Book::open(dir.path()).unwrap();
+        let book = Book::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let by = |faces: &[(&DeviceId, Option<&DeviceId>)]| {
             let faces = faces.iter().map(|(id, via)| ((*id).clone(), via.cloned())).collect();
             Some(Granted { faces, ..Granted::default() })
@@ -197,7 +196,7 @@ mod tests {
         book.set(&place, &lamp, by(&[(&lamp, Some(&server))])).unwrap();
         book.set(&place, &lock, by(&[(&lock, None), (&other, Some(&server))])).unwrap();
         assert!(book.forget(&server).unwrap() && !book.forget(&server).unwrap());
-        let book = Book::open(dir.path()).unwrap();
+        let book = Book::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         let left = book.granted(&place);
         assert_eq!(left.keys().collect::<Vec<_>>(), [&lock], "added again, its lamp is shown nowhere");
         assert_eq!(left[&lock].faces.keys().collect::<Vec<_>>(), [&lock], "nor what it had of the other");

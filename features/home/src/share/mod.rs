@@ -14,7 +14,6 @@ mod outside;
 mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use accord_consent::{BoundGate, RecipientId, Refusal};
@@ -22,6 +21,7 @@ use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, R
 use accord_ports::showcase::{MOST_DEVICES, SERVICE};
 use accord_ports::tasks::Tasks;
 use accord_registry::{Job, Registry, RegistryEvent, Thing};
+use accord_store::Vault;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast::error::RecvError, watch};
@@ -112,7 +112,7 @@ impl Share {
     pub fn open(
         gate: BoundGate,
         registry: &Registry,
-        folder: &Path,
+        folder: &Vault,
         elsewhere: &'static [&'static str],
     ) -> std::io::Result<Self> {
         let entry = EntryKey::new(SHARE).map_err(std::io::Error::other)?;
