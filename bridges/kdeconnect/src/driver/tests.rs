@@ -300,9 +300,8 @@ mod two {
     use accord_model::{Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, Inputs, Outputs, Target};
     use accord_registry::{Ask, PairStep, Registry, RegistryEvent};
     use accord_statement::{Publisher, Statement};
-    use tokio::sync::{broadcast, mpsc, oneshot};
-
     use accord_store::Vault;
+    use tokio::sync::{broadcast, mpsc, oneshot};
 
     use super::super::Happening;
     use super::super::law::{CONNECTION, PRESENCE};
