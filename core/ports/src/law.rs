@@ -1,4 +1,5 @@
-//! The side of the gate of a bridge with two entries: `search`, for everyone near, and `control`, for each device.
+//! The side of the gate of a bridge with two entries: `search`, for everyone near, and `control`, for each device. A bridge with
+//! more of them has those beside it, in a `law` of its own.
 
 use accord_consent::outlet::Near;
 use accord_consent::{BoundGate, ConsentWatch, Permit, RecipientId, Refusal};
@@ -25,8 +26,16 @@ impl Law {
     /// # Panics
     /// When no entry can have the bridge's name.
     pub fn new(gate: BoundGate, bridge: &'static str, standing: FieldSet) -> Self {
+        Self::under(gate, bridge, "control", standing)
+    }
+
+    /// The same where the entry for each device is called otherwise than `control`.
+    ///
+    /// # Panics
+    /// When no entry can have these names.
+    pub fn under(gate: BoundGate, bridge: &'static str, each: &str, standing: FieldSet) -> Self {
         let entry = |key| EntryKey::new(format!("{bridge}/{key}")).expect("a bridge's own entry keys are well formed");
-        Self { gate, bridge, search: entry("search"), control: entry("control"), standing }
+        Self { gate, bridge, search: entry("search"), control: entry(each), standing }
     }
 
     /// Follows whether may be searched.
@@ -54,7 +63,15 @@ impl Law {
     /// # Errors
     /// The [`Refusal`].
     pub fn may_control(&self, device: &DeviceId) -> Result<(), Refusal> {
-        self.gate.check(&self.control, &RecipientId::device(device), self.standing)
+        self.may_say(device, self.standing)
+    }
+
+    /// Whether a device may be told that.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn may_say(&self, device: &DeviceId, fields: FieldSet) -> Result<(), Refusal> {
+        self.gate.check(&self.control, &RecipientId::device(device), fields)
     }
 
     /// A permit for what is said to a device from now on.
@@ -62,7 +79,15 @@ impl Law {
     /// # Errors
     /// The [`Refusal`].
     pub fn control(&self, device: &DeviceId) -> Result<Permit, Refusal> {
-        self.gate.permit(&self.control, &RecipientId::device(device), self.standing, "while.connected")
+        self.permit(device, self.standing, "while.connected")
+    }
+
+    /// A permit for saying these fields to a device, in one of the entry's scenarios.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn permit(&self, device: &DeviceId, fields: FieldSet, scenario: &str) -> Result<Permit, Refusal> {
+        self.gate.permit(&self.control, &RecipientId::device(device), fields, scenario)
     }
 
     /// How the owner decided, for a diagnosis. `searched`: only a search finds the device.

@@ -48,17 +48,16 @@ impl Mind {
     }
 
     async fn answer(&self, call: CallId, device: Option<&DeviceId>, tried: Option<Fact>) {
-        let mut facts = vec![self.law.search_fact()];
+        let known = device.and_then(|device| self.devices.get(device));
+        let added = known.filter(|known| self.devices.is_added(&known.id)).map(|known| &known.id);
+        let mut facts = self.law.facts(added, true);
+        facts.extend(added.map(|device| self.law.sound_fact(device)));
         match &self.near {
             None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
             Some(browsing) => facts.extend(browsing.facts()),
         }
-        if let Some(known) = device.and_then(|device| self.devices.get(device)) {
-            let added = self.devices.is_added(&known.id);
-            facts.push(Fact::Pairing { state: if added { Pairing::Paired } else { Pairing::NotPaired } });
-            if added {
-                facts.extend([self.law.control_fact(&known.id), self.law.sound_fact(&known.id)]);
-            }
+        if let Some(known) = known {
+            facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
             facts.push(Fact::LastSeen { at: known.seen, addresses: known.address.into_iter().collect() });
             // What a device announces is an answer, too.
             if let Some(obstacle) = known.found.as_ref().and_then(|found| found.obstacle) {

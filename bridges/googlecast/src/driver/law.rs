@@ -1,21 +1,27 @@
 //! The bridge's side of the gate: its entries and the fields that each lets out.
 
-use accord_consent::outlet::Near;
-use accord_consent::{BoundGate, ConsentWatch, DatagramLease, Destination, Permit, RecipientId, Refusal};
+use std::ops::Deref;
+
+use accord_consent::{BoundGate, DatagramLease, Destination, Permit, RecipientId, Refusal};
 use accord_model::why::Fact;
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
+use accord_ports::law;
+pub(crate) use accord_ports::law::SEARCH;
 use accord_registry::why;
 
-/// What a search says.
-pub(crate) const SEARCH: FieldSet = FieldSet::one(FieldCode::NetIp);
-
-/// Cheap to clone.
+/// Searching and controlling, and beside them what Google learns. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Law {
     gate: BoundGate,
-    search: EntryKey,
-    control: EntryKey,
+    devices: law::Law,
     receiver: EntryKey,
+}
+
+impl Deref for Law {
+    type Target = law::Law;
+    fn deref(&self) -> &law::Law {
+        &self.devices
+    }
 }
 
 /// What every word to a device says.
@@ -30,37 +36,15 @@ pub(crate) fn media() -> FieldSet {
 
 impl Law {
     pub(crate) fn new(gate: BoundGate) -> Self {
-        let entry = |key| EntryKey::new(key).expect("the bridge's own entry keys are well formed");
-        let (search, control) = (entry("googlecast/search"), entry("googlecast/control"));
-        Self { gate, search, control, receiver: entry("googlecast/receiver") }
-    }
-
-    pub(crate) fn search(&self) -> ConsentWatch {
-        self.gate.watch(&self.search, &RecipientId::lan())
-    }
-
-    /// The way to everyone near.
-    pub(crate) async fn near(&self) -> Result<Near, String> {
-        let permit = self.gate.permit(&self.search, &RecipientId::lan(), SEARCH, "on.network");
-        let permit = permit.map_err(|refusal| refusal.to_string())?;
-        Near::open(permit, "googlecast").await.map_err(|error| error.to_string())
-    }
-
-    pub(crate) fn controls(&self, device: &DeviceId) -> ConsentWatch {
-        self.gate.watch(&self.control, &RecipientId::device(device))
-    }
-
-    /// Whether a device may be told anything.
-    pub(crate) fn may_control(&self, device: &DeviceId) -> Result<(), Refusal> {
-        self.gate.check(&self.control, &RecipientId::device(device), standing())
+        let receiver = EntryKey::new("googlecast/receiver").expect("the bridge's own entry key is well formed");
+        Self { devices: law::Law::new(gate.clone(), "googlecast", standing()), gate, receiver }
     }
 
     /// A permit for a connection, and for which fields: also for naming what is to be played, where the owner agreed to
     /// that.
-    pub(crate) fn control(&self, device: &DeviceId) -> Result<(Permit, FieldSet), Refusal> {
-        let to = RecipientId::device(device);
-        let fields = if self.gate.check(&self.control, &to, media()).is_ok() { media() } else { standing() };
-        Ok((self.gate.permit(&self.control, &to, fields, "while.connected")?, fields))
+    pub(crate) fn connection(&self, device: &DeviceId) -> Result<(Permit, FieldSet), Refusal> {
+        let fields = if self.may_say(device, media()).is_ok() { media() } else { standing() };
+        Ok((self.permit(device, fields, "while.connected")?, fields))
     }
 
     /// What Google learns by way of the device, from the opening of its page until that ends. The way is the device, so the
@@ -75,13 +59,11 @@ impl Law {
 
     /// How the owner decided, for a diagnosis.
     pub(crate) fn facts(&self, device: Option<&DeviceId>) -> Vec<Fact> {
-        let search = self.gate.check(&self.search, &RecipientId::lan(), SEARCH);
-        let mut facts = vec![why::consent(&self.search, None, true, search)];
-        if let Some(device) = device {
-            facts.push(why::consent(&self.control, Some(device), true, self.may_control(device)));
+        let mut facts = self.devices.facts(device, true);
+        facts.extend(device.map(|device| {
             let page = self.gate.check(&self.receiver, &RecipientId::device(device), media());
-            facts.push(why::consent(&self.receiver, Some(device), false, page));
-        }
+            why::consent(&self.receiver, Some(device), false, page)
+        }));
         facts
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Line {
 impl Line {
     /// Connects, and lets the device prove its key.
     pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddrV4) -> Result<Self, NoLine> {
-        let (permit, fields) = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
+        let (permit, fields) = law.connection(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
         let one = OneNear::open(permit, (*at.ip()).into()).await.map_err(NoLine::of)?;
         let met = one.dial(at.port()).await.map_err(NoLine::of)?;
         let other = |why: String| NoLine::Failed(why.clone(), Outcome::Failed(why));

@@ -198,14 +198,14 @@ impl Hand {
 
     /// Waits for the owner's consent. `false`: it is over.
     async fn allowed(&mut self) -> bool {
-        let mut watch = self.way.law.connects(&self.way.server);
+        let mut watch = self.way.law.controls(&self.way.server);
         loop {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
                 order = self.orders.recv() => {
                     let Some(order) = order else { return false };
-                    let refusal = self.way.law.may_connect(&self.way.server).err();
+                    let refusal = self.way.law.may_control(&self.way.server).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
                     self.waiting.push(order);
                     let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());

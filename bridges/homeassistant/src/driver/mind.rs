@@ -468,7 +468,7 @@ impl Mind {
         let Some(held) = self.hands.get(&server) else {
             return Some(Err(CallError::Unreachable(format!("{} is away", name()))));
         };
-        if let (Err(refusal), false) = (self.law.may_connect(&server), matches!(verb, Verb::Read { .. })) {
+        if let (Err(refusal), false) = (self.law.may_control(&server), matches!(verb, Verb::Read { .. })) {
             return Some(Err(CallError::NotConsented(refusal.to_string())));
         }
         let busy = || CallError::Unreachable(format!("{} has not done yet what was wanted before", name()));

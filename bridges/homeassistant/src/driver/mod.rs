@@ -55,7 +55,7 @@ impl HomeAssistantBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let servers = Servers::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), options, servers, before: Vec::new() })
+        Ok(Self { law: law::of(gate), options, servers, before: Vec::new() })
     }
 }
 

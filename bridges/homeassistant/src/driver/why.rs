@@ -34,7 +34,7 @@ impl Mind {
     async fn answer(&self, call: CallId, server: Option<&DeviceId>, device: Option<&DeviceId>, tried: Option<Fact>) {
         let known = server.and_then(|server| Some((server, self.servers.get(server)?)));
         let added = known.and_then(|(id, _)| self.servers.added(id));
-        let mut facts = self.law.facts(added.and(server));
+        let mut facts = self.law.facts(added.and(server), added.is_none());
         match &self.near {
             None => facts.extend(self.trouble.clone().filter(|_| added.is_none()).map(|why| Fact::NotOpen { why })),
             Some(near) => facts.extend(near.facts()),

@@ -77,7 +77,7 @@ impl Way {
         let one = match self.lease.take().filter(|one| !one.cancelled().is_cancelled()) {
             Some(one) => one,
             None => {
-                let permit = self.law.connection(&self.server);
+                let permit = self.law.control(&self.server);
                 let permit = permit.map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
                 OneNear::open(permit, self.place.address.ip()).await.map_err(NoLine::of)?
             }

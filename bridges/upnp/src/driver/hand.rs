@@ -233,7 +233,7 @@ impl Hand {
     /// Where it is to tell; one listens there from then on.
     async fn callback(&self, ways: &mut Ways, address: Ipv4Addr, teller: Teller) -> Result<String, NoAnswer> {
         if ways.ear.is_none() {
-            let permit = self.law.control(&self.device, law::standing(), "while.connected");
+            let permit = self.law.control(&self.device);
             let permit = permit.map_err(|refusal| NoAnswer::Denied(refusal.to_string()))?;
             ways.ear = Some(Ear::open(permit, address, self.network, ways.hears.clone()).await?);
         }
@@ -267,7 +267,7 @@ impl Hand {
         }
         *line = None;
         let scenario = if commanded { "on.control" } else { "while.connected" };
-        let permit = self.law.control(&self.device, fields, scenario);
+        let permit = self.law.permit(&self.device, fields, scenario);
         let permit = permit.map_err(|refusal| NoAnswer::Denied(refusal.to_string()))?;
         let one = OneNear::open(permit, address.into()).await;
         let one = one.map_err(|error| failed(error, NoAnswer::Unreachable))?;

@@ -60,7 +60,7 @@ impl UpnpBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let devices = Devices::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), options, devices })
+        Ok(Self { law: law::of(gate), options, devices })
     }
 }
 

@@ -165,7 +165,7 @@ impl Job {
     }
 
     async fn open(&self) -> Result<OneNear, CallError> {
-        let permit = self.law.control(&self.device, law::looking(), "on.browse");
+        let permit = self.law.permit(&self.device, law::looking(), "on.browse");
         let permit = permit.map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
         let address = *self.server.directory.control.at.ip();
         let one = OneNear::open(permit, address.into()).await;
