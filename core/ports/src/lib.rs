@@ -4,6 +4,7 @@
 //! - [`added`]: devices that the owner adds by a word, and what they say of themselves
 //! - [`dns_sd`]: services near are looked for, on every interface
 //! - [`files`]: what the byte streams of the service `files` look like, and both ends of them
+//! - [`hand`]: tasks that each stay connected with one peer, and the set of them
 //! - [`law`]: the side of the gate of a bridge that searches and controls
 //! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
@@ -23,6 +24,7 @@
 pub mod added;
 pub mod dns_sd;
 pub mod files;
+pub mod hand;
 pub mod law;
 mod line;
 pub mod mirror;
