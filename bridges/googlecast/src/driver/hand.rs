@@ -1,5 +1,4 @@
-//! One added device that is here: its connection, made as soon as the owner agrees, and again when it breaks, later each
-//! time.
+//! One added device that is here: what is said over its connection, which is made again when it breaks.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -8,27 +7,20 @@ use std::time::{Duration, Instant};
 use accord_consent::DatagramLease;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs};
+use accord_ports::hand::{self, Asks, End, Failures, Orders, Pace, Peer, State, stay};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::devices::Pin;
 use super::law::{self, Law};
-use super::line::{Line, NoLine};
+use super::line::Line;
 use super::mind::{Heard, Saying};
 use crate::core::session::{Event, Input, Ours, Output, Session, Sort, Wanted};
 
-/// How long nothing is tried after the law denied something.
-const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest.
-const AGAIN: Duration = Duration::from_secs(1);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-/// A connection that lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(10);
-/// After an announcement, and elsewhere, it is tried again so many times sooner, but not sooner than that. Anybody can
-/// announce.
-const SOONER: u32 = 4;
-const ANNOUNCED: Duration = Duration::from_secs(2);
+/// Anybody can announce, so that this is a reason to try a device sooner, but not at once. Whoever wants something is not kept
+/// waiting.
+const PACE: Pace = Pace { announced: 4, wanted: Duration::ZERO, patient: false };
 /// How long it may take to end what was begun from here.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Why nothing is opened on a device, and what to do.
@@ -44,21 +36,13 @@ pub(crate) enum Order {
     Try(CallId),
 }
 
-/// How often in a row there was no connection with a device, and when that was last.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Failures {
-    pub count: u32,
-    pub last: Instant,
-}
-
-impl Failures {
-    fn pause(self) -> Duration {
-        AGAIN.saturating_mul(1 << self.count.saturating_sub(1).min(6)).min(AGAIN_AT_MOST)
-    }
-
-    /// How long it is not tried after this, whatever is announced.
-    fn at_least(self) -> Duration {
-        (self.pause() / SOONER).max(ANNOUNCED)
+impl hand::Order for Order {
+    fn asks(&self) -> Asks {
+        match self {
+            Self::Wanted(call, _) => Asks::Call(*call),
+            Self::Announced => Asks::Announced,
+            Self::Try(call) => Asks::Why(*call),
+        }
     }
 }
 
@@ -69,12 +53,8 @@ pub(crate) struct Hand {
     /// Which of the hands of this device, one after the other.
     pub number: u64,
     pub at: SocketAddrV4,
-    pub orders: mpsc::Receiver<Order>,
     pub heard: mpsc::Sender<Heard>,
     pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
-    pub stop: CancellationToken,
-    /// What came while there was no connection.
-    pub waiting: Vec<Order>,
     /// Calls that the device was told of and has not come to yet.
     pub wanted: BTreeSet<u64>,
     /// What was opened from here, beyond one connection.
@@ -84,177 +64,25 @@ pub(crate) struct Hand {
     /// As what the device is known, and whether it shows something else.
     pub pin: Option<Pin>,
     pub is_other: bool,
-    /// Of this hand and those before.
-    pub failures: Option<Failures>,
-}
-
-/// How a connection ended.
-enum End {
-    /// The mind let go of the device.
-    Gone,
-    Denied(String),
-    Lost(String, Outcome),
 }
 
 impl Hand {
-    /// Until the mind lets go of it.
-    pub(crate) async fn run(mut self) {
-        self.live().await;
-        self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            self.waiting.push(order);
-        }
-        let away = CallError::Unreachable("the device is away".to_owned());
-        self.refuse_wanted(&away).await;
-        self.refuse_waiting(&away, Outcome::Silent).await;
-    }
-
-    async fn live(&mut self) {
-        let stop = self.stop.clone();
-        if let Some(failures) = self.failures {
-            let pause = failures.at_least().saturating_sub(failures.last.elapsed());
-            if !stop.run_until_cancelled(self.rest(pause, pause)).await.unwrap_or_default() {
-                return;
-            }
-        }
-        loop {
-            if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
-                return;
-            }
-            let began = Instant::now();
-            let line = stop.run_until_cancelled(Line::open(&self.law, &self.device, self.at)).await;
-            let end = match line {
-                None => return,
-                Some(Ok(line)) => self.drive(line).await,
-                Some(Err(NoLine::Denied(why))) => End::Denied(why),
-                Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
-            };
-            match end {
-                End::Gone => return,
-                End::Denied(why) => {
-                    self.refuse_waiting(&CallError::NotConsented(why), Outcome::Silent).await;
-                    self.page = None;
-                    self.say(Saying::Quiet).await;
-                    // What denied it may still do so, as a ledger that cannot be written does.
-                    if stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_none() {
-                        return;
-                    }
-                }
-                End::Lost(why, outcome) => {
-                    let before =
-                        self.failures.filter(|_| began.elapsed() <= STEADY).map_or(0, |failures| failures.count);
-                    let failures = Failures { count: before.saturating_add(1), last: Instant::now() };
-                    self.failures = Some(failures);
-                    tracing::debug!(device = %self.device, "no connection: {why}");
-                    self.refuse_waiting(&CallError::Unreachable(why.clone()), outcome).await;
-                    self.say(Saying::Down(why, failures)).await;
-                    let rest = self.rest(failures.pause(), failures.at_least());
-                    if !stop.run_until_cancelled(rest).await.unwrap_or_default() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for the owner's consent. `false`: it is over.
-    async fn allowed(&mut self) -> bool {
-        let mut watch = self.law.controls(&self.device);
-        loop {
-            tokio::select! {
-                biased;
-                () = watch.allowed() => return true,
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return false };
-                    let refusal = self.law.may_control(&self.device).err();
-                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
-                    self.waiting.push(order);
-                    let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
-                    self.refuse_waiting(&CallError::NotConsented(why), outcome).await;
-                }
-            }
-        }
-    }
-
-    /// Rests before it is tried again: until then, or it is announced after `at_least`, or somebody wants something.
-    /// `false`: it is over.
-    async fn rest(&mut self, pause: Duration, at_least: Duration) -> bool {
-        let (began, until) = (Instant::now(), tokio::time::Instant::now() + pause);
-        loop {
-            tokio::select! {
-                biased;
-                order = self.orders.recv() => match order {
-                    None => return false,
-                    Some(Order::Announced) if began.elapsed() < at_least => {}
-                    Some(Order::Announced) => return true,
-                    Some(order) => {
-                        self.waiting.push(order);
-                        return true;
-                    }
-                },
-                () = tokio::time::sleep_until(until) => return true,
-            }
-        }
-    }
-
-    async fn refuse_waiting(&mut self, error: &CallError, outcome: Outcome) {
-        for order in std::mem::take(&mut self.waiting) {
-            match order {
-                Order::Wanted(call, _) => self.reply(call, Err(error.clone())).await,
-                Order::Try(call) => self.tried(call, outcome.clone()).await,
-                Order::Announced => {}
-            }
-        }
+    /// Until the mind lets go of it. `failures`: of the hands before.
+    pub(crate) async fn run(mut self, orders: Orders<Order>, failures: Option<Failures>) {
+        stay(&mut self, orders, PACE, failures).await;
+        self.refuse_wanted(&CallError::Unreachable(Self::AWAY.to_owned())).await;
     }
 
     async fn refuse_wanted(&mut self, error: &CallError) {
         for call in std::mem::take(&mut self.wanted) {
-            self.reply(CallId(call), Err(error.clone())).await;
+            self.refuse(CallId(call), error.clone()).await;
         }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
-        let _ = self.heard.send(Heard::Refused { call }).await;
-    }
-
-    async fn tried(&self, call: CallId, outcome: Outcome) {
-        let fact = Fact::Tried { address: self.at.into(), outcome };
-        let _ = self.heard.send(Heard::Tried { call, fact }).await;
     }
 
     /// `false`: nobody hears it.
-    async fn say(&self, saying: Saying) -> bool {
+    async fn tell(&self, saying: Saying) -> bool {
         let (device, hand) = (self.device.clone(), self.number);
         self.heard.send(Heard::Said { device, hand, saying }).await.is_ok()
-    }
-
-    // -- while it is connected ----------------------------------------------------------------------
-
-    async fn drive(&mut self, mut line: Line) -> End {
-        let mut seed = [0; 4];
-        let _ = getrandom::fill(&mut seed);
-        let me = format!("sender-{}", u32::from_ne_bytes(seed));
-        let mut session = Session::new(&me, self.ours.clone(), Instant::now());
-        self.is_other = !Pin::admits(&mut self.pin, line.key, *self.at.ip());
-        self.say(Saying::Key(line.key)).await;
-        for order in std::mem::take(&mut self.waiting) {
-            self.order(order, &mut session, &line).await;
-        }
-        let end = self.talk(&mut session, &mut line).await;
-        match &end {
-            End::Gone => {}
-            End::Denied(why) => self.refuse_wanted(&CallError::NotConsented(why.clone())).await,
-            End::Lost(why, _) => self.refuse_wanted(&CallError::Unreachable(why.clone())).await,
-        }
-        if self.stop.is_cancelled() {
-            // What was begun from here does not outlive the hand.
-            let _ = tokio::time::timeout(FAREWELL, self.farewell(&mut session, &mut line)).await;
-        }
-        if !matches!(end, End::Denied(_)) {
-            line.close().await;
-        }
-        end
     }
 
     /// Ends what was begun from here, and waits until it is.
@@ -266,8 +94,8 @@ impl Hand {
         }
     }
 
-    async fn talk(&mut self, session: &mut Session, line: &mut Line) -> End {
-        let (cancelled, stop) = (line.cancelled(), self.stop.clone());
+    async fn converse(&mut self, session: &mut Session, line: &mut Line, orders: &mut Orders<Order>) -> End {
+        let (cancelled, stop) = (line.cancelled(), orders.stop());
         loop {
             let wake = match self.pump(session, line).await {
                 Ok(wake) => wake,
@@ -276,20 +104,20 @@ impl Hand {
             let page = self.page.as_ref().map(DatagramLease::cancelled);
             tokio::select! {
                 biased;
-                () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
+                () = cancelled.cancelled() => return End::withdrawn(),
                 () = stop.cancelled() => return End::Gone,
                 () = over(page) => {
                     self.page = None;
                     session.handle(Input::Leave, Instant::now());
                 }
-                order = self.orders.recv() => match order {
+                order = orders.next() => match order {
                     None => return End::Gone,
                     Some(order) => self.order(order, session, line).await,
                 },
                 read = line.read() => match read {
                     Ok(Some(plain)) => session.handle(Input::Bytes(&plain), Instant::now()),
-                    Ok(None) => return lost("it hung up".to_owned()),
-                    Err(why) => return lost(why),
+                    Ok(None) => return End::lost("it hung up"),
+                    Err(why) => return End::lost(why),
                 },
                 () = tokio::time::sleep_until(wake.into()) => session.handle(Input::Timeout, Instant::now()),
             }
@@ -307,7 +135,7 @@ impl Hand {
                         false => self.may_open(line).await.map_err(CallError::NotConsented),
                     };
                     if let Err(error) = may {
-                        return self.reply(call, Err(error)).await;
+                        return self.refuse(call, error).await;
                     }
                 }
                 self.wanted.insert(call.0);
@@ -337,12 +165,12 @@ impl Hand {
                         session.handle(Input::Leave, Instant::now());
                     }
                 }
-                Output::Event(Event::Over(why)) => return Err(lost(why)),
+                Output::Event(Event::Over(why)) => return Err(End::lost(why)),
                 Output::Event(Event::Ours(ours)) => self.ours = ours,
                 Output::Event(event) => {
                     let done = if let Event::Done(call, _) = &event { Some(*call) } else { None };
                     // What nobody hears stays among what is wanted, and is answered from here.
-                    if self.say(Saying::Event(event)).await {
+                    if self.tell(Saying::Event(event)).await {
                         done.map(|call| self.wanted.remove(&call));
                     }
                 }
@@ -350,20 +178,70 @@ impl Hand {
                     if !session.holds_page() {
                         self.page = None;
                     }
-                    return match line.flush().await {
-                        Ok(()) => Ok(wake),
-                        Err(accord_consent::SendError::Io(error)) => Err(lost(error.to_string())),
-                        Err(accord_consent::SendError::Outlet(error)) => Err(lost(error.to_string())),
-                        Err(denied) => Err(End::Denied(denied.to_string())),
-                    };
+                    return line.flush().await.map(|()| wake).map_err(End::unsent);
                 }
             }
         }
     }
 }
 
-fn lost(why: String) -> End {
-    End::Lost(why, Outcome::Mute)
+impl Peer for Hand {
+    type Order = Order;
+    type Line = Line;
+    const AWAY: &'static str = "the device is away";
+    const BUSY: &'static str = "the device has not done yet what was wanted before";
+
+    fn law(&self) -> (&accord_ports::law::Law, &DeviceId) {
+        (&self.law, &self.device)
+    }
+
+    async fn connect(&mut self) -> Result<Line, End> {
+        Ok(Line::open(&self.law, &self.device, self.at).await?)
+    }
+
+    async fn talk(&mut self, mut line: Line, orders: &mut Orders<Order>) -> End {
+        let mut seed = [0; 4];
+        let _ = getrandom::fill(&mut seed);
+        let me = format!("sender-{}", u32::from_ne_bytes(seed));
+        let mut session = Session::new(&me, self.ours.clone(), Instant::now());
+        self.is_other = !Pin::admits(&mut self.pin, line.key, *self.at.ip());
+        self.tell(Saying::Key(line.key)).await;
+        for order in orders.take_waiting() {
+            self.order(order, &mut session, &line).await;
+        }
+        let end = self.converse(&mut session, &mut line, orders).await;
+        match &end {
+            End::Denied(why) => self.refuse_wanted(&CallError::NotConsented(why.clone())).await,
+            End::Lost(why, _) => self.refuse_wanted(&CallError::Unreachable(why.clone())).await,
+            _ => {}
+        }
+        if orders.stop().is_cancelled() {
+            // What was begun from here does not outlive the hand.
+            let _ = tokio::time::timeout(FAREWELL, self.farewell(&mut session, &mut line)).await;
+        }
+        if !matches!(end, End::Denied(_)) {
+            line.close().await;
+        }
+        end
+    }
+
+    async fn refuse(&self, call: CallId, error: CallError) {
+        let outcome: Result<Outputs, CallError> = Err(error);
+        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        let _ = self.heard.send(Heard::Refused { call }).await;
+    }
+
+    async fn tried(&self, call: CallId, outcome: Outcome) {
+        let fact = Fact::Tried { address: self.at.into(), outcome };
+        let _ = self.heard.send(Heard::Tried { call, fact }).await;
+    }
+
+    async fn say(&mut self, state: State) {
+        if state == State::Quiet {
+            self.page = None;
+        }
+        self.tell(Saying::State(state)).await;
+    }
 }
 
 /// When the owner took back what `page` is under; never while there is none.

@@ -7,38 +7,18 @@ use accord_consent::outlet::{Met, OneNear};
 use accord_consent::{DatagramLease, Personal, SendError};
 use accord_model::why::Outcome;
 use accord_model::{DeviceId, FieldSet};
+use accord_ports::hand::NoLine;
+use accord_ports::tls::{Error, Key, Tls, Trust};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::law::{self, Law};
-use accord_ports::tls::{Error, Key, Tls, Trust};
 
 /// How long a device may take to prove its key.
 const SHAKES_WITHIN: Duration = Duration::from_secs(8);
 const BYE_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes that are read at once.
 const PIECE: usize = 16 * 1024;
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) enum NoLine {
-    /// The consent ended, or does not cover it.
-    Denied(String),
-    /// The device does not take one, or does not speak as it should.
-    Failed(String, Outcome),
-}
-
-impl NoLine {
-    fn of(error: SendError) -> Self {
-        match error {
-            SendError::Io(_) | SendError::Outlet(_) => {
-                let outcome = error.outcome();
-                Self::Failed(error.to_string(), outcome)
-            }
-            error => Self::Denied(error.to_string()),
-        }
-    }
-}
 
 pub(crate) struct Line {
     one: OneNear,
@@ -59,8 +39,8 @@ impl Line {
     /// Connects, and lets the device prove its key.
     pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddrV4) -> Result<Self, NoLine> {
         let (permit, fields) = law.connection(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-        let one = OneNear::open(permit, (*at.ip()).into()).await.map_err(NoLine::of)?;
-        let met = one.dial(at.port()).await.map_err(NoLine::of)?;
+        let one = OneNear::open(permit, (*at.ip()).into()).await?;
+        let met = one.dial(at.port()).await?;
         let other = |why: String| NoLine::Failed(why.clone(), Outcome::Failed(why));
         let tls = Tls::new(&Trust::Anyone).map_err(other)?;
         let (buffer, early, pending, key) = (vec![0; PIECE], Vec::new(), FieldSet::EMPTY, Key([0; 32]));
@@ -82,7 +62,7 @@ impl Line {
         };
         let cancelled = self.met.cancelled();
         loop {
-            self.flush().await.map_err(NoLine::of)?;
+            self.flush().await?;
             if !self.tls.is_handshaking() {
                 break;
             }

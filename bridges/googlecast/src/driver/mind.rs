@@ -8,14 +8,13 @@ use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Seen, v4};
+use accord_ports::hand::{Failures, Hands, Place, State};
 use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::devices::Devices;
-use super::hand::{Failures, Hand, Order};
+use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
 use super::words::{act, unsupported, write};
@@ -54,10 +53,8 @@ pub(crate) enum Saying {
     /// It showed this key.
     Key(Key),
     Event(Event),
-    /// It may not be spoken to now.
-    Quiet,
-    /// There is no connection, and why, and how often before.
-    Down(String, Failures),
+    /// There is no connection.
+    State(State),
 }
 
 pub(crate) struct Mind {
@@ -70,22 +67,13 @@ pub(crate) struct Mind {
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
-    pub hands: HashMap<DeviceId, Held>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
+    pub hands: Hands<Order>,
     /// Of added devices, beyond one hand: whoever announces cannot make it be tried more often.
     failures: HashMap<DeviceId, Failures>,
     /// Calls to read, and what of.
     reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
     /// Devices that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
-}
-
-pub(crate) struct Held {
-    number: u64,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
 }
 
 impl Mind {
@@ -98,10 +86,7 @@ impl Mind {
             near: None,
             again: Instant::now(),
             trouble: None,
-            hands: HashMap::new(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
+            hands: Hands::new(ORDERS),
             failures: HashMap::new(),
             reads: HashMap::new(),
             asked: HashMap::new(),
@@ -129,9 +114,7 @@ impl Mind {
             self.pump().await;
         }
         self.end_nearby().await;
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+        if !self.hands.end(END_WITHIN).await {
             tracing::warn!("a Cast device's task did not end in time");
         }
     }
@@ -157,7 +140,7 @@ impl Mind {
     async fn end_nearby(&mut self) {
         let Some(near) = self.near.take() else { return };
         // What they were told and have not done is answered by the hands.
-        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        self.hands.let_go_of_all();
         for heard in near.close() {
             if let Heard::Said { device, saying: Saying::Event(event @ Event::Done(..)), .. } = heard {
                 self.event(&device, event).await;
@@ -183,7 +166,7 @@ impl Mind {
             Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, saying }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
-                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                let is_current = self.hands.is_current(&device, hand);
                 if is_current || matches!(saying, Saying::Event(Event::Done(..))) {
                     self.said(&device, saying).await;
                 }
@@ -199,7 +182,7 @@ impl Mind {
                     let (id, moved, told) = self.devices.found(&found);
                     self.tell_all([told]).await;
                     match self.hands.get(&id).filter(|_| !moved) {
-                        Some(held) => drop(held.orders.try_send(Order::Announced)),
+                        Some(hand) => drop(hand.try_send(Order::Announced)),
                         None => self.take(&id),
                     }
                 }
@@ -227,33 +210,27 @@ impl Mind {
         self.let_go(id);
         let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
         let Some(at) = known.at.filter(|_| self.devices.added(id).is_some()) else { return };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
-        let hand = Hand {
-            law: self.law.clone(),
-            device: id.clone(),
-            number,
-            at,
-            orders: inbox,
-            heard: near.heard.clone(),
-            outbox: self.outbox.clone(),
-            stop: stop.clone(),
-            waiting: Vec::new(),
-            wanted: BTreeSet::new(),
-            ours: None,
-            page: None,
-            pin: self.devices.added(id).and_then(|added| added.pin.clone()),
-            is_other: false,
-            failures: self.failures.get(id).copied(),
-        };
-        self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, orders, stop });
+        let failures = self.failures.get(id).copied();
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                law: self.law.clone(),
+                device: id.clone(),
+                number,
+                at,
+                heard: near.heard.clone(),
+                outbox: self.outbox.clone(),
+                wanted: BTreeSet::new(),
+                ours: None,
+                page: None,
+                pin: self.devices.added(id).and_then(|added| added.pin.clone()),
+                is_other: false,
+            };
+            hand.run(orders, failures)
+        });
     }
 
     fn let_go(&mut self, id: &DeviceId) {
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
+        if self.hands.let_go(id).is_some() {
             self.line(id, Discovery::quiet);
         }
     }
@@ -272,11 +249,11 @@ impl Mind {
                     tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
                 }
             }
-            Saying::Quiet => {
+            Saying::State(State::Quiet) => {
                 self.devices.quiet(device);
                 self.line(device, Discovery::quiet);
             }
-            Saying::Down(why, failures) => {
+            Saying::State(State::Down(why, _, failures)) => {
                 self.failures.insert(device.clone(), failures);
                 self.line(device, Discovery::down);
                 let told = self.devices.down(device, why);
@@ -285,6 +262,7 @@ impl Mind {
                 self.search();
             }
             Saying::Event(event) => self.event(device, event).await,
+            Saying::State(State::Refused(_)) => {}
         }
     }
 
@@ -377,7 +355,7 @@ impl Mind {
             let why = "looking for Cast devices is off: agree to googlecast/search first";
             return Err(CallError::NotConsented(why.to_owned()));
         }
-        let Some(held) = self.hands.get(device) else {
+        let Some(hand) = self.hands.get(device) else {
             return Err(CallError::Unreachable(format!("{name} is away; is it switched on?")));
         };
         let wanted = match verb {
@@ -390,7 +368,7 @@ impl Mind {
             Verb::Act { .. } => return Err(unsupported()),
         };
         let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
-        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+        hand.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
     }
 
     // -- telling ------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
         self.search();
         if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST)
-            && let Some(held) = self.hands.get(device)
-            && held.orders.try_send(Order::Try(call)).is_ok()
+            && let Some(hand) = self.hands.get(device)
+            && hand.try_send(Order::Try(call)).is_ok()
         {
             self.asked.insert(call, device.clone());
             return;

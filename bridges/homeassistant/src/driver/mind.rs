@@ -5,17 +5,16 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::why::{Fact, Outcome};
+use accord_model::why::Fact;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Browsing, Seen, v4};
+use accord_ports::hand::{Hands, Place, State, Term};
 use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::hand::{Hand, Order, Term};
+use super::hand::{Hand, Order};
 use super::law::{Law, SEARCH};
 use super::servers::Servers;
 use super::signing::Signing;
@@ -70,12 +69,8 @@ pub(crate) enum Saying {
     Up(String),
     About(About),
     Has(Summary),
-    /// It does not take the token.
-    Refused(String),
-    /// It may not be spoken to now.
-    Quiet,
-    /// There is no connection, and why.
-    Down(String, Outcome),
+    /// There is no connection; refused is the token.
+    State(State),
 }
 
 pub(crate) struct Mind {
@@ -90,7 +85,7 @@ pub(crate) struct Mind {
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
-    pub hands: HashMap<DeviceId, Held>,
+    pub hands: Hands<Order>,
     /// Which server a thing is of, and whether that reaches it.
     pub things: HashMap<DeviceId, (DeviceId, Reach)>,
     /// The owner's browser is at a server to sign in.
@@ -99,20 +94,10 @@ pub(crate) struct Mind {
     pub trades: HashMap<CallId, CancellationToken>,
     /// It was there, and that is to be taken up.
     back: Vec<(CallId, Box<Signing>, Result<Tokens, NoLine>)>,
-    pub tasks: TaskTracker,
-    pub stop: CancellationToken,
-    next_hand: u64,
     /// Orders that have no answer yet.
     calls: HashMap<CallId, Term>,
     /// Servers that are asked just now why they, or one of their things, are not reached.
     pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
-}
-
-pub(crate) struct Held {
-    number: u64,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
 }
 
 impl Mind {
@@ -128,14 +113,11 @@ impl Mind {
             near: None,
             again: Instant::now(),
             trouble: None,
-            hands: HashMap::new(),
+            hands: Hands::new(ORDERS),
             things: HashMap::new(),
             signing: None,
             trades: HashMap::new(),
             back: Vec::new(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
             calls: HashMap::new(),
             asked: HashMap::new(),
         }
@@ -181,18 +163,16 @@ impl Mind {
         if let Some(near) = self.near.take() {
             near.close();
         }
-        self.stop.cancel();
-        self.tasks.close();
         // What the hands still say is heard, so that none of them waits.
-        let ended = async {
-            loop {
-                tokio::select! {
-                    () = self.tasks.wait() => break,
-                    Some(_) = self.inbox.recv() => {}
-                }
-            }
+        let hears = async {
+            while self.inbox.recv().await.is_some() {}
+            false
         };
-        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+        let ended = tokio::select! {
+            ended = self.hands.end(END_WITHIN) => ended,
+            never = hears => never,
+        };
+        if !ended {
             tracing::warn!("a connection with a Home Assistant did not end in time");
         }
     }
@@ -220,8 +200,8 @@ impl Mind {
                 let pairs = instance.txt.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
                 let Some(advert) = Advert::parse(&instance.name, pairs) else { return };
                 let (added, messages) = self.servers.found(&instance.name, advert, &v4(at));
-                if let Some(held) = added.and_then(|id| self.hands.get(&id)) {
-                    let _ = held.orders.try_send(Order::Announced);
+                if let Some(hand) = added.and_then(|id| self.hands.get(&id)) {
+                    let _ = hand.try_send(Order::Announced);
                 }
                 messages
             }
@@ -259,7 +239,7 @@ impl Mind {
             }
             Heard::Said { server, hand, saying } => {
                 // What an earlier hand said is of no interest.
-                if self.hands.get(&server).is_some_and(|held| held.number == hand) {
+                if self.hands.is_current(&server, hand) {
                     self.said(&server, saying).await;
                 }
             }
@@ -283,30 +263,24 @@ impl Mind {
             tracing::warn!(server = %id, "the address of a Home Assistant cannot be read; add it again");
             return;
         };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
-        let hand = Hand {
-            number,
-            way: Way { law: self.law.clone(), server: id.clone(), place, pin: added.pin(), lease: None },
-            token: added.token.clone(),
-            client: added.client.clone(),
-            orders: inbox,
-            heard: self.heard.clone(),
-            stop: stop.clone(),
-            waiting: Vec::new(),
-            failures: 0,
-        };
         let of_server = self.things.iter().filter(|(_, (server, _))| server == id).map(|(thing, _)| thing.clone());
         let home = Home::new(id.clone(), added.since).remembering(of_server);
-        let task = self.tasks.spawn(hand.run(home));
-        self.hands.insert(id.clone(), Held { number, orders, stop, task });
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                number,
+                way: Way { law: self.law.clone(), server: id.clone(), place, pin: added.pin(), lease: None },
+                token: added.token.clone(),
+                client: added.client.clone(),
+                heard: self.heard.clone(),
+                home,
+            };
+            hand.run(orders)
+        });
     }
 
     /// A hand ends before the next one begins: that its things are not reached is said before they are again.
     async fn let_go(&mut self, id: &DeviceId) {
-        let Some(Held { stop, mut task, .. }) = self.hands.remove(id) else { return };
-        stop.cancel();
+        let Some(mut task) = self.hands.let_go(id) else { return };
         let until = tokio::time::Instant::now() + END_WITHIN;
         loop {
             tokio::select! {
@@ -352,9 +326,9 @@ impl Mind {
                 }
                 self.servers.has(server, summary)
             }
-            Saying::Refused(why) => self.servers.refused(server, why),
-            Saying::Quiet => self.servers.quiet(server),
-            Saying::Down(why, outcome) => {
+            Saying::State(State::Refused(why)) => self.servers.refused(server, why),
+            Saying::State(State::Quiet) => self.servers.quiet(server),
+            Saying::State(State::Down(why, outcome, _)) => {
                 // It may be elsewhere by now.
                 self.search();
                 self.servers.down(server, why, outcome)
@@ -465,7 +439,7 @@ impl Mind {
             return Some(self.of_server(&device, &target, verb));
         };
         let name = || accord_model::text::for_screen(&self.servers.name(&server), 64);
-        let Some(held) = self.hands.get(&server) else {
+        let Some(hand) = self.hands.get(&server) else {
             return Some(Err(CallError::Unreachable(format!("{} is away", name()))));
         };
         if let (Err(refusal), false) = (self.law.may_control(&server), matches!(verb, Verb::Read { .. })) {
@@ -474,7 +448,7 @@ impl Mind {
         let busy = || CallError::Unreachable(format!("{} has not done yet what was wanted before", name()));
         let now = Instant::now();
         let term = Term::new(now);
-        if held.orders.try_send(Order::Call(call, device, target, verb, term.clone())).is_err() {
+        if hand.try_send(Order::Call(call, device, target, verb, term.clone())).is_err() {
             return Some(Err(busy()));
         }
         self.calls.retain(|_, term| !term.is_over(now));

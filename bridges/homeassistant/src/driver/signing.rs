@@ -8,6 +8,7 @@ use accord_model::why::Outcome;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs};
 use accord_ports::Secret;
 use accord_ports::secret::same;
+use tokio_util::sync::CancellationToken;
 
 use super::mind::{Heard, Mind};
 use super::servers::Added;
@@ -62,9 +63,9 @@ impl Mind {
         let signing = self.signing.take_if(waits).ok_or_else(over)?;
         let place = signing.record.place().ok_or_else(over)?;
         let pin = signing.record.pin();
-        let (law, heard, stop) = (self.law.clone(), self.heard.clone(), self.stop.child_token());
+        let (law, heard, stop) = (self.law.clone(), self.heard.clone(), CancellationToken::new());
         self.trades.insert(call, stop.clone());
-        self.tasks.spawn(async move {
+        self.hands.spawn(async move {
             let mut signing = Box::new(signing);
             let mut way = Way { law, server: signing.server.clone(), place, pin, lease: None };
             let asked = stop.run_until_cancelled(way.ask(&Ask::Code(&code), &signing.client)).await;

@@ -16,8 +16,8 @@ impl Mind {
         let server_of = |device: &DeviceId| self.things.get(device).map_or(device, |(server, _)| server).clone();
         let server = device.as_ref().map(server_of);
         if let Some(server) = server.as_ref().filter(|_| self.asked.len() < MOST)
-            && let Some(held) = self.hands.get(server)
-            && held.orders.try_send(Order::Try(call)).is_ok()
+            && let Some(hand) = self.hands.get(server)
+            && hand.try_send(Order::Try(call)).is_ok()
         {
             self.asked.insert(call, (server.clone(), device.unwrap_or_else(|| server.clone())));
             return;

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddrV4;
 
+use accord_consent::Personal;
 use accord_consent::outlet::{Met, OneNear};
-use accord_consent::{Personal, SendError};
 use accord_model::DeviceId;
-use accord_model::why::Outcome;
+use accord_ports::hand::NoLine;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
@@ -13,27 +13,6 @@ use super::law::{self, Law};
 
 /// Bytes that are read at once.
 const PIECE: usize = 4096;
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(crate) enum NoLine {
-    /// The consent ended, or does not cover it.
-    Denied(String),
-    /// The lamp does not take one.
-    Failed(String, Outcome),
-}
-
-impl NoLine {
-    fn of(error: SendError) -> Self {
-        match error {
-            SendError::Io(_) | SendError::Outlet(_) => {
-                let outcome = error.outcome();
-                Self::Failed(error.to_string(), outcome)
-            }
-            error => Self::Denied(error.to_string()),
-        }
-    }
-}
 
 pub(crate) struct Line {
     one: OneNear,
@@ -44,19 +23,19 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddrV4) -> Result<Self, NoLine> {
         let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-        let one = OneNear::open(permit, (*at.ip()).into()).await.map_err(NoLine::of)?;
+        let one = OneNear::open(permit, (*at.ip()).into()).await.map_err(NoLine::from)?;
         let met = match one.dial(at.port()).await {
             Ok(met) => met,
             Err(error) => {
                 one.close();
-                return Err(NoLine::of(error));
+                return Err(error.into());
             }
         };
         Ok(Self { one, met, buffer: vec![0; PIECE] })
     }
 
     pub(crate) async fn send(&mut self, bytes: Vec<u8>) -> Result<(), NoLine> {
-        self.met.put(&Personal::of(law::standing(), bytes)).await.map_err(NoLine::of)
+        self.met.put(&Personal::of(law::standing(), bytes)).await.map_err(NoLine::from)
     }
 
     /// The next bytes; none at the end. May be dropped at any time.

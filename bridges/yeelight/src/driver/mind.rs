@@ -2,20 +2,18 @@
 //! and from the clock; what it decides goes to them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, ToBridge, Verb};
+use accord_ports::hand::{Failures, Hands, Place, State, Term};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::devices::Devices;
-use super::hand::{Failures, Hand, Order, Term};
+use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
 use super::words::{act, unsupported, write};
@@ -57,10 +55,8 @@ pub(crate) enum Heard {
 /// What a hand says of its lamp.
 pub(crate) enum Saying {
     Event(Event),
-    /// It may not be spoken to now.
-    Quiet,
-    /// There is no connection: why, what came of it, and how often before.
-    Down(String, Outcome, Failures),
+    /// There is no connection.
+    State(State),
     /// The hand ends; this many commands the lamp took of late.
     Spent(Quota),
 }
@@ -76,10 +72,7 @@ pub(crate) struct Mind {
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
-    pub hands: HashMap<DeviceId, Held>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
+    pub hands: Hands<Order>,
     /// Of added lamps, beyond one hand: whoever announces cannot make it be tried more often, and the lamp counts on.
     failures: HashMap<DeviceId, Failures>,
     quotas: HashMap<DeviceId, Quota>,
@@ -89,12 +82,6 @@ pub(crate) struct Mind {
     calls: HashMap<CallId, Term>,
     /// Lamps that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
-}
-
-pub(crate) struct Held {
-    number: u64,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
 }
 
 impl Mind {
@@ -108,10 +95,7 @@ impl Mind {
             wake: Instant::now(),
             again: Instant::now(),
             trouble: None,
-            hands: HashMap::new(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
+            hands: Hands::new(ORDERS),
             failures: HashMap::new(),
             quotas: HashMap::new(),
             reads: HashMap::new(),
@@ -141,17 +125,9 @@ impl Mind {
             self.pump().await;
         }
         self.end_nearby().await;
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+        if !self.hands.end(END_WITHIN).await {
             tracing::warn!("a lamp's task did not end in time");
         }
-    }
-
-    /// Runs a task that ends with the bridge.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move { stop.run_until_cancelled(task).await.unwrap_or_default() });
     }
 
     // -- being near ---------------------------------------------------------------------------------
@@ -179,7 +155,7 @@ impl Mind {
     async fn end_nearby(&mut self) {
         let Some((near, _)) = self.near.take() else { return };
         // What they were told and have not done is answered by the hands.
-        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        self.hands.let_go_of_all();
         for heard in near.close() {
             if let Heard::Said { device, saying: Saying::Event(event @ Event::Done(..)), .. } = heard {
                 self.event(&device, event).await;
@@ -219,7 +195,7 @@ impl Mind {
             }
             Woken::Heard(Heard::Said { device, hand, saying }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
-                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                let is_current = self.hands.is_current(&device, hand);
                 if is_current || matches!(saying, Saying::Event(Event::Done(..))) {
                     self.said(&device, saying).await;
                 }
@@ -248,7 +224,7 @@ impl Mind {
                 let (id, moved, told) = self.devices.found(&advert);
                 self.tell_all([told]).await;
                 match self.hands.get(&id).filter(|_| !moved) {
-                    Some(held) => drop(held.orders.try_send(Order::Announced)),
+                    Some(hand) => drop(hand.try_send(Order::Announced)),
                     None => self.take(&id),
                 }
             }
@@ -256,13 +232,13 @@ impl Mind {
                 let Some(id) = self.devices.id(advert.id) else { return };
                 let told = self.devices.again(&id, &advert);
                 self.tell_all(told).await;
-                if let Some(held) = self.hands.get(&id) {
-                    let _ = held.orders.try_send(Order::Announced);
+                if let Some(hand) = self.hands.get(&id) {
+                    let _ = hand.try_send(Order::Announced);
                 }
             }
             discovery::Event::Doubted(lamp) => {
-                if let Some(held) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
-                    let _ = held.orders.try_send(Order::Doubt);
+                if let Some(hand) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
+                    let _ = hand.try_send(Order::Doubt);
                 }
             }
             discovery::Event::Lost(lamp) => {
@@ -288,32 +264,26 @@ impl Mind {
         self.let_go(id);
         let (Some((near, _)), Some(known)) = (&self.near, self.devices.get(id)) else { return };
         let Some(at) = known.at.filter(|_| self.devices.is_added(id)) else { return };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
-        let hand = Hand {
-            law: self.law.clone(),
-            device: id.clone(),
-            number,
-            at,
-            abilities: known.abilities.clone(),
-            state: known.state.clone(),
-            orders: inbox,
-            heard: near.heard.clone(),
-            outbox: self.outbox.clone(),
-            stop: stop.clone(),
-            waiting: Vec::new(),
-            wanted: BTreeMap::new(),
-            failures: self.failures.get(id).copied(),
-            quota: self.quotas.get(id).cloned().unwrap_or_default(),
-        };
-        self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, orders, stop });
+        let failures = self.failures.get(id).copied();
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                law: self.law.clone(),
+                device: id.clone(),
+                number,
+                at,
+                abilities: known.abilities.clone(),
+                state: known.state.clone(),
+                heard: near.heard.clone(),
+                outbox: self.outbox.clone(),
+                wanted: BTreeMap::new(),
+                quota: self.quotas.get(id).cloned().unwrap_or_default(),
+            };
+            hand.run(orders, failures)
+        });
     }
 
     fn let_go(&mut self, id: &DeviceId) {
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
+        if self.hands.let_go(id).is_some() {
             self.line(id, discovery::Input::Quiet);
         }
     }
@@ -327,11 +297,11 @@ impl Mind {
 
     async fn said(&mut self, device: &DeviceId, saying: Saying) {
         match saying {
-            Saying::Quiet => {
+            Saying::State(State::Quiet) => {
                 self.devices.quiet(device);
                 self.line(device, discovery::Input::Quiet);
             }
-            Saying::Down(why, outcome, failures) => {
+            Saying::State(State::Down(why, outcome, failures)) => {
                 if outcome == Outcome::Refused {
                     tracing::debug!(%device, "the lamp is on and takes no connection: is its LAN control off? {why}");
                 }
@@ -343,7 +313,7 @@ impl Mind {
                 self.search();
             }
             Saying::Event(event) => self.event(device, event).await,
-            Saying::Spent(_) => {}
+            Saying::State(State::Refused(_)) | Saying::Spent(_) => {}
         }
     }
 
@@ -444,7 +414,7 @@ impl Mind {
             let why = "looking for Yeelight lamps is off: agree to yeelight/search first";
             return Err(CallError::NotConsented(why.to_owned()));
         }
-        let Some(held) = self.hands.get(device) else {
+        let Some(hand) = self.hands.get(device) else {
             return Err(CallError::Unreachable(format!(
                 "{name} is away; does it have power, and is its LAN control on?"
             )));
@@ -460,7 +430,7 @@ impl Mind {
         let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
         let now = Instant::now();
         let term = Term::new(now);
-        held.orders.try_send(Order::Wanted(call, wanted, term.clone())).map_err(|_| busy())?;
+        hand.try_send(Order::Wanted(call, wanted, term.clone())).map_err(|_| busy())?;
         self.calls.retain(|_, term| !term.is_over(now));
         self.calls.insert(call, term);
         Ok(())

@@ -2,9 +2,10 @@
 
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge};
+use accord_ports::hand::NoLine;
 
 use super::hand::Order;
-use super::line::{Line, NoLine};
+use super::line::Line;
 use super::mind::{Heard, Mind};
 
 /// Lamps that are asked at once.
@@ -20,7 +21,7 @@ impl Mind {
         self.search();
         if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST) {
             let asked = match self.hands.get(device) {
-                Some(held) => held.orders.try_send(Order::Try(call)).is_ok(),
+                Some(hand) => hand.try_send(Order::Try(call)).is_ok(),
                 None => self.try_where_it_was(call, device),
             };
             if asked {
@@ -37,7 +38,7 @@ impl Mind {
         let is_known = self.devices.is_added(device) && self.law.may_control(device).is_ok();
         let Some(at) = known.address.filter(|at| is_known && near.is_on_link((*at.ip()).into())) else { return false };
         let (law, device, heard) = (self.law.clone(), device.clone(), near.heard.clone());
-        self.spawn(async move {
+        self.hands.spawn(async move {
             let outcome = match Line::open(&law, &device, at).await {
                 Ok(line) => {
                     line.close();

@@ -100,9 +100,10 @@ impl End {
 
     /// What a connection was to carry did not leave.
     pub fn unsent(error: SendError) -> Self {
-        match NoLine::from(error) {
-            NoLine::Denied(why) => Self::Denied(why),
-            NoLine::Failed(why, _) => Self::lost(why),
+        match error {
+            SendError::Io(error) => Self::lost(error.to_string()),
+            SendError::Outlet(error) => Self::lost(error.to_string()),
+            denied => Self::Denied(denied.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::hand::{Hands, Place};
 
 const PACE: Pace = Pace { announced: 4, wanted: Duration::from_secs(2), patient: false };
 
-/// What the hand did.
+/// What the hand did; told with how many seconds after it began.
 #[derive(Debug, PartialEq)]
 enum Did {
     Tried,
@@ -26,6 +26,8 @@ struct Lab {
     device: DeviceId,
     /// How each attempt goes, and how long a connection lasts; in the end they fail.
     attempts: VecDeque<Result<Duration, End>>,
+    /// How long an attempt takes.
+    takes: Duration,
     began: Instant,
     told: mpsc::UnboundedSender<(u64, Did)>,
 }
@@ -51,6 +53,7 @@ impl Peer for Lab {
     }
     async fn connect(&mut self) -> Result<Duration, End> {
         self.tell(Did::Tried);
+        sleep(self.takes).await;
         self.attempts.pop_front().unwrap_or_else(|| Err(silent()))
     }
     async fn talk(&mut self, line: Duration, orders: &mut Orders<Asks>) -> End {
@@ -94,10 +97,20 @@ impl House {
     }
 
     fn begin(&mut self, pace: Pace, failures: Option<Failures>, attempts: Vec<Result<Duration, End>>) {
+        self.begin_slow(Duration::ZERO, pace, failures, attempts);
+    }
+
+    fn begin_slow(
+        &mut self,
+        takes: Duration,
+        pace: Pace,
+        failures: Option<Failures>,
+        attempts: Vec<Result<Duration, End>>,
+    ) {
         let fields = FieldSet::one(FieldCode::DeviceName);
         let law = Law::under(self.gate.bind("example"), "example", "hello", fields);
         let (device, attempts, told) = (self.device.clone(), attempts.into(), self.told.clone());
-        let mut lab = Lab { law, device, attempts, began: Instant::now(), told };
+        let mut lab = Lab { law, device, attempts, takes, began: Instant::now(), told };
         let hand = |Place { orders, .. }| async move { stay(&mut lab, orders, pace, failures).await };
         self.hands.begin(&self.device, hand);
     }
@@ -201,6 +214,14 @@ async fn failures_outlive_a_hand_and_a_steady_connection_ends_them() {
     house.order(Asks::Announced);
     assert_eq!(house.attempt().await.0, 4, "a new hand is no reason to try at once");
     assert_eq!(house.failures().await.count, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_took_long_and_came_to_nothing_is_no_success() {
+    let mut house = House::new();
+    house.agree();
+    house.begin_slow(STEADY + Duration::from_secs(2), PACE, None, Vec::new());
+    assert_eq!(house.attempts(4).await, [0, 13, 27, 43]);
 }
 
 #[tokio::test(start_paused = true)]
