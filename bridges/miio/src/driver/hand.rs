@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
 use accord_model::{CallError, CallId, DeviceId};
+use accord_ports::hand::Orders;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::law::{self, Law};
 use super::mind::Heard;
@@ -43,9 +43,8 @@ pub(crate) struct Hand {
     pub token: Token,
     pub did: Option<u64>,
     pub most: Option<usize>,
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: Orders<Order>,
     pub heard: mpsc::Sender<Heard>,
-    pub stop: CancellationToken,
     /// What is wanted and not done.
     pub wanted: BTreeSet<u64>,
 }
@@ -53,7 +52,7 @@ pub(crate) struct Hand {
 impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self) {
-        let stop = self.stop.clone();
+        let stop = self.orders.stop();
         let ran = stop.run_until_cancelled(async {
             loop {
                 if !self.allowed().await {
@@ -76,8 +75,7 @@ impl Hand {
         for call in std::mem::take(&mut self.wanted) {
             self.reply(CallId(call), away.clone()).await;
         }
-        self.orders.close();
-        while let Some(order) = self.orders.recv().await {
+        for order in self.orders.close() {
             if let Order::Wanted(call, ..) = order {
                 self.reply(call, away.clone()).await;
             }
@@ -91,7 +89,7 @@ impl Hand {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let Some(order) = order else { return false };
                     let Order::Wanted(call, ..) = order else { continue };
                     let refusal = self.law.may_control(&self.device).err();
@@ -145,7 +143,7 @@ impl Hand {
                 () = cancelled.cancelled() => {
                     return Err(CallError::NotConsented("you withdrew your consent".to_owned()));
                 }
-                order = self.orders.recv() => match order {
+                order = self.orders.next() => match order {
                     None => return Ok(()),
                     Some(Order::Look) => machine.look(Instant::now()),
                     Some(Order::Model(model)) => machine.model(model.map(|model| *model), Instant::now()),

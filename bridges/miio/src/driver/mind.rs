@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
+use accord_ports::hand::{Hands, Place};
 use accord_registry::ByteStream;
 use accord_store::JsonFile;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::devices::Devices;
@@ -50,12 +49,6 @@ pub(crate) enum Heard {
     Fetched { model: String, got: Result<Vec<u8>, String> },
 }
 
-struct Held {
-    number: u64,
-    orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-}
-
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
@@ -68,12 +61,9 @@ pub(crate) struct Mind {
     again: Instant,
     /// Why it could not be opened.
     pub trouble: Option<String>,
-    hands: HashMap<DeviceId, Held>,
+    hands: Hands<Order>,
     heard: mpsc::Sender<Heard>,
     from_tasks: mpsc::Receiver<Heard>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
     /// By model, how many properties it takes at once.
     limits: BTreeMap<String, usize>,
     limits_file: JsonFile,
@@ -105,12 +95,9 @@ impl Mind {
             near: None,
             again: Instant::now(),
             trouble: None,
-            hands: HashMap::new(),
+            hands: Hands::new(ORDERS),
             heard,
             from_tasks,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
             limits,
             limits_file,
             unknown: BTreeMap::new(),
@@ -147,10 +134,7 @@ impl Mind {
                 _ = tick.tick(), if !self.unknown.is_empty() || !self.asked.is_empty() => self.tick().await,
             }
         }
-        self.stop.cancel();
-        self.hands.clear();
-        self.tasks.close();
-        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+        if !self.hands.end(END_WITHIN).await {
             tracing::warn!("a miIO device's task did not end in time");
         }
         if let Some(near) = self.near.take() {
@@ -187,10 +171,9 @@ impl Mind {
             return;
         }
         self.fetching.insert(model.clone());
-        let (heard, stop) = (self.heard.clone(), self.stop.child_token());
-        self.tasks.spawn(async move {
-            let got = stop.run_until_cancelled(fetch(permit, &model)).await;
-            let got = got.unwrap_or_else(|| Err("the bridge ends".to_owned()));
+        let heard = self.heard.clone();
+        self.hands.spawn(async move {
+            let got = fetch(permit, &model).await;
             let _ = heard.send(Heard::Fetched { model, got }).await;
         });
     }
@@ -231,7 +214,7 @@ impl Mind {
                 let Some(id) = id.filter(|id| self.devices.added(id).is_some()) else { return };
                 let is_down = self.devices.get(&id).is_some_and(|known| known.down.is_some());
                 match self.hands.get(&id).filter(|_| !moved) {
-                    Some(held) if is_down => drop(held.orders.try_send(Order::Look)),
+                    Some(hand) if is_down => drop(hand.try_send(Order::Look)),
                     Some(_) => {}
                     None => self.take(&id),
                 }
@@ -253,33 +236,28 @@ impl Mind {
         self.let_go(id);
         let (Some(known), Some(added)) = (self.devices.get(id), self.devices.added(id)) else { return };
         let (Some(at), Some(token)) = (known.at, added.token()) else { return };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
         let most = added.model.as_ref().and_then(|model| self.limits.get(model)).copied();
-        let hand = Hand {
-            law: self.law.clone(),
-            device: id.clone(),
-            number,
-            at,
-            port: self.port,
-            token,
-            did: added.did,
-            most,
-            orders: inbox,
-            heard: self.heard.clone(),
-            stop: stop.clone(),
-            wanted: BTreeSet::new(),
-        };
-        self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, orders, stop });
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                law: self.law.clone(),
+                device: id.clone(),
+                number,
+                at,
+                port: self.port,
+                token,
+                did: added.did,
+                most,
+                orders,
+                heard: self.heard.clone(),
+                wanted: BTreeSet::new(),
+            };
+            hand.run()
+        });
     }
 
     pub(super) fn let_go(&mut self, id: &DeviceId) {
         self.unknown.remove(id);
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
-        }
+        self.hands.let_go(id);
     }
 
     async fn heard(&mut self, heard: Heard) {
@@ -291,7 +269,7 @@ impl Mind {
             }
             Heard::Said { device, hand, did, event } => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
-                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                let is_current = self.hands.is_current(&device, hand);
                 match event {
                     Some(Event::Done(call, outcome)) if self.asked.contains_key(&CallId(call)) => {
                         self.tried(CallId(call), Some(outcome)).await;
@@ -394,8 +372,8 @@ impl Mind {
     }
 
     async fn hand_over(&self, device: &DeviceId, model: Option<Model>) {
-        if let Some(held) = self.hands.get(device)
-            && held.orders.try_send(Order::Model(model.map(Box::new))).is_err()
+        if let Some(hand) = self.hands.get(device)
+            && hand.try_send(Order::Model(model.map(Box::new))).is_err()
         {
             tracing::warn!(%device, "a miIO device has too much to do");
         }
@@ -425,8 +403,8 @@ impl Mind {
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
                 // What cannot be told now ends by itself when its time is over.
-                if let Some(held) = self.calls.remove(&call).and_then(|device| self.hands.get(&device)) {
-                    drop(held.orders.try_send(Order::Cancel(call)));
+                if let Some(hand) = self.calls.remove(&call).and_then(|device| self.hands.get(&device)) {
+                    drop(hand.try_send(Order::Cancel(call)));
                 }
             }
             ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
@@ -459,13 +437,13 @@ impl Mind {
         wanted: Wanted,
         until: Instant,
     ) -> Result<(), CallError> {
-        let Some(held) = self.hands.get(device) else {
+        let Some(hand) = self.hands.get(device) else {
             self.search();
             let why = "it is not known where the device is; is it switched on, and is looking for devices agreed to?";
             return Err(CallError::Unreachable(why.to_owned()));
         };
         let busy = || CallError::Unreachable("the device has not done yet what was wanted before".to_owned());
-        held.orders.try_send(Order::Wanted(call, wanted, until)).map_err(|_| busy())
+        hand.try_send(Order::Wanted(call, wanted, until)).map_err(|_| busy())
     }
 
     // -- telling ------------------------------------------------------------------------------------
