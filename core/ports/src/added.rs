@@ -1,6 +1,7 @@
 //! Devices that the owner adds by a word, because nothing in their protocol proves who they are: renderers, Cast devices,
-//! loudspeakers, screens. What bridges to them have in common: the file of who was added, the service `pairing` that tells
-//! it, and what a device says of itself in the words of the catalogue.
+//! loudspeakers, screens, lamps. What bridges to them have in common: the file of who was added, the service `pairing` that tells
+//! it, those that are here beside those that were added ([`Devices`]), and what a device says of itself in the words of the
+//! catalogue.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,6 +12,10 @@ use accord_model::{
 use accord_store::{JsonFile, Vault, create_private_dir};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+
+mod devices;
+
+pub use devices::{Devices, Known};
 
 /// Most devices that can be added to one bridge, and the largest file of them.
 const MOST: usize = 256;
@@ -188,10 +193,10 @@ mod tests {
     use serde::Deserialize;
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    struct Kept {
-        name: String,
-        since: Timestamp,
-        seen: Option<Timestamp>,
+    pub(super) struct Kept {
+        pub name: String,
+        pub since: Timestamp,
+        pub seen: Option<Timestamp>,
     }
 
     impl Record for Kept {

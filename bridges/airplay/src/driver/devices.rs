@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{LASTING_S, Record, Register, Values, device_id, pairing};
+use accord_ports::added::{self, LASTING_S, Record, Register, Values, device_id, pairing};
 use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
@@ -96,34 +97,6 @@ impl Known {
         })
     }
 
-    fn added(&self, since: Timestamp) -> Added {
-        Added {
-            hardware: self.hardware.as_str().to_owned(),
-            name: self.name.clone(),
-            kind: self.kind,
-            maker: self.maker.clone(),
-            model: self.model.clone(),
-            since,
-            address: self.address,
-            seen: self.seen,
-        }
-    }
-
-    fn describe(&self, added: Option<&Added>) -> Device {
-        let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
-        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
-        device.passing = added.is_none();
-        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).hardware(self.hardware.as_str());
-        device.told = self.told();
-        device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
-        // A device on which nothing can be played in the open offers nothing; it is known, and `why` says what is the matter.
-        let plays = self.found.as_ref().map_or(added.is_some(), |found| found.obstacle.is_none());
-        if plays {
-            device = device.with(self.with_values(self.media())).with(self.with_values(self.volume()));
-        }
-        device.with(pairing(added.map(|added| added.since)))
-    }
-
     /// What it announced of itself.
     fn told(&self) -> Vec<Told> {
         let told = |what, text: &str| Told::new(Origin::AirplayTxt, what, text);
@@ -169,112 +142,117 @@ impl Known {
     }
 }
 
+impl added::Known for Known {
+    type Added = Added;
+
+    fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    fn is_here(&self) -> bool {
+        self.found.is_some()
+    }
+
+    fn leave(&mut self) {
+        self.found = None;
+    }
+
+    fn record(&self, before: Option<&Added>) -> Added {
+        Added {
+            hardware: self.hardware.as_str().to_owned(),
+            name: self.name.clone(),
+            kind: self.kind,
+            maker: self.maker.clone(),
+            model: self.model.clone(),
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            address: self.address,
+            seen: self.seen,
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
+        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
+        device.passing = added.is_none();
+        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).hardware(self.hardware.as_str());
+        device.told = self.told();
+        device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
+        // A device on which nothing can be played in the open offers nothing; it is known, and `why` says what is the matter.
+        let plays = self.found.as_ref().map_or(added.is_some(), |found| found.obstacle.is_none());
+        if plays {
+            device = device.with(self.with_values(self.media())).with(self.with_values(self.volume()));
+        }
+        device.with(pairing(added.map(|added| added.since)))
+    }
+}
+
 /// All that are known.
-pub(crate) struct Devices {
-    known: BTreeMap<DeviceId, Known>,
-    added: Register<Added>,
+pub(crate) struct Devices(added::Devices<Known>);
+
+impl Deref for Devices {
+    type Target = added::Devices<Known>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Devices {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
-        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added })
+        Ok(Self(added::Devices::new(added, Known::remembered)))
     }
 
-    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
-        self.known.get(id)
-    }
-    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
-        self.added.get(id).is_some()
-    }
     /// The added ones, by the addresses that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<HardwareId> {
-        self.added.all().values().filter_map(|added| HardwareId::parse(&added.hardware)).collect()
-    }
-    pub(crate) fn all(&self) -> Vec<FromBridge> {
-        self.known.values().map(|known| self.seen(known)).collect()
+        self.all_added().filter_map(|added| HardwareId::parse(&added.hardware)).collect()
     }
 
     /// A device is here, or changed.
     pub(crate) fn found(&mut self, found: &Found) -> FromBridge {
-        let mut known = Known::of(found);
-        if let Some(before) = self.known.remove(&known.id) {
-            (known.loudness, known.values) = (before.loudness, before.values);
-        }
-        let id = known.id.clone();
-        self.known.insert(id.clone(), known);
-        self.note(&id);
-        self.told(&id)
+        let (_, told) = self.0.found(Known::of(found), |known, before| {
+            if let Some(before) = before {
+                (known.loudness, known.values) = (before.loudness, before.values);
+            }
+        });
+        told
     }
 
     /// A device is gone.
     pub(crate) fn lost(&mut self, hardware: &HardwareId) -> Option<FromBridge> {
-        let id = id_of(hardware);
-        let known = self.known.get_mut(&id)?;
-        if self.added.get(&id).is_none() {
-            self.known.remove(&id);
-            return Some(FromBridge::Gone { device: id });
-        }
-        known.found = None;
-        self.note(&id);
-        Some(self.told(&id))
-    }
-
-    /// All that are here are not any more, as far as we know.
-    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
-        let all: Vec<HardwareId> = self.known.values().map(|known| known.hardware.clone()).collect();
-        all.iter().filter_map(|hardware| self.lost(hardware)).collect()
+        self.0.lost(&id_of(hardware))
     }
 
     /// The owner adds a device, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        let known = self.known.get(id).ok_or("no such device is known")?;
-        if let Some(obstacle) = known.found.as_ref().and_then(|found| found.obstacle).filter(|_| yes) {
+        let found = self.get(id).and_then(|known| known.found.as_ref());
+        if let Some(obstacle) = found.and_then(|found| found.obstacle).filter(|_| yes) {
             return Err(format!("nothing can be played on it: {obstacle}"));
         }
-        self.added.set(id, yes.then(|| known.added(Timestamp::now())))?;
-        if !yes && self.known.get(id).is_some_and(|known| known.found.is_none()) {
-            self.known.remove(id);
-            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
-        }
-        Ok(vec![self.told(id), self.added.paired(id)])
+        self.0.add(id, yes)
     }
 
     /// How loud it is to be, for the next cast too.
     pub(crate) fn loudness(&mut self, id: &DeviceId, loudness: Loudness) {
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.get_mut(id) {
             known.loudness = loudness;
         }
     }
 
     /// What is known of it now, in the words of the house; only what is new, and what ages.
     pub(crate) fn values(&mut self, id: &DeviceId, said: &[cast::Value]) -> Vec<FromBridge> {
-        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let Some(known) = self.get_mut(id) else { return Vec::new() };
         known.values.take(id, Source::Polled, said.iter().flat_map(words))
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-
-    /// Keeps what is new of an added one.
-    fn note(&mut self, id: &DeviceId) {
-        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
-        let now = known.added(added.since);
-        self.added.note(id, now);
-    }
-
-    fn told(&self, id: &DeviceId) -> FromBridge {
-        match self.known.get(id) {
-            Some(known) => self.seen(known),
-            None => FromBridge::Gone { device: id.clone() },
-        }
-    }
-
-    fn seen(&self, known: &Known) -> FromBridge {
-        FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
+        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{Record, Register, STATE_S, Values, device_id, pairing};
+use accord_ports::added::{self, Record, Register, STATE_S, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
 use crate::core::advert::{Abilities, CastId};
@@ -165,50 +166,6 @@ impl Known {
         })
     }
 
-    fn added(&self, before: Option<&Added>) -> Added {
-        Added {
-            cast: self.cast.as_str().to_owned(),
-            name: self.name.clone(),
-            model: self.model.clone(),
-            video: self.abilities.video,
-            group: self.abilities.group,
-            since: before.map_or_else(Timestamp::now, |before| before.since),
-            address: self.address,
-            seen: self.seen,
-            key: before.and_then(|before| before.key.clone()),
-            changed: before.and_then(|before| before.changed.clone()),
-            pin: before.and_then(|before| before.pin.clone()),
-        }
-    }
-
-    fn describe(&self, added: Option<&Added>) -> Device {
-        let kind = if self.abilities.video { DeviceKind::Tv } else { DeviceKind::Speaker };
-        let mut device = Device::new(self.id.clone(), kind, self.name.clone());
-        device.model = self.model.clone();
-        // A group is announced by one of its loudspeakers, from that one's address, and is none of them.
-        let address = self.at.map(|at| (*at.ip()).into()).filter(|_| !self.abilities.group);
-        device.claims = Claims::broadcast(address).unique(self.cast.as_str());
-        device.told = self.told();
-        device.passing = added.is_none();
-        device.reach = if self.at.is_some() && self.down.is_none() { Reach::Local } else { Reach::Offline };
-        let mut media = self.values.fill(self.media());
-        let mut say = |property: &str, data: Data| {
-            let seen = self.seen.unwrap_or_default();
-            let value = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
-            media.values.insert(property.to_owned(), value);
-        };
-        say("formats", Data::Texts(self.formats()));
-        say("group", self.abilities.group.into());
-        if let Some(at) = self.at {
-            say("address", Data::Text(at.ip().to_string()));
-        }
-        let mut device = device.with(media);
-        if self.offers.volume {
-            device = device.with(self.values.fill(self.volume()));
-        }
-        device.with(pairing(added.map(|added| added.since)))
-    }
-
     /// What it said of its model, and whether it is only heard.
     fn told(&self) -> Vec<Told> {
         let told = |what, text: &str| Told::new(Origin::CastTxt, what, text);
@@ -270,76 +227,121 @@ impl Known {
     }
 }
 
+impl added::Known for Known {
+    type Added = Added;
+
+    fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    fn is_here(&self) -> bool {
+        self.at.is_some()
+    }
+
+    fn leave(&mut self) {
+        self.values.clear();
+        (self.up, self.down, self.at) = (false, None, None);
+    }
+
+    fn begin_anew(&mut self, added: bool) {
+        (self.up, self.down) = (false, None);
+        if !added {
+            self.values.clear();
+        }
+    }
+
+    fn record(&self, before: Option<&Added>) -> Added {
+        Added {
+            cast: self.cast.as_str().to_owned(),
+            name: self.name.clone(),
+            model: self.model.clone(),
+            video: self.abilities.video,
+            group: self.abilities.group,
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            address: self.address,
+            seen: self.seen,
+            key: before.and_then(|before| before.key.clone()),
+            changed: before.and_then(|before| before.changed.clone()),
+            pin: before.and_then(|before| before.pin.clone()),
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let kind = if self.abilities.video { DeviceKind::Tv } else { DeviceKind::Speaker };
+        let mut device = Device::new(self.id.clone(), kind, self.name.clone());
+        device.model = self.model.clone();
+        // A group is announced by one of its loudspeakers, from that one's address, and is none of them.
+        let address = self.at.map(|at| (*at.ip()).into()).filter(|_| !self.abilities.group);
+        device.claims = Claims::broadcast(address).unique(self.cast.as_str());
+        device.told = self.told();
+        device.passing = added.is_none();
+        device.reach = if self.at.is_some() && self.down.is_none() { Reach::Local } else { Reach::Offline };
+        let mut media = self.values.fill(self.media());
+        let mut say = |property: &str, data: Data| {
+            let seen = self.seen.unwrap_or_default();
+            let value = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
+            media.values.insert(property.to_owned(), value);
+        };
+        say("formats", Data::Texts(self.formats()));
+        say("group", self.abilities.group.into());
+        if let Some(at) = self.at {
+            say("address", Data::Text(at.ip().to_string()));
+        }
+        let mut device = device.with(media);
+        if self.offers.volume {
+            device = device.with(self.values.fill(self.volume()));
+        }
+        device.with(pairing(added.map(|added| added.since)))
+    }
+}
+
 /// All that are known.
-pub(crate) struct Devices {
-    known: BTreeMap<DeviceId, Known>,
-    added: Register<Added>,
+pub(crate) struct Devices(added::Devices<Known>);
+
+impl Deref for Devices {
+    type Target = added::Devices<Known>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Devices {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
-        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added })
+        Ok(Self(added::Devices::new(added, Known::remembered)))
     }
 
-    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
-        self.known.get(id)
-    }
-    pub(crate) fn added(&self, id: &DeviceId) -> Option<&Added> {
-        self.added.get(id)
-    }
     pub(crate) fn id(&self, cast: &CastId) -> Option<DeviceId> {
-        Some(id_of(cast)).filter(|id| self.known.contains_key(id))
+        Some(id_of(cast)).filter(|id| self.get(id).is_some())
     }
     /// The added ones, by the ids that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<CastId> {
-        self.added.all().values().filter_map(|added| CastId::parse(&added.cast)).collect()
-    }
-    pub(crate) fn all(&self) -> Vec<FromBridge> {
-        self.known.values().map(|known| self.seen(known)).collect()
+        self.all_added().filter_map(|added| CastId::parse(&added.cast)).collect()
     }
 
     /// A device is here, or changed; whether it is elsewhere than before.
     pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, bool, FromBridge) {
-        let mut known = Known::of(found);
         let mut moved = true;
-        if let Some(before) = self.known.remove(&known.id) {
+        let (id, told) = self.0.found(Known::of(found), |known, before| {
+            let Some(before) = before else { return };
             moved = before.at != known.at;
             (known.offers, known.values) = (before.offers, before.values);
             if !moved {
                 (known.down, known.up) = (before.down, before.up);
             }
-        }
-        let id = known.id.clone();
-        self.known.insert(id.clone(), known);
-        self.note(&id);
-        (id.clone(), moved, self.told(&id))
-    }
-
-    /// A device is gone.
-    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
-        known.values.clear();
-        (known.up, known.down) = (false, None);
-        if self.added.get(id).is_none() {
-            self.known.remove(id);
-            return Some(FromBridge::Gone { device: id.clone() });
-        }
-        known.at = None;
-        self.note(id);
-        Some(self.told(id))
-    }
-
-    /// All that are here are not any more, as far as we know.
-    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
-        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
-        ids.iter().filter_map(|id| self.lost(id)).collect()
+        });
+        (id, moved, told)
     }
 
     /// It answers.
     pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
+        let known = self.get_mut(id)?;
         (known.up, known.seen) = (true, Some(Timestamp::now()));
         known.down = None;
         self.note(id);
@@ -348,7 +350,7 @@ impl Devices {
 
     /// It does not take a connection. `None`: that is nothing new.
     pub(crate) fn down(&mut self, id: &DeviceId, why: String) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
+        let known = self.get_mut(id)?;
         let is_new = known.down.is_none();
         (known.up, known.down) = (false, Some(why));
         known.values.clear();
@@ -357,55 +359,38 @@ impl Devices {
 
     /// Nothing is said to it any more.
     pub(crate) fn quiet(&mut self, id: &DeviceId) {
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.get_mut(id) {
             known.up = false;
         }
     }
 
-    /// It showed this key. True when it is another one than before: then the first is remembered.
+    /// It showed this key. True when it is another one than before: then the first is remembered. Added anew, it may show any key.
     pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
         let hex = key.to_string();
-        let host = self.known.get(id).and_then(|known| known.at).map(|at| *at.ip());
-        let Some(mut added) = self.added.get(id).cloned() else { return false };
-        if let Some(host) = host {
-            Pin::admits(&mut added.pin, key, host);
-        }
-        let before = added.key.replace(hex.clone()).filter(|before| *before != hex);
-        let is_other = before.is_some();
-        if let Some(from) = before {
-            added.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
-        }
-        self.added.note(id, added);
-        is_other
-    }
-
-    /// The owner adds a device, or not any more. Added anew, it may show any key.
-    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        let known = self.known.get(id).ok_or("no such device is known")?;
-        self.added.set(id, yes.then(|| known.added(None)))?;
-        if let Some(known) = self.known.get_mut(id) {
-            (known.up, known.down) = (false, None);
-            if !yes {
-                known.values.clear();
+        let host = self.get(id).and_then(|known| known.at).map(|at| *at.ip());
+        let mut is_other = false;
+        self.change(id, |added| {
+            if let Some(host) = host {
+                Pin::admits(&mut added.pin, key, host);
             }
-        }
-        if !yes && self.known.get(id).is_some_and(|known| known.at.is_none()) {
-            self.known.remove(id);
-            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
-        }
-        Ok(vec![self.told(id), self.added.paired(id)])
+            if let Some(from) = added.key.replace(hex.clone()).filter(|before| *before != hex) {
+                is_other = true;
+                added.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
+            }
+        });
+        is_other
     }
 
     /// What a device can do. `None`: nothing new.
     pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
-        let known = self.known.get_mut(id).filter(|known| known.offers != offers)?;
+        let known = self.get_mut(id).filter(|known| known.offers != offers)?;
         known.offers = offers;
         Some(self.told(id))
     }
 
     /// What it says of itself now, in the words of the house; only what is new, and what ages.
     pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<session::Value>) -> Vec<FromBridge> {
-        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let Some(known) = self.get_mut(id) else { return Vec::new() };
         let mut messages = known.values.take(id, Source::Polled, said.into_iter().flat_map(words));
         messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
         messages
@@ -413,25 +398,7 @@ impl Devices {
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-
-    /// Keeps what is new of an added one.
-    fn note(&mut self, id: &DeviceId) {
-        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
-        let now = known.added(Some(added));
-        self.added.note(id, now);
-    }
-
-    fn told(&self, id: &DeviceId) -> FromBridge {
-        match self.known.get(id) {
-            Some(known) => self.seen(known),
-            None => FromBridge::Gone { device: id.clone() },
-        }
-    }
-
-    fn seen(&self, known: &Known) -> FromBridge {
-        FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
+        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Action, Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{Record, Register, STATE_S, Values, device_id, pairing};
+use accord_ports::added::{self, Record, Register, STATE_S, Values, device_id, pairing};
 use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
@@ -116,46 +117,6 @@ impl Known {
         })
     }
 
-    fn added(&self, since: Timestamp) -> Added {
-        Added {
-            udn: self.udn.as_str().to_owned(),
-            name: self.name.clone(),
-            kind: self.kind,
-            maker: self.maker.clone(),
-            model: self.model.clone(),
-            since,
-            address: self.address,
-            seen: self.seen,
-            server: self.server,
-        }
-    }
-
-    fn describe(&self, added: Option<&Added>) -> Device {
-        let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
-        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
-        device.passing = added.is_none();
-        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).unique(self.udn.as_str());
-        device.told = self.told();
-        device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
-        if self.server {
-            let mut storage = catalogue::storage();
-            storage.label = Some(self.name.clone());
-            storage.actions.push(catalogue::storage_address());
-            return device.with(storage).with(pairing(added.map(|added| added.since)));
-        }
-        let mut media = self.values.fill(self.media());
-        if let Some(found) = &self.found {
-            let (data, seen) = (Data::Text(found.location.at.ip().to_string()), self.seen.unwrap_or_default());
-            let address = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
-            media.values.insert("address".to_owned(), address);
-        }
-        let mut device = device.with(media);
-        if self.offers.volume {
-            device = device.with(self.values.fill(self.volume()));
-        }
-        device.with(pairing(added.map(|added| added.since)))
-    }
-
     /// What its description said; of one that is away, what was kept of it.
     pub(crate) fn told(&self) -> Vec<Told> {
         let told = |what, text: &str| Told::new(Origin::UpnpDescription, what, text);
@@ -209,94 +170,118 @@ impl Known {
     }
 }
 
+impl added::Known for Known {
+    type Added = Added;
+
+    fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    fn is_here(&self) -> bool {
+        self.found.is_some()
+    }
+
+    fn leave(&mut self) {
+        self.values.clear();
+        self.found = None;
+    }
+
+    fn record(&self, before: Option<&Added>) -> Added {
+        Added {
+            udn: self.udn.as_str().to_owned(),
+            name: self.name.clone(),
+            kind: self.kind,
+            maker: self.maker.clone(),
+            model: self.model.clone(),
+            since: before.map_or_else(Timestamp::now, |before| before.since),
+            address: self.address,
+            seen: self.seen,
+            server: self.server,
+        }
+    }
+
+    fn describe(&self, added: Option<&Added>) -> Device {
+        let mut device = Device::new(self.id.clone(), self.kind, self.name.clone());
+        (device.maker, device.model) = (self.maker.clone(), self.model.clone());
+        device.passing = added.is_none();
+        device.claims = Claims::broadcast(self.address.map(|at| at.ip())).unique(self.udn.as_str());
+        device.told = self.told();
+        device.reach = if self.found.is_some() { Reach::Local } else { Reach::Offline };
+        if self.server {
+            let mut storage = catalogue::storage();
+            storage.label = Some(self.name.clone());
+            storage.actions.push(catalogue::storage_address());
+            return device.with(storage).with(pairing(added.map(|added| added.since)));
+        }
+        let mut media = self.values.fill(self.media());
+        if let Some(found) = &self.found {
+            let (data, seen) = (Data::Text(found.location.at.ip().to_string()), self.seen.unwrap_or_default());
+            let address = Value { data, seen, source: Source::Pushed, fresh_for_s: STATE_S };
+            media.values.insert("address".to_owned(), address);
+        }
+        let mut device = device.with(media);
+        if self.offers.volume {
+            device = device.with(self.values.fill(self.volume()));
+        }
+        device.with(pairing(added.map(|added| added.since)))
+    }
+}
+
 /// All that are known.
-pub(crate) struct Devices {
-    known: BTreeMap<DeviceId, Known>,
-    added: Register<Added>,
+pub(crate) struct Devices(added::Devices<Known>);
+
+impl Deref for Devices {
+    type Target = added::Devices<Known>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Devices {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
-        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added })
+        Ok(Self(added::Devices::new(added, Known::remembered)))
     }
 
-    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
-        self.known.get(id)
-    }
-    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
-        self.added.get(id).is_some()
-    }
     pub(crate) fn id(&self, udn: &Udn) -> Option<DeviceId> {
-        Some(id_of(udn)).filter(|id| self.known.contains_key(id))
+        Some(id_of(udn)).filter(|id| self.get(id).is_some())
     }
     /// The added ones, by the names that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<Udn> {
-        self.added.all().values().filter_map(|added| Udn::parse(&added.udn)).collect()
-    }
-    pub(crate) fn all(&self) -> Vec<FromBridge> {
-        self.known.values().map(|known| self.seen(known)).collect()
+        self.all_added().filter_map(|added| Udn::parse(&added.udn)).collect()
     }
 
     /// A device is here, or changed.
     pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, FromBridge) {
-        let mut known = Known::of(found);
-        if let Some(before) = self.known.remove(&known.id).filter(|before| before.server == known.server) {
-            (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
-        }
-        let id = known.id.clone();
-        self.known.insert(id.clone(), known);
-        self.note(&id);
-        (id.clone(), self.told(&id))
+        self.0.found(Known::of(found), |known, before| {
+            if let Some(before) = before.filter(|before| before.server == known.server) {
+                (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
+            }
+        })
     }
 
     pub(crate) fn again(&mut self, id: &DeviceId) {
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.get_mut(id) {
             known.seen = Some(Timestamp::now());
         }
     }
 
-    /// A device is gone.
-    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
-        known.values.clear();
-        if self.added.get(id).is_none() {
-            self.known.remove(id);
-            return Some(FromBridge::Gone { device: id.clone() });
-        }
-        known.found = None;
-        self.note(id);
-        Some(self.told(id))
-    }
-
-    /// All that are here are not any more, as far as we know.
-    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
-        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
-        ids.iter().filter_map(|id| self.lost(id)).collect()
-    }
-
-    /// The owner adds a device, or not any more.
-    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        let known = self.known.get(id).ok_or("no such device is known")?;
-        self.added.set(id, yes.then(|| known.added(Timestamp::now())))?;
-        if !yes && self.known.get(id).is_some_and(|known| known.found.is_none()) {
-            self.known.remove(id);
-            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
-        }
-        Ok(vec![self.told(id), self.added.paired(id)])
-    }
-
     /// What a renderer can do. `None`: nothing new.
     pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
-        let known = self.known.get_mut(id).filter(|known| known.offers != offers)?;
+        let known = self.get_mut(id).filter(|known| known.offers != offers)?;
         known.offers = offers;
         Some(self.told(id))
     }
 
     /// What it plays says what it is.
     pub(crate) fn formats(&mut self, id: &DeviceId, formats: Formats) -> Vec<FromBridge> {
-        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let Some(known) = self.get_mut(id) else { return Vec::new() };
         let kind = match formats {
             Formats { video: true, .. } => DeviceKind::Tv,
             Formats { audio: true, .. } => DeviceKind::Speaker,
@@ -322,7 +307,7 @@ impl Devices {
         id: &DeviceId,
         said: impl IntoIterator<Item = (&'static str, &'static str, Data)>,
     ) -> Vec<FromBridge> {
-        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let Some(known) = self.get_mut(id) else { return Vec::new() };
         let mut messages = known.values.take(id, Source::Polled, said);
         messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
         messages
@@ -330,25 +315,7 @@ impl Devices {
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.known.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-
-    /// Keeps what is new of an added one.
-    fn note(&mut self, id: &DeviceId) {
-        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
-        let now = known.added(added.since);
-        self.added.note(id, now);
-    }
-
-    fn told(&self, id: &DeviceId) -> FromBridge {
-        match self.known.get(id) {
-            Some(known) => self.seen(known),
-            None => FromBridge::Gone { device: id.clone() },
-        }
-    }
-
-    fn seen(&self, known: &Known) -> FromBridge {
-        FromBridge::Seen { device: known.describe(self.added.get(&known.id)) }
+        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
     }
 }
 

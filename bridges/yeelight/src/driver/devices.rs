@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
 };
-use accord_ports::added::{Record, Register, device_id, pairing};
+use accord_ports::added::{self, Record, Register, device_id, pairing};
 use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,6 @@ use crate::core::state::{Abilities, Said, State};
 
 /// How long what a lamp says holds, in seconds: while it is connected all of it is told again more often.
 const STATE_S: u64 = 900;
-/// What is announced of a lamp is written no more often than this: anybody can announce, as often as they like.
-const NOTED_EVERY: Duration = Duration::from_secs(60);
 const MAKER: &str = "Yeelight";
 
 /// A lamp that the owner added.
@@ -110,7 +108,43 @@ impl Known {
         })
     }
 
-    fn added(&self, before: Option<&Added>) -> Added {
+    fn take(&mut self, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
+        let mut told: BTreeMap<(&'static str, u16), BTreeMap<String, Value>> = BTreeMap::new();
+        let seen = Timestamp::now();
+        for Said { service, instance, property, data } in said {
+            let value = Value { data, seen, source, fresh_for_s: STATE_S };
+            self.values.entry((service, instance)).or_default().insert(property.to_owned(), value.clone());
+            told.entry((service, instance)).or_default().insert(property.to_owned(), value);
+        }
+        let message = |((service, instance), values)| FromBridge::Values {
+            device: self.id.clone(),
+            target: Target { service: str::to_owned(service), instance },
+            values,
+        };
+        told.into_iter().map(message).collect()
+    }
+}
+
+impl added::Known for Known {
+    type Added = Added;
+
+    fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    fn is_here(&self) -> bool {
+        self.at.is_some()
+    }
+
+    fn leave(&mut self) {
+        (self.up, self.down, self.at) = (false, false, None);
+    }
+
+    fn begin_anew(&mut self, _: bool) {
+        (self.up, self.down) = (false, false);
+    }
+
+    fn record(&self, before: Option<&Added>) -> Added {
         Added {
             lamp: self.lamp.to_string(),
             name: self.name.clone(),
@@ -146,80 +180,60 @@ impl Known {
         }
         device.with(pairing(added.map(|added| added.since)))
     }
-
-    fn take(&mut self, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
-        let mut told: BTreeMap<(&'static str, u16), BTreeMap<String, Value>> = BTreeMap::new();
-        let seen = Timestamp::now();
-        for Said { service, instance, property, data } in said {
-            let value = Value { data, seen, source, fresh_for_s: STATE_S };
-            self.values.entry((service, instance)).or_default().insert(property.to_owned(), value.clone());
-            told.entry((service, instance)).or_default().insert(property.to_owned(), value);
-        }
-        let message = |((service, instance), values)| FromBridge::Values {
-            device: self.id.clone(),
-            target: Target { service: str::to_owned(service), instance },
-            values,
-        };
-        told.into_iter().map(message).collect()
-    }
 }
 
 /// All that are known.
-pub(crate) struct Devices {
-    known: BTreeMap<DeviceId, Known>,
-    added: Register<Added>,
-    /// When what was announced of it was written.
-    noted: BTreeMap<DeviceId, Instant>,
+pub(crate) struct Devices(added::Devices<Known>);
+
+impl Deref for Devices {
+    type Target = added::Devices<Known>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Devices {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl Devices {
     pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
         let added: Register<Added> = Register::open(folder)?;
-        let known = added.all().values().filter_map(Known::remembered).map(|known| (known.id.clone(), known)).collect();
-        Ok(Self { known, added, noted: BTreeMap::new() })
+        Ok(Self(added::Devices::new(added, Known::remembered)))
     }
 
-    pub(crate) fn get(&self, id: &DeviceId) -> Option<&Known> {
-        self.known.get(id)
-    }
-    pub(crate) fn is_added(&self, id: &DeviceId) -> bool {
-        self.added.get(id).is_some()
-    }
     pub(crate) fn id(&self, lamp: LampId) -> Option<DeviceId> {
-        Some(id_of(lamp)).filter(|id| self.known.contains_key(id))
+        Some(id_of(lamp)).filter(|id| self.get(id).is_some())
     }
     /// The added ones, by the ids that they announce.
     pub(crate) fn kept(&self) -> BTreeSet<LampId> {
-        self.added.all().values().filter_map(|added| LampId::parse(&added.lamp)).collect()
-    }
-    pub(crate) fn all(&self) -> Vec<FromBridge> {
-        self.known.keys().map(|id| self.told(id)).collect()
+        self.all_added().filter_map(|added| LampId::parse(&added.lamp)).collect()
     }
 
     /// A lamp is here, or changed; whether it is elsewhere than before.
     pub(crate) fn found(&mut self, advert: &Advert) -> (DeviceId, bool, FromBridge) {
-        let mut known = Known::of(advert);
-        let before = self.known.remove(&known.id);
-        let moved = before.as_ref().is_none_or(|before| before.at != known.at);
-        if let Some(before) = before {
-            known.values = before.values;
-            if !moved {
-                (known.down, known.up) = (before.down, before.up);
+        let mut moved = true;
+        let (id, told) = self.0.found(Known::of(advert), |known, before| {
+            if let Some(before) = before {
+                moved = before.at != known.at;
+                known.values = before.values;
+                if !moved {
+                    (known.down, known.up) = (before.down, before.up);
+                }
             }
-        }
-        if !known.up {
-            let said = known.state.said(&known.abilities, &[]);
-            drop(known.take(said, Source::Pushed));
-        }
-        let id = known.id.clone();
-        self.known.insert(id.clone(), known);
-        self.note_announced(&id, Instant::now());
-        (id.clone(), moved, self.told(&id))
+            if !known.up {
+                let said = known.state.said(&known.abilities, &[]);
+                drop(known.take(said, Source::Pushed));
+            }
+        });
+        (id, moved, told)
     }
 
     /// It said once more that it is here, and how it is lit; over its connection it says so better.
     pub(crate) fn again(&mut self, id: &DeviceId, advert: &Advert) -> Vec<FromBridge> {
-        let Some(known) = self.known.get_mut(id) else { return Vec::new() };
+        let Some(known) = self.get_mut(id) else { return Vec::new() };
         known.seen = Some(Timestamp::now());
         let mut told = Vec::new();
         if !known.up && known.state != advert.state {
@@ -227,31 +241,13 @@ impl Devices {
             let said = known.state.said(&known.abilities, &[]);
             told = known.take(said, Source::Pushed);
         }
-        self.note_announced(id, Instant::now());
+        self.note_announced(id);
         told
-    }
-
-    /// A lamp is gone.
-    pub(crate) fn lost(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
-        (known.up, known.down, known.at) = (false, false, None);
-        if self.added.get(id).is_none() {
-            self.known.remove(id);
-            return Some(FromBridge::Gone { device: id.clone() });
-        }
-        self.note_announced(id, Instant::now());
-        Some(self.told(id))
-    }
-
-    /// All that are here are not any more, as far as we know.
-    pub(crate) fn all_lost(&mut self) -> Vec<FromBridge> {
-        let ids: Vec<DeviceId> = self.known.keys().cloned().collect();
-        ids.iter().filter_map(|id| self.lost(id)).collect()
     }
 
     /// It answers.
     pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
+        let known = self.get_mut(id)?;
         (known.up, known.down, known.seen) = (true, false, Some(Timestamp::now()));
         self.note(id);
         Some(self.told(id))
@@ -259,7 +255,7 @@ impl Devices {
 
     /// It does not take a connection. `None`: that is nothing new.
     pub(crate) fn down(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.known.get_mut(id)?;
+        let known = self.get_mut(id)?;
         let is_new = !known.down;
         (known.up, known.down) = (false, true);
         is_new.then(|| self.told(id))
@@ -267,39 +263,32 @@ impl Devices {
 
     /// Nothing is said to it any more.
     pub(crate) fn quiet(&mut self, id: &DeviceId) {
-        if let Some(known) = self.known.get_mut(id) {
+        if let Some(known) = self.get_mut(id) {
             known.up = false;
         }
     }
 
     /// The owner adds a lamp, or not any more.
     pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        let known = self.known.get_mut(id).ok_or("no such lamp is known")?;
-        self.added.set(id, yes.then(|| known.added(None)))?;
-        self.noted.remove(id);
-        (known.up, known.down) = (false, false);
-        if !yes && known.at.is_none() {
-            self.known.remove(id);
-            return Ok(vec![FromBridge::Gone { device: id.clone() }]);
-        }
-        Ok(vec![self.told(id), self.added.paired(id)])
+        self.get(id).ok_or("no such lamp is known")?;
+        self.0.add(id, yes)
     }
 
     /// What a lamp can do.
     pub(crate) fn abilities(&mut self, id: &DeviceId, abilities: Abilities) -> Option<FromBridge> {
-        self.known.get_mut(id)?.abilities = abilities;
+        self.get_mut(id)?.abilities = abilities;
         self.note(id);
         Some(self.told(id))
     }
 
     /// What it says of itself now.
     pub(crate) fn said(&mut self, id: &DeviceId, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
-        self.known.get_mut(id).map(|known| known.take(said, source)).unwrap_or_default()
+        self.get_mut(id).map(|known| known.take(said, source)).unwrap_or_default()
     }
 
     /// What is known of a service, by property.
     pub(crate) fn read(&self, id: &DeviceId, target: &Target, wanted: &[String]) -> BTreeMap<String, Data> {
-        let Some(known) = self.known.get(id) else { return BTreeMap::new() };
+        let Some(known) = self.get(id) else { return BTreeMap::new() };
         let of_target = |((service, instance), _): &(&(&'static str, u16), _)| {
             *service == target.service && *instance == target.instance
         };
@@ -310,30 +299,7 @@ impl Devices {
 
     /// Where a lamp was last, for a diagnosis.
     pub(crate) fn addresses(&self, id: &DeviceId) -> Vec<SocketAddr> {
-        self.known.get(id).and_then(|known| known.address).map(SocketAddr::from).into_iter().collect()
-    }
-
-    /// Keeps what was announced of an added one, now and then.
-    fn note_announced(&mut self, id: &DeviceId, now: Instant) {
-        let waits = self.noted.get(id).is_some_and(|last| now.duration_since(*last) < NOTED_EVERY);
-        if !waits && self.added.get(id).is_some() {
-            self.noted.insert(id.clone(), now);
-            self.note(id);
-        }
-    }
-
-    /// Keeps what is new of an added one.
-    fn note(&mut self, id: &DeviceId) {
-        let (Some(added), Some(known)) = (self.added.get(id), self.known.get(id)) else { return };
-        let now = known.added(Some(added));
-        self.added.note(id, now);
-    }
-
-    fn told(&self, id: &DeviceId) -> FromBridge {
-        match self.known.get(id) {
-            Some(known) => FromBridge::Seen { device: known.describe(self.added.get(id)) },
-            None => FromBridge::Gone { device: id.clone() },
-        }
+        self.get(id).and_then(|known| known.address).map(SocketAddr::from).into_iter().collect()
     }
 }
 
@@ -343,26 +309,13 @@ mod tests {
     use crate::core::advert::{self, tests::answer};
 
     #[test]
-    fn what_is_announced_is_not_written_each_time_and_changes_nothing_of_a_connected_lamp() {
+    fn what_is_announced_changes_nothing_of_a_connected_lamp() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Vault::new(dir.path(), &[7; 32]);
         let mut devices = Devices::open(&folder).unwrap();
         let said = |more: &str| advert::parse(&answer(1, 2, more), [10, 0, 0, 2].into()).unwrap();
         let (id, ..) = devices.found(&said("name: desk\r\n"));
         devices.add(&id, true).unwrap();
-        let file = dir.path().join("added.json");
-        let kept = || String::from_utf8(folder.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap();
-        devices.found(&said("name: first\r\n"));
-        assert!(kept().contains("first"));
-        std::fs::remove_file(&file).unwrap();
-        for number in 0..50 {
-            devices.found(&said(&format!("name: forged{number}\r\n")));
-            devices.again(&id, &said(&format!("name: forged{number}\r\n")));
-            devices.lost(&id);
-        }
-        assert!(!file.exists(), "not written again");
-        devices.note_announced(&id, Instant::now() + NOTED_EVERY);
-        assert!(kept().contains("forged49"), "but in the end");
         // Its connection is worth more.
         devices.up(&id).unwrap();
         let before = devices.get(&id).unwrap().state.clone();
