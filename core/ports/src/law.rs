@@ -1,12 +1,17 @@
 //! The side of the gate of a bridge with two entries: `search`, for everyone near, and `control`, for each device. A bridge with
 //! more of them has those beside it, in a `law` of its own.
 
+use std::time::Duration;
+
 use accord_consent::outlet::Near;
 use accord_consent::{BoundGate, ConsentWatch, Permit, RecipientId, Refusal};
 use accord_model::why::Fact;
 use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
 use accord_registry::why;
+use tokio::time::{Instant, sleep_until};
 
+/// How long before sockets that could not be opened are tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// What a search says.
 pub const SEARCH: FieldSet = FieldSet::one(FieldCode::NetIp);
 
@@ -96,5 +101,85 @@ impl Law {
         let mut facts = vec![why::consent(&self.search, None, searched, search)];
         facts.extend(device.map(|device| why::consent(&self.control, Some(device), true, self.may_control(device))));
         facts
+    }
+}
+
+/// When a search can begin: once the owner agrees, and a while after it could not.
+#[derive(Debug)]
+pub struct Searching {
+    /// Not before this time.
+    again: Instant,
+    trouble: Option<String>,
+}
+
+impl Searching {
+    /// It can begin at once.
+    pub fn new() -> Self {
+        Self { again: Instant::now(), trouble: None }
+    }
+
+    /// Waits until it can begin. May be dropped at any time.
+    pub async fn due(&self, law: &Law) {
+        sleep_until(self.again).await;
+        law.search().allowed().await;
+    }
+
+    /// The way to everyone near. `what`: whom it is about, for a warning when there is no way.
+    pub async fn begin(&mut self, law: &Law, what: &str) -> Option<Near> {
+        self.again = Instant::now() + AGAIN;
+        let near = law.near().await;
+        self.trouble = near.as_ref().err().cloned();
+        near.inspect_err(|why| tracing::warn!("{what} cannot be looked for now; it is tried again: {why}")).ok()
+    }
+
+    /// The search ended with its consent: with another one it can begin at once.
+    pub fn ended(&mut self) {
+        self.again = Instant::now();
+    }
+
+    /// Why it could not begin, for a diagnosis.
+    pub fn trouble(&self) -> Option<Fact> {
+        self.trouble.clone().map(|why| Fact::NotOpen { why })
+    }
+}
+
+impl Default for Searching {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accord_consent::{Choice, Decision, Gate, To, example};
+
+    use super::*;
+
+    /// After how many seconds it can.
+    async fn begins(searching: &Searching, law: &Law) -> Option<u64> {
+        let now = Instant::now();
+        tokio::time::timeout(AGAIN, searching.due(law)).await.ok().map(|()| now.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_search_begins_once_it_is_agreed_to_and_a_while_after_it_could_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (statement, signer) = example::parts();
+        let gate = Gate::open(dir.path(), statement, signer).unwrap();
+        // Its entry for everyone near has another name, and lets out other fields: the way is agreed to and not opened.
+        let beacon = EntryKey::new("example/beacon").unwrap();
+        let law = Law::under(gate.bind("example"), "example", "hello", SEARCH);
+        let law = Law { search: beacon.clone(), ..law };
+        let mut searching = Searching::new();
+        assert_eq!(begins(&searching, &law).await, None);
+        let shown = gate.notice(&beacon, "en").unwrap().shown("test");
+        gate.decide(Decision::new(beacon.clone(), To::Any, Choice::Always, shown)).unwrap();
+        assert_eq!(begins(&searching, &law).await, Some(0));
+        assert!(searching.begin(&law, "Beacons").await.is_none() && searching.trouble().is_some());
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(begins(&searching, &law).await, Some(3));
+        searching.begin(&law, "Beacons").await;
+        searching.ended();
+        assert_eq!(begins(&searching, &law).await, Some(0));
     }
 }

@@ -2,11 +2,12 @@
 //! from the clock; what it decides goes to them.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Browsing, Seen};
+use accord_ports::law::Searching;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,6 @@ use crate::core::finder::{Event, Finder};
 use crate::core::txt::{AIRPLAY, RAOP};
 use crate::core::words::Names;
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a player has not followed yet, and words of players that wait here.
 const ORDERS: usize = 16;
 const TOLD: usize = 64;
@@ -37,10 +36,7 @@ pub(crate) struct Mind {
     outbox: Outbox,
     pub near: Option<Browsing>,
     finder: Finder,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     players: HashMap<DeviceId, Held>,
     pub told: mpsc::Sender<Told>,
     heard: mpsc::Receiver<Told>,
@@ -68,8 +64,7 @@ impl Mind {
             outbox,
             near: None,
             finder: Finder::default(),
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             players: HashMap::new(),
             told,
             heard,
@@ -84,8 +79,6 @@ impl Mind {
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.tell_all(self.devices.all()).await;
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -94,10 +87,7 @@ impl Mind {
                 },
                 Some(told) = self.heard.recv() => self.player_told(told).await,
                 seen = next(&mut self.near) => self.seen(seen).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
             }
         }
         self.end_nearby().await;
@@ -126,26 +116,17 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                self.finder = Finder::default();
-                self.finder.keep(self.devices.kept());
-                self.near = Some(Browsing::open(near, self.network, SEARCH, &[RAOP, AIRPLAY]).await);
-            }
-            Err(why) => {
-                tracing::warn!("AirPlay cannot be used now, and tries again: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "AirPlay devices").await else { return };
+        self.finder = Finder::default();
+        self.finder.keep(self.devices.kept());
+        self.near = Some(Browsing::open(near, self.network, SEARCH, &[RAOP, AIRPLAY]).await);
     }
 
     /// What plays goes on: that has consents of its own.
     async fn end_nearby(&mut self) {
         let Some(near) = self.near.take() else { return };
         near.close();
-        self.again = Instant::now();
+        self.searching.ended();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
         self.asked_in_vain().await;

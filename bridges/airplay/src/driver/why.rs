@@ -53,7 +53,7 @@ impl Mind {
         let mut facts = self.law.facts(added, true);
         facts.extend(added.map(|device| self.law.sound_fact(device)));
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some(browsing) => facts.extend(browsing.facts()),
         }
         if let Some(known) = known {

@@ -2,13 +2,14 @@
 //! and from the clock; what it decides goes to them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Seen, v4};
 use accord_ports::hand::{Failures, Hands, Place, State};
+use accord_ports::law::Searching;
 use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
@@ -22,8 +23,6 @@ use crate::core::advert::{Advert, CastId};
 use crate::core::discovery::{self, Discovery};
 use crate::core::session::{Event, Trouble, Wanted};
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -63,10 +62,7 @@ pub(crate) struct Mind {
     pub devices: Devices,
     outbox: Outbox,
     pub near: Option<Nearby>,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     pub hands: Hands<Order>,
     /// Of added devices, beyond one hand: whoever announces cannot make it be tried more often.
     failures: HashMap<DeviceId, Failures>,
@@ -84,8 +80,7 @@ impl Mind {
             devices,
             outbox,
             near: None,
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             hands: Hands::new(ORDERS),
             failures: HashMap::new(),
             reads: HashMap::new(),
@@ -97,8 +92,6 @@ impl Mind {
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.tell_all(self.devices.all()).await;
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -106,10 +99,7 @@ impl Mind {
                     Some((message, _)) => self.message(message).await,
                 },
                 woken = next(&mut self.near) => self.woken(woken).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
             }
             self.pump().await;
         }
@@ -122,19 +112,10 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                let mut near = Nearby::open(near, self.network).await;
-                near.discovery.keep(self.devices.kept());
-                self.near = Some(near);
-            }
-            Err(why) => {
-                tracing::warn!("Google Cast cannot be used now, and tries again: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "Cast devices").await else { return };
+        let mut near = Nearby::open(near, self.network).await;
+        near.discovery.keep(self.devices.kept());
+        self.near = Some(near);
     }
 
     async fn end_nearby(&mut self) {
@@ -147,7 +128,7 @@ impl Mind {
             }
         }
         self.reads.clear();
-        self.again = Instant::now();
+        self.searching.ended();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
         self.asked_in_vain().await;

@@ -40,7 +40,7 @@ impl Mind {
         let added = known.and_then(|known| self.devices.added(&known.id));
         let mut facts = self.law.facts(added.and(device));
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some(near) => facts.extend(near.browsing.facts()),
         }
         if let Some(known) = known {

@@ -9,6 +9,7 @@ use accord_model::why::Fact;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Browsing, Seen, v4};
 use accord_ports::hand::{Hands, Place, State, Term};
+use accord_ports::law::Searching;
 use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
@@ -24,8 +25,6 @@ use crate::core::home::{Home, Summary};
 use crate::core::session::About;
 use crate::core::sign::Tokens;
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 64;
 /// What waits for the mind.
@@ -81,10 +80,7 @@ pub(crate) struct Mind {
     pub heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
     pub near: Option<Browsing>,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     pub hands: Hands<Order>,
     /// Which server a thing is of, and whether that reaches it.
     pub things: HashMap<DeviceId, (DeviceId, Reach)>,
@@ -111,8 +107,7 @@ impl Mind {
             heard,
             inbox,
             near: None,
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             hands: Hands::new(ORDERS),
             things: HashMap::new(),
             signing: None,
@@ -136,8 +131,6 @@ impl Mind {
             self.take(&id).await;
         }
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             let signing = self.signing.as_ref().map(|signing| signing.until);
             tokio::select! {
                 biased;
@@ -147,11 +140,8 @@ impl Mind {
                 },
                 Some(heard) = self.inbox.recv() => self.hear(heard).await,
                 seen = next(&mut self.near) => self.seen(seen).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
-                () = tokio::time::sleep_until(signing.unwrap_or(again).into()), if signing.is_some() => {
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
+                () = tokio::time::sleep_until(signing.unwrap_or_else(Instant::now).into()), if signing.is_some() => {
                     self.give_up_signing().await;
                 }
             }
@@ -180,17 +170,8 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                self.near = Some(Browsing::open(near, self.network, SEARCH, &[SERVICE]).await);
-            }
-            Err(why) => {
-                tracing::warn!("Home Assistant cannot be looked for now, and is again: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "Home Assistant").await else { return };
+        self.near = Some(Browsing::open(near, self.network, SEARCH, &[SERVICE]).await);
     }
 
     /// Who came, changed and went.
@@ -210,7 +191,7 @@ impl Mind {
                 if let Some(near) = self.near.take() {
                     near.close();
                 }
-                self.again = Instant::now();
+                self.searching.ended();
                 self.servers.all_lost()
             }
         };

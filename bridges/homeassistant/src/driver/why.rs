@@ -36,7 +36,7 @@ impl Mind {
         let added = known.and_then(|(id, _)| self.servers.added(id));
         let mut facts = self.law.facts(added.and(server), added.is_none());
         match &self.near {
-            None => facts.extend(self.trouble.clone().filter(|_| added.is_none()).map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble().filter(|_| added.is_none())),
             Some(near) => facts.extend(near.facts()),
         }
         if let Some((id, known)) = known {

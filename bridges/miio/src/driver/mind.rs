@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
 use accord_ports::hand::{Hands, Place};
+use accord_ports::law::Searching;
 use accord_registry::ByteStream;
 use accord_store::JsonFile;
 use tokio::sync::mpsc;
@@ -22,8 +23,6 @@ use super::why::Asked;
 use crate::core::device::{Event, Info, Model, Wanted};
 use crate::core::line::Failure;
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that wait for a hand, and what waits for the mind.
 const ORDERS: usize = 64;
 const QUEUE: usize = 1024;
@@ -57,10 +56,7 @@ pub(crate) struct Mind {
     library: Library,
     outbox: Outbox,
     pub near: Option<Nearby>,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     hands: Hands<Order>,
     heard: mpsc::Sender<Heard>,
     from_tasks: mpsc::Receiver<Heard>,
@@ -93,8 +89,7 @@ impl Mind {
             library,
             outbox,
             near: None,
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             hands: Hands::new(ORDERS),
             heard,
             from_tasks,
@@ -117,8 +112,6 @@ impl Mind {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -127,10 +120,7 @@ impl Mind {
                 },
                 Some(heard) = self.from_tasks.recv() => self.heard(heard).await,
                 woken = next(&mut self.near) => self.woken(woken).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
                 _ = tick.tick(), if !self.unknown.is_empty() || !self.asked.is_empty() => self.tick().await,
             }
         }
@@ -181,17 +171,8 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                self.near = Some(Nearby::open(near, self.network, self.port).await);
-            }
-            Err(why) => {
-                tracing::warn!("miIO devices cannot be looked for now: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "miIO devices").await else { return };
+        self.near = Some(Nearby::open(near, self.network, self.port).await);
     }
 
     async fn woken(&mut self, woken: Woken) {
@@ -201,7 +182,7 @@ impl Mind {
                 if let Some(near) = self.near.take() {
                     near.close();
                 }
-                self.again = Instant::now();
+                self.searching.ended();
                 let gone = self.devices.strangers_gone();
                 self.tell_all(gone).await;
             }

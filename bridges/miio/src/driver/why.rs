@@ -70,7 +70,7 @@ impl Mind {
         let is_placed = known.is_some_and(|(_, known)| known.at.is_some());
         let mut facts = self.law.facts(added, !is_placed);
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some(near) => {
                 facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
                 facts.extend(near.facts());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_ports::law::Searching;
 use accord_recognition::Recogniser;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
@@ -23,8 +24,6 @@ use crate::core::description::{Face, Renderer};
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::renderer::{Event, Trouble};
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -38,10 +37,7 @@ pub(crate) struct Mind {
     pub devices: Devices,
     pub outbox: Outbox,
     pub near: Option<Nearby>,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     pub hands: HashMap<DeviceId, Held>,
     pub shelves: Shelves,
     pub tasks: TaskTracker,
@@ -76,8 +72,7 @@ impl Mind {
             devices,
             outbox,
             near: None,
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             hands: HashMap::new(),
             shelves: Shelves::default(),
             tasks: TaskTracker::new(),
@@ -92,8 +87,6 @@ impl Mind {
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.tell_all(self.devices.all()).await;
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -101,10 +94,7 @@ impl Mind {
                     Some((message, _)) => self.message(message).await,
                 },
                 woken = next(&mut self.near) => self.woken(woken).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
             }
             self.pump().await;
         }
@@ -119,16 +109,7 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        let near = match self.law.near().await {
-            Ok(near) => near,
-            Err(why) => {
-                tracing::warn!("UPnP cannot be used now, and tries again: {why}");
-                self.trouble = Some(why);
-                return;
-            }
-        };
-        self.trouble = None;
+        let Some(near) = self.searching.begin(&self.law, "UPnP devices").await else { return };
         let mut session = Session::open(near, self.network);
         let interfaces = session.interfaces_now().await;
         let now = Instant::now();
@@ -143,7 +124,7 @@ impl Mind {
         self.hands.drain().for_each(|(_, held)| held.stop.cancel());
         self.shelves.end();
         session.close().await;
-        self.again = Instant::now();
+        self.searching.ended();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
         for call in std::mem::take(&mut self.reads).into_keys() {

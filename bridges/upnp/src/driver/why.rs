@@ -46,7 +46,7 @@ impl Mind {
         let added = known.filter(|known| self.devices.is_added(&known.id)).map(|known| &known.id);
         let mut facts = self.law.facts(added, true);
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some(near) => {
                 facts.extend(near.session.trouble.clone().map(|why| Fact::NotOpen { why }));
                 facts.extend(near.session.air().facts(Instant::now()));

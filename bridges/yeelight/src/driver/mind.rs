@@ -9,6 +9,7 @@ use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, ToBridge, Verb};
 use accord_ports::hand::{Failures, Hands, Place, State, Term};
+use accord_ports::law::Searching;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
@@ -22,8 +23,6 @@ use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::quota::Quota;
 use crate::core::session::{Event, Trouble, Wanted};
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 64;
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -68,10 +67,7 @@ pub(crate) struct Mind {
     outbox: Outbox,
     pub near: Option<(Nearby, Discovery)>,
     wake: Instant,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
+    pub searching: Searching,
     pub hands: Hands<Order>,
     /// Of added lamps, beyond one hand: whoever announces cannot make it be tried more often, and the lamp counts on.
     failures: HashMap<DeviceId, Failures>,
@@ -93,8 +89,7 @@ impl Mind {
             outbox,
             near: None,
             wake: Instant::now(),
-            again: Instant::now(),
-            trouble: None,
+            searching: Searching::new(),
             hands: Hands::new(ORDERS),
             failures: HashMap::new(),
             quotas: HashMap::new(),
@@ -108,8 +103,7 @@ impl Mind {
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
         self.tell_all(self.devices.all()).await;
         loop {
-            let mut search = self.law.search();
-            let (again, wake) = (self.again, self.wake);
+            let wake = self.wake;
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -117,10 +111,7 @@ impl Mind {
                     Some((message, _)) => self.message(message).await,
                 },
                 woken = next(&mut self.near, wake) => self.woken(woken).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
             }
             self.pump().await;
         }
@@ -133,23 +124,14 @@ impl Mind {
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                let mut near = Nearby::open(near, self.network);
-                let interfaces = near.interfaces_now().await;
-                let now = Instant::now();
-                let mut discovery = Discovery::new(Limits::default(), now);
-                discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
-                discovery.handle(discovery::Input::Interfaces(near.interfaces(interfaces)), now);
-                self.near = Some((near, discovery));
-            }
-            Err(why) => {
-                tracing::warn!("Yeelight lamps cannot be looked for now; it is tried again: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "Yeelight lamps").await else { return };
+        let mut near = Nearby::open(near, self.network);
+        let interfaces = near.interfaces_now().await;
+        let now = Instant::now();
+        let mut discovery = Discovery::new(Limits::default(), now);
+        discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
+        discovery.handle(discovery::Input::Interfaces(near.interfaces(interfaces)), now);
+        self.near = Some((near, discovery));
     }
 
     async fn end_nearby(&mut self) {
@@ -162,7 +144,7 @@ impl Mind {
             }
         }
         self.reads.clear();
-        self.again = Instant::now();
+        self.searching.ended();
         let gone = self.devices.all_lost();
         self.tell_all(gone).await;
         self.asked_in_vain().await;

@@ -70,7 +70,7 @@ impl Mind {
         let added = known.filter(|known| self.devices.is_added(&known.id));
         let mut facts = self.law.facts(added.and(device), true);
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some((near, _)) => {
                 facts.extend(near.trouble.clone().map(|why| Fact::NotOpen { why }));
                 facts.extend(near.facts());
