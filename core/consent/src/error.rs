@@ -135,6 +135,7 @@ impl SendError {
         match self {
             Self::Io(cause) | Self::Outlet(crate::outlet::OutletError::Io { cause, .. }) => outcome(cause),
             Self::Outlet(crate::outlet::OutletError::Deadline { .. }) => Outcome::Silent,
+            Self::Outlet(crate::outlet::OutletError::NotHere(_)) => Outcome::NoRoute,
             other => Outcome::Failed(other.to_string()),
         }
     }

@@ -546,6 +546,22 @@ async fn a_permit_for_a_device_stays_in_the_networks_that_this_machine_is_in() {
     assert!(home.records(RecordKind::Intent).is_empty());
 }
 
+#[tokio::test]
+async fn who_was_announced_is_spoken_to_in_the_house_only() {
+    let home = Home::new();
+    home.agree();
+    let permit = || home.bound.permit(&hello(), &phone(), FieldSet::EMPTY, "").unwrap();
+    // Unique-local, as what is behind a router of the house is; but no router here leads there.
+    for elsewhere in ["fdfe:dcba:9876:5432::1", "240.0.0.9"] {
+        let opened = outlet::OneNear::open_announced(permit(), elsewhere.parse().unwrap()).await;
+        assert!(matches!(opened.err(), Some(SendError::Outlet(OutletError::NotHere(_)))), "{elsewhere}");
+    }
+    assert!(home.records(RecordKind::Intent).is_empty());
+    let one = outlet::OneNear::open_announced(permit(), "127.0.0.9".parse().unwrap()).await.unwrap();
+    one.is_still_here().await.unwrap();
+    one.close();
+}
+
 #[test]
 fn what_stays_here_goes_nowhere_and_only_the_owner_lets_it() {
     let home = Home::new();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::Personal;
 use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
+use accord_consent::outlet::routers::Routers;
 use accord_consent::outlet::{DatagramOutlet, Near};
 use accord_mdns::{Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Transmit};
 use accord_model::FieldSet;
@@ -23,6 +24,8 @@ const QUEUE: usize = 256;
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// A question that is asked for again sooner is the same one.
 const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(5);
+/// The system does not tell when it learns a way: as long as somebody is announced where none leads, it is looked again.
+const LOOK_FOR_WAYS_EVERY: Duration = Duration::from_secs(10);
 
 /// What is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,8 @@ pub enum Seen {
         /// What it says of itself. From outside: escape texts before showing.
         instance: ServiceInstance,
         /// Where it is, IPv4 first: only addresses on the link of the interface on which they were heard, so that nobody is
-        /// sent elsewhere on the word of a datagram. Those that are link-local in IPv6 have their scope. May be empty.
+        /// sent elsewhere on the word of a datagram; with [`Browsing::behind_routers`] also those behind a router there. Those
+        /// that are link-local in IPv6 have their scope. May be empty.
         at: Vec<SocketAddr>,
     },
     /// It said goodbye, or nothing was heard of it for as long as its word counts.
@@ -70,6 +74,10 @@ pub struct Browsing {
     air: Air,
     refreshed: Option<Instant>,
     trouble: Option<String>,
+    /// The ways to networks behind routers, when those count, and until when they are taken to be so.
+    routers: Option<(Routers, Instant)>,
+    /// Somebody is announced where no way leads: when to look again.
+    look_again: Option<Instant>,
 }
 
 struct Open {
@@ -110,6 +118,8 @@ impl Browsing {
             air: Air::default(),
             refreshed: None,
             trouble: None,
+            routers: None,
+            look_again: None,
         };
         for service in services {
             if let Err(error) = this.browse(service) {
@@ -119,6 +129,19 @@ impl Browsing {
         let interfaces = list(network).await;
         this.interfaces(interfaces);
         this
+    }
+
+    /// Addresses behind a router near count, too, if they are of the house ([`Routers::lead_to`]): for services whose devices are in
+    /// networks of their own, as those of Thread are, and are announced here by their routers.
+    ///
+    /// What is so when somebody is announced may be otherwise when they are spoken to: [`OneNear::open_announced`] asks again.
+    ///
+    /// [`OneNear::open_announced`]: accord_consent::outlet::OneNear::open_announced
+    #[must_use]
+    pub fn behind_routers(mut self) -> Self {
+        self.routers = Some((Routers::default(), Instant::now()));
+        self.tell_again();
+        self
     }
 
     /// Looks for one more type, or for a subtype of one (`_L3840._sub._matterc._udp`). Whoever is found by a subtype is told
@@ -191,6 +214,7 @@ impl Browsing {
                     self.core.handle_timeout(now);
                 }
                 interfaces = self.changes.next() => self.interfaces(interfaces),
+                () = until(self.look_again) => self.tell_again(),
                 Some(datagram) = self.inbox.recv() => self.datagram(&datagram),
             }
         }
@@ -286,12 +310,24 @@ impl Browsing {
     /// What was heard before its network was ours (IPv6 often comes up first) may be near now. The other way round, an
     /// interface that goes says nothing of what was found there.
     fn tell_again(&mut self) {
+        self.look_again = None;
+        self.look_for_ways();
         for (instance, before) in self.told.values_mut() {
-            let at = places(&self.open, instance);
+            let Places { at, astray } = places(&self.open, self.routers.as_ref().map(|(routers, _)| routers), instance);
+            if astray {
+                self.look_again = Some(Instant::now() + LOOK_FOR_WAYS_EVERY);
+            }
             if at.iter().any(|place| !before.contains(place)) {
                 before.clone_from(&at);
                 self.seen.push_back(Seen::Here { instance: instance.clone(), at });
             }
+        }
+    }
+
+    fn look_for_ways(&mut self) {
+        let now = Instant::now();
+        if let Some((routers, until)) = self.routers.as_mut().filter(|(_, until)| *until <= now) {
+            (*routers, *until) = (Routers::now(), now + REFRESH_AT_MOST_EVERY);
         }
     }
 
@@ -325,7 +361,12 @@ impl Browsing {
     fn take(&mut self, event: Event) {
         match event {
             Event::Found(instance) | Event::Updated(instance) => {
-                let at = places(&self.open, &instance);
+                self.look_for_ways();
+                let routers = self.routers.as_ref().map(|(routers, _)| routers);
+                let Places { at, astray } = places(&self.open, routers, &instance);
+                if astray {
+                    self.look_again.get_or_insert(Instant::now() + LOOK_FOR_WAYS_EVERY);
+                }
                 let key = (instance.service.clone(), instance.name.clone());
                 self.told.insert(key, (instance.clone(), at.clone()));
                 self.seen.push_back(Seen::Here { instance, at });
@@ -346,16 +387,25 @@ pub fn v4(at: Vec<SocketAddr>) -> Vec<SocketAddrV4> {
     at.into_iter().filter_map(|at| if let SocketAddr::V4(v4) = at { Some(v4) } else { None }).collect()
 }
 
-fn places(open: &BTreeMap<u32, Open>, instance: &ServiceInstance) -> Vec<SocketAddr> {
-    let mut at = Vec::new();
+struct Places {
+    at: Vec<SocketAddr>,
+    /// A way may come that leads to another one.
+    astray: bool,
+}
+
+fn places(open: &BTreeMap<u32, Open>, routers: Option<&Routers>, instance: &ServiceInstance) -> Places {
+    let mut places = Places { at: Vec::new(), astray: false };
     for found in &instance.addresses {
+        let Some(interface) = open.get(&found.interface).map(|open| &open.interface) else { continue };
         let place = found.socket_address(instance.port);
-        let on_link = open.get(&found.interface).is_some_and(|open| open.interface.is_on_link(found.ip));
-        if on_link && !at.contains(&place) {
-            at.push(place);
+        let is_near = interface.is_on_link(found.ip) || routers.is_some_and(|ways| ways.lead_to(found.ip, interface));
+        if is_near && !places.at.contains(&place) {
+            places.at.push(place);
         }
+        let may_be_led_to = matches!(found.ip, IpAddr::V6(ip) if ip.is_unique_local());
+        places.astray |= !is_near && may_be_led_to && routers.is_some();
     }
-    at
+    places
 }
 
 async fn send(open: &BTreeMap<u32, Open>, air: &mut Air, said: FieldSet, transmit: &Transmit) {

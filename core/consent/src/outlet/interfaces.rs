@@ -58,7 +58,7 @@ impl Interface {
 }
 
 /// True when both addresses share the first `length` bits. A prefix of no length is no network one is in.
-fn same_prefix(one: IpAddr, other: IpAddr, length: u8) -> bool {
+pub(super) fn same_prefix(one: IpAddr, other: IpAddr, length: u8) -> bool {
     let differ = match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => u128::from(one.to_bits() ^ other.to_bits()) << 96,
         (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() ^ other.to_bits(),

@@ -9,6 +9,7 @@ pub mod interfaces;
 pub mod local;
 mod near;
 mod one;
+pub mod routers;
 mod sandbox;
 mod serve;
 mod tcp;
@@ -42,6 +43,9 @@ pub enum OutletError {
         /// The recipient of the permit.
         recipient: String,
     },
+    /// It is where somebody says that they are, and that is not in the house.
+    #[error("{0} is in no network that this machine is in, nor behind a router there that leads to it")]
+    NotHere(std::net::IpAddr),
     /// A listener that must stay on this machine was asked for elsewhere.
     #[error("{0} can be reached from other machines; use a loopback address, or the listener with TLS")]
     NotLoopback(SocketAddr),

@@ -28,6 +28,24 @@ impl OneNear {
         Ok(Self { lease: permit.datagrams(destination).await?, address })
     }
 
+    /// The same at an address that somebody announced, rather than the owner gave: it has to be in the house now, on a link of
+    /// this machine or behind a router there ([`super::routers::Routers::lead_to`]), whatever was so when it was announced.
+    ///
+    /// # Errors
+    /// [`SendError`]; [`super::OutletError::NotHere`] when it is not in the house.
+    pub async fn open_announced(permit: Permit, address: IpAddr) -> Result<Self, SendError> {
+        in_the_house(address).await?;
+        Self::open(permit, address).await
+    }
+
+    /// Whether what was announced is in the house still, before a lease is used that was opened a while ago.
+    ///
+    /// # Errors
+    /// [`super::OutletError::NotHere`].
+    pub async fn is_still_here(&self) -> Result<(), SendError> {
+        in_the_house(self.address).await
+    }
+
     /// Connects to a port of the device.
     ///
     /// # Errors
@@ -54,4 +72,13 @@ impl OneNear {
     pub fn close(&self) {
         self.lease.close();
     }
+}
+
+async fn in_the_house(address: IpAddr) -> Result<(), SendError> {
+    let is_here = super::routers::is_here(address).await;
+    // gate-check: one-announced
+    if !is_here {
+        return Err(OutletError::NotHere(address).into());
+    }
+    Ok(())
 }
