@@ -140,6 +140,18 @@ pub enum Fact {
         /// What to do there, in sentences of the bridge's own.
         remedy: String,
     },
+    /// It answers, and was not added: something about it has to be otherwise first.
+    NotAdded {
+        /// What, in words.
+        why: String,
+        /// What to do, in sentences of the bridge's own.
+        remedy: String,
+    },
+    /// The owner removed it while it was away: it keeps a place for this machine, and is told to give that up once it is here.
+    Leaving {
+        /// Until then; after that it is forgotten here all the same.
+        until: Timestamp,
+    },
     /// Whoever speaks for it is reached, and says that it does not reach it itself.
     AwayThere {
         /// What that one is called.
@@ -316,6 +328,8 @@ pub enum Code {
     UnpairedThere,
     TurnedAway,
     SwitchedOff,
+    NotAdded,
+    Leaving,
     AwayThere,
     NotPaired,
     PairingPending,

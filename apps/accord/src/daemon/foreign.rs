@@ -244,8 +244,8 @@ impl Hub {
         match self.registry.pair(device, PairStep::Unpair, Inputs::new(), WITHIN).await {
             Ok(()) => Ok(()),
             // Nothing was forgotten: it belongs to another device, or that could not be written down.
-            Err(error @ (CallError::Unsupported(_) | CallError::BadInput(_) | CallError::Device(_))) => {
-                Err(Failure::conflict(error.to_string()))
+            Err(CallError::Unsupported(why) | CallError::BadInput(why) | CallError::Device(why)) => {
+                Err(Failure::conflict(why))
             }
             Err(error) => {
                 tracing::info!(%device, %error, "forgotten here; the device was not told");
@@ -256,6 +256,10 @@ impl Hub {
 
     /// A bridge says how a pairing goes. The pairing as it is now, when there is one to tell of.
     pub fn on_foreign(&self, device: &DeviceId, event: &str, arguments: &Outputs) -> Option<PairingInfo> {
+        if event == "unpaired" {
+            self.let_go(device);
+            return None;
+        }
         let known = self.registry.device(device)?;
         let code = arguments.get("verification").and_then(Data::as_text).map(|code| for_screen(code, 40));
         let seconds = arguments.get("seconds").and_then(Data::as_number).unwrap_or(30.0).clamp(1.0, 600.0);
@@ -297,6 +301,14 @@ impl Hub {
                 })
             }
             _ => None,
+        }
+    }
+
+    /// It let go of this machine some time after the owner wanted that: what was agreed for it ends only now. It may be gone by now.
+    fn let_go(&self, device: &DeviceId) {
+        let forgotten = self.forget_agreed(device).and_then(|()| self.forget_joined(device));
+        if let Err(failure) = forgotten {
+            tracing::error!(%device, %failure, "a device was removed, and what was agreed for it is not forgotten");
         }
     }
 

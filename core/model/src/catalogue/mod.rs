@@ -278,6 +278,7 @@ pub fn pairing() -> Service {
             event("requested", verification(), None),
             event("paired", vec![], None),
             event("failed", vec![text("message")], None),
+            event("unpaired", vec![], None),
         ],
     )
 }

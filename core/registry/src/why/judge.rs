@@ -66,6 +66,8 @@ fn rank(code: Code) -> u8 {
         | Code::UnpairedThere
         | Code::TurnedAway
         | Code::SwitchedOff
+        | Code::NotAdded
+        | Code::Leaving
         | Code::VersionTooOld => 5,
         Code::PairingPending | Code::NotPaired | Code::TooManyAttempts => 6,
         Code::StrangerThere => 7,
@@ -173,6 +175,22 @@ impl Judge<'_> {
                 blocks,
                 format!("{} is on, and {} is off on it.", capital(&who), sentence(what)),
                 remedy.clone(),
+            ),
+            Fact::NotAdded { why, remedy } => obstacle(
+                Code::NotAdded,
+                blocks,
+                format!("{} answers, and was not added: {}.", capital(&who), sentence(why)),
+                remedy.clone(),
+            ),
+            Fact::Leaving { until } => obstacle(
+                Code::Leaving,
+                blocks,
+                format!(
+                    "You removed {who} while it was away. It keeps a place for this machine, and is told to give that up as soon \
+                     as it is here, {} from now at the latest.",
+                    duration(u64::try_from(until.duration_since(self.subject.now).as_secs()).unwrap_or_default())
+                ),
+                "Turn it on. To forget it without that, remove it once more, and reset it.",
             ),
             Fact::Pairing { state: Pairing::Pending } => obstacle(
                 Code::PairingPending,

@@ -119,6 +119,23 @@ fn what_is_switched_off_there_comes_before_that_nothing_listens() {
 }
 
 #[test]
+fn who_was_not_added_is_told_why_and_what_has_to_be_done_first() {
+    let not = Fact::NotAdded { why: "nobody vouches for its maker.".into(), remedy: "Trust its maker.".into() };
+    let found = asked(vec![home(), seen("10.66.0.2:5540"), tried("10.66.0.2:5540", Outcome::Refused), not]);
+    assert_eq!((found[0].code, found[0].weight), (Code::NotAdded, BLOCKS));
+    assert_eq!(found[0].says, "Phone answers, and was not added: nobody vouches for its maker.");
+    assert_eq!(found[0].remedy, "Trust its maker.");
+}
+
+#[test]
+fn who_was_removed_while_away_is_waited_for() {
+    let until = Timestamp::now() + std::time::Duration::from_secs(5 * 86_400 + 60);
+    let found = asked(vec![home(), seen("10.66.0.2:5540"), Fact::Leaving { until }]);
+    assert_eq!((found[0].code, found[0].weight), (Code::Leaving, BLOCKS));
+    assert!(found[0].says.contains("You removed Phone") && found[0].says.contains("5 days"), "{found:?}");
+}
+
+#[test]
 fn a_wrong_secret_is_told_from_a_device_that_sleeps() {
     let wrong = Fact::SecretWrong { what: "token".into(), remedy: "Give its new one.".into() };
     let found = asked(vec![home(), seen("10.66.0.2:54321"), tried("10.66.0.2:54321", Outcome::Mute), wrong]);
