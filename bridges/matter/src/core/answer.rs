@@ -8,6 +8,10 @@ use accord_model::text::for_screen;
 
 use super::value::Value;
 
+/// Robots, whose errors have numbers of their own (0x40 to 0x7f) in their states and in the answers of one of their modes.
+const ROBOT_STATE: u32 = 0x61;
+const ROBOT_RUN: u32 = 0x54;
+const ROBOT_CLEAN: u32 = 0x55;
 /// Clusters that are derived from OperationalState.
 const STATES: [u32; 3] = [0x48, 0x60, 0x61];
 /// Clusters that are derived from ModeBase.
@@ -29,8 +33,10 @@ pub(super) enum No {
 /// Whether a response command of a cluster, with these fields, says that it was done.
 pub(super) fn judge(cluster: u32, command: u32, fields: &[u8]) -> Result<(), No> {
     let names: fn(u64) -> &'static str = match (cluster, command) {
-        (cluster, 0x04) if STATES.contains(&cluster) => fault,
-        (0x55, 0x01) => clean_mode,
+        (ROBOT_STATE, 0x04) => fault,
+        (cluster, 0x04) if STATES.contains(&cluster) => state,
+        (ROBOT_RUN, 0x01) => run_mode,
+        (ROBOT_CLEAN, 0x01) => clean_mode,
         (cluster, 0x01) if MODES.contains(&cluster) => mode,
         (AREAS, 0x01) => areas,
         (CREDENTIALS, 0x08) => credentials,
@@ -54,13 +60,21 @@ pub(super) fn judge(cluster: u32, command: u32, fields: &[u8]) -> Result<(), No>
     Err(No::Refused(said.unwrap_or_else(|| format!("{} ({code:#04x})", names(code)))))
 }
 
-/// `ErrorStateID` (1.14; of robots, 7.4); nothing for 0.
-pub(crate) fn fault(code: u64) -> &'static str {
+/// `ErrorStateEnum` (1.14); nothing for 0. From 0x40 on, a number is of the cluster that is derived, from 0x80 on of the maker.
+fn state(code: u64) -> &'static str {
     match code {
         0x00 => "",
         0x01 => "cannot start or go on",
         0x02 => "cannot finish",
         0x03 => "cannot do that in this state",
+        0x04..=0x7f => "an error of its kind of device",
+        _ => "an error of its maker",
+    }
+}
+
+/// The same of robots (7.4).
+pub(crate) fn fault(code: u64) -> &'static str {
+    match code {
         0x40 => "the dock is not found",
         0x41 => "it is stuck",
         0x42 => "the dust bin is missing",
@@ -76,18 +90,24 @@ pub(crate) fn fault(code: u64) -> &'static str {
         0x4C => "its wheels are jammed",
         0x4D => "its brush is jammed",
         0x4E => "it cannot see where it is",
-        _ => "an error of its maker",
+        code => state(code),
     }
 }
 
-/// `Status` of `ChangeToModeResponse` (1.10); what RvcRunMode adds (7.2) has the numbers of a robot's errors.
+/// `Status` of `ChangeToModeResponse` (1.10).
 fn mode(code: u64) -> &'static str {
     match code {
         0x01 => "it has no such mode",
         0x02 => "it could not",
         0x03 => "not in the mode that it is in",
-        code => fault(code),
+        0x40..=0x7f => "an error of its kind of device",
+        _ => "an error of its maker",
     }
+}
+
+/// The same of RvcRunMode (7.2): what it adds has the numbers of a robot's errors.
+fn run_mode(code: u64) -> &'static str {
+    if matches!(code, 0x41..=0x48) { fault(code) } else { mode(code) }
 }
 
 /// The same of RvcCleanMode (7.3).
@@ -146,6 +166,11 @@ mod tests {
             assert_eq!(refused(cluster, 1, own), "door open");
         }
         assert_eq!(refused(0x54, 1, vec![(0, Value::Uint(0x43))]), "the dust bin is full (0x43)");
+        assert_eq!(refused(0x61, 4, error(0x43, None)), "the dust bin is full (0x43)");
+        // An oven has no dust bin.
+        assert_eq!(refused(0x60, 4, error(0x43, None)), "an error of its kind of device (0x43)");
+        assert_eq!(refused(0x49, 1, vec![(0, Value::Uint(0x43))]), "an error of its kind of device (0x43)");
+        assert_eq!(refused(0x51, 1, vec![(0, Value::Uint(0x81))]), "an error of its maker (0x81)");
         assert_eq!(refused(0x55, 1, vec![(0, Value::Uint(0x40))]), "not while it cleans (0x40)");
         assert_eq!(
             refused(AREAS, 1, vec![(0, Value::Uint(2)), (1, Value::Text(" ".to_owned()))]),

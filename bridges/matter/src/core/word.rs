@@ -80,24 +80,43 @@ pub enum Trouble {
     Garbled(String),
 }
 
-/// A status in words.
+/// A status in words (8.10.1; the numbers are those of `StatusCodeList.h` of the SDK, from 0xcc on of specification 1.4 and 1.4.1).
 pub fn status_name(code: u8) -> String {
     let name = match code {
-        0x01 => "failure",
+        0x01 => "it failed",
+        0x7d => "the subscription is not known there",
         0x7e => "this machine may not do that there",
-        0x80 | 0x81 => "it does not know that command",
+        0x7f => "it has no such part",
+        0x80 => "it does not take that kind of request",
+        0x81 => "it does not know that command",
         0x85 => "the command is malformed",
         0x86 => "it has no such attribute",
         0x87 => "the value is out of its range",
         0x88 => "it cannot be written",
-        0x89 => "its memory is full",
+        0x89 => "it has no room for that",
         0x8b => "it has no such thing",
+        0x8c => "it does not tell of changes of that",
+        0x8d => "the value is of the wrong type",
+        0x8f => "it cannot be read",
         0x92 => "its data changed meanwhile",
         0x94 => "it took too long",
+        0x9b => "it is not that device",
         0x9c => "it is busy",
+        0x9d => "its maker or its network does not let this machine do that",
         0xc3 => "it has no such service",
+        0xc5 => "what is behind it is not told of there",
         0xc6 => "it must be announced before",
+        0xc7 => "it has no such event",
+        0xc8 => "that is more than it can be asked at once",
+        0xc9 => "it was announced otherwise than it came",
+        0xca => "only while it is being added",
         0xcb => "its present state does not allow that",
+        0xcc => "it has no answer to that command",
+        0xcd => "its maker's terms changed and have to be accepted, in the maker's app",
+        0xce => "it needs maintenance first",
+        0xcf => "the value is not possible just now",
+        0xd0 => "it is there already",
+        0xd1 => "not over this kind of connection",
         code => return format!("status 0x{code:02x}"),
     };
     name.to_owned()
