@@ -6,7 +6,7 @@ import { Environment, Logger, LogLevel, Endpoint, ServerNode, VendorId } from "@
 
 const [folder, what, passcode = "20202021", discriminator = "3840", port = "5540"] = process.argv.slice(2);
 Environment.default.vars.set("storage.path", folder);
-Logger.level = LogLevel.WARN;
+Logger.level = process.env.MATTER_LOG ? LogLevel(process.env.MATTER_LOG) : LogLevel.WARN;
 const tell = (said) => console.log(JSON.stringify(said));
 
 const { DimmableLightDevice } = await import("@matter/main/devices/dimmable-light");
@@ -109,6 +109,10 @@ if (what === "lamp") {
   }
 }
 
+// How many have a place in it, also before that is final.
+node.events.operationalCredentials.fabrics$Changed.on((fabrics) => tell({ fabrics: fabrics.length }));
+// It waits for being added, at the start or because the last one who had it removed it.
+node.lifecycle.online.on(() => tell({ waits: !node.lifecycle.isCommissioned }));
 await node.start();
 tell({ ready: true, commissioned: node.lifecycle.isCommissioned });
 createInterface({ input: process.stdin }).on("line", async (line) => {

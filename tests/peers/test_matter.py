@@ -10,7 +10,7 @@ import time
 import unittest
 
 from hub import Hub
-from net import Network, until
+from net import Machine, Network, sh, until
 from wire import Capture, per_address
 
 PEERS = pathlib.Path(os.environ.get("ACCORD_PEERS", pathlib.Path.home() / ".cache/accord/peers"))
@@ -78,6 +78,11 @@ class Home(unittest.TestCase):
     def said(self):
         return [json.loads(line) for line in self.process.log.read_text().splitlines() if line.startswith("{")]
 
+    def waits(self, seconds=20):
+        """Until the device itself says that it has no controller, and may be added: what was announced before may still be known."""
+        fits = lambda: [said["waits"] for said in self.said() if "waits" in said][-1:] == [True]
+        until(fits, seconds, f"it waits for being added: {self.said()[-3:]}\n{self.hub.log()[-1500:]}")
+
     def became(self, endpoint, name):
         values = [said["value"] for said in self.said() if (said.get("endpoint"), said.get("name")) == (endpoint, name)]
         return values[-1] if values else None
@@ -111,9 +116,10 @@ class Home(unittest.TestCase):
         self.hub.accord("add", "matter", "code=-", *more, input=code, timeout=60)
         return self.find(25, name=name)
 
-    def remove(self, name):
-        status, answer = self.hub.api("DELETE", f"/pairings/paired/{self.device(name)['id']}")
-        self.assertEqual(status // 100, 2, answer)
+    def remove(self, name, status=2):
+        got, answer = self.hub.api("DELETE", f"/pairings/paired/{self.device(name)['id']}")
+        self.assertEqual(got if status > 9 else got // 100, status, answer)
+        return answer
 
     def call(self, verb, service="light", name=LAMP, status=200, confirmed=False):
         body = {"service": service, "instance": 0, "verb": verb, "confirmed": confirmed}
@@ -242,8 +248,144 @@ class Change(Home):
         # Removed here, it is removed there, and can be added again.
         self.remove(LAMP)
         self.assertIsNone(self.device())
+        self.waits()
         waiting = self.find(20, name="Lab")
         self.assertEqual(waiting["trust"], "seen")
+
+
+@unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")
+class Leave(Home):
+    def test_one_whose_adding_was_cut_short_is_added_to_the_end_and_free_again_once_it_is_removed(self):
+        self.grant()
+        self.switch_on()
+        self.hub.accord("add", "matter", "code=-", "tests=yes", input=CODE, timeout=60)
+        # It has its place, and not for good.
+        until(lambda: any(said.get("fabrics") == 1 for said in self.said()), 30, "it is being added", pause=0.001)
+        self.hub.kill()
+        self.hub.start()
+        lamp = self.find(25)
+        self.set("on", True)
+        self.shows(on=True)
+        # Nothing that was said before, by the hub that was killed or by this one, keeps it from being free.
+        self.hub.stop()
+        self.hub.start()
+        self.find(25)
+        self.remove(LAMP)
+        self.assertIsNone(self.device())
+        self.waits()
+        again = self.add(CODE, "tests=yes")
+        self.assertNotEqual(again["id"], lamp["id"])
+
+    def test_one_that_is_away_when_it_is_removed_is_told_once_it_is_here_and_the_owner_may_drop_that(self):
+        self.grant()
+        self.switch_on()
+        lamp = self.add(CODE, "tests=yes")
+        given = lambda: [one for one in self.hub.json("consent", "list")["consents"] if lamp["id"] in one["to"] and one["state"] == "given"]
+        self.assertTrue(given())
+        self.switch_off()
+        self.find(15, "offline")
+        self.assertIn("keeps a place", json.dumps(self.remove(LAMP, status=409)))
+        # It is shown as what it is, is not set, and that outlasts a restart.
+        self.assertEqual(self.value("removed", "more"), True)
+        self.assertIn("leaving", self.hub.accord("why", LAMP, "--json", check=False, timeout=60).stdout)
+        self.hub.stop()
+        self.hub.start()
+        self.assertEqual(self.find(5, "offline")["id"], lamp["id"])
+        self.assertEqual(self.value("removed", "more"), True)
+        self.switch_on()
+        until(lambda: self.device() is None, 25, f"it is told, and forgotten here: {self.device()}\n{self.hub.log()[-1500:]}")
+        self.waits()
+        until(lambda: not given(), 5, f"nothing is agreed for it any more: {given()}")
+        # One that never comes again is dropped at once, if the owner says so.
+        self.add(CODE, "tests=yes")
+        self.switch_off()
+        self.find(15, "offline")
+        self.remove(LAMP, status=409)
+        self.remove(LAMP)
+        self.assertIsNone(self.device())
+
+
+@unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")
+class Behind(Home):
+    """A device in a network of its own behind a border router, as those of Thread are."""
+
+    AT = "fd11:22::5"
+
+    def setUp(self):
+        alpha, router, peer = machines = [Machine(name) for name in ("alpha", "router", "peer")]
+        for one in machines:
+            self.addCleanup(one.close)
+        for here, there, device in ((alpha, router, "eth0"), (peer, router, "eth1")):
+            sh("ip", "link", "add", "eth0", "netns", here.holder.pid, "type", "veth", "peer", "name", device, "netns", there.holder.pid)
+        # What is there has one address alone, and announces it.
+        peer.run("ip", "link", "set", "eth0", "addrgenmode", "none")
+        forwards = "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"
+        takes = "for one in accept_ra=1 accept_ra_rt_info_max_plen=64; do echo ${one#*=} > /proc/sys/net/ipv6/conf/eth0/${one%=*}; done"
+        router.run("sh", "-c", forwards)
+        alpha.run("sh", "-c", takes)
+        for machine, device, address in ((alpha, "eth0", "fd66::a"), (router, "eth0", "fd66::1"), (router, "eth1", "fd11:22::1"),
+                                         (peer, "eth0", self.AT)):
+            machine.run("ip", "addr", "add", f"{address}/64", "dev", device, "nodad")
+            machine.run("ip", "link", "set", device, "up")
+        # The way to everywhere would lead there, too.
+        for machine, by in ((alpha, "fd66::1"), (peer, "fd11:22::1")):
+            machine.run("ip", "route", "add", "default", "via", by, "dev", "eth0")
+        self.peer, self.router, self.started = peer, router, []
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-matter-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        (self.folder / "node_modules").symlink_to(MODULES)
+        shutil.copy(HERE / "matterdevice.mjs", self.folder)
+        self.border = router.popen("python3", HERE / "borderrouter.py", "fd11:22::/64", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.border.wait)
+        self.addCleanup(self.border.stdout.close)
+        self.addCleanup(self.border.kill)
+        self.assertEqual(self.border.stdout.readline(), "ready\n")
+        self.hub = Hub(alpha, "alpha").start()
+        self.addCleanup(self.hub.close)
+        self.capture = Capture(peer, self.folder)
+
+    def tearDown(self):
+        self.border.stdin.close()
+        self.capture.stop()
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def test_it_is_added_and_set_once_its_router_says_the_way_and_nothing_is_sent_anywhere_before(self):
+        self.grant()
+        self.switch_on()
+        self.hub.accord("add", "matter", "code=-", "tests=yes", "name=Lab Lamp", input=CODE, timeout=60)
+        until(lambda: "no way there from a router near" in self.why(), 20, f"that is said: {self.why()}\n{self.hub.log()[-1500:]}")
+        self.assertEqual(self.ours(), [], "the way to everywhere is none")
+        self.border.stdin.write("route\n")
+        self.border.stdin.flush()
+        lamp = self.find(30)
+        self.assertEqual(self.value("address", "more"), f"[{self.AT}]:5540")
+        self.set("on", True)
+        self.shows(on=True)
+        self.assertTrue(self.became("lamp", "onOff"))
+        self.there('set lamp {"onOff": {"onOff": false}}')
+        self.shows(on=False)
+        # The way is gone, and the device is known to have been there: nothing is sent by the way to everywhere.
+        self.hub.stop()
+        self.border.stdin.write("none\n")
+        self.border.stdin.flush()
+        shown = per_address(p for p in self.ours() if p.payload)
+        route = self.hub.machine.run("ip", "-6", "route", "show", "fd11:22::/64").stdout
+        self.assertIn("proto ra", route)
+        self.hub.machine.run("ip", "-6", "route", "del", "fd11:22::/64")
+        self.hub.start()
+        until(lambda: "way" in self.why(), 10, self.why())
+        self.assertEqual(per_address(p for p in self.ours() if p.payload), shown)
+        written = {}
+        for record in self.hub.records():
+            if record["kind"] in ("sent", "error") and record.get("entry") == "matter/control":
+                for place in (record.get("details") or {}).get("addresses", []):
+                    written[place["address"]] = written.get(place["address"], 0) + place["bytes"]
+        self.assertEqual({place: count for place, count in written.items() if count}, dict(shown))
+        self.assertEqual(list(shown), [f"[{self.AT}]:5540"])
+        self.assertEqual(self.device()["id"], lamp["id"])
 
 
 @unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")

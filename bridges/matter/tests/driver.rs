@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accord_consent::{Gate, Signer};
+use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
 use accord_matter::{MatterBridge, Network, Options, STATEMENT};
 use accord_model::why::{Fact, Pairing, Standing};
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
@@ -47,8 +47,16 @@ impl Lab {
     }
 
     async fn restart(&mut self) {
+        self.stop().await;
+        self.start();
+    }
+
+    async fn stop(&mut self) {
         self.to.send((ToBridge::Stop, None)).await.unwrap();
         tokio::time::timeout(Duration::from_secs(5), &mut self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    fn start(&mut self) {
         (self.to, self.from, self.task) = start(&self.dir, &self.gate);
     }
 
@@ -160,6 +168,52 @@ async fn a_device_is_kept_until_it_is_here_and_forgotten_with_its_code() {
     assert!(lab.ask(&id, "pairing", act("unpair")).await.is_err());
     let sent = lab.gate.ledger().list(&accord_consent::Query::default()).unwrap();
     assert!(sent.iter().all(|record| !format!("{record:?}").contains("matter/")), "nothing left");
+}
+
+#[tokio::test]
+async fn one_that_has_its_place_and_is_away_is_waited_for_until_the_owner_drops_that() {
+    let mut lab = Lab::new();
+    let added = lab.add(&[("code", CODE), ("name", "Hall")]).await.unwrap();
+    let id = DeviceId::new(added["devices"].as_texts().unwrap()[0].clone()).unwrap();
+    // Added to the end, by a version that knew nothing of leaving.
+    let file = lab.dir.path().join("matter/added.json");
+    let place = |lab: &Lab| {
+        let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let added = kept.as_object_mut().unwrap().values_mut().next().unwrap().as_object_mut().unwrap();
+        added.insert("code".into(), serde_json::Value::Null);
+        added.remove("left");
+        std::fs::write(lab.dir.path().join("matter/added.json"), kept.to_string()).unwrap();
+    };
+    let (entry, to) = (EntryKey::new("matter/control").unwrap(), To::One(RecipientId::device(&id)));
+    let shown = lab.gate.notice(&entry, "en").unwrap().shown("test");
+    let consent = lab.gate.decide(Decision::new(entry, to, Choice::Always, shown)).unwrap();
+    lab.stop().await;
+    place(&lab);
+    lab.start();
+    lab.seen().await;
+    let error = lab.ask(&id, "pairing", act("unpair")).await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::Unsupported(why) if why.contains("Hall is away, and keeps a place")),
+        "{error}"
+    );
+    lab.stop().await;
+    lab.start();
+    let device = lab.seen().await;
+    assert_eq!(device.service("more").unwrap().values["removed"].data, Data::Bool(true));
+    assert_eq!(device.reach, Reach::Offline);
+    assert!(lab.why(&id).await.iter().any(|fact| matches!(fact, Fact::Leaving { .. })));
+    let on = Verb::Write { property: "on".into(), data: Data::Bool(true) };
+    assert!(lab.ask(&id, "light", on).await.unwrap_err().to_string().contains("you removed Hall"));
+    lab.ask(&id, "pairing", act("unpair")).await.unwrap();
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("Hall"));
+    // Without consent it could not be told.
+    lab.add(&[("code", CODE), ("name", "Hall")]).await.unwrap();
+    lab.gate.withdraw(consent.id).unwrap();
+    lab.stop().await;
+    place(&lab);
+    lab.start();
+    let id = lab.seen().await.id;
+    lab.ask(&id, "pairing", act("unpair")).await.unwrap();
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use matter_interaction::{
     build_status_response, build_subscribe_request, build_timed_request, parse_report_data, parse_status_response,
     parse_subscribe_response,
 };
-use matter_transport::secure_channel::{encode_close_session, is_close_session};
+use matter_transport::secure_channel::is_close_session;
 use matter_transport::{
     DecodeInboundOutput, MrpConfig, MrpEvent, MrpFlags, MrpProvenance, ProtocolId, SessionId, SessionManager,
     SessionRole,
@@ -215,13 +215,13 @@ impl Dialog {
         self.begin(Ask::Doubt, opcode::READ, &request, self.doubt_within, now);
     }
 
-    /// Ends it; what that sends is still to be sent.
-    pub fn close(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.over, true)
-            && let Ok(out) = encode_close_session(&mut self.sessions, self.id, now)
-        {
-            self.transmits.push_back(out.wire_bytes);
-        }
+    /// Ends it, without a word: what is owed already may still be sent.
+    ///
+    /// That a session ends may be said (CloseSession, 4.11.1.4), and is not: nodes forget the oldest sessions when they need room, and
+    /// find out by the next report that nobody hears it. Those on matter.js, up to 0.17.9 at least, never let go of a session that was
+    /// ended like that, and once the last controller removed them wait for its end in vain: nobody could add them any more.
+    pub fn close(&mut self) {
+        self.over = true;
         self.sessions.remove(self.id);
     }
 
@@ -264,21 +264,21 @@ impl Dialog {
                 MrpEvent::Retransmit { packet, .. } | MrpEvent::SendStandaloneAck { packet, .. } => {
                     self.transmits.push_back(packet);
                 }
-                MrpEvent::Expired { .. } => self.end("it does not answer any more".to_owned()),
-                MrpEvent::SessionCounterExhausted { .. } => self.end("the session is used up".to_owned()),
+                MrpEvent::Expired { .. } => self.over("it does not answer any more".to_owned()),
+                MrpEvent::SessionCounterExhausted { .. } => self.over("the session is used up".to_owned()),
                 _ => {}
             }
         }
         if self.silent_at().is_some_and(|at| at <= now) {
-            self.end("nothing was heard of it for longer than it promised".to_owned());
+            self.over("nothing was heard of it for longer than it promised".to_owned());
         }
         let late: Vec<u16> = self.asked.iter().filter(|(_, asked)| asked.until <= now).map(|(id, _)| *id).collect();
         for exchange in late {
             let Some(asked) = self.asked.remove(&exchange) else { continue };
             self.abort(exchange);
             match asked.ask {
-                Ask::Subscribe { .. } => self.end("it did not say in time what it has".to_owned()),
-                Ask::Doubt => self.end("it does not answer any more".to_owned()),
+                Ask::Subscribe { .. } => self.over("it did not say in time what it has".to_owned()),
+                Ask::Doubt => self.over("it does not answer any more".to_owned()),
                 Ask::Word { tag, .. } => self.events.push_back(Event::Done(tag, Err(Trouble::Late))),
             }
         }
@@ -374,7 +374,7 @@ impl Dialog {
                         self.asked.insert(exchange, Asked { ask, until: now + ALL_WITHIN });
                     }
                 }
-                Err(why) => self.end(why),
+                Err(why) => self.over(why),
             },
             opcode::SUBSCRIBED => match parse_subscribe_response(payload) {
                 Ok(response) if id.is_none_or(|id| id == response.subscription_id) => {
@@ -384,14 +384,14 @@ impl Dialog {
                     self.events.push_back(parts.finish(true));
                     self.events.push_back(Event::Subscribed);
                 }
-                Ok(_) => self.end("its answers do not belong together".to_owned()),
-                Err(error) => self.end(format!("its answer cannot be read: {error}")),
+                Ok(_) => self.over("its answers do not belong together".to_owned()),
+                Err(error) => self.over(format!("its answer cannot be read: {error}")),
             },
             opcode::STATUS => {
                 let code = parse_status_response(payload).ok().flatten().unwrap_or(1);
-                self.end(format!("it does not let itself be watched: {}", status_name(code)));
+                self.over(format!("it does not let itself be watched: {}", status_name(code)));
             }
-            _ => self.end("it answered what it was not asked".to_owned()),
+            _ => self.over("it answered what it was not asked".to_owned()),
         }
     }
 
@@ -406,7 +406,7 @@ impl Dialog {
         let mut parts = self.reports.remove(&exchange).unwrap_or_default();
         let (more, answer, id) = match parts.take(payload) {
             Ok(taken) => taken,
-            Err(why) => return self.end(why),
+            Err(why) => return self.over(why),
         };
         match &mut self.subscription {
             Some(subscription) if id == Some(subscription.id) => subscription.told = now,
@@ -461,7 +461,7 @@ impl Dialog {
                 if let Ask::Word { tag, .. } = ask {
                     self.events.push_back(Event::Done(tag, Err(Trouble::Garbled(error.to_string()))));
                 }
-                self.end(error.to_string());
+                self.over(error.to_string());
             }
         }
     }
@@ -475,7 +475,7 @@ impl Dialog {
                 true
             }
             Err(error) => {
-                self.end(error.to_string());
+                self.over(error.to_string());
                 false
             }
         }
@@ -497,16 +497,6 @@ impl Dialog {
             if let MrpEvent::SendStandaloneAck { packet, .. } = event {
                 self.transmits.push_back(packet);
             }
-        }
-    }
-
-    /// We end it.
-    fn end(&mut self, why: String) {
-        if !self.over {
-            if let Ok(out) = encode_close_session(&mut self.sessions, self.id, self.heard) {
-                self.transmits.push_back(out.wire_bytes);
-            }
-            self.over(why);
         }
     }
 

@@ -197,7 +197,7 @@ impl Hand {
                 },
                 () = tokio::time::sleep_until(until.unwrap_or_else(tokio::time::Instant::now)), if until.is_some() => {
                     if let Some((call, _)) = leaving {
-                        self.say(Saying::Left(call)).await;
+                        self.say(Saying::Left(Some(call), false)).await;
                     }
                     return None;
                 }

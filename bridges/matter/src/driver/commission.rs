@@ -4,12 +4,13 @@
 //! Matter Core Specification 1.4: 5.5 (commissioning flows), 4.14.1 (PASE), 6.2 (attestation).
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accord_model::why::Outcome;
-use matter_commissioning::driver::{DriverConfig, DriverError, commission};
+use matter_commissioning::driver::{AsyncDatagram, DriverConfig, DriverError, commission};
 use matter_commissioning::{
     AttestationError, CommissionerConfig, CommissioningError, CommissioningFlow, DiscoveryCapabilities, Discriminator,
     NetworkCredentials, Passcode, SetupPayload, Stage, SystemNocRng,
@@ -32,6 +33,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 const FULL: &str = "it has as many controllers as it can have";
 const CONFLICT: &str = "it has a place among your devices already: it is added here under another name, or it was not there when you \
                         removed it, and never heard of that";
+const TERMS: &str = "its maker wants terms to be accepted first, which its app does";
 
 /// Why a device was not added.
 #[derive(Debug)]
@@ -113,7 +115,8 @@ pub(crate) async fn add(
         commissioner_signer_pkcs8: fabric.own_key(),
     };
     let mut announced = Announced { sky, at: line.at() };
-    let adding = tokio::time::timeout(WITHIN, Box::pin(commission(line, &mut announced, config)));
+    let quiet = Quiet { line, state: Mutex::default() };
+    let adding = tokio::time::timeout(WITHIN, Box::pin(commission(&quiet, &mut announced, config)));
     let added = tokio::select! {
         added = adding => added,
         () = line.is_mute(ANSWER_WITHIN) => return Err(NotAdded::Silent),
@@ -161,6 +164,8 @@ fn refusal(stage: Stage, number: u16) -> Option<NotAdded> {
         // 11.18.4.10, NodeOperationalCertStatusEnum: TABLE_FULL and FABRIC_CONFLICT.
         (Stage::SendNoc, 5) => Some(NotAdded::NoPlace(FULL.to_owned())),
         (Stage::SendNoc, 9) => Some(NotAdded::NoPlace(CONFLICT.to_owned())),
+        // 11.10.5.1, CommissioningErrorEnum: terms of its maker are not accepted, not answered, or too old.
+        (Stage::SendComplete, 5..=7) => Some(NotAdded::NoPlace(TERMS.to_owned())),
         _ => None,
     }
 }
@@ -176,6 +181,55 @@ fn attestation(error: &AttestationError) -> String {
             "its declaration that it is certified is signed by nobody whom you trust for that".to_owned()
         }
         error => format!("what it shows of its maker is wrong: {error}"),
+    }
+}
+
+/// The line, for the driver: all but its last word, by which it would end its second session, for the reason that is told at
+/// [`crate::core::dialog::Dialog::close`]. A word of that session leaves once another one follows, or an answer is awaited.
+struct Quiet<'a, L> {
+    line: &'a L,
+    state: Mutex<Spoken>,
+}
+
+#[derive(Default)]
+struct Spoken {
+    /// The session under the code, by its number there; the one after it is the other.
+    first: Option<u16>,
+    held: Option<(Vec<u8>, SocketAddr)>,
+}
+
+impl<L: AsyncDatagram> Quiet<'_, L> {
+    fn state(&self) -> std::sync::MutexGuard<'_, Spoken> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sent twice rather than not at all, should this be dropped in the middle.
+    async fn flush(&self) -> io::Result<()> {
+        let held = self.state().held.clone();
+        if let Some((bytes, peer)) = held {
+            self.line.send_to(&bytes, peer).await?;
+            self.state().held = None;
+        }
+        Ok(())
+    }
+}
+
+impl<L: AsyncDatagram + Sync> AsyncDatagram for Quiet<'_, L> {
+    async fn send_to(&self, bytes: &[u8], peer: SocketAddr) -> io::Result<()> {
+        self.flush().await?;
+        // Core Specification 1.4, 4.4.1: after the flags, of which session it is; none has the number zero.
+        let session = bytes.get(1..3).map_or(0, |number| u16::from_le_bytes([number[0], number[1]]));
+        let is_second = session != 0 && *self.state().first.get_or_insert(session) != session;
+        if is_second {
+            self.state().held = Some((bytes.to_vec(), peer));
+            return Ok(());
+        }
+        self.line.send_to(bytes, peer).await
+    }
+
+    async fn recv_from(&self) -> io::Result<(Vec<u8>, SocketAddr)> {
+        self.flush().await?;
+        self.line.recv_from().await
     }
 }
 
@@ -216,6 +270,43 @@ mod tests {
         judge(DriverError::Commissioning(CommissioningError::DeviceImStatus { stage, im_status }))
     }
 
+    /// What was sent, in order.
+    #[derive(Default)]
+    struct Wire(Mutex<Vec<Vec<u8>>>);
+
+    impl AsyncDatagram for Wire {
+        async fn send_to(&self, bytes: &[u8], _: SocketAddr) -> io::Result<()> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Ok(())
+        }
+        async fn recv_from(&self) -> io::Result<(Vec<u8>, SocketAddr)> {
+            Ok((Vec::new(), ([127, 0, 0, 1], 1).into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn every_word_but_the_last_one_of_the_second_session_leaves() {
+        let wire = Wire::default();
+        let quiet = Quiet { line: &wire, state: Mutex::default() };
+        let say = |session: u8, what: u8| {
+            let quiet = &quiet;
+            async move { quiet.send_to(&[0, session, 0, what], ([127, 0, 0, 1], 1).into()).await.unwrap() }
+        };
+        let sent = || wire.0.lock().unwrap().iter().map(|bytes| bytes[3]).collect::<Vec<_>>();
+        say(0, 1).await;
+        say(7, 2).await;
+        say(7, 3).await;
+        say(0, 4).await;
+        assert_eq!(sent(), [1, 2, 3, 4], "at once");
+        say(9, 5).await;
+        assert_eq!(sent().len(), 4);
+        quiet.recv_from().await.unwrap();
+        quiet.recv_from().await.unwrap();
+        say(9, 6).await;
+        say(9, 7).await;
+        assert_eq!(sent(), [1, 2, 3, 4, 5, 6], "and the last one never");
+    }
+
     #[test]
     fn what_a_device_answers_is_judged_by_what_it_was_asked() {
         assert!(matches!(of(Stage::ArmFailsafe, 4), NotAdded::Busy));
@@ -223,5 +314,6 @@ mod tests {
         assert!(matches!(of(Stage::SendNoc, 5), NotAdded::NoPlace(why) if why.contains("as many controllers")));
         assert!(matches!(of(Stage::SendNoc, 9), NotAdded::NoPlace(why) if why.contains("already")));
         assert!(matches!(of(Stage::SendComplete, 9), NotAdded::Failed(_)));
+        assert!(matches!(of(Stage::SendComplete, 5), NotAdded::NoPlace(why) if why.contains("terms")));
     }
 }

@@ -124,6 +124,8 @@ pub(crate) struct Hand {
     pub since: Option<Instant>,
     /// Whose code it is not.
     pub not_its: NotIts,
+    /// The owner removed it while it was away: it is spoken to for giving up its place, and nothing is told of it.
+    pub leaving: bool,
     /// Whether it was announced where it was spoken to when that was last looked at, and how often it had come.
     pub looked_at: Option<(bool, Option<u64>)>,
 }
@@ -160,6 +162,11 @@ impl Hand {
                     self.say(Saying::Quiet).await;
                     // What denied it may still do so, as a ledger that cannot be written does.
                     stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_some()
+                }
+                // It gave up its place already, as far as it says.
+                End::Refused(Refused::Forgotten) if self.leaving => {
+                    self.say(Saying::Left(None, true)).await;
+                    return;
                 }
                 End::Refused(refused) => {
                     self.say(Saying::Refused(refused.clone())).await;
@@ -294,7 +301,7 @@ impl Hand {
                 self.reply(call, Err(busy())).await;
             }
             // Without a session it is not told.
-            Order::Leave(call) => self.say(Saying::Left(call)).await,
+            Order::Leave(call) => self.say(Saying::Left(Some(call), false)).await,
             order => self.waiting.push(order),
         }
     }
@@ -308,7 +315,7 @@ impl Hand {
             match order {
                 Order::Call(call, ..) | Order::Share(call, _) => self.reply(call, Err(error.clone())).await,
                 Order::Try(call) => self.tried(call, outcome.clone()).await,
-                Order::Leave(call) => self.say(Saying::Left(call)).await,
+                Order::Leave(call) => self.say(Saying::Left(Some(call), false)).await,
             }
         }
     }

@@ -21,6 +21,8 @@ use crate::core::value::Value;
 
 /// A device that shall forget us has so long to do it.
 const LEAVE_WITHIN: Duration = Duration::from_secs(4);
+/// One that the owner removed while it was away has longer: nobody waits for it, and it may sleep.
+const FREED_WITHIN: Duration = Duration::from_secs(150);
 /// Whoever asks why it is not reached is answered in so long, also when it sleeps and may still answer.
 const TRY_WITHIN: Duration = Duration::from_secs(5);
 /// The cluster in which it keeps fabrics (11.18), its attribute with the number of ours there, and the command that forgets one.
@@ -34,8 +36,10 @@ struct Held {
     ready: bool,
     /// Our number among its fabrics.
     fabric: Option<u64>,
-    /// It is to forget us: who waits for that, and how long.
-    leaving: Option<(CallId, Instant)>,
+    /// It is to forget us: who waits for that, if anybody does, and how long.
+    leaving: Option<(Option<CallId>, Instant)>,
+    /// It did, or will not do it.
+    freed: bool,
     /// Who asked why it is not reached, and until when that is to be answered.
     tries: Vec<(CallId, Instant)>,
 }
@@ -88,8 +92,9 @@ impl Hand {
         house.begin();
         let leave =
             self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
-        let leaving = leave.map(|call| (call, Instant::now() + LEAVE_WITHIN));
-        let mut held = Held { ready: false, fabric: None, leaving, tries: Vec::new() };
+        let freed_by = self.leaving.then(|| (None, Instant::now() + FREED_WITHIN));
+        let leaving = leave.map(|call| (Some(call), Instant::now() + LEAVE_WITHIN)).or(freed_by);
+        let mut held = Held { ready: false, fabric: None, leaving, freed: false, tries: Vec::new() };
         let end = loop {
             if let Some(end) = self.turn(line, &mut dialog, house, &mut said, &mut held).await {
                 break end;
@@ -108,9 +113,9 @@ impl Hand {
         }
         self.drop_tries(&mut held, |_| true).await;
         if let Some((call, _)) = held.leaving {
-            self.say(Saying::Left(call)).await;
+            self.say(Saying::Left(call, held.freed)).await;
         }
-        dialog.close(Instant::now());
+        dialog.close();
         while let Some(bytes) = dialog.transmit() {
             let _ = line.send_to(&bytes, line.at()).await;
         }
@@ -176,7 +181,11 @@ impl Hand {
                 dialog.timeout(now);
                 self.drop_late(now).await;
                 self.drop_tries(held, |until| until <= now).await;
-                leaving.is_some_and(|until| until <= now).then_some(End::Gone)
+                let is_late = leaving.is_some_and(|until| until <= now);
+                is_late.then(|| match held.leaving {
+                    Some((None, _)) => End::Lost("it did not give up its place in time".to_owned(), Outcome::Mute),
+                    _ => End::Gone,
+                })
             }
         }
     }
@@ -224,19 +233,13 @@ impl Hand {
             }
             // Which of its fabrics is ours is known in a moment.
             Order::Leave(call) if !held.ready => {
-                held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
+                held.leaving = Some((Some(call), Instant::now() + LEAVE_WITHIN));
                 self.waiting.push(order);
             }
             order if !held.ready => self.wait(order).await,
             Order::Leave(call) => {
-                held.leaving = Some((call, Instant::now() + LEAVE_WITHIN));
-                let path = CommandPath { endpoint: 0, cluster: CREDENTIALS, command: REMOVE_FABRIC };
-                match held.fabric.map(|index| Value::Struct(vec![(0, Value::Uint(index))]).encode()) {
-                    Some(Ok(fields)) => {
-                        said.say(dialog, Word::Invoke { path, fields, timed: false }, Pending::Leave);
-                    }
-                    _ => held.leaving = Some((call, Instant::now())),
-                }
+                held.leaving = Some((Some(call), Instant::now() + LEAVE_WITHIN));
+                leave(dialog, said, held);
             }
             Order::Share(call, term) => match share::open() {
                 Ok((word, code)) => said.say(dialog, word, Pending::Share(call, term, code)),
@@ -286,6 +289,9 @@ impl Hand {
                     // Their reach is told anew.
                     told.seen = house.ids().cloned().collect();
                 }
+                if self.leaving {
+                    return None;
+                }
                 self.told(told, house).await;
                 if all {
                     self.say(Saying::Has(house.ids().cloned().collect())).await;
@@ -298,6 +304,10 @@ impl Hand {
             }
             Event::Subscribed => {
                 (held.ready, self.since) = (true, Some(Instant::now()));
+                if self.leaving {
+                    leave(dialog, said, held);
+                    return None;
+                }
                 self.looked_at = self.look(line.at());
                 self.say(Saying::Up(line.at())).await;
                 for order in std::mem::take(&mut self.waiting) {
@@ -311,15 +321,26 @@ impl Hand {
                 }
                 None
             }
-            Event::Done(tag, outcome) => self.done(tag, outcome, said).await,
+            Event::Done(tag, outcome) => self.done(tag, outcome, said, held).await,
             Event::Over(why) => Some(End::Lost(why, Outcome::Mute)),
         }
     }
 
-    async fn done(&mut self, tag: u64, outcome: Result<Vec<u8>, Trouble>, said: &mut Said) -> Option<End> {
+    async fn done(
+        &mut self,
+        tag: u64,
+        outcome: Result<Vec<u8>, Trouble>,
+        said: &mut Said,
+        held: &mut Held,
+    ) -> Option<End> {
         match (said.all.remove(&tag)?, outcome) {
             (Pending::Leave, outcome) => {
                 // NOCResponse (11.18.6.10): its status.
+                if matches!(outcome, Err(Trouble::Late | Trouble::Expired | Trouble::Busy)) {
+                    return Some(End::Lost("it did not give up its place".to_owned(), Outcome::Mute));
+                }
+                // A device that will not is not asked for ever.
+                held.freed = true;
                 let forgot = outcome.as_ref().ok().and_then(|fields| Value::decode(fields).ok()?.field(0)?.uint());
                 if forgot != Some(0) {
                     let device = &self.way.device;
@@ -358,6 +379,15 @@ impl Hand {
     }
 }
 
+/// Has it forget us, if it is known which of its fabrics is ours.
+fn leave(dialog: &mut Dialog, said: &mut Said, held: &mut Held) {
+    let path = CommandPath { endpoint: 0, cluster: CREDENTIALS, command: REMOVE_FABRIC };
+    match held.fabric.map(|index| Value::Struct(vec![(0, Value::Uint(index))]).encode()) {
+        Some(Ok(fields)) => said.say(dialog, Word::Invoke { path, fields, timed: false }, Pending::Leave),
+        _ => held.leaving = held.leaving.map(|(call, _)| (call, Instant::now())),
+    }
+}
+
 async fn until(wake: Option<Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake.into()).await,
@@ -384,9 +414,9 @@ fn failed(trouble: Trouble) -> CallError {
         Trouble::Late => CallError::Unreachable(trouble.to_string()),
         Trouble::Expired => CallError::Deadline(BEGUN_WITHIN.as_secs()),
         Trouble::Busy => busy(),
-        Trouble::Status(0x81 | 0x86 | 0xc3 | 0x7f) => CallError::Unsupported(trouble.to_string()),
-        Trouble::Status(0x85 | 0x87) => CallError::BadInput(trouble.to_string()),
-        Trouble::Status(0x7e) => CallError::Refused(trouble.to_string()),
+        Trouble::Status(0x7f | 0x81 | 0x86 | 0x88 | 0x8f | 0xc3 | 0xc7) => CallError::Unsupported(trouble.to_string()),
+        Trouble::Status(0x85 | 0x87 | 0x8d | 0xcf) => CallError::BadInput(trouble.to_string()),
+        Trouble::Status(0x7e | 0x9d | 0xcd) => CallError::Refused(trouble.to_string()),
         trouble => CallError::Device(trouble.to_string()),
     }
 }

@@ -75,10 +75,16 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) async fn open(law: &Law, device: &DeviceId, at: SocketAddr, leases: &Leases) -> Result<Self, NoLine> {
         let one = match leases.take(at.ip()) {
-            Some(one) => one,
+            Some(one) => match one.is_still_here().await {
+                Ok(()) => one,
+                Err(error) => {
+                    one.close();
+                    return Err(no_line(error));
+                }
+            },
             None => {
                 let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-                OneNear::open(permit, at.ip()).await.map_err(no_line)?
+                OneNear::open_announced(permit, at.ip()).await.map_err(no_line)?
             }
         };
         let any: IpAddr = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
+use accord_model::{
+    CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, Timestamp, ToBridge, Verb,
+};
 use accord_ports::dns_sd::{Browsing, Seen};
 use accord_registry::ByteStream;
 use tokio::sync::{mpsc, watch};
@@ -72,15 +74,15 @@ pub(crate) enum Saying {
     Quiet,
     /// There is no session, why, and whether an attempt before holds it up.
     Down(String, Outcome, bool),
-    /// It forgot us, or was not reached for that.
-    Left(CallId),
+    /// It forgot us, or was not reached for that; who waits for it, and whether there is nothing more to be done.
+    Left(Option<CallId>, bool),
 }
 
 pub(crate) struct Mind {
     pub law: Law,
     pub network: Network,
     folder: PathBuf,
-    fabric: Arc<Fabric>,
+    pub fabric: Arc<Fabric>,
     pub nodes: Nodes,
     outbox: Outbox,
     heard: mpsc::Sender<Heard>,
@@ -151,6 +153,9 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut orders: Inbox) {
+        for id in self.nodes.given_up(Timestamp::now()) {
+            self.give_up(&id).await;
+        }
         self.tell_all(self.nodes.all()).await;
         for id in self.nodes.all_added() {
             self.take(&id).await;
@@ -205,7 +210,9 @@ impl Mind {
             Ok(near) => {
                 self.trouble = None;
                 let services = [COMMISSIONABLE, OPERATIONAL];
-                self.near = Some(Browsing::open(near, self.network, law::SEARCH, &services).await);
+                // Devices of Thread are behind their border router, which announces them here.
+                let near = Browsing::open(near, self.network, law::SEARCH, &services).await.behind_routers();
+                self.near = Some(near);
                 self.sky.send_modify(|sky| sky.open = true);
             }
             Err(why) => {
@@ -292,6 +299,7 @@ impl Mind {
     async fn take(&mut self, id: &DeviceId) {
         self.let_go(id).await;
         let Some(added) = self.nodes.added(id) else { return };
+        let leaving = added.left.is_some();
         let code = added.code.as_ref().map(|code| Code::parse(code));
         let adding = match code.transpose() {
             Ok(code) => code.map(|code| Adding { code, tests: added.tests }),
@@ -331,6 +339,7 @@ impl Mind {
             refusals: 0,
             since: None,
             not_its: NotIts::default(),
+            leaving,
             looked_at: None,
         };
         let task = self.tasks.spawn(hand.run());
@@ -396,9 +405,12 @@ impl Mind {
                 self.search();
                 self.nodes.down(node, why, outcome, busy)
             }
-            Saying::Left(call) => return Box::pin(self.left(node, call)).await,
+            Saying::Left(call, freed) => return Box::pin(self.left(node, call, freed)).await,
         };
         self.tell_all(told).await;
+        if self.nodes.given_up(Timestamp::now()).contains(node) {
+            return Box::pin(self.give_up(node)).await;
+        }
         if away {
             let behind = self.things.iter_mut().filter(|(_, (of, reach))| of == node && *reach != Reach::Offline);
             let gone = behind.map(|(thing, (_, reach))| {
@@ -410,13 +422,49 @@ impl Mind {
         }
     }
 
-    async fn left(&mut self, node: &DeviceId, call: CallId) {
-        let (told, outcome) = match self.remove(node).await {
-            Ok(told) => (told, Ok(Outputs::new())),
-            Err(error) => (Vec::new(), Err(error)),
+    async fn left(&mut self, node: &DeviceId, call: Option<CallId>, freed: bool) {
+        let has_place = self.nodes.added(node).is_some_and(|added| added.code.is_none());
+        let keeps_it = has_place && !freed && self.law.may_control(node).is_ok();
+        let (told, outcome) = match (call, keeps_it) {
+            (None, true) => return,
+            (Some(_), true) => {
+                let name = self.nodes.name(node);
+                let why = format!(
+                    "{name} is away, and keeps a place for this machine. It is told to give that up as soon as it is here \
+                     again, and is removed then. To forget it without that, remove it once more, and reset it."
+                );
+                match self.nodes.leave(node) {
+                    Ok(told) => {
+                        self.tell_all(told).await;
+                        self.take(node).await;
+                        (Vec::new(), Err(CallError::Unsupported(why)))
+                    }
+                    Err(error) => (Vec::new(), Err(error)),
+                }
+            }
+            (None, false) => return self.give_up(node).await,
+            (Some(_), false) => match self.remove(node).await {
+                Ok(told) => (told, Ok(Outputs::new())),
+                Err(error) => (Vec::new(), Err(error)),
+            },
         };
         self.tell_all(told).await;
-        self.reply(call, outcome).await;
+        if let Some(call) = call {
+            self.reply(call, outcome).await;
+        }
+    }
+
+    /// Forgets one that the owner removed a while ago.
+    async fn give_up(&mut self, node: &DeviceId) {
+        match self.remove(node).await {
+            Ok(told) => {
+                let (device, target, event) = (node.clone(), Target::new("pairing"), "unpaired".to_owned());
+                self.tell_all([self.nodes.unpaired(node)]).await;
+                self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+                self.tell_all(told).await;
+            }
+            Err(error) => tracing::error!(device = %node, %error, "a Matter device that left is not forgotten"),
+        }
     }
 
     async fn remove(&mut self, node: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
@@ -485,7 +533,11 @@ impl Mind {
         match action.as_str() {
             "request" => Some(self.request(device, &inputs).await),
             "unpair" | "reject" => {
-                if self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok()) {
+                // That it was to be told is what the owner does not want any more.
+                let is_leaving = self.nodes.added(device).is_some_and(|added| added.left.is_some());
+                if !is_leaving
+                    && self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok())
+                {
                     return None;
                 }
                 match self.remove(device).await {
@@ -524,6 +576,10 @@ impl Mind {
         let node = self.things.get(&device).map_or(&device, |(node, _)| node).clone();
         if self.nodes.added(&node).is_none() {
             return Some(Err(CallError::NotConsented("add it first, by its code".to_owned())));
+        }
+        if self.nodes.added(&node).is_some_and(|added| added.left.is_some()) {
+            let why = format!("you removed {}, and it leaves once it is here", self.nodes.name(&node));
+            return Some(Err(CallError::Unsupported(why)));
         }
         // All that it tells is known; what is behind it is read there.
         if let (Verb::Read { properties }, true) = (&verb, node == device) {

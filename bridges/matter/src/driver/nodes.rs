@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use accord_model::text::for_screen;
 use accord_model::why::Outcome;
@@ -22,6 +23,8 @@ const MOST_ADDED: usize = 128;
 /// Devices that merely wait, at most.
 const MOST_WAITING: usize = 32;
 const LONGEST_NAME: usize = 64;
+/// A device that was removed while it was away is waited for so long.
+const WAITED_FOR: Duration = Duration::from_secs(90 * 86_400);
 
 /// A device that the owner added. The file that it is in can be opened by its owner alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,16 @@ pub(crate) struct Added {
     pub address: Option<SocketAddr>,
     pub since: Timestamp,
     pub seen: Option<Timestamp>,
+    /// When the owner removed it while it was away. It has its place still, until it is here and gives it up.
+    #[serde(default)]
+    pub left: Option<Timestamp>,
+}
+
+impl Added {
+    /// Until when it is waited for, if the owner removed it while it was away.
+    pub(crate) fn waited_for(&self) -> Option<Timestamp> {
+        self.left.map(|left| left.checked_add(WAITED_FOR).unwrap_or(Timestamp::MAX))
+    }
 }
 
 impl Record for Added {
@@ -176,6 +189,7 @@ impl Nodes {
             address: None,
             since: Timestamp::now(),
             seen: None,
+            left: None,
         };
         self.added.set(&id, Some(record)).map_err(CallError::Device)?;
         self.known.insert(id.clone(), Node::default());
@@ -191,6 +205,26 @@ impl Nodes {
         self.added.set(id, None).map_err(CallError::Device)?;
         self.known.remove(id);
         Ok(vec![self.told(id)])
+    }
+
+    /// The owner wants nothing of it any more, and it is away: it is known until it gave up its place.
+    pub(crate) fn leave(&mut self, id: &DeviceId) -> Result<Vec<FromBridge>, CallError> {
+        let Some(mut added) = self.added.get(id).cloned() else { return Ok(Vec::new()) };
+        added.left.get_or_insert_with(Timestamp::now);
+        self.added.set(id, Some(added)).map_err(CallError::Device)?;
+        self.known.insert(id.clone(), Node::default());
+        Ok(vec![self.told(id)])
+    }
+
+    /// That it is not paired any more.
+    pub(crate) fn unpaired(&self, id: &DeviceId) -> FromBridge {
+        self.added.paired(id)
+    }
+
+    /// Who was waited for in vain.
+    pub(crate) fn given_up(&self, now: Timestamp) -> Vec<DeviceId> {
+        let over = |added: &Added| added.waited_for().is_some_and(|until| until <= now);
+        self.added.all().iter().filter(|(_, added)| over(added)).map(|(id, _)| id.clone()).collect()
     }
 
     // -- how it stands ------------------------------------------------------------------------------
@@ -303,6 +337,7 @@ impl Nodes {
         let mut own: Vec<(Property, Data)> = Vec::new();
         let address = Property::state("address", Format::Text).sensitive(FieldCode::NetIp);
         own.extend(added.address.map(|at| (address, Data::Text(at.to_string()))));
+        own.extend(added.left.map(|_| (Property::state("removed", Format::Bool), Data::Bool(true))));
         own.extend(added.certified.map(|yes| (Property::state("certified", Format::Bool), Data::Bool(yes))));
         let at = device.services.iter().position(|service| service.id == "more" && service.instance == 0);
         let at = at.unwrap_or_else(|| {

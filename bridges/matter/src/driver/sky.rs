@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub patience: MrpConfig,
     /// How often it announced itself anew.
     pub times: u64,
+    /// It is announced, and at no place where it may be reached.
+    pub astray: bool,
 }
 
 impl Sky {
@@ -66,10 +68,11 @@ impl Sky {
         if !self.ours.contains(&name) {
             return;
         }
+        let astray = at.is_empty();
         let before = self.nodes.get(&name);
         let is_anew = before.is_none_or(|before| before.at != at);
         let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
-        self.nodes.insert(name, Node { at, patience: patience(pairs()), times });
+        self.nodes.insert(name, Node { at, patience: patience(pairs()), times, astray });
     }
 
     /// Nothing is announced under that name any more.
@@ -78,7 +81,15 @@ impl Sky {
             self.waiting.remove(name);
         } else if let Some(node) = self.nodes.get_mut(&name.to_ascii_uppercase()) {
             // That it was here is remembered: when it comes again, it began anew.
-            (node.at, node.times) = (Vec::new(), node.times + 1);
+            (node.at, node.times, node.astray) = (Vec::new(), node.times + 1, false);
+        }
+    }
+
+    /// The node of this name, or somebody who waits, is announced where nobody may be reached.
+    pub(crate) fn is_astray(&self, node: Option<&str>) -> bool {
+        match node {
+            Some(name) => self.nodes.get(name).is_some_and(|node| node.astray),
+            None => self.waiting.values().any(|one| one.at.is_empty()),
         }
     }
 

@@ -124,7 +124,7 @@ impl Way {
         let cancelled = line.cancelled();
         let completed = tokio::time::timeout(COMPLETE_WITHIN, completed(&line, &mut dialog)).await;
         acknowledge(&line, &mut dialog).await;
-        dialog.close(Instant::now());
+        dialog.close();
         while let Some(bytes) = dialog.transmit() {
             let _ = line.send_to(&bytes, line.at()).await;
         }

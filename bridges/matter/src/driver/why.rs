@@ -1,5 +1,7 @@
 //! Why a device, or what is behind it, is not reached: what this bridge knows, and one attempt when it is asked for.
 
+use std::net::{IpAddr, SocketAddr};
+
 use accord_consent::outlet::interfaces;
 use accord_model::why::{Explained, Fact, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge, Reach};
@@ -7,11 +9,15 @@ use accord_model::{CallId, DeviceId, FromBridge, Reach};
 use super::hand::Order;
 use super::mind::Mind;
 use super::nodes::Refused;
+use crate::core::advert::node_name;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
 /// A device whose fail-safe is armed by an attempt before takes no other for so long (Core Specification 1.4, 11.10.7.2).
 const FAIL_SAFE_S: u64 = 60;
+const ASTRAY: &str = "it is announced here at addresses that are of no network of this machine, as those of Thread are, and this machine \
+                      has heard of no way there from a router near: on Linux, NetworkManager or systemd-networkd have to take routes \
+                      that border routers announce";
 const WRONG_CODE: &str = "Remove it here, and add it again with the code that is on the device or in its papers. A code that was made to \
                           share it holds for three minutes only.";
 
@@ -45,7 +51,9 @@ impl Mind {
             Some(near) => facts.extend(near.facts()),
         }
         let up = added.and_then(|(.., known)| known.up);
-        if up.is_none() && self.lacks_v6().await {
+        let all = interfaces::list(self.network).await;
+        let on_link = |ip: IpAddr| all.iter().any(|one| one.is_on_link(ip));
+        if up.is_none() && self.lacks_v6(&all) {
             let why = "no interface of this machine has an IPv6 address, and most Matter devices are reached by IPv6 only; a \
                        link-local one is enough, which systems give themselves unless that is turned off";
             facts.push(Fact::NotOpen { why: why.to_owned() });
@@ -59,23 +67,31 @@ impl Mind {
                         _ => Pairing::Paired,
                     },
                 });
-                facts.push(Fact::LastSeen { at: added.seen, addresses: added.address.into_iter().collect() });
+                facts.extend(added.waited_for().map(|until| Fact::Leaving { until }));
+                // An address behind a router is in no network of this machine, and yet in the house.
+                let is_behind = |at: &SocketAddr| matches!(at.ip(), IpAddr::V6(ip) if ip.is_unique_local());
+                let addresses = added.address.into_iter().filter(|at| !is_behind(at) || on_link(at.ip())).collect();
+                facts.push(Fact::LastSeen { at: added.seen, addresses });
+                let name = node_name(self.fabric.compressed(), added.node);
+                if up.is_none() && self.sky.borrow().is_astray(added.code.is_none().then_some(name.as_str())) {
+                    facts.push(Fact::NotOpen { why: ASTRAY.to_owned() });
+                }
                 facts.extend(up.map(|at| Fact::Connected { address: at.to_string() }));
                 match &known.refused {
                     Some(Refused::Code) => {
                         facts.push(Fact::SecretWrong { what: "code".to_owned(), remedy: WRONG_CODE.to_owned() });
                     }
                     Some(Refused::NotCertified(why)) => {
-                        facts.push(Fact::SwitchedOff {
-                            what: format!("trust in its maker ({why})"),
+                        facts.push(Fact::NotAdded {
+                            why: why.clone(),
                             remedy: "Put the root of its maker into the folder that the guide names, or, for a device that you built \
                                      or test, remove it here and add it again as a test device."
                                 .to_owned(),
                         });
                     }
                     Some(Refused::NoPlace(why)) => {
-                        facts.push(Fact::SwitchedOff {
-                            what: format!("a place for this machine ({why})"),
+                        facts.push(Fact::NotAdded {
+                            why: why.clone(),
                             remedy: "Remove one of its controllers there, or reset the device as its maker says, which removes all \
                                      of them; then it is added by itself."
                                 .to_owned(),
@@ -99,9 +115,7 @@ impl Mind {
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 
-    /// Looking sends nothing.
-    async fn lacks_v6(&self) -> bool {
-        let all = interfaces::list(self.network).await;
+    fn lacks_v6(&self, all: &[interfaces::Interface]) -> bool {
         let mut used = all.iter().filter(|one| !one.loopback || self.network == interfaces::Network::Loopback);
         used.clone().next().is_some() && used.all(|one| one.v6.is_empty())
     }

@@ -107,6 +107,7 @@ impl Lab {
             refusals: 0,
             since: None,
             not_its: NotIts::default(),
+            leaving: false,
             looked_at: None,
         };
         (to, from, tokio::spawn(hand.run()))
