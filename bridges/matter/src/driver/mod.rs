@@ -10,6 +10,7 @@
 //! | `trust` | by whom a device's maker has to be vouched for |
 //! | `roots` | the roots that Accord comes with |
 //! | `hand` | one task for each added device: its place in the fabric, its session, made again when it breaks |
+//! | `pair` | being added by a word, and leaving, also while away |
 //! | `way` | that place and that session |
 //! | `hold` | what is told and done while there is a session |
 //! | `add` | who waits and may be the one, one after the other |
@@ -30,6 +31,7 @@ mod law;
 mod line;
 mod mind;
 mod nodes;
+mod pair;
 mod roots;
 mod share;
 mod sky;

@@ -85,12 +85,10 @@ impl Sky {
         }
     }
 
-    /// The node of this name, or somebody who waits, is announced where nobody may be reached.
-    pub(crate) fn is_astray(&self, node: Option<&str>) -> bool {
-        match node {
-            Some(name) => self.nodes.get(name).is_some_and(|node| node.astray),
-            None => self.waiting.values().any(|one| one.at.is_empty()),
-        }
+    /// The node of this name, or one that waits and is such a one, is announced where nobody may be reached.
+    pub(crate) fn is_astray(&self, node: &str, is_it: impl Fn(&Advert) -> bool) -> bool {
+        let mut waiting = self.waiting.values().filter(|one| is_it(&one.advert));
+        self.nodes.get(node).is_some_and(|node| node.astray) || waiting.any(|one| one.at.is_empty())
     }
 
     /// Who waits whom a code may be for, each with the places where they are: those of the lowest rank first.
@@ -156,6 +154,8 @@ mod tests {
         let found = sky.waits(wanted);
         let near = places(&["[fe80::1%3]:5540", "[fd00::1]:5540", "10.0.0.2:5540"]);
         assert_eq!(found, [("one".to_owned(), near)], "the nearest first");
+        assert!(sky.is_astray("x", |advert| advert.discriminator == 3840), "nowhere");
+        assert!(!sky.is_astray("x", |advert| advert.discriminator == 1));
         sky.here(&instance(COMMISSIONABLE, "one", &[("cm", "1")]), Vec::new());
         assert!(sky.waits(wanted).is_empty());
     }
@@ -169,7 +169,12 @@ mod tests {
         sky.here(&node(), places(&["10.0.0.2:5540"]));
         let times = |sky: &Sky| sky.nodes["AB-01"].times;
         assert_eq!(times(&sky), 1);
+        sky.here(&node(), Vec::new());
+        assert!(sky.is_astray("AB-01", |_| false));
+        sky.here(&node(), places(&["10.0.0.2:5540"]));
+        assert!(!sky.is_astray("AB-01", |_| true));
         sky.gone(OPERATIONAL, "ab-01");
+        assert!(!sky.is_astray("AB-01", |_| true));
         sky.here(&node(), places(&["10.0.0.2:5540"]));
         assert!(times(&sky) > 2);
         for number in 0..3000 {

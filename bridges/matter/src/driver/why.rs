@@ -9,7 +9,8 @@ use accord_model::{CallId, DeviceId, FromBridge, Reach};
 use super::hand::Order;
 use super::mind::Mind;
 use super::nodes::Refused;
-use crate::core::advert::node_name;
+use crate::core::advert::{Advert, node_name};
+use crate::core::code::Code;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
@@ -73,7 +74,10 @@ impl Mind {
                 let addresses = added.address.into_iter().filter(|at| !is_behind(at) || on_link(at.ip())).collect();
                 facts.push(Fact::LastSeen { at: added.seen, addresses });
                 let name = node_name(self.fabric.compressed(), added.node);
-                if up.is_none() && self.sky.borrow().is_astray(added.code.is_none().then_some(name.as_str())) {
+                let code = added.code.as_ref().and_then(|code| Code::parse(code).ok());
+                let is_it =
+                    |advert: &Advert| code.as_ref().is_some_and(|code| code.discriminator.fits(advert.discriminator));
+                if up.is_none() && self.sky.borrow().is_astray(&name, is_it) {
                     facts.push(Fact::NotOpen { why: ASTRAY.to_owned() });
                 }
                 facts.extend(up.map(|at| Fact::Connected { address: at.to_string() }));

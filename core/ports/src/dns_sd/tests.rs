@@ -137,6 +137,19 @@ async fn who_is_near_is_seen_with_the_addresses_that_are_near_changes_and_goes()
 }
 
 #[tokio::test]
+async fn an_address_that_no_router_here_leads_to_is_none_also_where_those_behind_routers_count() {
+    let (house, service) = (House::new(), "_ports-behind._tcp");
+    let mut browsing = house.browsing(service).await.behind_routers();
+    let said = ["127.0.0.8", "fdfe:dcba:9876:5432::1", "2001:db8::1", "10.253.1.1"];
+    let mut announcer = Announcer::new(&house, "127.0.0.8", &said).await;
+    announcer.publish(service);
+    let (instance, at) = here(next(&mut browsing, &mut announcer).await);
+    assert_eq!((instance.addresses.len(), at), (4, addresses(&["127.0.0.8:4711"])));
+    assert!(browsing.look_again.is_some(), "a way may come to the one that may be of the house");
+    browsing.close();
+}
+
+#[tokio::test]
 async fn once_the_consent_ends_it_is_over_and_nothing_is_asked_any_more() {
     let (house, service) = (House::new(), "_ports-over._tcp");
     let mut browsing = house.browsing(service).await;
