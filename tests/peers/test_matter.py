@@ -161,7 +161,7 @@ class Use(Home):
         self.assertFalse([p for p in self.ours() if p.port == 5540])
         # Nobody vouches for a test device: that it waits and has the code is not enough.
         self.hub.accord("pair", waiting["id"], "--with", "code=-", "--accept", input=QR, timeout=60)
-        until(lambda: "trust in its maker" in self.why("Lab"), 20, f"it is refused: {self.why('Lab')}\n{self.hub.log()[-1500:]}")
+        until(lambda: "was not added: none of the makers' roots" in self.why("Lab"), 20, f"it is refused: {self.why('Lab')}\n{self.hub.log()[-1500:]}")
         self.assertNotIn("20202021", self.hub.log())
         self.remove("Lab")
         until(lambda: (self.device("Lab") or {}).get("trust") == "seen", 10, f"it waits again: {self.device('Lab')}")
