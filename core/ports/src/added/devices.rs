@@ -162,6 +162,8 @@ impl<K: Known> Devices<K> {
 mod tests {
     use accord_model::{DeviceKind, Reach, Timestamp};
 
+    use accord_store::Vault;
+
     use super::super::device_id;
     use super::super::tests::Kept;
     use super::*;
@@ -205,9 +207,13 @@ mod tests {
         }
     }
 
+    fn vault(folder: &std::path::Path) -> Vault {
+        Vault::new(folder, &[7; 32])
+    }
+
     fn open(folder: &std::path::Path) -> Devices<Lamp> {
         let remembered = |kept: &Kept| Some(Lamp { is_here: false, ..Lamp::of(&kept.name) });
-        Devices::new(Register::open(folder).unwrap(), remembered)
+        Devices::new(Register::open(&vault(folder)).unwrap(), remembered)
     }
 
     /// Name, whether it was not added, whether it is here; or nothing.
@@ -252,7 +258,8 @@ mod tests {
         devices.found(Lamp::of("desk"), |_, _| {});
         devices.add(&id, true).unwrap();
         let file = dir.path().join("added.json");
-        let kept = || std::fs::read_to_string(&file).unwrap();
+        let sealed = vault(dir.path());
+        let kept = || String::from_utf8(sealed.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap();
         devices.found(Lamp::of("first"), |_, _| {});
         assert!(kept().contains("first"));
         std::fs::remove_file(&file).unwrap();
