@@ -214,7 +214,7 @@ impl Loop {
             self.commit_together(first);
             commits = commits.wrapping_add(1);
             // Now that everyone has been answered. It waits for no reader: then the next one moves the more.
-            if commits % wal::COMMITS == 0 {
+            if commits.is_multiple_of(wal::COMMITS) {
                 let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
             }
         }
