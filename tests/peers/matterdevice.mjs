@@ -110,7 +110,13 @@ if (what === "lamp") {
 }
 
 // How many have a place in it, also before that is final.
-node.events.operationalCredentials.fabrics$Changed.on((fabrics) => tell({ fabrics: fabrics.length }));
+node.events.operationalCredentials.fabrics$Changed.on((fabrics) => {
+  tell({ fabrics: fabrics.length });
+  // Time to be gone for whoever adds it, before that is final.
+  const stall = Number(process.env.MATTER_STALL ?? 0);
+  if (fabrics.length > 0 && stall > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stall);
+});
+node.lifecycle.commissioned.on(() => tell({ final: true }));
 // It waits for being added, at the start or because the last one who had it removed it.
 node.lifecycle.online.on(() => tell({ waits: !node.lifecycle.isCommissioned }));
 await node.start();

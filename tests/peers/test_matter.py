@@ -48,11 +48,12 @@ class Home(unittest.TestCase):
 
     # -- the device's side --------------------------------------------------------------------------
 
-    def switch_on(self, what="lamp", passcode=20202021, discriminator=3840, port=5540, storage="storage"):
+    def switch_on(self, what="lamp", passcode=20202021, discriminator=3840, port=5540, storage="storage", **environment):
         log = self.folder / f"{len(self.started)}.log"
         with open(log, "wb") as out:
             process = self.peer.popen(NODE, self.folder / "matterdevice.mjs", self.folder / storage, what, passcode, discriminator, port,
-                                      stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, text=True)
+                                      stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True, text=True,
+                                      env={**os.environ, **environment})
         self.started.append(process)
         process.log = log
         until(lambda: process.poll() is not None or '"ready"' in log.read_text(), 30, "the device is on")
@@ -257,11 +258,17 @@ class Change(Home):
 class Leave(Home):
     def test_one_whose_adding_was_cut_short_is_added_to_the_end_and_free_again_once_it_is_removed(self):
         self.grant()
-        self.switch_on()
-        self.hub.accord("add", "matter", "code=-", "tests=yes", input=CODE, timeout=60)
+        self.switch_on(MATTER_STALL="1500")
+        adding = self.hub.popen("add", "matter", "code=-", "tests=yes", stdin=subprocess.PIPE)
+        adding.stdin.write(CODE)
+        adding.stdin.close()
         # It has its place, and not for good.
-        until(lambda: any(said.get("fabrics") == 1 for said in self.said()), 30, "it is being added", pause=0.001)
+        until(lambda: any(said.get("fabrics") == 1 for said in self.said()), 30, "it is being added", pause=0.01)
         self.hub.kill()
+        self.assertFalse([said for said in self.said() if "final" in said], "it was cut short")
+        adding.wait(10)
+        adding.stdout.close()
+        adding.stderr.close()
         self.hub.start()
         lamp = self.find(25)
         self.set("on", True)
