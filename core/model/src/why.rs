@@ -296,6 +296,17 @@ pub struct Obstacle {
     pub says: String,
     /// What to do, in a sentence for the owner.
     pub remedy: String,
+    /// What it would take the owner to agree to, where that is what is missing.
+    pub agree: Option<Agree>,
+}
+
+/// An entry that the owner has not agreed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agree {
+    /// Which.
+    pub entry: EntryKey,
+    /// For which device alone; absent for everyone near.
+    pub to: Option<DeviceId>,
 }
 
 /// How much an obstacle matters. The first that blocks is the answer.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use accord_model::DeviceKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::types::Device;
+use super::types::{Device, Offer};
 
 /// `GET /forms`: how devices are added that are not found by themselves, or need a secret.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -20,12 +21,26 @@ pub struct Form {
     pub way: String,
     /// As a title.
     pub what: String,
+    /// The same beside other ways of its bridge: `By address`.
+    #[serde(default)]
+    pub how: String,
+    /// What is mostly added by it.
+    #[serde(default = "other")]
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
     /// What is to be done before.
     pub steps: Vec<String>,
     pub fields: Vec<FormField>,
     /// It can be filled in without its secrets, with `sign_in`: what a button for that says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<String>,
+    /// What can be agreed to in the same step: see [`Add::agrees`].
+    #[serde(default)]
+    pub offers: Vec<Offer>,
+}
+
+fn other() -> DeviceKind {
+    DeviceKind::Other
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -60,6 +75,9 @@ pub struct Add {
     /// The owner signs in with the device's own web page instead of giving its secrets: see [`Added::open`].
     #[serde(default)]
     pub sign_in: bool,
+    /// Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for.
+    #[serde(default)]
+    pub agrees: Vec<String>,
 }
 
 impl fmt::Debug for Add {

@@ -82,6 +82,9 @@ pub struct Device {
     pub path: Option<Path>,
     /// Which bridge speaks for it: `link`, …
     pub bridge: String,
+    /// The server or bridge that it is spoken to through, with which it is added and removed.
+    #[serde(default)]
+    pub via: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub first_seen: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -350,6 +353,9 @@ pub struct Pairing {
     pub code: Option<String>,
     /// What the other device will learn once paired (entry `link/connection`).
     pub shares: Vec<Field>,
+    /// What can be agreed to in the same step: see [`ConfirmPairing::agrees`].
+    #[serde(default)]
+    pub offers: Vec<Offer>,
     pub error: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     pub deadline: Timestamp,
@@ -386,6 +392,23 @@ pub enum PairingState {
 #[serde(deny_unknown_fields)]
 pub struct ConfirmPairing {
     pub code: Option<String>,
+    /// Entries of the pairing's offers that the owner agrees to beside.
+    #[serde(default)]
+    pub agrees: Vec<String>,
+}
+
+/// An entry that can be agreed to where a device is added.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Offer {
+    pub entry: String,
+    /// `Control it from here`
+    pub title: String,
+    /// What that shares, in a sentence.
+    pub says: String,
+    /// What is granted by it.
+    pub fields: Vec<Field>,
+    /// Without it, nothing comes of adding it.
+    pub needed: bool,
 }
 
 /// `POST /pairings/ticket`
@@ -567,6 +590,9 @@ pub struct Entry {
 pub struct Join {
     /// `Phone with KDE Connect`
     pub what: String,
+    /// What most of them are.
+    #[schema(value_type = String)]
+    pub kind: DeviceKind,
     /// What is to be done on the device, by its system.
     pub systems: Vec<JoinSystem>,
     /// It opens a page; `GET /receiver` tells where.
@@ -672,6 +698,13 @@ pub struct Prompt {
     pub because: String,
     /// What widened since the owner last agreed.
     pub difference: Option<String>,
+    /// What this very act needs, where that is known: an answer without fields grants these, and leaves out the others of the entry.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub fields: Option<Vec<FieldCode>>,
+    /// These are more than was agreed to, which stands however this is answered, unless it is answered with `never`.
+    #[serde(default)]
+    pub adds: bool,
     #[schema(value_type = String, format = DateTime)]
     pub asked: Timestamp,
 }

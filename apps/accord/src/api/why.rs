@@ -49,6 +49,17 @@ pub struct Obstacle {
     pub says: String,
     /// What to do.
     pub remedy: String,
+    /// What it takes the owner to agree to, where that is what is missing.
+    #[serde(default)]
+    pub agree: Option<WhyAgree>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WhyAgree {
+    pub entry: String,
+    pub title: String,
+    /// As `POST /consents` takes it: `any`, or `device:<id>`.
+    pub to: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

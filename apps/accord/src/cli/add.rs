@@ -9,10 +9,11 @@ use accord_model::text::for_screen;
 use anyhow::{Context as _, Result, bail};
 use hyper::Method;
 
+use super::agree::{Owner, with_consent};
 use super::screen::{Cell, Style, ask, ask_secret, can_ask, name};
 use super::{Context, Usage};
 use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, SigningIn, SigningInState};
-use crate::api::types::{ConsentState, Entries};
+use crate::api::types::{ConsentState, Entries, Offer};
 
 /// Largest file of a field.
 const MAX_FILE: u64 = 256 * 1024;
@@ -28,6 +29,9 @@ pub struct Add {
     /// Sign in with its own web page instead of giving a secret, where it has one: the address to open is shown.
     #[arg(long)]
     sign_in: bool,
+    /// Agree that it is controlled from here, too (`control/command`, names of commands); asked for at a terminal.
+    #[arg(long)]
+    control: bool,
     /// What it wants. What is not given is asked for; a secret is not shown.
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
@@ -77,8 +81,10 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         form.steps.clear();
     }
     let inputs = fill(&form, &args.fields, context).await?;
-    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in };
-    let mut added: Added = context.hub.post("/add", &filled).await?;
+    let agrees = also(&form.offers, args.control, &form.what).await?;
+    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees };
+    let owner = Owner::AtTerminalForGood;
+    let mut added: Added = with_consent(context, owner, async || context.hub.post("/add", &filled).await).await?;
     if let (Some(open), Some(id)) = (added.open.take(), added.signing_in.take()) {
         added.devices = signed_in(&open, &id, context).await?.devices;
     }
@@ -95,6 +101,21 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What of the offers the owner agrees to beside adding it. What is needed is asked for by the hub.
+pub(super) async fn also(offers: &[Offer], control: bool, what: &str) -> Result<Vec<String>> {
+    let mut agrees = Vec::new();
+    for offer in offers.iter().filter(|offer| !offer.needed) {
+        let gets = super::agree::fields(&offer.fields);
+        let question = format!("{}? {} then gets {gets}. [Y/n]", for_screen(&offer.title, 100), name(what));
+        let agreed =
+            control || (can_ask() && !matches!(ask(&question).await?.as_deref(), None | Some("n" | "N" | "no")));
+        if agreed {
+            agrees.push(offer.entry.clone());
+        }
+    }
+    Ok(agrees)
 }
 
 /// Shows where the browser is to go, and waits until it is back. Whoever presses Ctrl+C does not sign in.

@@ -50,7 +50,11 @@ async fn decide(context: &Context, owner: Owner, prompt: &Prompt) -> Result<()> 
         }
         Owner::AtTerminal if can_ask() => {
             show(context, prompt);
-            once_always_no_never(context, prompt).await?
+            match prompt.adds {
+                // What was agreed to before stays, whatever is said to the rest.
+                true => always_or_no(prompt).await?,
+                false => once_always_no_never(context, prompt).await?,
+            }
         }
         Owner::AtTerminalForGood if can_ask() => {
             show(context, prompt);
@@ -73,7 +77,7 @@ async fn decide(context: &Context, owner: Owner, prompt: &Prompt) -> Result<()> 
         to: Some(prompt.to.clone()),
         choice,
         until: None,
-        fields: None,
+        fields: prompt.fields.clone().filter(|_| choice != Choice::Never),
         surface: Some("cli".into()),
     };
     context.hub.tell(Method::POST, "/consents", Some(&decision)).await?;
@@ -81,6 +85,13 @@ async fn decide(context: &Context, owner: Owner, prompt: &Prompt) -> Result<()> 
         bail!("Noted: never; nothing was shared. `accord consent withdraw {}` takes this back", prompt.entry.key)
     }
     Ok(())
+}
+
+async fn always_or_no(prompt: &Prompt) -> Result<Choice> {
+    match ask("Share this, too? [y/N]").await?.unwrap_or_default().trim().to_lowercase().as_str() {
+        "y" | "yes" | "a" | "always" => Ok(Choice::Always),
+        _ => bail!("Nothing more was shared with {}", name(&prompt.to_name)),
+    }
 }
 
 async fn once_always_no_never(context: &Context, prompt: &Prompt) -> Result<Choice> {
@@ -103,8 +114,23 @@ fn show(context: &Context, prompt: &Prompt) {
     screen.note("");
     screen.note(screen.paint(Style::Bold, &for_screen(&prompt.because, 200)));
     screen.note(format!("  with   {}", name(&prompt.to_name)));
-    for line in describe(&prompt.entry) {
+    let mut entry = prompt.entry.clone();
+    if let Some(wanted) = &prompt.fields {
+        entry.fields.retain(|field| wanted.contains(&field.code));
+    }
+    for line in describe(&entry) {
         screen.note(format!("  {line}"));
+    }
+    let left: Vec<Field> = prompt
+        .entry
+        .fields
+        .iter()
+        .filter(|one| !entry.fields.iter().any(|kept| kept.code == one.code))
+        .cloned()
+        .collect();
+    if !left.is_empty() {
+        let labels: Vec<String> = left.iter().map(|field| name(&field.label)).collect();
+        screen.note(format!("  not    {} (asked about when it is needed)", labels.join(", ")));
     }
     if let Some(difference) = &prompt.difference {
         screen.note(format!("  new    {}", for_screen(difference, 500)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use accord_model::DeviceKind;
 use accord_model::text::for_screen;
 use anyhow::{Result, bail};
 use hyper::Method;
@@ -35,6 +36,10 @@ pub struct Pair {
     /// Agree if this is the code that the other device shows.
     #[arg(long, value_name = "CODE", conflicts_with = "accept")]
     code: Option<String>,
+    /// Agree that it is controlled from here, too, where pairing offers that (`control/command`, names of commands); asked for
+    /// at a terminal.
+    #[arg(long)]
+    control: bool,
     /// What the device wants, such as a token, where it wants something; `-` is read from standard input, `@FILE` from a
     /// file. What is not given is asked for.
     #[arg(long = "with", value_name = "INPUT=VALUE", requires = "device")]
@@ -67,6 +72,7 @@ impl Pair {
             incoming: false,
             accept: false,
             code: Some(code),
+            control: false,
             inputs: Vec::new(),
             wait: 60,
         }
@@ -237,14 +243,14 @@ fn show_pairing(context: &Context, pairing: &Pairing) {
 
 /// The owner's word: do both screens show the same?
 async fn compare(context: &Context, pairing: &Pairing, args: &Pair, owner: Owner, path: &str) -> Result<()> {
-    let confirm = ConfirmPairing { code: args.code.clone() };
     if !args.accept && args.code.is_none() {
         if !can_ask() {
             bail!("Nobody is here to compare the code; say --code with the other device's code, or --accept");
         }
         let question = match pairing.code {
             Some(_) => format!("Does {} show the same code? [y/N]", partner(pairing)),
-            None => format!("Let {} in? [y/N]", partner(pairing)),
+            None if is_of_people(pairing.kind) => format!("Let {} in? [y/N]", partner(pairing)),
+            None => format!("Add {}? [y/N]", partner(pairing)),
         };
         let answer = tokio::select! {
             answer = yes(&question) => answer?,
@@ -254,6 +260,11 @@ async fn compare(context: &Context, pairing: &Pairing, args: &Pair, owner: Owner
             bail!("Not paired: you said that the codes differ or did not agree");
         }
     }
+    // Who gives the code or `--accept` is not asked more.
+    let asks = !args.accept && args.code.is_none();
+    let offers = if asks || args.control { pairing.offers.as_slice() } else { &[] };
+    let agrees = super::add::also(offers, args.control, &partner(pairing)).await?;
+    let confirm = ConfirmPairing { code: args.code.clone(), agrees };
     let confirm_path = format!("{path}/confirm");
     with_consent(context, owner, async || context.hub.tell(Method::POST, &confirm_path, Some(&confirm)).await).await
 }
@@ -274,6 +285,13 @@ async fn until_over(context: &Context, path: &str) -> Result<()> {
 async fn reject(context: &Context, id: &str) {
     let path = format!("/pairings/{}/reject", escape(id));
     let _: Result<(), HubError> = context.hub.tell(Method::POST, &path, None::<&()>).await;
+}
+
+/// What somebody sits at, and that is let in; other things are added.
+fn is_of_people(kind: Option<DeviceKind>) -> bool {
+    kind.is_none_or(|kind| {
+        matches!(kind, DeviceKind::Computer | DeviceKind::Laptop | DeviceKind::Phone | DeviceKind::Tablet)
+    })
 }
 
 fn partner(pairing: &Pairing) -> String {

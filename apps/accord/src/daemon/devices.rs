@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::hub::Hub;
 use super::notes::{Note, NoteError};
+use super::offers::agrees_to_control;
 use super::{foreign, house, view};
 use crate::api::error::{Answer, Failure};
 use crate::api::faces::{Learnt, Recognised};
@@ -124,6 +125,7 @@ impl Hub {
                 rtt_ms: path.rtt_ms,
             }),
             bridge: thing.bridge().to_owned(),
+            via: device.via.as_ref().map(ToString::to_string),
             first_seen: seen.as_ref().and_then(|seen| seen.first_seen),
             last_seen: seen.as_ref().and_then(|seen| seen.last_seen),
             auto_accept,
@@ -445,9 +447,12 @@ impl Hub {
         let statement = self.gate.statement();
         let bridge =
             info.device.as_ref().and_then(|device| self.registry.device(device)).map(|known| known.bridge.clone());
+        let is_foreign = info.device.as_ref().is_some_and(|device| self.is_foreign(device));
+        let offered = bridge.as_deref().filter(|_| is_foreign && matches!(info.step, PairingStep::Compare(_)));
+        let offers = offered.and_then(|bridge| self.control_offer(bridge, info.device.as_ref())).into_iter().collect();
         let entry = bridge.and_then(|bridge| self.entry_of(&bridge)).or_else(|| EntryKey::new(CONNECTION).ok());
         let mut shares = entry.and_then(|key| statement.entry(&key).map(view::fields)).unwrap_or_default();
-        if info.device.as_ref().is_some_and(|device| self.is_foreign(device)) {
+        if is_foreign {
             // The rest is carried for features, which ask for themselves.
             shares.retain(|field| field.required);
         }
@@ -467,6 +472,7 @@ impl Hub {
             kind: info.kind,
             code,
             shares,
+            offers,
             error,
             deadline: info.deadline,
         }
@@ -509,9 +515,16 @@ impl Hub {
     }
 
     /// The owner says that the codes match. Once both said so, that is consent to connect: [`Hub::paired`].
-    pub async fn confirm_pairing(&self, id: &str, code: Option<String>, surface: &'static str) -> Answer<api::Pairing> {
+    pub async fn confirm_pairing(
+        &self,
+        id: &str,
+        wanted: api::ConfirmPairing,
+        surface: &'static str,
+    ) -> Answer<api::Pairing> {
         let id = PairingId(id.to_owned());
-        if let Some(outcome) = self.confirm_foreign(&id, code.as_deref(), surface).await {
+        let api::ConfirmPairing { code, agrees } = wanted;
+        let control = agrees_to_control(&agrees, None)?;
+        if let Some(outcome) = self.confirm_foreign(&id, code.as_deref(), control, surface).await {
             return outcome.map(|info| self.pairing_view(&info));
         }
         {

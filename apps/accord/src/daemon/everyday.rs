@@ -14,7 +14,7 @@ use accord_input::Input;
 use accord_media::{Bus, Media};
 use accord_model::text::for_screen;
 use accord_model::value::CONFIRM_WITHIN;
-use accord_model::{CallError, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
+use accord_model::{CallError, Data, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
 use accord_people::People;
 use accord_ports::remote::{Grants, Remote};
 use accord_registry::{Job, Thing, goes_on};
@@ -222,7 +222,8 @@ impl Hub {
         let prepared = control.prepare(id, target, verb, word)?;
         let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
         let to = self.registry.recipient(id);
-        self.gate.check(&entry, &to, prepared.fields()).map_err(|refusal| self.not_let_out(refusal, &to, because))?;
+        let fields = prepared.fields();
+        self.gate.check(&entry, &to, fields).map_err(|refusal| self.not_let_out_with(refusal, &to, fields, because))?;
         let outcome = control.carry_out(prepared).await;
         if written && outcome.is_ok() {
             self.tell_write(id.clone());
@@ -356,8 +357,12 @@ fn because(device: &str, target: &Target, verb: &Verb) -> String {
     let shown = |text: &str| for_screen(text, 40);
     match verb {
         Verb::Read { .. } => format!("Read {} of {device}", shown(&target.service)),
-        Verb::Write { property, .. } => format!("Set {} of {device}", shown(property)),
-        Verb::Act { action, .. } => format!("Tell {device} to {} ({})", shown(action), shown(&target.service)),
+        Verb::Write { property, data: Data::Bool(on) } if property == "on" => {
+            format!("Switch {device} {}", if *on { "on" } else { "off" })
+        }
+        Verb::Write { property, .. } => format!("Set the {} of {device}", shown(&property.replace('-', " "))),
+        Verb::Act { action, .. } if action == "press" => format!("Press {device}"),
+        Verb::Act { action, .. } => format!("Tell {device} to {}", shown(&action.replace('-', " "))),
     }
 }
 

@@ -35,6 +35,8 @@ struct Running {
     info: PairingInfo,
     /// The device's side is done; our owner's is not.
     agreed_there: bool,
+    /// Our owner agreed to it together with being controlled from here.
+    control: bool,
     /// The faces of the thing as the owner saw it when this began.
     faces: Vec<DeviceId>,
 }
@@ -81,9 +83,14 @@ impl Foreign {
         };
         let mut running = self.lock();
         if running.len() < MOST || running.contains_key(&device.id) {
-            running.insert(device.id.clone(), Running { info: info.clone(), agreed_there: false, faces });
+            running
+                .insert(device.id.clone(), Running { info: info.clone(), agreed_there: false, control: false, faces });
         }
         info
+    }
+
+    fn with_control(&self, device: &DeviceId) -> bool {
+        self.lock().get(device).is_some_and(|one| one.control)
     }
 
     fn faces(&self, device: &DeviceId) -> Vec<DeviceId> {
@@ -188,6 +195,7 @@ impl Hub {
         &self,
         id: &PairingId,
         code: Option<&str>,
+        control: bool,
         surface: &'static str,
     ) -> Option<Answer<PairingInfo>> {
         let info = self.foreign.of(id)?;
@@ -211,6 +219,7 @@ impl Hub {
         }
         self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), surface);
         let info = self.foreign.change(&device, |one| {
+            one.control = control;
             one.info.step = if one.agreed_there { PairingStep::Done(device.clone()) } else { PairingStep::Waiting };
         })?;
         if matches!(info.step, PairingStep::Done(_)) {
@@ -316,8 +325,9 @@ impl Hub {
     /// the same name before does not come back: it may hold another key.
     fn foreign_paired(&self, info: &PairingInfo, device: &DeviceId) {
         let surface = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&info.id);
-        let entry = self.registry.device(device).and_then(|known| self.entry_of(&known.bridge));
-        let (Some(surface), Some(entry)) = (surface, entry) else { return };
+        let bridge = self.registry.device(device).map(|known| known.bridge.clone());
+        let entry = bridge.as_deref().and_then(|bridge| self.entry_of(bridge));
+        let (Some(surface), Some(bridge), Some(entry)) = (surface, bridge, entry) else { return };
         if let Err(failure) = self.forget_agreed(device) {
             tracing::error!(%device, %failure, "what was agreed before could not be ended, so nothing is shared now");
             return;
@@ -325,6 +335,11 @@ impl Hub {
         let to = To::One(RecipientId::device(device));
         if let Err(failure) = self.decide_as(entry, to, Choice::Always, None, surface) {
             tracing::warn!(%device, %failure, "paired, but nothing is shared with it");
+        }
+        if self.foreign.with_control(device)
+            && let Err(failure) = self.agree_to_control(&bridge, device, surface)
+        {
+            tracing::warn!(%device, %failure, "paired, but it is asked about when it is controlled");
         }
         // What the owner saw as one thing is one from now on, and what claims to belong to it later does not join it.
         self.added_with(&self.foreign.faces(device));

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use accord_consent::{Choice, RecipientId, To};
-use accord_model::{Data, DeviceId, Inputs, Reach};
+use accord_model::{Data, DeviceId, DeviceKind, Inputs, Reach};
 
 use super::hub::Hub;
 use super::joining;
+use super::offers::agrees_to_control;
 use crate::api::error::{Answer, Failure};
 use crate::api::forms as api;
 
@@ -26,6 +27,10 @@ pub struct Form {
     pub way: &'static str,
     /// As a title: `Home Assistant`.
     pub what: &'static str,
+    /// The same beside other ways of its bridge: `By address`.
+    pub how: &'static str,
+    /// What is mostly added by it.
+    pub kind: DeviceKind,
     /// What the owner has to do before.
     pub steps: &'static [&'static str],
     pub fields: &'static [Field],
@@ -72,25 +77,32 @@ impl Hub {
             bridge: form.bridge.to_owned(),
             way: form.way.to_owned(),
             what: form.what.to_owned(),
+            how: form.how.to_owned(),
+            kind: form.kind,
             steps: form.steps.iter().map(|step| (*step).to_owned()).collect(),
             fields: form.fields.iter().map(field).collect(),
             sign_in: sign_in(form).map(str::to_owned),
+            offers: self.form_offers(form),
         };
         api::Forms { forms: joining::FORMS.iter().map(form).collect() }
     }
 
-    /// Adds what the owner describes. That is consent to the bridge's entry for these devices, as pairing is; to no other.
+    /// Adds what the owner describes. That is consent to the bridge's entry for these devices, as pairing is; beside it to what
+    /// was offered with the form and is among `agrees`, and to nothing else.
     /// `origin`: where the owner's browser finds this hub.
     pub async fn add(&self, wanted: api::Add, surface: &'static str, origin: Option<String>) -> Answer<api::Added> {
         let form = joining::FORMS.iter().find(|form| form.bridge == wanted.bridge && form.way == wanted.way);
         let form = form.ok_or_else(|| Failure::not_found("There is no such form; `GET /forms` lists them."))?;
+        let agrees = wanted.agrees.clone();
+        let control = agrees_to_control(&agrees, Some(form))?;
         if wanted.sign_in {
             sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;
-            return self.begin_sign_in(form, inputs(form, wanted)?, surface, origin).await;
+            return self.begin_sign_in(form, inputs(form, wanted)?, control, surface, origin).await;
         }
         let inputs = inputs(form, wanted)?;
+        self.agree_to_search(form, &agrees, surface)?;
         let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?.devices;
-        self.agree_to_added(form, &devices, surface)?;
+        self.agree_to_added(form, &devices, control, surface)?;
         let until = tokio::time::Instant::now() + HERE_WITHIN;
         let is_here =
             |id: &DeviceId| self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline);
@@ -102,7 +114,7 @@ impl Hub {
     }
 
     /// Adding devices by a form is agreeing that they are spoken to.
-    pub(super) fn agree_to_added(&self, form: &Form, devices: &[DeviceId], surface: &'static str) -> Answer<()> {
+    fn agree_to_added(&self, form: &Form, devices: &[DeviceId], control: bool, surface: &'static str) -> Answer<()> {
         let entry = self.entry_of(form.bridge);
         let entry = entry.ok_or_else(|| Failure::internal("No such entry", form.bridge))?;
         for device in devices {
@@ -110,6 +122,9 @@ impl Hub {
             self.forget_given(device)?;
             let to = To::One(RecipientId::device(device));
             self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
+            if control {
+                self.agree_to_control(form.bridge, device, surface)?;
+            }
         }
         Ok(())
     }
@@ -161,6 +176,8 @@ mod tests {
         bridge: "lab",
         way: "token",
         what: "Lab",
+        how: "By address",
+        kind: DeviceKind::Hub,
         steps: &[],
         fields: &[
             Field { id: "address", label: "Address", hint: "", needs: Needs::Text, secret: false },
@@ -176,7 +193,7 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false };
+            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false, agrees: vec![] };
             inputs_or(&FORM, add)
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {

@@ -1,7 +1,7 @@
 //! How devices of each protocol come to this house: what is to be done at them, and the forms of those that need an address
 //! or a secret. A bridge adds its own here.
 
-use accord_model::EntryKey;
+use accord_model::{DeviceKind, EntryKey};
 
 use super::forms::{Field, Form, Needs};
 use crate::api::types::{Join, JoinSystem};
@@ -11,18 +11,20 @@ type Systems = &'static [(&'static str, &'static [&'static str])];
 
 /// How devices are added once this entry is agreed to.
 pub fn join(entry: &EntryKey) -> Option<Join> {
-    let (_, what, systems) = JOINS.iter().find(|(key, ..)| *key == entry.as_str())?;
+    let (_, what, kind, systems) = JOINS.iter().find(|(key, ..)| *key == entry.as_str())?;
     let owned = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
     let systems = systems.iter().map(|(name, steps)| JoinSystem { name: (*name).to_owned(), steps: owned(steps) });
     let page = entry.as_str() == "browser/receiver";
-    Some(Join { what: (*what).to_owned(), systems: systems.collect(), page })
+    Some(Join { what: (*what).to_owned(), kind: *kind, systems: systems.collect(), page })
 }
 
-/// Devices that are added by letting them find this one: the entry for it, what they are, and what is to be done there.
-const JOINS: &[(&str, &str, Systems)] = &[
+/// Devices that are added by letting them find this one: the entry for it, what they are, what most of them are, and what is to
+/// be done there.
+const JOINS: &[(&str, &str, DeviceKind, Systems)] = &[
     (
         "kdeconnect/presence",
         "Phone with KDE Connect",
+        DeviceKind::Phone,
         &[
             (
                 "Android",
@@ -47,6 +49,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "upnp/search",
         "Television, loudspeaker or media server (DLNA)",
+        DeviceKind::Tv,
         &[
             (
                 "Television",
@@ -76,6 +79,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "googlecast/search",
         "Television, stick or loudspeaker (Google Cast)",
+        DeviceKind::Tv,
         &[
             (
                 "Television, stick",
@@ -98,6 +102,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "airplay/search",
         "Loudspeaker (AirPlay)",
+        DeviceKind::Speaker,
         &[(
             "Loudspeaker, amplifier, player",
             &[
@@ -111,6 +116,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "yeelight/search",
         "Lamp (Yeelight)",
+        DeviceKind::Light,
         &[(
             "Lamp",
             &[
@@ -124,6 +130,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "browser/receiver",
         "Screen with a browser",
+        DeviceKind::Tv,
         &[
             (
                 "Television",
@@ -147,6 +154,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "miio/search",
         "Wi-Fi device of the Xiaomi ecosystem (miIO)",
+        DeviceKind::Vacuum,
         &[(
             "Lamp, plug, vacuum, air purifier, fan, …",
             &[
@@ -160,6 +168,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "homeassistant/search",
         "Home Assistant",
+        DeviceKind::Hub,
         &[(
             "Home Assistant",
             &[
@@ -172,6 +181,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "matter/search",
         "Matter device",
+        DeviceKind::Other,
         &[
             (
                 "New, or set back to how it came",
@@ -194,6 +204,7 @@ const JOINS: &[(&str, &str, Systems)] = &[
     (
         "localsend/presence",
         "Phone with LocalSend",
+        DeviceKind::Phone,
         &[
             (
                 "Android",
@@ -219,6 +230,9 @@ const JOINS: &[(&str, &str, Systems)] = &[
 /// and way, and what the button says.
 pub const SIGN_INS: &[(&str, &str, &str)] = &[("homeassistant", "token", "Sign in with Home Assistant")];
 
+/// What is added by a form has to be looked for, which is an entry of its own: by bridge and way.
+pub const NEEDS: &[(&str, &str, &str)] = &[("matter", "code", "matter/search")];
+
 /// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
 /// recipient is `paired-device`.
 pub const FORMS: &[Form] = &[
@@ -226,6 +240,8 @@ pub const FORMS: &[Form] = &[
         bridge: "miio",
         way: "token",
         what: "Wi-Fi device (miIO), by address and token",
+        how: "By address and token",
+        kind: DeviceKind::Vacuum,
         steps: &[
             "Look up its address in your router, or in its maker's app.",
             "Its token is 32 hexadecimal digits: from a token extractor's list, from Home Assistant, or from an app's backup.",
@@ -240,6 +256,8 @@ pub const FORMS: &[Form] = &[
         bridge: "miio",
         way: "import",
         what: "Wi-Fi devices (miIO), from a file with tokens",
+        how: "From a file with tokens",
+        kind: DeviceKind::Vacuum,
         steps: &[
             "JSON of a token extractor, of an app's backup, or Home Assistant's `.storage/core.config_entries`.",
             "Kept are number, token, name, model, hardware and network address of each device; the rest of the file is dropped.",
@@ -250,6 +268,8 @@ pub const FORMS: &[Form] = &[
         bridge: "homeassistant",
         way: "token",
         what: "Home Assistant",
+        how: "By address",
+        kind: DeviceKind::Hub,
         steps: &[
             "In Home Assistant, make a user for Accord who is no administrator: Settings, People, Users.",
             "Sign in there as that user, open its profile, Security, and create a long-lived access token. Copy it: it is shown once.",
@@ -282,6 +302,8 @@ pub const FORMS: &[Form] = &[
         bridge: "matter",
         way: "code",
         what: "Matter device",
+        how: "By its code",
+        kind: DeviceKind::Other,
         steps: &[
             "It must be in your network already: by cable, or brought into Wi-Fi by its maker's app or another controller. Devices that use Thread are not reached yet.",
             "Find its code: on it, in its papers, or made by the app that has it, to share it.",
@@ -309,6 +331,8 @@ pub const FORMS: &[Form] = &[
         bridge: "mqtt",
         way: "broker",
         what: "MQTT broker (zigbee2mqtt, Tasmota, ESPHome, …)",
+        how: "By address",
+        kind: DeviceKind::Hub,
         steps: &[
             "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
             "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",

@@ -16,6 +16,7 @@ mod listen;
 mod notes;
 mod notices;
 mod notify;
+mod offers;
 mod people;
 pub mod pipes;
 mod privacy;

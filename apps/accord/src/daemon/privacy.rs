@@ -1,7 +1,7 @@
 //! The hub's side of statement, consents, prompts and ledger.
 
 use accord_consent::{Choice, ConsentId, ConsentState, Decision, Query, RecipientId, Refusal, To};
-use accord_model::{DeviceId, EntryKey, FieldSet};
+use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
 
 use super::hub::Hub;
 use super::prompts::Asked;
@@ -117,7 +117,17 @@ impl Hub {
 
     /// Something waits for the owner's decision: raises the prompt, or finds the one that is open.
     pub fn ask(&self, entry: &EntryKey, to: &RecipientId, because: String) -> Answer<api::Prompt> {
-        let (asked, gone) = self.prompts.ask(entry.clone(), to.clone(), because);
+        self.ask_for(entry, to, because, None)
+    }
+
+    fn ask_for(
+        &self,
+        entry: &EntryKey,
+        to: &RecipientId,
+        because: String,
+        fields: Option<FieldSet>,
+    ) -> Answer<api::Prompt> {
+        let (asked, gone) = self.prompts.ask(entry.clone(), to.clone(), because, fields);
         for id in gone {
             self.events.tell(api::Event::PromptGone { id });
         }
@@ -164,6 +174,40 @@ impl Hub {
         }
     }
 
+    /// The same for what the owner does just now and of which it is known what it needs: only that is asked for, and asked
+    /// for in addition where less was agreed to.
+    pub fn not_let_out_with(&self, refusal: Refusal, to: &RecipientId, needs: FieldSet, because: String) -> Failure {
+        let (entry, granted) = match &refusal {
+            Refusal::Undecided { entry, .. } | Refusal::Lapsed { entry, .. } | Refusal::Expired { entry, .. } => {
+                (entry, FieldSet::EMPTY)
+            }
+            Refusal::Withdrawn(entry) => (entry, FieldSet::EMPTY),
+            Refusal::FieldsNotGranted { entry, .. } => match self.granted(entry, to) {
+                Some(granted) => (entry, granted),
+                None => return Failure::refused(refusal.to_string()),
+            },
+            _ => return Failure::refused(refusal.to_string()),
+        };
+        let statement = self.gate.statement();
+        let Some(described) = statement.entry(entry) else { return Failure::refused(refusal.to_string()) };
+        let fields = needs.union(granted).union(described.required());
+        if !fields.is_subset(described.field_set()) {
+            return Failure::refused(refusal.to_string());
+        }
+        match self.ask_for(entry, to, because, Some(fields)) {
+            Ok(prompt) => Failure::consent_needed(prompt),
+            Err(failure) => failure,
+        }
+    }
+
+    /// What the decision lets out that counts for this recipient, while it does.
+    fn granted(&self, entry: &EntryKey, to: &RecipientId) -> Option<FieldSet> {
+        let consents = self.gate.consents();
+        let of = |whom: &To| consents.iter().rfind(|one| one.entry == *entry && one.to == *whom);
+        let counts = of(&To::One(to.clone())).or_else(|| of(&To::Any))?;
+        (counts.state == ConsentState::Given).then_some(counts.fields)
+    }
+
     pub fn prompts(&self) -> Answer<Vec<api::Prompt>> {
         self.prompts.list().iter().map(|asked| self.prompt_view(asked)).collect()
     }
@@ -175,8 +219,14 @@ impl Hub {
             ConsentState::Lapsed(difference) if consent.entry == asked.entry => Some(difference),
             _ => None,
         });
+        let granted = asked.fields.and_then(|fields| Some((fields, self.granted(&asked.entry, &asked.to)?)));
+        let more = granted.map(|(fields, granted)| fields.minus(granted)).filter(|more| !more.is_empty());
+        let labels = |more: FieldSet| more.iter().map(FieldCode::label).collect::<Vec<_>>().join(", ");
+        let difference = difference.or_else(|| more.map(|more| format!("also shares {}", labels(more))));
         Ok(api::Prompt {
             id: asked.id.clone(),
+            fields: asked.fields.map(|fields| fields.iter().collect()),
+            adds: more.is_some(),
             entry: self.entry_view(entry)?,
             to: asked.to.to_string(),
             to_name: view::recipient_name(asked.to.as_str(), |id| self.device_name(id)),
@@ -193,7 +243,7 @@ impl Hub {
             to: Some(asked.to.to_string()),
             choice: answer.choice,
             until: answer.until,
-            fields: answer.fields,
+            fields: answer.fields.or_else(|| asked.fields.map(|fields| fields.iter().collect())),
             surface: answer.surface,
         };
         self.decide(&decision)

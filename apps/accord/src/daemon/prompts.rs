@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use accord_consent::{RecipientId, To};
-use accord_model::{EntryKey, Timestamp};
+use accord_model::{EntryKey, FieldSet, Timestamp};
 
 const MAX_PROMPTS: usize = 32;
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -19,6 +19,8 @@ pub struct Asked {
     pub to: RecipientId,
     /// What wants it, in the owner's words.
     pub because: String,
+    /// What it needs, where that is known; all of the entry otherwise.
+    pub fields: Option<FieldSet>,
     pub asked: Timestamp,
 }
 
@@ -36,12 +38,20 @@ struct Inner {
 
 impl Prompts {
     /// Asks, or refreshes the question that is open already. Also the ids that made room.
-    pub fn ask(&self, entry: EntryKey, to: RecipientId, because: String) -> (Asked, Vec<String>) {
+    pub fn ask(
+        &self,
+        entry: EntryKey,
+        to: RecipientId,
+        because: String,
+        fields: Option<FieldSet>,
+    ) -> (Asked, Vec<String>) {
         let now = Timestamp::now();
         let mut inner = self.lock();
         let mut gone = inner.sweep(now);
         if let Some(open) = inner.asked.values_mut().find(|open| open.entry == entry && open.to == to) {
             open.because = because;
+            // The answer is one to all who asked.
+            open.fields = open.fields.zip(fields).map(|(before, now)| before.union(now));
             open.asked = now;
             return (open.clone(), gone);
         }
@@ -52,7 +62,7 @@ impl Prompts {
         }
         inner.next += 1;
         let number = inner.next;
-        let asked = Asked { id: format!("p-{number}"), entry, to, because, asked: now };
+        let asked = Asked { id: format!("p-{number}"), entry, to, because, fields, asked: now };
         inner.asked.insert(number, asked.clone());
         (asked, gone)
     }
@@ -100,6 +110,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use accord_model::FieldCode;
+
     use super::*;
 
     fn entry(key: &str) -> EntryKey {
@@ -112,13 +124,24 @@ mod tests {
     #[test]
     fn the_same_question_is_asked_once_and_a_decision_closes_it() {
         let prompts = Prompts::default();
-        let (first, _) = prompts.ask(entry("files/send"), phone(), "Send 1 file to Phone".into());
-        let (again, _) = prompts.ask(entry("files/send"), phone(), "Send 3 files to Phone".into());
+        let (first, _) = prompts.ask(entry("files/send"), phone(), "Send 1 file to Phone".into(), None);
+        let (again, _) = prompts.ask(entry("files/send"), phone(), "Send 3 files to Phone".into(), None);
         assert_eq!(first.id, again.id);
         assert_eq!(prompts.list()[0].because, "Send 3 files to Phone");
-        let (other, _) = prompts.ask(entry("files/receive"), phone(), "Answer Phone".into());
+        let (other, _) = prompts.ask(entry("files/receive"), phone(), "Answer Phone".into(), None);
         assert_eq!(prompts.decided(&entry("files/send"), &To::Any), vec![first.id]);
         assert_eq!(prompts.list(), vec![other]);
+    }
+
+    #[test]
+    fn a_question_that_is_asked_again_covers_what_both_need() {
+        let prompts = Prompts::default();
+        let ask = |fields| prompts.ask(entry("control/command"), phone(), String::new(), fields).0.fields;
+        let (name, text) = (FieldSet::one(FieldCode::CommandName), FieldSet::one(FieldCode::TextContent));
+        assert_eq!(ask(Some(name)), Some(name));
+        assert_eq!(ask(Some(text)), Some(name.union(text)));
+        // Somebody who does not say needs all of it.
+        assert_eq!(ask(None), None);
     }
 
     #[test]
@@ -127,7 +150,7 @@ mod tests {
         let mut gone = Vec::new();
         for n in 0..100 {
             let to = format!("device:d{n}").parse().unwrap();
-            gone.extend(prompts.ask(entry("files/send"), to, String::new()).1);
+            gone.extend(prompts.ask(entry("files/send"), to, String::new(), None).1);
         }
         assert_eq!(prompts.list().len(), MAX_PROMPTS);
         assert_eq!(gone.len(), 100 - MAX_PROMPTS);

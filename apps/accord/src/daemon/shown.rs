@@ -131,9 +131,12 @@ impl Hub {
                 services.map(|service| self.face_for(&device, &service.id)).next().unwrap_or_else(|| device.clone());
             let to = self.registry.recipient(&face);
             let because = format!("Let {there} control {named}");
-            self.gate
-                .check(&entry, &to, FieldSet::one(FieldCode::CommandName))
-                .map_err(|refusal| self.not_let_out(refusal, &to, because))?;
+            let told = FieldSet::one(FieldCode::CommandName);
+            // Without being asked there is nobody to agree to texts later.
+            let properties = thing.device.services.iter().flat_map(|service| &service.properties);
+            let texts = properties.into_iter().any(|one| one.write && one.format == Format::Text);
+            let all = if texts { told.union(FieldSet::one(FieldCode::TextContent)) } else { told };
+            self.gate.check(&entry, &to, told).map_err(|refusal| self.not_let_out_with(refusal, &to, all, because))?;
         }
         // Nor would anything arrive there.
         let bridge = self.registry.device(&place).map(|known| known.bridge.clone());

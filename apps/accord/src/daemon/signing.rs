@@ -40,6 +40,8 @@ struct Signing {
     /// What the browser is to come back with.
     state: Secret,
     devices: Vec<DeviceId>,
+    /// They may be told what to do, too.
+    control: bool,
     surface: &'static str,
     until: Instant,
     came: Came,
@@ -57,6 +59,7 @@ enum Came {
 struct Back {
     form: &'static Form,
     devices: Vec<DeviceId>,
+    control: bool,
     surface: &'static str,
     state: String,
     code: Result<String, String>,
@@ -68,6 +71,7 @@ impl Hub {
         &self,
         form: &'static Form,
         mut inputs: Inputs,
+        control: bool,
         surface: &'static str,
         origin: Option<String>,
     ) -> Answer<api::Added> {
@@ -83,7 +87,7 @@ impl Hub {
         let devices = begun.devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
         let (state, until, id) = (state.into(), Instant::now() + SIGNS_WITHIN, token());
         let came = Came::Waits;
-        let signing = Signing { form, id: id.clone(), state, devices: begun.devices, surface, until, came };
+        let signing = Signing { form, id: id.clone(), state, devices: begun.devices, control, surface, until, came };
         *self.last_signing() = Some(signing);
         Ok(api::Added { devices, open: Some(open), signing_in: Some(id) })
     }
@@ -130,7 +134,7 @@ impl Hub {
             let one = signing.as_mut().filter(waits).ok_or_else(over)?;
             one.came = Came::Trades(Instant::now() + DONE_WITHIN);
             let (devices, state, code) = (one.devices.clone(), state.to_owned(), code.map(str::to_owned));
-            Back { form: one.form, devices, surface: one.surface, state, code }
+            Back { form: one.form, devices, control: one.control, surface: one.surface, state, code }
         };
         let hub = self.clone();
         let traded = tokio::spawn(async move { hub.came_back(back).await });
@@ -178,6 +182,9 @@ impl Hub {
                 // Another may be there now: what else was agreed for it before does not come back.
                 for one in before.iter().filter(|one| one.entry != entry) {
                     self.gate.withdraw(one.id)?;
+                }
+                for device in back.devices.iter().filter(|_| back.control) {
+                    self.agree_to_control(back.form.bridge, device, back.surface)?;
                 }
                 Ok(())
             }

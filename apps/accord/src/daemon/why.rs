@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use accord_consent::RecipientId;
 use accord_consent::outlet::interfaces;
 use accord_link::Network;
 use accord_model::why::{self, Code, Explained, Fact, Net};
 use accord_model::{DeviceId, Timestamp};
 use accord_registry::why::{Subject, diagnose, is_reached};
 
-use super::house;
 use super::hub::Hub;
+use super::{house, view};
 use crate::api::error::{Answer, Failure};
 use crate::api::why as api;
 
@@ -26,7 +27,7 @@ impl Hub {
         let subject = Subject { device: Some(&name), id: Some(id), now: Timestamp::now() };
         let blocked = self.note(id).blocked;
         let way = if blocked {
-            way(&bridge, subject, Ok(Explained { app: app(&bridge), facts: vec![Fact::Blocked] }))
+            self.judged(&bridge, subject, Ok(Explained { app: app(&bridge), facts: vec![Fact::Blocked] }))
         } else {
             self.way(&bridge, subject).await
         };
@@ -51,7 +52,7 @@ impl Hub {
             let facts = networks.into_iter().chain(explained.facts).collect();
             Explained { app: explained.app, facts }
         });
-        way(bridge, subject, explained.map_err(|error| error.to_string()))
+        self.judged(bridge, subject, explained.map_err(|error| error.to_string()))
     }
 
     async fn networks(&self) -> Option<Fact> {
@@ -70,34 +71,41 @@ impl Hub {
         });
         Some(Fact::Networks { networks: networks.collect() })
     }
-}
 
-fn way(bridge: &str, subject: Subject<'_>, explained: Result<Explained, String>) -> api::Way {
-    let (app, facts, found) = match explained {
-        Ok(explained) => {
-            let found = diagnose(subject, &explained);
-            (explained.app, explained.facts, found)
-        }
-        Err(error) => {
-            let off = why::Obstacle {
-                code: Code::BridgeOff,
-                weight: why::Weight::Blocks,
-                says: format!("{} does not run on this machine now: {error}.", app(bridge)),
-                remedy: "Look into the hub's log, and start the hub again.".to_owned(),
-            };
-            (app(bridge), Vec::new(), vec![off])
-        }
-    };
-    let obstacles = found.into_iter().map(|one| api::Obstacle {
-        code: one.code,
-        weight: match one.weight {
-            why::Weight::Blocks => api::Weight::Blocks,
-            why::Weight::Hinders => api::Weight::Hinders,
-        },
-        says: one.says,
-        remedy: one.remedy,
-    });
-    api::Way { bridge: bridge.to_owned(), app, obstacles: obstacles.collect(), facts }
+    fn judged(&self, bridge: &str, subject: Subject<'_>, explained: Result<Explained, String>) -> api::Way {
+        let (app, facts, found) = match explained {
+            Ok(explained) => {
+                let found = diagnose(subject, &explained);
+                (explained.app, explained.facts, found)
+            }
+            Err(error) => {
+                let off = why::Obstacle {
+                    code: Code::BridgeOff,
+                    weight: why::Weight::Blocks,
+                    says: format!("{} does not run on this machine now: {error}.", app(bridge)),
+                    remedy: "Look into the hub's log, and start the hub again.".to_owned(),
+                    agree: None,
+                };
+                (app(bridge), Vec::new(), vec![off])
+            }
+        };
+        let statement = self.gate.statement();
+        let obstacles = found.into_iter().map(|one| api::Obstacle {
+            code: one.code,
+            weight: match one.weight {
+                why::Weight::Blocks => api::Weight::Blocks,
+                why::Weight::Hinders => api::Weight::Hinders,
+            },
+            says: one.says,
+            remedy: one.remedy,
+            agree: one.agree.map(|missing| api::WhyAgree {
+                title: view::title(&statement, &missing.entry),
+                entry: missing.entry.to_string(),
+                to: missing.to.map_or_else(|| "any".to_owned(), |id| RecipientId::device(&id).to_string()),
+            }),
+        });
+        api::Way { bridge: bridge.to_owned(), app, obstacles: obstacles.collect(), facts }
+    }
 }
 
 fn app(bridge: &str) -> String {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use accord_model::text::for_screen;
 use accord_model::why::{
-    Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way, Weight,
+    Agree, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way, Weight,
 };
 use accord_model::{DeviceId, EntryKey, Timestamp};
 
@@ -92,7 +92,7 @@ impl Judge<'_> {
             Fact::Consent { standing: Standing::Given, .. } => return None,
             Fact::Consent { entry, to, standing, needed } => {
                 let weight = if *needed && !self.reached { Weight::Blocks } else { Weight::Hinders };
-                self.consent(entry, to.is_some(), *standing, weight)
+                self.consent(entry, to.as_ref(), *standing, weight)
             }
             Fact::Blocked => obstacle(
                 Code::Blocked,
@@ -370,7 +370,7 @@ impl Judge<'_> {
         })
     }
 
-    fn consent(&self, entry: &EntryKey, one: bool, standing: Standing, weight: Weight) -> Obstacle {
+    fn consent(&self, entry: &EntryKey, one: Option<&DeviceId>, standing: Standing, weight: Weight) -> Obstacle {
         let (code, what) = match standing {
             Standing::Refused => (Code::ConsentRefused, "You refused"),
             Standing::Withdrawn => (Code::ConsentEnded, "You took back your consent to"),
@@ -379,17 +379,18 @@ impl Judge<'_> {
             Standing::Undecided | Standing::Given => (Code::ConsentMissing, "You have not agreed to"),
         };
         let to = match (one, self.subject.id) {
-            (true, Some(id)) => format!(" --to {id}"),
+            (Some(_), Some(id)) => format!(" --to {id}"),
             _ => String::new(),
         };
-        let whom = if one { format!(" for {}", self.who()) } else { String::new() };
+        let whom = if one.is_some() { format!(" for {}", self.who()) } else { String::new() };
         let then = if weight == Weight::Blocks { ", so nothing is sent" } else { "" };
-        obstacle(
+        let missing = obstacle(
             code,
             weight,
             format!("{what} `{entry}`{whom}{then}."),
             format!("Read what it shares under Privacy, and agree there or with `accord consent grant {entry}{to}`."),
-        )
+        );
+        Obstacle { agree: Some(Agree { entry: entry.clone(), to: one.cloned() }), ..missing }
     }
 
     fn port_taken(
@@ -477,7 +478,7 @@ impl Judge<'_> {
 }
 
 fn obstacle(code: Code, weight: Weight, says: impl Into<String>, remedy: impl Into<String>) -> Obstacle {
-    Obstacle { code, weight, says: says.into(), remedy: remedy.into() }
+    Obstacle { code, weight, says: says.into(), remedy: remedy.into(), agree: None }
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

@@ -101,7 +101,7 @@ pub async fn confirm(
     Body(wanted): Body<ConfirmPairing>,
 ) -> Answer<Json<Pairing>> {
     let surface = if caller == Caller::Owner { "cli" } else { "web" };
-    Ok(Json(hub.confirm_pairing(&id, wanted.code, surface).await?))
+    Ok(Json(hub.confirm_pairing(&id, wanted, surface).await?))
 }
 
 /// Do not let this device in
