@@ -86,10 +86,13 @@ export function bigHouse(device, count) {
 
 const settings = { on: true, all_days: 10, five_minutes_days: 180, hours_days: 3650, megabytes: 512, off: [] };
 const field = (id, label, hint, more = {}) => ({ id, label, hint, kind: "text", required: true, secret: false, ...more });
+export const CONTROL = { entry: "control/command", title: "Control it from here", says: "It gets the commands that you give: their names, numbers and switches. Texts and codes are asked about when there are any.", fields: [{ code: "command.name", label: "names of commands", required: true, sensitive: false }], needed: false };
+const SEARCH = { entry: "matter/search", title: "Looking for Matter devices", says: "Everyone on the networks you are in can read: that somebody at this machine's address looks for Matter devices.", fields: [{ code: "net.ip", label: "IP address", required: true, sensitive: false }], needed: true };
 const FORMS = [
-  { bridge: "homeassistant", way: "token", what: "Home Assistant", steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [field("address", "Address", "As in the browser: http://homeassistant.local:8123"), field("token", "Token", "The long-lived access token. It is kept sealed on this machine.", { secret: true })], sign_in: "Sign in with Home Assistant" },
-  { bridge: "mqtt", way: "broker", what: "MQTT broker, zigbee2mqtt", steps: [], fields: [field("address", "Address", "Host and port: 192.168.1.5:1883"), field("user", "User", "If the broker asks for one.", { required: false }), field("password", "Password", "If the broker asks for one.", { required: false, secret: true }), field("tls", "Encrypted", "The broker speaks TLS.", { kind: "switch", required: false })] },
-  { bridge: "miio", way: "file", what: "Tokens from a file", steps: ["Export the tokens with the tool that you used."], fields: [field("tokens", "Tokens", "JSON, as the tool wrote it.", { kind: "file", secret: true })] },
+  { bridge: "homeassistant", way: "token", what: "Home Assistant", how: "By address", kind: "hub", offers: [CONTROL], steps: ["Open Home Assistant, then your profile, then Security.", "Make a long-lived access token named Accord, and copy it."], fields: [field("address", "Address", "As in the browser: http://homeassistant.local:8123"), field("token", "Token", "The long-lived access token. It is kept sealed on this machine.", { secret: true })], sign_in: "Sign in with Home Assistant" },
+  { bridge: "mqtt", way: "broker", what: "MQTT broker, zigbee2mqtt", how: "By address", kind: "hub", offers: [CONTROL], sign_in: null, steps: [], fields: [field("address", "Address", "Host and port: 192.168.1.5:1883"), field("user", "User", "If the broker asks for one.", { required: false }), field("password", "Password", "If the broker asks for one.", { required: false, secret: true }), field("tls", "Encrypted", "The broker speaks TLS.", { kind: "switch", required: false })] },
+  { bridge: "matter", way: "code", what: "Matter device", how: "By its code", kind: "other", offers: [SEARCH, CONTROL], sign_in: null, steps: ["It must be in your network already, by cable or in its Wi-Fi."], fields: [field("code", "Code", "11 or 21 digits, or the text of the QR code: MT:…", { secret: true }), field("name", "Name", "Until it says its own", { required: false })] },
+  { bridge: "miio", way: "file", what: "Tokens from a file", how: "From a file with tokens", kind: "vacuum", offers: [CONTROL], sign_in: null, steps: ["Export the tokens with the tool that you used."], fields: [field("tokens", "Tokens", "JSON, as the tool wrote it.", { kind: "file", secret: true })] },
 ];
 
 /** Signing in with a device's own page, while it lasts. */
@@ -110,9 +113,12 @@ export function answerHome(hub, tell, device, method, path, query, body) {
     return [200, waits ? { state: "waits", devices: [] } : { state: "done", devices: [signing.made] }];
   }
   if (first === "add") {
+    hub.added = body;
+    if (body.bridge === "matter" && !/^[0-9]{11}$|^MT:/.test(body.inputs.code ?? "")) return [400, { error: "bad-request", message: "bad input: a code has 11 or 21 digits; its last is wrong here", prompt: null }];
     if (!/^[\w.:/-]+$/.test(body.inputs.address ?? "x")) return [400, { error: "bad-input", message: "This is no address. It looks like 192.168.1.5:1883.", prompt: null }];
     if (body.inputs.token === "wrong") return [409, { error: "conflict", message: "Home Assistant refused the token: it was deleted there, or is another home’s.", prompt: null }];
-    const made = device(`added-${Date.now()}`, "Home Assistant", "hub", "paired", { bridge: body.bridge, services: [] });
+    const away = body.bridge === "matter";
+    const made = device(`added-${Date.now()}`, away ? body.inputs.name || "Matter device" : "Home Assistant", away ? "other" : "hub", "paired", { bridge: body.bridge, services: [], reach: away ? "offline" : "local" });
     hub.devices.push(made);
     tell("device", made);
     if (body.sign_in) {
@@ -121,6 +127,15 @@ export function answerHome(hub, tell, device, method, path, query, body) {
       return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0`, signing_in: signing.id }];
     }
     return [200, { devices: [made] }];
+  }
+  if (first === "devices" && third === "why") {
+    const one = hub.devices.find((other) => other.id === second);
+    if (one?.bridge !== "matter") return null;
+    const says = "You have not agreed to `matter/search`, so nothing is sent.";
+    const given = hub.consents.some((consent) => consent.entry === "matter/search" && consent.state === "given");
+    const missing = { code: "consent-missing", weight: "blocks", says, remedy: "Agree with `accord consent grant matter/search`.", agree: { entry: "matter/search", title: "Looking for Matter devices", to: "any" } };
+    const asleep = { code: "not-announced", weight: "blocks", says: "Nobody announces it.", remedy: "Open it to others: `commissioning`.", agree: null };
+    return [200, { device: one.id, name: one.name, bridge: "matter", app: "Matter", reached: false, obstacles: [given ? asleep : missing], facts: [] }];
   }
   if (first !== "home") return null;
   if (second === "history" && third === "settings") {

@@ -7,7 +7,7 @@ import { extname, join, normalize } from "node:path";
 import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, storageService, volume } from "./mock-services.mjs";
 import { makeNotices, noticeEntries } from "./mock-notices.mjs";
 import * as storage from "./mock-storage.mjs";
-import { answerHome, bigHouse, houseOf } from "./mock-home.mjs";
+import { answerHome, bigHouse, CONTROL, houseOf } from "./mock-home.mjs";
 import { answerCasts, castables, makeCasts } from "./mock-casts.mjs";
 
 const PORT = Number(process.argv[2] ?? 8421);
@@ -39,7 +39,7 @@ const hex = (seed, length = 64) => {
 
 const device = (id, name, kind, trust, more = {}) => ({
   id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
-  bridge: "link", first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], faces: [], maybe: [], recognised: null, ...more,
+  bridge: "link", via: null, first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], faces: [], maybe: [], recognised: null, ...more,
 });
 const face = (id, speaks, bridge, trust, address) => ({ id, name: "Bedroom TV", bridge, speaks, trust, reach: "local", addresses: [address], heard: at(40) });
 
@@ -163,7 +163,7 @@ function needs(key, to, because) {
   }
   let prompt = hub.prompts.find((one) => one.entry.key === key && one.to === to);
   if (!prompt) {
-    prompt = { id: next("p"), entry: entryView(entryOf(key)), to, to_name: nameOf(to), because, difference: null, asked: at() };
+    prompt = { id: next("p"), entry: entryView(entryOf(key)), to, to_name: nameOf(to), because, difference: null, fields: key === "control/command" ? ["command.name"] : null, adds: false, asked: at() };
     hub.prompts.unshift(prompt);
     tell("prompt", prompt);
   }
@@ -256,7 +256,7 @@ setInterval(() => {
 function startPairing(how, direction = "out") {
   const id = how.device ?? "link-tablet";
   const one = hub.devices.find((other) => other.id === id);
-  const pairing = { id: next("pair"), direction, method: how.ticket ? "ticket" : "code", state: "connecting", device: id, name: one?.name ?? null, kind: one?.kind ?? null, code: null, shares: entryOf("link/connection").fields, error: null, deadline: soon(120) };
+  const pairing = { id: next("pair"), direction, method: how.ticket ? "ticket" : "code", state: "connecting", device: id, name: one?.name ?? null, kind: one?.kind ?? null, code: null, shares: entryOf("link/connection").fields, offers: one?.bridge === "miio" ? [CONTROL] : [], error: null, deadline: soon(120) };
   const tellIt = (more) => {
     Object.assign(pairing, more);
     tell("pairing", pairing);
@@ -360,7 +360,7 @@ async function api(method, path, query, body, raw) {
     if (method === "GET" && !second) return [200, { paired: hub.paired, running: hub.pairings }];
     if (method === "POST" && !second) return needs("link/pairing", body.device ? `device:${body.device}` : "network:lan", `Pair with ${body.device ? nameOf(`device:${body.device}`) : "a device"}`) ?? [200, startPairing(body)];
     if (method === "POST" && second === "ticket") {
-      const pairing = { id: next("pair"), direction: "in", method: "ticket", state: "connecting", device: null, name: null, kind: null, code: null, shares: [], error: null, deadline: soon(300) };
+      const pairing = { id: next("pair"), direction: "in", method: "ticket", state: "connecting", device: null, name: null, kind: null, code: null, shares: [], offers: [], error: null, deadline: soon(300) };
       hub.pairings.unshift(pairing);
       return [200, { pairing: pairing.id, ticket: `accord:pair/1?n=8f3a1c&k=${hex(4, 52)}&s=${hex(9, 32)}&a=192.168.1.20:4433`, qr_svg: qr(), expires: soon(300) }];
     }
@@ -373,6 +373,7 @@ async function api(method, path, query, body, raw) {
     const pairing = find(hub.pairings, second);
     if (!pairing) return missing();
     if (third === "confirm" || third === "reject") confirm(pairing, third === "confirm", body.code);
+    for (const entry of body.agrees ?? []) decide({ entry, to: `device:${pairing.device}`, choice: "always", fields: ["command.name"] });
     return [200, pairing];
   }
   if (first === "casts") return answerCasts(hub, tell, method, second, body) ?? missing();

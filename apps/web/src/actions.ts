@@ -4,6 +4,7 @@ import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client
 import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Property, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
 import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
+import { isAdded, unquoted } from "./parts/wording";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
 
 /** Runs `action`; when it needs a decision, asks the owner, then runs it again. */
@@ -91,7 +92,7 @@ export async function attempt(run: () => Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     if (!signedOut(error) && !(error instanceof CallFailed && error.code === "cancelled")) {
-      toast(sentence(error instanceof Error ? error.message : String(error)), { tone: "bad" });
+      toast(sentence(unquoted(error instanceof Error ? error.message : String(error))), { tone: "bad" });
     }
     return false;
   }
@@ -143,7 +144,10 @@ export async function unpair(device: Device) {
   await attempt(async () => {
     await del(`/pairings/paired/${id(device.id)}`);
     await readAll();
-    toast(`${device.name} is not paired any more.`, { action: "Pair again", undo: () => void pair({ device: device.id }) });
+    // What was told of by a form is gone with that; what was found is there to be added again.
+    const there = hub().devices.some((one) => one.id === device.id);
+    const again = there ? { action: isAdded(device) ? "Add again" : "Pair again", undo: () => void pair({ device: device.id }) } : {};
+    toast(isAdded(device) ? `${device.name} was removed.` : `${device.name} is not paired any more.`, again);
   });
 }
 

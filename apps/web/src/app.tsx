@@ -1,18 +1,18 @@
 // The shell: navigation, the page, and what lies over it.
 import { useEffect, useRef, useState } from "react";
-import { changeDevice } from "./actions";
-import type { Device } from "./api/types";
 import { visible } from "./format";
 import { keep, kept } from "./kept";
 import { go, to, useRoute } from "./router";
-import { connect, hub, reconnect, set, shareWatch, transferWatch, unseen, useHub, visitorsWaiting } from "./store";
+import { connect, reconnect, set, shareWatch, transferWatch, unseen, useHub, visitorsWaiting } from "./store";
 import { announce, closeDialog, Dialog, dialogOpen, keepFocus, openDialog, Said, Toasts, useOverlay } from "./ui/overlay";
-import { Button, Field, Switch, useCountdown } from "./ui/bits";
+import { Button, Switch, useCountdown } from "./ui/bits";
 import { Icon, type IconName, Mark } from "./ui/icons";
 import { DecideDialog } from "./parts/decide";
 import { CastDialog, CastingDialog, MiniPlayer, tellOfCasts } from "./parts/cast";
-import { AddDialog, PairingDialog } from "./parts/pairing";
-import { NeedsDialog } from "./parts/add-form";
+import { AddDialog } from "./parts/add";
+import { RenameDialog } from "./parts/name-room";
+import { NeedsDialog } from "./parts/needs";
+import { PairingDialog } from "./parts/pairing";
 import { RoomDialog, ThingDialog } from "./parts/thing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
@@ -227,38 +227,6 @@ function GoneBanner() {
 function reconnectNow() {
   set({ retryAt: Date.now() });
   reconnect();
-}
-
-function RenameDialog({ device }: { device: Device }) {
-  const [name, setName] = useState(device.name);
-  const [room, setRoom] = useState(device.room ?? "");
-  const [rooms] = useState(() => [...new Set(hub().devices.flatMap((one) => one.room ?? []))].sort((a, b) => a.localeCompare(b)));
-  return (
-    <Dialog title="Name and room" testid="rename">
-      <form
-        className="way"
-        onSubmit={(event) => {
-          event.preventDefault();
-          closeDialog();
-          const before = { name: device.name, room: device.room ?? "" };
-          void changeDevice(device, { name: name.trim(), room: room.trim() }, "Saved.", before);
-        }}
-      >
-        <Field label="Name" hint="Your own name for it. Empty: the name the device gives itself.">
-          {(field, hint) => <input id={field} data-autofocus aria-describedby={hint} dir="auto" maxLength={64} autoComplete="off" value={name} onChange={(event) => setName(event.target.value)} />}
-        </Field>
-        <Field label="Room">
-          {(field) => (
-            <>
-              <input id={field} list={`${field}-rooms`} dir="auto" maxLength={64} autoComplete="off" value={room} onChange={(event) => setRoom(event.target.value)} />
-              <datalist id={`${field}-rooms`}>{rooms.map((one) => <option key={one} value={one} />)}</datalist>
-            </>
-          )}
-        </Field>
-        <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary">Save</Button></div>
-      </form>
-    </Dialog>
-  );
 }
 
 const keysOn = () => kept("keys") !== "off";

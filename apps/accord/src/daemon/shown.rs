@@ -6,7 +6,7 @@ use accord_consent::RecipientId;
 use accord_home::share::{House, SHARE};
 use accord_home::{Chosen, ShareError};
 use accord_model::text::for_screen;
-use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, Target, Verb};
+use accord_model::{CallError, Device, DeviceId, EntryKey, FieldCode, FieldSet, Format, Target, Verb};
 use accord_ports::showcase::SERVICE;
 use accord_registry::Thing;
 use async_trait::async_trait;

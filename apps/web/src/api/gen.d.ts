@@ -1521,6 +1521,7 @@ export interface components {
         };
         /** @description `POST /add`: a form, filled in. */
         Add: {
+            agrees?: string[];
             bridge: string;
             /** @description By the id of the field. */
             inputs: {
@@ -1820,6 +1821,7 @@ export interface components {
         };
         /** @description `POST /pairings/{id}/confirm`: with the code typed from the other screen, or without when the owner compared it. */
         ConfirmPairing: {
+            agrees?: string[];
             code?: string | null;
         };
         Consent: {
@@ -1885,6 +1887,7 @@ export interface components {
         /** @enum {string} */
         DesktopMode: "off" | "none" | "following" | "serving";
         Device: {
+            via?: string | null;
             /** @description `ip:port` forms, best first. */
             addresses: string[];
             /** @description What of that its protocol can ask for at all. */
@@ -2177,6 +2180,9 @@ export interface components {
             size?: number | null;
         };
         Form: {
+            how?: string;
+            kind?: string;
+            offers?: components["schemas"]["Offer"][];
             bridge: string;
             fields: components["schemas"]["FormField"][];
             /** @description It can be filled in without its secrets, with `sign_in`: what a button for that says. */
@@ -2353,7 +2359,20 @@ export interface components {
          * @description How devices of one kind are added, once an entry lets this machine be found by them. They are of the bridge that owns
          *     the entry: `devices` show it as `bridge`.
          */
+        Offer: {
+            entry: string;
+            fields: components["schemas"]["Field"][];
+            needed: boolean;
+            says: string;
+            title: string;
+        };
+        WhyAgree: {
+            entry: string;
+            title: string;
+            to: string;
+        };
         Join: {
+            kind: string;
             /** @description It opens a page; `GET /receiver` tells where. */
             page: boolean;
             /** @description What is to be done on the device, by its system. */
@@ -2524,6 +2543,7 @@ export interface components {
             notifications: components["schemas"]["Notification"][];
         };
         Obstacle: {
+            agree?: components["schemas"]["WhyAgree"] | null;
             /** @description The same in every version: `app-closed`, `other-network`, `port-taken`, … */
             code: string;
             /** @description What to do. */
@@ -2564,6 +2584,7 @@ export interface components {
             witnessed_by?: components["schemas"]["LedgerHead"] | null;
         };
         Pairing: {
+            offers?: components["schemas"]["Offer"][];
             /** @description Six digits to compare with the other screen. */
             code?: string | null;
             /** Format: date-time */
@@ -2616,6 +2637,8 @@ export interface components {
             devices: components["schemas"]["Presence"][];
         };
         Prompt: {
+            adds?: boolean;
+            fields?: string[] | null;
             /** Format: date-time */
             asked: string;
             /** @description What wants it, in the owner's words: "Send 3 files to Phone". */

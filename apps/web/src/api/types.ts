@@ -34,7 +34,8 @@ export type Device = Omit<Of<"Device">, "services" | "path" | "asks" | "faces" |
 export type DeviceChange = Schemas["DeviceChange"];
 export type Field = Of<"Field">;
 export type PairedDevice = Of<"PairedDevice"> & { kind: DeviceKind };
-export type Pairing = Of<"Pairing"> & { kind: DeviceKind | null };
+export type Offer = Omit<Of<"Offer">, "fields"> & { fields: Field[] };
+export type Pairing = Omit<Of<"Pairing">, "offers" | "shares"> & { kind: DeviceKind | null; shares: Field[]; offers: Offer[] };
 export interface Pairings { paired: PairedDevice[]; running: Pairing[] }
 export type StartPairing = Schemas["StartPairing"];
 export type Ticket = Of<"Ticket">;
@@ -62,7 +63,7 @@ export type Receiver = Of<"Receiver">;
 export type ScreenShare = Of<"ScreenShare">;
 export type ScreenShares = Omit<Of<"ScreenShares">, "screens"> & { screens: ScreenShare[] };
 export type ShownScreen = Omit<Of<"ShownScreen">, "screen"> & { screen: ScreenShare };
-export type Join = Schemas["Join"];
+export type Join = Schemas["Join"] & { kind: DeviceKind };
 export type Entry = Omit<Of<"Entry">, "consents" | "lately" | "fields"> & { fields: Field[]; consents: Consent[]; lately: LedgerRecord[]; join: Join | null };
 export type Entries = Omit<Of<"Entries">, "entries"> & { entries: Entry[] };
 export type Decide = Schemas["Decide"];
@@ -70,7 +71,8 @@ export type AnswerPrompt = Schemas["AnswerPrompt"];
 export type Prompt = Omit<Of<"Prompt">, "entry"> & { entry: Entry };
 export type LedgerPage = Omit<Of<"LedgerPage">, "records" | "head"> & { head: LedgerHead; records: LedgerRecord[] };
 export type Verification = Of<"Verification">;
-export type Obstacle = Of<"Obstacle">;
+export type WhyAgree = Of<"WhyAgree">;
+export type Obstacle = Omit<Of<"Obstacle">, "agree"> & { agree: WhyAgree | null };
 export type DeviceWhy = Omit<Of<"DeviceWhy">, "obstacles"> & { obstacles: Obstacle[] };
 export type Settings = Of<"Settings"> & { kind: DeviceKind };
 export type Session = Of<"Session">;
@@ -145,7 +147,7 @@ export type ShownDevice = Omit<Of<"ShownDevice">, "shown"> & { shown: Schemas["S
 export type ShownPlace = Omit<Of<"ShownPlace">, "devices"> & { devices: ShownDevice[] };
 export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
-export type AddForm = Schemas["Form"];
+export type AddForm = Omit<Of<"Form">, "offers" | "fields"> & { fields: FormField[]; offers: Offer[] };
 export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null }
 export type SigningIn = Omit<Schemas["SigningIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */

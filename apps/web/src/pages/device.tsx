@@ -10,12 +10,13 @@ import { Ago, Button, Empty, Name, PageHead, Skeleton, Switch } from "../ui/bits
 import { Icon, KindIcon } from "../ui/icons";
 import { Faces } from "../parts/faces";
 import { CopiedOffers } from "../parts/copied";
-import { askBlock, askUnpair, describe, DeviceMenu, ReachLine, trustName } from "../parts/device-bits";
+import { askBlock, askUnpair, canRemove, describe, DeviceMenu, ReachLine, trustOf } from "../parts/device-bits";
 import { ScreenCard } from "../parts/screen";
 import { ShownThere, showsDevices } from "../parts/shown";
 import { isOffer, Offers, TransferRow } from "../parts/transfer";
 import { TypesHere } from "../parts/types-here";
 import { Why } from "../parts/why";
+import { addWord, isAdded, removeWord } from "../parts/wording";
 import { DeviceHistory } from "./history-settings";
 import { ofTheHouse } from "../services/house";
 import { Services } from "../services/cards";
@@ -49,7 +50,7 @@ export function DevicePage({ id }: { id: string }) {
         <span className={`kind large ${device.trust}`}><KindIcon kind={device.kind} /></span>
         <div>
           <h1><Name>{device.name}</Name></h1>
-          <p className="lead" dir="auto">{[device.trust === "own" ? null : trustName[device.trust], describe(device)].filter(Boolean).join(" · ")}</p>
+          <p className="lead" dir="auto">{[device.trust === "own" ? null : trustOf(device), describe(device)].filter(Boolean).join(" · ")}</p>
           <ReachLine device={device} />
         </div>
         <div className="page-actions">
@@ -57,7 +58,7 @@ export function DevicePage({ id }: { id: string }) {
           {device.trust === "paired" && plays(device) && (
             <Button tone={takesFiles(device) ? undefined : "primary"} icon="cast" disabled={!takesCasts(device)} onClick={() => openDialog({ kind: "cast", device })} testid="cast-button">Cast</Button>
           )}
-          {device.trust === "seen" && <Button tone="primary" icon="key" onClick={() => pair({ device: device.id })}>Pair</Button>}
+          {device.trust === "seen" && <Button tone="primary" icon={isAdded(device) ? "plus" : "key"} onClick={() => pair({ device: device.id })}>{addWord(device)}</Button>}
           {device.trust === "blocked" && <Button onClick={() => changeDevice(device, { blocked: false })}>Lift the block</Button>}
           <DeviceMenu device={device} />
         </div>
@@ -127,12 +128,12 @@ function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
     <section className="card facts" aria-labelledby="trust">
       <h2 id="trust" className="card-title">Trust</h2>
       <dl>
-        <div><dt>Paired since</dt><dd>{date(paired.since)}{paired.until && <>, until {date(paired.until)}</>}</dd></div>
+        <div><dt>{isAdded(device) ? "Added" : "Paired since"}</dt><dd>{date(paired.since)}{paired.until && <>, until {date(paired.until)}</>}</dd></div>
         {paired.fingerprint && <div><dt>Key fingerprint</dt><dd><code>{paired.fingerprint}</code></dd></div>}
         {hub && <div><dt>Our ledger</dt><dd>{paired.witnessed_by ? `It vouches for ${plural(paired.witnessed_by.size, "record")}` : "It vouches for none yet"}</dd></div>}
         {hub && <div><dt>Its ledger</dt><dd>{paired.witness_of ? `We vouch for ${plural(paired.witness_of.size, "record")}` : "We vouch for none yet"}</dd></div>}
       </dl>
-      <Switch on={device.auto_accept} label="Accept without asking" hint="What it sends lands in the inbox at once." onChange={(on) => changeDevice(device, { auto_accept: on })} />
+      {(takesFiles(device) || device.auto_accept) && <Switch on={device.auto_accept} label="Accept without asking" hint="What it sends lands in the inbox at once." onChange={(on) => changeDevice(device, { auto_accept: on })} />}
       {opens(device) && <Switch on={device.trusted_effects === true} label="Open and unlock without asking again" hint="Off: you are asked each time." onChange={(on) => trustEffects(device, on)} />}
       {offered("media") && <Switch on={device.remote.media} label="Control players here" hint="It may play, pause and skip on this machine." onChange={(on) => changeDevice(device, { remote_media: on })} />}
       {offered("ring") && <Switch on={device.remote.ring} label="Ring this machine" hint="It may let this machine ring, to find it." onChange={(on) => changeDevice(device, { remote_ring: on })} />}
@@ -140,8 +141,9 @@ function Trust({ device, paired }: { device: Device; paired: PairedDevice }) {
       {offered("input") && (device.remote.input
         ? <Switch on label="Move the pointer and type here" hint={<>It may do here whatever you can.{device.input_last && <> Last <Ago time={device.input_last} />.</>}</>} onChange={() => changeDevice(device, { remote_input: false })} />
         : <p className="hint">It may not move the pointer or type here. To allow it, run <code>accord devices set {device.id} --remote-input true</code> at this computer.</p>)}
+      {!canRemove(device) && <p className="hint">It goes with what it is reached through. What is not to be shown is hidden there.</p>}
       <div className="even">
-        <Button onClick={() => askUnpair(device)}>Unpair…</Button>
+        {canRemove(device) && <Button onClick={() => askUnpair(device)}>{removeWord(device)}…</Button>}
         <Button onClick={() => askBlock(device)}>Block…</Button>
       </div>
     </section>

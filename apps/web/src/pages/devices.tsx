@@ -15,6 +15,7 @@ import { describe, DeviceMenu, ReachLine } from "../parts/device-bits";
 import { Notice } from "../parts/notice";
 import { DropTarget } from "../parts/send";
 import { Offers } from "../parts/transfer";
+import { addLabel, addWord, isAdded } from "../parts/wording";
 import { ELSEWHERE, glance, takesFiles } from "../services/model";
 
 const DISCOVERY = "link/discovery";
@@ -135,7 +136,7 @@ export const DeviceCard = memo(function DeviceCard({ device }: { device: Device 
         </ul>
         <div className="device-end">
           {takesFiles(device) && <Button icon="send" onClick={() => openDialog({ kind: "send", device })} label={`Send to ${device.name}`} testid="send-button">Send</Button>}
-          {device.trust === "seen" && <Button icon="key" onClick={() => pair({ device: device.id })} label={`Pair with ${device.name}`} testid="pair-button">Pair</Button>}
+          {device.trust === "seen" && <Button icon={isAdded(device) ? "plus" : "key"} onClick={() => pair({ device: device.id })} label={addLabel(device)} testid="pair-button">{addWord(device)}</Button>}
           {device.trust === "blocked" && <span className="hint">Blocked</span>}
           {active.length + mine.length > 0 ? (
             <a className="card-progress" href={to("transfers")}>

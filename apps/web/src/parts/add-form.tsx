@@ -1,22 +1,27 @@
 // Adding what is not found by itself, or wants a secret: fields as the bridge wants them, and afterwards whether it is
 // reached, or why not. A secret is sent once, to the hub of this machine, and never shown again.
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
-import { consenting, pair, wantedToPair } from "../actions";
+import { consenting, unpair } from "../actions";
 import { CallFailed, del, get, id as part, post, SLOW_MS } from "../api/client";
 import type { Added as AddedThere, AddForm, FormField, SigningIn } from "../api/types";
-import { sentence, visible, words } from "../format";
+import { sentence, visible } from "../format";
 import { to } from "../router";
 import { hub, know, set, signedOut, useHub } from "../store";
-import { Button, Field, Name, Switch } from "../ui/bits";
+import { Button, Field, Name, Switch, Words } from "../ui/bits";
 import { Icon } from "../ui/icons";
-import { announce, closeDialog, Dialog } from "../ui/overlay";
-import { describe, ReachLine } from "./device-bits";
+import { announce, closeDialog } from "../ui/overlay";
+import { Also, lacks, offeredFirst } from "./also";
+import { ReachLine } from "./device-bits";
+import { NameAndRoom } from "./name-room";
 import { Notice } from "./notice";
 import { Why } from "./why";
+import { fieldOf } from "./wording";
 
 export function FormWay({ form }: { form: AddForm }) {
   const [inputs, setInputs] = useState<Record<string, string>>({});
   const [trouble, setTrouble] = useState<string | null>(null);
+  const [also, setAlso] = useState(() => offeredFirst(form.offers));
+  const troubleId = useId();
   const [busy, setBusy] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
   // Where the owner is to sign in, and by which id it is asked how that stands.
@@ -27,7 +32,9 @@ export function FormWay({ form }: { form: AddForm }) {
     set({ devices: devices.reduce(know, hub().devices) });
     setInputs({});
     setAdded(devices.map((one) => one.id));
-    announce(devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`);
+    const away = devices.filter((one) => one.reach === "offline").length;
+    const waits = away === 0 ? "" : devices.length === 1 ? " It does not answer yet." : ` ${away} of them do not answer yet.`;
+    announce(`${devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`}${waits}`);
   };
   const add = async (signIn: boolean) => {
     if (busy) return;
@@ -36,11 +43,11 @@ export function FormWay({ form }: { form: AddForm }) {
     const asked = form.fields.filter((one) => !(signIn && one.secret));
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn }, SLOW_MS));
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also }, SLOW_MS));
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
-      if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message) : "It was not added.");
+      if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message.replace(/^bad input: /i, "")) : "It was not added.");
     } finally {
       setBusy(false);
     }
@@ -49,18 +56,21 @@ export function FormWay({ form }: { form: AddForm }) {
   if (open) return <SignsIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
   // What was looked at is gone: whoever uses the keyboard is where it is said why.
   const taken = (box: HTMLElement | null) => { if (box && document.activeElement === document.body) box.focus(); };
+  const wrong = trouble === null ? null : fieldOf(trouble, form.fields);
+  const missing = lacks(form.offers, also);
   const filled = (all: FormField[]) => all.every((one) => !one.required || inputs[one.id]?.trim());
   const submit = (event: FormEvent) => { event.preventDefault(); void add(false); };
   return (
     <form className="way add-form" onSubmit={submit} data-testid="add-form">
-      {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>}
-      {form.fields.map((field) => <Asked key={field.id} of={field} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
-      {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} data-testid="add-trouble"><Icon name="warning" /><span><bdi>{visible(trouble)}</bdi></span></p>}
+      {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
+      {form.fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
+      {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} id={troubleId} data-testid="add-trouble"><Icon name="warning" /><span><Words>{trouble}</Words></span></p>}
+      <Also offers={form.offers} chosen={also} onChange={setAlso} />
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
       <div className="form-end">
-        {form.sign_in && <Button onClick={() => void add(true)} disabled={busy || !filled(form.fields.filter((one) => !one.secret))} testid="sign-in">{visible(form.sign_in)}</Button>}
-        <Button type="submit" tone="primary" disabled={!filled(form.fields)} busy={busy}>Add</Button>
+        {form.sign_in && <Button onClick={() => void add(true)} disabled={busy || missing || !filled(form.fields.filter((one) => !one.secret))} testid="sign-in">{visible(form.sign_in)}</Button>}
+        <Button type="submit" tone="primary" disabled={missing || !filled(form.fields)} busy={busy}>Add</Button>
       </div>
     </form>
   );
@@ -70,7 +80,7 @@ export function FormWay({ form }: { form: AddForm }) {
 const [ASKED_MS, WITHIN_MS, MISSED] = [1000, 10 * 60_000, 3];
 
 /** The owner signs in at the device's own page, and the browser comes back to the hub: until then, and how it went. Whoever goes away from here does not sign in. */
-function SignsIn({ open, onDone, onFail }: { open: { page: string; id: string }; onDone: (devices: SigningIn["devices"]) => void; onFail: (why: string) => void }) {
+export function SignsIn({ open, onDone, onFail }: { open: { page: string; id: string }; onDone: (devices: SigningIn["devices"]) => void; onFail: (why: string) => void }) {
   const [missed, setMissed] = useState(0);
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -122,17 +132,18 @@ function SignsIn({ open, onDone, onFail }: { open: { page: string; id: string };
 const MOST = 192 * 1024;
 
 /** One field; a secret is covered, and looked at on request. */
-function Asked({ of, value, onChange }: { of: FormField; value: string; onChange: (text: string) => void }) {
+export function Asked({ of, value, onChange, trouble }: { of: FormField; value: string; onChange: (text: string) => void; trouble?: string | undefined }) {
   const [seen, setSeen] = useState(false);
   const [large, setLarge] = useState(false);
   const file = useId();
   if (of.kind === "switch") return <Switch on={value === "yes"} label={of.label} hint={of.hint} onChange={(on) => onChange(on ? "yes" : "no")} />;
   const label = of.required ? of.label : `${of.label} (optional)`;
+  const said = (hint: string | undefined) => ({ "aria-describedby": [trouble, hint].filter(Boolean).join(" ") || undefined, "aria-invalid": trouble ? true : undefined });
   return (
     <Field label={label} hint={of.hint}>
       {(field, hint) => of.kind === "file" || (of.id === "certificate" && of.label.includes("PEM")) ? (
         <>
-          <textarea id={field} aria-describedby={hint} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder="Paste it, or choose the file below" value={value} onChange={(event) => onChange(event.target.value)} />
+          <textarea id={field} {...said(hint)} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder="Paste it, or choose the file below" value={value} onChange={(event) => onChange(event.target.value)} />
           <input id={file} type="file" aria-label={`${of.label}: choose a file`} onChange={(event) => {
             const chosen = event.target.files?.[0];
             setLarge(chosen !== undefined && chosen.size > MOST);
@@ -142,7 +153,7 @@ function Asked({ of, value, onChange }: { of: FormField; value: string; onChange
         </>
       ) : (
         <div className={of.secret ? "secret" : undefined}>
-          <input id={field} aria-describedby={hint} type={of.secret && !seen ? "password" : "text"} dir="ltr" spellCheck={false} autoCapitalize="off" autoComplete={of.secret ? "new-password" : "off"} required={of.required} maxLength={4096} value={value} onChange={(event) => onChange(event.target.value)} />
+          <input id={field} {...said(hint)} type={of.secret && !seen ? "password" : "text"} dir="ltr" spellCheck={false} autoCapitalize="off" autoComplete={of.secret ? "new-password" : "off"} required={of.required} maxLength={4096} value={value} onChange={(event) => onChange(event.target.value)} />
           {of.secret && <Button label={`${seen ? "Cover" : "Show"} ${of.label}`} onClick={() => setSeen(!seen)}>{seen ? "Cover" : "Show"}</Button>}
         </div>
       )}
@@ -151,7 +162,7 @@ function Asked({ of, value, onChange }: { of: FormField; value: string; onChange
 }
 
 /** What was added: until it is reached, and if it is not, why. */
-function Added({ ids, here }: { ids: string[]; here: boolean }) {
+export function Added({ ids, here }: { ids: string[]; here: boolean }) {
   const box = useRef<HTMLDivElement>(null);
   // After what was looked at, which is gone.
   useEffect(() => { if (here) box.current?.focus(); }, [here]);
@@ -170,37 +181,23 @@ function AddedOne({ id }: { id: string }) {
   const device = useHub((state) => state.devices.find((one) => one.id === id) ?? state.devices.find((one) => one.faces.some((face) => face.id === id)));
   if (!device) return <li className="row">It is not here any more.</li>;
   const reached = device.reach !== "offline";
+  const name = visible(device.name);
   return (
     <li data-testid="added" data-reach={device.reach}>
       <div className="row">
         <span className={`kind small ${reached ? "good" : "bad"}`}><Icon name={reached ? "check" : "warning"} /></span>
         <div className="row-text" role="status"><div className="row-label"><Name>{device.name}</Name></div><div className="hint">{reached ? "Added, and it answers." : "Added. It does not answer yet."}</div></div>
-        <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Page of ${visible(device.name)}`}>Its page</a>
+        <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Page of ${name}`}>Its page</a>
       </div>
-      {!reached && <><ReachLine device={device} /><Why device={device} /></>}
+      {!reached && (
+        <>
+          <ReachLine device={device} />
+          <Why device={device} />
+          <p className="hint">It stays in the list, and is reached as soon as it is there. If something was mistyped, remove it and add it again.</p>
+          <div><Button onClick={() => unpair(device)} label={`Remove ${name}`}>Remove</Button></div>
+        </>
+      )}
+      <NameAndRoom key={device.id} device={device} />
     </li>
   );
 }
-
-/** A device that was found, and wants something before it is added. */
-export function NeedsDialog({ device: id }: { device: string }) {
-  const device = useHub((state) => state.devices.find((one) => one.id === id));
-  const [inputs, setInputs] = useState<Record<string, string>>({});
-  if (!device) return <Dialog title="It is gone" testid="needs"><p>The device was not seen for a while. Switch it on, and look again.</p></Dialog>;
-  const wanted = wantedToPair(device);
-  return (
-    <Dialog title={<>Add <Name>{device.name}</Name></>} testid="needs">
-      <form className="way add-form" onSubmit={(event) => {
-        event.preventDefault();
-        const given = Object.fromEntries(wanted.flatMap(({ id: name }) => (inputs[name]?.trim() ? [[name, inputs[name]!.trim()]] : [])));
-        closeDialog();
-        void pair({ device: device.id, inputs: given });
-      }}>
-        <p className="hint" dir="auto">{describe(device)}</p>
-        {wanted.map((one) => <Asked key={one.id} of={{ id: one.id, label: words(one.id), hint: HELP[one.id] ?? "", kind: "text", secret: one.id !== "address" && one.id !== "name", required: true }} value={inputs[one.id] ?? ""} onChange={(text) => setInputs({ ...inputs, [one.id]: text })} />)}
-        <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary" disabled={!wanted.every((one) => inputs[one.id]?.trim())}>Add</Button></div>
-      </form>
-    </Dialog>
-  );
-}
-const HELP: Record<string, string> = { token: "32 letters and digits that belong to this device. It is kept sealed on this machine, and sent nowhere.", pin: "As the device shows it.", password: "As you set it on the device." };

@@ -17,6 +17,8 @@ export function Choices(props: {
   until?: string | null;
   words?: Partial<Record<Choice, string>>;
   disabled?: boolean;
+  /** Where not all of them make sense. */
+  only?: readonly Choice[];
   onChoose: (choice: Choice, until?: string) => unknown;
 }) {
   const [asking, setAsking] = useState(false);
@@ -33,7 +35,7 @@ export function Choices(props: {
   return (
     <div className="choices">
       <div className="segments" role="group" aria-label={props.label}>
-        {(["always", "once", "until", "never"] as const).map((choice) => (
+        {(props.only ?? (["always", "once", "until", "never"] as const)).map((choice) => (
           <button
             key={choice}
             type="button"

@@ -13,18 +13,22 @@ import { Icon, KindIcon } from "../ui/icons";
 import { describe } from "./device-bits";
 import { Notice } from "./notice";
 import { ReceiverPlace } from "./screen";
+import { addLabel, addWord, isAdded } from "./wording";
 
 export type Joinable = Entry & { join: Join };
 export const joinable = (entries: Entry[]) => entries.filter((one): one is Joinable => Boolean(one.join));
 const standing = (entry: Entry) => [...entry.consents].sort((a, b) => b.decided.localeCompare(a.decided))[0];
 
-export function JoinWay({ entry }: { entry: Joinable }) {
+/** Looking for others makes nobody find this machine. */
+const looks = (entry: Entry) => entry.key.endsWith("/search");
+
+export function JoinWay({ entry, forms }: { entry: Joinable; forms: boolean }) {
   const consent = standing(entry);
-  return consent?.state === "given" ? <Steps entry={entry} /> : <Ask entry={entry} refused={consent?.state === "refused"} />;
+  return consent?.state === "given" ? <Steps entry={entry} forms={forms} /> : <Ask entry={entry} refused={consent?.state === "refused"} />;
 }
 
 function Ask({ entry, refused }: { entry: Joinable; refused: boolean }) {
-  const decide = (choice: "always" | "never") => decideEntry({ entry: entry.key, choice }, choice === "always" ? "This computer can be found now." : "Not shared.");
+  const decide = (choice: "always" | "never") => decideEntry({ entry: entry.key, choice }, choice === "never" ? "Not shared." : looks(entry) ? "It is looked for now." : "This computer can be found now.");
   return (
     <div className="way" data-testid="join-ask">
       <div className="difference plain-words">
@@ -45,7 +49,7 @@ function Ask({ entry, refused }: { entry: Joinable; refused: boolean }) {
   );
 }
 
-function Steps({ entry }: { entry: Joinable }) {
+function Steps({ entry, forms }: { entry: Joinable; forms: boolean }) {
   const { systems } = entry.join;
   const [system, setSystem] = useState(() => systems.find((one) => one.name === kept("system"))?.name ?? systems[0]?.name ?? "");
   const devices = useHub((hub) => hub.devices);
@@ -60,16 +64,16 @@ function Steps({ entry }: { entry: Joinable }) {
   return (
     <div className="way" data-testid="join-steps">
       {entry.join.page && <ReceiverPlace />}
-      {systems.length > 1 && <Segments label="The phone’s system" value={system} options={systems.map(({ name }) => ({ value: name, label: name }))} onChange={(name) => { keep("system", name); setSystem(name); }} />}
+      {systems.length > 1 && <Segments label={bridge === "kdeconnect" || bridge === "localsend" ? "The phone’s system" : "What it is"} value={system} options={systems.map(({ name }) => ({ value: name, label: name }))} onChange={(name) => { keep("system", name); setSystem(name); }} />}
       <ol className="steps">{systems.find((one) => one.name === system)?.steps.map((step) => <li key={step}><span>{visible(step)}</span></li>)}</ol>
       <section className="found" aria-label="Devices that were found">
         <p className="looking" role="status"><span className="pulse" aria-hidden="true" />{found.length === 0 ? "Waiting for it to appear…" : "Found. Still looking."}</p>
-        {late && <NotFound />}
+        {late && <NotFound forms={forms} />}
         {found.length > 0 && <ul className="plain">{found.map((device) => <Found key={device.id} device={device} />)}</ul>}
       </section>
       <div className="join-end">
         <span className="hint">Readable by <Name>{entry.recipient_name.replace(/^./, (letter) => letter.toLocaleLowerCase())}</Name>.</span>
-        {consent && <Button tone="plain" onClick={() => withdraw(consent)}>Stop being found</Button>}
+        {consent && <Button tone="plain" onClick={() => withdraw(consent)}>{looks(entry) ? "Stop looking" : "Stop being found"}</Button>}
       </div>
     </div>
   );
@@ -90,7 +94,7 @@ function useLate(waits: boolean): boolean {
 }
 
 /** Nothing was heard for a while: what that mostly is. */
-function NotFound() {
+function NotFound({ forms }: { forms: boolean }) {
   return (
     <div className="not-found" role="status" data-testid="not-found">
       <p><strong>Nothing was heard so far.</strong> Mostly it is one of these:</p>
@@ -100,7 +104,7 @@ function NotFound() {
         <li>The router does not pass on what is said to everyone (“client isolation”, “multicast”).</li>
         <li>A firewall on this computer drops what comes.</li>
       </ul>
-      <p className="hint">Where it has an address that does not change, “Other devices” may have a form that takes it.</p>
+      {forms && <p className="hint">It can be added in the other way above, too.</p>}
     </div>
   );
 }
@@ -111,8 +115,8 @@ function Found({ device }: { device: Device }) {
       <span className={`kind small ${device.trust}`}><KindIcon kind={device.kind} /></span>
       <div className="row-text"><div className="row-label"><Name>{device.name}</Name></div><div className="hint" dir="auto">{describe(device)}</div></div>
       {device.trust === "paired"
-        ? <a className="button" href={to("devices", device.id)} onClick={closeDialog}><Icon name="check" />Paired</a>
-        : <Button icon="key" label={`Pair with ${device.name}`} onClick={() => pair({ device: device.id })}>Pair</Button>}
+        ? <a className="button" href={to("devices", device.id)} onClick={closeDialog}><Icon name="check" />{isAdded(device) ? "Added" : "Paired"}</a>
+        : <Button icon={isAdded(device) ? "plus" : "key"} label={addLabel(device)} onClick={() => pair({ device: device.id })}>{addWord(device)}</Button>}
     </li>
   );
 }

@@ -1,5 +1,5 @@
 // One entry of the statement as people read it: who receives first, then what, why, when and how.
-import type { Entry } from "../api/types";
+import type { Entry, Field } from "../api/types";
 import { Name } from "../ui/bits";
 import { sentence, span } from "../format";
 import { Icon } from "../ui/icons";
@@ -11,39 +11,51 @@ const transportWords: Record<string, string> = {
   none: "It stays on this machine.",
 };
 
-export function Fields(props: { entry: Entry; chosen: string[] | null; onChange?: ((fields: string[]) => unknown) | undefined }) {
-  const { entry, chosen, onChange } = props;
-  const taken = (code: string) => chosen === null || chosen.includes(code);
+/** The fields of an entry; with `asked`, only those at first, and the others when they are wanted. */
+export function Fields(props: { entry: Entry; chosen: string[] | null; asked?: string[] | null | undefined; onChange?: ((fields: string[]) => unknown) | undefined }) {
+  const { entry, chosen, asked, onChange } = props;
   const all = entry.fields.map((field) => field.code);
+  const sorted = [...entry.fields].sort((a, b) => Number(b.required) - Number(a.required));
+  const rows = (fields: Field[]) => <ul className="fields">{fields.map((field) => <Row key={field.code} field={field} chosen={chosen} all={all} onChange={onChange} />)}</ul>;
+  const others = asked ? sorted.filter((field) => !asked.includes(field.code)) : [];
+  if (others.length === 0) return rows(sorted);
   return (
-    <ul className="fields">
-      {[...entry.fields].sort((a, b) => Number(b.required) - Number(a.required)).map((field) => {
-        const mark = field.sensitive ? <span className="sensitive">sensitive</span> : null;
-        if (field.required || !onChange) {
-          const off = !field.required && !taken(field.code);
-          return (
-            <li key={field.code} className={off ? "left-out" : ""}>
-              <span className="field-fixed"><Icon name={off ? "off" : "check"} />{field.label}{mark}{off && <span className="hidden-visually">, left out</span>}</span>
-            </li>
-          );
-        }
-        return (
-          <li key={field.code}>
-            <label className="field-choice">
-              <input
-                type="checkbox"
-                checked={taken(field.code)}
-                onChange={(event) => {
-                  const now = (chosen ?? all).filter((code) => code !== field.code);
-                  onChange(event.target.checked ? [...now, field.code] : now);
-                }}
-              />
-              {field.label}{mark}<span className="optional">optional</span>
-            </label>
-          </li>
-        );
-      })}
-    </ul>
+    <>
+      {rows(sorted.filter((field) => asked!.includes(field.code)))}
+      <details className="fold small" data-testid="more-fields">
+        <summary><Icon name="right" />More that it could get <span className="count">{others.length}</span></summary>
+        <p className="hint">Not needed now, and not shared: you are asked when it is.</p>
+        {rows(others)}
+      </details>
+    </>
+  );
+}
+
+function Row({ field, chosen, all, onChange }: { field: Field; chosen: string[] | null; all: string[]; onChange: ((fields: string[]) => unknown) | undefined }) {
+  const taken = chosen === null || chosen.includes(field.code);
+  const mark = field.sensitive ? <span className="sensitive">sensitive</span> : null;
+  if (field.required || !onChange) {
+    const off = !field.required && !taken;
+    return (
+      <li className={off ? "left-out" : ""}>
+        <span className="field-fixed"><Icon name={off ? "off" : "check"} />{field.label}{mark}{off && <span className="hidden-visually">, left out</span>}</span>
+      </li>
+    );
+  }
+  return (
+    <li>
+      <label className="field-choice">
+        <input
+          type="checkbox"
+          checked={taken}
+          onChange={(event) => {
+            const now = (chosen ?? all).filter((code) => code !== field.code);
+            onChange(event.target.checked ? [...now, field.code] : now);
+          }}
+        />
+        {field.label}{mark}<span className="optional">optional</span>
+      </label>
+    </li>
   );
 }
 
@@ -51,6 +63,8 @@ export function Notice(props: {
   entry: Entry;
   to?: string | undefined;
   chosen: string[] | null;
+  /** What is needed just now; nothing when that is not known. */
+  asked?: string[] | null | undefined;
   onFields?: ((fields: string[]) => unknown) | undefined;
   short?: boolean;
 }) {
@@ -63,7 +77,7 @@ export function Notice(props: {
         {entry.hosts.length > 0 && <span className="hint"> {entry.hosts.join(", ")}</span>}
       </dd>
       <dt>What</dt>
-      <dd><Fields entry={entry} chosen={props.chosen} onChange={props.onFields} /></dd>
+      <dd><Fields entry={entry} chosen={props.chosen} asked={props.asked} onChange={props.onFields} /></dd>
       <dt>Why</dt>
       <dd dir="auto">{sentence(entry.purpose)}</dd>
       <dt>When</dt>

@@ -68,7 +68,9 @@ function PromptSheet({ prompt, more, takeFocus }: { prompt: Prompt; more: number
   const label = useId();
   const box = useRef<HTMLElement>(null);
   const { entry } = prompt;
-  const [fields, setFields] = useState<string[] | null>(null);
+  // What the act needs, until the owner chooses otherwise; a question that is asked again may need more.
+  const [picked, setFields] = useState<string[] | null>(null);
+  const fields = picked ?? prompt.fields;
   useEffect(() => {
     if (takeFocus) box.current?.focus();
     else announce(`A decision waits: ${prompt.because}.`);
@@ -94,16 +96,17 @@ function PromptSheet({ prompt, more, takeFocus }: { prompt: Prompt; more: number
         <button className="icon-button" aria-label="Not now" onClick={later}><Icon name="close" /></button>
       </header>
       <div className="sheet-body" role="group" aria-labelledby={label} tabIndex={0}>
-        <p className="hint">Nothing has been shared yet. May this be shared?</p>
+        <p className="hint">{prompt.adds ? "You agreed to less so far, which stays as it is. May this be shared, too?" : "Nothing has been shared yet. May this be shared?"}</p>
         {prompt.difference && (
           <p className="difference"><Icon name="warning" /><span><strong>New since you last agreed:</strong> <bdi>{prompt.difference}</bdi></span></p>
         )}
-        <Notice entry={entry} to={prompt.to_name} chosen={fields} onFields={setFields} short />
+        <Notice entry={entry} to={prompt.to_name} chosen={fields} asked={prompt.fields} onFields={setFields} short />
       </div>
       <footer>
         <Choices
           label={`May this be shared with ${prompt.to_name}?`}
           words={{ always: "Allow always", once: "Allow this time", until: "Allow until…", never: "Never" }}
+          {...(prompt.adds ? { only: ["always", "until"] as const } : {})}
           onChoose={choose}
         />
         <div className="sheet-end">

@@ -1,10 +1,13 @@
 // "Why can't I reach it?": asked when it is opened, and again on request.
-import { useState } from "react";
+import { useEffect, useState } from "react";
+import { decideEntry } from "../actions";
 import { CallFailed, get, id } from "../api/client";
-import type { Device, DeviceWhy } from "../api/types";
+import type { Device, DeviceWhy, WhyAgree } from "../api/types";
 import { visible } from "../format";
-import { Button } from "../ui/bits";
+import { readEntries, useHub } from "../store";
+import { Button, Words } from "../ui/bits";
 import { Icon } from "../ui/icons";
+import { Notice } from "./notice";
 
 type Asked = { state: "not" } | { state: "asking" } | { state: "answered"; why: DeviceWhy } | { state: "failed"; message: string };
 
@@ -23,25 +26,42 @@ export function Why({ device }: { device: Device }) {
       <summary><Icon name="right" />Why can’t I reach it?</summary>
       <div className="card stack" aria-live="polite">
         {(asked.state === "asking" || asked.state === "not") && <p className="hint">Looking, and asking it once where it was last…</p>}
-        {asked.state === "failed" && <p>{visible(asked.message)}</p>}
-        {asked.state === "answered" && <Found why={asked.why} />}
+        {asked.state === "failed" && <p><Words>{asked.message}</Words></p>}
+        {asked.state === "answered" && <Found why={asked.why} again={ask} />}
         {(asked.state === "answered" || asked.state === "failed") && <div><Button icon="retry" onClick={ask}>Ask again</Button></div>}
       </div>
     </details>
   );
 }
 
-function Found({ why }: { why: DeviceWhy }) {
+function Found({ why, again }: { why: DeviceWhy; again: () => unknown }) {
   if (why.reached) return <p>It answers now, by {why.app}.</p>;
   if (why.obstacles.length === 0) return <p>It is not reached by {why.app}, and nothing here says why. Wake it, and open {why.app} on it.</p>;
   return (
     <ul className="plain">
       {why.obstacles.map((one) => (
         <li key={one.code + one.says}>
-          <p>{one.weight === "hinders" && "Perhaps: "}<bdi>{visible(one.says)}</bdi></p>
-          <p className="hint"><bdi>{visible(one.remedy)}</bdi></p>
+          <p>{one.weight === "hinders" && "Perhaps: "}{one.agree ? <>{visible(one.says.split("`")[0]!.trim())} “{visible(one.agree.title)}”.</> : <Words>{one.says}</Words>}</p>
+          {one.agree ? <Allow agree={one.agree} then={again} /> : <p className="hint"><Words>{one.remedy}</Words></p>}
         </li>
       ))}
     </ul>
+  );
+}
+
+/** What is missing is agreed to right here, with all that it shares before the owner's eyes. */
+function Allow({ agree, then }: { agree: WhyAgree; then: () => unknown }) {
+  const entry = useHub((hub) => hub.entries?.entries.find((one) => one.key === agree.entry));
+  useEffect(() => void readEntries(), []);
+  if (!entry) return null;
+  const allow = async () => {
+    await decideEntry({ entry: entry.key, ...(agree.to === "any" ? {} : { to: agree.to }), choice: "always" }, `${entry.title}: agreed.`);
+    await then();
+  };
+  return (
+    <div className="stack" data-testid="why-allow">
+      <Notice entry={entry} chosen={null} short />
+      <div><Button onClick={allow} label={`Allow: ${entry.title}`}>Allow</Button></div>
+    </div>
   );
 }

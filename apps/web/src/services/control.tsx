@@ -7,7 +7,7 @@ import { unitSign, visible, words } from "../format";
 import { announce, confirm } from "../ui/overlay";
 import { Ago, Button, Field, Name, Switch, useNow } from "../ui/bits";
 import type { IconName } from "../ui/icons";
-import { isStale, property, shown, title } from "./model";
+import { isStale, property, shown } from "./model";
 import { keyOf, useWantedFor, want, wantSoon } from "./wanted";
 
 export interface CardProps { device: Device; service: Service; able: boolean }
@@ -26,10 +26,11 @@ export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
 /** Whether it has to be asked about, and what the owner said: what opens, unlocks or loses something is asked each time. */
 async function agreed(device: Device, service: Service, name: string, effect: Effect | undefined) {
   const asked = (effect === "security" && !device.trusted_effects) || effect === "destructive";
+  const part = service.label ? ` (${service.label})` : "";
   const yes = !asked || (await confirm({
-    title: `${name} (${title(service)})?`,
+    title: `${name} ${device.name}${part}?`,
     body: <p><Name>{device.name}</Name> does it at once. {effect === "security" ? "It opens, unlocks or runs something there, so you are asked each time." : "It cannot be undone."}</p>,
-    yes: name,
+    yes: name.replace(/ of$/, ""),
   }));
   return { asked, yes };
 }
@@ -46,7 +47,7 @@ export async function act(device: Device, service: Service, { id, effect }: Acti
 
 /** Sets a property. */
 export async function write(device: Device, service: Service, id: string, data: Data) {
-  const { asked, yes } = await agreed(device, service, `Set ${words(id).toLowerCase()}`, property(service, id)?.effect);
+  const { asked, yes } = await agreed(device, service, `Set ${words(id).toLowerCase()} of`, property(service, id)?.effect);
   if (!yes) return false;
   return attempt(() => consenting(() => callService(device, service, { verb: "write", property: id, data }, asked)));
 }

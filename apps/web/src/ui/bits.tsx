@@ -41,6 +41,9 @@ export function useCountdown(time: string | null): number {
 /** Text from outside: shown as text, in its own direction. */
 export const Name = ({ children }: { children: string }) => <bdi className="name">{visible(children) || "—"}</bdi>;
 
+/** A sentence of the hub: what stands between backticks is code. */
+export const Words = ({ children }: { children: string }) => <bdi>{visible(children).split("`").map((part, at) => (at % 2 === 1 ? <code key={at}>{part}</code> : part))}</bdi>;
+
 export function Button(props: {
   children: ReactNode;
   onClick?: () => unknown;
