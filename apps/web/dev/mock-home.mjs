@@ -72,6 +72,7 @@ export function houseOf(device) {
     one("gangs", "Wall switch", "switch", "Hall", [onOff(true, { label: "Stairs" }), onOff(false, { instance: 1, label: "Porch" })]),
     one("scene", "Evening", "other", null, [service("press", [], [action("press")], {})]),
     one("button", "Round button", "button", null, [service("button", [], [], {}, { events: [{ id: "pressed", arguments: [property("kind", "text")] }] }), battery(90)]),
+    device("ha-new", "Attic house", "hub", "seen", { bridge: "homeassistant", services: [service("pairing", [property("paired", "bool")], [action("request", "safe", [property("token", "text", { sensitive: "key" })])], {}), service("more", [property("address", "text")], [], { address: value("http://192.168.1.77:8123") })] }),
     device("miio-new", "Mi Smart Plug", "plug", "seen", { bridge: "miio", maker: "Xiaomi", model: "chuangmi.plug.m3", services: [service("pairing", [property("paired", "bool")], [action("request", "safe", [property("token", "text", { sensitive: "key" })])], {})] }),
   ];
 }

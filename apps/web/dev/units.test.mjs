@@ -9,12 +9,16 @@ let unlike;
 let safeLink;
 let tokenIn;
 let casts;
+let add;
+let wording;
 before(async () => {
   globalThis.location ??= { hash: "" };
   vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false }, appType: "custom", logLevel: "error" });
   format = await vite.ssrLoadModule("/src/format.ts");
   ({ unlike } = await vite.ssrLoadModule("/src/actions.ts"));
   ({ safeLink } = await vite.ssrLoadModule("/src/parts/notice.tsx"));
+  add = await vite.ssrLoadModule("/src/parts/add.tsx");
+  wording = await vite.ssrLoadModule("/src/parts/wording.ts");
   casts = await vite.ssrLoadModule("/src/parts/cast.tsx");
   ({ tokenIn } = await vite.ssrLoadModule("/src/pages/signin.tsx"));
 });
@@ -299,4 +303,29 @@ test("colours and warmth look like what they say", async () => {
   const [warm, cold] = [2200, 9000].map((kelvin) => kelvinColor(kelvin).match(/\d+/g).map(Number));
   assert.ok(warm[0] === 255 && warm[2] < 120, `${warm}`);
   assert.ok(cold[2] === 255 && cold[0] < 240, `${cold}`);
+});
+
+test("what can be added is one entry for each thing, in groups, the house first where the owner is at home", () => {
+  const join = (key, what, kind, systems) => ({ key, join: { what, kind, page: false, systems: systems.map((name) => ({ name, steps: [] })) } });
+  const form = (bridge, how, kind, what = how) => ({ bridge, way: how, what, how, kind, steps: [], fields: [], offers: [], sign_in: null });
+  const joins = [join("kdeconnect/presence", "Phone with KDE Connect", "phone", ["Android", "iPhone"]), join("miio/search", "Wi-Fi device", "vacuum", ["Lamp"]), join("googlecast/search", "Television", "tv", ["Television"])];
+  const all = add.addables(joins, [form("miio", "By token", "vacuum"), form("miio", "From a file", "vacuum"), form("mqtt", "By address", "hub", "MQTT broker")]);
+  assert.deepEqual(all.map(({ bridge, forms }) => [bridge, forms.length]), [["kdeconnect", 0], ["miio", 2], ["googlecast", 0], ["mqtt", 1]]);
+  const groups = (home, wanted = "") => add.grouped(all, home, wanted).map(({ group, of }) => `${group}: ${of.map((one) => one.title).join(", ")}`);
+  assert.deepEqual(groups(true), ["house: Wi-Fi device, MQTT broker", "screens: Television", "people: Phone with KDE Connect"]);
+  assert.equal(groups(false)[0], "people: Phone with KDE Connect");
+  assert.deepEqual(groups(true, "IPHONE phone"), ["people: Phone with KDE Connect"]);
+  assert.deepEqual(groups(true, "nothing such"), []);
+});
+
+test("words go by kind of device, and a refusal is told at its field", () => {
+  assert.equal(wording.addLabel({ kind: "light", bridge: "yeelight", name: "Desk lamp" }), "Add Desk lamp");
+  assert.equal(wording.addLabel({ kind: "phone", bridge: "kdeconnect", name: "Jo" }), "Pair with Jo");
+  assert.equal(wording.removeWord({ kind: "tv", bridge: "link" }), "Unpair", "a hub is paired with, whatever it is");
+  const fields = [{ id: "address", label: "Address" }, { id: "token", label: "Access token" }, { id: "certificate", label: "Key" }];
+  assert.equal(wording.fieldOf("“Access token” is missing.", fields), "token");
+  assert.equal(wording.fieldOf("The address is one of your own network, like 192.168.1.20.", fields), "address");
+  assert.equal(wording.fieldOf("A token is 32 hexadecimal digits.", fields), "token");
+  assert.equal(wording.fieldOf("Keystrokes are not wanted.", fields), null);
+  assert.equal(wording.unquoted("run `accord up`"), "run “accord up”");
 });

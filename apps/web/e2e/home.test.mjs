@@ -308,7 +308,7 @@ test("who signs in with Home Assistant gives no token, and is waited for", { ski
   await dialog.getByLabel("Address").fill("http://192.168.1.5:8123");
   const asked = page.waitForRequest((one) => one.url().endsWith("/api/v1/add") && one.method() === "POST");
   await signIn.click();
-  assert.deepEqual((await asked).postDataJSON(), { bridge: "homeassistant", way: "token", inputs: { address: "http://192.168.1.5:8123" }, sign_in: true });
+  assert.deepEqual((await asked).postDataJSON(), { bridge: "homeassistant", way: "token", inputs: { address: "http://192.168.1.5:8123" }, sign_in: true, agrees: ["control/command"] });
   const link = dialog.getByTestId("sign-in-page");
   assert.equal(await link.getAttribute("href"), "http://192.168.1.5:8123/auth/authorize?state=0");
   assert.match(await link.getAttribute("rel"), /noopener/);
@@ -344,6 +344,101 @@ test("who does not sign in after all is not waited for", { skip }, async () => {
   await trouble.getByText("another one was begun").waitFor();
   await page.unroute("**/api/v1/add/sign-in/*");
   await page.keyboard.press("Escape");
+});
+
+const openAdd = async (page) => {
+  await go(page, "#/home");
+  await page.getByRole("button", { name: "Add a device" }).first().click();
+  return page.getByTestId("add");
+};
+
+test("from Home the house comes first, each thing is there once, and what there is can be searched", { skip }, async () => {
+  const { page } = ours;
+  const dialog = await openAdd(page);
+  await dialog.getByRole("button", { name: /^Matter device/ }).waitFor();
+  const groups = dialog.getByTestId("way-group");
+  assert.deepEqual(await groups.evaluateAll((all) => all.map((one) => one.dataset.group)), ["house", "people"]);
+  assert.equal(await dialog.getByRole("button", { name: /^Home Assistant/ }).count(), 1);
+  await accessible(page, "what can be added");
+  await dialog.getByRole("searchbox").fill("zigbee");
+  assert.deepEqual(await dialog.locator(".way-tile .row-label").allInnerTexts(), ["MQTT broker, zigbee2mqtt"]);
+  await dialog.getByRole("searchbox").fill("toaster of the moon");
+  await dialog.getByText("Nothing is called that").waitFor();
+  await page.keyboard.press("Escape");
+});
+
+test("a Matter device's form asks in place to look for it, says at the field what is wrong, and gives it a name and a room", { skip }, async () => {
+  const { page } = ours;
+  const dialog = await openAdd(page);
+  await dialog.getByRole("button", { name: /^Matter device/ }).click();
+  const add = dialog.getByRole("button", { name: "Add", exact: true });
+  const code = dialog.getByLabel("Code", { exact: true });
+  await code.fill("1234");
+  assert.ok(await add.isDisabled(), "nothing would come of it without looking");
+  const search = dialog.locator("[data-testid=also][data-entry='matter/search']").getByRole("checkbox");
+  assert.ok(!(await search.isChecked()), "nobody is seen by others without choosing it");
+  assert.ok(await dialog.locator("[data-testid=also][data-entry='control/command']").getByRole("checkbox").isChecked());
+  await search.check();
+  await accessible(page, "the form of a Matter device");
+  await add.click();
+  const trouble = dialog.getByTestId("add-trouble");
+  assert.match(await trouble.innerText(), /^A code has 11 or 21 digits/);
+  assert.equal(await code.getAttribute("aria-invalid"), "true");
+  const described = (await code.getAttribute("aria-describedby")).split(" ");
+  assert.ok(described.includes(await trouble.getAttribute("id")), "who is in the field hears what is wrong with it");
+  await code.fill("MT:Y.K9042C00KA0648G00");
+  const asked = page.waitForRequest((one) => one.url().endsWith("/api/v1/add"));
+  await add.click();
+  assert.deepEqual((await asked).postDataJSON().agrees.sort(), ["control/command", "matter/search"]);
+  const added = dialog.getByTestId("added");
+  await added.getByText("It does not answer yet", { exact: false }).waitFor();
+  await added.getByLabel(/^Name of/).fill("Porch lamp");
+  await added.getByLabel(/^Room of/).fill("Porch");
+  await added.getByRole("button", { name: "Save" }).click();
+  await added.getByRole("link", { name: "Its page: Porch lamp" }).waitFor();
+  // What is missing is agreed to where that is said.
+  await added.getByText("Why can’t I reach it?").click();
+  await added.getByTestId("why-allow").waitFor();
+  assert.ok(!(await added.innerText()).includes("`"), "no marks of a terminal");
+  await accessible(page, "what a Matter device lacks");
+  await added.getByRole("button", { name: "Allow: Looking for Matter devices" }).click();
+  await added.locator("code", { hasText: "commissioning" }).waitFor();
+  await added.getByRole("button", { name: "Remove Porch lamp" }).click();
+  await page.getByTestId("toast").getByText("Porch lamp was removed").waitFor();
+  await page.keyboard.press("Escape");
+});
+
+test("a Home Assistant that was found is signed in to as well as one that is told of", { skip }, async () => {
+  const { page } = ours;
+  await go(page, "#/devices");
+  await page.getByRole("button", { name: "Add Attic house" }).click();
+  const dialog = page.getByTestId("needs");
+  await dialog.getByLabel("Token", { exact: true }).waitFor();
+  await dialog.getByText("http://192.168.1.77:8123").waitFor();
+  await accessible(page, "a Home Assistant that was found");
+  const asked = page.waitForRequest((one) => one.url().endsWith("/api/v1/add"));
+  await dialog.getByTestId("sign-in").click();
+  assert.deepEqual((await asked).postDataJSON(), { bridge: "homeassistant", way: "token", inputs: { address: "http://192.168.1.77:8123" }, sign_in: true, agrees: ["control/command"] });
+  await dialog.getByTestId("sign-in-page").waitFor();
+  await dialog.getByTestId("added").getByText("it answers").waitFor();
+  await page.keyboard.press("Escape");
+});
+
+test("things of the house are removed and unlocked by their names, in words of the house", { skip }, async () => {
+  const { page } = ours;
+  const { id, name } = await page.evaluate(async () => {
+    const all = (await (await fetch("/api/v1/devices")).json()).devices;
+    return all.find((one) => one.trust === "paired" && one.kind === "lock");
+  });
+  await go(page, `#/devices/${id}`);
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+  await page.getByRole("button", { name: `More for ${name}` }).click();
+  assert.equal(await page.getByText("Accept without asking").count(), 0, "a lock sends nothing");
+  await page.getByRole("menuitem", { name: "Remove…" }).click();
+  const question = page.getByTestId("confirm");
+  await question.getByRole("heading", { name: `Remove ${name}?` }).waitFor();
+  assert.ok(!/codes|send/.test(await question.innerText()));
+  await question.getByRole("button", { name: "Cancel" }).click();
 });
 
 test("a found plug that wants a token is asked for it before it is added", { skip }, async () => {

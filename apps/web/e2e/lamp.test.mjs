@@ -2,7 +2,7 @@
 // written from Yeelight's specification, and as strict as lamps are (tests/peers/yeelamp.py).
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { accessible, agreeing, go, hub, launch, open, until } from "./lib.mjs";
+import { accessible, go, hub, launch, open, until } from "./lib.mjs";
 import { lampOn } from "./lamps.mjs";
 
 const { ACCORD_LAMP: program, ACCORD_LAMP_AT: address } = process.env;
@@ -46,12 +46,17 @@ test("a lamp is looked for once that is agreed to, found, and added", { skip }, 
   const add = page.getByTestId("add");
   await add.getByRole("button", { name: /^Lamp \(Yeelight\)/ }).click();
   await add.getByTestId("join-allow").click();
-  await add.getByRole("button", { name: "Pair with Desk lamp" }).click();
+  await add.getByRole("button", { name: "Add Desk lamp" }).click();
   const done = page.getByTestId("paired");
   const yes = page.getByTestId("codes-match");
-  await agreeing([page], Promise.race([done.waitFor(), yes.waitFor()]));
-  if (!(await done.isVisible())) await yes.click();
-  await agreeing([page], done.waitFor());
+  await yes.waitFor();
+  const dialog = page.getByTestId("pairing");
+  await dialog.getByText("Add Desk lamp?").waitFor();
+  assert.ok(await dialog.locator("[data-entry='control/command']").getByRole("checkbox").isChecked());
+  assert.ok(!/clipboard|notification|text/i.test(await dialog.locator("[data-testid=also]").innerText().then((text) => text.replace(/Texts and codes are asked about.*?any\./, ""))), "a lamp gets names of commands and nothing else");
+  await accessible(page, "adding a lamp");
+  await yes.click();
+  await done.waitFor();
   await done.getByRole("button", { name: "Done" }).click();
   await go(page, "#/home");
   await tile(page).waitFor();
@@ -61,10 +66,10 @@ test("a lamp is looked for once that is agreed to, found, and added", { skip }, 
 
 test("it is switched and dimmed, and the lamp's own word confirms it", { skip }, async () => {
   const { page } = ours;
-  await agreeing([page], (async () => {
-    await tile(page).getByRole("switch").click();
-    await until("the lamp was told", async () => toldTo("set_power").length > 0);
-  })());
+  // What was agreed to when it was added is not asked again.
+  await tile(page).getByRole("switch").click();
+  await until("the lamp was told", async () => toldTo("set_power").length > 0);
+  assert.equal(await page.getByTestId("prompt").count(), 0);
   await until("it says that it is on", async () => /^On · 50 %/.test(await line(page)) && (await tile(page).locator(".pending-dot").count()) === 0);
   await tile(page).getByRole("slider").focus();
   await page.keyboard.press("End");

@@ -187,7 +187,7 @@ function AddedOne({ id }: { id: string }) {
       <div className="row">
         <span className={`kind small ${reached ? "good" : "bad"}`}><Icon name={reached ? "check" : "warning"} /></span>
         <div className="row-text" role="status"><div className="row-label"><Name>{device.name}</Name></div><div className="hint">{reached ? "Added, and it answers." : "Added. It does not answer yet."}</div></div>
-        <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Page of ${name}`}>Its page</a>
+        <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Its page: ${name}`}>Its page</a>
       </div>
       {!reached && (
         <>

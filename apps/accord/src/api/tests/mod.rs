@@ -1,5 +1,6 @@
 //! The API of real hubs on real listeners: who gets in, what strangers see, what needs consent.
 
+mod adding;
 mod faces;
 mod house;
 mod shown;
