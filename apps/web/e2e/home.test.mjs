@@ -410,8 +410,8 @@ test("a Matter device's form asks in place to look for it, says at the field wha
 
 test("a Home Assistant that was found is signed in to as well as one that is told of", { skip }, async () => {
   const { page } = ours;
-  await go(page, "#/devices");
-  await page.getByRole("button", { name: "Add Attic house" }).click();
+  await go(page, "#/devices/ha-new");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
   const dialog = page.getByTestId("needs");
   await dialog.getByLabel("Token", { exact: true }).waitFor();
   await dialog.getByText("http://192.168.1.77:8123").waitFor();
@@ -443,6 +443,7 @@ test("things of the house are removed and unlocked by their names, in words of t
 
 test("a found plug that wants a token is asked for it before it is added", { skip }, async () => {
   const { page } = ours;
+  await go(page, "#/home");
   await page.getByRole("button", { name: "Add Mi Smart Plug" }).click();
   const dialog = page.getByTestId("needs");
   assert.ok(await dialog.getByRole("button", { name: "Add", exact: true }).isDisabled());
