@@ -1521,6 +1521,7 @@ export interface components {
         };
         /** @description `POST /add`: a form, filled in. */
         Add: {
+            /** @description Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for. */
             agrees?: string[];
             bridge: string;
             /** @description By the id of the field. */
@@ -1821,6 +1822,7 @@ export interface components {
         };
         /** @description `POST /pairings/{id}/confirm`: with the code typed from the other screen, or without when the owner compared it. */
         ConfirmPairing: {
+            /** @description Entries of the pairing's offers that the owner agrees to beside. */
             agrees?: string[];
             code?: string | null;
         };
@@ -1887,7 +1889,6 @@ export interface components {
         /** @enum {string} */
         DesktopMode: "off" | "none" | "following" | "serving";
         Device: {
-            via?: string | null;
             /** @description `ip:port` forms, best first. */
             addresses: string[];
             /** @description What of that its protocol can ask for at all. */
@@ -1927,6 +1928,8 @@ export interface components {
             trust: components["schemas"]["Trust"];
             /** @description What opens, unlocks or looks there is done without asking again; off until the owner says so. */
             trusted_effects?: boolean;
+            /** @description The server or bridge that it is spoken to through, with which it is added and removed. */
+            via?: string | null;
             /** @description What became of the last writes to its properties. */
             writes: components["schemas"]["Written"][];
         };
@@ -2180,11 +2183,14 @@ export interface components {
             size?: number | null;
         };
         Form: {
-            how?: string;
-            kind?: string;
-            offers?: components["schemas"]["Offer"][];
             bridge: string;
             fields: components["schemas"]["FormField"][];
+            /** @description The same beside other ways of its bridge: `By address`. */
+            how?: string;
+            /** @description What is mostly added by it. */
+            kind?: string;
+            /** @description What can be agreed to in the same step: see [`Add::agrees`]. */
+            offers?: components["schemas"]["Offer"][];
             /** @description It can be filled in without its secrets, with `sign_in`: what a button for that says. */
             sign_in?: string | null;
             /** @description What is to be done before. */
@@ -2359,19 +2365,8 @@ export interface components {
          * @description How devices of one kind are added, once an entry lets this machine be found by them. They are of the bridge that owns
          *     the entry: `devices` show it as `bridge`.
          */
-        Offer: {
-            entry: string;
-            fields: components["schemas"]["Field"][];
-            needed: boolean;
-            says: string;
-            title: string;
-        };
-        WhyAgree: {
-            entry: string;
-            title: string;
-            to: string;
-        };
         Join: {
+            /** @description What most of them are. */
             kind: string;
             /** @description It opens a page; `GET /receiver` tells where. */
             page: boolean;
@@ -2560,6 +2555,18 @@ export interface components {
             /** @description A command that turns it on. */
             turn_on: string;
         };
+        /** @description An entry that can be agreed to where a device is added. */
+        Offer: {
+            entry: string;
+            /** @description What is granted by it. */
+            fields: components["schemas"]["Field"][];
+            /** @description Without it, nothing comes of adding it. */
+            needed: boolean;
+            /** @description What that shares, in a sentence. */
+            says: string;
+            /** @description `Control it from here` */
+            title: string;
+        };
         OwnCommand: {
             /** @description The program and its arguments; no shell reads them. */
             argv: string[];
@@ -2584,7 +2591,6 @@ export interface components {
             witnessed_by?: components["schemas"]["LedgerHead"] | null;
         };
         Pairing: {
-            offers?: components["schemas"]["Offer"][];
             /** @description Six digits to compare with the other screen. */
             code?: string | null;
             /** Format: date-time */
@@ -2596,6 +2602,8 @@ export interface components {
             kind?: string | null;
             method: components["schemas"]["PairingMethod"];
             name?: string | null;
+            /** @description What can be agreed to in the same step: see [`ConfirmPairing::agrees`]. */
+            offers?: components["schemas"]["Offer"][];
             /** @description What the other device will learn once paired (entry `link/connection`). */
             shares: components["schemas"]["Field"][];
             state: components["schemas"]["PairingState"];
@@ -2637,8 +2645,8 @@ export interface components {
             devices: components["schemas"]["Presence"][];
         };
         Prompt: {
+            /** @description These are more than was agreed to, which stands however this is answered, unless it is answered with `never`. */
             adds?: boolean;
-            fields?: string[] | null;
             /** Format: date-time */
             asked: string;
             /** @description What wants it, in the owner's words: "Send 3 files to Phone". */
@@ -2646,6 +2654,8 @@ export interface components {
             /** @description What widened since the owner last agreed. */
             difference?: string | null;
             entry: components["schemas"]["Entry"];
+            /** @description What this very act needs, where that is known: an answer without fields grants these, and leaves out the others of the entry. */
+            fields?: string[] | null;
             id: string;
             to: string;
             to_name: string;
@@ -3212,6 +3222,12 @@ export interface components {
         VisitorState: "waiting" | "in" | "declined" | "left";
         /** @enum {string} */
         Weight: "blocks" | "hinders";
+        WhyAgree: {
+            entry: string;
+            title: string;
+            /** @description As `POST /consents` takes it: `any`, or `device:<id>`. */
+            to: string;
+        };
         /** @description How one protocol stands here. */
         WhyWay: {
             app: string;
