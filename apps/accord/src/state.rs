@@ -180,6 +180,8 @@ pub struct Config {
     pub inbox: Option<PathBuf>,
     /// Show desktop notifications for offers.
     pub notify: bool,
+    /// Tell of alarms of the house.
+    pub alarms: bool,
     /// A relay of the owner's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<String>,
@@ -230,6 +232,7 @@ impl Default for Config {
             kind: None,
             inbox: None,
             notify: true,
+            alarms: true,
             relay: None,
             http: None,
             http_names: Vec::new(),

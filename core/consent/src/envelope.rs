@@ -2,7 +2,8 @@
 
 use std::{io, pin::Pin, task::Poll, time::Duration};
 
-use accord_model::{Data, FieldCode, FieldSet, Inputs};
+use accord_model::text::for_screen;
+use accord_model::{Data, DeviceId, FieldCode, FieldSet, Inputs};
 use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -22,7 +23,18 @@ pub struct Envelope {
     fields: FieldSet,
     map: Map<String, Value>,
     raw: Option<Vec<u8>>,
+    pub(crate) about: Option<About>,
 }
+
+/// Which device a message is about and what it brings about, in words, for the owner's own ledger. It does not travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    pub subject: String,
+    pub words: String,
+}
+
+/// Longest words of what a message is about.
+const MAX_ABOUT: usize = 300;
 
 impl Envelope {
     /// An empty message: a JSON map.
@@ -31,7 +43,7 @@ impl Envelope {
     }
     /// A message in a protocol of its own: these bytes as they are.
     pub fn raw<T: AsRef<[u8]>>(bytes: &Personal<T>) -> Self {
-        Self { fields: bytes.fields(), map: Map::new(), raw: Some(bytes.open().as_ref().to_vec()) }
+        Self { fields: bytes.fields(), raw: Some(bytes.open().as_ref().to_vec()), ..Self::default() }
     }
     /// With a label for what travels beside the message, such as which action of which service it is for.
     pub fn beside(mut self, field: FieldCode) -> Self {
@@ -60,6 +72,12 @@ impl Envelope {
     /// With something that says nothing of anyone: a version, a request number.
     pub fn plain(self, name: &str, value: impl Into<Value>) -> Self {
         self.put(name, FieldSet::EMPTY, value.into())
+    }
+    /// Which device it is about and what it brings about, in words. That does not travel: the details of the ledger's
+    /// records of it say so, where they can be erased.
+    pub fn about(mut self, subject: &DeviceId, words: &str) -> Self {
+        self.about = Some(About { subject: subject.to_string(), words: for_screen(words, MAX_ABOUT) });
+        self
     }
     /// Which kinds of data are in it.
     pub fn fields(&self) -> FieldSet {

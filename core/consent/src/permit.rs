@@ -8,6 +8,7 @@ use tokio::io::AsyncWrite;
 
 use crate::{
     ConsentId, DatagramLease, Destination, Envelope, Outflow, Outgoing, RecipientId, SendError,
+    envelope::About,
     gate::Inner,
     ledger::{
         Details, Item, PerAddress, RecordKind,
@@ -67,8 +68,9 @@ impl Permit {
         if !fields.is_subset(self.fields) {
             return Err(self.refuse_fields(fields).await);
         }
+        let about = envelope.about.clone();
         let bytes = envelope.encode();
-        let mut running = self.begin(destination, fields).await?;
+        let mut running = self.begin(destination, fields, about).await?;
         running.tally.fields = fields;
         running.tally.digest = Some(format!("blake3:{}", blake3::hash(&bytes).to_hex()));
         Ok(Outgoing::new(running, bytes))
@@ -84,7 +86,7 @@ impl Permit {
         destination: Destination,
     ) -> Result<Outflow<W>, SendError> {
         let fields = self.fields;
-        Ok(Outflow::new(self.begin(destination, fields).await?, to))
+        Ok(Outflow::new(self.begin(destination, fields, None).await?, to))
     }
 
     /// A lease for many small disclosures (beacons, served requests): one intent now, a `sent` record
@@ -94,7 +96,7 @@ impl Permit {
     /// [`SendError`]; then nothing left.
     pub async fn datagrams(self, destination: Destination) -> Result<DatagramLease, SendError> {
         let fields = self.fields;
-        Ok(DatagramLease::new(self.begin(destination, fields).await?))
+        Ok(DatagramLease::new(self.begin(destination, fields, None).await?))
     }
 
     async fn refuse_fields(&self, fields: FieldSet) -> SendError {
@@ -113,7 +115,12 @@ impl Permit {
         SendError::FieldsNotGranted { entry: self.entry.key.clone(), fields }
     }
 
-    async fn begin(self, destination: Destination, fields: FieldSet) -> Result<Running, SendError> {
+    async fn begin(
+        self,
+        destination: Destination,
+        fields: FieldSet,
+        about: Option<About>,
+    ) -> Result<Running, SendError> {
         // gate-check: destination-recipient
         if destination.recipient != self.to {
             return Err(SendError::WrongDestination {
@@ -143,6 +150,8 @@ impl Permit {
             address: Some(destination.address).filter(|address| !address.is_empty()),
             scenario: Some(self.scenario).filter(|scenario| !scenario.is_empty()),
             component: Some(self.component.to_string()),
+            subject: about.as_ref().map(|about| about.subject.clone()),
+            message: about.as_ref().map(|about| about.words.clone()),
             ..Details::default()
         });
         let intent = self.gate.ledger.append(draft).await?;
@@ -155,6 +164,7 @@ impl Permit {
             consent: self.consent,
             live: self.live,
             intent,
+            about,
             tally: Tally::default(),
             closed: false,
         };
@@ -213,6 +223,7 @@ pub(crate) struct Running {
     consent: ConsentId,
     pub live: Arc<Live>,
     pub intent: u64,
+    about: Option<About>,
     pub tally: Tally,
     closed: bool,
 }
@@ -253,9 +264,15 @@ impl Running {
         draft.public.count = Some(tally.count).filter(|count| *count > 0);
         let mut items = tally.items;
         items.truncate(MAX_ITEMS);
+        let about = self.about.as_ref();
+        let words = about.map(|about| about.words.clone());
         draft.details = Some(Details {
             recipient: Some(self.to.to_string()),
-            message,
+            subject: about.map(|about| about.subject.clone()),
+            message: match (words, message) {
+                (Some(words), Some(message)) => Some(format!("{words}: {message}")),
+                (words, message) => words.or(message),
+            },
             digest: tally.digest,
             items,
             addresses: tally.addresses,

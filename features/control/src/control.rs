@@ -77,6 +77,7 @@ pub struct Prepared {
     target: Target,
     ask: Ask,
     envelope: Envelope,
+    effect: Effect,
     trusted: bool,
 }
 
@@ -84,6 +85,15 @@ impl Prepared {
     /// Which kinds of data it will reveal.
     pub fn fields(&self) -> FieldSet {
         self.envelope.fields()
+    }
+
+    /// What it is, in the owner's words. When it opens, unlocks or loses something, the ledger says so: of other commands it
+    /// holds their kind alone.
+    pub fn called(mut self, words: &str) -> Self {
+        if self.effect >= Effect::Security {
+            self.envelope = self.envelope.about(&self.device, words);
+        }
+        self
     }
 }
 
@@ -135,7 +145,7 @@ impl Control {
         };
         let envelope = inputs.into_iter().fold(Envelope::new().beside(FieldCode::CommandName), seal);
         let trusted = effect >= Effect::Security && word == Word::Trusted;
-        Ok(Prepared { device: device.clone(), target, ask, envelope, trusted })
+        Ok(Prepared { device: device.clone(), target, ask, envelope, effect, trusted })
     }
 
     /// Says what was prepared.
@@ -143,7 +153,7 @@ impl Control {
     /// # Errors
     /// [`CallError`].
     pub async fn carry_out(&self, prepared: Prepared) -> Result<Outputs, CallError> {
-        let Prepared { device, target, ask, envelope, trusted } = prepared;
+        let Prepared { device, target, ask, envelope, trusted, .. } = prepared;
         let port = if trusted { &self.trusted } else { &self.port };
         port.call(&device, target, ask, envelope, WITHIN).await
     }

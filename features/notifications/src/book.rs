@@ -24,6 +24,8 @@ pub(crate) struct Own {
     pub id: String,
     /// The notification server's number, while it shows it.
     pub local: Option<u32>,
+    /// What Accord's own is about; the next about the same takes its place.
+    pub about: Option<String>,
     pub said: LocalNote,
     pub posted: Timestamp,
     /// Devices that were told, with what they were told last.
@@ -71,10 +73,30 @@ impl Book {
             own.posted = now;
             return (own.id.clone(), changed, None);
         }
-        let id = new_id();
-        self.own.push_back(Own { id: id.clone(), local, said, posted: now, told: BTreeMap::new() });
-        let oldest = (self.own.len() > OWN).then(|| self.own.pop_front()).flatten();
+        let (id, oldest) = self.own_new(local, None, said, now);
         (id, true, oldest)
+    }
+
+    /// Accord itself has something to say. Its id, and the one that made room.
+    pub fn own_told(&mut self, about: &str, said: LocalNote, now: Timestamp) -> (String, Option<Own>) {
+        if let Some(own) = self.own.iter_mut().find(|own| own.about.as_deref() == Some(about)) {
+            (own.said, own.posted) = (said, now);
+            return (own.id.clone(), None);
+        }
+        self.own_new(None, Some(about.to_owned()), said, now)
+    }
+
+    fn own_new(
+        &mut self,
+        local: Option<u32>,
+        about: Option<String>,
+        said: LocalNote,
+        now: Timestamp,
+    ) -> (String, Option<Own>) {
+        let id = new_id();
+        self.own.push_back(Own { id: id.clone(), local, about, said, posted: now, told: BTreeMap::new() });
+        let oldest = (self.own.len() > OWN).then(|| self.own.pop_front()).flatten();
+        (id, oldest)
     }
 
     pub fn own(&self, id: &str) -> Option<&Own> {

@@ -196,6 +196,20 @@ impl Notifications {
         Ok((id, sending))
     }
 
+    /// Accord itself has something to say here, such as of an alarm in the house: it is listed, and goes to the devices that
+    /// may have this computer's notifications, as the rules say. What is about the same takes the place of what was said before.
+    /// The desktop is not told.
+    pub fn say(&self, about: &str, title: &str, body: &str, urgent: bool) {
+        let note = Note { app: "Accord".into(), title: title.into(), body: body.into(), urgent, ..Note::default() };
+        let said = LocalNote { note: note.bounded(), ..LocalNote::default() };
+        let (id, oldest) = self.0.lock().book.own_told(about, said, Timestamp::now());
+        if let Some(oldest) = oldest {
+            self.0.event(NotificationsEvent::Gone(oldest.id));
+        }
+        self.0.distribute(&id);
+        self.0.tell_own(&id);
+    }
+
     /// What a permit for the answer to this notification's device would meet; `Ok` for this computer's own.
     ///
     /// # Errors

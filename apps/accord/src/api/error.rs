@@ -24,6 +24,11 @@ impl Failure {
         let body = Box::new(ApiError { error: error.to_owned(), message: message.into(), prompt: None });
         Self { status, body, retry_after: None }
     }
+    /// The same in other words.
+    pub fn saying(mut self, message: String) -> Self {
+        self.body.message = message;
+        self
+    }
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", message)
     }

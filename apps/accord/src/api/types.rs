@@ -768,6 +768,10 @@ pub struct Verification {
     pub problems: Vec<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// `GET|PUT /settings`
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -779,6 +783,9 @@ pub struct Settings {
     pub inbox: String,
     /// Show desktop notifications for offers.
     pub notify: bool,
+    /// Tell of smoke, water, a siren and other alarms of the house; they are told when nothing is said.
+    #[serde(default = "yes")]
+    pub alarms: bool,
     /// Relay of the owner's own; none by default.
     pub relay: Option<String>,
 }

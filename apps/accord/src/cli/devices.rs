@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use accord_model::text::for_screen;
 use accord_model::{DeviceKind, Reach};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use hyper::Method;
 
 use super::hub::escape;
@@ -40,14 +40,17 @@ enum Action {
     },
     /// A face of a device is a device of its own; name it by its id. Of the device itself: all its faces.
     Split { device: String },
-    /// Change what you call a device and how you treat it.
+    /// Change what you call a device and how you treat it, or several at once.
     Set {
-        device: String,
-        /// Your name for it; empty to go back to its own.
+        #[arg(required = true, value_name = "DEVICE")]
+        devices: Vec<String>,
+        /// Your name for it; empty to go back to its own. Of one device.
         #[arg(long)]
         name: Option<String>,
+        /// The room that it is in, by its name; empty to go back to what its bridge says.
         #[arg(long)]
         room: Option<String>,
+        /// Show it among those that you look at most.
         #[arg(long, value_name = "BOOL")]
         favourite: Option<bool>,
         /// Have nothing to do with it.
@@ -97,7 +100,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             answer(context, &split, "Split off")
         }
         Action::Set {
-            device,
+            devices,
             name,
             room,
             favourite,
@@ -124,10 +127,26 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             if serde_json::to_value(&change)? == serde_json::to_value(DeviceChange::default())? {
                 return Err(Usage("say what to change, for example --room Kitchen".into()).into());
             }
-            let device = find(context, &device).await?;
-            context.hub.tell(Method::PATCH, &format!("/devices/{}", escape(&device.id)), Some(&change)).await?;
-            let device = find(context, &device.id).await?;
-            answer(context, &device, "Changed")
+            if change.name.is_some() && devices.len() > 1 {
+                return Err(Usage("--name is for one device".into()).into());
+            }
+            // All are known before the first is changed.
+            let mut found = Vec::new();
+            for wanted in &devices {
+                found.push(find(context, wanted).await?);
+            }
+            let mut changed = Vec::new();
+            for device in found {
+                let path = format!("/devices/{}", escape(&device.id));
+                let outcome = context.hub.tell(Method::PATCH, &path, Some(&change)).await;
+                outcome.with_context(|| format!("{} was not changed", super::screen::name(&device.name)))?;
+                changed.push(find(context, &device.id).await?);
+            }
+            match changed.as_slice() {
+                [device] => answer(context, device, "Changed"),
+                several if context.screen.json => context.screen.document(&several),
+                several => several.iter().try_for_each(|device| answer(context, device, "Changed")),
+            }
         }
     }
 }
@@ -243,8 +262,8 @@ pub fn kind_label(kind: DeviceKind) -> &'static str {
     }
 }
 
-/// The device a person means: by id, by name, or by the beginning of an id. The id of one of its faces means that face: it
-/// is the id of what is returned.
+/// The device a person means: by id, by name, by name and room (`Lamp (Study)`, `Study/Lamp`), or by the beginning of an id.
+/// The id of one of its faces means that face: it is the id of what is returned.
 pub async fn find(context: &Context, wanted: &str) -> Result<Device> {
     let list: List = context.hub.get("/devices").await?;
     match pick(&list.devices, wanted) {
@@ -255,16 +274,36 @@ pub async fn find(context: &Context, wanted: &str) -> Result<Device> {
         Pick::None => {
             bail!("No device is called `{}`; `accord devices` lists those that are known", name(wanted))
         }
-        Pick::Many(ids) => {
-            bail!("Several devices are called `{}`; say which by its id: {}", name(wanted), ids.join(", "))
+        Pick::Many(several) => {
+            let each: Vec<String> = several.iter().map(|device| apart(device, &several, &list.devices)).collect();
+            bail!("Several devices are called `{}`; say which: {}", name(wanted), each.join(", "))
         }
     }
 }
 
+/// How one of several of a name is said so that no other is meant: with its room, else by the beginning of its id.
+fn apart(device: &Device, several: &[&Device], all: &[Device]) -> String {
+    let room = |device: &Device| device.room.as_deref().map(str::trim).filter(|room| !room.is_empty()).map(name);
+    if let Some(own) = room(device)
+        && several.iter().filter(|other| room(other).as_ref() == Some(&own)).count() == 1
+    {
+        return format!("`{} ({own})`", name(&device.name));
+    }
+    let is_alone = |length: &usize| {
+        let start = device.id.get(..*length).unwrap_or(&device.id);
+        all.iter().filter(|other| other.id.starts_with(start)).count() == 1
+    };
+    let length = (SHORTEST_ID..device.id.len()).find(is_alone).unwrap_or(device.id.len());
+    format!("`{}`", name(device.id.get(..length).unwrap_or(&device.id)))
+}
+
+/// The beginning of an id has at least so many letters.
+const SHORTEST_ID: usize = 4;
+
 enum Pick<'a> {
     One(&'a Device),
     None,
-    Many(Vec<&'a str>),
+    Many(Vec<&'a Device>),
 }
 
 fn pick<'a>(devices: &'a [Device], wanted: &str) -> Pick<'a> {
@@ -273,17 +312,25 @@ fn pick<'a>(devices: &'a [Device], wanted: &str) -> Pick<'a> {
         return Pick::One(device);
     }
     let lower = wanted.to_lowercase();
-    let ways: [&dyn Fn(&Device) -> bool; 3] =
-        [&|device| device.name == wanted, &|device| device.name.to_lowercase() == lower, &|device| {
-            wanted.len() >= 4 && device.id.starts_with(wanted)
-        }];
+    let with_room = |device: &Device| {
+        let room = device.room.as_deref().unwrap_or_default().trim().to_lowercase();
+        let called = device.name.trim().to_lowercase();
+        !room.is_empty() && (lower == format!("{called} ({room})") || lower == format!("{room}/{called}"))
+    };
+    let ways: [&dyn Fn(&Device) -> bool; 4] = [
+        &|device| device.name == wanted,
+        &|device| device.name.to_lowercase() == lower,
+        &with_room,
+        &|device| wanted.len() >= SHORTEST_ID && device.id.starts_with(wanted),
+    ];
     for fits in ways {
         let found: Vec<&Device> = devices.iter().filter(|device| device.trust != Trust::Own && fits(device)).collect();
         let paired: Vec<&Device> = found.iter().copied().filter(|device| device.trust == Trust::Paired).collect();
         match (found.as_slice(), paired.as_slice()) {
             ([], _) => {}
             ([one], _) | (_, [one]) => return Pick::One(one),
-            _ => return Pick::Many(found.iter().map(|device| device.id.as_str()).collect()),
+            (_, []) => return Pick::Many(found),
+            _ => return Pick::Many(paired),
         }
     }
     Pick::None
@@ -311,6 +358,28 @@ mod tests {
         assert!(matches!(pick(&devices, "bbbb"), Pick::One(device) if device.id == "bbbb1"));
         assert!(matches!(pick(&devices, "Own"), Pick::None), "a device is not sent to itself by name");
         let twins = [device("aaaa1", "TV", "seen"), device("bbbb1", "TV", "seen")];
-        assert!(matches!(pick(&twins, "TV"), Pick::Many(ids) if ids.len() == 2));
+        assert!(matches!(pick(&twins, "TV"), Pick::Many(several) if several.len() == 2));
+    }
+
+    #[test]
+    fn two_of_a_name_are_told_apart_by_their_room_or_a_short_id() {
+        let in_room = |id: &str, room: Option<&str>| Device {
+            room: room.map(str::to_owned),
+            ..device(id, "Front Door", "paired")
+        };
+        let locks = [in_room("aaaa1111", Some("Hall")), in_room("aaaab222", Some("Shed")), in_room("aaaab333", None)];
+        for (wanted, id) in [
+            ("Front Door (Hall)", "aaaa1111"),
+            ("front door (shed)", "aaaab222"),
+            ("Shed/Front Door", "aaaab222"),
+            ("aaaab3", "aaaab333"),
+        ] {
+            assert!(matches!(pick(&locks, wanted), Pick::One(device) if device.id == id), "{wanted}");
+        }
+        let Pick::Many(several) = pick(&locks, "Front Door") else { panic!("three have this name") };
+        let said: Vec<String> = several.iter().map(|device| apart(device, &several, &locks)).collect();
+        assert_eq!(said, ["`Front Door (Hall)`", "`Front Door (Shed)`", "`aaaab3`"]);
+        let stranger = [device("cccc1111", "TV", "seen"), device("dddd1111", "TV", "paired"), device("eeee1111", "TV", "paired")];
+        assert!(matches!(pick(&stranger, "TV"), Pick::Many(several) if several.len() == 2), "added ones are meant");
     }
 }

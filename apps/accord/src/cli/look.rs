@@ -93,6 +93,8 @@ enum Key {
     Kind,
     Inbox,
     Notify,
+    /// Tell of smoke, water and other alarms of the house.
+    Alarms,
     Relay,
 }
 
@@ -161,6 +163,7 @@ fn get(values: &Values, key: Key) -> String {
         Key::Kind => values.kind.to_string(),
         Key::Inbox => values.inbox.clone(),
         Key::Notify => values.notify.to_string(),
+        Key::Alarms => values.alarms.to_string(),
         Key::Relay => values.relay.clone().unwrap_or_default(),
     }
 }
@@ -174,16 +177,19 @@ fn set(values: &mut Values, key: Key, value: String) -> Result<(), Usage> {
             values.inbox =
                 path.into_os_string().into_string().map_err(|_| Usage("the folder's name is not UTF-8".into()))?;
         }
-        Key::Notify => {
-            values.notify = match value.as_str() {
-                "true" | "on" | "yes" => true,
-                "false" | "off" | "no" => false,
-                _ => return Err(Usage("notify is `true` or `false`".into())),
-            }
-        }
+        Key::Notify => values.notify = truth("notify", &value)?,
+        Key::Alarms => values.alarms = truth("alarms", &value)?,
         Key::Relay => values.relay = Some(value).filter(|relay| !relay.is_empty()),
     }
     Ok(())
+}
+
+fn truth(key: &str, value: &str) -> Result<bool, Usage> {
+    match value {
+        "true" | "on" | "yes" => Ok(true),
+        "false" | "off" | "no" => Ok(false),
+        _ => Err(Usage(format!("{key} is `true` or `false`"))),
+    }
 }
 
 #[derive(clap::Args)]

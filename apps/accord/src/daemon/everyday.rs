@@ -165,8 +165,8 @@ impl Hub {
         self.everyday.get().ok_or_else(|| Failure::unavailable("The hub is starting; try again in a moment."))
     }
 
-    /// Tells a device, or this machine itself, what to do.
-    pub async fn call_device(self: &Arc<Self>, id: &DeviceId, call: api::Call) -> Answer<Outputs> {
+    /// Tells a device, or this machine itself, what to do; `from` says where its owner wished it.
+    pub async fn call_device(self: &Arc<Self>, id: &DeviceId, call: api::Call, from: &str) -> Answer<Outputs> {
         let control = &self.everyday()?.control;
         let api::Call { service, instance, verb, confirmed } = call;
         let target = Target { service, instance };
@@ -177,14 +177,15 @@ impl Hub {
         let mut failed = None;
         // Another face of it is tried when this one is not there; when it merely says nothing, only for what does no harm twice.
         for face in self.ways(id, Job::Service(&target.service)) {
-            match self.call_face(&face, target.clone(), verb.clone(), confirmed).await? {
+            match self.call_face(&face, target.clone(), verb.clone(), confirmed, from).await? {
                 Err(error) if goes_on(&error) && (repeats || matches!(error, CallError::Unreachable(_))) => {
                     failed = failed.or(Some(error));
                 }
-                outcome => return Ok(outcome?),
+                outcome => return outcome.map_err(|error| self.not_done(id, error)),
             }
         }
-        Err(failed.unwrap_or_else(|| CallError::Unreachable("none of its faces is here".to_owned())).into())
+        let failed = failed.unwrap_or_else(|| CallError::Unreachable("none of its faces is here".to_owned()));
+        Err(self.not_done(id, failed))
     }
 
     /// Tells one face what to do, as far as the owner agreed to that for this face.
@@ -194,6 +195,7 @@ impl Hub {
         target: Target,
         verb: Verb,
         confirmed: bool,
+        from: &str,
     ) -> Answer<Result<Outputs, CallError>> {
         let control = &self.everyday()?.control;
         let known = self.registry.device(id).ok_or_else(|| super::devices::no_device(id.as_str()))?;
@@ -213,13 +215,18 @@ impl Hub {
             return self.type_there(id, &name, &verb).await.map(|()| Ok(Outputs::new()));
         }
         let because = because(&name, &target, &verb);
+        let words = format!("{}, {from}", in_ledger(&name, &target, &verb));
         let written = matches!(verb, Verb::Write { .. });
         let word = match (confirmed, self.note(id).trusted_effects) {
             (true, _) => Word::Confirmed,
             (false, true) => Word::Trusted,
             (false, false) => Word::None,
         };
-        let prepared = control.prepare(id, target, verb, word)?;
+        let prepared = control.prepare(id, target, verb, word).map_err(|error| match error {
+            ControlError::Call(error) => self.not_done(id, error),
+            error @ ControlError::NotConfirmed { .. } => error.into(),
+        })?;
+        let prepared = prepared.called(&words);
         let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
         let to = self.registry.recipient(id);
         let fields = prepared.fields();
@@ -239,6 +246,7 @@ impl Hub {
         target: Target,
         verb: Verb,
         opens: bool,
+        place: &DeviceId,
     ) -> Result<(), CallError> {
         let refused = |why: &dyn std::fmt::Display| CallError::Refused(why.to_string());
         let control = &self.everyday().map_err(|_| refused(&"the hub is starting"))?.control;
@@ -257,7 +265,9 @@ impl Hub {
             return Err(refused(&"it is not added here, or blocked"));
         }
         let written = matches!(verb, Verb::Write { .. });
-        let prepared = control.prepare(id, target, verb, word).map_err(plain)?;
+        let name = |id: &DeviceId| self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
+        let words = format!("{}, by {}", in_ledger(&name(id), &target, &verb), name(place));
+        let prepared = control.prepare(id, target, verb, word).map_err(plain)?.called(&words);
         let entry = EntryKey::new(COMMAND).map_err(|error| refused(&error))?;
         let to = self.registry.recipient(id);
         self.gate
@@ -268,6 +278,17 @@ impl Hub {
             self.tell_write(id.clone());
         }
         outcome.map(drop)
+    }
+
+    /// What a device did not do, with the name that its owner knows.
+    fn not_done(&self, id: &DeviceId, error: CallError) -> Failure {
+        let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
+        let said = error.to_string();
+        let message = match (said.strip_prefix("the device "), said.strip_prefix("the other side ")) {
+            (Some(rest), _) | (_, Some(rest)) => format!("{name} {rest}"),
+            _ => format!("{name}: {said}"),
+        };
+        Failure::from(error).saying(message)
     }
 
     /// The UIs are told that a write waits, and once more when it counts as not confirmed. Its confirmation is told by the
@@ -363,6 +384,15 @@ fn because(device: &str, target: &Target, verb: &Verb) -> String {
         Verb::Write { property, .. } => format!("Set the {} of {device}", shown(&property.replace('-', " "))),
         Verb::Act { action, .. } if action == "press" => format!("Press {device}"),
         Verb::Act { action, .. } => format!("Tell {device} to {}", shown(&action.replace('-', " "))),
+    }
+}
+
+/// The same with the service in any case, as the ledger keeps it of what opens or unlocks something.
+fn in_ledger(device: &str, target: &Target, verb: &Verb) -> String {
+    let because = because(device, target, verb);
+    match verb {
+        Verb::Write { .. } => format!("{because} ({})", for_screen(&target.service, 40)),
+        _ => because,
     }
 }
 

@@ -419,6 +419,7 @@ impl Hub {
             kind: self.kind(),
             inbox: self.inbox_folder().to_string_lossy().into_owned(),
             notify: config.notify,
+            alarms: config.alarms,
             relay: config.relay,
         }
     }
@@ -446,6 +447,7 @@ impl Hub {
             kind: Some(settings.kind),
             inbox: (inbox != self.state.default_inbox()).then_some(inbox),
             notify: settings.notify,
+            alarms: settings.alarms,
             relay: settings.relay.clone(),
             ..before.clone()
         };

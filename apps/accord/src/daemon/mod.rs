@@ -1,6 +1,7 @@
 //! The hub: what `accord up` runs. Opens everything, serves the API, starts link and features, and
 //! ends in order: running transfers keep their place, the ledger is sealed.
 
+mod alarms;
 mod browse;
 mod casts;
 mod devices;

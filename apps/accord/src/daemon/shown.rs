@@ -36,9 +36,15 @@ impl House for Owners {
         self.0.upgrade().is_none_or(|hub| hub.note(device).blocked)
     }
 
-    async fn tell(&self, face: &DeviceId, target: Target, verb: Verb, opens: bool) -> Result<(), CallError> {
+    async fn tell(
+        &self,
+        (face, place): (&DeviceId, &DeviceId),
+        target: Target,
+        verb: Verb,
+        opens: bool,
+    ) -> Result<(), CallError> {
         match self.0.upgrade() {
-            Some(hub) => hub.tell_for_others(face, target, verb, opens).await,
+            Some(hub) => hub.tell_for_others(face, target, verb, opens, place).await,
             None => Err(CallError::Unreachable("this hub is ending".into())),
         }
     }

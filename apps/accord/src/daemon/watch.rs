@@ -26,6 +26,7 @@ const TIDY: Duration = Duration::from_secs(600);
 pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     let notifier = Notifier::start(hub.clone(), tracker);
     super::everyday::start(hub, &notifier, tracker)?;
+    super::alarms::start(hub, &notifier, tracker)?;
     {
         let hub = hub.clone();
         follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));

@@ -170,6 +170,9 @@ pub struct Details {
     /// Which part of the program asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
+    /// The device that it is about, where that was said: its recipient may be the server or broker that speaks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// What happened, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -3,9 +3,8 @@
 use std::fmt;
 
 use accord_model::text::for_screen;
-use accord_model::{Action, Data, Property, Role, Service, Unit};
+use accord_model::{Action, Property, Role, Service};
 
-use super::parse;
 use crate::history::is_house_service;
 
 /// What something is wanted for.
@@ -43,14 +42,44 @@ pub enum Misaddressed {
         /// How each of them is called.
         known: Vec<String>,
     },
+    /// A value alone fits nothing.
+    Value {
+        /// What was said.
+        said: String,
+        /// What can be set.
+        known: Vec<String>,
+        /// What can be done.
+        actions: Vec<String>,
+    },
+    /// It is plain what a value alone is for, and it does not fit: why not.
+    Unfit(String),
 }
 
 impl fmt::Display for Misaddressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |names: &[String]| match names.len() {
+            ..=MOST_NAMED => names.join(", "),
+            more => format!("{} and {} more", names[..MOST_NAMED].join(", "), more - MOST_NAMED),
+        };
         match self {
             Self::None { said, known } if known.is_empty() => write!(f, "there is nothing like `{said}` on it"),
-            Self::None { said, known } => write!(f, "nothing on it is called `{said}`; there is: {}", known.join(", ")),
-            Self::Many { said, known } => write!(f, "`{said}` may be several; say which: {}", known.join(", ")),
+            Self::None { said, known } => write!(f, "nothing on it is called `{said}`; there is: {}", listed(known)),
+            Self::Many { said, known } => write!(f, "`{said}` may be several; say which: {}", listed(known)),
+            Self::Unfit(why) => f.write_str(why),
+            Self::Value { said, known, actions } => {
+                write!(f, "`{said}` alone fits nothing on it; ")?;
+                match (known.is_empty(), actions.is_empty()) {
+                    (true, true) => write!(f, "nothing can be set of it or done with it"),
+                    (false, true) => write!(f, "say PROPERTY VALUE with one of: {}", listed(known)),
+                    (true, false) => write!(f, "it can be told to: {}", listed(actions)),
+                    (false, false) => write!(
+                        f,
+                        "say PROPERTY VALUE with one of: {}; it can also be told to: {}",
+                        listed(known),
+                        listed(actions)
+                    ),
+                }
+            }
         }
     }
 }
@@ -96,42 +125,20 @@ pub fn property<'a>(
 /// # Errors
 /// [`Misaddressed`].
 pub fn action<'a>(services: &'a [Service], said: &str) -> Result<Addressed<'a, Action>, Misaddressed> {
-    let of = |service: &'a Service| service.actions.iter().map(move |found| Addressed { service, found });
-    let all = services.iter().filter(|service| is_house_service(&service.id)).flat_map(of);
-    choose(all.collect(), said, |action| &action.id, |_| true)
+    choose(actions(services), said, |action| &action.id, |_| true)
 }
 
-/// The property that a value alone is meant for: `on`, `30%`, `2700K`, `21 °C`.
-///
-/// # Errors
-/// [`Misaddressed`].
-pub fn by_value<'a>(services: &'a [Service], text: &str) -> Result<(Addressed<'a, Property>, Data), Misaddressed> {
-    let is_switch = ["on", "off"].contains(&text.trim().to_lowercase().as_str());
-    let says_unit = text.trim().chars().last().is_some_and(|last| !last.is_ascii_digit());
-    let takes = |property: &Property| {
-        let fits = match property.unit {
-            _ if is_switch => property.id == "on",
-            // A bare number may be anything.
-            Some(unit) => says_unit && unit != Unit::Second,
-            None => false,
-        };
-        (fits && property.write && property.role == Role::Primary).then(|| parse::data(property, text).ok()).flatten()
-    };
+/// What can be done with a device of the house.
+pub(super) fn actions(services: &[Service]) -> Vec<Addressed<'_, Action>> {
+    let house = services.iter().filter(|service| is_house_service(&service.id));
+    house.flat_map(|service| service.actions.iter().map(move |found| Addressed { service, found })).collect()
+}
+
+/// What can be set of a device of the house.
+pub(super) fn settable(services: &[Service]) -> Vec<Addressed<'_, Property>> {
     let house = services.iter().filter(|service| is_house_service(&service.id));
     let all = house.flat_map(|service| service.properties.iter().map(move |found| Addressed { service, found }));
-    let mut found: Vec<_> = all.filter_map(|one| takes(one.found).map(|data| (one, data))).collect();
-    let said = for_screen(text, 60);
-    if found.len() > 1 && found.iter().any(|(one, _)| one.service.id != "more") {
-        found.retain(|(one, _)| one.service.id != "more");
-    }
-    match found.len() {
-        0 => Err(Misaddressed::None { said, known: names(services, |property| property.write) }),
-        1 => Ok(found.swap_remove(0)),
-        _ => Err(Misaddressed::Many {
-            said,
-            known: found.iter().map(|(one, _)| place(one.service, &one.found.id)).collect(),
-        }),
-    }
+    all.filter(|one| one.found.write).collect()
 }
 
 /// How a property or action is written so that nothing else is meant.
@@ -142,16 +149,7 @@ pub fn place(service: &Service, id: &str) -> String {
     }
 }
 
-fn names(services: &[Service], fits: impl Fn(&Property) -> bool) -> Vec<String> {
-    let house = services.iter().filter(|service| is_house_service(&service.id));
-    let all = house.flat_map(|service| service.properties.iter().map(move |property| (service, property)));
-    all.filter(|(_, property)| fits(property))
-        .take(MOST_NAMED)
-        .map(|(service, property)| place(service, &property.id))
-        .collect()
-}
-
-fn alike(text: &str) -> String {
+pub(super) fn alike(text: &str) -> String {
     text.trim().to_lowercase().replace(['_', ' '], "-")
 }
 
@@ -198,7 +196,7 @@ fn choose<'a, T>(
     }
     let said = for_screen(said, 60);
     let named =
-        |all: &[Addressed<'a, T>]| all.iter().take(MOST_NAMED).map(|one| place(one.service, id(one.found))).collect();
+        |all: &[Addressed<'a, T>]| all.iter().map(|one| place(one.service, id(one.found))).collect();
     match found.len() {
         1 => Ok(found.swap_remove(0)),
         0 => Err(Misaddressed::None { said, known: named(&all) }),
@@ -208,7 +206,7 @@ fn choose<'a, T>(
 
 #[cfg(test)]
 mod tests {
-    use accord_model::Format;
+    use accord_model::{Format, Unit};
 
     use super::*;
 
@@ -266,20 +264,5 @@ mod tests {
         let none = named(&gangs, "electricity/power", Wanted::Write).unwrap_err();
         assert!(none.contains("there is: on-off/on"), "{none}");
         assert!(named(&lamp, "", Wanted::Write).is_err());
-    }
-
-    #[test]
-    fn a_value_alone_says_what_it_is_for() {
-        let lamp = [service("light", 0, None, &["on", "level", "color-temperature"])];
-        let meant = |text: &str| {
-            let found = by_value(&lamp, text).map_err(|error| error.to_string());
-            found.map(|(one, data)| (one.found.id.clone(), data))
-        };
-        assert_eq!(meant("on"), Ok(("on".into(), Data::Bool(true))));
-        assert_eq!(meant("30%"), Ok(("level".into(), Data::Int(30))));
-        assert_eq!(meant("2700K"), Ok(("color-temperature".into(), Data::Int(2700))));
-        assert_eq!(meant("warm"), Ok(("color-temperature".into(), Data::Int(2700))));
-        assert!(meant("30").is_err(), "a bare number may be anything");
-        assert!(meant("101%").is_err());
     }
 }

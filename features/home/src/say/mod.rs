@@ -10,9 +10,11 @@
 //! ```
 
 mod address;
+mod alone;
 mod parse;
 mod words;
 
-pub use address::{Addressed, Misaddressed, Wanted, action, by_value, place, property};
+pub use address::{Addressed, Misaddressed, Wanted, action, place, property};
+pub use alone::{Meant, alone};
 pub use parse::data;
-pub use words::{One, Tone, enum_name, of_device, value};
+pub use words::{One, Tone, enum_name, of_device, tone_of, value};

@@ -90,9 +90,9 @@ pub struct One {
     pub text: String,
     /// How it stands out.
     pub tone: Tone,
-    /// When the oldest of it was so.
+    /// When what is said first was so.
     pub seen: Timestamp,
-    /// All of it is young enough to be believed.
+    /// That is young enough to be believed.
     pub fresh: bool,
 }
 
@@ -106,7 +106,7 @@ const TELLING: &[(&str, &[&str])] = &[
     ("siren", &["on"]),
     ("door-lock", &["state", "locked"]),
     ("vacuum", &["state", "error"]),
-    ("climate", &["running", "temperature", "target", "mode"]),
+    ("climate", &["temperature", "target", "running", "mode"]),
     ("light", &["on", "level"]),
     ("fan", &["on", "percent"]),
     ("humidifier", &["on", "humidity", "target"]),
@@ -153,7 +153,9 @@ pub fn of_device(services: &[Service], now: Timestamp) -> Option<One> {
             if says == Tone::Alarm || tone == Tone::Quiet {
                 tone = says;
             }
-            note_age(service, properties, now, &mut seen, &mut fresh);
+            if words.is_empty() || says == Tone::Alarm {
+                (seen, fresh) = age(service, properties, now);
+            }
             let label = service.label.as_deref().filter(|_| is_gang(services, id)).map(|label| for_screen(label, 30));
             words.push(label.map_or_else(|| said.clone(), |label| format!("{label} {said}")));
         }
@@ -166,7 +168,7 @@ pub fn of_device(services: &[Service], now: Timestamp) -> Option<One> {
             Some((service, said)) => (said, service),
             None => other_word(services)?,
         };
-        note_age(service, &[], now, &mut seen, &mut fresh);
+        (seen, fresh) = age(service, &[], now);
         words.push(text);
     }
     words.truncate(MOST_WORDS);
@@ -210,7 +212,8 @@ fn words_of(service: &Service, properties: &[&str]) -> String {
     }
 }
 
-fn tone_of(service: &Service) -> Tone {
+/// How what one service says stands out.
+pub fn tone_of(service: &Service) -> Tone {
     let truth = |id: &str| service.values.get(id).and_then(|value| value.data.as_bool());
     let state = |id: &str| {
         let property = service.properties.iter().find(|property| property.id == id)?;
@@ -236,12 +239,17 @@ fn tone_of(service: &Service) -> Tone {
     }
 }
 
-fn note_age(service: &Service, properties: &[&str], now: Timestamp, seen: &mut Timestamp, fresh: &mut bool) {
-    for (id, value) in &service.values {
-        if properties.is_empty() || properties.contains(&id.as_str()) {
-            *seen = (*seen).min(value.seen);
-            *fresh &= value.is_fresh(now);
-        }
+/// How old what a service says is: its first property that is said, of these, or of all. What is
+/// beside it may be older: what changes seldom is not said again.
+fn age(service: &Service, properties: &[&str], now: Timestamp) -> (Timestamp, bool) {
+    let first = properties.iter().find_map(|id| service.values.get(*id));
+    let first = first.or_else(|| {
+        let primary = service.properties.iter().filter(|property| property.role == Role::Primary);
+        primary.filter_map(|property| service.values.get(&property.id)).next()
+    });
+    match first.or_else(|| service.values.values().next()) {
+        Some(value) => (value.seen, value.is_fresh(now)),
+        None => (now, true),
     }
 }
 

@@ -79,8 +79,14 @@ pub trait House: Send + Sync + 'static {
     /// The owner has nothing to do with it.
     fn is_blocked(&self, device: &DeviceId) -> bool;
     /// Tells a face of a device what to do, under the owner's consent for that. What opens something is done when `opens`, and
-    /// the owner is asked nothing.
-    async fn tell(&self, face: &DeviceId, target: Target, verb: Verb, opens: bool) -> Result<(), CallError>;
+    /// the owner is asked nothing; `place` is where it was wished.
+    async fn tell(
+        &self,
+        (face, place): (&DeviceId, &DeviceId),
+        target: Target,
+        verb: Verb,
+        opens: bool,
+    ) -> Result<(), CallError>;
 }
 
 /// Devices of the house, shown where the owner wants that.

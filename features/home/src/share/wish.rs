@@ -78,7 +78,7 @@ impl Inner {
             if tokio::time::Instant::now() >= until {
                 return Err(CallError::Deadline(TERM.as_secs()));
             }
-            let told = house.tell(&face, wish.target.clone(), verb, chosen.opens);
+            let told = house.tell((&face, place), wish.target.clone(), verb, chosen.opens);
             // Nobody waits for it any more: it is taken back as far as it was not done.
             let told = tokio::time::timeout_at(until + ENDS_WITHIN, told).await;
             told.map_err(|_| CallError::Deadline((TERM + ENDS_WITHIN).as_secs()))??;

@@ -18,9 +18,15 @@ use crate::daemon::hub::Hub;
     responses((status = 200, description = "What the device answers, by name", body = Object), (status = 400, body = ApiError),
         (status = 404, body = ApiError), (status = 502, body = ApiError),
         (status = 409, body = ApiError, description = "`consent-needed` with the prompt, `confirm-needed`, or refused")))]
-pub async fn call(State(hub): State<Arc<Hub>>, Id(id): Id, Wanted(call): Wanted<Call>) -> Answer<Json<Outputs>> {
+pub async fn call(
+    State(hub): State<Arc<Hub>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    Wanted(call): Wanted<Call>,
+) -> Answer<Json<Outputs>> {
     let id = hub.resolve(&id)?;
-    Ok(Json(hub.call_device(&id, call).await?))
+    let from = if caller == Caller::Owner { "from the command line" } else { "from the web UI" };
+    Ok(Json(hub.call_device(&id, call, from).await?))
 }
 
 /// Commands that devices may be allowed to have run

@@ -8,7 +8,7 @@ use hyper::Method;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Unit};
 
-use super::{graph, of_house};
+use super::{doors, graph, of_house};
 use crate::api::home::{History as Course, HistoryKept, HistoryKind, HistorySeries, HistorySettings, HistoryState};
 use crate::api::types::Device;
 use crate::cli::devices::find;
@@ -128,13 +128,19 @@ pub async fn run(args: History, context: &Context) -> Result<()> {
     let to = args.until.as_deref().map(when).transpose()?.unwrap_or_else(Timestamp::now);
     let step = args.every.as_deref().map(seconds).transpose()?;
     let kept: HistoryKept = context.hub.get(&format!("/home/history/kept?device={}", escape(&device.id))).await?;
-    if kept.kept.is_empty() {
+    let moments = match args.property {
+        None => doors::moments(context, &device, &kept.kept, (from, to)).await?,
+        Some(_) => Vec::new(),
+    };
+    if kept.kept.is_empty() && moments.is_empty() {
         bail!(
             "Nothing is kept of {}: `accord home kept` says whether anything is, and it has to say something first",
             name(&device.name)
         );
     }
-    let Some(wanted) = args.property else { return overview(context, &device, &kept.kept, (from, to)).await };
+    let Some(wanted) = args.property else {
+        return overview(context, &device, (&kept.kept, &moments), (from, to)).await;
+    };
     let found = say::property(&device.services, &wanted, Wanted::Read);
     let found = found.map_err(|error| anyhow!("{}: {error}", name(&device.name)))?;
     let (service, property) = (found.service, found.found);
@@ -170,7 +176,7 @@ fn place(series: &HistorySeries) -> String {
     }
 }
 
-async fn course(
+pub async fn course(
     context: &Context,
     series: &HistorySeries,
     (from, to): (Timestamp, Timestamp),
@@ -192,7 +198,7 @@ async fn course(
 async fn overview(
     context: &Context,
     device: &Device,
-    kept: &[HistorySeries],
+    (kept, moments): (&[HistorySeries], &[doors::Moment]),
     range: (Timestamp, Timestamp),
 ) -> Result<()> {
     let mut courses = Vec::new();
@@ -201,18 +207,21 @@ async fn overview(
     }
     let screen = &context.screen;
     if screen.json {
-        return screen.document(&serde_json::json!({ "device": device.id, "courses": courses }));
+        return screen.document(&serde_json::json!({ "device": device.id, "courses": courses, "moments": moments }));
     }
     let rows = courses.iter().zip(kept).map(|(course, series)| {
         let property = described(device, series);
         vec![Cell::new(place(series)), Cell::new(graph::line(course, SMALL)), Cell::new(summary(course, &property))]
     });
-    screen.table(&["PROPERTY", "COURSE", ""], rows.collect());
+    if !kept.is_empty() {
+        screen.table(&["PROPERTY", "COURSE", ""], rows.collect());
+    }
+    doors::table(context, moments);
     Ok(())
 }
 
 /// The property as the device describes it, or what is known of it without that.
-fn described(device: &Device, series: &HistorySeries) -> Property {
+pub fn described(device: &Device, series: &HistorySeries) -> Property {
     let service =
         device.services.iter().find(|service| service.id == series.service && service.instance == series.instance);
     let property =

@@ -1,5 +1,6 @@
 //! `accord home`: the devices of the house, by rooms: what they say, setting them, their history.
 
+mod doors;
 mod graph;
 mod history;
 mod list;
@@ -38,7 +39,7 @@ enum Action {
     Do(set::Do),
     /// What changes, as it changes, until Ctrl-C.
     Watch(watch::Watch),
-    /// The course of a property, as a graph.
+    /// The course of a property, as a graph; of a lock or door also when it was opened, and from where.
     History(history::History),
     /// What is kept of what devices say, and how long; write it out, delete it.
     Kept(history::Kept),
@@ -60,9 +61,12 @@ enum Action {
 
 const SET_HELP: &str = "\
 A property is named as `level`, `light/level`, or `on-off.1/on` where there are several alike; a value is typed as
-`on`, `30%`, `2700K`, `warm`, `21.5`, `68F`, or by its name. A value alone is enough where it says what it is for.
+`on`, `30%`, `2700K`, `warm`, `21.5`, `68F`, or by its name. A value alone is for what the device is about: the level of a
+lamp, what a heating is set to; a word such as `locked` or `open` tells it to do that.
 
   accord home set \"Desk lamp\" on
+  accord home set \"Desk lamp\" 30%
+  accord home set Heating 21.5
   accord home set \"Desk lamp\" level 30
   accord home set \"Desk lamp\" level=30 color-temperature=warm";
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use accord_home::say::{self, Addressed, Wanted};
+use accord_home::say::{self, Addressed, Misaddressed, Wanted};
 use accord_model::value::CONFIRM_WITHIN;
-use accord_model::{Data, Effect, Inputs, Outputs, Property, Service, Verb, WriteState};
+use accord_model::{Action, Data, Effect, Inputs, Outputs, Property, Service, Verb, WriteState};
 use anyhow::{Result, anyhow, bail};
 use tokio::time::{Instant, timeout_at};
 
@@ -22,8 +22,8 @@ const TO_SAY_SO: Duration = Duration::from_secs(2);
 pub struct Set {
     /// A device's name or id.
     device: String,
-    /// `PROPERTY VALUE`, `PROPERTY=VALUE …`, or a value alone.
-    #[arg(required = true, value_name = "WHAT", allow_hyphen_values = true)]
+    /// `PROPERTY VALUE`, `PROPERTY=VALUE …`, or a value alone. Anything but a number that begins with a hyphen goes behind `=`.
+    #[arg(required = true, value_name = "WHAT", allow_negative_numbers = true)]
     words: Vec<String>,
     /// Do not wait until the device confirms it.
     #[arg(long)]
@@ -61,9 +61,18 @@ struct Meant<'a> {
     data: Data,
 }
 
+/// What the words of `set` come to.
+enum Wish<'a> {
+    Set(Vec<Meant<'a>>),
+    Do(Addressed<'a, Action>),
+}
+
 pub async fn set(args: Set, context: &Context) -> Result<()> {
     let device = of_house(context, &args.device).await?;
-    let meant = meant(&device, &args.words)?;
+    let meant = match wish(&device, &args.words)? {
+        Wish::Set(meant) => meant,
+        Wish::Do(found) => return tell_to(context, &device, found, Inputs::new(), &args.sure).await,
+    };
     // Before anything is said, so that no confirmation is missed.
     let mut events = context.hub.events().await?;
     let mut done = Vec::new();
@@ -115,24 +124,36 @@ pub async fn set(args: Set, context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn meant<'a>(device: &'a Device, words: &[String]) -> Result<Vec<Meant<'a>>> {
+fn wish<'a>(device: &'a Device, words: &[String]) -> Result<Wish<'a>> {
     let of_device = |error: String| anyhow!("{}: {error}", name(&device.name));
     let services = &device.services;
     let one = |property: &str, value: &str| -> Result<Meant<'a>> {
-        let Addressed { service, found } =
-            say::property(services, property, Wanted::Write).map_err(|error| of_device(error.to_string()))?;
+        let found = say::property(services, property, Wanted::Write);
+        // What is only said, such as whether a lock is locked, is brought about by telling it to do something.
+        let does = |error: Misaddressed| match (&error, say::alone(services, value)) {
+            (Misaddressed::None { .. }, Ok(say::Meant::Do(does))) => {
+                let action = name(&does.found.id);
+                format!("{error}; `accord home do {} {action}` may be what you mean", in_shell(&device.name))
+            }
+            _ => error.to_string(),
+        };
+        let Addressed { service, found } = found.map_err(|error| of_device(does(error)))?;
         let data = say::data(found, value).map_err(of_device)?;
         Ok(Meant { service, property: found, data })
     };
     let pairs: Option<Vec<(&str, &str)>> = words.iter().map(|word| word.split_once('=')).collect();
     match (words, pairs) {
-        ([_, ..], Some(pairs)) => pairs.into_iter().map(|(property, value)| one(property, value)).collect(),
-        ([property, value], None) => Ok(vec![one(property, value)?]),
-        ([value], None) => {
-            let (Addressed { service, found }, data) =
-                say::by_value(services, value).map_err(|error| of_device(error.to_string()))?;
-            Ok(vec![Meant { service, property: found, data }])
+        ([_, ..], Some(pairs)) => {
+            let all: Result<Vec<Meant<'a>>> = pairs.into_iter().map(|(property, value)| one(property, value)).collect();
+            Ok(Wish::Set(all?))
         }
+        ([property, value], None) => Ok(Wish::Set(vec![one(property, value)?])),
+        ([value], None) => match say::alone(services, value).map_err(|error| of_device(error.to_string()))? {
+            say::Meant::Set(Addressed { service, found }, data) => {
+                Ok(Wish::Set(vec![Meant { service, property: found, data }]))
+            }
+            say::Meant::Do(found) => Ok(Wish::Do(found)),
+        },
         _ => Err(Usage("say PROPERTY VALUE, or PROPERTY=VALUE for each of several".into()).into()),
     }
 }
@@ -177,7 +198,7 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
     let device = of_house(context, &args.device).await?;
     let Some(wanted) = args.action else { return super::list::actions(&device, context) };
     let found = say::action(&device.services, &wanted).map_err(|error| anyhow!("{}: {error}", name(&device.name)))?;
-    let (service, action) = (found.service, found.found);
+    let action = found.found;
     let mut inputs = Inputs::new();
     for word in &args.inputs {
         let (id, value) = word.split_once('=').ok_or_else(|| Usage(format!("`{}` is no INPUT=VALUE", name(word))))?;
@@ -189,9 +210,20 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
         })?;
         inputs.insert(id.to_owned(), say::data(input, value).map_err(|error| anyhow!(error))?);
     }
+    tell_to(context, &device, found, inputs, &args.sure).await
+}
+
+/// Tells a device to do something, and says what it answered.
+async fn tell_to(
+    context: &Context,
+    device: &Device,
+    Addressed { service, found: action }: Addressed<'_, Action>,
+    inputs: Inputs,
+    sure: &Sure,
+) -> Result<()> {
     let place = say::place(service, &action.id);
     let verb = Verb::Act { action: action.id.clone(), inputs };
-    let answer = told(context, (&device, service), verb, (action.effect, &place), &args.sure).await?;
+    let answer = told(context, (device, service), verb, (action.effect, &place), sure).await?;
     let screen = &context.screen;
     if screen.json {
         return screen.document(&serde_json::json!({
@@ -208,6 +240,15 @@ pub async fn act(args: Do, context: &Context) -> Result<()> {
         screen.say(format!("  {}: {said}", name(id)));
     }
     Ok(())
+}
+
+/// A name as one word of a shell.
+fn in_shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name(text) {
+        text if !text.is_empty() && text.chars().all(plain) => text,
+        text => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 /// Tells the device; what opens, unlocks or loses something is asked about first, unless its owner said otherwise.

@@ -184,8 +184,8 @@ impl Session {
         if self.over {
             return;
         }
-        if let Some(flight) = self.flight.as_ref().filter(|flight| now >= flight.until) {
-            let why = format!("the lamp did not answer `{}` within {} s", flight.method, ANSWERS_WITHIN.as_secs());
+        if self.flight.as_ref().is_some_and(|flight| now >= flight.until) {
+            let why = format!("the lamp did not answer within {} s", ANSWERS_WITHIN.as_secs());
             return self.end(why);
         }
         if self.ask_at.is_some_and(|at| now >= at) {

@@ -215,7 +215,7 @@ fn it_is_asked_now_and_then_whether_it_is_there_and_its_silence_ends_the_connect
     lab.pump();
     assert_eq!(lab.sent.len(), 1, "somebody else's word does not make it be asked all the time");
     lab.later(ANSWERS_WITHIN);
-    assert!(matches!(&lab.events()[..], [Event::Over(why)] if why.contains("did not answer `get_prop` within 4 s")));
+    assert!(matches!(&lab.events()[..], [Event::Over(why)] if why.contains("did not answer within 4 s")));
     lab.want(9, Wanted::Look);
     assert_eq!(lab.sent.len(), 1, "it is over");
 }
