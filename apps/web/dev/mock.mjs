@@ -44,7 +44,7 @@ const device = (id, name, kind, trust, more = {}) => ({
 const face = (id, speaks, bridge, trust, address) => ({ id, name: "Bedroom TV", bridge, speaks, trust, reach: "local", addresses: [address], heard: at(40) });
 
 const hub = {
-  settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, relay: null },
+  settings: { name: "Ada’s desk", kind: "computer", inbox: "/home/ada/Accord", notify: true, alarms: true, relay: null },
   devices: [
     device("own-1", "Ada’s desk", "computer", "own", { maker: "Framework", model: "Desktop", services: [files(), information("Debian 13")] }),
     device("link-phone", "Mira’s phone", "phone", "paired", { maker: "Fairphone", model: "5", favourite: true, path: { carrier: "quic", address: "192.168.1.31:51820", relayed: false, rtt_ms: 3.2 }, services: [files(), storageService(), battery(82, true), notifications(), clipboard(), ringer(), ping(), signal(3, "5G"), screenLock(), player(0, "Podcasts", "Episode 214: Why lamps talk", "The Long Way Home", 1240, 3120, true), player(1, "Music", "Says", "Nils Frahm", 61, 498, false), volume(0, "Media", 60), volume(1, "Calls", 35), command(1, "Lights out"), command(2, "Back up the photos"), information("Android 16")] }),

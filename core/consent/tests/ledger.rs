@@ -127,6 +127,38 @@ fn key() -> [u8; 32] {
 }
 
 #[tokio::test]
+async fn what_a_message_is_about_is_recorded_where_it_can_be_erased_and_does_not_travel() {
+    let home = Home::new();
+    home.agree();
+    let lock = accord_model::DeviceId::new("lock").unwrap();
+    let about = |words: &str| Envelope::new().text("name", &name()).about(&lock, words);
+    let permit = || home.bound.permit(&hello(), &phone(), name_field(), "on.test").unwrap();
+    let mut sent = permit().seal(about("Tell Front\u{202e} door to unlock"), to_phone()).await.unwrap();
+    let mut out = Vec::new();
+    sent.send(&mut out, b"", std::time::Duration::from_secs(5)).await.unwrap();
+    sent.confirm(40).await.unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), r#"{"name":"Kitchen"}"#);
+    let broken = permit().seal(about("Tell Front door to open"), to_phone()).await.unwrap();
+    broken.fail("it went away").await;
+    let said = |kind: RecordKind| -> Vec<(Option<String>, Option<String>)> {
+        home.records(kind).into_iter().filter_map(|record| record.details).map(|of| (of.subject, of.message)).collect()
+    };
+    let of_lock = |words: &str| (Some("lock".to_owned()), Some(words.to_owned()));
+    assert_eq!(said(RecordKind::Sent), [of_lock("Tell Front\u{fffd} door to unlock")]);
+    assert_eq!(said(RecordKind::Error), [of_lock("Tell Front door to open: it went away")]);
+    let intents = [of_lock("Tell Front door to open"), of_lock("Tell Front\u{fffd} door to unlock")];
+    assert_eq!(said(RecordKind::Intent), intents);
+    assert!(
+        home.gate
+            .ledger()
+            .list(&accord_consent::Query::default())
+            .unwrap()
+            .iter()
+            .all(|record| { !serde_json::to_string(&record.public).unwrap().contains("Front") })
+    );
+}
+
+#[tokio::test]
 async fn what_was_sent_is_recorded_whole_and_sums_up() {
     let home = Home::new();
     home.agree();

@@ -115,9 +115,8 @@ impl Watch {
         let mut told = Vec::new();
         for service in &device.services {
             let Some((is, seen)) = says(service, now) else { continue };
-            let place = |one: &Open| {
-                one.device == device.id && one.service == service.id && one.instance == service.instance
-            };
+            let place =
+                |one: &Open| one.device == device.id && one.service == service.id && one.instance == service.instance;
             let before = open.iter().position(place);
             match (before, is) {
                 (None, true) if open.len() < MOST => {
@@ -188,8 +187,7 @@ fn what(service: &Service) -> String {
 async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, watch: Arc<Watch>) {
     let all = |watch: &Watch| {
         let devices = registry.upgrade().map(|registry| registry.devices()).unwrap_or_default();
-        let (told, changed): (Vec<_>, Vec<_>) =
-            devices.iter().map(|known| watch.look(known, Timestamp::now())).unzip();
+        let (told, changed): (Vec<_>, Vec<_>) = devices.iter().map(|known| watch.look(known, Timestamp::now())).unzip();
         (told.concat(), changed.contains(&true))
     };
     let (mut told, mut changed) = all(&watch);

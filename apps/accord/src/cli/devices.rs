@@ -24,6 +24,9 @@ pub struct Devices {
 enum Action {
     /// List them (the default).
     List,
+    /// Their names alone, for a shell that completes them.
+    #[command(hide = true)]
+    Names,
     /// Look for a hub at an address, where the network carries no multicast.
     Add {
         #[arg(value_name = "IP:PORT")]
@@ -80,6 +83,10 @@ enum Action {
 pub async fn run(args: Devices, context: &Context) -> Result<()> {
     match args.action.unwrap_or(Action::List) {
         Action::List => list(context).await,
+        Action::Names => {
+            super::completions::names(context).await;
+            Ok(())
+        }
         Action::Add { address } => {
             let device: Device = context.hub.post("/devices", &AddDevice { address: address.to_string() }).await?;
             answer(context, &device, "Found")
@@ -317,12 +324,10 @@ fn pick<'a>(devices: &'a [Device], wanted: &str) -> Pick<'a> {
         let called = device.name.trim().to_lowercase();
         !room.is_empty() && (lower == format!("{called} ({room})") || lower == format!("{room}/{called}"))
     };
-    let ways: [&dyn Fn(&Device) -> bool; 4] = [
-        &|device| device.name == wanted,
-        &|device| device.name.to_lowercase() == lower,
-        &with_room,
-        &|device| wanted.len() >= SHORTEST_ID && device.id.starts_with(wanted),
-    ];
+    let ways: [&dyn Fn(&Device) -> bool; 4] =
+        [&|device| device.name == wanted, &|device| device.name.to_lowercase() == lower, &with_room, &|device| {
+            wanted.len() >= SHORTEST_ID && device.id.starts_with(wanted)
+        }];
     for fits in ways {
         let found: Vec<&Device> = devices.iter().filter(|device| device.trust != Trust::Own && fits(device)).collect();
         let paired: Vec<&Device> = found.iter().copied().filter(|device| device.trust == Trust::Paired).collect();
@@ -379,7 +384,8 @@ mod tests {
         let Pick::Many(several) = pick(&locks, "Front Door") else { panic!("three have this name") };
         let said: Vec<String> = several.iter().map(|device| apart(device, &several, &locks)).collect();
         assert_eq!(said, ["`Front Door (Hall)`", "`Front Door (Shed)`", "`aaaab3`"]);
-        let stranger = [device("cccc1111", "TV", "seen"), device("dddd1111", "TV", "paired"), device("eeee1111", "TV", "paired")];
+        let stranger =
+            [device("cccc1111", "TV", "seen"), device("dddd1111", "TV", "paired"), device("eeee1111", "TV", "paired")];
         assert!(matches!(pick(&stranger, "TV"), Pick::Many(several) if several.len() == 2), "added ones are meant");
     }
 }

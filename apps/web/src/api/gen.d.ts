@@ -2819,6 +2819,8 @@ export interface components {
         };
         /** @description `GET|PUT /settings` */
         Settings: {
+            /** @description Tell of smoke, water, a siren and other alarms of the house; they are told when nothing is said. */
+            alarms?: boolean;
             /** @description Folder for received files. */
             inbox: string;
             kind: string;

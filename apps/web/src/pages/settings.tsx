@@ -105,6 +105,7 @@ function MachineForm({ settings }: { settings: Settings }) {
         {(field, hint) => <input id={field} aria-describedby={hint} type="url" placeholder="None" spellCheck={false} autoComplete="off" value={draft.relay ?? ""} onChange={(event) => change({ relay: event.target.value || null })} />}
       </Field>
       <Switch on={draft.notify} label="Desktop notifications" hint="When someone wants to send something, or a decision waits." onChange={(notify) => change({ notify })} />
+      <Switch on={draft.alarms} label="Alarms of the house" hint="Smoke, water, a siren: here, and on devices that may have this computer's notifications." onChange={(alarms) => change({ alarms })} />
       <div className="form-end">
         <Button disabled={!changed} onClick={() => setDraft(settings)}>Undo changes</Button>
         <Button type="submit" tone="primary" disabled={!changed}>Save</Button>

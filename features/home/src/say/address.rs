@@ -195,8 +195,7 @@ fn choose<'a, T>(
         keep(&mut found, &|one| one.service.instance == 0);
     }
     let said = for_screen(said, 60);
-    let named =
-        |all: &[Addressed<'a, T>]| all.iter().map(|one| place(one.service, id(one.found))).collect();
+    let named = |all: &[Addressed<'a, T>]| all.iter().map(|one| place(one.service, id(one.found))).collect();
     match found.len() {
         1 => Ok(found.swap_remove(0)),
         0 => Err(Misaddressed::None { said, known: named(&all) }),

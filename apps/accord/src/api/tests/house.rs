@@ -172,10 +172,17 @@ async fn the_command_line_sets_and_says_what_was_not_confirmed() {
     let (one, two) = (play(one, true), play(two, false));
     let state = &home.options.state;
     let say = async |words: &[&str]| crate::cli::say(state, words).await;
+    say(&["devices", "set", "Desk lamp", "Mute lamp", "--room", "Study"]).await.unwrap();
+    let rooms = home.own(Method::GET, "/home/rooms", Value::Null).await.json();
+    assert_eq!(rooms["rooms"].as_array().unwrap().last().unwrap()["devices"], json!(["lamp-1", "lamp-2"]), "{rooms}");
     for words in [
         &["home", "set", "Desk lamp", "on"][..],
         &["home", "set", "desk lamp", "brightness", "30%"],
         &["home", "set", "Desk lamp", "level=40", "on=off"],
+        &["home", "set", "Desk lamp", "35%", "--json", "--no-wait"],
+        &["home", "set", "--no-wait", "--json", "Desk lamp", "level=36", "-y"],
+        &["home", "set", "Desk lamp", "--no-wait", "37"],
+        &["home", "set", "Desk lamp", "toggle", "--yes", "--json"],
         &["home", "do", "Desk lamp", "toggle"],
         &["home", "get", "Desk lamp", "level"],
         &["home", "show", "Desk lamp"],
@@ -218,7 +225,14 @@ async fn the_command_line_sets_and_says_what_was_not_confirmed() {
     for (words, message) in [
         (&["home", "set", "Desk lamp", "level", "300"][..], "between 0 and 100 %"),
         (&["home", "set", "Desk lamp", "color-temperature", "warm"], "there is: light/on, light/level"),
-        (&["home", "set", "Desk lamp", "bright"], "nothing on it"),
+        (
+            &["home", "set", "Desk lamp", "bright"],
+            "with one of: light/on, light/level; it can also be told to: light/toggle",
+        ),
+        (&["home", "set", "Desk lamp", "level", "-5"], "between 0 and 100 %"),
+        (&["home", "set", "Desk lamp", "--brighter"], "unexpected argument '--brighter'"),
+        (&["devices", "set", "Desk lamp", "Mute lamp", "--name", "Lamp"], "for one device"),
+        (&["devices", "set", "Desk lamp", "Nobody", "--room", "Attic"], "No device is called"),
         (&["home", "set", "Nobody", "on"], "No device is called"),
         (&["home", "get", "Mute lamp", "level"], "has not said"),
         (&["home", "do", "Desk lamp", "explode"], "light/toggle"),
@@ -234,7 +248,9 @@ async fn the_command_line_sets_and_says_what_was_not_confirmed() {
     let write = |property: &str, data: Data| Verb::Write { property: property.into(), data };
     let act = Verb::Act { action: "toggle".into(), inputs: BTreeMap::new() };
     let level = |level| write("level", Data::Int(level));
-    assert_eq!(told[..5], [write("on", true.into()), level(30), level(40), write("on", false.into()), act]);
+    let asked = [write("on", true.into()), level(30), level(40), write("on", false.into())];
+    assert_eq!(told[..4], asked);
+    assert_eq!(told[4..9], [level(35), level(36), level(37), act.clone(), act]);
     assert_eq!(two.await.unwrap().len(), 1);
 }
 
@@ -263,12 +279,85 @@ async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tel
     let scenarios: Vec<&str> =
         ledger["records"].as_array().unwrap().iter().map(|record| record["scenario"].as_str().unwrap()).collect();
     assert_eq!(scenarios, ["on.control.trusted", "on.control", "on.control"]);
+    let sent = home.own(Method::GET, "/ledger?kind=sent&entry=control/command", Value::Null).await.json();
+    let words = |records: &Value| -> Vec<Value> {
+        records["records"].as_array().unwrap().iter().map(|record| record["message"].clone()).collect()
+    };
+    let unlocked = json!("Tell Front door to unlock (door-lock), from the command line");
+    assert_eq!(words(&ledger), [unlocked.clone(), unlocked.clone(), Value::Null], "locking opens nothing");
+    assert_eq!(words(&sent), words(&ledger));
+    let cookie = home.sign_in().await;
+    let changing = [("cookie", cookie.as_str()), ("x-accord", "1")];
+    let web = home.web(Method::POST, "/api/v1/devices/lock-1/call", &changing, unlock.clone()).await;
+    assert_eq!(web.status, StatusCode::OK, "{}", web.text);
+    let of_lock = "/ledger?kind=sent&search=%22subject%22%3A%22lock-1%22";
+    let of_lock = words(&home.own(Method::GET, of_lock, Value::Null).await.json());
+    assert_eq!(of_lock[0], "Tell Front door to unlock (door-lock), from the web UI");
+    assert_eq!(of_lock[1..], [unlocked.clone(), unlocked]);
+    for history in [&["home", "history", "Front door"][..], &["home", "history", "Front door", "--json"]] {
+        say(history).await.unwrap_or_else(|error| panic!("{history:?}: {error:#}"));
+    }
+    // A word alone is asked about in the same way.
+    say(&["devices", "set", "Front door", "--trusted-effects", "false"]).await.unwrap();
+    let error = say(&["home", "set", "Front door", "unlocked"]).await.unwrap_err().to_string();
+    assert!(error.contains("door-lock/unlock of Front door opens") && error.contains("--yes"), "{error}");
+    say(&["home", "set", "Front door", "unlocked", "-y"]).await.unwrap();
+    let error = say(&["home", "set", "Front door", "locked", "unlocked"]).await.unwrap_err().to_string();
+    assert!(error.contains("`accord home do 'Front door' unlock`"), "{error}");
     // Unpaired and paired again, it begins with nothing agreed.
     home.own(Method::PATCH, "/devices/lock-1", json!({ "trusted_effects": false })).await;
     let asked = home.own(Method::POST, "/devices/lock-1/call", unlock).await;
     assert_eq!(asked.json()["error"], "confirm-needed", "{}", asked.text);
     home.running.end().await;
-    assert_eq!(told.await.unwrap().len(), 3);
+    assert_eq!(told.await.unwrap().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_of_the_house_is_among_the_notifications_until_it_is_over() {
+    let home = home().await;
+    let side = mouth(&home, "played").await;
+    let sensor = |name: &str, added: Option<Timestamp>| {
+        let mut sensor = Device::new(id(name), DeviceKind::Sensor, "Bath")
+            .with(catalogue::water_leak())
+            .with(accord_ports::added::pairing(added));
+        (sensor.reach, sensor.room) = (Reach::Local, Some("Cellar".to_owned()));
+        FromBridge::Seen { device: sensor }
+    };
+    side.tell(sensor("stranger", None)).await.unwrap();
+    side.tell(sensor("leak-1", Some(Timestamp::now()))).await.unwrap();
+    for name in ["stranger", "leak-1"] {
+        device(&home, name, |_| true).await;
+    }
+    let wet = |name: &str, is: bool| says(name, "water-leak", "detected", Data::Bool(is));
+    let titles = async || -> Vec<Value> {
+        let listed = home.own(Method::GET, "/notifications", Value::Null).await.json();
+        listed["notifications"].as_array().unwrap().iter().map(|one| one["title"].clone()).collect()
+    };
+    let become_title = async |title: &str| {
+        for _ in 0..200 {
+            if titles().await == [title] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{title}: {:?}", titles().await);
+    };
+    side.tell(wet("stranger", true)).await.unwrap();
+    side.tell(wet("leak-1", true)).await.unwrap();
+    become_title("Water leak: Bath").await;
+    side.tell(wet("leak-1", false)).await.unwrap();
+    become_title("Water leak is over: Bath").await;
+    let settings = home.own(Method::GET, "/settings", Value::Null).await.json();
+    assert_eq!(settings["alarms"], true);
+    crate::cli::say(&home.options.state, &["settings", "set", "alarms", "false"]).await.unwrap();
+    let listed = home.own(Method::GET, "/notifications", Value::Null).await.json();
+    let one = listed["notifications"][0]["id"].as_str().unwrap().to_owned();
+    let gone = home.own(Method::POST, &format!("/notifications/{one}/dismiss"), json!({})).await;
+    assert!(gone.status.is_success(), "{}", gone.text);
+    side.tell(wet("leak-1", true)).await.unwrap();
+    device(&home, "leak-1", |leak| leak["services"][0]["values"]["detected"]["data"] == true).await;
+    assert_eq!(titles().await, Vec::<Value>::new());
+    home.running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
