@@ -195,7 +195,7 @@ async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, wat
         if changed {
             watch.tell(std::mem::take(&mut told)).await;
         }
-        let mut look = |device: &DeviceId| {
+        let look = |device: &DeviceId| {
             let known = registry.upgrade().and_then(|registry| registry.device(device));
             known.map(|known| watch.look(&known, Timestamp::now())).unwrap_or_default()
         };
