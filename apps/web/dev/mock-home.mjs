@@ -41,6 +41,11 @@ const more = () => service("more", [
   ...Object.fromEntries(Array.from({ length: 14 }, (_, n) => [`counter-${n + 1}`, value(n * 113)])),
 });
 
+/** Weather as Home Assistant tells it, and one value that somebody made there. */
+const weather = () => service("more", [property("condition", "text"), property("temperature", "float", { unit: "celsius" }), property("humidity", "float", { unit: "percent" }), property("wind-speed", "float", { unit: "metre-per-second" }), property("pressure", "float", { unit: "pascal" })], [], { condition: value("partlycloudy", 300), temperature: value(14.6, 300), humidity: value(72, 300), "wind-speed": value(4.2, 300), pressure: value(101_320, 300) });
+const helper = (of, data) => service("more", [of], [], { value: value(data, 60) });
+const codedAlarm = () => service("alarm", [choose("state", ["disarmed", "armed-home", "armed-away", "triggered"], false)], ["arm-home", "arm-away", "arm-night", "disarm"].map((id) => action(id, id === "disarm" ? "security" : "physical", [property("code", "text")])), { state: value(1, 500) });
+
 /** A device that is here through Home Assistant and in another way. */
 const joined = (id, bridge) => ["homeassistant", bridge].map((one, n) => ({ id: n ? `${bridge}-${id}` : `house-${id}`, name: id, bridge: one, speaks: n ? "MQTT" : "Home Assistant", trust: "paired", reach: "local", addresses: [], heard: at(40) }));
 
@@ -73,6 +78,17 @@ export function houseOf(device) {
     one("scene", "Evening", "other", null, [service("press", [], [action("press")], {})]),
     one("button", "Round button", "button", null, [service("button", [], [], {}, { events: [{ id: "pressed", arguments: [property("kind", "text")] }] }), battery(90)]),
     device("ha-new", "Attic house", "hub", "seen", { bridge: "homeassistant", services: [service("pairing", [property("paired", "bool")], [action("request", "safe", [property("token", "text", { sensitive: "key" })])], {}), service("more", [property("address", "text")], [], { address: value("http://192.168.1.77:8123") })] }),
+    ...(process.env.MOCK_MORE === "1" ? [
+      device("house-server", "Lab House", "hub", "paired", { bridge: "homeassistant", reach: "offline", addresses: [], services: [] }),
+      one("weather", "Weather", "sensor", null, [weather()]), one("gas", "Gas meter", "sensor", "Kitchen", [helper(property("value", "float", { unit: "cubic-metre" }), 1843.7)]),
+      one("tariff", "Tariff", "other", "Kitchen", [helper(choose("value", ["day", "night"]), 0)]), one("wished", "Night temperature", "other", "Bedroom", [helper(w("value", "float", { unit: "celsius", range: { min: 12, max: 22, step: 0.5 } }), 16.5)]),
+      one("note", "Note", "other", null, [helper(w("value", "text"), "Feed the cat")]), one("guest", "Guest mode", "other", "Hall", [helper(w("value", "bool"), true)]),
+      one("ecobee", "Ecobee", "climate", "Living room", [climate(22.1, 21, 3, 0)]), one("player", "Bedroom player", "speaker", "Bedroom", [service("on-off", [w("on", "bool")], [], { on: value(true) }), media("Says", true)]),
+      one("coded", "House alarm", "alarm", "Hall", [codedAlarm()]), one("tilt", "Pergola roof", "cover", "Garden", [service("cover", [percent("tilt"), choose("state", ["open", "closed"], false)], [], { tilt: value(30), state: value(0) })]),
+      one("out", "Thermometer", "sensor", "Garden", [temperature(8.2), humidity(81)]),
+      one("siren", "Siren", "other", "Hall", [service("siren", [w("on", "bool")], [], { on: value(true, 400) })], { reach: "offline", via: "house-server" }),
+      one("back", "Kitchen door", "lock", "Kitchen", [lock(false)], { reach: "offline", via: "house-server" }), one("dehum", "Dehumidifier in the cellar of the house", "air", "Hall", [service("humidifier", [w("on", "bool"), percent("target")], [], { on: value(false, 90, 30, "assumed"), target: value(40, 90, 30, "assumed") })]),
+    ] : []),
     device("miio-new", "Mi Smart Plug", "plug", "seen", { bridge: "miio", maker: "Xiaomi", model: "chuangmi.plug.m3", services: [service("pairing", [property("paired", "bool")], [action("request", "safe", [property("token", "text", { sensitive: "key" })])], {})] }),
   ];
 }
@@ -98,6 +114,8 @@ const FORMS = [
 
 /** Signing in with a device's own page, while it lasts. */
 let signing = null;
+
+const order = { rooms: [], devices: [] };
 
 /** The house's part of the API. */
 export function answerHome(hub, tell, device, method, path, query, body) {
@@ -161,6 +179,14 @@ export function answerHome(hub, tell, device, method, path, query, body) {
       points.push({ time: new Date(time).toISOString(), min: kind === "switch" ? mean : mean * 0.99, mean, max: kind === "switch" ? mean : mean * 1.012, ...(kind === "meter" ? { grown: Math.abs(wave) * 3 } : {}) });
     }
     return [200, { device: query.get("device"), service: query.get("service"), instance: 0, property: name, kind, unit: null, from: query.get("from"), to: query.get("to"), step_s: step, points, total: kind === "meter" ? 12.4 : null }];
+  }
+  if (second === "order") {
+    if (method === "PUT") { Object.assign(order, body); tell("home-order", order); }
+    return [200, order];
+  }
+  if (second === "rooms" && third === "put") {
+    for (const one of hub.devices) if (body.devices.includes(one.id)) { one.room = body.room || null; tell("device", one); }
+    return [200, {}];
   }
   if (second === "rooms" && third === "rename") {
     for (const one of hub.devices) if (one.room?.toLowerCase() === body.from.toLowerCase()) { one.room = body.to; tell("device", one); }

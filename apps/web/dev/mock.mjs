@@ -38,7 +38,7 @@ const hex = (seed, length = 64) => {
 };
 
 const device = (id, name, kind, trust, more = {}) => ({
-  id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", addresses: ["192.168.1.24:4433"], path: null,
+  id, name, kind, maker: null, model: null, room: null, favourite: false, trust, reach: "local", icon: null, addresses: ["192.168.1.24:4433"], path: null,
   bridge: "link", via: null, first_seen: at(86400 * 40), last_seen: at(5), auto_accept: false, remote: { media: false, ring: false, commands: false, input: false }, asks: { media: true, ring: true, commands: true, input: true }, input_now: false, input_last: null, writes: [], services: [files(), information("Debian 13")], faces: [], maybe: [], recognised: null, ...more,
 });
 const face = (id, speaks, bridge, trust, address) => ({ id, name: "Bedroom TV", bridge, speaks, trust, reach: "local", addresses: [address], heard: at(40) });

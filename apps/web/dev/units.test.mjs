@@ -139,6 +139,67 @@ test("a device becomes tiles by what can be controlled, and what it measures sta
   assert.ok(ofTheHouse(thing("odd", "other", [service("light", { on: value(true) })])));
 });
 
+test("a player is one tile with its switch, however many there are, and another switch is a tile", async () => {
+  const { tilesOf, stateLine, isLit } = await vite.ssrLoadModule("/src/services/house.ts");
+  const player = (on, playing) => thing("tv", "tv", [service("on-off", { on: value(on) }), service("media", { playing: value(playing) })]);
+  const [tile, ...others] = tilesOf(player(true, true));
+  assert.deepEqual([tile.service.id, tile.power.id, tile.part, tile.beside.map((one) => one.id), others.length], ["media", "on-off", null, ["on-off"], 0]);
+  assert.deepEqual([stateLine(tile), isLit(tile), stateLine(tilesOf(player(false, true))[0]), isLit(tilesOf(player(false, true))[0])], ["Playing", true, "Off", false]);
+  const strip = thing("strip", "plug", [service("on-off", { on: value(true) }), service("on-off", { on: value(true) }, { instance: 1 }), service("media", { playing: value(false) })]);
+  assert.equal(tilesOf(strip).length, 3);
+});
+
+test("what no standard service names has a tile, is found, and says what it is", async () => {
+  const { tilesOf, ofTheHouse, fits, categoryOf, stateLine, readingsOf, barOf } = await vite.ssrLoadModule("/src/services/house.ts");
+  const { weatherOf } = await vite.ssrLoadModule("/src/services/more.ts");
+  const property = (id, format, more = {}) => ({ id, format, read: true, write: false, notify: true, role: "primary", ...more });
+  const made = (kind, properties, values) => thing("Helper", kind, [{ id: "more", instance: 0, properties, actions: [], events: [], values }, service("pairing")], { bridge: "homeassistant" });
+  const sky = made("sensor", [property("condition", "text"), property("temperature", "float", { unit: "celsius" }), property("wind-speed-mph", "float")], { condition: value("partlycloudy"), temperature: value(21.6) });
+  const [weather] = tilesOf(sky);
+  assert.deepEqual([weather.service.id, categoryOf(weather), stateLine(weather), readingsOf(weather.service)[0].text, weatherOf(weather.service).rest.map(({ id }) => id)], ["more", "climate", "Partly cloudy", "21.6", ["wind-speed-mph"]]);
+  const number = made("other", [property("value", "float", { unit: "celsius", write: true, range: { min: 5, max: 25, step: 0.5 } })], { value: value(16.5) });
+  assert.ok(ofTheHouse(number));
+  assert.deepEqual([stateLine(tilesOf(number)[0]), barOf(number.services[0]).of.id], ["16.5 °C", "value"]);
+  const volume = made("other", [property("volume-of-beeps", "int")], { "volume-of-beeps": value(3) });
+  assert.ok(fits(tilesOf(volume)[0], ["volume"]));
+  assert.ok(!ofTheHouse(made("other", [property("update-available", "bool", { role: "diagnostic" })], {})), "what only has details");
+  assert.ok(!ofTheHouse(made("hub", [property("entities", "int")], {})), "a server");
+  assert.ok(ofTheHouse(thing("added", "other", [service("pairing")], { bridge: "matter" })), "added, and not answering yet");
+  assert.ok(!ofTheHouse(thing("desk", "other", [], { bridge: "link" })));
+});
+
+test("heating goes by half degrees where it knows tenths, and by its own steps where it knows none", async () => {
+  const { pressed } = await vite.ssrLoadModule("/src/services/house.ts");
+  const press = (now, by, step, min = 7, max = 30) => pressed(now, by, { min, max, step });
+  assert.deepEqual([press(21.3, 1, 0.1), press(21.3, -1, 0.1), press(21.5, 1, 0.1), press(21.5, -1, 0.5), press(20, 1, 1), press(20, 1, 0.25), press(30, 1, 0.1), press(7.2, -1, 0.1)], [21.5, 21, 22, 21, 21, 20.5, 30, 7]);
+  assert.equal(press(20, 1, 5 / 9), 20.56, "a whole degree of Fahrenheit");
+});
+
+test("the owner's order comes before names, and what is chosen moves together", async () => {
+  const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
+  const { stepped, placed, putBefore } = await vite.ssrLoadModule("/src/services/order.ts");
+  const lamp = (id, room) => thing(id, "light", [service("light", { on: value(true) })], { room });
+  const all = [lamp("a", "Hall"), lamp("b", "Hall"), lamp("c", "Hall"), lamp("d", "Attic"), lamp("e", null)];
+  const order = { rooms: ["hall"], devices: ["c"] };
+  const named = (layout) => layout.rooms.map(({ name, tiles }) => [name, tiles.map(({ device }) => device.id).join("")]);
+  const first = layOut(all, null, order);
+  assert.deepEqual(named(first), [["Hall", "cab"], ["Attic", "d"], [null, "e"]]);
+  assert.deepEqual(named(layOut(all, first, { rooms: [], devices: [] })), [["Attic", "d"], ["Hall", "abc"], [null, "e"]], "another order lays it out anew");
+  const chosen = (...ids) => (one) => ids.includes(one);
+  assert.equal(stepped([..."abcde"], chosen("c", "d"), -1).join(""), "acdbe");
+  assert.equal(stepped([..."abcde"], chosen("a", "b"), -1).join(""), "abcde", "nothing passes the end");
+  assert.equal(stepped([..."abcde"], chosen("b", "d"), 1).join(""), "acbed");
+  assert.deepEqual(placed(["x", "b", "a"], ["a", "b"]), ["x", "a", "b"]);
+  assert.equal(putBefore([..."abcd"], ["d", "x"], "b").join(""), "adxbc");
+  assert.equal(putBefore([..."abcd"], ["a"], null).join(""), "bcda");
+});
+
+test("a lamp that comes on as it was is told nothing more", async () => {
+  const { isOtherwise } = await vite.ssrLoadModule("/src/services/lights.ts");
+  const lamp = (level) => service("light", { on: value(true), level: value(level) }, { properties: [{ id: "level", format: "int", write: true, range: { min: 0, max: 100, step: 1 } }] });
+  assert.deepEqual([isOtherwise(40, lamp(40)), isOtherwise(40, lamp(100)), isOtherwise(undefined, lamp(100)), isOtherwise(40, service("on-off", { on: value(true) }))], [false, true, false, false]);
+});
+
 test("rooms are in the order of their names, those without one last, and a word of one device renews one tile", async () => {
   const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
   const lamp = (id, room, on) => thing(id, "light", [service("light", { on: value(on) })], { room });
@@ -155,7 +216,8 @@ test("rooms are in the order of their names, those without one last, and a word 
 });
 
 test("a room's temperature is the mean of fresh words alone, and only lamps that are reached count as on", async () => {
-  const { layOut, summaryOf } = await vite.ssrLoadModule("/src/services/house.ts");
+  const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
+  const { summaryOf, spanOf } = await vite.ssrLoadModule("/src/services/summary.ts");
   const old = { seen: "2026-01-01T00:00:00Z" };
   const { all } = layOut([
     thing("s1", "sensor", [service("temperature", { temperature: value(20) })]), thing("s2", "sensor", [service("temperature", { temperature: value(22) })]),
@@ -163,18 +225,48 @@ test("a room's temperature is the mean of fresh words alone, and only lamps that
     thing("l1", "light", [service("light", { on: value(true) })]), thing("l2", "light", [service("light", { on: value(false) })]), thing("l3", "light", [service("light", { on: value(true) })], { reach: "offline" }),
   ], null);
   const of = summaryOf(all, Date.now());
-  assert.equal(of.temperature, 21);
+  assert.deepEqual([of.temperature.mean, of.temperature.old, spanOf("temperature", of.temperature)], [21, false, "21.0"]);
   assert.deepEqual(of.on.map(({ device }) => device.id), ["l1"]);
   assert.equal(of.lights, 3);
 });
 
-test("what is dangerous comes first, also when it was said long ago", async () => {
-  const { alertsOf } = await vite.ssrLoadModule("/src/services/house.ts");
+test("a fridge is no room, a garden is not indoors, and a mean of what is far apart is not said", async () => {
+  const { layOut } = await vite.ssrLoadModule("/src/services/house.ts");
+  const { summaryOf, spanOf } = await vite.ssrLoadModule("/src/services/summary.ts");
+  const warm = (id, room, degrees, more = {}, kind = "sensor") => thing(id, kind, [service("temperature", { temperature: value(degrees, more) })], { room });
+  const of = (all, house) => {
+    const { temperature } = summaryOf(layOut(all, null).all, Date.now(), house);
+    return temperature && `${temperature.old ? "was " : ""}${spanOf("temperature", temperature)}`;
+  };
+  const house = [warm("Air", "Living room", 22.4), warm("Fridge", "Kitchen", 5), warm("Küche Wassertank", "Kitchen", 60), warm("Thermometer", "Garden", 15.6), warm("Außenfühler", null, 15.2), warm("Cooker", "Kitchen", 80, {}, "appliance")];
+  assert.equal(of(house, true), "22.4");
+  assert.equal(of([warm("Thermometer", "Garden", 15.6)], false), "15.6", "a garden says of itself how warm it is");
+  assert.equal(of([warm("Thermometer", "Garden", 15.6)], true), null);
+  assert.equal(of([warm("Attic sensor", "Attic", 31), warm("Air", "Hall", 21)], true), "21.0 to 31.0");
+  const old = { seen: "2026-01-01T00:00:00Z" };
+  assert.equal(of([warm("Air", "Hall", 19, old)], true), "was 19.0", "what was said last, and that it was");
+  assert.equal(of([warm("Air", "Hall", 19, old), warm("Air 2", "Hall", 21)], true), "21.0");
+  assert.equal(of([warm("Gardenia’s room", "Gardenia", 20)], true), "20.0", "whole words");
+});
+
+test("what a server kept away is told once, by its name", async () => {
+  const { awayOf } = await vite.ssrLoadModule("/src/services/summary.ts");
+  const away = (id, via = null) => thing(id, "light", [service("light", { on: value(true) })], { reach: "offline", via });
+  const server = thing("Lab House", "hub", [], { reach: "offline" });
+  const house = [away("a", "Lab House"), away("b", "Lab House"), away("c"), away("d", "Broker"), thing("e", "light", [])];
+  const told = awayOf(house, [...house, server, thing("Broker", "hub", [])]).map((one) => [one.server?.name ?? null, one.devices.map(({ id }) => id)]);
+  assert.deepEqual(told, [["Lab House", ["a", "b"]], [null, ["c", "d"]]]);
+});
+
+test("what is dangerous comes first, also when it was said long ago, and is then told as past", async () => {
+  const { alertsOf } = await vite.ssrLoadModule("/src/services/summary.ts");
   const alerts = alertsOf([
     thing("Door", "lock", [service("door-lock", { locked: value(false) }), service("battery", { percent: value(4) })]), thing("Full", "sensor", [service("battery", { percent: value(90) })]),
     thing("Sink", "sensor", [service("water-leak", { detected: value(true, { seen: "2026-01-01T00:00:00Z" }) })]),
-  ]);
-  assert.deepEqual(alerts.map(({ device, text }) => `${device.name} ${text}`), ["Sink reports water", "Door is unlocked", "Door has a low battery"]);
+    thing("Bath", "sensor", [service("water-leak", { detected: value(true) })]), thing("Attic", "lock", [service("door-lock", { locked: value(false) })], { reach: "offline" }),
+  ], Date.now());
+  assert.deepEqual(alerts.map(({ device, text, old }) => `${device.name} ${text}${old ? " (old)" : ""}`),
+    ["Bath reports water", "Sink reported water (old)", "Door is unlocked", "Door has a low battery", "Attic was unlocked (old)"]);
 });
 
 test("what was asked for is shown until the device says it, and said to be unconfirmed when it does not", async (context) => {
@@ -256,8 +348,8 @@ test("a device that speaks while the list is read stays in it, with its newest w
   say("device", lamp("whole", 60));
   said("whole", 70);
   say("device-gone", { id: "left" });
-  const empty = { running: [], paired: [], transfers: [], shares: [], casts: [], received: [], offers: [], folder: "", prompts: [] };
-  for (const list of ["status", "pairings", "transfers", "shares", "casts", "inbox", "prompts", "settings"]) asked[list](empty);
+  const empty = { running: [], paired: [], transfers: [], shares: [], casts: [], received: [], offers: [], folder: "", prompts: [], rooms: [], devices: [] };
+  for (const list of ["status", "pairings", "transfers", "shares", "casts", "inbox", "prompts", "settings", "home/order"]) asked[list](empty);
   asked.devices({ devices: [lamp("new", 2, { room: "Hall" }), lamp("known", 3, { room: "Hall" }), lamp("whole", 4), lamp("left", 5)] });
   for (let tries = 0; hub().phase !== "ready" && tries < 100; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
   const now = Object.fromEntries(hub().devices.map((one) => [one.id, [one.services[0].values.level.data, one.room]]));

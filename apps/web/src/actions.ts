@@ -1,8 +1,8 @@
 // What the owner does, with the questions that come in between: an action that needs a consent asks for
 // it in context and goes on by itself once it is given.
-import { CallFailed, del, id, patch, post, putFile, SLOW_MS } from "./api/client";
-import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, Pairing, Prompt, Property, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
-import { hub, know, onPromptGone, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
+import { CallFailed, del, id, patch, post, put, putFile, SLOW_MS } from "./api/client";
+import type { AnswerPrompt, Cast, CastAct, Choice, Consent, Decide, Device, DeviceChange, FolderEntry, HomeOrder, Pairing, Prompt, Property, Share, StartCast, StartPairing, StartShare, StartTransfer, Transfer, Visitor } from "./api/types";
+import { hub, know, onPromptGone, orderWatch, promptGone, readAll, readEntries, set, signedOut, upsert, without } from "./store";
 import { sentence } from "./format";
 import { isAdded, unquoted } from "./parts/wording";
 import { announce, openDialog, showPrompt, toast } from "./ui/overlay";
@@ -85,14 +85,15 @@ export const choiceWords: Record<Choice, string> = {
   always: "Always", once: "This time", until: "Until a date", never: "Never",
 };
 
-/** Runs something and tells the owner when it failed. True when it worked. */
-export async function attempt(run: () => Promise<unknown>): Promise<boolean> {
+/** Runs something and tells the owner when it failed, and of which device. True when it worked. */
+export async function attempt(run: () => Promise<unknown>, of?: string): Promise<boolean> {
   try {
     await run();
     return true;
   } catch (error) {
     if (!signedOut(error) && !(error instanceof CallFailed && error.code === "cancelled")) {
-      toast(sentence(unquoted(error instanceof Error ? error.message : String(error))), { tone: "bad" });
+      const message = sentence(unquoted(error instanceof Error ? error.message : String(error)));
+      toast(of && !message.toLowerCase().includes(of.toLowerCase()) ? `${of}: ${message}` : message, { tone: "bad" });
     }
     return false;
   }
@@ -105,6 +106,42 @@ export async function changeDevice(device: Device, change: DeviceChange, words?:
     if (shown) set({ devices: upsert(hub().devices, shown) });
     if (words) toast(words, undo ? { undo: () => void changeDevice(device, undo) } : {});
   });
+}
+
+/** Several devices go to a room, together; they can be put back. */
+export function putInRoom(devices: Device[], room: string) {
+  const move = (all: Device[], where: string) => post("/home/rooms/put", { devices: all.map((one) => one.id), room: where });
+  const back = () => attempt(async () => {
+    for (const where of new Set(devices.map((one) => one.room ?? ""))) await move(devices.filter((one) => (one.room ?? "") === where), where);
+    await readAll();
+    announce("They are where they were.");
+  });
+  return attempt(async () => {
+    await move(devices, room);
+    await readAll();
+    toast(`${devices.length === 1 ? devices[0]!.name : `${devices.length} devices`} ${devices.length === 1 ? "is" : "are"} ${room ? `in ${room}` : "in no room"} now.`, { undo: () => void back() });
+  });
+}
+
+let lastOrder: Promise<unknown> = Promise.resolve();
+/** Shows rooms and tiles in another order at once, and keeps it: one after the other, so that the last one is the one that is kept. */
+export function reorder(order: HomeOrder, words: string) {
+  const before = hub().order;
+  set({ order });
+  announce(words);
+  orderWatch.pending += 1;
+  const mine = lastOrder.then(() => attempt(async () => {
+    try {
+      await put<HomeOrder>("/home/order", order);
+    } catch (error) {
+      if (hub().order === order) set({ order: before });
+      throw error;
+    } finally {
+      orderWatch.pending -= 1;
+    }
+  }));
+  lastOrder = mine;
+  return mine;
 }
 
 export async function joinDevices(device: string, other: string) {

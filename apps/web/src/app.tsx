@@ -10,10 +10,10 @@ import { Icon, type IconName, Mark } from "./ui/icons";
 import { DecideDialog } from "./parts/decide";
 import { CastDialog, CastingDialog, MiniPlayer, tellOfCasts } from "./parts/cast";
 import { AddDialog } from "./parts/add";
-import { RenameDialog } from "./parts/name-room";
+import { PutDialog, RenameDialog, RoomDialog } from "./parts/naming";
 import { NeedsDialog } from "./parts/needs";
 import { PairingDialog } from "./parts/pairing";
-import { RoomDialog, ThingDialog } from "./parts/thing";
+import { ThingDialog } from "./parts/thing";
 import { Sheets } from "./parts/prompts";
 import { RecordDialog } from "./parts/record";
 import { ScreenBar } from "./parts/screen";
@@ -158,6 +158,7 @@ function Shell() {
         {dialog?.kind === "thing" && <ThingDialog key={dialog.tile} device={dialog.device} tile={dialog.tile} />}
         {dialog?.kind === "needs" && <NeedsDialog key={dialog.device} device={dialog.device} />}
         {dialog?.kind === "room" && <RoomDialog name={dialog.name} />}
+        {dialog?.kind === "put" && <PutDialog devices={dialog.devices} />}
         {dialog?.kind === "notify" && <NotifyDialog device={dialog.device} />}
         {dialog?.kind === "decide" && <DecideDialog entry={dialog.entry} device={dialog.device} because={dialog.because} />}
         {dialog?.kind === "record" && <RecordDialog key={dialog.seq} seq={dialog.seq} />}

@@ -2,7 +2,7 @@
 import { useSyncExternalStore } from "react";
 import { BASE, CallFailed, call, get } from "./api/client";
 import type {
-  Cast, Clipboard, Consent, Desktop, Device, Entries, Happened, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
+  Cast, Clipboard, Consent, Desktop, Device, Entries, Happened, HomeOrder, Inbox, LedgerRecord, Notification, Notifications, Pairing, PairedDevice, Pairings, Prompt,
   Settings, Share, Status, Transfer, ValuesChanged,
 } from "./api/types";
 import { keep, kept } from "./kept";
@@ -53,6 +53,8 @@ export interface Hub {
   clipboardError: string | null;
   /** What happened last at devices' buttons and the like, by device, service and instance. */
   happened: Map<string, Happened & { at: string }>;
+  /** In which order the owner wants rooms and tiles. */
+  order: HomeOrder;
   /** The newest record of the ledger that was told of. */
   newest: LedgerRecord | null;
 }
@@ -61,6 +63,7 @@ let state: Hub = {
   phase: "starting", signInError: null, live: true, retryAt: null, status: null, devices: [], paired: [], pairings: [],
   transfers: [], shares: [], casts: [], inbox: "", prompts: [], settings: null, entries: null, entriesError: null, preparing: [],
   notifications: null, notificationsError: null, desktop: null, seenUntil: kept("seen") ?? "", clipboard: null, clipboardError: null, newest: null, happened: new Map(),
+  order: { rooms: [], devices: [] },
 };
 const listeners = new Set<() => void>();
 
@@ -118,6 +121,9 @@ export const castWatch: { changed?: (before: Cast | undefined, now: Cast) => voi
 
 /** Told of every device's change, to know what it confirmed. */
 export const deviceWatch: { changed?: (now: Device) => void } = {};
+
+/** Orders that are being kept: what is told of older ones meanwhile is not shown. */
+export const orderWatch = { pending: 0 };
 
 /** Devices that spoke since the last frame, newest word each: a house of thousands is drawn once a frame at most. */
 const spoke = new Map<string, Device | null>();
@@ -189,9 +195,11 @@ export async function readAll() {
   }
 }
 
+const sameOrder = (one: HomeOrder, other: HomeOrder) => JSON.stringify(one) === JSON.stringify(other);
+
 async function readInto(said: Map<string, ValuesChanged[]>) {
   touched = new Set();
-  const [status, devices, pairings, transfers, shares, casts, inbox, prompts, settings] = await Promise.all([
+  const [status, devices, pairings, transfers, shares, casts, inbox, prompts, settings, order] = await Promise.all([
     get<Status>("/status"),
     get<{ devices: Device[] }>("/devices"),
     get<Pairings>("/pairings"),
@@ -201,6 +209,7 @@ async function readInto(said: Map<string, ValuesChanged[]>) {
     get<Inbox>("/inbox"),
     get<{ prompts: Prompt[] }>("/prompts"),
     get<Settings>("/settings"),
+    get<HomeOrder>("/home/order"),
   ]);
   drawDevices();
   const known = new Map<string, Transfer>();
@@ -211,7 +220,7 @@ async function readInto(said: Map<string, ValuesChanged[]>) {
   const now = newer(devices.devices, state.devices).map((device) => (said.get(device.id) ?? []).reduce(withValues, device));
   set({
     phase: "ready", status, devices: now, paired: pairings.paired, pairings: newer(pairings.running, state.pairings),
-    transfers: all, shares: newer(shares.shares, state.shares), casts: newer(casts.casts, state.casts), inbox: inbox.folder, prompts: prompts.prompts, settings,
+    transfers: all, shares: newer(shares.shares, state.shares), casts: newer(casts.casts, state.casts), inbox: inbox.folder, prompts: prompts.prompts, settings, order: orderWatch.pending > 0 || sameOrder(order, state.order) ? state.order : order,
   });
   for (const device of state.devices) deviceWatch.changed?.(device);
   if (state.entries || state.status?.discovery === "undecided") void readEntries();
@@ -322,6 +331,7 @@ export function connect() {
     if (known) deviceSaid(changed.device, withValues(known, changed));
   });
   on<Happened>("happened", (what) => set({ happened: new Map(state.happened).set(`${what.device} ${what.service} ${what.instance}`, { ...what, at: new Date().toISOString() }) }));
+  on<HomeOrder>("home-order", (order) => orderWatch.pending > 0 || sameOrder(order, state.order) || set({ order }));
   on<{ id: string }>("device-gone", ({ id }) => deviceSaid(id, null));
   on<Pairing>("pairing", (pairing) => {
     set({ pairings: upsert(state.pairings, pairing) });

@@ -29,6 +29,26 @@ pub struct RenameRoom {
     pub to: String,
 }
 
+/// `POST /home/rooms/put`: devices go to a room, all of them or none.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutInRoom {
+    /// Ids or unique names.
+    pub devices: Vec<String>,
+    /// Empty: to the room that its bridge says, if one.
+    pub room: String,
+}
+
+/// `GET` and `PUT /home/order`: in which order the owner wants to see rooms and devices. What is not named stands behind,
+/// by kind and name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HomeOrder {
+    pub rooms: Vec<String>,
+    /// Ids. They need not be here now.
+    pub devices: Vec<String>,
+}
+
 /// `GET /home/history?device=&service=&instance=&property=&from=&to=&step=`
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct History {

@@ -132,6 +132,8 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(consents::answer, consents::dismiss))
         .routes(routes!(home::rooms))
         .routes(routes!(home::rename_room))
+        .routes(routes!(home::put_in_room))
+        .routes(routes!(home::order, home::set_order))
         .routes(routes!(home::history, home::delete_all))
         .routes(routes!(home::kept))
         .routes(routes!(home::settings, home::change_settings))

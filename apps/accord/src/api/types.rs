@@ -73,6 +73,12 @@ pub struct Device {
     pub model: Option<String>,
     pub room: Option<String>,
     pub favourite: bool,
+    /// What the owner wants it shown as: a name of one of the UI's icons.
+    #[serde(default)]
+    pub icon: Option<String>,
+    /// The server or broker that speaks for it, where one does.
+    #[serde(default)]
+    pub via: Option<String>,
     pub trust: Trust,
     #[schema(value_type = String)]
     pub reach: Reach,
@@ -147,6 +153,8 @@ pub struct DeviceChange {
     pub name: Option<String>,
     pub room: Option<String>,
     pub favourite: Option<bool>,
+    /// A name of one of the UI's icons: small letters, digits and dashes; empty to go back to what it is.
+    pub icon: Option<String>,
     pub blocked: Option<bool>,
     pub auto_accept: Option<bool>,
     /// Open, unlock and look there without asking again. What loses something is asked about all the same.
@@ -168,6 +176,7 @@ impl DeviceChange {
             name,
             room,
             favourite,
+            icon,
             blocked,
             auto_accept,
             trusted_effects,
@@ -178,7 +187,8 @@ impl DeviceChange {
         } = self;
         let allowed = [auto_accept, remote_media, remote_ring, remote_commands, remote_input];
         let own = [favourite, blocked, trusted_effects];
-        name.is_none() && room.is_none() && own.into_iter().chain(allowed).all(Option::is_none)
+        let texts = [name, room, icon];
+        texts.into_iter().all(Option::is_none) && own.into_iter().chain(allowed).all(Option::is_none)
     }
 
     /// Without what another change holds.
@@ -196,9 +206,10 @@ impl DeviceChange {
         self
     }
 
-    /// Only what is noted beside a pairing: what may be done without asking again, and remote control.
+    /// Only what is noted beside a pairing: its icon, what may be done without asking again, and remote control.
     pub fn beside_pairing(&self) -> Self {
         Self {
+            icon: self.icon.clone(),
             trusted_effects: self.trusted_effects,
             remote_media: self.remote_media,
             remote_ring: self.remote_ring,
@@ -817,6 +828,8 @@ pub enum Event {
     Values(super::home::Values),
     /// Something happened at a device of the house: a button was pressed.
     Happened(super::home::Happened),
+    /// Rooms and devices of the house stand in another order now.
+    HomeOrder(super::home::HomeOrder),
     DeviceGone {
         id: String,
     },

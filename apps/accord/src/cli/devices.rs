@@ -56,6 +56,9 @@ enum Action {
         /// Show it among those that you look at most.
         #[arg(long, value_name = "BOOL")]
         favourite: Option<bool>,
+        /// What it is shown as in the web UI, such as `light` or `coffee`; empty to go back to what it is.
+        #[arg(long)]
+        icon: Option<String>,
         /// Have nothing to do with it.
         #[arg(long, value_name = "BOOL")]
         blocked: Option<bool>,
@@ -111,6 +114,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
             name,
             room,
             favourite,
+            icon,
             blocked,
             auto_accept,
             trusted_effects,
@@ -123,6 +127,7 @@ pub async fn run(args: Devices, context: &Context) -> Result<()> {
                 name,
                 room,
                 favourite,
+                icon,
                 blocked,
                 auto_accept,
                 trusted_effects,

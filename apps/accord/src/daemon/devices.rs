@@ -28,7 +28,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 impl From<NoteError> for Failure {
     fn from(error: NoteError) -> Self {
         match error {
-            NoteError::BadText => Self::bad_request(error.to_string()),
+            NoteError::BadText | NoteError::BadIcon => Self::bad_request(error.to_string()),
             NoteError::Full => Self::conflict(error.to_string()),
             NoteError::NotSaved(_) => Self::internal("The change was not kept", error),
         }
@@ -110,6 +110,8 @@ impl Hub {
             model: said(|all| &all.model, &device.model),
             room: note.room.or_else(|| device.room.clone()),
             favourite: note.favourite,
+            icon: note.icon,
+            via: device.via.as_ref().map(ToString::to_string),
             trust,
             reach: device.reach,
             addresses: seen
@@ -189,6 +191,7 @@ impl Hub {
                 name: peer.alias,
                 room: peer.room,
                 favourite: peer.favourite,
+                icon: noted.icon,
                 blocked: peer.blocked,
                 auto_accept: peer.auto_accept == AutoAccept::Always,
                 trusted_effects: noted.trusted_effects,

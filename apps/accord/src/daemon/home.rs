@@ -15,6 +15,9 @@ use crate::api::error::{Answer, Failure};
 use crate::api::home as api;
 use crate::api::types::{Device, DeviceChange, Event, Written};
 
+/// So many devices go to a room at once.
+const MOST_AT_ONCE: usize = 2_000;
+
 /// A graph has so much when nobody says since when.
 const USUAL: Duration = Duration::from_secs(86_400);
 
@@ -73,7 +76,35 @@ impl Hub {
             return Err(Failure::not_found(format!("No device is in a room `{}`.", for_screen(&wanted.from, 60))));
         }
         self.change_devices(&ids, &DeviceChange { room: Some(to.to_owned()), ..Default::default() })?;
+        // It stays where it stood.
+        if self.order.rename(&wanted.from, to)? {
+            self.events.tell(Event::HomeOrder(self.order.get()));
+        }
         Ok(self.rooms())
+    }
+
+    /// Devices go to a room, all of them or none.
+    pub fn put_in_room(&self, wanted: &api::PutInRoom) -> Answer<api::Rooms> {
+        if wanted.devices.is_empty() || wanted.devices.len() > MOST_AT_ONCE {
+            return Err(Failure::bad_request(format!("Name at least one device, and at most {MOST_AT_ONCE}.")));
+        }
+        let ids: Vec<DeviceId> = wanted.devices.iter().map(|device| self.resolve(device)).collect::<Answer<_>>()?;
+        if ids.iter().any(|id| id.as_str() == house::OWN) {
+            return Err(Failure::bad_request("This machine is in no room of the house."));
+        }
+        let room = wanted.room.trim().to_owned();
+        self.change_devices(&ids, &DeviceChange { room: Some(room), ..Default::default() })?;
+        Ok(self.rooms())
+    }
+
+    pub fn home_order(&self) -> api::HomeOrder {
+        self.order.get()
+    }
+
+    pub fn set_home_order(&self, wanted: &api::HomeOrder) -> Answer<api::HomeOrder> {
+        let order = self.order.set(wanted)?;
+        self.events.tell(Event::HomeOrder(order.clone()));
+        Ok(order)
     }
 
     /// The course of one property of a device, from the face that says it.

@@ -40,6 +40,7 @@ use super::everyday::Everyday;
 use super::faces::{self, Said};
 use super::foreign::Foreign;
 use super::notes::Notes;
+use super::order::Order;
 use super::pipes::Pipes;
 use super::prompts::Prompts;
 use super::shares::Belongings;
@@ -87,6 +88,7 @@ pub struct Hub {
     /// Pairings that our owner confirmed, and where.
     pub(super) confirmed: Mutex<HashMap<PairingId, &'static str>>,
     pub notes: Arc<Notes>,
+    pub(super) order: Order,
     pub(super) faces: Said,
     pub recogniser: Recogniser,
     pub(super) everyday: OnceLock<Everyday>,
@@ -306,6 +308,7 @@ impl Hub {
             prompts: Prompts::default(),
             confirmed: Mutex::default(),
             notes,
+            order: Order::open(data),
             faces,
             recogniser,
             everyday: OnceLock::new(),

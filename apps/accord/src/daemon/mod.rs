@@ -18,6 +18,7 @@ mod notes;
 mod notices;
 mod notify;
 mod offers;
+mod order;
 mod people;
 pub mod pipes;
 mod privacy;

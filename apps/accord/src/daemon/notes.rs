@@ -1,4 +1,4 @@
-//! What the owner noted about devices: own names, rooms, favourites, who is blocked. Local to this hub.
+//! What the owner noted about devices: own names, rooms, favourites, icons, who is blocked. Local to this hub.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use accord_store::replace_private;
 
 const MAX_NOTES: usize = 4096;
 const MAX_TEXT: usize = 100;
+const MAX_ICON: usize = 32;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -22,6 +23,9 @@ pub struct Note {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room: Option<String>,
     pub favourite: bool,
+    /// For paired hubs too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<String>,
     pub blocked: bool,
     pub auto_accept: bool,
     /// What opens, unlocks or looks there is done without asking again; for paired hubs too.
@@ -38,6 +42,8 @@ pub struct Note {
 pub enum NoteError {
     #[error("a name or room has at most {MAX_TEXT} characters and no control characters")]
     BadText,
+    #[error("an icon is named by at most {MAX_ICON} small letters, digits and dashes")]
+    BadIcon,
     #[error("{MAX_NOTES} devices have notes already; forget some first")]
     Full,
     #[error("the note could not be saved: {0}")]
@@ -114,6 +120,9 @@ fn changed(mut note: Note, change: &DeviceChange) -> Result<Note, NoteError> {
     if let Some(room) = &change.room {
         note.room = text(room)?;
     }
+    if let Some(icon) = &change.icon {
+        note.icon = icon_name(icon)?;
+    }
     note.favourite = change.favourite.unwrap_or(note.favourite);
     note.blocked = change.blocked.unwrap_or(note.blocked);
     note.auto_accept = change.auto_accept.unwrap_or(note.auto_accept);
@@ -133,8 +142,17 @@ pub fn checked(change: &DeviceChange) -> Result<Note, NoteError> {
     Ok(Note { name: checked(&change.name)?, room: checked(&change.room)?, ..Note::default() })
 }
 
+/// Which icons there are is the UI's to know.
+fn icon_name(name: &str) -> Result<Option<String>, NoteError> {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if name.len() > MAX_ICON || !is_plain {
+        return Err(NoteError::BadIcon);
+    }
+    Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
 /// Empty goes back to nothing.
-fn text(text: &str) -> Result<Option<String>, NoteError> {
+pub(super) fn text(text: &str) -> Result<Option<String>, NoteError> {
     let text = text.trim();
     if text.chars().count() > MAX_TEXT || text.chars().any(accord_model::text::is_unsafe) {
         return Err(NoteError::BadText);
@@ -159,6 +177,13 @@ mod tests {
         assert_eq!(notes.change(&phone, &back).unwrap(), Note { favourite: true, ..Note::default() });
         let bad = DeviceChange { room: Some("a\u{202e}b".into()), ..Default::default() };
         assert_eq!(notes.change(&phone, &bad), Err(NoteError::BadText));
+        let icon = |name: &str| DeviceChange { icon: Some(name.into()), ..Default::default() };
+        for bad in ["<svg>", "Lamp", &"a".repeat(MAX_ICON + 1)] {
+            assert_eq!(notes.change(&phone, &icon(bad)), Err(NoteError::BadIcon), "{bad}");
+        }
+        notes.change(&phone, &icon("floor-lamp")).unwrap();
+        assert_eq!(Notes::open(dir.path()).unwrap().get(&phone).icon.as_deref(), Some("floor-lamp"));
+        assert_eq!(notes.change(&phone, &icon("")).unwrap(), Note { favourite: true, ..Note::default() });
     }
 
     #[test]

@@ -1902,6 +1902,8 @@ export interface components {
             favourite: boolean;
             /** Format: date-time */
             first_seen?: string | null;
+            /** @description What the owner wants it shown as: a name of one of the UI's icons. */
+            icon?: string | null;
             id: string;
             /**
              * Format: date-time
@@ -1938,6 +1940,8 @@ export interface components {
             auto_accept?: boolean | null;
             blocked?: boolean | null;
             favourite?: boolean | null;
+            /** @description A name of one of the UI's icons: small letters, digits and dashes; empty to go back to what it is. */
+            icon?: string | null;
             /** @description A name of the owner's own; empty to go back to the device's. */
             name?: string | null;
             /** @description Let it have commands of the owner's list run. */
@@ -2736,6 +2740,13 @@ export interface components {
             media: boolean;
             /** @default false */
             ring: boolean;
+        };
+        /** @description `GET` and `PUT /home/order`: in which order the owner wants to see rooms and devices. What is not named stands behind,
+         *     by kind and name. */
+        HomeOrder: {
+            /** @description Ids. They need not be here now. */
+            devices: string[];
+            rooms: string[];
         };
         /** @description `POST /home/rooms/rename`: all devices of a room go to another one, which may be there already. */
         RenameRoom: {

@@ -139,6 +139,7 @@ export type Verb =
 
 // The house.
 
+export type HomeOrder = Schemas["HomeOrder"];
 export type HistoryPoint = Schemas["HistoryPoint"];
 export type History = Omit<Of<"History">, "points"> & { points: HistoryPoint[] };
 export type HistorySettings = Schemas["HistorySettings"];

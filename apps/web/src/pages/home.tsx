@@ -2,15 +2,18 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { pair } from "../actions";
 import type { Device } from "../api/types";
-import { plural } from "../format";
+import { age, plural } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
 import { openDialog } from "../ui/overlay";
 import { Button, Empty, Name, PageHead, Skeleton, useNow } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
 import { describe } from "../parts/device-bits";
-import { lightsOff, RoomSection, SummaryLine } from "../parts/room";
-import { alertsOf, CATEGORIES, type Category, categoryName, categoryOf, fits, type Layout, layOut, ofTheHouse, type Room, summaryOf } from "../services/house";
+import { ArrangeBar, useArranging } from "../parts/arrange";
+import { RoomSection, SummaryLine } from "../parts/room";
+import { CATEGORIES, type Category, categoryName, categoryOf, fits, type Layout, layOut, ofTheHouse, type Room } from "../services/house";
+import { lightsOff } from "../services/lights";
+import { type Alert, alertsOf, type Away, awayOf, summaryOf } from "../services/summary";
 
 const ADD = <Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button>;
 const ALERTS = 6;
@@ -20,20 +23,22 @@ export function HomePage() {
   const devices = useHub((hub) => hub.devices);
   const live = useHub((hub) => hub.live);
   const before = useRef<Layout | null>(null);
-  const layout = useMemo(() => (before.current = layOut(devices, before.current)), [devices]);
+  const order = useHub((hub) => hub.order);
+  const layout = useMemo(() => (before.current = layOut(devices, before.current, order)), [devices, order]);
   const [search, setSearch] = useState("");
-  const [category, setCategory] = useState<Category | null>(null);
+  const [category, setCategory] = useState<Category | "away" | null>(null);
   const [room, setRoom] = useState<string | null>(null);
   const now = useNow(60_000);
   const words = useMemo(() => search.toLocaleLowerCase().split(/\s+/).filter(Boolean), [search]);
   const rooms = useKeptRooms(useMemo(() => {
     const wanted = layout.rooms.filter((one) => room === null || (one.name ?? "") === room);
     if (words.length === 0 && category === null) return wanted;
-    return wanted.map((one) => ({ ...one, tiles: one.tiles.filter((tile) => (category === null || categoryOf(tile) === category) && fits(tile, words)) })).filter((one) => one.tiles.length > 0);
+    return wanted.map((one) => ({ ...one, tiles: one.tiles.filter((tile) => (category === null || (category === "away" ? tile.device.reach === "offline" : categoryOf(tile) === category)) && fits(tile, words)) })).filter((one) => one.tiles.length > 0);
   }, [layout, words, category, room]));
   const house = useMemo(() => [...new Set(layout.all.map(({ device }) => device))], [layout]);
-  const alerts = useMemo(() => alertsOf(house), [house]);
-  const away = useMemo(() => house.filter((one) => one.reach === "offline").length, [house]);
+  const alerts = useMemo(() => alertsOf(house, now), [house, now]);
+  const away = useMemo(() => awayOf(house, devices), [house, devices]);
+  const { arranging, on: isArranging, turn } = useArranging(layout.rooms, house);
   const found = useMemo(() => devices.filter((one) => one.trust === "seen" && one.reach !== "offline" && ofTheHouse(one)), [devices]);
   const kinds = useMemo(() => {
     const there = new Set(layout.all.map(categoryOf));
@@ -60,22 +65,23 @@ export function HomePage() {
       </>
     );
   }
-  const summary = summaryOf(layout.all, now);
+  const summary = summaryOf(layout.all, now, true);
   const filtering = words.length > 0 || category !== null;
   const shown = rooms.reduce((sum, one) => sum + one.tiles.length, 0);
   const names = layout.rooms.map((one) => one.name);
   return (
     <>
       <PageHead title="Home" lead={<SummaryLine of={summary} />}>
+        <button type="button" id="arrange" className="button" aria-pressed={isArranging} title="Put tiles into rooms, and in order" onClick={() => turn(!isArranging)}><Icon name="arrange" /><span>Arrange</span></button>
         {summary.on.length > 1 && <Button icon="off" onClick={() => lightsOff(summary.on, "the house")}>All lights off</Button>}
         {ADD}
       </PageHead>
       {!live && <p className="difference"><Icon name="warning" /><span>The hub does not answer: this is what was known last.</span></p>}
-      {(alerts.length > 0 || away > 0) && (
+      {(alerts.length > 0 || away.length > 0) && (
         <ul className="alerts" aria-label="Worth a look">
-          {alerts.slice(0, ALERTS).map((one) => <li key={one.key}><a className={`alert ${one.bad ? "bad" : ""}`} href={to("devices", one.device.id)}><Icon name="warning" /><span><Name>{one.device.name}</Name> {one.text}</span></a></li>)}
+          {alerts.slice(0, ALERTS).map((one) => <li key={one.key}><AlertLink of={one} now={now} /></li>)}
           {alerts.length > ALERTS && <li className="hint">and {alerts.length - ALERTS} more</li>}
-          {away > 0 && <li><span className="alert quiet"><Icon name="off" />{plural(away, "device")} not reachable</span></li>}
+          {away.map((one) => <li key={one.server?.id ?? ""}><AwayLink of={one} pressed={category === "away"} show={() => setCategory(category === "away" ? null : "away")} /></li>)}
         </ul>
       )}
       <div className="home-bar" role="search">
@@ -96,12 +102,31 @@ export function HomePage() {
         </div>
       )}
       <p className="hidden-visually" role="status">{filtering || room !== null ? `${plural(shown, "thing")} shown` : ""}</p>
-      {layout.favourites.length > 0 && !filtering && room === null && <RoomSection title="Favourites" room={null} tiles={layout.favourites} testid="favourites" />}
-      {rooms.map((one) => <RoomSection key={one.name ?? ""} title={one.name ?? "No room yet"} room={one.name} tiles={one.tiles} open={filtering} />)}
+      {layout.favourites.length > 0 && !filtering && room === null && !arranging && <RoomSection title="Favourites" room={null} tiles={layout.favourites} testid="favourites" />}
+      {rooms.map((one) => <RoomSection key={one.name ?? ""} title={one.name ?? "No room yet"} room={one.name} tiles={one.tiles} open={filtering} {...(arranging ? { arranging } : {})} />)}
       {shown === 0 && <Empty icon="search" title="Nothing fits">{search ? <>Nothing of the house fits “<bdi>{search}</bdi>”.</> : "Nothing of this kind is in this room."} <button className="link" onClick={() => { setSearch(""); setCategory(null); setRoom(null); }}>Show everything</button></Empty>}
-      <FoundNear found={found} />
+      {arranging ? <ArrangeBar arranging={arranging} rooms={layout.rooms} house={house} end={() => { turn(false); document.getElementById("arrange")?.focus(); }} /> : <FoundNear found={found} />}
     </>
   );
+}
+
+/** What is so now, or was when it was said last, and how long ago that is. */
+function AlertLink({ of, now }: { of: Alert; now: number }) {
+  const { device, text, bad, old, seen } = of;
+  return (
+    <a className={`alert ${bad ? "bad" : ""} ${old ? "past" : ""}`} href={to("devices", device.id)}>
+      <Icon name="warning" />
+      <span><Name>{device.name}</Name> {text} <span className="alert-age">· {old && "last known, "}{age(seen, Math.max(now, Date.now()))}<span className="hidden-visually"> ago</span></span></span>
+    </a>
+  );
+}
+
+/** A server that is away, with how much is behind it; or things that are away by themselves. */
+function AwayLink({ of: { server, count, devices }, pressed, show }: { of: Away; pressed: boolean; show: () => void }) {
+  const only = devices.length === 1 ? devices[0]! : null;
+  if (server) return <a className="alert quiet" href={to("devices", server.id)}><Icon name="off" /><span><Name>{server.name}</Name> is not reachable, and {plural(count, "device")} with it</span></a>;
+  if (only) return <a className="alert quiet" href={to("devices", only.id)}><Icon name="off" /><span><Name>{only.name}</Name> is not reachable</span></a>;
+  return <button type="button" className="alert quiet" aria-pressed={pressed} onClick={show}><Icon name="off" />{plural(count, "device")} not reachable</button>;
 }
 
 /** The rooms, the same objects as before where nothing in them changed: what is the same is not drawn again. */

@@ -12,7 +12,7 @@ import { Icon } from "../ui/icons";
 import { announce, closeDialog } from "../ui/overlay";
 import { Also, lacks, offeredFirst } from "./also";
 import { ReachLine } from "./device-bits";
-import { NameAndRoom } from "./name-room";
+import { NameAndRoom } from "./naming";
 import { Notice } from "./notice";
 import { Why } from "./why";
 import { fieldOf } from "./wording";

@@ -9,7 +9,7 @@ import { Button, Field, Name, useCountdown } from "../ui/bits";
 import { Icon, KindIcon } from "../ui/icons";
 import { kindName, roughly } from "../format";
 import { Also, offeredFirst } from "./also";
-import { NameAndRoom } from "./name-room";
+import { NameAndRoom } from "./naming";
 import { isAdding } from "./wording";
 
 /** A longer code (a fingerprint) is a line of text, as the bridge groups it. */

@@ -1,16 +1,15 @@
 // Everything about one tile, over the page: its card, what is measured beside it, and why it is not reached.
-import { useState } from "react";
-import { attempt, changeDevice } from "../actions";
-import { post } from "../api/client";
+import { changeDevice } from "../actions";
 import { kindName, visible } from "../format";
 import { to } from "../router";
-import { readAll, useHub } from "../store";
+import { useHub } from "../store";
 import { cardOf } from "../services/cards";
 import { tilesOf } from "../services/house";
 import { obeys, title } from "../services/model";
-import { Button, Field, Name } from "../ui/bits";
+import { isMore } from "../services/more";
+import { Button, Name } from "../ui/bits";
 import { Icon, serviceIcon } from "../ui/icons";
-import { closeDialog, Dialog, openDialog, toast } from "../ui/overlay";
+import { closeDialog, Dialog, openDialog } from "../ui/overlay";
 import { ReachLine } from "./device-bits";
 import { tileName } from "./tile";
 import { Why } from "./why";
@@ -28,7 +27,8 @@ export function ThingDialog({ device: id, tile: key }: { device: string; tile: s
         <span className="hint"><Name>{[device.room ?? "No room yet", kindName[device.kind]].join(" · ")}</Name></span>
       </div>
       {device.reach === "offline" && <Why device={device} />}
-      {Card && tile.service && <section className="thing" data-service={tile.service.id} aria-label={visible(title(tile.service))}><Card device={device} service={tile.service} able={able} /></section>}
+      {Card && tile.service && <section className="thing" data-service={tile.service.id} aria-label={visible(title(tile.service))}>{isMore(tile.service) && tile.service.properties.length === 0 && tile.service.actions.length === 0 ? <p className="hint">It says nothing that can be shown here.</p> : <Card device={device} service={tile.service} able={able} />}</section>}
+      {!tile.service && tile.beside.length === 0 && <p className="hint">It has not said what it can do.</p>}
       {tile.beside.map((service) => {
         const Beside = cardOf(service.id);
         return (
@@ -43,29 +43,6 @@ export function ThingDialog({ device: id, tile: key }: { device: string; tile: s
         <Button icon="text" tone="plain" onClick={() => openDialog({ kind: "rename", device })}>Name and room…</Button>
         <a className="button" href={to("devices", device.id)} onClick={closeDialog}>All of it{tile.more > 0 && ` (${tile.more} more)`}</a>
       </div>
-    </Dialog>
-  );
-}
-
-/** Another name for a room: all that is in it moves. */
-export function RoomDialog({ name }: { name: string }) {
-  const [wanted, setWanted] = useState(name);
-  return (
-    <Dialog title="Name of the room" testid="room">
-      <form className="way" onSubmit={(event) => {
-        event.preventDefault();
-        closeDialog();
-        void attempt(async () => {
-          await post("/home/rooms/rename", { from: name, to: wanted.trim() });
-          await readAll();
-          toast(`The room is called ${wanted.trim()} now.`);
-        });
-      }}>
-        <Field label="Name" hint="The name of a room that is there already puts both together.">
-          {(field, hint) => <input id={field} data-autofocus aria-describedby={hint} dir="auto" required maxLength={64} autoComplete="off" value={wanted} onChange={(event) => setWanted(event.target.value)} />}
-        </Field>
-        <div className="form-end"><Button onClick={closeDialog}>Cancel</Button><Button type="submit" tone="primary" disabled={!wanted.trim() || wanted.trim() === name}>Save</Button></div>
-      </form>
     </Dialog>
   );
 }

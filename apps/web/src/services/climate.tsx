@@ -4,7 +4,8 @@ import { words } from "../format";
 import { Segments } from "../ui/bits";
 import { Icon, type IconName } from "../ui/icons";
 import { type CardProps, PropertyRow, Standing, useProperty } from "./control";
-import { choice, number, writable } from "./model";
+import { pressed, pressStep } from "./house";
+import { betweenTwo, choice, number, writable } from "./model";
 
 const SHOWN = ["temperature", "target", "target-low", "target-high", "mode", "running", "humidity"];
 const RUNS: Record<string, IconName> = { heating: "flame", cooling: "climate", drying: "drop", fan: "fan", idle: "clock" };
@@ -16,7 +17,7 @@ export function Climate(props: CardProps) {
   const now = number(service, "temperature");
   const humidity = number(service, "humidity");
   const options = mode.of?.values ?? [];
-  const two = mode.of && ["heat-cool", "auto"].includes(choice(service, "mode", mode.now) ?? "") && writable(service, "target-low") && writable(service, "target-high");
+  const two = betweenTwo(service, mode.now);
   const rest = service.properties.filter((one) => !SHOWN.includes(one.id));
   return (
     <>
@@ -45,11 +46,13 @@ export function Climate(props: CardProps) {
 /** A temperature that is wanted: a dial to drag and step, or the steps alone. Several steps are said as one. */
 export function Target({ device, service, able, id, label, dial }: CardProps & { id: string; label: string; dial?: boolean }) {
   const at = useProperty<number>(device, service, id);
-  const { min, max, step: told } = at.of?.range ?? { min: 5, max: 35, step: 0.5 };
-  const step = told || 0.5;
+  const range = at.of?.range ?? { min: 5, max: 35, step: 0.5 };
+  const { min, max } = range;
+  // Tenths of a degree are nothing that a finger finds.
+  const step = pressStep(range.step);
   const clamp = (to: number) => Number(Math.min(max, Math.max(min, Math.round((to - min) / step) * step + min)).toFixed(2));
-  const move = (steps: number) => at.now !== undefined && at.setSoon(clamp(at.now + steps * step));
-  const says = at.now === undefined ? "–" : at.now.toFixed(step < 1 ? 1 : 0);
+  const move = (by: -1 | 1) => at.now !== undefined && at.setSoon(pressed(at.now, by, range));
+  const says = at.now === undefined ? "–" : at.now.toFixed(step < 1 || !Number.isInteger(at.now) ? 1 : 0);
   const middle = (
     <div className="dial-middle">
       <span className="hint">{label}</span>

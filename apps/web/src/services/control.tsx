@@ -18,10 +18,13 @@ export function Age({ value, quiet }: { value: Value; quiet?: boolean }) {
   if (quiet && !stale && value.source !== "assumed") return null;
   return (
     <span className={`age ${stale ? "stale" : ""}`}>
-      {value.source === "assumed" ? "not confirmed, " : stale ? "last known " : ""}<Ago time={value.seen} />
+      {value.source === "assumed" ? "assumed, " : stale ? "last known " : ""}<Ago time={value.seen} />
     </span>
   );
 }
+
+/** A number of a property with its unit, as it is shown and spoken. */
+export const amount = (of: Property, value: number) => `${(Math.round(value * 100) / 100).toLocaleString()} ${unitSign(of.unit)}`.trim();
 
 /** Whether it has to be asked about, and what the owner said: what opens, unlocks or loses something is asked each time. */
 async function agreed(device: Device, service: Service, name: string, effect: Effect | undefined) {
@@ -42,14 +45,14 @@ export async function act(device: Device, service: Service, { id, effect }: Acti
   return attempt(async () => {
     await consenting(() => callService(device, service, { verb: "act", action: id, inputs }, asked));
     announce(done ?? `${words(id)}: done.`);
-  });
+  }, device.name);
 }
 
 /** Sets a property. */
 export async function write(device: Device, service: Service, id: string, data: Data) {
   const { asked, yes } = await agreed(device, service, `Set ${words(id).toLowerCase()} of`, property(service, id)?.effect);
   if (!yes) return false;
-  return attempt(() => consenting(() => callService(device, service, { verb: "write", property: id, data }, asked)));
+  return attempt(() => consenting(() => callService(device, service, { verb: "write", property: id, data }, asked)), device.name);
 }
 
 /** A property as it is shown: what was asked for until the device says something itself. */
@@ -119,15 +122,15 @@ export function ActionForm({ device, service, of, able, label }: CardProps & { o
   );
 }
 
-function Input({ id, of, value, onChange }: { id: string; of: Property; value: string; onChange: (text: string) => void }) {
+export function Input({ id, of, value, disabled, onChange }: { id: string; of: Property; value: string; disabled?: boolean; onChange: (text: string) => void }) {
   const change = (event: { target: { value: string } }) => onChange(event.target.value);
   if (of.format === "enum" || of.format === "bool") {
     const options = of.format === "enum" ? (of.values ?? []).map(([number, name]) => [String(number), name] as const) : ([["false", "No"], ["true", "Yes"]] as const);
-    return <select id={id} value={value} onChange={change}>{options.map(([key, name]) => <option key={key} value={key}>{words(name)}</option>)}</select>;
+    return <select id={id} value={value} disabled={disabled} onChange={change}>{options.map(([key, name]) => <option key={key} value={key}>{words(name)}</option>)}</select>;
   }
   // A code is asked for by some alarms, and not by others.
-  if (of.format === "text") return <input id={id} dir="auto" autoComplete="off" type={of.id === "code" ? "password" : "text"} required={of.id !== "code"} value={value} onChange={change} />;
-  return <input id={id} type="number" required step={of.range?.step || "any"} min={of.range?.min} max={of.range?.max} value={value} onChange={change} />;
+  if (of.format === "text") return <input id={id} dir="auto" autoComplete="off" type={of.id === "code" ? "password" : "text"} required={of.id !== "code"} value={value} disabled={disabled} onChange={change} />;
+  return <input id={id} type="number" required step={of.range?.step || "any"} min={of.range?.min} max={of.range?.max} value={value} disabled={disabled} onChange={change} />;
 }
 
 /** A number within limits: shown while it is dragged, written when it is let go. */
@@ -170,7 +173,7 @@ export function PropertyRow({ device, service, of, able, label = words(of.id), q
     const { min, max, step } = of.range;
     return (
       <div className="slider-row">
-        <Slider label={label} quiet={quiet === true} now={typeof now === "number" ? now : undefined} min={min} max={max} step={step} say={(at) => `${Math.round(at * 100) / 100} ${unitSign(of.unit)}`.trim()} disabled={!able} onSet={set} />
+        <Slider label={label} quiet={quiet === true} now={typeof now === "number" ? now : undefined} min={min} max={max} step={step} say={(at) => amount(of, at)} disabled={!able} onSet={set} />
         {age}
       </div>
     );
@@ -188,9 +191,9 @@ function TextProperty({ of, label, value, age, able, onSet }: { of: Property; la
   return (
     <form className="action-form" onSubmit={(event) => { event.preventDefault(); if (draft !== null) set(draft); }}>
       <Field label={label} hint={age}>
-        {(field) => <Input id={field} of={of} value={draft ?? known} onChange={of.format === "enum" ? set : setDraft} />}
+        {(field) => <Input id={field} of={of} value={draft ?? known} disabled={!able} onChange={of.format === "enum" ? set : setDraft} />}
       </Field>
-      {of.format !== "enum" && <Button type="submit" disabled={!able || draft === null || draft === known}>Set</Button>}
+      {of.format !== "enum" && of.format !== "bool" && <Button type="submit" disabled={!able || draft === null || draft === known}>Set</Button>}
     </form>
   );
 }

@@ -33,7 +33,7 @@ export function Light(props: CardProps) {
         </div>
       </div>
       {level.of?.write && <Slider label="Brightness" now={level.now} min={level.of.range?.min ?? 0} max={level.of.range?.max ?? 100} step={level.of.range?.step ?? 1} say={(at) => `${Math.round(at)} %`} disabled={!able} onSet={(to) => level.set(to)} />}
-      {white && color && <Segments label="White or colour" value={shown} options={[{ value: "white", label: "White" }, { value: "color", label: "Colour" }]} onChange={setChosen} />}
+      {white && color && <Segments label="White or colour" value={shown} disabled={!able} options={[{ value: "white", label: "White" }, { value: "color", label: "Colour" }]} onChange={setChosen} />}
       {white && shown === "white" && <Warmth {...props} />}
       {color && shown === "color" && <Color {...props} />}
       {effect && <PropertyRow {...props} of={effect} label="Effect" />}

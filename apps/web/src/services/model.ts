@@ -27,6 +27,12 @@ export const writable = (service: Service, id: string): Property | undefined => 
   return found?.write ? found : undefined;
 };
 
+/** Whether heating is told from where to where: it heats below the one and cools above the other. */
+export function betweenTwo(service: Service, mode: unknown = service.values?.mode?.data): boolean {
+  if (!writable(service, "target-low") || !writable(service, "target-high")) return false;
+  return property(service, "mode") ? ["heat-cool", "auto"].includes(choice(service, "mode", mode) ?? "") : !writable(service, "target");
+}
+
 /** Only a device that may be spoken to can be controlled: this machine, and paired ones. */
 export const obeys = (device: Device) => device.trust === "own" || device.trust === "paired";
 

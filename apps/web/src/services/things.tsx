@@ -1,11 +1,14 @@
 // Cards of the house's other things: switches, fans, covers, locks, vacuums, valves, alarms. What opens or unlocks is asked
 // again, and what was asked for counts only once the device says it.
+import { useState } from "react";
+import type { Action } from "../api/types";
 import { words } from "../format";
 import { useHub } from "../store";
-import { Ago, Button, Name, Switch } from "../ui/bits";
+import { Ago, Button, Field, Name, Switch } from "../ui/bits";
 import { Icon, type IconName } from "../ui/icons";
 import { act, ActionButton, ActionForm, Age, type CardProps, PropertyRow, Slider, Standing, useProperty } from "./control";
 import { action, choice, number, text, title } from "./model";
+import { saidOf, type Weather, weatherOf } from "./more";
 
 /** Everything that the card above did not show. */
 function Rest({ shown, ...props }: CardProps & { shown: string[] }) {
@@ -116,10 +119,12 @@ export function Lock(props: CardProps) {
   const { device, service, able } = props;
   const locked = useProperty<boolean>(device, service, "locked");
   const state = choice(service, "state");
+  const coded = service.actions.filter(wantsCode);
   const odd = state && !["locked", "unlocked"].includes(state) ? words(state) : null;
   const tell = (id: string, label: string, icon: IconName, to?: boolean) => {
     const of = action(service, id);
     if (!of) return null;
+    if (wantsCode(of)) return null;
     if (of.inputs.length > 0) return <ActionForm {...props} of={of} label={label} />;
     const run = () => act(device, service, of, {}, `${device.name} was asked to ${id}.`);
     // What is asked again is shown as done by the device's word alone.
@@ -134,6 +139,7 @@ export function Lock(props: CardProps) {
           <Standing of={locked} />
         </div>
       </div>
+      {coded.length > 0 && <CodeActions {...props} actions={coded} label={(of) => `${words(of.id)}${of.effect === "security" && !device.trusted_effects ? "…" : ""}`} />}
       <div className="card-end">{tell("lock", "Lock", "lock", true)}{tell("unlock", "Unlock…", "unlock", false)}{tell("open", "Open…", "door")}</div>
       {device.trusted_effects ? <p className="hint">It opens without asking again, as you chose on its page.</p> : (action(service, "unlock") || action(service, "open")) && <p className="hint">You are asked again before it opens.</p>}
       <Rest {...props} shown={["locked", "state"]} />
@@ -193,15 +199,18 @@ export function Alarm(props: CardProps) {
   const { device, service, able } = props;
   const state = choice(service, "state");
   const bad = state === "triggered";
+  const coded = service.actions.filter(wantsCode);
+  const label = (of: Action) => `${words(of.id)}${of.effect === "security" && !device.trusted_effects ? "…" : ""}`;
   return (
     <>
       <div className="lock-head">
         <span className={`kind large ${bad ? "bad" : state && state !== "disarmed" ? "good" : "seen"}`}><Icon name="alarm" /></span>
         <div><p className="big">{state ? words(state) : "–"}</p><Standing of={{ state: "said", value: service.values?.state }} /></div>
       </div>
-      {service.actions.filter((of) => of.inputs.length > 0).map((of) => <ActionForm key={of.id} {...props} of={of} />)}
+      {coded.length > 0 && <CodeActions {...props} actions={coded} label={label} />}
+      {service.actions.filter((of) => of.inputs.length > 0 && !wantsCode(of)).map((of) => <ActionForm key={of.id} {...props} of={of} />)}
       <div className="card-end">
-        {service.actions.filter((of) => of.inputs.length === 0).map((of) => <ActionButton key={of.id} {...props} able={able} of={of} label={`${words(of.id)}${of.effect === "security" && !device.trusted_effects ? "…" : ""}`} done={`${device.name} was asked to ${words(of.id).toLowerCase()}.`} />)}
+        {service.actions.filter((of) => of.inputs.length === 0).map((of) => <ActionButton key={of.id} {...props} able={able} of={of} label={label(of)} done={`${device.name} was asked to ${words(of.id).toLowerCase()}.`} />)}
       </div>
       <Rest {...props} shown={["state"]} />
     </>
@@ -233,12 +242,46 @@ export function PressedButton(props: CardProps) {
   );
 }
 
+/** Actions that want a code: one field for it, and a button for each. */
+function CodeActions({ device, service, able, actions, label }: CardProps & { actions: Action[]; label: (of: Action) => string }) {
+  const [code, setCode] = useState("");
+  // A code is asked for by some devices and not by others.
+  const tell = async (of: Action) => {
+    const inputs = Object.fromEntries(of.inputs.map((input) => [input.id, code]));
+    if (await act(device, service, of, inputs, `${device.name} was asked to ${words(of.id).toLowerCase()}.`)) setCode("");
+  };
+  return (
+    <div className="code-actions">
+      <Field label="Code" hint="As it is typed at the device. It is sent with what you press, and not kept.">
+        {(field, hint) => <input id={field} aria-describedby={hint} type="password" inputMode={/^\d*$/.test(code) ? "numeric" : "text"} autoComplete="off" maxLength={64} disabled={!able} value={code} onChange={(event) => setCode(event.target.value)} />}
+      </Field>
+      <div className="card-end">{actions.map((of) => <Button key={of.id} disabled={!able} onClick={() => tell(of)}>{label(of)}</Button>)}</div>
+    </div>
+  );
+}
+/** Whether all that an action wants is a code. */
+const wantsCode = (of: Action) => of.inputs.length > 0 && of.inputs.every((input) => input.id === "code" && input.format === "text");
+
 /** How much of `more` is shown before it is asked for. */
 const SHOWN = 8;
+function WeatherNow({ service, of: { icon, words: says, condition, temperature } }: CardProps & { of: Weather }) {
+  const value = service.values?.[temperature?.id ?? condition.id];
+  return (
+    <div className="lock-head">
+      <span className="kind large"><Icon name={icon} /></span>
+      <div>
+        <p className="big tabular">{temperature && saidOf(service, temperature) ? `${saidOf(service, temperature)}` : "–"}</p>
+        <p>{says ? <Name>{says}</Name> : "Not said yet"} {value && <Age value={value} />}</p>
+      </div>
+    </div>
+  );
+}
+
 /** What no card knows of a device, however much of it there is. */
 export function More(props: CardProps) {
   const { service } = props;
-  const of = (role: string) => service.properties.filter((one) => one.role === role);
+  const weather = weatherOf(service);
+  const of = (role: string) => service.properties.filter((one) => one.role === role && one !== weather?.condition && one !== weather?.temperature);
   const [main, config, details] = [of("primary"), of("config"), of("diagnostic")];
   const plain = service.actions.filter((one) => one.inputs.length === 0);
   const forms = service.actions.filter((one) => one.inputs.length > 0);
@@ -250,6 +293,7 @@ export function More(props: CardProps) {
   );
   return (
     <>
+      {weather && <WeatherNow {...props} of={weather} />}
       {main.length > 0 && <div className="many">{main.slice(0, SHOWN).map((one) => <PropertyRow key={one.id} {...props} of={one} />)}</div>}
       {fold("What else it says", main.slice(SHOWN))}
       {fold("Settings", config)}

@@ -90,6 +90,32 @@ const PATHS = {
   clipboard: "M9 4.500H7A1.5 1.5 0 0 0 5.5 6v13A1.5 1.5 0 0 0 7 20.500h10a1.5 1.5 0 0 0 1.5-1.500V6A1.5 1.5 0 0 0 17 4.500h-2M10 3h4a1 1 0 0 1 1 1v1.500a1 1 0 0 1-1 1h-4a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1ZM9 12h6M9 16h4",
   reply: "M9.5 6 4 11.5 9.5 17M4 11.5h9a7 7 0 0 1 7 7",
   run: "m5 6.5 5.5 5.5L5 17.5M12.5 18H19",
+  cloud: "M7 18.5a4 4 0 0 1-.4-8 5.5 5.5 0 0 1 10.7-1A4.500 4.500 0 0 1 17 18.500z",
+  cloudy: "M8 19.500a3.500 3.500 0 0 1-.3-7 4.800 4.800 0 0 1 9.300-.8 4 4 0 0 1-.3 7.800zM9.500 9.500a4 4 0 0 1 7-3M12.500 2.500v1M18.500 4.500l-.7.700",
+  rain: "M7 14.500a4 4 0 0 1-.4-8 5.500 5.500 0 0 1 10.700-1A4.500 4.500 0 0 1 17 14.500zM8 18l-1 2.500M12.500 18l-1 2.500M17 18l-1 2.500",
+  snow: "M7 14.500a4 4 0 0 1-.4-8 5.500 5.500 0 0 1 10.700-1A4.500 4.500 0 0 1 17 14.500zM8 18.500h.01M12 18h.01M16 18.500h.01M10 21h.01M14 21h.01",
+  storm: "M7 14.500a4 4 0 0 1-.4-8 5.500 5.500 0 0 1 10.700-1A4.500 4.500 0 0 1 17 14.500M12.500 11l-3 5h4l-2.500 5",
+  fog: "M4 8h13M7 12h13M4 16h11M8 20h9",
+  bed: "M3 18.500V6M3 15.500h18v3M21 15.500V13a3 3 0 0 0-3-3H3M7 10V8.500h4V10",
+  sofa: "M6 11V8a2.500 2.500 0 0 1 2.500-2.500h7A2.500 2.500 0 0 1 18 8v3M6 14h12M4.500 10A1.500 1.500 0 0 1 6 11.500V14h12v-2.500a1.500 1.500 0 1 1 3 0V18H3v-6.500A1.500 1.500 0 0 1 4.500 10ZM6 18v2M18 18v2",
+  "floor-lamp": "M8.500 3h7l2.500 6.500H6zM12 9.500V21M8.500 21h7",
+  ceiling: "M12 3v5M5 14.500a7 7 0 0 1 14 0zM10 17.500a2 2 0 0 0 4 0",
+  desk: "M3 9h18M5 9v10M19 9v10M13 9v5h6M7 9 9.500 4.500 13 6",
+  coffee: "M5 9h11v6a4 4 0 0 1-4 4H9a4 4 0 0 1-4-4zM16 10.500h1.500a2.500 2.500 0 0 1 0 5H16M8.500 3.500v2M12.500 3.500v2",
+  fridge: "M7 3h10a1.500 1.500 0 0 1 1.500 1.500V20h-13V4.500A1.500 1.500 0 0 1 7 3ZM5.500 10h13M8.500 6.500v1M8.500 13v2.500",
+  oven: "M5 4h14v16H5zM5 8.500h14M8 6.300h.01M11 6.300h.01M8 12h8v5H8z",
+  washer: "M5.500 3.500h13v17h-13zM5.500 7.500h13M8 5.500h.01M12 17.500a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM8.500 13c1.200-.8 2.300-.8 3.500 0s2.300.8 3.500 0",
+  bath: "M3 12.500h18v1.500a5 5 0 0 1-5 5H8a5 5 0 0 1-5-5zM6 12.500V6a2 2 0 0 1 4-.500M7 19l-1 2M17 19l1 2",
+  stairs: "M3 20h4.500v-4H12v-4h4.500V8H21V4",
+  tree: "M12 3 6.500 10.500H9L5 16h14l-4-5.500h2.500zM12 16v5",
+  plant: "M8 20.500h8l1-6H7zM12 14.500V9M12 10c0-3.500 2-5.500 5.500-5.500C17.500 8 15.500 10 12 10ZM12 11.500C12 9 10.300 7 7 7c0 3 1.700 4.500 5 4.500Z",
+  book: "M12 6.500C10 5 7 4.500 4 5v13.500c3-.5 6 0 8 1.500 2-1.500 5-2 8-1.500V5c-3-.5-6 0-8 1.500ZM12 6.500V20",
+  game: "M7.500 8h9a5 5 0 0 1 4.500 7.500c-1 2-3 2-4.500 0l-.5-.500H8l-.500.500c-1.500 2-3.500 2-4.500 0A5 5 0 0 1 7.500 8ZM8 10.500v3M6.500 12h3M15.500 11h.01M17.500 13h.01",
+  wifi: "M3 9.500a13 13 0 0 1 18 0M6 13a8.500 8.500 0 0 1 12 0M9 16.300a4.300 4.300 0 0 1 6 0M12 19.500h.01",
+  printer: "M7 9V4h10v5M7 17H4.500V9h15v8H17M7 14h10v6H7z",
+  heart: "M12 20C6 16 3.500 12.500 3.500 9a4.500 4.500 0 0 1 8.500-2 4.500 4.500 0 0 1 8.500 2c0 3.500-2.500 7-8.500 11Z",
+  arrange: "M4 5h6v6H4zM14 5h6v6h-6zM4 15h6v4H4zM17 14v6M14 17h6",
+  undo: "M8.500 5 4 9.500 8.500 14M4 9.500h9.500a6 6 0 0 1 0 12H9",
   info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 11v5.5M12 7.5h.01",
 } as const;
 
@@ -103,7 +129,19 @@ export function Icon({ name, filled }: { name: IconName; filled?: boolean }) {
   );
 }
 
-export const KindIcon = ({ kind }: { kind: DeviceKind }) => <Icon name={kind in PATHS ? kind : "other"} />;
+/** The icon that the owner gave a device, when there is one of that name. */
+export const ownIcon = (icon: string | null | undefined): IconName | null => (icon && Object.hasOwn(PATHS, icon) ? (icon as IconName) : null);
+export const KindIcon = ({ kind, icon }: { kind: DeviceKind; icon?: string | null }) => <Icon name={ownIcon(icon) ?? (kind in PATHS ? kind : "other")} />;
+
+/** What a device may be shown as, by the owner's choice, and what it is called. */
+export const CHOICES: [IconName, string][] = [
+  ["light", "Lamp"], ["ceiling", "Ceiling lamp"], ["floor-lamp", "Floor lamp"], ["desk", "Desk"], ["plug", "Plug"], ["switch", "Switch"], ["fan", "Fan"], ["climate", "Cold"],
+  ["flame", "Fire"], ["thermometer", "Thermometer"], ["drop", "Water"], ["air", "Air"], ["sun", "Sun"], ["moon", "Night"], ["cover", "Blind"], ["door", "Door"], ["lock", "Lock"],
+  ["alarm", "Shield"], ["bell", "Bell"], ["camera", "Camera"], ["motion", "Somebody"], ["sensor", "Sensor"], ["bolt", "Power"], ["battery", "Battery"], ["valve", "Tap"],
+  ["bed", "Bed"], ["sofa", "Sofa"], ["bath", "Bath"], ["stairs", "Stairs"], ["coffee", "Coffee"], ["fridge", "Fridge"], ["oven", "Oven"], ["washer", "Washing machine"], ["appliance", "Appliance"],
+  ["vacuum", "Robot"], ["tv", "Television"], ["speaker", "Loudspeaker"], ["note", "Music"], ["game", "Game"], ["book", "Book"], ["computer", "Computer"], ["printer", "Printer"],
+  ["wifi", "Wireless"], ["tree", "Tree"], ["plant", "Plant"], ["car", "Car"], ["home", "House"], ["heart", "Heart"], ["star", "Star"],
+];
 
 /** Icons of the standard services. */
 export const serviceIcon: Record<string, IconName> = {

@@ -16,6 +16,8 @@ export type DialogState =
   /** One tile of the page Home, with everything that it can be told. */
   | { kind: "thing"; device: string; tile: string }
   | { kind: "room"; name: string }
+  /** Several devices go to a room. */
+  | { kind: "put"; devices: Device[] }
   /** What a found device wants before it pairs. */
   | { kind: "needs"; device: string }
   | { kind: "notify"; device?: Device }

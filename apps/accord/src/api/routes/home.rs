@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use crate::api::error::{Answer, Failure};
 use crate::api::extract::{Id, Ids, Params, Wanted};
 use crate::api::home::{
-    History, HistoryKept, HistorySettings, HistoryState, RenameRoom, Rooms, ShowDevice, Shown, ShownPlace,
+    History, HistoryKept, HistorySettings, HistoryState, HomeOrder, PutInRoom, RenameRoom, Rooms, ShowDevice, Shown,
+    ShownPlace,
 };
 use crate::api::types::ApiError;
 use crate::daemon::home;
@@ -38,6 +39,26 @@ pub async fn rooms(State(hub): State<Arc<Hub>>) -> Json<Rooms> {
     responses((status = 200, body = Rooms), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
 pub async fn rename_room(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<RenameRoom>) -> Answer<Json<Rooms>> {
     Ok(Json(hub.blocking(move |hub| hub.rename_room(&wanted)).await?))
+}
+
+/// Several devices go to a room
+#[utoipa::path(post, path = "/home/rooms/put", tag = "home", request_body = PutInRoom,
+    responses((status = 200, body = Rooms), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
+pub async fn put_in_room(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<PutInRoom>) -> Answer<Json<Rooms>> {
+    Ok(Json(hub.blocking(move |hub| hub.put_in_room(&wanted)).await?))
+}
+
+/// The owner's order of rooms and devices
+#[utoipa::path(get, path = "/home/order", tag = "home", responses((status = 200, body = HomeOrder)))]
+pub async fn order(State(hub): State<Arc<Hub>>) -> Json<HomeOrder> {
+    Json(hub.home_order())
+}
+
+/// Change that order
+#[utoipa::path(put, path = "/home/order", tag = "home", request_body = HomeOrder,
+    responses((status = 200, body = HomeOrder), (status = 400, body = ApiError)))]
+pub async fn set_order(State(hub): State<Arc<Hub>>, Wanted(wanted): Wanted<HomeOrder>) -> Answer<Json<HomeOrder>> {
+    Ok(Json(hub.blocking(move |hub| hub.set_home_order(&wanted)).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -118,6 +118,21 @@ async fn what_a_lamp_says_is_told_by_itself_kept_and_asked_for() {
     let renamed = json!({ "from": "study", "to": "Office" });
     let rooms = home.own(Method::POST, "/home/rooms/rename", renamed).await.json();
     assert_eq!(rooms["rooms"][0]["name"], "Office");
+    let icon = home.own(Method::PATCH, "/devices/lamp-1", json!({ "icon": "floor-lamp" })).await.json();
+    assert_eq!((&icon["icon"], &icon["via"]), (&json!("floor-lamp"), &Value::Null));
+    let bad = home.own(Method::PATCH, "/devices/lamp-1", json!({ "icon": "<svg>" })).await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST, "{}", bad.text);
+    let order = json!({ "rooms": ["Office", "Hall"], "devices": ["lamp-1", "gone-1"] });
+    assert_eq!(home.own(Method::PUT, "/home/order", order.clone()).await.json(), order);
+    let put = json!({ "devices": ["lamp-1", "nobody"], "room": "Attic" });
+    let refused = home.own(Method::POST, "/home/rooms/put", put).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND, "{}", refused.text);
+    let put = json!({ "devices": ["Desk lamp"], "room": "Attic" });
+    let rooms = home.own(Method::POST, "/home/rooms/put", put).await.json();
+    assert_eq!(rooms, json!({ "rooms": [{ "name": "Attic", "devices": ["lamp-1"] }] }));
+    let renamed = json!({ "from": "attic", "to": "Office" });
+    home.own(Method::POST, "/home/rooms/rename", renamed).await;
+    assert_eq!(home.own(Method::GET, "/home/order", Value::Null).await.json(), order);
     let csv = home.own(Method::GET, "/home/history/export?format=csv&device=lamp-1", Value::Null).await;
     assert!(
         csv.text.starts_with("time,device,name") && csv.text.contains("Desk lamp,light,0,level,percent,"),
