@@ -250,6 +250,74 @@ test("all lights of a room go off in one press", { skip }, async () => {
   await page.getByRole("combobox", { name: "Room" }).selectOption("*");
 });
 
+test("lights that went off at once come back as they were", { skip }, async () => {
+  const { page } = ours;
+  const room = page.getByTestId("room").and(page.locator("[data-room='Kitchen']"));
+  await room.getByTestId("lights-off").click();
+  await until("all off", async () => /all off/.test(await room.locator(".room-line").innerText()));
+  const toast = page.getByTestId("toast").filter({ hasText: "in Kitchen told to go off" });
+  await toast.getByRole("button", { name: "Undo" }).click();
+  await until("on again", async () => /1 on/.test(await room.locator(".room-line").innerText()));
+  await until("as bright as before", async () => /^On · 100 %/.test(await tile(page, "Counter lights").locator(".ht-line").innerText()));
+});
+
+test("several devices go to a room at once and stand in another order, by keys alone", { skip }, async () => {
+  const { page } = ours;
+  const arrange = page.getByRole("button", { name: "Arrange", exact: true });
+  await arrange.press("Enter");
+  const picks = (room) => page.locator(`[data-room='${room}'] [data-testid=pick]`).evaluateAll((all) => all.map((one) => one.dataset.device));
+  const pick = (name) => page.getByRole("checkbox", { name, exact: true });
+  const roomless = await page.locator("[data-room='No room yet'] .count").innerText();
+  for (const name of ["Evening", "Round button"]) await pick(name).press("Space");
+  const bar = page.getByTestId("arrange-bar");
+  await bar.getByText("2 chosen").waitFor();
+  for (const [width, height] of [[1280, 900], [768, 900], [320, 640]]) {
+    await sized(page, width, height);
+    await accessible(page, `arranging at ${width}`);
+    await noWider(page, `arranging at ${width}`);
+  }
+  await sized(page, 1280, 900);
+  await bar.getByTestId("put-in-room").press("Enter");
+  const dialog = page.getByTestId("put");
+  await accessible(page, "which room");
+  await dialog.getByLabel("Room", { exact: true }).fill("Study");
+  await page.keyboard.press("Enter");
+  await until("both are there", async () => (await picks("Study")).length === 2);
+  await page.getByTestId("toast").filter({ hasText: "2 devices are in Study now" }).getByRole("button", { name: "Undo" }).click();
+  await until("and back", async () => (await page.locator("[data-room=Study]").count()) === 0 && (await page.locator("[data-room='No room yet'] .count").innerText()) === roomless);
+  await page.locator("[data-room='No room yet']").scrollIntoViewIfNeeded();
+  for (const name of ["Evening", "Round button"]) await pick(name).press("Space");
+  await page.locator("[data-room=Hall]").scrollIntoViewIfNeeded();
+  await pick("Robbie").press("Space");
+  const before = await picks("Hall");
+  const at = before.indexOf("house-robot");
+  const [kept] = await Promise.all([page.waitForRequest((one) => one.method() === "PUT" && one.url().endsWith("/home/order")), bar.getByRole("button", { name: "One place to the front" }).press("Enter")]);
+  assert.equal(kept.postDataJSON().devices[at - 1], "house-robot");
+  await until("it moved", async () => (await picks("Hall")).indexOf("house-robot") === at - 1);
+  const rooms = () => page.getByTestId("room").evaluateAll((all) => all.map((one) => one.dataset.room));
+  await page.getByRole("button", { name: "Kitchen: up" }).press("Enter");
+  await until("the room moved", async () => (await rooms()).indexOf("Kitchen") === 1);
+  await page.keyboard.press("Escape");
+  await bar.waitFor({ state: "detached" });
+  await page.reload();
+  await page.getByTestId("room").first().waitFor();
+  assert.equal((await rooms()).filter((one) => one !== "Favourites").indexOf("Kitchen"), 1, "it is kept by the hub");
+});
+
+test("a device gets an icon of its own", { skip }, async () => {
+  const { page } = ours;
+  await find(page, "kettle");
+  await tile(page, "Kettle").locator(".ht-text").click();
+  await page.getByTestId("thing").getByRole("button", { name: "Name and room…" }).click();
+  const dialog = page.getByTestId("rename");
+  await dialog.getByText("Icon: as it is").click();
+  await dialog.getByRole("radio", { name: "Coffee" }).press("Space");
+  await accessible(page, "icons");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await tile(page, "Kettle").locator(".icon-coffee").waitFor();
+  await find(page, "");
+});
+
 test("a room and a device get other names, and a favourite stands first", { skip }, async () => {
   const { page } = ours;
   await page.getByRole("button", { name: "More for Hall" }).click();

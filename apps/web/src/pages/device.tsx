@@ -47,7 +47,7 @@ export function DevicePage({ id }: { id: string }) {
     <>
       {back}
       <header className="device-head">
-        <span className={`kind large ${device.trust}`}><KindIcon kind={device.kind} /></span>
+        <span className={`kind large ${device.trust}`}><KindIcon kind={device.kind} icon={device.icon} /></span>
         <div>
           <h1><Name>{device.name}</Name></h1>
           <p className="lead" dir="auto">{[device.trust === "own" ? null : trustOf(device), describe(device)].filter(Boolean).join(" · ")}</p>

@@ -92,7 +92,7 @@ function useSorted(devices: Device[]): Device[] {
 function OwnCard({ device }: { device: Device }) {
   return (
     <section className="card own" aria-label="This machine">
-      <span className="kind"><KindIcon kind={device.kind} /></span>
+      <span className="kind"><KindIcon kind={device.kind} icon={device.icon} /></span>
       <div className="own-text">
         <h2 className="card-title"><a href={to("devices", device.id)}><Name>{device.name}</Name></a></h2>
         <p className="meta" dir="auto">{describe(device)}</p>
@@ -117,7 +117,7 @@ export const DeviceCard = memo(function DeviceCard({ device }: { device: Device 
     <DropTarget device={device}>
       <article className="card device" data-testid="device" data-device={device.id} aria-label={device.name}>
         <div className="device-top">
-          <span className={`kind ${device.trust}`}><KindIcon kind={device.kind} /></span>
+          <span className={`kind ${device.trust}`}><KindIcon kind={device.kind} icon={device.icon} /></span>
           <div className="device-name">
             <h3 className="card-title">
               <a href={to("devices", device.id)}><Name>{device.name}</Name></a>

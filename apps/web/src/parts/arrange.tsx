@@ -36,7 +36,7 @@ export const PickCard = memo(function PickCard({ tile, room, arranging }: { tile
       onDragLeave={() => setOver(false)}
       onDrop={(event) => { setOver(false); const dragged = event.dataTransfer.getData(DRAG); if (dragged && dragged !== device.id) { event.preventDefault(); arranging.drop(dragged, room, device.id); } }}>
       <span className="ht-top">
-        <span className="ht-icon still">{service || ownIcon(device.icon) ? <Icon name={pictureOf(tile)} /> : <KindIcon kind={device.kind} />}</span>
+        <span className="ht-icon still">{service || ownIcon(device.icon) ? <Icon name={pictureOf(tile)} /> : <KindIcon kind={device.kind} icon={device.icon} />}</span>
         <span className="ht-text"><span className="ht-name"><Name>{device.name}</Name></span><span className="ht-line">{device.reach === "offline" ? "Not reachable" : visible(stateLine(tile))}</span></span>
         <input type="checkbox" checked={chosen} aria-label={visible(device.name)} onChange={() => arranging.choose([device.id], !chosen)} />
       </span>

@@ -94,7 +94,7 @@ export function pictureOf({ device, service, power }: Tile): IconName {
 
 function TileIcon({ tile, able, lit, turn, power }: { tile: Tile; able: boolean; lit: boolean; turn: Turn; power: Turn }) {
   const { device, service } = tile;
-  const picture = service || ownIcon(device.icon) ? <Icon name={pictureOf(tile)} filled={lit && service?.id === "light" && !ownIcon(device.icon)} /> : <KindIcon kind={device.kind} />;
+  const picture = service || ownIcon(device.icon) ? <Icon name={pictureOf(tile)} filled={lit && service?.id === "light" && !ownIcon(device.icon)} /> : <KindIcon kind={device.kind} icon={device.icon} />;
   const name = tileName(tile);
   const toggle = (of: Turn) => <button type="button" className="ht-icon" role="switch" aria-checked={of.now === true} aria-label={name} disabled={!able} onClick={() => of.set(!of.now)}>{picture}</button>;
   if (power.of?.write) return toggle(power);
