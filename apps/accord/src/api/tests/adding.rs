@@ -3,7 +3,8 @@
 
 use accord_consent::{Choice, Consent, ConsentState, To};
 use accord_model::{
-    Data, Device, DeviceKind, FieldCode, FieldSet, Format, FromBridge, Outputs, Property, Reach, Target, ToBridge, catalogue,
+    Data, Device, DeviceKind, FieldCode, FieldSet, Format, FromBridge, Outputs, Property, Reach, Target, ToBridge,
+    catalogue,
 };
 use accord_registry::BridgeSide;
 
@@ -17,9 +18,8 @@ fn lamp(added: bool) -> Device {
     let mut light = catalogue::light().only(&["on"], &[]);
     light.properties.push(Property { write: true, ..Property::state("note", Format::Text) });
     let since = added.then(accord_model::Timestamp::now);
-    let mut lamp = Device::new(id("lamp-1"), DeviceKind::Light, "Desk lamp")
-        .with(light)
-        .with(accord_ports::added::pairing(since));
+    let mut lamp =
+        Device::new(id("lamp-1"), DeviceKind::Light, "Desk lamp").with(light).with(accord_ports::added::pairing(since));
     (lamp.reach, lamp.passing) = (Reach::Local, !added);
     lamp
 }
@@ -145,7 +145,8 @@ async fn what_has_to_be_looked_for_is_added_once_that_is_agreed_to_with_it() {
         form.offers.into_iter().map(|offer| (offer.entry, offer.needed)).collect::<Vec<_>>()
     };
     assert_eq!(offers(&home), [("matter/search".to_owned(), true), (COMMAND.to_owned(), false)]);
-    let form = |agrees: Value| json!({ "bridge": "matter", "way": "code", "inputs": { "code": "MT:1" }, "agrees": agrees });
+    let form =
+        |agrees: Value| json!({ "bridge": "matter", "way": "code", "inputs": { "code": "MT:1" }, "agrees": agrees });
     let asked = home.own(Method::POST, "/add", form(json!([]))).await;
     assert_eq!(asked.status, StatusCode::CONFLICT, "{}", asked.text);
     assert_eq!(asked.json()["prompt"]["entry"]["key"], "matter/search");
