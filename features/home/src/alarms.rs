@@ -234,6 +234,8 @@ mod tests {
         Watch { file, open: Mutex::new(saved.open), events: broadcast::channel(4).0, counts: Box::new(|_| true) }
     }
 
+    const NOTHING: [bool; 0] = [];
+
     fn told(watch: &Watch, known: &Known) -> Vec<bool> {
         watch.look(known, Timestamp::now()).0.iter().map(|alarm| alarm.began).collect()
     }
@@ -246,11 +248,11 @@ mod tests {
         let (alarms, changed) = first.look(&wet, Timestamp::now());
         assert_eq!((alarms[0].what.as_str(), alarms[0].began, changed), ("Water leak", true, true));
         first.tell(alarms).await;
-        assert_eq!(told(&first, &wet), []);
+        assert_eq!(told(&first, &wet), NOTHING);
         let second = Arc::new(watch(dir.path()));
-        assert_eq!(told(&second, &wet), [], "a start tells nothing again");
+        assert_eq!(told(&second, &wet), NOTHING, "a start tells nothing again");
         assert_eq!(told(&second, &sensor(false, Source::Pushed, 0)), [false]);
-        assert_eq!(told(&second, &sensor(false, Source::Pushed, 0)), []);
+        assert_eq!(told(&second, &sensor(false, Source::Pushed, 0)), NOTHING);
         assert_eq!(told(&second, &wet), [true], "a new one is told anew");
         assert!(second.gone(&wet.device.id) && !second.gone(&wet.device.id));
     }
@@ -259,15 +261,15 @@ mod tests {
     async fn what_is_old_kept_or_not_counted_begins_and_ends_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut watch = watch(dir.path());
-        assert_eq!(told(&watch, &sensor(true, Source::Pushed, 120)), [], "old");
-        assert_eq!(told(&watch, &sensor(true, Source::Assumed, 0)), [], "kept by a broker");
+        assert_eq!(told(&watch, &sensor(true, Source::Pushed, 120)), NOTHING, "old");
+        assert_eq!(told(&watch, &sensor(true, Source::Assumed, 0)), NOTHING, "kept by a broker");
         let mut away = sensor(true, Source::Pushed, 0);
         away.device.reach = Reach::Offline;
-        assert_eq!(told(&watch, &away), [], "remembered");
+        assert_eq!(told(&watch, &away), NOTHING, "remembered");
         assert_eq!(told(&watch, &sensor(true, Source::Polled, 0)), [true]);
-        assert_eq!(told(&watch, &sensor(false, Source::Assumed, 0)), []);
-        assert_eq!(told(&watch, &sensor(false, Source::Pushed, 120)), []);
+        assert_eq!(told(&watch, &sensor(false, Source::Assumed, 0)), NOTHING);
+        assert_eq!(told(&watch, &sensor(false, Source::Pushed, 120)), NOTHING);
         watch.counts = Box::new(|_| false);
-        assert_eq!(told(&watch, &sensor(false, Source::Pushed, 0)), [], "not the owner's");
+        assert_eq!(told(&watch, &sensor(false, Source::Pushed, 0)), NOTHING, "not the owner's");
     }
 }
