@@ -270,7 +270,8 @@ class Leave(Home):
         adding.stdout.close()
         adding.stderr.close()
         self.hub.start()
-        lamp = self.find(25)
+        # A device that waited longer than it likes for whoever adds it takes its place back, and is added anew a while later.
+        lamp = self.find(75)
         self.set("on", True)
         self.shows(on=True)
         # Nothing that was said before, by the hub that was killed or by this one, keeps it from being free.
