@@ -254,7 +254,13 @@ async fn whoever_waits_when_it_is_let_go_of_is_answered() {
     assert_eq!(house.heard.recv().await.unwrap().1, Did::Refused(1, away));
     assert_eq!(house.heard.recv().await.unwrap().1, Did::Why(2, Outcome::Silent));
 
+    let second = Duration::from_secs(1);
+    house.begin_slow(Duration::MAX, PACE, None, Vec::new());
+    house.attempt().await;
+    let task = house.hands.let_go(&house.device).unwrap();
+    tokio::time::timeout(second, task).await.expect("an attempt ends, too").unwrap();
+
     house.begin(PACE, None, vec![Ok(Duration::MAX)]);
     house.attempt().await;
-    assert!(house.hands.end(Duration::from_secs(1)).await, "a connection ends, too");
+    assert!(house.hands.end(second).await, "and a connection");
 }
