@@ -374,14 +374,14 @@ impl tokio::io::AsyncWrite for Withdraws<'_> {
         if self.wire.len() == self.after {
             // The gate waits for this very call to return before it is done.
             let gate = self.home.gate.clone();
-            std::thread::spawn(move || gate.withdraw((hello(), To::One(phone()))));
+            let withdrawing = std::thread::spawn(move || gate.withdraw((hello(), To::One(phone()))));
             while self.home.bound.check(&hello(), &phone(), name_field()).is_ok() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             self.after = usize::MAX;
             let waker = context.waker().clone();
             std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(50));
+                let _ = withdrawing.join();
                 waker.wake();
             });
             return Poll::Pending;
