@@ -76,9 +76,6 @@ pub struct Device {
     /// What the owner wants it shown as: a name of one of the UI's icons.
     #[serde(default)]
     pub icon: Option<String>,
-    /// The server or broker that speaks for it, where one does.
-    #[serde(default)]
-    pub via: Option<String>,
     pub trust: Trust,
     #[schema(value_type = String)]
     pub reach: Reach,

@@ -111,7 +111,6 @@ impl Hub {
             room: note.room.or_else(|| device.room.clone()),
             favourite: note.favourite,
             icon: note.icon,
-            via: device.via.as_ref().map(ToString::to_string),
             trust,
             reach: device.reach,
             addresses: seen
