@@ -298,7 +298,7 @@ async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tel
     let words = |records: &Value| -> Vec<Value> {
         records["records"].as_array().unwrap().iter().map(|record| record["message"].clone()).collect()
     };
-    let unlocked = json!("Tell Front door to unlock (door-lock), from the command line");
+    let unlocked = json!("Tell Front door to unlock, from the command line");
     assert_eq!(words(&ledger), [unlocked.clone(), unlocked.clone(), Value::Null], "locking opens nothing");
     assert_eq!(words(&sent), words(&ledger));
     let cookie = home.sign_in().await;
@@ -307,7 +307,7 @@ async fn a_lock_is_asked_about_until_its_owner_says_otherwise_and_the_ledger_tel
     assert_eq!(web.status, StatusCode::OK, "{}", web.text);
     let of_lock = "/ledger?kind=sent&search=%22subject%22%3A%22lock-1%22";
     let of_lock = words(&home.own(Method::GET, of_lock, Value::Null).await.json());
-    assert_eq!(of_lock[0], "Tell Front door to unlock (door-lock), from the web UI");
+    assert_eq!(of_lock[0], "Tell Front door to unlock, from the web UI");
     assert_eq!(of_lock[1..], [unlocked.clone(), unlocked]);
     for history in [&["home", "history", "Front door"][..], &["home", "history", "Front door", "--json"]] {
         say(history).await.unwrap_or_else(|error| panic!("{history:?}: {error:#}"));
