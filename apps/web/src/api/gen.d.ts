@@ -628,6 +628,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/home/order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The owner's order of rooms and devices */
+        get: operations["order"];
+        /** Change that order */
+        put: operations["set_order"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/home/rooms": {
         parameters: {
             query?: never;
@@ -639,6 +657,23 @@ export interface paths {
         get: operations["rooms"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/home/rooms/put": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Several devices go to a room */
+        post: operations["put_in_room"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2029,6 +2064,11 @@ export interface components {
             /** @enum {string} */
             event: "happened";
         } | {
+            /** @description Rooms and devices of the house stand in another order now. */
+            data: components["schemas"]["HomeOrder"];
+            /** @enum {string} */
+            event: "home-order";
+        } | {
             data: {
                 id: string;
             };
@@ -2339,6 +2379,15 @@ export interface components {
              * @description Since when.
              */
             since?: string | null;
+        };
+        /**
+         * @description `GET` and `PUT /home/order`: in which order the owner wants to see rooms and devices. What is not named stands behind,
+         *     by kind and name.
+         */
+        HomeOrder: {
+            /** @description Ids. They need not be here now. */
+            devices: string[];
+            rooms: string[];
         };
         /** @description `GET /why`: this machine itself, way by way. */
         HouseWhy: {
@@ -2668,6 +2717,13 @@ export interface components {
         Prompts: {
             prompts: components["schemas"]["Prompt"][];
         };
+        /** @description `POST /home/rooms/put`: devices go to a room, all of them or none. */
+        PutInRoom: {
+            /** @description Ids or unique names. */
+            devices: string[];
+            /** @description Empty: to the room that its bridge says, if one. */
+            room: string;
+        };
         /** @description Times of day such as `22:30`, by this computer's clock; over midnight when `from` is later than `to`. */
         QuietHours: {
             except_urgent?: boolean;
@@ -2740,13 +2796,6 @@ export interface components {
             media: boolean;
             /** @default false */
             ring: boolean;
-        };
-        /** @description `GET` and `PUT /home/order`: in which order the owner wants to see rooms and devices. What is not named stands behind,
-         *     by kind and name. */
-        HomeOrder: {
-            /** @description Ids. They need not be here now. */
-            devices: string[];
-            rooms: string[];
         };
         /** @description `POST /home/rooms/rename`: all devices of a room go to another one, which may be there already. */
         RenameRoom: {
@@ -4959,6 +5008,56 @@ export interface operations {
             };
         };
     };
+    order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeOrder"];
+                };
+            };
+        };
+    };
+    set_order: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HomeOrder"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HomeOrder"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+        };
+    };
     rooms: {
         parameters: {
             query?: never;
@@ -4974,6 +5073,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Rooms"];
+                };
+            };
+        };
+    };
+    put_in_room: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutInRoom"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rooms"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
         };
