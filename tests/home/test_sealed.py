@@ -45,6 +45,7 @@ class SealedTest(unittest.TestCase):
         beta, token = self.network.address["beta"], secrets.token_hex(16)
         password, long = secrets.token_urlsafe(12), f"ey{secrets.token_urlsafe(60)}.{secrets.token_urlsafe(60)}"
         self.given = {"miio": token, "mqtt": password, "homeassistant": long, "matter": CODE}
+        self.hub.grant("matter/search")
         # Each waits some seconds for its device, and there is none: all at once.
         with futures.ThreadPoolExecutor() as owners:
             added = [owners.submit(self.add, "miio", "token", address=beta, token=token),

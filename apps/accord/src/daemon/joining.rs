@@ -186,7 +186,7 @@ const JOINS: &[(&str, &str, DeviceKind, Systems)] = &[
             (
                 "New, or set back to how it came",
                 &[
-                    "Give it power. If it uses Wi-Fi, bring it into your network first, with its maker's app or your phone: Accord adds what is in the network already. Devices that use Thread are not reached yet, except through a Home Assistant that has them.",
+                    "Give it power. Bring it into Wi-Fi or Thread first, with its maker's app or your phone: Accord adds what is in the network already.",
                     "Find its code: on it, in its papers or in its maker's app. It has 11 or 21 digits, or is a QR code that begins with MT:.",
                     "It waits for about 15 minutes after it got power. Add it here with its code.",
                 ],
@@ -305,7 +305,7 @@ pub const FORMS: &[Form] = &[
         how: "By its code",
         kind: DeviceKind::Other,
         steps: &[
-            "It must be in your network already: by cable, or brought into Wi-Fi by its maker's app or another controller. Devices that use Thread are not reached yet.",
+            "It must be in your network already: by cable, or brought into Wi-Fi or Thread by its maker's app or another controller.",
             "Find its code: on it, in its papers, or made by the app that has it, to share it.",
             "It waits for some minutes only. It may be added before it waits: Accord adds it as soon as it does.",
         ],
