@@ -224,7 +224,7 @@ impl Loop {
     /// Nobody waits for company that has not come: only work that is already queued joins.
     fn commit_together(&self, first: Job) {
         let until = Instant::now() + self.gather;
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let begun = self.say("BEGIN IMMEDIATE");
         let mut answers: Vec<(Answer, Option<OwnedSemaphorePermit>)> = Vec::new();
         let mut next = Some(first);
         while let Some(Job { work, place }) = next.take() {
@@ -234,7 +234,7 @@ impl Loop {
                 next = self.queue.try_recv().ok();
             }
         }
-        let outcome = begun.and_then(|()| self.connection.execute_batch("COMMIT"));
+        let outcome = begun.and_then(|()| self.say("COMMIT"));
         let outcome = outcome.map_err(|error| {
             self.rollbacks.fetch_add(1, Ordering::AcqRel);
             if !self.connection.is_autocommit() {
@@ -248,8 +248,13 @@ impl Loop {
         }
     }
 
+    /// A statement that each commit needs: read once by SQLite, and not each time.
+    fn say(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
+    }
+
     fn in_savepoint(&self, work: Box<dyn Work>) -> Answer {
-        if let Err(error) = self.connection.execute_batch("SAVEPOINT job") {
+        if let Err(error) = self.say("SAVEPOINT job") {
             return self.fail(work.refuse(), error);
         }
         let (worked, answer) = work.run(&self.connection);
@@ -258,7 +263,7 @@ impl Loop {
             let _ = self.connection.execute_batch("ROLLBACK TO job; RELEASE job");
             return answer;
         }
-        match self.connection.execute_batch("RELEASE job") {
+        match self.say("RELEASE job") {
             Ok(()) => answer,
             Err(error) => {
                 self.rollbacks.fetch_add(1, Ordering::AcqRel);

@@ -220,7 +220,7 @@ impl Hub {
     /// The device that a text names: its id, or its name when only one has it.
     pub fn resolve(&self, text: &str) -> Answer<DeviceId> {
         if let Ok(id) = DeviceId::new(text)
-            && (self.registry.thing(&id).is_some() || self.peers.get(&id).is_some())
+            && (self.registry.thing_id(&id).is_some() || self.peers.get(&id).is_some())
         {
             return Ok(id);
         }

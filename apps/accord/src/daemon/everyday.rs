@@ -9,6 +9,7 @@ use accord_browse::Browse;
 use accord_commands::{Commands, OwnCommand};
 use accord_control::{COMMAND, Control, ControlError, Word};
 use accord_everyday::{Pings, Presence, Ring};
+use accord_home::history::is_house_service;
 use accord_identity::Peers;
 use accord_input::Input;
 use accord_media::{Bus, Media};
@@ -216,7 +217,7 @@ impl Hub {
         }
         let because = because(&name, &target, &verb);
         let words = format!("{}, {from}", in_ledger(&name, &target, &verb));
-        let written = matches!(verb, Verb::Write { .. });
+        let written = written(&target, &verb);
         let word = match (confirmed, self.note(id).trusted_effects) {
             (true, _) => Word::Confirmed,
             (false, true) => Word::Trusted,
@@ -232,8 +233,8 @@ impl Hub {
         let fields = prepared.fields();
         self.gate.check(&entry, &to, fields).map_err(|refusal| self.not_let_out_with(refusal, &to, fields, because))?;
         let outcome = control.carry_out(prepared).await;
-        if written && outcome.is_ok() {
-            self.tell_write(id.clone());
+        if let Some((target, property)) = written.filter(|_| outcome.is_ok()) {
+            self.tell_write(id.clone(), target, property);
         }
         Ok(outcome)
     }
@@ -264,7 +265,7 @@ impl Hub {
         {
             return Err(refused(&"it is not added here, or blocked"));
         }
-        let written = matches!(verb, Verb::Write { .. });
+        let written = written(&target, &verb);
         let name = |id: &DeviceId| self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
         let words = format!("{}, by {}", in_ledger(&name(id), &target, &verb), name(place));
         let prepared = control.prepare(id, target, verb, word).map_err(plain)?.called(&words);
@@ -274,8 +275,8 @@ impl Hub {
             .check(&entry, &to, prepared.fields())
             .map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
         let outcome = control.carry_out(prepared).await;
-        if written && outcome.is_ok() {
-            self.tell_write(id.clone());
+        if let Some((target, property)) = written.filter(|_| outcome.is_ok()) {
+            self.tell_write(id.clone(), target, property);
         }
         outcome.map(drop)
     }
@@ -293,10 +294,11 @@ impl Hub {
 
     /// The UIs are told that a write waits, and once more when it counts as not confirmed. Its confirmation is told by the
     /// values that the device reports.
-    fn tell_write(self: &Arc<Self>, id: DeviceId) {
+    fn tell_write(self: &Arc<Self>, id: DeviceId, target: Target, property: String) {
         let hub = self.clone();
-        let tell = move || {
-            hub.events.tell_as_it_is(|| Some(api::Event::Device(Box::new(hub.device(&id).ok()?))));
+        let tell = move || match is_house_service(&target.service) {
+            true => hub.tell_written(&id, &target, &property),
+            false => hub.events.tell_as_it_is(|| Some(api::Event::Device(Box::new(hub.device(&id).ok()?)))),
         };
         tell();
         let stop = self.stop.clone();
@@ -371,6 +373,12 @@ impl From<ControlError> for Failure {
             ControlError::Call(error) => error.into(),
         }
     }
+}
+
+/// What a verb sets, if it sets something.
+fn written(target: &Target, verb: &Verb) -> Option<(Target, String)> {
+    let Verb::Write { property, .. } = verb else { return None };
+    Some((target.clone(), property.clone()))
 }
 
 /// What a call is for, in the owner's words.

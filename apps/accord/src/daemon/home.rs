@@ -255,6 +255,21 @@ impl Hub {
 
     /// The UIs are told what is new of one service, as long as that is what they would show.
     pub(super) fn tell_values(&self, face: &DeviceId, target: &Target, values: &BTreeMap<String, Value>) {
+        self.tell_service(face, target, values.keys(), values);
+    }
+
+    /// The UIs are told what became of a write, as long as that is what they would show.
+    pub(super) fn tell_written(&self, face: &DeviceId, target: &Target, property: &String) {
+        self.tell_service(face, target, [property], &BTreeMap::new());
+    }
+
+    fn tell_service<'a>(
+        &self,
+        face: &DeviceId,
+        target: &Target,
+        written: impl IntoIterator<Item = &'a String>,
+        values: &BTreeMap<String, Value>,
+    ) {
         if !self.events.is_heard() {
             return;
         }
@@ -263,7 +278,7 @@ impl Hub {
         if self.face_for(&thing, &target.service) != *face {
             return;
         }
-        let writes = values.keys().filter_map(|property| {
+        let writes = written.into_iter().filter_map(|property| {
             let state = self.registry.write_state(face, target, property)?;
             Some(Written {
                 service: target.service.clone(),

@@ -11,6 +11,7 @@ use accord_link::{LinkEvent, PairingDirection, PairingInfo, PairingStep};
 use accord_model::{DeviceId, EntryKey};
 use accord_registry::RegistryEvent;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::block_in_place;
 use tokio_util::task::TaskTracker;
 
 use super::hub::Hub;
@@ -29,11 +30,33 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     super::alarms::start(hub, &notifier, tracker)?;
     {
         let hub = hub.clone();
-        follow(hub.clone(), tracker, hub.gate.events(), move |event| on_gate(&hub, event));
+        follow_or(
+            hub.clone(),
+            tracker,
+            hub.gate.events(),
+            |_| {},
+            move |event| match event {
+                // Followed by `tell_ledger`, and there is one before each byte that leaves.
+                GateEvent::Recorded { .. } => {}
+                event => block_in_place(|| on_gate(&hub, event)),
+            },
+        );
     }
     {
         let (hub, notifier) = (hub.clone(), notifier.clone());
-        follow(hub.clone(), tracker, hub.registry.events(), move |event| on_registry(&hub, &notifier, &event));
+        follow_or(
+            hub.clone(),
+            tracker,
+            hub.registry.events(),
+            |_| {},
+            move |event| match &event {
+                // The most frequent ones, and somebody may be waiting for them: nothing of theirs is on the disk.
+                RegistryEvent::Values(id, target, values) if is_house_service(&target.service) => {
+                    hub.tell_values(id, target, values);
+                }
+                event => block_in_place(|| on_registry(&hub, &notifier, event)),
+            },
+        );
     }
     {
         let (hub, notifier) = (hub.clone(), notifier.clone());
@@ -46,7 +69,8 @@ pub fn start(hub: &Arc<Hub>, tracker: &TaskTracker) -> anyhow::Result<()> {
     {
         let (hub, notifier) = (hub.clone(), notifier.clone());
         let missed = |hub: &Hub| hub.shares_compared();
-        follow_or(hub.clone(), tracker, hub.shares.events(), missed, move |event| hub.on_share(&notifier, event));
+        let (whole, events) = (hub.clone(), hub.shares.events());
+        follow_or(whole, tracker, events, missed, move |event| block_in_place(|| hub.on_share(&notifier, event)));
     }
     {
         let hub = hub.clone();
@@ -63,20 +87,21 @@ async fn tidy(hub: Arc<Hub>) {
     while tokio::time::timeout(TIDY, hub.stop.cancelled()).await.is_err() {
         let needs =
             |id: &str| needs_upload(&hub.files, id) || hub.belongings.need_upload(id) || hub.casts_need_upload(id);
-        tokio::task::block_in_place(|| hub.uploads.tidy(needs));
+        block_in_place(|| hub.uploads.tidy(needs));
     }
 }
 
+/// Does with each event what may read the database.
 pub(super) fn follow<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
     events: Receiver<T>,
-    on: impl FnMut(T) + Send + 'static,
+    mut on: impl FnMut(T) + Send + 'static,
 ) {
-    follow_or(hub, tracker, events, |_| {}, on);
+    follow_or(hub, tracker, events, |_| {}, move |event| block_in_place(|| on(event)));
 }
 
-/// And does what has to be done when some were `missed`, because too many came at once.
+/// Does at once what never waits, and what has to be done when some were `missed`, because too many came at once.
 fn follow_or<T: Clone + Send + 'static>(
     hub: Arc<Hub>,
     tracker: &TaskTracker,
@@ -91,10 +116,9 @@ fn follow_or<T: Clone + Send + 'static>(
                 () = hub.stop.cancelled() => return,
             };
             match event {
-                // What is told may read the database.
-                Ok(event) => tokio::task::block_in_place(|| on(event)),
+                Ok(event) => on(event),
                 Err(RecvError::Lagged(_)) => {
-                    tokio::task::block_in_place(|| missed(&hub));
+                    block_in_place(|| missed(&hub));
                     hub.events.tell_anew();
                 }
                 Err(RecvError::Closed) => return,
@@ -122,8 +146,6 @@ fn on_gate(hub: &Hub, event: GateEvent) {
                 tracing::warn!(%entry, %failure, "a decision is missing, and the owner could not be asked");
             }
         }
-        // Followed by `tell_ledger`.
-        GateEvent::Recorded { .. } => {}
         _ => {}
     }
 }
@@ -148,9 +170,6 @@ fn on_registry(hub: &Hub, notifier: &Notifier, event: &RegistryEvent) {
             None => hub.events.tell(Event::DeviceGone { id: id.to_string() }),
         },
         RegistryEvent::Things { gone, changed } => hub.tell_things(gone, changed),
-        RegistryEvent::Values(id, target, values) if is_house_service(&target.service) => {
-            hub.tell_values(id, target, values);
-        }
         RegistryEvent::Values(id, ..) => tell_device(hub, id),
         RegistryEvent::Event(device, target, event, arguments) if target.service == "pairing" => {
             if let Some(pairing) = hub.on_foreign(device, event, arguments) {
