@@ -25,7 +25,7 @@ export function addables(joins: Joinable[], forms: AddForm[]): Addable[] {
     const of = forms.filter((one) => one.bridge === bridge);
     const systems = join?.join.systems.map(({ name }) => name) ?? [];
     const title = join?.join.what ?? of[0]!.what;
-    const text = [systems.length > 1 || !title.startsWith(systems[0] ?? title) ? systems.join(", ") : "", ...of.map((one) => one.how)].filter(Boolean).join(" · ");
+    const text = [systems.length > 1 || !title.startsWith(systems[0] ?? title) ? systems.join(" · ") : "", ...of.map((one) => one.how)].filter(Boolean).join(" · ");
     const found = [title, bridge, text, ...of.flatMap((one) => [one.what, ...one.steps]), ...(join?.join.systems.flatMap(({ steps }) => steps) ?? [])].join(" ").toLocaleLowerCase();
     return { bridge, title, kind: join?.join.kind ?? of[0]!.kind as DeviceKind, text, found, join, forms: of };
   });

@@ -38,9 +38,9 @@ export const RoomSection = memo(function RoomSection({ title, room, tiles, testi
   const devices = useMemo(() => (arranging ? devicesIn(tiles) : []), [arranging, tiles]);
   const firsts = useMemo(() => (arranging ? [...new Map(tiles.toReversed().map((tile) => [tile.device.id, tile])).values()].reverse() : tiles), [arranging, tiles]);
   const all = devices.length > 0 && devices.every((one) => arranging?.chosen.has(one.id));
-  const items: MenuItem[] = room === null ? [] : [
-    { label: "Name of the room…", icon: "text", run: () => openDialog({ kind: "room", name: room }) },
-    ...(arranging ? [] : [{ label: "Arrange…", icon: "arrange" as const, run: () => document.getElementById("arrange")?.click() }]),
+  const items: MenuItem[] = [
+    ...(room === null ? [] : [{ label: "Name of the room…", icon: "text" as const, run: () => openDialog({ kind: "room", name: room }) }]),
+    { label: "Arrange…", icon: "arrange", run: () => document.getElementById("arrange")?.click() },
   ];
   const turn = () => {
     keep(`room.${title}`, closed ? null : "closed");
@@ -62,7 +62,7 @@ export const RoomSection = memo(function RoomSection({ title, room, tiles, testi
         )}
         {!arranging && <div className="room-acts">
           {summary.on.length > 0 && <Button icon="off" label={`All lights off: ${title}`} onClick={() => lightsOff(summary.on, title)} testid="lights-off">Lights off</Button>}
-          {items.length > 0 && <Menu label={`More for ${visible(title)}`} items={items} />}
+          <Menu label={`More for ${visible(title)}`} items={items} />
         </div>}
       </header>
       {open && (arranging
