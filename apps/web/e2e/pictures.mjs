@@ -100,7 +100,6 @@ async function theDemo() {
   await go(page, "#/transfers");
   await page.locator("[data-testid=transfer][data-state=done]").first().waitFor({ timeout: 60_000 });
   await shoot("transfers");
-  step("a film is cast", 180);
   await casting(page, shoot);
   step("the ledger is looked at");
   await go(page, "#/privacy/files%2Fsend");
@@ -200,7 +199,9 @@ async function house() {
 async function casting(page, shoot) {
   const film = join(home, "Holiday.mp4");
   const words = "-v error -f lavfi -i mandelbrot=s=1280x720:r=25 -f lavfi -i sine=330 -t 60 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -movflags +faststart";
-  execFileSync("ffmpeg", [...words.split(" "), film]);
+  step("a film is made", 600);
+  execFileSync("ffmpeg", [...words.split(" "), film], { timeout: 590_000 });
+  step("the film is cast", 180);
   const state = join(home, "demo", readdirSync(join(home, "demo")).find((name) => name.startsWith("this")));
   const accord = (...words) => execFileSync(program, ["--state", state, ...words], { encoding: "utf8", timeout: 60_000 });
   for (const entry of ["browser/receiver", "casting/serve", "casting/command", "control/command"]) accord("consent", "grant", entry);

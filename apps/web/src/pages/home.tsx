@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { pair } from "../actions";
 import type { Device } from "../api/types";
-import { age, plural } from "../format";
+import { age, NOW, plural } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
 import { openDialog } from "../ui/overlay";
@@ -97,7 +97,7 @@ export function HomePage() {
         )}
       </div>
       {kinds.length > 1 && (
-        <div className="kinds" role="group" aria-label="Show only">
+        <div className="kinds" role="group" aria-label="Show only" onFocus={(event) => event.target.scrollIntoView({ block: "nearest", inline: "nearest" })}>
           {kinds.map((one) => <button key={one} type="button" className="kind-chip" aria-pressed={category === one} onClick={() => setCategory(category === one ? null : one)}>{categoryName[one]}</button>)}
         </div>
       )}
@@ -113,10 +113,11 @@ export function HomePage() {
 /** What is so now, or was when it was said last, and how long ago that is. */
 function AlertLink({ of, now }: { of: Alert; now: number }) {
   const { device, text, bad, old, seen } = of;
+  const told = age(seen, Math.max(now, Date.now()));
   return (
     <a className={`alert ${bad ? "bad" : ""} ${old ? "past" : ""}`} href={to("devices", device.id)}>
       <Icon name="warning" />
-      <span><Name>{device.name}</Name> {text}{"\u00a0· "}<span className="alert-age">{old && "last known, "}{age(seen, Math.max(now, Date.now()))}<span className="hidden-visually"> ago</span></span></span>
+      <span><Name>{device.name}</Name> {text}{"\u00a0· "}<span className="alert-age">{old && "last known, "}{told}{told !== NOW && <span className="hidden-visually"> ago</span>}</span></span>
     </a>
   );
 }

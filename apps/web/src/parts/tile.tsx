@@ -2,7 +2,7 @@
 // often lies on it.
 import { memo } from "react";
 import type { Service } from "../api/types";
-import { age, visible, words } from "../format";
+import { age, NOW, visible, words } from "../format";
 import { openDialog } from "../ui/overlay";
 import { Name, useNow } from "../ui/bits";
 import { Spark } from "../ui/chart";
@@ -62,7 +62,7 @@ export const TileCard = memo(function TileCard({ tile, room }: { tile: Tile; roo
           <span className="ht-name"><Name>{name}</Name></span>
           <span className="ht-line">
             {waits && <span className="pending-dot" role="img" aria-label="On its way: " />}<bdi className={late ? "late" : ""}>{visible(line)}</bdi>
-            {word && line && "\u00a0· "}{word && <span className={`ht-age ${old || word.source === "assumed" ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}><span className="hidden-visually">{old ? "last known, " : "told "}</span>{word.source === "assumed" && "assumed, "}{told}<span className="hidden-visually"> ago</span></span>}
+            {word && line && "\u00a0· "}{word && <span className={`ht-age ${old || word.source === "assumed" ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}><span className="hidden-visually">{old ? "last known, " : "told "}</span>{word.source === "assumed" && "assumed, "}{told}{told !== NOW && <span className="hidden-visually"> ago</span>}</span>}
           </span>
         </button>
       </div>
