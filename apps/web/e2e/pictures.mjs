@@ -150,15 +150,15 @@ async function house() {
   const known = () => JSON.parse(accord("--json", "devices")).devices.filter((one) => one.bridge === "mqtt");
   await until("the house is known", () => known().length > COUNT);
   for (const name of ["Front door", "Robbie", "Bedside"]) accord("devices", "set", known().find((one) => one.name === name).id, "--favourite", "true");
-  step("a day goes by");
-  for (let ago = DAY; ago > 0; ago -= 1 / 6) {
+  step("a day goes by", 600);
+  for (let ago = DAY; ago > 0; ago -= 1 / 4) {
     jump(ago);
     broker.said(ago);
     await wait(40);
   }
   jump(0);
   broker.again();
-  step("the house is looked at");
+  step("the house is looked at", 240);
   const { page } = await open(browser, link, { viewport: { width: 1200, height: 900 }, deviceScaleFactor: 2, colorScheme: "light" });
   const rooms = ["Living room", "Kitchen", "Hall", "Bedroom"];
   await page.evaluate((order) => fetch("/api/v1/home/order", { method: "PUT", headers: { "x-accord": "1", "content-type": "application/json" }, body: JSON.stringify(order) }), { rooms, devices: [] });

@@ -87,7 +87,7 @@ export function HomePage() {
       <div className="home-bar" role="search">
         <div className="search">
           <Icon name="search" />
-          <input type="search" aria-label="Search the house" placeholder="Name, room or maker" dir="auto" autoComplete="off" value={search} onChange={(event) => setSearch(event.target.value)} />
+          <input type="search" aria-label="Search the house" placeholder="Search the house" dir="auto" autoComplete="off" value={search} onChange={(event) => setSearch(event.target.value)} />
         </div>
         {names.length > 1 && (
           <select aria-label="Room" value={room ?? "*"} onChange={(event) => setRoom(event.target.value === "*" ? null : event.target.value)}>
