@@ -41,7 +41,8 @@ fuzz: ## Fuzz every target for SECONDS_EACH (default 60) seconds
 pictures: ## Take the README's pictures again, in a real browser
 	@scripts/need build web browser
 	cargo build --release --locked -p accord
-	scripts/node apps/web/e2e/pictures.mjs
+	ONLY=demo scripts/node apps/web/e2e/pictures.mjs
+	scripts/as-root-of-a-network env ONLY=house scripts/node apps/web/e2e/pictures.mjs
 	! compgen -G "/usr/lib/*/kodi/kodi.bin" >/dev/null || \
 	  ACCORD="$(CARGO_TARGET_DIR)/release/accord" scripts/as-root-of-a-network python3 tests/peers/pictures.py
 

@@ -388,6 +388,20 @@ test("a graph has round lines that hold everything, and a gap where nothing was 
   assert.deepEqual(runs([0, 60].map(point), null).map((run) => run.length), [2]);
 });
 
+test("the time below a graph is told at round hours, days and months", async () => {
+  const { moments } = await vite.ssrLoadModule("/src/ui/chart.tsx");
+  const to = new Date(2026, 10, 26, 10, 55, 12).getTime();
+  const of = (days, most) => moments(to - days * 86_400_000, to, most).map((one) => new Date(one));
+  for (const [days, most] of [[0.25, 6], [1, 6], [1, 3], [7, 8], [30, 8], [30, 3], [365, 8], [3650, 6]]) {
+    const all = of(days, most);
+    assert.ok(all.length >= 2 && all.length <= most + 1, `${days} days in ${most}: ${all.length}`);
+    assert.ok(all.every((one) => one.getMinutes() === 0 && one.getTime() <= to && one.getTime() >= to - days * 86_400_000));
+    if (days > 1) assert.ok(all.every((one) => one.getHours() === 0));
+  }
+  assert.deepEqual(of(1, 6).map((one) => one.getHours()), [12, 16, 20, 0, 4, 8]);
+  assert.ok(of(365, 8).every((one) => one.getDate() === 1));
+});
+
 test("colours and warmth look like what they say", async () => {
   const { hsColor, kelvinColor } = await vite.ssrLoadModule("/src/services/house.ts");
   assert.equal(hsColor(0, 100), "hsl(0 100% 50%)");

@@ -31,27 +31,60 @@ const THINGS = [
 ];
 export const COUNT = THINGS.length;
 
-/** Starts the broker at `address`; `null` where there is none. `gone` ends it. */
+/** What its sensors said of a day, by hours ago: topic and words. */
+const past = (ago) => {
+  const hour = (new Date().getHours() + new Date().getMinutes() / 60 + 24 - ago) % 24;
+  const near = (at, wide) => Math.exp(-(((((hour - at + 36) % 24) - 12) / wide) ** 2));
+  // Towards the end it becomes what is so now.
+  const to = (now, then) => now + (then - now) * Math.min(1, ago / 4);
+  const shakes = Math.sin(ago * 7.3) + Math.sin(ago * 17.9);
+  return [
+    ["house/5/t", to(20.9, 19.1 + 2.1 * near(7.5, 2.2) + 2.4 * near(19.5, 4) + 0.07 * shakes).toFixed(1)],
+    ["house/5/h", to(47, 44 + 9 * near(7, 1.2) + 5 * near(19, 2) + 0.6 * shakes).toFixed(0)],
+    ["house/5/co", to(712, 470 + 260 * near(7.5, 1.5) + 640 * near(20.5, 3) + 9 * shakes).toFixed(0)],
+    ["house/12/t", to(18.2, 16.6 + 2.4 * near(15, 4) + 0.06 * shakes).toFixed(1)],
+  ];
+};
+
+/**
+ * Starts the broker at `address`; `null` where there is none. `gone` ends it. `again` lets everything say once more how it is,
+ * `said(ago)` lets the sensors say what they said so many hours ago. Nothing of it takes longer than its deadline.
+ */
 export async function brokerHouse(folder, address) {
-  if (spawnSync("sh", ["-c", "command -v mosquitto mosquitto_pub mosquitto_sub"]).status !== 0) return null;
+  const there = (word) => spawnSync("sh", ["-c", `command -v ${word}`], { timeout: 10_000 }).status === 0;
+  // Debian has the broker where not every user looks.
+  process.env.PATH += ":/usr/local/sbin:/usr/sbin:/sbin";
+  if (!["mosquitto", "mosquitto_pub", "mosquitto_sub"].every(there)) return null;
   const config = join(folder, "mosquitto.conf");
   writeFileSync(config, `listener 1883 ${address}\nallow_anonymous true\nuser root\n`);
   const broker = spawn("mosquitto", ["-c", config], { stdio: "ignore" });
-  const say = (topic, what) => spawnSync("mosquitto_pub", ["-h", address, "-r", "-t", topic, "-m", typeof what === "string" ? what : JSON.stringify(what)]).status === 0;
-  for (let tries = 0; tries < 50 && !say("house/ready", "yes"); tries += 1) await new Promise((resolve) => setTimeout(resolve, 100));
-  for (const [at, [name, room, parts, states]] of THINGS.entries()) {
-    for (const [topic, what] of Object.entries(states)) say(`house/${at}/${topic}`, what);
+  const say = (topic, what) => spawnSync("mosquitto_pub", ["-h", address, "-r", "-t", topic, "-m", typeof what === "string" ? what : JSON.stringify(what)], { stdio: "ignore", timeout: 5000 }).status === 0;
+  let told = null;
+  const gone = () => [told, broker].forEach((one) => one?.kill("SIGKILL"));
+  const end = Date.now() + 20_000;
+  while (!say("house/ready", "yes")) {
+    if (Date.now() > end) {
+      gone();
+      throw new Error(`waited in vain: mosquitto takes something at ${address}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const again = () => {
+    for (const [at, [, , , states]] of THINGS.entries()) for (const [topic, what] of Object.entries(states)) say(`house/${at}/${topic}`, what);
+  };
+  again();
+  for (const [at, [name, room, parts]] of THINGS.entries()) {
     for (const [part, [component, made]] of parts.entries()) {
       const config = { name: null, unique_id: `thing-${at}-${part}`, device: { identifiers: [`thing-${at}`], name, suggested_area: room }, ...made };
       say(`homeassistant/${component}/thing-${at}/p${part}/config`, JSON.stringify(config).replaceAll("~/", `house/${at}/`));
     }
   }
-  const told = spawn("mosquitto_sub", ["-h", address, "-v", "-t", "house/+/set"], { stdio: ["ignore", "pipe", "ignore"] });
+  told = spawn("mosquitto_sub", ["-h", address, "-v", "-t", "house/+/set"], { stdio: ["ignore", "pipe", "ignore"] });
   told.stdout.on("data", (lines) => {
     for (const line of String(lines).trim().split("\n")) {
       const [topic, ...words] = line.split(" ");
       say(topic.replace(/set$/, "s"), { LOCK: "LOCKED", UNLOCK: "UNLOCKED" }[words[0]] ?? words.join(" "));
     }
   });
-  return { gone: () => [told, broker].forEach((one) => one.kill("SIGKILL")) };
+  return { again, said: (ago) => past(ago).forEach(([topic, what]) => say(topic, what)), gone };
 }

@@ -6,14 +6,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), "../../../tests/peers/yeelamp.py");
-const ip = (...words) => spawnSync("ip", words, { stdio: "ignore" }).status === 0;
+const ip = (...words) => spawnSync("ip", words, { stdio: "ignore", timeout: 10_000 }).status === 0;
 
 /** Only where this process may make a network, and where there is none but the loopback: otherwise `null`. */
 export function lampNetwork(places) {
   const alone = spawnSync("ip", ["-o", "link"], { encoding: "utf8" }).stdout?.trim().split("\n").length === 1;
   if (!existsSync(PROGRAM) || !alone || !ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1")) return null;
   const addresses = Array.from({ length: places }, (_, at) => `10.77.0.${at + 2}`);
-  const made = ["10.77.0.1", ...addresses].every((address) => ip("address", "add", `${address}/24`, "dev", "lan0"))
+  // A machine speaks to addresses of its own over its loopback, which is off in a network that was just made.
+  const made = ip("link", "set", "lo", "up") && ["10.77.0.1", ...addresses].every((address) => ip("address", "add", `${address}/24`, "dev", "lan0"))
     && ip("link", "set", "lan1", "up") && ip("link", "set", "lan0", "up", "multicast", "on") && ip("route", "add", "default", "dev", "lan0");
   if (!made) return null;
   return { program: PROGRAM, addresses, gone: () => ip("link", "del", "lan0") };

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lampNetwork } from "./lamps.mjs";
+import { matterNetwork } from "./matter.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [program, ...more] = process.argv.slice(2);
@@ -85,9 +86,9 @@ async function run(file, own) {
     const hub = await startMock(own, PLAYED[file] ?? {});
     Object.assign(env, { ACCORD_URL: hub.url, ACCORD_TOKEN: hub.token, ACCORD_PID: String(hub.pid), ACCORD_MOCK: "1" });
   } else {
-    const house = file === "lamp" ? lampNetwork(1) : null;
+    const house = file === "lamp" ? lampNetwork(1) : file === "matter" ? matterNetwork() : null;
     if (house) {
-      Object.assign(env, { ACCORD_LAMP: house.program, ACCORD_LAMP_AT: house.addresses[0] });
+      Object.assign(env, file === "lamp" ? { ACCORD_LAMP: house.program, ACCORD_LAMP_AT: house.addresses[0] } : { ACCORD_MATTER: house.machine });
       own.push(house.gone);
     }
     // Other hubs may run on this machine: names of our own.
@@ -129,7 +130,7 @@ async function all(files) {
 }
 
 try {
-  const files = process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast", "home", "lamp"];
+  const files = process.env.ACCORD_E2E?.split(",") ?? ["ui", "notices", "share", "cast", "home", "lamp", "matter"];
   // Hubs would find those of another file; what is played by the mock is tried beside them.
   await Promise.all([all(files.filter((file) => !PLAYED[file])), all(files.filter((file) => PLAYED[file]))]);
 } catch (error) {

@@ -33,10 +33,12 @@ export function ago(time: string, now: number): string {
   if (s < 86400 * 14) return plural(Math.floor(s / 86400), "day") + " ago";
   return date(time);
 }
+/** An age of less than a minute: nothing is “now ago”. */
+export const NOW = "now";
 /** An age in a few letters: `now`, `5 min`, `3 h`, `2 d`. */
 export function age(time: string, now: number): string {
   const s = (now - Date.parse(time)) / 1000;
-  if (s < 60) return "now";
+  if (s < 60) return NOW;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
   return s < 86400 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
 }

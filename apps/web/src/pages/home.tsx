@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import { pair } from "../actions";
 import type { Device } from "../api/types";
-import { age, plural } from "../format";
+import { age, NOW, plural } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
 import { openDialog } from "../ui/overlay";
@@ -15,7 +15,7 @@ import { CATEGORIES, type Category, categoryName, categoryOf, fits, type Layout,
 import { lightsOff } from "../services/lights";
 import { type Alert, alertsOf, type Away, awayOf, summaryOf } from "../services/summary";
 
-const ADD = <Button icon="plus" onClick={() => openDialog({ kind: "add" })}>Add a device</Button>;
+const ADD = <Button icon="plus" label="Add a device" onClick={() => openDialog({ kind: "add" })}>Add<span className="when-wide"> a device</span></Button>;
 const ALERTS = 6;
 
 export function HomePage() {
@@ -87,7 +87,7 @@ export function HomePage() {
       <div className="home-bar" role="search">
         <div className="search">
           <Icon name="search" />
-          <input type="search" aria-label="Search the house" placeholder="Search by name, room or maker" dir="auto" autoComplete="off" value={search} onChange={(event) => setSearch(event.target.value)} />
+          <input type="search" aria-label="Search the house" placeholder="Search the house" dir="auto" autoComplete="off" value={search} onChange={(event) => setSearch(event.target.value)} />
         </div>
         {names.length > 1 && (
           <select aria-label="Room" value={room ?? "*"} onChange={(event) => setRoom(event.target.value === "*" ? null : event.target.value)}>
@@ -97,7 +97,7 @@ export function HomePage() {
         )}
       </div>
       {kinds.length > 1 && (
-        <div className="kinds" role="group" aria-label="Show only">
+        <div className="kinds" role="group" aria-label="Show only" onFocus={(event) => event.target.scrollIntoView({ block: "nearest", inline: "nearest" })}>
           {kinds.map((one) => <button key={one} type="button" className="kind-chip" aria-pressed={category === one} onClick={() => setCategory(category === one ? null : one)}>{categoryName[one]}</button>)}
         </div>
       )}
@@ -113,10 +113,11 @@ export function HomePage() {
 /** What is so now, or was when it was said last, and how long ago that is. */
 function AlertLink({ of, now }: { of: Alert; now: number }) {
   const { device, text, bad, old, seen } = of;
+  const told = age(seen, Math.max(now, Date.now()));
   return (
     <a className={`alert ${bad ? "bad" : ""} ${old ? "past" : ""}`} href={to("devices", device.id)}>
       <Icon name="warning" />
-      <span><Name>{device.name}</Name> {text} <span className="alert-age">· {old && "last known, "}{age(seen, Math.max(now, Date.now()))}<span className="hidden-visually"> ago</span></span></span>
+      <span><Name>{device.name}</Name> {text}{"\u00a0· "}<span className="alert-age">{old && "last known, "}{told}{told !== NOW && <span className="hidden-visually"> ago</span>}</span></span>
     </a>
   );
 }

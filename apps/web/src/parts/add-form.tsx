@@ -20,9 +20,13 @@ import { fieldOf } from "./wording";
 export function FormWay({ form }: { form: AddForm }) {
   const [inputs, setInputs] = useState<Record<string, string>>({});
   const [trouble, setTrouble] = useState<string | null>(null);
+  // What was given is refused, and not what came of it.
+  const [refused, setRefused] = useState(false);
   const [also, setAlso] = useState(() => offeredFirst(form.offers));
   const troubleId = useId();
   const [busy, setBusy] = useState(false);
+  /** What was added is removed again: it is filled in anew. */
+  const [back, setBack] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
   // Where the owner is to sign in, and by which id it is asked how that stands.
   const [open, setOpen] = useState<{ page: string; id: string } | null>(null);
@@ -30,10 +34,10 @@ export function FormWay({ form }: { form: AddForm }) {
   const entry = useHub((state) => state.entries?.entries.find((one) => one.key.startsWith(`${form.bridge}/`) && one.recipient === "paired-device"));
   const done = (devices: AddedThere["devices"]) => {
     set({ devices: devices.reduce(know, hub().devices) });
-    setInputs({});
+    setInputs((now) => Object.fromEntries(form.fields.flatMap(({ id, secret }) => (!secret && now[id] ? [[id, now[id]]] : []))));
     setAdded(devices.map((one) => one.id));
     const away = devices.filter((one) => one.reach === "offline").length;
-    const waits = away === 0 ? "" : devices.length === 1 ? " It does not answer yet." : ` ${away} of them do not answer yet.`;
+    const waits = away === 0 ? "" : devices.length === 1 ? " Its first answer is waited for." : ` The first answers of ${away} of them are waited for.`;
     announce(`${devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`}${waits}`);
   };
   const add = async (signIn: boolean) => {
@@ -47,21 +51,33 @@ export function FormWay({ form }: { form: AddForm }) {
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
+      setRefused(error instanceof CallFailed && /^bad input: /i.test(error.message));
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message.replace(/^bad input: /i, "")) : "It was not added.");
     } finally {
       setBusy(false);
     }
   };
-  if (added) return <Added ids={added} here={open !== null} />;
+  const again = () => {
+    setAdded(null);
+    setOpen(null);
+    setBack(true);
+  };
+  if (added) return <Added ids={added} here={open !== null} again={again} />;
   if (open) return <SignsIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
   // What was looked at is gone: whoever uses the keyboard is where it is said why.
   const taken = (box: HTMLElement | null) => { if (box && document.activeElement === document.body) box.focus(); };
-  const wrong = trouble === null ? null : fieldOf(trouble, form.fields);
+  const first = (box: HTMLElement | null) => {
+    if (!box || !back) return;
+    box.querySelector<HTMLElement>("input,textarea")?.focus();
+    setBack(false);
+  };
+  const needed = form.fields.filter((one) => one.required);
+  const wrong = trouble === null ? null : fieldOf(trouble, form.fields) ?? (refused && needed.length === 1 ? needed[0]!.id : null);
   const missing = lacks(form.offers, also);
   const filled = (all: FormField[]) => all.every((one) => !one.required || inputs[one.id]?.trim());
   const submit = (event: FormEvent) => { event.preventDefault(); void add(false); };
   return (
-    <form className="way add-form" onSubmit={submit} data-testid="add-form">
+    <form className="way add-form" onSubmit={submit} ref={first} data-testid="add-form">
       {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
       {form.fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
       {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} id={troubleId} data-testid="add-trouble"><Icon name="warning" /><span><Words>{trouble}</Words></span></p>}
@@ -161,14 +177,17 @@ export function Asked({ of, value, onChange, trouble }: { of: FormField; value: 
   );
 }
 
-/** What was added: until it is reached, and if it is not, why. */
-export function Added({ ids, here }: { ids: string[]; here: boolean }) {
+const isThere = (id: string) => hub().devices.some((one) => one.id === id || one.faces.some((face) => face.id === id));
+
+/** What was added: until it is reached, and if it is not, why. `again`, once all of it was removed here. */
+export function Added({ ids, here, again }: { ids: string[]; here: boolean; again?: () => void }) {
   const box = useRef<HTMLDivElement>(null);
+  const removed = () => { if (!ids.some(isThere)) again?.(); };
   // After what was looked at, which is gone.
   useEffect(() => { if (here) box.current?.focus(); }, [here]);
   return (
     <div className="way" tabIndex={-1} ref={box}>
-      <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} />)}</ul>
+      <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} removed={removed} />)}</ul>
       {ids.length > SHOWN && <p className="hint">and {ids.length - SHOWN} more.</p>}
       <p className="hint">What they offer appears under Home as they tell of it.</p>
       <div className="form-end"><a className="button primary" href={to("home")} onClick={closeDialog}>Home</a></div>
@@ -176,8 +195,15 @@ export function Added({ ids, here }: { ids: string[]; here: boolean }) {
   );
 }
 const SHOWN = 8;
+/** So long it may take until the first answer comes; then it is asked why there is none. */
+const SOON_MS = 8000;
 
-function AddedOne({ id }: { id: string }) {
+function AddedOne({ id, removed }: { id: string; removed: () => void }) {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), SOON_MS);
+    return () => clearTimeout(timer);
+  }, []);
   const device = useHub((state) => state.devices.find((one) => one.id === id) ?? state.devices.find((one) => one.faces.some((face) => face.id === id)));
   if (!device) return <li className="row">It is not here any more.</li>;
   const reached = device.reach !== "offline";
@@ -185,16 +211,16 @@ function AddedOne({ id }: { id: string }) {
   return (
     <li data-testid="added" data-reach={device.reach}>
       <div className="row">
-        <span className={`kind small ${reached ? "good" : "bad"}`}><Icon name={reached ? "check" : "warning"} /></span>
-        <div className="row-text" role="status"><div className="row-label"><Name>{device.name}</Name></div><div className="hint">{reached ? "Added, and it answers." : "Added. It does not answer yet."}</div></div>
+        <span className={`kind small ${reached ? "good" : late ? "bad" : ""}`}>{reached || late ? <Icon name={reached ? "check" : "warning"} /> : <span className="spinner" aria-hidden="true" />}</span>
+        <div className="row-text" role="status"><div className="row-label"><Name>{device.name}</Name></div><div className="hint">{reached ? "Added, and it answers." : late ? "Added. It does not answer yet." : "Added. Its first answer is waited for…"}</div></div>
         <a className="button" href={to("devices", device.id)} onClick={closeDialog} aria-label={`Its page: ${name}`}>Its page</a>
       </div>
-      {!reached && (
+      {!reached && late && (
         <>
           <ReachLine device={device} />
-          <Why device={device} />
+          <Why device={device} open />
           <p className="hint">It stays in the list, and is reached as soon as it is there. If something was mistyped, remove it and add it again.</p>
-          <div><Button onClick={() => unpair(device)} label={`Remove ${name}`}>Remove</Button></div>
+          <div><Button onClick={() => unpair(device).then(removed)} label={`Remove ${name}`}>Remove</Button></div>
         </>
       )}
       <NameAndRoom key={device.id} device={device} />

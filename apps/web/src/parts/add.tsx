@@ -25,7 +25,7 @@ export function addables(joins: Joinable[], forms: AddForm[]): Addable[] {
     const of = forms.filter((one) => one.bridge === bridge);
     const systems = join?.join.systems.map(({ name }) => name) ?? [];
     const title = join?.join.what ?? of[0]!.what;
-    const text = [systems.length > 1 || !title.startsWith(systems[0] ?? title) ? systems.join(", ") : "", ...of.map((one) => one.how)].filter(Boolean).join(" · ");
+    const text = [systems.length > 1 || !title.startsWith(systems[0] ?? title) ? systems.join(" · ") : "", ...of.map((one) => one.how)].filter(Boolean).join(" · ");
     const found = [title, bridge, text, ...of.flatMap((one) => [one.what, ...one.steps]), ...(join?.join.systems.flatMap(({ steps }) => steps) ?? [])].join(" ").toLocaleLowerCase();
     return { bridge, title, kind: join?.join.kind ?? of[0]!.kind as DeviceKind, text, found, join, forms: of };
   });
@@ -91,8 +91,9 @@ const keyOf = (form: AddForm) => `form ${form.way}`;
 
 /** The ways to one kind of thing: it is looked for, or told of. */
 function Ways({ of }: { of: Addable }) {
-  // Where a form does more than name an address, it comes first.
-  const first = of.forms.find((one) => one.sign_in || one.offers.some(({ needed }) => needed)) ?? (of.join ? null : of.forms[0]);
+  // Where a form does more than name an address, it comes first: also once what it needs is agreed to.
+  const byCode = (one: AddForm) => one.fields.some(({ required }) => required) && one.fields.every(({ required, secret }) => !required || secret);
+  const first = of.forms.find((one) => one.sign_in || byCode(one) || one.offers.some(({ needed }) => needed)) ?? (of.join ? null : of.forms[0]);
   const [way, setWay] = useState(() => (first ? keyOf(first) : LOOK));
   const forms = of.forms.map((one) => ({ value: keyOf(one), label: one.how || one.what }));
   const look = of.join ? [{ value: LOOK, label: of.join.key.endsWith("/search") ? "Look for it" : "Let it find this one" }] : [];

@@ -15,7 +15,9 @@ export const canRemove = (device: Device) => device.via === null;
 export const reachName = { local: "On this network", relayed: "Through your relay", cloud: "Through its maker’s servers", offline: "Not reachable" };
 
 export function describe(device: Device): string {
-  const made = [device.maker, device.model].filter(Boolean).join(" ");
+  const { maker, model } = device;
+  // Some models begin with their maker.
+  const made = maker && model?.toLowerCase().startsWith(`${maker.toLowerCase()} `) ? model : [maker, model].filter(Boolean).join(" ");
   return [device.trust === "own" ? "This machine" : null, kindName[device.kind] ?? "Device", made, device.room].filter(Boolean).map((part) => visible(part!)).join(" · ");
 }
 

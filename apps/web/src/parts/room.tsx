@@ -19,14 +19,14 @@ export function SummaryLine({ of }: { of: Summary }) {
     <span className="room-line tabular">
       <Said icon="thermometer" id="temperature" of={of.temperature} unit="°C" />
       <Said icon="drop" id="humidity" of={of.humidity} unit="%" />
-      {of.lights > 0 && <span className={of.on.length > 0 ? "shines" : ""}><Icon name="light" />{of.on.length > 0 ? `${of.on.length} on` : "all off"}</span>}
+      {of.lights > 0 && <span className={of.on.length > 0 ? "shines" : ""}><Icon name="light" /><span className="hidden-visually">lights: </span>{of.on.length > 0 ? `${of.on.length} on` : "all off"}</span>}
     </span>
   );
 }
 
 function Said({ icon, id, of, unit }: { icon: IconName; id: "temperature" | "humidity"; of: Measured | null; unit: string }) {
   if (!of) return null;
-  return <span className={of.old ? "old" : ""} title={of.old ? "What was said last; nothing said it lately" : undefined}><Icon name={icon} />{of.old && <span className="hidden-visually">last known: </span>}{spanOf(id, of)} {unit}</span>;
+  return <span className={of.old ? "old" : ""} title={of.old ? "What was said last; nothing said it lately" : undefined}><Icon name={icon} /><span className="hidden-visually">{id}{of.old && ", last known"}: </span>{spanOf(id, of)} {unit}</span>;
 }
 
 export const RoomSection = memo(function RoomSection({ title, room, tiles, testid, open: always, arranging }: { title: string; room: string | null; tiles: Tile[]; testid?: string; open?: boolean; arranging?: Arranging }) {
@@ -38,9 +38,9 @@ export const RoomSection = memo(function RoomSection({ title, room, tiles, testi
   const devices = useMemo(() => (arranging ? devicesIn(tiles) : []), [arranging, tiles]);
   const firsts = useMemo(() => (arranging ? [...new Map(tiles.toReversed().map((tile) => [tile.device.id, tile])).values()].reverse() : tiles), [arranging, tiles]);
   const all = devices.length > 0 && devices.every((one) => arranging?.chosen.has(one.id));
-  const items: MenuItem[] = room === null ? [] : [
-    { label: "Name of the room…", icon: "text", run: () => openDialog({ kind: "room", name: room }) },
-    ...(arranging ? [] : [{ label: "Arrange…", icon: "arrange" as const, run: () => document.getElementById("arrange")?.click() }]),
+  const items: MenuItem[] = [
+    ...(room === null ? [] : [{ label: "Name of the room…", icon: "text" as const, run: () => openDialog({ kind: "room", name: room }) }]),
+    { label: "Arrange…", icon: "arrange", run: () => document.getElementById("arrange")?.click() },
   ];
   const turn = () => {
     keep(`room.${title}`, closed ? null : "closed");
@@ -62,7 +62,7 @@ export const RoomSection = memo(function RoomSection({ title, room, tiles, testi
         )}
         {!arranging && <div className="room-acts">
           {summary.on.length > 0 && <Button icon="off" label={`All lights off: ${title}`} onClick={() => lightsOff(summary.on, title)} testid="lights-off">Lights off</Button>}
-          {items.length > 0 && <Menu label={`More for ${visible(title)}`} items={items} />}
+          <Menu label={`More for ${visible(title)}`} items={items} />
         </div>}
       </header>
       {open && (arranging

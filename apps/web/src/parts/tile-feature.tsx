@@ -127,7 +127,7 @@ function Bar({ tile, of, label, able }: { tile: Tile; of: Property; label: strin
     setHeld(null);
   };
   return (
-    <div className={`bar ${on.now === false && of.id !== "target" ? "dark" : ""}`} style={{ "--part": `${Math.min(100, Math.max(0, part))}%` } as React.CSSProperties}>
+    <div className={`bar ${on.now === false && of.id !== "target" ? "dark" : ""}`} style={{ "--at": Math.min(1, Math.max(0, part / 100)) } as React.CSSProperties}>
       <label className="hidden-visually" htmlFor={key}>{visible(label)}</label>
       <input id={key} type="range" min={min} max={max} step={step || "any"} value={value ?? min} disabled={!able} aria-valuetext={value === undefined ? "not said yet" : amount(of, value)}
         onChange={(event) => setHeld(Number(event.target.value))} onPointerUp={release} onPointerCancel={() => setHeld(null)} onKeyUp={release} onBlur={release} />
@@ -146,7 +146,7 @@ function Degrees({ tile, id, label, able, small }: { tile: Tile; id: string; lab
   return (
     <div className={`ht-buttons degrees ${small ? "small" : ""}`} role="group" aria-label={visible(label)}>
       <button type="button" className="ht-button" disabled={!able || at.now === undefined || at.now <= range.min} aria-label={visible(`${label}: ${step} °C less`)} onClick={() => to(-1)}><Icon name="minus" /></button>
-      <span className="ht-number tabular" role="status" aria-label={at.now === undefined ? "not said yet" : `${small === "from" ? "Not below" : small === "to" ? "Not above" : "Target"} ${at.now} °C`}>{small && <small>{small} </small>}{at.now === undefined ? "–" : at.now.toFixed(1)}<small> °C</small>{now !== undefined && <small className="hint ht-actual">now {now.toFixed(1)}</small>}</span>
+      <span className="ht-number tabular" role="status" aria-label={at.now === undefined ? "not said yet" : `${small === "from" ? "Not below" : small === "to" ? "Not above" : "Target"} ${at.now} °C`}>{small && <small>{small} </small>}{at.now === undefined ? "–" : at.now.toFixed(1)}<small className="unit"> °C</small>{now !== undefined && <small className="hint ht-actual">now {now.toFixed(1)}</small>}</span>
       <button type="button" className="ht-button" disabled={!able || at.now === undefined || at.now >= range.max} aria-label={visible(`${label}: ${step} °C more`)} onClick={() => to(1)}><Icon name="plus" /></button>
     </div>
   );

@@ -2,7 +2,7 @@
 // often lies on it.
 import { memo } from "react";
 import type { Service } from "../api/types";
-import { age, visible, words } from "../format";
+import { age, NOW, visible, words } from "../format";
 import { openDialog } from "../ui/overlay";
 import { Name, useNow } from "../ui/bits";
 import { Spark } from "../ui/chart";
@@ -10,7 +10,7 @@ import { Icon, type IconName, KindIcon, ownIcon, serviceIcon } from "../ui/icons
 import { act, useProperty } from "../services/control";
 import { useHistory } from "../services/history";
 import { barOf, categoryOf, isLit, lampColor, readingsOf, SENSORS, stateLine, type Tile, wordOf } from "../services/house";
-import { action, flag, isStale, number, obeys, shown } from "../services/model";
+import { action, choice, flag, isStale, number, obeys, shown } from "../services/model";
 import { firstOf, iconOf, isMore, weatherOf } from "../services/more";
 import { Feature } from "./tile-feature";
 
@@ -54,7 +54,7 @@ export const TileCard = memo(function TileCard({ tile, room }: { tile: Tile; roo
   const extra = chips(tile, feeds);
   const told = word && age(word.seen, Math.max(now, Date.now()));
   return (
-    <article className={`ht ${lit ? "lit" : ""} ${away ? "away" : ""} ${old ? "old" : ""} ${first?.loud ? "loud" : ""}`} data-testid="tile" data-device={device.id} data-service={here.id} data-kind={categoryOf(tile)} aria-label={visible(name)}
+    <article className={`ht ${lit ? "lit" : ""} ${away ? "away" : ""} ${old ? "old" : ""} ${first?.loud ? "loud" : ""}`} data-testid="tile" data-device={device.id} data-service={here.id} data-kind={categoryOf(tile)} data-runs={here.id === "climate" && !away ? choice(here, "running") : undefined} aria-label={visible(name)}
       style={lamp ? ({ "--lamp": lamp } as React.CSSProperties) : undefined}>
       <div className="ht-top">
         <TileIcon tile={tile} able={able} lit={lit} turn={turn} power={power} />
@@ -62,7 +62,7 @@ export const TileCard = memo(function TileCard({ tile, room }: { tile: Tile; roo
           <span className="ht-name"><Name>{name}</Name></span>
           <span className="ht-line">
             {waits && <span className="pending-dot" role="img" aria-label="On its way: " />}<bdi className={late ? "late" : ""}>{visible(line)}</bdi>
-            {" "}{word && <span className={`ht-age ${old || word.source === "assumed" ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}>{line && "· "}<span className="hidden-visually">{old ? "last known, " : "told "}</span>{word.source === "assumed" && "assumed, "}{told}<span className="hidden-visually"> ago</span></span>}
+            {word && line && "\u00a0· "}{word && <span className={`ht-age ${old || word.source === "assumed" ? "stale" : ""}`} title={`${old ? "Old: " : ""}${new Date(word.seen).toLocaleString()}`}><span className="hidden-visually">{old ? "last known, " : "told "}</span>{word.source === "assumed" && "assumed, "}{told}{told !== NOW && <span className="hidden-visually"> ago</span>}</span>}
           </span>
         </button>
       </div>
@@ -86,6 +86,7 @@ export function pictureOf({ device, service, power }: Tile): IconName {
   if (own) return own;
   if (!service) return "other";
   if (service.id === "door-lock") return flag(service, "locked") === false ? "unlock" : "lock";
+  if (service.id === "climate") return RUNS[choice(service, "running") ?? ""] ?? "thermostat";
   if (service.id === "on-off" && device.kind in serviceKinds) return serviceKinds[device.kind]!;
   if (power && (device.kind === "tv" || device.kind === "speaker")) return device.kind;
   if (isMore(service)) return weatherOf(service)?.icon ?? serviceKinds[device.kind] ?? iconOf(service);
@@ -104,7 +105,9 @@ function TileIcon({ tile, able, lit, turn, power }: { tile: Tile; able: boolean;
   }
   return turn.of?.write ? toggle(turn) : <span className="ht-icon still">{picture}</span>;
 }
-const serviceKinds: Partial<Record<Tile["device"]["kind"], IconName>> = { light: "light", plug: "plug", switch: "switch", fan: "fan", appliance: "appliance", air: "air", valve: "valve", climate: "climate" };
+const serviceKinds: Partial<Record<Tile["device"]["kind"], IconName>> = { light: "light", plug: "plug", switch: "switch", fan: "fan", appliance: "appliance", air: "air", valve: "valve", climate: "thermostat" };
+/** What heating and cooling does right now. */
+const RUNS: Record<string, IconName> = { heating: "flame", cooling: "climate", drying: "drop", fan: "fan" };
 
 /** The number of a sensor's tile, and how it was in the last hours. */
 function Measured({ tile, service, first }: { tile: Tile; service: Service; first: ReturnType<typeof readingsOf>[number] }) {

@@ -1,5 +1,5 @@
 // "Why can't I reach it?": asked when it is opened, and again on request.
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { decideEntry } from "../actions";
 import { CallFailed, get, id } from "../api/client";
 import type { Device, DeviceWhy, WhyAgree } from "../api/types";
@@ -11,24 +11,41 @@ import { Notice } from "./notice";
 
 type Asked = { state: "not" } | { state: "asking" } | { state: "answered"; why: DeviceWhy } | { state: "failed"; message: string };
 
-export function Why({ device }: { device: Device }) {
+/** How often it is asked by itself, and how many times at most. */
+const [AGAIN_MS, TIMES] = [15_000, 20];
+
+/** `open`: it is asked as soon as this is shown, and now and then again: what was so a moment ago may be over. */
+export function Why({ device, open = false }: { device: Device; open?: boolean }) {
   const [asked, setAsked] = useState<Asked>({ state: "not" });
-  const ask = async () => {
-    setAsked({ state: "asking" });
+  const ask = async (quietly = false) => {
+    if (!quietly) setAsked({ state: "asking" });
     try {
       setAsked({ state: "answered", why: await get<DeviceWhy>(`/devices/${id(device.id)}/why`) });
     } catch (error) {
       setAsked({ state: "failed", message: error instanceof CallFailed ? error.message : "The question came to nothing." });
     }
   };
+  const again = useRef(ask);
+  useEffect(() => void (again.current = ask));
+  useEffect(() => {
+    if (!open) return undefined;
+    let left = TIMES;
+    const timer = setInterval(() => {
+      if (document.hidden) return;
+      left -= 1;
+      void again.current(true);
+      if (left === 0) clearInterval(timer);
+    }, AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [open]);
   return (
-    <details className="fold why" data-testid="why" onToggle={(event) => { if (event.currentTarget.open && asked.state === "not") void ask(); }}>
+    <details className="fold why" data-testid="why" open={open || undefined} onToggle={(event) => { if (event.currentTarget.open && asked.state === "not") void ask(); }}>
       <summary><Icon name="right" />Why can’t I reach it?</summary>
       <div className="card stack" aria-live="polite">
         {(asked.state === "asking" || asked.state === "not") && <p className="hint">Looking, and asking it once where it was last…</p>}
         {asked.state === "failed" && <p><Words>{asked.message}</Words></p>}
-        {asked.state === "answered" && <Found why={asked.why} again={ask} />}
-        {(asked.state === "answered" || asked.state === "failed") && <div><Button icon="retry" onClick={ask}>Ask again</Button></div>}
+        {asked.state === "answered" && <Found why={asked.why} again={() => ask()} />}
+        {(asked.state === "answered" || asked.state === "failed") && <div><Button icon="retry" onClick={() => ask()}>Ask again</Button></div>}
       </div>
     </details>
   );

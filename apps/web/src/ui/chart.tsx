@@ -39,9 +39,29 @@ export function runs(points: HistoryPoint[], step: number | null): HistoryPoint[
 
 const spoken = (value: number) => value.toLocaleString(undefined, { maximumFractionDigits: Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2 });
 
+/** Where the time is told below: round hours, days or months of the owner's own clock between `from` and `to` (milliseconds since 1970), about `most` of them. */
+export function moments(from: number, to: number, most: number): number[] {
+  const rough = (to - from) / Math.max(1, most);
+  const fits = (steps: number[], unit: number) => steps.find((one) => one * unit >= rough);
+  const hours = fits([1, 2, 3, 4, 6, 12], 3_600_000);
+  const days = fits([1, 2, 3, 4, 5, 7, 14], 86_400_000);
+  const months = fits([1, 2, 3, 6, 12], 30 * 86_400_000) ?? 24;
+  const at = new Date(from);
+  at.setHours(hours ? Math.floor(at.getHours() / hours) * hours : 0, 0, 0, 0);
+  if (!hours && !days) at.setMonth(Math.floor(at.getMonth() / months) * months, 1);
+  const all: number[] = [];
+  while (at.getTime() <= to && all.length < 64) {
+    if (at.getTime() >= from) all.push(at.getTime());
+    if (hours) at.setHours(at.getHours() + hours);
+    else if (days) at.setDate(at.getDate() + days);
+    else at.setMonth(at.getMonth() + months);
+  }
+  return all;
+}
+
 function timeLabel(at: number, span: number): string {
   const date = new Date(at);
-  if (span <= 2 * 86_400_000) return date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  if (span <= 2 * 86_400_000) return date.toLocaleTimeString(undefined, { hour: "numeric", minute: "2-digit" });
   return date.toLocaleDateString(undefined, span <= 14 * 86_400_000 ? { weekday: "short" } : span <= 90 * 86_400_000 ? { day: "numeric", month: "short" } : { month: "short" });
 }
 
@@ -95,7 +115,8 @@ export function Chart({ history, label, unit, words }: { history: History; label
   const most = points.reduce((high, one) => Math.max(high, one.max), -Infinity);
   const summary = kind === "level" ? `From ${spoken(least)} to ${spoken(most)} ${unit}.` : kind === "meter" && history.total !== null ? `${spoken(history.total)} ${unit} in all.` : "";
   const cursor = at === null ? null : points[at];
-  const wanted = Math.max(2, Math.min(6, Math.floor(width / 90)));
+  const wanted = Math.max(2, Math.min(8, Math.floor((width - PAD.left) / (to - from <= 2 * 86_400_000 ? 84 : 64))));
+  const edge = (time: number) => (x(time) > width - 26 ? "end" : "middle");
   const barWidth = Math.max(1.5, ((step ?? 3600) * 1000 * (width - PAD.left - PAD.right)) / (to - from) - 1.5);
   return (
     <figure className="chart" ref={box}>
@@ -109,9 +130,7 @@ export function Chart({ history, label, unit, words }: { history: History; label
               <text className="chart-text" x={PAD.left - 6} y={y(line) + 4} textAnchor="end">{spoken(line)}</text>
             </g>
           ))}
-          {Array.from({ length: wanted + 1 }, (_, part) => from + ((to - from) * part) / wanted).map((time, part) => (
-            <text key={part} className="chart-text" x={x(time)} y={HEIGHT - 5} textAnchor={part === 0 ? "start" : part === wanted ? "end" : "middle"}>{timeLabel(time, to - from)}</text>
-          ))}
+          {moments(from, to, wanted).map((time) => <text key={time} className="chart-text" x={x(time)} y={HEIGHT - 5} textAnchor={edge(time)}>{timeLabel(time, to - from)}</text>)}
           {kind === "level" && parts.map((run, part) => (
             <g key={part}>
               {step && run.length > 1 && <path className="chart-band" d={`M${run.map((one) => `${n(middle(one))} ${n(y(one.max))}`).join("L")}L${[...run].reverse().map((one) => `${n(middle(one))} ${n(y(one.min))}`).join("L")}Z`} />}

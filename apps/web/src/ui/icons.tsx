@@ -18,6 +18,7 @@ const PATHS = {
   plug: "M9 3v5M15 3v5M6.5 8h11v3.5a5.5 5.5 0 0 1-11 0zM12 17v4",
   sensor: "M12 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM8 16a5.7 5.7 0 0 1 0-8M16 8a5.7 5.7 0 0 1 0 8M5 19a9.9 9.9 0 0 1 0-14M19 5a9.9 9.9 0 0 1 0 14",
   lock: "M6.5 11h11A1.5 1.5 0 0 1 19 12.5v7a1.5 1.5 0 0 1-1.5 1.5h-11A1.5 1.5 0 0 1 5 19.5v-7A1.5 1.5 0 0 1 6.5 11ZM8 11V7.5a4 4 0 0 1 8 0V11M12 15v2",
+  thermostat: "M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17ZM12 12l3.200-3.200M12 6.300v.01M6.300 12h.01M17.700 12h.01M8 8h.01M9.500 16.300h5",
   climate: "M12 3v18M4.2 7.5l15.6 9M19.8 7.5l-15.6 9M9.5 4.5 12 6l2.5-1.5M9.5 19.5 12 18l2.5 1.5",
   cover: "M4 4h16M5.5 4v14M18.5 4v14M5.5 8h13M5.5 12h13M5.5 16h13M12 16v4.5",
   vacuum: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 14.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5ZM5 17c2-1.3 4.3-2 7-2s5 .7 7 2",
@@ -131,7 +132,9 @@ export function Icon({ name, filled }: { name: IconName; filled?: boolean }) {
 
 /** The icon that the owner gave a device, when there is one of that name. */
 export const ownIcon = (icon: string | null | undefined): IconName | null => (icon && Object.hasOwn(PATHS, icon) ? (icon as IconName) : null);
-export const KindIcon = ({ kind, icon }: { kind: DeviceKind; icon?: string | null }) => <Icon name={ownIcon(icon) ?? (kind in PATHS ? kind : "other")} />;
+/** “Cold” is what an owner may choose; what heats is not shown by it. */
+const kindIcon = (kind: DeviceKind): IconName => (kind === "climate" ? "thermostat" : kind in PATHS ? kind : "other");
+export const KindIcon = ({ kind, icon }: { kind: DeviceKind; icon?: string | null }) => <Icon name={ownIcon(icon) ?? kindIcon(kind)} />;
 
 /** What a device may be shown as, by the owner's choice, and what it is called. */
 export const CHOICES: [IconName, string][] = [
@@ -148,7 +151,7 @@ export const serviceIcon: Record<string, IconName> = {
   files: "file", storage: "folder", clipboard: "clipboard", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
   volume: "volume", command: "run", ping: "text", input: "text", signal: "sensor", calls: "phone", messages: "text",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
-  fan: "fan", climate: "climate", humidifier: "drop", cover: "cover", vacuum: "vacuum", valve: "valve", alarm: "alarm", siren: "siren", button: "button",
+  fan: "fan", climate: "thermostat", humidifier: "drop", cover: "cover", vacuum: "vacuum", valve: "valve", alarm: "alarm", siren: "siren", button: "button",
   press: "button", temperature: "thermometer", humidity: "drop", pressure: "gauge", illuminance: "sun", occupancy: "motion", contact: "door",
   "water-leak": "drop", smoke: "flame", gas: "flame", vibration: "motion", tamper: "warning", "carbon-monoxide": "warning", "air-quality": "air",
   electricity: "bolt", more: "list",

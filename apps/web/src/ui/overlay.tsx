@@ -150,10 +150,27 @@ export function Dialog(props: {
   const label = useId();
   const box = useRef<HTMLDivElement>(null);
   const close = props.onClose ?? closeDialog;
+  const out = useRef(close);
+  useEffect(() => void (out.current = close));
   useEffect(() => {
     const root = box.current;
     const wanted = root?.querySelector<HTMLElement>("[data-autofocus]") ?? root;
     wanted?.focus({ preventScroll: true });
+    if (!root) return undefined;
+    // What had the focus may be gone: whoever uses the keyboard stays in here, and gets out of here.
+    const lost = () => document.activeElement === null || document.activeElement === document.body;
+    const watch = new MutationObserver(() => lost() && (root.querySelector<HTMLElement>("[data-autofocus]") ?? root).focus({ preventScroll: true }));
+    watch.observe(root, { childList: true, subtree: true });
+    const pressed = (event: KeyboardEvent) => {
+      if (!lost()) return;
+      if (event.key === "Escape") out.current();
+      else if (event.key === "Tab") root.focus({ preventScroll: true });
+    };
+    document.addEventListener("keydown", pressed);
+    return () => {
+      watch.disconnect();
+      document.removeEventListener("keydown", pressed);
+    };
   }, []);
   return (
     <div className="scrim" onPointerDown={(event) => event.target === event.currentTarget && close()}>

@@ -325,7 +325,7 @@ impl Judge<'_> {
                 Code::Failed,
                 Weight::Blocks,
                 format!("{} was asked at {address}, and it came to nothing: {}.", capital(&who), sentence(why)),
-                format!("Restart {app} on it; if that does not help, unpair and pair again."),
+                format!("Restart it, or {app} on it; if that does not help, remove it here and add it again."),
             ),
         })
     }
