@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::law::{Law, SEARCH};
 use super::player::{Order, Player, Told};
 use crate::core::cast::{Loudness, Value, Wanted};
@@ -145,8 +145,8 @@ impl Mind {
             Seen::Gone { service, name } => self.finder.gone(&service, &name),
         };
         let told = match event {
-            Some(Event::Found(found)) => Some(self.devices.found(&found)),
-            Some(Event::Lost(hardware)) => self.devices.lost(&hardware),
+            Some(Event::Found(found)) => Some(self.devices.found(Known::of(&found)).1),
+            Some(Event::Lost(hardware)) => self.devices.id(&hardware).and_then(|id| self.devices.lost(&id)),
             None => None,
         };
         self.tell_all(told).await;
@@ -158,10 +158,14 @@ impl Mind {
         match told {
             Told::Tried(call, fact) => self.tried(call, fact).await,
             Told::Values(device, values) => {
-                let told = self.devices.values(&device, &values);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(&device).map(|known| known.take(&values));
+                self.tell_all(told.into_iter().flatten()).await;
             }
-            Told::Loudness(device, loudness) => self.devices.loudness(&device, loudness),
+            Told::Loudness(device, loudness) => {
+                if let Some(known) = self.devices.get_mut(&device) {
+                    known.loudness = loudness;
+                }
+            }
             Told::Over { device, number, lost } => {
                 if self.players.get(&device).is_some_and(|held| held.number == number) {
                     self.players.remove(&device);
@@ -169,7 +173,7 @@ impl Mind {
                 let hardware = self.devices.get(&device).map(|known| known.hardware.clone());
                 let moved = hardware.as_ref().and_then(|hardware| self.finder.reached(hardware, !lost));
                 if let Some(Event::Found(found)) = moved {
-                    let told = self.devices.found(&found);
+                    let (_, told) = self.devices.found(Known::of(&found));
                     self.tell_all([told]).await;
                 }
                 if let (true, Some(near), Some(hardware)) = (lost, &mut self.near, hardware) {
@@ -285,12 +289,14 @@ impl Mind {
     ) -> Result<Option<Outputs>, CallError> {
         self.may_be_told(device)?;
         let wanted = match verb {
-            Verb::Read { properties } => return Ok(Some(self.devices.read(device, service, &properties))),
+            Verb::Read { properties } => {
+                return Ok(self.devices.get(device).map(|known| known.read(service, &properties)));
+            }
             Verb::Act { action, .. } if service == "media" => act(&action)?,
             Verb::Write { property, data } => write(service, &property, &data)?,
             Verb::Act { .. } => return Err(unsupported()),
         };
-        let known = self.devices.get(device).ok_or_else(unknown)?;
+        let known = self.devices.get_mut(device).ok_or_else(unknown)?;
         if let Some(held) = self.players.get(device) {
             let busy = || {
                 CallError::Unreachable(format!("{} has not done yet what was wanted before", for_screen(&known.name)))
@@ -305,9 +311,9 @@ impl Mind {
             Wanted::Stop => return Ok(Some(Outputs::new())),
             _ => return Err(CallError::Device("nothing is cast to it; begin with `accord cast`".to_owned())),
         };
-        self.devices.loudness(device, loudness);
+        known.loudness = loudness;
         let values = loudness.volume.map(Value::Volume).into_iter().chain([Value::Muted(loudness.muted)]);
-        let told = self.devices.values(device, &values.collect::<Vec<_>>());
+        let told = known.take(&values.collect::<Vec<_>>());
         self.tell_all(told).await;
         Ok(Some(Outputs::new()))
     }

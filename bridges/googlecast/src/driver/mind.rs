@@ -14,7 +14,7 @@ use accord_ports::tls::Key;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
@@ -160,7 +160,9 @@ impl Mind {
         while let Some(event) = self.near.as_mut().and_then(|near| near.discovery.poll_event()) {
             match event {
                 discovery::Event::Found(found) => {
-                    let (id, moved, told) = self.devices.found(&found);
+                    let known = Known::of(&found);
+                    let moved = self.devices.get(&known.id).is_none_or(|before| before.at != known.at);
+                    let (id, told) = self.devices.found(known);
                     self.tell_all([told]).await;
                     match self.hands.get(&id).filter(|_| !moved) {
                         Some(hand) => drop(hand.try_send(Order::Announced)),
@@ -226,18 +228,21 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, saying: Saying) {
         match saying {
             Saying::Key(key) => {
-                if self.devices.key(device, key) {
+                let host = self.devices.get(device).and_then(|known| known.at).map(|at| *at.ip());
+                if self.devices.change(device, |added| added.shows(key, host)) {
                     tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
                 }
             }
             Saying::State(State::Quiet) => {
-                self.devices.quiet(device);
+                if let Some(known) = self.devices.get_mut(device) {
+                    known.up = false;
+                }
                 self.line(device, Discovery::quiet);
             }
             Saying::State(State::Down(why, _, failures)) => {
                 self.failures.insert(device.clone(), failures);
                 self.line(device, Discovery::down);
-                let told = self.devices.down(device, why);
+                let told = self.devices.update(device, |known| known.fall(why));
                 self.tell_all(told).await;
                 // It may be elsewhere by now.
                 self.search();
@@ -251,21 +256,23 @@ impl Mind {
         match event {
             Event::Ready => {
                 self.line(device, Discovery::up);
-                let told = self.devices.up(device);
+                let told = self.devices.update(device, Known::rise);
+                self.devices.note(device);
                 self.tell_all(told).await;
             }
             Event::Offers(offers) => {
-                let told = self.devices.offers(device, offers);
+                let told = self.devices.update(device, |known| known.offer(offers));
                 self.tell_all(told).await;
             }
             Event::Values(values) => {
-                let told = self.devices.values(device, values);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(device).map(|known| known.take(values));
+                self.tell_all(told.into_iter().flatten()).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let said =
+                    read.and_then(|(device, service, wanted)| Some(self.devices.get(&device)?.read(&service, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
+use accord_ports::added::Said;
 use accord_ports::law::Searching;
 use accord_recognition::Recogniser;
 use accord_registry::ByteStream;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
-use super::devices::Devices;
+use super::devices::{Devices, Known, words};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::orders::unsupported;
@@ -176,7 +177,7 @@ impl Mind {
                 discovery::Output::Datagram { interface, to, bytes } => near.session.send(interface, to, bytes),
                 discovery::Output::Fetch(location) => near.session.fetch(location),
                 discovery::Output::Event(discovery::Event::Found(found)) => {
-                    let (id, told) = self.devices.found(&found);
+                    let (id, told) = self.devices.found(Known::of(&found));
                     self.tell_all([told]).await;
                     self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
@@ -188,7 +189,9 @@ impl Mind {
                 }
                 discovery::Output::Event(discovery::Event::Again(udn)) => {
                     let Some(id) = self.devices.id(&udn) else { continue };
-                    self.devices.again(&id);
+                    if let Some(known) = self.devices.get_mut(&id) {
+                        known.seen = Some(Timestamp::now());
+                    }
                     if let Some(held) = self.hands.get(&id) {
                         let _ = held.orders.try_send(Order::Heard);
                     }
@@ -249,21 +252,25 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, event: Event) {
         match event {
             Event::Offers(offers) => {
-                let told = self.devices.offers(device, offers);
+                let told = self.devices.update(device, |known| known.offer(offers));
                 self.tell_all(told).await;
             }
             Event::Formats(formats) => {
-                let told = self.devices.formats(device, formats);
-                self.tell_all(told).await;
+                let turned = self.devices.update(device, |known| known.plays(&formats));
+                if turned.is_some() {
+                    self.devices.note(device);
+                }
+                self.tell_all(turned).await;
+                self.keep(device, [("media", "formats", Data::Texts(formats.types))]).await;
             }
             Event::Values(values) => {
-                let told = self.devices.values(device, values);
-                self.tell_all(told).await;
+                self.keep(device, values.into_iter().flat_map(words)).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let said =
+                    read.and_then(|(device, service, wanted)| Some(self.devices.get(&device)?.read(&service, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),
@@ -279,6 +286,11 @@ impl Mind {
                 self.search();
             }
         }
+    }
+
+    async fn keep(&mut self, device: &DeviceId, said: impl IntoIterator<Item = Said>) {
+        let told = self.devices.get_mut(device).map(|known| known.take(said));
+        self.tell_all(told.into_iter().flatten()).await;
     }
 
     // -- what the house wants -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ use accord_ports::law::Searching;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
@@ -203,7 +203,9 @@ impl Mind {
     async fn discovered(&mut self, event: discovery::Event) {
         match event {
             discovery::Event::Found(advert) => {
-                let (id, moved, told) = self.devices.found(&advert);
+                let known = Known::of(&advert);
+                let moved = self.devices.get(&known.id).is_none_or(|before| before.at != known.at);
+                let (id, told) = self.devices.found(known);
                 self.tell_all([told]).await;
                 match self.hands.get(&id).filter(|_| !moved) {
                     Some(hand) => drop(hand.try_send(Order::Announced)),
@@ -211,20 +213,21 @@ impl Mind {
                 }
             }
             discovery::Event::Again(advert) => {
-                let Some(id) = self.devices.id(advert.id) else { return };
-                let told = self.devices.again(&id, &advert);
-                self.tell_all(told).await;
+                let Some(id) = self.devices.id(&advert.id) else { return };
+                let told = self.devices.get_mut(&id).map(|known| known.again(&advert));
+                self.devices.note_announced(&id);
+                self.tell_all(told.into_iter().flatten()).await;
                 if let Some(hand) = self.hands.get(&id) {
                     let _ = hand.try_send(Order::Announced);
                 }
             }
             discovery::Event::Doubted(lamp) => {
-                if let Some(hand) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
+                if let Some(hand) = self.devices.id(&lamp).and_then(|id| self.hands.get(&id)) {
                     let _ = hand.try_send(Order::Doubt);
                 }
             }
             discovery::Event::Lost(lamp) => {
-                let Some(id) = self.devices.id(lamp) else { return };
+                let Some(id) = self.devices.id(&lamp) else { return };
                 self.let_go(&id);
                 let told = self.devices.lost(&id);
                 self.tell_all(told).await;
@@ -280,7 +283,9 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, saying: Saying) {
         match saying {
             Saying::State(State::Quiet) => {
-                self.devices.quiet(device);
+                if let Some(known) = self.devices.get_mut(device) {
+                    known.up = false;
+                }
                 self.line(device, discovery::Input::Quiet);
             }
             Saying::State(State::Down(why, outcome, failures)) => {
@@ -289,7 +294,7 @@ impl Mind {
                 }
                 self.failures.insert(device.clone(), failures);
                 self.line(device, discovery::Input::Down);
-                let told = self.devices.down(device);
+                let told = self.devices.update(device, Known::fall);
                 self.tell_all(told).await;
                 // It may be elsewhere by now.
                 self.search();
@@ -303,23 +308,29 @@ impl Mind {
         match event {
             Event::Ready => {
                 self.line(device, discovery::Input::Up);
-                let told = self.devices.up(device);
+                let told = self.devices.update(device, Known::rise);
+                self.devices.note(device);
                 self.tell_all(told).await;
             }
             Event::Abilities(abilities) => {
-                let told = self.devices.abilities(device, abilities);
+                let told = self.devices.update(device, |known| {
+                    known.abilities = abilities;
+                    true
+                });
+                self.devices.note(device);
                 self.tell_all(told).await;
             }
             Event::Said { pushed, said } => {
                 let source = if pushed { Source::Pushed } else { Source::Polled };
-                let told = self.devices.said(device, said, source);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(device).map(|known| known.take(said, source));
+                self.tell_all(told.into_iter().flatten()).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 self.calls.remove(&call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, target, wanted)| self.devices.read(&device, &target, &wanted));
+                let said =
+                    read.and_then(|(device, target, wanted)| Some(self.devices.get(&device)?.read(&target, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),

@@ -78,7 +78,7 @@ impl Mind {
         }
         if let Some(known) = known {
             facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
-            facts.push(Fact::LastSeen { at: known.seen, addresses: self.devices.addresses(&known.id) });
+            facts.push(Fact::LastSeen { at: known.seen, addresses: known.addresses() });
             let connected = known.at.filter(|_| known.up);
             facts.extend(connected.map(|at| Fact::Connected { address: at.to_string() }));
         }
