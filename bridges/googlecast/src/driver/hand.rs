@@ -20,7 +20,7 @@ use crate::core::session::{Event, Input, Ours, Output, Session, Sort, Wanted};
 
 /// Anybody can announce, so that this is a reason to try a device sooner, but not at once. Whoever wants something is not kept
 /// waiting.
-const PACE: Pace = Pace { announced: 4, wanted: Duration::ZERO, patient: false };
+const PACE: Pace = Pace { announced: 4, wanted: Duration::ZERO, patient: false, ..Pace::USUAL };
 /// How long it may take to end what was begun from here.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Why nothing is opened on a device, and what to do.

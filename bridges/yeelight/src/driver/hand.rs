@@ -18,7 +18,7 @@ use crate::core::session::{Event, Input, Output, Session, Wanted};
 use crate::core::state::{Abilities, State as Lit};
 
 /// Anybody can announce, so that this is a reason to try a lamp sooner, but not at once; and so is a wish.
-const PACE: Pace = Pace { announced: 4, wanted: Duration::from_secs(2), patient: false };
+const PACE: Pace = Pace { announced: 4, patient: false, ..Pace::USUAL };
 
 /// To a hand.
 pub(crate) enum Order {
