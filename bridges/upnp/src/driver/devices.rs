@@ -10,7 +10,7 @@ use accord_model::{
 use accord_ports::added::{self, Known as _, Record, STATE_S, Said, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
-use crate::core::description::{Face, Server};
+use crate::core::description::{Face, Renderer, Server};
 use crate::core::discovery::Found;
 use crate::core::renderer::{self, Formats, Offers};
 use crate::core::ssdp::Udn;
@@ -85,6 +85,14 @@ impl Known {
         match &self.found.as_ref()?.described.face {
             Face::Server(server) => Some(server),
             Face::Renderer(_) => None,
+        }
+    }
+
+    /// What it can be told, and where, of a renderer that is here.
+    pub(crate) fn renderer(&self) -> Option<&Renderer> {
+        match &self.found.as_ref()?.described.face {
+            Face::Renderer(renderer) => Some(renderer),
+            Face::Server(_) => None,
         }
     }
 

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
 use accord_ports::added::Said;
+use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
 use accord_recognition::Recogniser;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::devices::{Devices, Known, words};
@@ -21,7 +20,6 @@ use super::law::Law;
 use super::orders::unsupported;
 use super::session::{Heard, Session, Woken};
 use super::shelf::Shelves;
-use crate::core::description::{Face, Renderer};
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::renderer::{Event, Trouble};
 
@@ -39,11 +37,8 @@ pub(crate) struct Mind {
     pub outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
-    pub hands: HashMap<DeviceId, Held>,
+    pub hands: Hands<Order>,
     pub shelves: Shelves,
-    pub tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
     /// Calls to read, and what of.
     pub reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
     /// Devices that are asked just now why they are not reached.
@@ -57,13 +52,6 @@ pub(crate) struct Nearby {
     wake: Instant,
 }
 
-pub(crate) struct Held {
-    number: u64,
-    described: Renderer,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-}
-
 impl Mind {
     pub(crate) fn new(law: Law, options: Options, devices: Devices, outbox: Outbox) -> Self {
         Self {
@@ -74,11 +62,8 @@ impl Mind {
             outbox,
             near: None,
             searching: Searching::new(),
-            hands: HashMap::new(),
+            hands: Hands::new(ORDERS),
             shelves: Shelves::default(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
             reads: HashMap::new(),
             asked: HashMap::new(),
         }
@@ -100,9 +85,7 @@ impl Mind {
             self.pump().await;
         }
         self.end_nearby().await;
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+        if !self.hands.end(END_WITHIN).await {
             tracing::warn!("a renderer's task did not end in time");
         }
     }
@@ -122,7 +105,7 @@ impl Mind {
 
     async fn end_nearby(&mut self) {
         let Some(Nearby { session, .. }) = self.near.take() else { return };
-        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        self.hands.let_go_of_all();
         self.shelves.end();
         session.close().await;
         self.searching.ended();
@@ -158,7 +141,7 @@ impl Mind {
             Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, event }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
-                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                let is_current = self.hands.is_current(&device, hand);
                 if is_current || matches!(event, Event::Done(..)) {
                     self.said(&device, event).await;
                 }
@@ -177,13 +160,14 @@ impl Mind {
                 discovery::Output::Datagram { interface, to, bytes } => near.session.send(interface, to, bytes),
                 discovery::Output::Fetch(location) => near.session.fetch(location),
                 discovery::Output::Event(discovery::Event::Found(found)) => {
-                    let (id, told) = self.devices.found(Known::of(&found));
+                    let known = Known::of(&found);
+                    let before = self.devices.get(&known.id).and_then(Known::renderer);
+                    let is_same = before.is_some() && before == known.renderer();
+                    let (id, told) = self.devices.found(known);
                     self.tell_all([told]).await;
                     self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
-                    let same =
-                        |held: &Held| matches!(&found.described.face, Face::Renderer(now) if **now == held.described);
-                    if !self.hands.get(&id).is_some_and(same) {
+                    if !is_same || self.hands.get(&id).is_none() {
                         self.take(&id);
                     }
                 }
@@ -192,8 +176,8 @@ impl Mind {
                     if let Some(known) = self.devices.get_mut(&id) {
                         known.seen = Some(Timestamp::now());
                     }
-                    if let Some(held) = self.hands.get(&id) {
-                        let _ = held.orders.try_send(Order::Heard);
+                    if let Some(hand) = self.hands.get(&id) {
+                        let _ = hand.try_send(Order::Heard);
                     }
                 }
                 discovery::Output::Event(discovery::Event::Lost(udn)) => {
@@ -219,32 +203,25 @@ impl Mind {
     fn take(&mut self, id: &DeviceId) {
         self.let_go(id);
         let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
-        let Some(found) = known.found.as_ref().filter(|_| self.devices.is_added(id)) else { return };
-        let Face::Renderer(described) = &found.described.face else { return };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
-        let hand = Hand {
-            law: self.law.clone(),
-            network: self.network,
-            device: id.clone(),
-            number,
-            described: (**described).clone(),
-            orders: inbox,
-            heard: near.session.heard.clone(),
-            outbox: self.outbox.clone(),
-            stop: stop.clone(),
-            wanted: BTreeSet::new(),
-        };
-        let described = (**described).clone();
-        self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, described, orders, stop });
+        let Some(described) = known.renderer().filter(|_| self.devices.is_added(id)).cloned() else { return };
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                law: self.law.clone(),
+                network: self.network,
+                device: id.clone(),
+                number,
+                described,
+                orders,
+                heard: near.session.heard.clone(),
+                outbox: self.outbox.clone(),
+                wanted: BTreeSet::new(),
+            };
+            hand.run()
+        });
     }
 
     fn let_go(&mut self, id: &DeviceId) {
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
-        }
+        self.hands.let_go(id);
         self.reads.retain(|_, (of, ..)| of != id);
         self.shelves.let_go(id);
     }
