@@ -26,9 +26,7 @@ impl Mind {
             "unpair" | "reject" => {
                 // That it was to be told is what the owner does not want any more.
                 let is_leaving = self.nodes.added(device).is_some_and(|added| added.left.is_some());
-                if !is_leaving
-                    && self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok())
-                {
+                if !is_leaving && self.hands.get(device).is_some_and(|hand| hand.try_send(Order::Leave(call)).is_ok()) {
                     return None;
                 }
                 match self.remove(device).await {
