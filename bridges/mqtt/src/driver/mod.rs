@@ -53,7 +53,7 @@ impl MqttBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let added = Register::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), folder: options.folder, added, before: Vec::new() })
+        Ok(Self { law: law::of(gate), folder: options.folder, added, before: Vec::new() })
     }
 }
 
