@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::DatagramLease;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs};
+use accord_model::{CallError, CallId, DeviceId, Outputs};
+use accord_ports::Outbox;
 use accord_ports::hand::{self, Asks, End, Failures, Orders, Pace, Peer, State, stay};
-use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,7 @@ pub(crate) struct Hand {
     pub number: u64,
     pub at: SocketAddrV4,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub outbox: Outbox,
     /// Calls that the device was told of and has not come to yet.
     pub wanted: BTreeSet<u64>,
     /// What was opened from here, beyond one connection.
@@ -227,7 +227,7 @@ impl Peer for Hand {
 
     async fn refuse(&self, call: CallId, error: CallError) {
         let outcome: Result<Outputs, CallError> = Err(error);
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        self.outbox.reply(call, outcome).await;
         let _ = self.heard.send(Heard::Refused { call }).await;
     }
 
