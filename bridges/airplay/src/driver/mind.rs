@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target, ToBridge, Verb};
+use accord_ports::added;
 use accord_ports::dns_sd::{Browsing, Seen};
 use accord_ports::law::Searching;
-use accord_registry::ByteStream;
+use accord_ports::{Inbox, Outbox};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,14 +27,11 @@ const ORDERS: usize = 16;
 const TOLD: usize = 64;
 const END_WITHIN: Duration = Duration::from_secs(3);
 
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
-
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub devices: Devices,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<Browsing>,
     finder: Finder,
     pub searching: Searching,
@@ -77,7 +75,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             tokio::select! {
                 biased;
@@ -128,7 +126,7 @@ impl Mind {
         near.close();
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         self.asked_in_vain().await;
     }
 
@@ -149,7 +147,7 @@ impl Mind {
             Some(Event::Lost(hardware)) => self.devices.id(&hardware).and_then(|id| self.devices.lost(&id)),
             None => None,
         };
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
     }
 
     // -- players ------------------------------------------------------------------------------------
@@ -159,7 +157,7 @@ impl Mind {
             Told::Tried(call, fact) => self.tried(call, fact).await,
             Told::Values(device, values) => {
                 let told = self.devices.get_mut(&device).map(|known| known.take(&values));
-                self.tell_all(told.into_iter().flatten()).await;
+                self.outbox.tell(told.into_iter().flatten()).await;
             }
             Told::Loudness(device, loudness) => {
                 if let Some(known) = self.devices.get_mut(&device) {
@@ -174,7 +172,7 @@ impl Mind {
                 let moved = hardware.as_ref().and_then(|hardware| self.finder.reached(hardware, !lost));
                 if let Some(Event::Found(found)) = moved {
                     let (_, told) = self.devices.found(Known::of(&found));
-                    self.tell_all([told]).await;
+                    self.outbox.tell([told]).await;
                 }
                 if let (true, Some(near), Some(hardware)) = (lost, &mut self.near, hardware) {
                     for (service, name) in self.finder.names(&hardware) {
@@ -238,16 +236,16 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Some(outcome) = self.order(call, &device, &target.service, verb).await.transpose() {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::OpenStream { stream, device, target, .. } => {
                 if let Err(error) = self.open_stream(stream, &device, &target) {
-                    self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                    self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
                 }
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
@@ -261,18 +259,13 @@ impl Mind {
 
     /// Nothing is paired in the open: that the owner adds a device is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("loudspeakers do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("loudspeakers do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.finder.keep(self.devices.kept());
         if yes {
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else if let Some(held) = self.players.get(device) {
             held.stop.cancel();
         }
@@ -314,7 +307,7 @@ impl Mind {
         known.loudness = loudness;
         let values = loudness.volume.map(Value::Volume).into_iter().chain([Value::Muted(loudness.muted)]);
         let told = known.take(&values.collect::<Vec<_>>());
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         Ok(Some(Outputs::new()))
     }
 
@@ -324,18 +317,6 @@ impl Mind {
             return Err(CallError::NotConsented(format!("add {} first: accord pair", for_screen(&known.name))));
         }
         self.law.may_control(device).map_err(|refusal| CallError::NotConsented(refusal.to_string()))
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 
