@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::OneNear;
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, DeviceId, FieldSet, FromBridge};
+use accord_model::{CallError, CallId, DeviceId, FieldSet};
+use accord_ports::Outbox;
 use accord_ports::hand::Orders;
-use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
 use super::ear::{self, Ear};
@@ -48,7 +48,7 @@ pub(crate) struct Hand {
     pub described: Described,
     pub orders: Orders<Order>,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub outbox: Outbox,
     /// What is wanted and not done.
     pub wanted: BTreeSet<u64>,
 }
@@ -120,7 +120,7 @@ impl Hand {
     }
 
     async fn reply(&self, call: CallId, error: CallError) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome: Err(error) }, None)).await;
+        self.outbox.reply(call, Err(error)).await;
         let _ = self.heard.try_send(Heard::Refused { call });
     }
 

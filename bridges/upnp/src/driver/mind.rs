@@ -5,19 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
-use accord_ports::added::Said;
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Timestamp, ToBridge, Verb};
+use accord_ports::added::{self, Said};
 use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
+use accord_ports::{Inbox, Outbox};
 use accord_recognition::Recogniser;
-use accord_registry::ByteStream;
-use tokio::sync::mpsc;
 
 use super::Options;
 use super::devices::{Devices, Known, words};
 use super::hand::{Hand, Order};
 use super::law::Law;
-use super::orders::unsupported;
 use super::session::{Heard, Session, Woken};
 use super::shelf::Shelves;
 use crate::core::discovery::{self, Discovery, Limits};
@@ -26,8 +24,6 @@ use crate::core::renderer::{Event, Trouble};
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
-pub(crate) type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
     pub law: Law,
@@ -71,7 +67,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             tokio::select! {
                 biased;
@@ -110,9 +106,9 @@ impl Mind {
         session.close().await;
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         for call in std::mem::take(&mut self.reads).into_keys() {
-            self.reply(call, Err(CallError::Unreachable("UPnP was turned off".to_owned()))).await;
+            self.outbox.reply(call, Err(CallError::Unreachable("UPnP was turned off".to_owned()))).await;
         }
         self.asked_in_vain().await;
     }
@@ -164,7 +160,7 @@ impl Mind {
                     let before = self.devices.get(&known.id).and_then(Known::renderer);
                     let is_same = before.is_some() && before == known.renderer();
                     let (id, told) = self.devices.found(known);
-                    self.tell_all([told]).await;
+                    self.outbox.tell([told]).await;
                     self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
                     if !is_same || self.hands.get(&id).is_none() {
@@ -184,7 +180,7 @@ impl Mind {
                     let Some(id) = self.devices.id(&udn) else { continue };
                     self.let_go(&id);
                     let told = self.devices.lost(&id);
-                    self.tell_all(told).await;
+                    self.outbox.tell(told).await;
                 }
             }
         }
@@ -230,14 +226,14 @@ impl Mind {
         match event {
             Event::Offers(offers) => {
                 let told = self.devices.update(device, |known| known.offer(offers));
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
             Event::Formats(formats) => {
                 let turned = self.devices.update(device, |known| known.plays(&formats));
                 if turned.is_some() {
                     self.devices.note(device);
                 }
-                self.tell_all(turned).await;
+                self.outbox.tell(turned).await;
                 self.keep(device, [("media", "formats", Data::Texts(formats.types))]).await;
             }
             Event::Values(values) => {
@@ -252,7 +248,7 @@ impl Mind {
                     Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),
                 });
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             Event::Silent => {
                 let udn = self.devices.get(device).map(|known| known.udn.clone());
@@ -267,7 +263,7 @@ impl Mind {
 
     async fn keep(&mut self, device: &DeviceId, said: impl IntoIterator<Item = Said>) {
         let told = self.devices.get_mut(device).map(|known| known.take(said));
-        self.tell_all(told.into_iter().flatten()).await;
+        self.outbox.tell(told.into_iter().flatten()).await;
     }
 
     // -- what the house wants -----------------------------------------------------------------------
@@ -276,17 +272,17 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Err(error) = self.order(call, &device, &target.service, verb) {
                     self.reads.remove(&call);
-                    self.reply(call, Err(error)).await;
+                    self.outbox.reply(call, Err(error)).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("renderers and media servers take no files".to_owned());
-                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
@@ -299,37 +295,20 @@ impl Mind {
 
     /// UPnP has no pairing: that the owner adds a device is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("such devices do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("such devices do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if let Some(near) = &mut self.near {
             near.discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
         }
         if yes {
             self.take(device);
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else {
             self.let_go(device);
         }
         Ok(())
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 
