@@ -1,7 +1,7 @@
 //! One server that the owner added: what is said over its connection, which is made again when it breaks; and what the server
 //! has, which outlives a connection.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
