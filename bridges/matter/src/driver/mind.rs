@@ -15,7 +15,7 @@ use accord_model::{
 use accord_ports::dns_sd::{Browsing, Seen};
 use accord_ports::hand::{Hands, Place, Term};
 use accord_ports::law::Searching;
-use accord_registry::ByteStream;
+use accord_ports::{Inbox, Outbox};
 use tokio::sync::{mpsc, watch};
 
 use super::add::NotIts;
@@ -36,9 +36,6 @@ const QUEUE: usize = 256;
 const END_WITHIN: Duration = Duration::from_secs(2);
 /// What was begun in time is answered or given up within this time.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
@@ -83,7 +80,7 @@ pub(crate) struct Mind {
     folder: PathBuf,
     pub fabric: Arc<Fabric>,
     pub nodes: Nodes,
-    outbox: Outbox,
+    pub outbox: Outbox,
     heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
     pub near: Option<Browsing>,
@@ -138,7 +135,7 @@ impl Mind {
         for id in self.nodes.given_up(Timestamp::now()) {
             self.give_up(&id).await;
         }
-        self.tell_all(self.nodes.all()).await;
+        self.outbox.tell(self.nodes.all()).await;
         for id in self.nodes.all_added() {
             self.take(&id).await;
         }
@@ -200,7 +197,7 @@ impl Mind {
             Seen::Gone { service, name } => self.sky.send_modify(|sky| sky.gone(&service, &name)),
         }
         let told = self.nodes.waits(&self.sky.borrow());
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
     }
 
     /// Looks once more who is here.
@@ -247,7 +244,7 @@ impl Mind {
                     }
                     told.push(message);
                 }
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
             Heard::Said { node, hand, saying } => {
                 // What an earlier hand said is of no interest.
@@ -334,7 +331,7 @@ impl Mind {
         let left = |(thing, (node, _)): (&DeviceId, &(DeviceId, Reach))| (node == id).then(|| thing.clone());
         let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
         self.things.retain(|_, (node, _)| node != id);
-        self.tell_all(left.into_iter().map(|device| FromBridge::Gone { device })).await;
+        self.outbox.tell(left.into_iter().map(|device| FromBridge::Gone { device })).await;
     }
 
     async fn said(&mut self, node: &DeviceId, saying: Saying) {
@@ -368,7 +365,7 @@ impl Mind {
             }
             Saying::Left(call, freed) => return Box::pin(self.left(node, call, freed)).await,
         };
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if self.nodes.given_up(Timestamp::now()).contains(node) {
             return Box::pin(self.give_up(node)).await;
         }
@@ -379,7 +376,7 @@ impl Mind {
                 FromBridge::Reach { device: thing.clone(), reach: Reach::Offline }
             });
             let gone: Vec<FromBridge> = gone.collect();
-            self.tell_all(gone).await;
+            self.outbox.tell(gone).await;
         }
     }
 
@@ -389,21 +386,21 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 if let Some(outcome) = self.pairing(call, &device, verb).await {
-                    self.reply(call, outcome.map(|()| Outputs::new())).await;
+                    self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
                 }
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Some(outcome) = self.order(call, device, target, verb) {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::Add { call, way, inputs } => {
                 let outcome = self.add(&way, &inputs).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::OpenStream { stream, .. } => {
                 let why = "a Matter device takes no files".to_owned();
-                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
@@ -421,7 +418,7 @@ impl Mind {
         }
         let fabric = self.fabric.clone();
         let (id, told) = self.nodes.add(None, inputs, || fabric.next(), fabric.compressed())?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.take(&id).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
@@ -469,18 +466,6 @@ impl Mind {
         self.calls.retain(|_, term| now < term.until() + ENDED_WITHIN);
         self.calls.insert(call, term);
         None
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

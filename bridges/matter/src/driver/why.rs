@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use accord_consent::outlet::interfaces;
-use accord_model::why::{Explained, Fact, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Reach};
+use accord_model::why::{Fact, Pairing};
+use accord_model::{CallId, DeviceId, Reach};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -115,8 +115,7 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.nodes.name(node) });
         }
-        let explained = Explained { app: "Matter".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "Matter", facts).await;
     }
 
     fn lacks_v6(&self, all: &[interfaces::Interface]) -> bool {
