@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use accord_model::why::Explained;
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
 use accord_ports::added::Register;
 use accord_ports::hand::{Hands, Place, Term};
 use accord_ports::showcase::{self, MOST_DEVICES};
+use accord_ports::{Inbox, Outbox};
 use accord_registry::{ByteStream, PathInfo};
 use accord_store::Vault;
 use tokio::io::DuplexStream;
@@ -33,9 +33,6 @@ const FORGETS_WITHIN: Duration = Duration::from_secs(4);
 /// Most brokers: each is a connection for good.
 const MOST: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(3);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the brokers tell the mind.
 pub(crate) enum Heard {
@@ -121,7 +118,7 @@ impl Mind {
     async fn begin(&mut self, added: Added, before: Vec<Device>) {
         let id = added.id();
         let device = describe::broker(&id, &added, false, None);
-        self.tell(FromBridge::Seen { device }).await;
+        self.outbox.tell([FromBridge::Seen { device }]).await;
         self.owners.extend(before.iter().map(|device| (device.id.clone(), id.clone())));
         let path = PathInfo { address: added.address.to_string(), carrier: "mqtt".to_owned(), encrypted: added.tls };
         let (words, hears) = mpsc::channel(WORDS);
@@ -158,7 +155,7 @@ impl Mind {
                 let Some(path) = self.brokers.get(&broker).map(|held| held.path.clone()) else { return };
                 let (reader, writer) = tokio::io::split(theirs);
                 let carried = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
-                let _ = self.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await;
+                self.outbox.carry(FromBridge::StreamReady { stream }, carried).await;
             }
             Heard::Tell(mut message) => {
                 match &mut *message {
@@ -187,7 +184,7 @@ impl Mind {
                     }
                     _ => {}
                 }
-                self.tell(*message).await;
+                self.outbox.tell([*message]).await;
             }
         }
     }
@@ -196,17 +193,17 @@ impl Mind {
         match message {
             ToBridge::Add { call, way, inputs } => {
                 let outcome = self.add(&way, &inputs).await;
-                self.tell(FromBridge::Reply { call, outcome }).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, &verb).await.map(|()| Outputs::new());
-                self.tell(FromBridge::Reply { call, outcome }).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 let term = Term::new(Instant::now());
                 let order = Order::Call { call, device: device.clone(), target, verb, term: term.clone() };
                 if let Err(error) = self.order(&device, order) {
-                    self.tell(FromBridge::Reply { call, outcome: Err(error) }).await;
+                    self.outbox.reply(call, Err(error)).await;
                 } else {
                     self.open.insert(call, term);
                 }
@@ -220,12 +217,12 @@ impl Mind {
                     None => Err(CallError::BadInput("it is not said what is to be told".to_owned())),
                 };
                 if let Err(error) = outcome {
-                    self.tell(FromBridge::StreamFailed { stream, error }).await;
+                    self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("devices of a broker take no files".to_owned());
-                self.tell(FromBridge::StreamFailed { stream, error }).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
@@ -286,8 +283,7 @@ impl Mind {
     async fn explain(&self, call: CallId, device: Option<DeviceId>) {
         let asked = device.filter(|device| self.order(device, Order::Explain(call, device.clone())).is_ok());
         if asked.is_none() {
-            let explained = Explained { app: "MQTT".to_owned(), facts: Vec::new() };
-            self.tell(FromBridge::Explained { call, explained }).await;
+            self.outbox.explain(call, "MQTT", Vec::new()).await;
         }
     }
 
@@ -356,12 +352,8 @@ impl Mind {
         gone.push(device.clone());
         for device in gone {
             self.owners.remove(&device);
-            self.tell(FromBridge::Gone { device }).await;
+            self.outbox.tell([FromBridge::Gone { device }]).await;
         }
         Ok(())
-    }
-
-    async fn tell(&self, message: FromBridge) {
-        let _ = self.outbox.send((message, None)).await;
     }
 }

@@ -73,7 +73,7 @@ impl Bridge for MqttBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, folder, added, before } = *self;
-        mind::Mind::new(law, folder, added, side.outbox).run(before, side.inbox).await;
+        mind::Mind::new(law, folder, added, side.outbox.into()).run(before, side.inbox).await;
         Ok(())
     }
 }
