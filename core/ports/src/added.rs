@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accord_model::{
-    Data, DeviceId, Format, FromBridge, Property, Service, Source, Target, Timestamp, Value, catalogue,
+    Data, DeviceId, Format, FromBridge, Property, Service, Source, Target, Timestamp, Value, Verb, catalogue,
 };
 use accord_store::{JsonFile, Vault, create_private_dir};
 use serde::{Serialize, de::DeserializeOwned};
@@ -130,6 +130,16 @@ pub fn pairing(since: Option<Timestamp>) -> Service {
     pairing
 }
 
+/// Whether the owner wants a device to be added, or nothing of it any more. `None`: something else of the service `pairing`.
+pub fn wanted(verb: &Verb) -> Option<bool> {
+    let Verb::Act { action, .. } = verb else { return None };
+    match action.as_str() {
+        "request" => Some(true),
+        "unpair" | "reject" => Some(false),
+        _ => None,
+    }
+}
+
 fn pairing_values(since: Option<Timestamp>) -> BTreeMap<String, Value> {
     let seen = since.unwrap_or(Timestamp::UNIX_EPOCH);
     let value = |data| Value { data: Data::Bool(data), seen, source: Source::Assumed, fresh_for_s: LASTING_S };
@@ -241,6 +251,13 @@ mod tests {
         assert_eq!(register.pairing(&id).values["paired"].data, Data::Bool(true));
         register.set(&id, None).unwrap();
         assert_eq!((register.pairing(&id).values["paired"].data.clone(), on_disk()), (Data::Bool(false), None));
+    }
+
+    #[test]
+    fn a_device_is_added_or_not_any_more_by_a_word() {
+        let act = |action: &str| wanted(&Verb::Act { action: action.to_owned(), inputs: Default::default() });
+        assert_eq!(["request", "unpair", "reject", "accept"].map(act), [Some(true), Some(false), Some(false), None]);
+        assert_eq!(wanted(&Verb::Read { properties: Vec::new() }), None);
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Law {
         Self::under(gate, bridge, "control", standing)
     }
 
-    /// The same where the entry for each device is called otherwise than `control`.
+    /// The same where the entry for each device is called otherwise than `control`. Where nothing is looked for, there need not be
+    /// an entry `search`.
     ///
     /// # Panics
     /// When no entry can have these names.
@@ -99,8 +100,13 @@ impl Law {
     pub fn facts(&self, device: Option<&DeviceId>, searched: bool) -> Vec<Fact> {
         let search = self.gate.check(&self.search, &RecipientId::lan(), SEARCH);
         let mut facts = vec![why::consent(&self.search, None, searched, search)];
-        facts.extend(device.map(|device| why::consent(&self.control, Some(device), true, self.may_control(device))));
+        facts.extend(device.map(|device| self.fact(device)));
         facts
+    }
+
+    /// The same for a device alone.
+    pub fn fact(&self, device: &DeviceId) -> Fact {
+        why::consent(&self.control, Some(device), true, self.may_control(device))
     }
 }
 

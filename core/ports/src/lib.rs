@@ -8,6 +8,7 @@
 //! - [`law`]: the side of the gate of a bridge that searches and controls
 //! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
+//! - [`Outbox`]: what a bridge says to the house
 //! - [`pin`], [`secret`]: what somebody near must know, and what nobody can guess
 //! - [`remote`]: what devices may do with this machine
 //! - [`showcase`]: devices of this house on their way to where others see them
@@ -28,6 +29,7 @@ pub mod hand;
 pub mod law;
 mod line;
 pub mod mirror;
+mod outbox;
 pub mod pin;
 pub mod remote;
 pub mod secret;
@@ -37,4 +39,5 @@ pub mod tasks;
 pub mod tls;
 
 pub use line::Line;
+pub use outbox::{Inbox, Outbox};
 pub use secret::Secret;

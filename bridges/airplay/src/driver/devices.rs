@@ -1,15 +1,13 @@
 //! Devices as the house knows them: which id, which services, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{self, LASTING_S, Record, Register, Values, device_id, pairing};
-use accord_store::Vault;
+use accord_ports::added::{self, Known as _, LASTING_S, Record, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
 use crate::core::cast::{self, Loudness};
@@ -54,19 +52,15 @@ pub(crate) struct Known {
     pub found: Option<Found>,
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddr>,
+    /// How loud it is to be, for the next cast too.
     pub loudness: Loudness,
     values: Values,
 }
 
-/// The id of a device. It says so itself, and nothing proves it.
-fn id_of(hardware: &HardwareId) -> DeviceId {
-    device_id("airplay", hardware.as_str())
-}
-
 impl Known {
-    fn of(found: &Found) -> Self {
+    pub(crate) fn of(found: &Found) -> Self {
         Self {
-            id: id_of(&found.id),
+            id: Self::id_of(&found.id),
             hardware: found.id.clone(),
             name: found.name.clone(),
             kind: found.kind,
@@ -80,21 +74,14 @@ impl Known {
         }
     }
 
-    fn remembered(added: &Added) -> Option<Self> {
-        let hardware = HardwareId::parse(&added.hardware)?;
-        Some(Self {
-            id: id_of(&hardware),
-            hardware,
-            name: added.name.clone(),
-            kind: added.kind,
-            maker: added.maker.clone(),
-            model: added.model.clone(),
-            found: None,
-            seen: added.seen,
-            address: added.address,
-            loudness: Loudness::default(),
-            values: Values::default(),
-        })
+    /// What is known of it now, in the words of the house; only what is new, and what ages.
+    pub(crate) fn take(&mut self, said: &[cast::Value]) -> Vec<FromBridge> {
+        self.values.take(&self.id, Source::Polled, said.iter().flat_map(words))
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        self.values.read(service, wanted)
     }
 
     /// What it announced of itself.
@@ -143,7 +130,33 @@ impl Known {
 }
 
 impl added::Known for Known {
+    type Announced = HardwareId;
     type Added = Added;
+
+    fn id_of(hardware: &HardwareId) -> DeviceId {
+        device_id("airplay", hardware.as_str())
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let hardware = HardwareId::parse(&added.hardware)?;
+        Some(Self {
+            id: Self::id_of(&hardware),
+            hardware,
+            name: added.name.clone(),
+            kind: added.kind,
+            maker: added.maker.clone(),
+            model: added.model.clone(),
+            found: None,
+            seen: added.seen,
+            address: added.address,
+            loudness: Loudness::default(),
+            values: Values::default(),
+        })
+    }
+
+    fn announced(&self) -> &HardwareId {
+        &self.hardware
+    }
 
     fn id(&self) -> &DeviceId {
         &self.id
@@ -155,6 +168,15 @@ impl added::Known for Known {
 
     fn leave(&mut self) {
         self.found = None;
+    }
+
+    fn succeed(&mut self, before: Self) {
+        (self.loudness, self.values) = (before.loudness, before.values);
+    }
+
+    fn can_be_added(&self) -> Result<(), String> {
+        let obstacle = self.found.as_ref().and_then(|found| found.obstacle);
+        obstacle.map_or(Ok(()), |obstacle| Err(format!("nothing can be played on it: {obstacle}")))
     }
 
     fn record(&self, before: Option<&Added>) -> Added {
@@ -187,74 +209,7 @@ impl added::Known for Known {
 }
 
 /// All that are known.
-pub(crate) struct Devices(added::Devices<Known>);
-
-impl Deref for Devices {
-    type Target = added::Devices<Known>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Devices {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Devices {
-    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
-        let added: Register<Added> = Register::open(folder)?;
-        Ok(Self(added::Devices::new(added, Known::remembered)))
-    }
-
-    /// The added ones, by the addresses that they announce.
-    pub(crate) fn kept(&self) -> BTreeSet<HardwareId> {
-        self.all_added().filter_map(|added| HardwareId::parse(&added.hardware)).collect()
-    }
-
-    /// A device is here, or changed.
-    pub(crate) fn found(&mut self, found: &Found) -> FromBridge {
-        let (_, told) = self.0.found(Known::of(found), |known, before| {
-            if let Some(before) = before {
-                (known.loudness, known.values) = (before.loudness, before.values);
-            }
-        });
-        told
-    }
-
-    /// A device is gone.
-    pub(crate) fn lost(&mut self, hardware: &HardwareId) -> Option<FromBridge> {
-        self.0.lost(&id_of(hardware))
-    }
-
-    /// The owner adds a device, or not any more.
-    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        let found = self.get(id).and_then(|known| known.found.as_ref());
-        if let Some(obstacle) = found.and_then(|found| found.obstacle).filter(|_| yes) {
-            return Err(format!("nothing can be played on it: {obstacle}"));
-        }
-        self.0.add(id, yes)
-    }
-
-    /// How loud it is to be, for the next cast too.
-    pub(crate) fn loudness(&mut self, id: &DeviceId, loudness: Loudness) {
-        if let Some(known) = self.get_mut(id) {
-            known.loudness = loudness;
-        }
-    }
-
-    /// What is known of it now, in the words of the house; only what is new, and what ages.
-    pub(crate) fn values(&mut self, id: &DeviceId, said: &[cast::Value]) -> Vec<FromBridge> {
-        let Some(known) = self.get_mut(id) else { return Vec::new() };
-        known.values.take(id, Source::Polled, said.iter().flat_map(words))
-    }
-
-    /// What is known of a service, by property.
-    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-}
+pub(crate) type Devices = added::Devices<Known>;
 
 /// The catalogue's words for it.
 fn words(value: &cast::Value) -> Vec<(&'static str, &'static str, Data)> {

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, StreamId, Target, ToBridge, Verb};
+use accord_ports::added;
 use accord_ports::dns_sd::{Browsing, Seen};
 use accord_ports::law::Searching;
-use accord_registry::ByteStream;
+use accord_ports::{Inbox, Outbox};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::law::{Law, SEARCH};
 use super::player::{Order, Player, Told};
 use crate::core::cast::{Loudness, Value, Wanted};
@@ -26,14 +27,11 @@ const ORDERS: usize = 16;
 const TOLD: usize = 64;
 const END_WITHIN: Duration = Duration::from_secs(3);
 
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
-
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub devices: Devices,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<Browsing>,
     finder: Finder,
     pub searching: Searching,
@@ -77,7 +75,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             tokio::select! {
                 biased;
@@ -128,7 +126,7 @@ impl Mind {
         near.close();
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         self.asked_in_vain().await;
     }
 
@@ -145,11 +143,11 @@ impl Mind {
             Seen::Gone { service, name } => self.finder.gone(&service, &name),
         };
         let told = match event {
-            Some(Event::Found(found)) => Some(self.devices.found(&found)),
-            Some(Event::Lost(hardware)) => self.devices.lost(&hardware),
+            Some(Event::Found(found)) => Some(self.devices.found(Known::of(&found)).1),
+            Some(Event::Lost(hardware)) => self.devices.id(&hardware).and_then(|id| self.devices.lost(&id)),
             None => None,
         };
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
     }
 
     // -- players ------------------------------------------------------------------------------------
@@ -158,10 +156,14 @@ impl Mind {
         match told {
             Told::Tried(call, fact) => self.tried(call, fact).await,
             Told::Values(device, values) => {
-                let told = self.devices.values(&device, &values);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(&device).map(|known| known.take(&values));
+                self.outbox.tell(told.into_iter().flatten()).await;
             }
-            Told::Loudness(device, loudness) => self.devices.loudness(&device, loudness),
+            Told::Loudness(device, loudness) => {
+                if let Some(known) = self.devices.get_mut(&device) {
+                    known.loudness = loudness;
+                }
+            }
             Told::Over { device, number, lost } => {
                 if self.players.get(&device).is_some_and(|held| held.number == number) {
                     self.players.remove(&device);
@@ -169,8 +171,8 @@ impl Mind {
                 let hardware = self.devices.get(&device).map(|known| known.hardware.clone());
                 let moved = hardware.as_ref().and_then(|hardware| self.finder.reached(hardware, !lost));
                 if let Some(Event::Found(found)) = moved {
-                    let told = self.devices.found(&found);
-                    self.tell_all([told]).await;
+                    let (_, told) = self.devices.found(Known::of(&found));
+                    self.outbox.tell([told]).await;
                 }
                 if let (true, Some(near), Some(hardware)) = (lost, &mut self.near, hardware) {
                     for (service, name) in self.finder.names(&hardware) {
@@ -234,16 +236,16 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Some(outcome) = self.order(call, &device, &target.service, verb).await.transpose() {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::OpenStream { stream, device, target, .. } => {
                 if let Err(error) = self.open_stream(stream, &device, &target) {
-                    self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                    self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
                 }
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
@@ -257,18 +259,13 @@ impl Mind {
 
     /// Nothing is paired in the open: that the owner adds a device is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("loudspeakers do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("loudspeakers do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.finder.keep(self.devices.kept());
         if yes {
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else if let Some(held) = self.players.get(device) {
             held.stop.cancel();
         }
@@ -285,12 +282,14 @@ impl Mind {
     ) -> Result<Option<Outputs>, CallError> {
         self.may_be_told(device)?;
         let wanted = match verb {
-            Verb::Read { properties } => return Ok(Some(self.devices.read(device, service, &properties))),
+            Verb::Read { properties } => {
+                return Ok(self.devices.get(device).map(|known| known.read(service, &properties)));
+            }
             Verb::Act { action, .. } if service == "media" => act(&action)?,
             Verb::Write { property, data } => write(service, &property, &data)?,
             Verb::Act { .. } => return Err(unsupported()),
         };
-        let known = self.devices.get(device).ok_or_else(unknown)?;
+        let known = self.devices.get_mut(device).ok_or_else(unknown)?;
         if let Some(held) = self.players.get(device) {
             let busy = || {
                 CallError::Unreachable(format!("{} has not done yet what was wanted before", for_screen(&known.name)))
@@ -305,10 +304,10 @@ impl Mind {
             Wanted::Stop => return Ok(Some(Outputs::new())),
             _ => return Err(CallError::Device("nothing is cast to it; begin with `accord cast`".to_owned())),
         };
-        self.devices.loudness(device, loudness);
+        known.loudness = loudness;
         let values = loudness.volume.map(Value::Volume).into_iter().chain([Value::Muted(loudness.muted)]);
-        let told = self.devices.values(device, &values.collect::<Vec<_>>());
-        self.tell_all(told).await;
+        let told = known.take(&values.collect::<Vec<_>>());
+        self.outbox.tell(told).await;
         Ok(Some(Outputs::new()))
     }
 
@@ -318,18 +317,6 @@ impl Mind {
             return Err(CallError::NotConsented(format!("add {} first: accord pair", for_screen(&known.name))));
         }
         self.law.may_control(device).map_err(|refusal| CallError::NotConsented(refusal.to_string()))
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

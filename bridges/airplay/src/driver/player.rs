@@ -8,6 +8,7 @@ use accord_consent::outlet::{DatagramOutlet, Met, OneNear};
 use accord_consent::{Permit, Personal, SendError};
 use accord_model::why::Fact;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, StreamId};
+use accord_ports::Outbox;
 use accord_registry::{ByteStream, PathInfo};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -59,7 +60,7 @@ pub(crate) struct Player {
     pub stream: StreamId,
     pub orders: mpsc::Receiver<Order>,
     pub told: mpsc::Sender<Told>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub outbox: Outbox,
     /// Says that it is to end.
     pub stop: CancellationToken,
     /// The end of the one before.
@@ -242,7 +243,7 @@ impl Player {
                 let (reader, writer) = tokio::io::split(stream);
                 let path = PathInfo { address: self.at.to_string(), carrier: "raop".to_owned(), encrypted: false };
                 let stream = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
-                let _ = self.outbox.send((FromBridge::StreamReady { stream: self.stream }, Some(stream))).await;
+                self.outbox.carry(FromBridge::StreamReady { stream: self.stream }, stream).await;
             }
             Event::Values(values) => {
                 let _ = self.told.send(Told::Values(self.device.clone(), values)).await;
@@ -258,7 +259,7 @@ impl Player {
     }
 
     async fn tell(&self, message: FromBridge) {
-        let _ = self.outbox.send((message, None)).await;
+        self.outbox.tell([message]).await;
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use accord_consent::outlet::Near;
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
+use accord_model::why::{Fact, Outcome, Pairing};
+use accord_model::{CallId, DeviceId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::mind::Mind;
@@ -66,8 +66,7 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        let explained = Explained { app: "AirPlay".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "AirPlay", facts).await;
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use accord_consent::ConsentWatch;
 use accord_consent::outlet::interfaces::Network;
 use accord_consent::outlet::{Near, NearListener};
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_model::why::{Fact, Pairing};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
-use accord_registry::ByteStream;
-use tokio::sync::{mpsc, watch};
+use accord_ports::{Inbox, Outbox};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,9 +32,6 @@ const PORTS: u16 = 10;
 const LOOK: Duration = Duration::from_millis(200);
 const AGREES_WITHIN: Duration = Duration::from_secs(150);
 const END_WITHIN: Duration = Duration::from_secs(2);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
     hall: Arc<Hall>,
@@ -81,7 +78,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         let hall = self.hall.clone();
         loop {
             let mut consent = hall.law.receiver();
@@ -195,7 +192,7 @@ impl Mind {
                 }
                 Event::Done(n, outcome) => self.done(n, outcome),
             };
-            self.tell_all(told).await;
+            self.outbox.tell(told).await;
         }
     }
 
@@ -223,22 +220,20 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => match self.wanted(call, &device, &target.service, verb) {
                 Ok(None) => {}
-                Ok(Some(read)) => self.reply(call, Ok(read)).await,
-                Err(error) => self.reply(call, Err(error)).await,
+                Ok(Some(read)) => self.outbox.reply(call, Ok(read)).await,
+                Err(error) => self.outbox.reply(call, Err(error)).await,
             },
             ToBridge::OpenStream { stream, .. } => {
                 let error =
                     CallError::Unsupported("a browser takes no files; it plays what is at an address".to_owned());
-                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => {
-                let explained =
-                    Explained { app: "Screen with a browser".to_owned(), facts: self.facts(device.as_ref()) };
-                self.tell_all([FromBridge::Explained { call, explained }]).await;
+                self.outbox.explain(call, "Screen with a browser", self.facts(device.as_ref())).await;
             }
             ToBridge::Cancel { call } => self.waiting.retain(|_, (waits, _)| *waits != call),
             ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
@@ -263,7 +258,7 @@ impl Mind {
                 self.asked.insert(device.clone(), Asked { until, consent });
                 let seconds = Data::Int(AGREES_WITHIN.as_secs().try_into().unwrap_or(i64::MAX));
                 let shown = [("verification".to_owned(), Data::Text(code)), ("seconds".to_owned(), seconds)];
-                self.tell_all([event("requested", Outputs::from(shown)), event("paired", Outputs::new())]).await;
+                self.outbox.tell([event("requested", Outputs::from(shown)), event("paired", Outputs::new())]).await;
             }
             "unpair" | "reject" => {
                 let was_asked = self.asked.remove(device).is_some();
@@ -277,7 +272,7 @@ impl Mind {
                 self.hall.wake();
                 if self.devices.is_kept(device) {
                     let told = self.devices.add(device, false).map_err(CallError::Device)?;
-                    self.tell_all(told).await;
+                    self.outbox.tell(told).await;
                 }
             }
             _ => return Err(CallError::Unsupported("a page does not ask to be added; it shows its code".to_owned())),
@@ -303,7 +298,7 @@ impl Mind {
                 Ok(told) => {
                     self.hall.pages().set_added(&device, true);
                     self.hall.wake();
-                    self.tell_all(told).await;
+                    self.outbox.tell(told).await;
                 }
                 Err(why) => tracing::warn!(%device, "a screen could not be added: {why}"),
             }
@@ -362,18 +357,6 @@ impl Mind {
         let addresses = known.address.map(|address| SocketAddr::new(address, 0)).into_iter().collect();
         facts.push(Fact::LastSeen { at: known.seen, addresses });
         facts
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

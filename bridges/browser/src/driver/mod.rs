@@ -79,7 +79,7 @@ impl Bridge for BrowserBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, devices, port } = *self;
-        mind::Mind::new(law, options, devices, port, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options, devices, port, side.outbox.into()).run(side.inbox).await;
         Ok(())
     }
 }

@@ -1,21 +1,19 @@
 //! Cast devices as the house knows them: which id, which services, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Role, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{self, Record, Register, STATE_S, Values, device_id, pairing};
+use accord_ports::added::{self, Known as _, Record, STATE_S, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
 use crate::core::advert::{Abilities, CastId};
 use crate::core::discovery::Found;
 use crate::core::session::{self, Offers};
 use accord_ports::tls::Key;
-use accord_store::Vault;
 
 /// What the default media receiver plays (developers.google.com/cast/docs/media), on nearly every device.
 const SOUNDS: [&str; 8] = [
@@ -71,6 +69,18 @@ impl Record for Added {
 }
 
 impl Added {
+    /// It showed this key, where it is. True when it is another one than before: then the first is remembered. Added anew, it may
+    /// show any key.
+    pub(crate) fn shows(&mut self, key: Key, host: Option<Ipv4Addr>) -> bool {
+        let hex = key.to_string();
+        if let Some(host) = host {
+            Pin::admits(&mut self.pin, key, host);
+        }
+        let Some(from) = self.key.replace(hex.clone()).filter(|before| *before != hex) else { return false };
+        self.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
+        true
+    }
+
     /// Whether what is at `host` now is not what was added, as far as can be told.
     pub(crate) fn is_other(&self, host: Ipv4Addr) -> bool {
         self.pin.as_ref().is_some_and(|pin| pin.host != host && self.key.as_ref() != Some(&pin.key))
@@ -124,16 +134,11 @@ pub(crate) struct Known {
     values: Values,
 }
 
-/// The id of a device. It says so itself, and nothing proves it.
-fn id_of(cast: &CastId) -> DeviceId {
-    device_id("googlecast", cast.as_str())
-}
-
 impl Known {
-    fn of(found: &Found) -> Self {
+    pub(crate) fn of(found: &Found) -> Self {
         let advert = &found.advert;
         Self {
-            id: id_of(&advert.id),
+            id: Self::id_of(&advert.id),
             cast: advert.id.clone(),
             name: advert.name.clone(),
             model: advert.model.clone(),
@@ -148,22 +153,34 @@ impl Known {
         }
     }
 
-    fn remembered(added: &Added) -> Option<Self> {
-        let cast = CastId::parse(&added.cast)?;
-        Some(Self {
-            id: id_of(&cast),
-            cast,
-            name: added.name.clone(),
-            model: added.model.clone(),
-            abilities: Abilities { video: added.video, audio: true, group: added.group },
-            at: None,
-            down: None,
-            up: false,
-            seen: added.seen,
-            address: added.address,
-            offers: Offers::default(),
-            values: Values::default(),
-        })
+    /// It answers.
+    pub(crate) fn rise(&mut self) -> bool {
+        (self.up, self.down, self.seen) = (true, None, Some(Timestamp::now()));
+        true
+    }
+
+    /// It does not take a connection; whether that is new.
+    pub(crate) fn fall(&mut self, why: String) -> bool {
+        self.up = false;
+        self.values.clear();
+        self.down.replace(why).is_none()
+    }
+
+    /// What it can do; whether that is new.
+    pub(crate) fn offer(&mut self, offers: Offers) -> bool {
+        std::mem::replace(&mut self.offers, offers) != offers
+    }
+
+    /// What it says of itself now, in the words of the house; only what is new, and what ages.
+    pub(crate) fn take(&mut self, said: Vec<session::Value>) -> Vec<FromBridge> {
+        let mut messages = self.values.take(&self.id, Source::Polled, said.into_iter().flat_map(words));
+        messages.retain(|message| self.offers.volume || !is_of(message, "volume"));
+        messages
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        self.values.read(service, wanted)
     }
 
     /// What it said of its model, and whether it is only heard.
@@ -228,7 +245,34 @@ impl Known {
 }
 
 impl added::Known for Known {
+    type Announced = CastId;
     type Added = Added;
+
+    fn id_of(cast: &CastId) -> DeviceId {
+        device_id("googlecast", cast.as_str())
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let cast = CastId::parse(&added.cast)?;
+        Some(Self {
+            id: Self::id_of(&cast),
+            cast,
+            name: added.name.clone(),
+            model: added.model.clone(),
+            abilities: Abilities { video: added.video, audio: true, group: added.group },
+            at: None,
+            down: None,
+            up: false,
+            seen: added.seen,
+            address: added.address,
+            offers: Offers::default(),
+            values: Values::default(),
+        })
+    }
+
+    fn announced(&self) -> &CastId {
+        &self.cast
+    }
 
     fn id(&self) -> &DeviceId {
         &self.id
@@ -241,6 +285,13 @@ impl added::Known for Known {
     fn leave(&mut self) {
         self.values.clear();
         (self.up, self.down, self.at) = (false, None, None);
+    }
+
+    fn succeed(&mut self, before: Self) {
+        (self.offers, self.values) = (before.offers, before.values);
+        if before.at == self.at {
+            (self.down, self.up) = (before.down, before.up);
+        }
     }
 
     fn begin_anew(&mut self, added: bool) {
@@ -296,111 +347,7 @@ impl added::Known for Known {
 }
 
 /// All that are known.
-pub(crate) struct Devices(added::Devices<Known>);
-
-impl Deref for Devices {
-    type Target = added::Devices<Known>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Devices {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Devices {
-    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
-        let added: Register<Added> = Register::open(folder)?;
-        Ok(Self(added::Devices::new(added, Known::remembered)))
-    }
-
-    pub(crate) fn id(&self, cast: &CastId) -> Option<DeviceId> {
-        Some(id_of(cast)).filter(|id| self.get(id).is_some())
-    }
-    /// The added ones, by the ids that they announce.
-    pub(crate) fn kept(&self) -> BTreeSet<CastId> {
-        self.all_added().filter_map(|added| CastId::parse(&added.cast)).collect()
-    }
-
-    /// A device is here, or changed; whether it is elsewhere than before.
-    pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, bool, FromBridge) {
-        let mut moved = true;
-        let (id, told) = self.0.found(Known::of(found), |known, before| {
-            let Some(before) = before else { return };
-            moved = before.at != known.at;
-            (known.offers, known.values) = (before.offers, before.values);
-            if !moved {
-                (known.down, known.up) = (before.down, before.up);
-            }
-        });
-        (id, moved, told)
-    }
-
-    /// It answers.
-    pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.get_mut(id)?;
-        (known.up, known.seen) = (true, Some(Timestamp::now()));
-        known.down = None;
-        self.note(id);
-        Some(self.told(id))
-    }
-
-    /// It does not take a connection. `None`: that is nothing new.
-    pub(crate) fn down(&mut self, id: &DeviceId, why: String) -> Option<FromBridge> {
-        let known = self.get_mut(id)?;
-        let is_new = known.down.is_none();
-        (known.up, known.down) = (false, Some(why));
-        known.values.clear();
-        is_new.then(|| self.told(id))
-    }
-
-    /// Nothing is said to it any more.
-    pub(crate) fn quiet(&mut self, id: &DeviceId) {
-        if let Some(known) = self.get_mut(id) {
-            known.up = false;
-        }
-    }
-
-    /// It showed this key. True when it is another one than before: then the first is remembered. Added anew, it may show any key.
-    pub(crate) fn key(&mut self, id: &DeviceId, key: Key) -> bool {
-        let hex = key.to_string();
-        let host = self.get(id).and_then(|known| known.at).map(|at| *at.ip());
-        let mut is_other = false;
-        self.change(id, |added| {
-            if let Some(host) = host {
-                Pin::admits(&mut added.pin, key, host);
-            }
-            if let Some(from) = added.key.replace(hex.clone()).filter(|before| *before != hex) {
-                is_other = true;
-                added.changed = Some(Changed { at: Timestamp::now(), from, to: hex });
-            }
-        });
-        is_other
-    }
-
-    /// What a device can do. `None`: nothing new.
-    pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
-        let known = self.get_mut(id).filter(|known| known.offers != offers)?;
-        known.offers = offers;
-        Some(self.told(id))
-    }
-
-    /// What it says of itself now, in the words of the house; only what is new, and what ages.
-    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<session::Value>) -> Vec<FromBridge> {
-        let Some(known) = self.get_mut(id) else { return Vec::new() };
-        let mut messages = known.values.take(id, Source::Polled, said.into_iter().flat_map(words));
-        messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
-        messages
-    }
-
-    /// What is known of a service, by property.
-    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-}
+pub(crate) type Devices = added::Devices<Known>;
 
 fn is_of(message: &FromBridge, service: &str) -> bool {
     matches!(message, FromBridge::Values { target, .. } if target.service == service)

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::DatagramLease;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs};
+use accord_model::{CallError, CallId, DeviceId, Outputs};
+use accord_ports::Outbox;
 use accord_ports::hand::{self, Asks, End, Failures, Orders, Pace, Peer, State, stay};
-use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::core::session::{Event, Input, Ours, Output, Session, Sort, Wanted};
 
 /// Anybody can announce, so that this is a reason to try a device sooner, but not at once. Whoever wants something is not kept
 /// waiting.
-const PACE: Pace = Pace { announced: 4, wanted: Duration::ZERO, patient: false };
+const PACE: Pace = Pace { announced: 4, wanted: Duration::ZERO, patient: false, ..Pace::USUAL };
 /// How long it may take to end what was begun from here.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Why nothing is opened on a device, and what to do.
@@ -54,7 +54,7 @@ pub(crate) struct Hand {
     pub number: u64,
     pub at: SocketAddrV4,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub outbox: Outbox,
     /// Calls that the device was told of and has not come to yet.
     pub wanted: BTreeSet<u64>,
     /// What was opened from here, beyond one connection.
@@ -227,7 +227,7 @@ impl Peer for Hand {
 
     async fn refuse(&self, call: CallId, error: CallError) {
         let outcome: Result<Outputs, CallError> = Err(error);
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        self.outbox.reply(call, outcome).await;
         let _ = self.heard.send(Heard::Refused { call }).await;
     }
 

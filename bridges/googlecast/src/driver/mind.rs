@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, ToBridge, Verb};
+use accord_ports::added;
 use accord_ports::dns_sd::{Seen, v4};
 use accord_ports::hand::{Failures, Hands, Place, State};
 use accord_ports::law::Searching;
 use accord_ports::tls::Key;
-use accord_registry::ByteStream;
-use tokio::sync::mpsc;
+use accord_ports::{Inbox, Outbox};
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
@@ -26,9 +26,6 @@ use crate::core::session::{Event, Trouble, Wanted};
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
@@ -60,7 +57,7 @@ pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub devices: Devices,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
     pub hands: Hands<Order>,
@@ -90,7 +87,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             tokio::select! {
                 biased;
@@ -130,7 +127,7 @@ impl Mind {
         self.reads.clear();
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         self.asked_in_vain().await;
     }
 
@@ -160,8 +157,10 @@ impl Mind {
         while let Some(event) = self.near.as_mut().and_then(|near| near.discovery.poll_event()) {
             match event {
                 discovery::Event::Found(found) => {
-                    let (id, moved, told) = self.devices.found(&found);
-                    self.tell_all([told]).await;
+                    let known = Known::of(&found);
+                    let moved = self.devices.get(&known.id).is_none_or(|before| before.at != known.at);
+                    let (id, told) = self.devices.found(known);
+                    self.outbox.tell([told]).await;
                     match self.hands.get(&id).filter(|_| !moved) {
                         Some(hand) => drop(hand.try_send(Order::Announced)),
                         None => self.take(&id),
@@ -171,7 +170,7 @@ impl Mind {
                     let Some(id) = self.devices.id(&cast) else { continue };
                     self.let_go(&id);
                     let told = self.devices.lost(&id);
-                    self.tell_all(told).await;
+                    self.outbox.tell(told).await;
                 }
             }
         }
@@ -226,19 +225,22 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, saying: Saying) {
         match saying {
             Saying::Key(key) => {
-                if self.devices.key(device, key) {
+                let host = self.devices.get(device).and_then(|known| known.at).map(|at| *at.ip());
+                if self.devices.change(device, |added| added.shows(key, host)) {
                     tracing::warn!(%device, %key, "a Cast device shows another key than before; they renew them now and then");
                 }
             }
             Saying::State(State::Quiet) => {
-                self.devices.quiet(device);
+                if let Some(known) = self.devices.get_mut(device) {
+                    known.up = false;
+                }
                 self.line(device, Discovery::quiet);
             }
             Saying::State(State::Down(why, _, failures)) => {
                 self.failures.insert(device.clone(), failures);
                 self.line(device, Discovery::down);
-                let told = self.devices.down(device, why);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, |known| known.fall(why));
+                self.outbox.tell(told).await;
                 // It may be elsewhere by now.
                 self.search();
             }
@@ -251,26 +253,28 @@ impl Mind {
         match event {
             Event::Ready => {
                 self.line(device, Discovery::up);
-                let told = self.devices.up(device);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, Known::rise);
+                self.devices.note(device);
+                self.outbox.tell(told).await;
             }
             Event::Offers(offers) => {
-                let told = self.devices.offers(device, offers);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, |known| known.offer(offers));
+                self.outbox.tell(told).await;
             }
             Event::Values(values) => {
-                let told = self.devices.values(device, values);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(device).map(|known| known.take(values));
+                self.outbox.tell(told.into_iter().flatten()).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let said =
+                    read.and_then(|(device, service, wanted)| Some(self.devices.get(&device)?.read(&service, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),
                 });
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             // Those stay with the hand.
             Event::Ours(_) | Event::Over(_) => {}
@@ -283,17 +287,17 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Err(error) = self.order(call, &device, &target.service, verb) {
                     self.reads.remove(&call);
-                    self.reply(call, Err(error)).await;
+                    self.outbox.reply(call, Err(error)).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let why = "a Cast device takes no files; it plays what is at an address".to_owned();
-                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => drop(self.reads.remove(&call)),
@@ -303,22 +307,17 @@ impl Mind {
 
     /// Google Cast has no pairing: that the owner adds a device is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("Cast devices do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("Cast devices do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if let Some(near) = &mut self.near {
             near.discovery.keep(self.devices.kept());
         }
         self.failures.remove(device);
         if yes {
             self.take(device);
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else {
             self.let_go(device);
         }
@@ -350,18 +349,6 @@ impl Mind {
         };
         let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
         hand.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

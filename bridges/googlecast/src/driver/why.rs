@@ -1,7 +1,7 @@
 //! Why a device cannot be reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Explained, Fact, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge};
+use accord_model::why::{Fact, Pairing};
+use accord_model::{CallId, DeviceId};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -60,7 +60,6 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        let explained = Explained { app: "Google Cast".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "Google Cast", facts).await;
     }
 }

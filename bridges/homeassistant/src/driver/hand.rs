@@ -1,7 +1,7 @@
 //! One server that the owner added: what is said over its connection, which is made again when it breaks; and what the server
 //! has, which outlives a connection.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
@@ -20,7 +20,7 @@ use crate::core::ws;
 
 /// After an announcement, or for whoever wants something, it is tried sooner, but not at once: anybody can announce. It may be
 /// away for days.
-const PACE: Pace = Pace { announced: u32::MAX, wanted: Duration::from_secs(2), patient: true };
+const PACE: Pace = Pace::USUAL;
 /// A message from this size on is read beside everything else.
 const LARGE: usize = 256 * 1024;
 

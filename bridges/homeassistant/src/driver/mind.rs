@@ -11,7 +11,7 @@ use accord_ports::dns_sd::{Browsing, Seen, v4};
 use accord_ports::hand::{Hands, Place, State, Term};
 use accord_ports::law::Searching;
 use accord_ports::tls::Key;
-use accord_registry::ByteStream;
+use accord_ports::{Inbox, Outbox};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +30,6 @@ const ORDERS: usize = 64;
 /// What waits for the mind.
 const QUEUE: usize = 256;
 const END_WITHIN: Duration = Duration::from_secs(2);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
@@ -76,7 +73,7 @@ pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub servers: Servers,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
     pub near: Option<Browsing>,
@@ -126,7 +123,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut orders: Inbox) {
-        self.tell_all(self.servers.all()).await;
+        self.outbox.tell(self.servers.all()).await;
         for id in self.servers.all_added() {
             self.take(&id).await;
         }
@@ -147,7 +144,7 @@ impl Mind {
             }
             while let Some((call, signing, outcome)) = self.back.pop() {
                 let outcome = self.signed(call, *signing, outcome).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
         }
         if let Some(near) = self.near.take() {
@@ -195,7 +192,7 @@ impl Mind {
                 self.servers.all_lost()
             }
         };
-        self.tell_all(messages).await;
+        self.outbox.tell(messages).await;
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -216,7 +213,7 @@ impl Mind {
                         _ => {}
                     }
                 }
-                self.tell_all(messages).await;
+                self.outbox.tell(messages).await;
             }
             Heard::Said { server, hand, saying } => {
                 // What an earlier hand said is of no interest.
@@ -288,7 +285,7 @@ impl Mind {
         let left = |(thing, (server, _)): (&DeviceId, &(DeviceId, Reach))| (server == id).then(|| thing.clone());
         let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
         self.things.retain(|_, (server, _)| server != id);
-        self.tell_all(left.into_iter().map(|device| FromBridge::Gone { device })).await;
+        self.outbox.tell(left.into_iter().map(|device| FromBridge::Gone { device })).await;
     }
 
     async fn said(&mut self, server: &DeviceId, saying: Saying) {
@@ -315,7 +312,7 @@ impl Mind {
                 self.servers.down(server, why, outcome)
             }
         };
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
     }
 
     // -- what the house wants -----------------------------------------------------------------------
@@ -324,21 +321,21 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Some(outcome) = self.order(call, device, target, verb) {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::Add { call, way, inputs } => {
                 if let Some(outcome) = self.add(call, &way, &inputs).await {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let why = "what Home Assistant has takes no files".to_owned();
-                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
@@ -369,7 +366,7 @@ impl Mind {
 
     async fn add_with_token(&mut self, inputs: &Inputs) -> Result<Outputs, CallError> {
         let (id, before, told) = self.servers.add(inputs)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.take(&id).await;
         if let Some(before) = before {
             self.sign_out(&id, &before).await;
@@ -389,10 +386,9 @@ impl Mind {
         match action.as_str() {
             "request" => {
                 let told = self.servers.request(device, &inputs)?;
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 self.take(device).await;
-                let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-                self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+                self.outbox.pairing(device, "paired").await;
             }
             "unpair" | "reject" => {
                 if let Some(added) = self.servers.added(device) {
@@ -401,7 +397,7 @@ impl Mind {
                 let told = self.servers.remove(device)?;
                 self.let_go(device).await;
                 self.forget_things(device).await;
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
             _ => return Err(CallError::Unsupported("a Home Assistant does not ask to be paired".to_owned())),
         }
@@ -444,18 +440,6 @@ impl Mind {
         self.servers.get(device).ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
         let values = self.servers.read(device, &target.service, &properties);
         values.ok_or_else(|| CallError::Unsupported(accord_model::text::for_screen(&target.service, 60)))
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

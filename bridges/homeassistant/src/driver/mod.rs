@@ -75,7 +75,7 @@ impl Bridge for HomeAssistantBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, servers, before } = *self;
-        mind::Mind::new(law, options.network, servers, side.outbox).remembering(before).run(side.inbox).await;
+        mind::Mind::new(law, options.network, servers, side.outbox.into()).remembering(before).run(side.inbox).await;
         Ok(())
     }
 }

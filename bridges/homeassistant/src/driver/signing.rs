@@ -41,7 +41,7 @@ impl Mind {
             client.ok_or_else(|| CallError::BadInput("it is not said where the browser comes back".to_owned()))?;
         let (server, record, told) = self.servers.sign_in(inputs)?;
         self.give_up_signing_but(Some(&server)).await;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         let place = record.place().ok_or_else(|| CallError::BadInput("the address cannot be read".to_owned()))?;
         let open = address(&place, &client, back, state);
         let devices = Data::Texts(vec![server.to_string()]);
@@ -99,7 +99,7 @@ impl Mind {
                      it. If that is right, begin again"
                 );
                 let told = self.servers.other(&server, key);
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 Err(CallError::Refused(why))
             }
         };
@@ -107,7 +107,7 @@ impl Mind {
             Ok(token) => token,
             Err(error) => {
                 let gone = self.servers.not_signed_in(&server);
-                self.tell_all(gone).await;
+                self.outbox.tell(gone).await;
                 return Err(error);
             }
         };
@@ -120,7 +120,7 @@ impl Mind {
         // What is replaced, or not kept, is to be worth nothing from now on.
         match kept {
             Ok(told) => {
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 self.take(&server).await;
                 if let Some(before) = before.filter(|before| before.token != new.token) {
                     self.sign_out(&server, &before).await;
@@ -130,7 +130,7 @@ impl Mind {
             Err(error) => {
                 self.sign_out(&server, &new).await;
                 let gone = self.servers.not_signed_in(&server);
-                self.tell_all(gone).await;
+                self.outbox.tell(gone).await;
                 Err(error)
             }
         }
@@ -152,7 +152,7 @@ impl Mind {
     async fn give_up_signing_but(&mut self, server: Option<&DeviceId>) {
         let left = self.signing.take().filter(|signing| Some(&signing.server) != server);
         let gone: Option<FromBridge> = left.and_then(|signing| self.servers.not_signed_in(&signing.server));
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
     }
 
     /// A server is told to forget a sign-in that was kept of it, if it can be told.

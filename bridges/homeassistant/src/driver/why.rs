@@ -1,7 +1,7 @@
 //! Why a server, or a thing of it, is not reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Reach};
+use accord_model::why::{Fact, Outcome, Pairing};
+use accord_model::{CallId, DeviceId, Reach};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -66,7 +66,6 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.servers.name(server) });
         }
-        let explained = Explained { app: "Home Assistant".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "Home Assistant", facts).await;
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target as Port, ToBridge, Verb};
 use accord_ports::files::{pair, wire::StopReason};
+use accord_ports::{Inbox, Outbox};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -37,9 +38,6 @@ const COMPARE: i64 = 120;
 /// PINs that are remembered, until the bridge ends.
 const MAX_PINS: usize = 256;
 const MAX_PIN: usize = 128;
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
     pub law: Law,
@@ -94,7 +92,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             let mut presence = self.law.presence();
             let again = self.again;
@@ -166,7 +164,7 @@ impl Mind {
         session.close().await;
         self.again = Instant::now();
         let gone = self.devices.all_gone();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         self.asked_in_vain().await;
     }
 
@@ -271,7 +269,7 @@ impl Mind {
         self.pump_discovery().await;
         if self.near.as_ref().is_some_and(|near| near.incoming.is_none()) {
             let told = self.devices.dismiss_guests();
-            self.tell_all(told).await;
+            self.outbox.tell(told).await;
         }
     }
 
@@ -300,7 +298,7 @@ impl Mind {
                 }
                 discovery::Output::Event(discovery::Event::Scanned) => continue,
             };
-            self.tell_all(told).await;
+            self.outbox.tell(told).await;
         }
     }
 
@@ -357,15 +355,14 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } => {
                 let outcome = self.call(&device, &target.service, verb).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::OpenStream { stream, device, target, .. } => {
                 let opened = if target.service == "files" { self.send(&device) } else { Err(unsupported()) };
-                let answer = match opened {
-                    Ok(ours) => (FromBridge::StreamReady { stream }, Some(ours)),
-                    Err(error) => (FromBridge::StreamFailed { stream, error }, None),
-                };
-                let _ = self.outbox.send(answer).await;
+                match opened {
+                    Ok(ours) => drop(self.outbox.carry(FromBridge::StreamReady { stream }, ours).await),
+                    Err(error) => self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await,
+                }
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Add { .. } => {}
@@ -431,7 +428,7 @@ impl Mind {
 
     async fn trust(&mut self, device: &DeviceId, yes: bool) -> Result<(), CallError> {
         let told = self.devices.trust(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if yes {
             self.event(device, "paired", Outputs::new()).await;
         }
@@ -468,21 +465,9 @@ impl Mind {
         Ok(ours)
     }
 
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
-    }
-
     async fn event(&self, device: &DeviceId, event: &str, arguments: Outputs) {
         let (device, target, event) = (device.clone(), Port::new("pairing"), event.to_owned());
-        let _ = self.outbox.send((FromBridge::Event { device, target, event, arguments }, None)).await;
+        self.outbox.tell([FromBridge::Event { device, target, event, arguments }]).await;
     }
 }
 

@@ -118,7 +118,7 @@ impl Bridge for LocalSendBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, identity, devices } = *self;
-        mind::Mind::new(law, options, identity, devices, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options, identity, devices, side.outbox.into()).run(side.inbox).await;
         Ok(())
     }
 }

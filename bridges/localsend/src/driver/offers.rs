@@ -82,7 +82,7 @@ impl Mind {
         }
         self.pump_discovery().await;
         let guest = self.devices.guest(Known::guest(&request.sender, &peer, verified));
-        self.tell_all(guest).await;
+        self.outbox.tell(guest).await;
         let Some(near) = &mut self.near else { return };
         let permit = match self.law.transfer(&device, law::STATE, "on.receive") {
             Ok(permit) => Some(permit),
@@ -114,7 +114,7 @@ impl Mind {
         let stream = StreamId(self.next);
         self.next += 1;
         let opened = FromBridge::StreamOpened { stream, device, target: Port::new("files"), inputs: BTreeMap::new() };
-        let _ = self.outbox.send((opened, Some(ours))).await;
+        self.outbox.carry(opened, ours).await;
     }
 
     pub(crate) fn tell_cancelled(&mut self, at: Target, session: Secret) {

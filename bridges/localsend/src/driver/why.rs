@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::holder;
-use accord_model::why::{Explained, Fact, Pairing, Transport};
-use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
+use accord_model::why::{Fact, Pairing, Transport};
+use accord_model::{CallId, DeviceId, Timestamp};
 
 use super::devices::Known;
 use super::mind::Mind;
@@ -49,8 +49,7 @@ impl Mind {
             facts.extend(self.facts_of(known));
         }
         facts.extend(found);
-        let explained = Explained { app: "LocalSend".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "LocalSend", facts).await;
     }
 
     async fn own_facts(&self) -> Vec<Fact> {

@@ -105,7 +105,7 @@ impl Hand {
     }
 
     async fn joined(&mut self, at: SocketAddr, certified: bool) -> End {
-        (self.adding, self.known, self.failures, self.refusals) = (None, Some(at), 0, 0);
+        (self.adding, self.known, self.failures, self.refusals) = (None, Some(at), None, 0);
         self.say(Saying::Joined(at, certified)).await;
         End::Again
     }
@@ -150,12 +150,13 @@ impl Hand {
             (CallError::Refused(why.clone()), Outcome::Failed(why))
         };
         self.refuse_waiting(&error, &outcome).await;
+        let stop = self.orders.stop();
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Some(End::Gone),
-            order = self.orders.recv() => match order {
+            () = stop.cancelled() => Some(End::Gone),
+            order = self.orders.next() => match order {
                 Some(order) => {
-                    self.waiting.push(order);
+                    self.orders.push(order);
                     None
                 }
                 None => Some(End::Gone),
@@ -176,7 +177,7 @@ impl Hand {
 
     /// Does that, and hears orders in the meantime. If one of them is to leave, that is done once this came to its end.
     async fn ending<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
-        let (stop, mut what) = (self.stop.clone(), pin!(what));
+        let (stop, mut what) = (self.orders.stop(), pin!(what));
         let mut leaving: Option<(CallId, tokio::time::Instant)> = None;
         loop {
             let until = leaving.map(|(_, until)| until);
@@ -184,10 +185,12 @@ impl Hand {
                 biased;
                 () = stop.cancelled() => return None,
                 done = &mut what => {
-                    self.waiting.extend(leaving.map(|(call, _)| Order::Leave(call)));
+                    if let Some((call, _)) = leaving {
+                        self.orders.push(Order::Leave(call));
+                    }
                     return Some(done);
                 }
-                order = self.orders.recv() => match order {
+                order = self.orders.next() => match order {
                     None => return None,
                     Some(Order::Leave(call)) => leaving = Some((call, tokio::time::Instant::now() + ENDS_WITHIN)),
                     Some(Order::Try(call)) => {

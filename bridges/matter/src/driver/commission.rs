@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accord_model::why::Outcome;
+use accord_ports::hand::NoLine;
 use matter_commissioning::driver::{AsyncDatagram, DriverConfig, DriverError, commission};
 use matter_commissioning::{
     AttestationError, CommissionerConfig, CommissioningError, CommissioningFlow, DiscoveryCapabilities, Discriminator,
@@ -19,7 +20,7 @@ use matter_transport::{Discovery, MatterService, QueryHandle, ServiceKind};
 use tokio::sync::watch;
 
 use super::fabric::{self, Fabric};
-use super::line::{Line, NoLine};
+use super::line::Line;
 use super::sky::Sky;
 use super::trust::Trust;
 use crate::core::code::{self, Code};

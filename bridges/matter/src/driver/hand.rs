@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Verb};
+use accord_ports::hand::{self, Asks, Failures, Orders, Pace, Term};
 use matter_transport::MrpConfig;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::add::NotIts;
 use super::mind::{Heard, Saying};
@@ -24,29 +24,15 @@ use crate::core::node::Node;
 
 /// How long nothing is tried after the law denied something.
 const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest; and after so many failures, which is more
-/// than an hour, seldom: it may be away for days.
-const AGAIN: Duration = Duration::from_secs(1);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-const MANY: u32 = 60;
-const SELDOM: Duration = Duration::from_secs(300);
-/// After an announcement, or for whoever wants something, it is tried sooner, but not sooner than that: anybody can announce.
-const AT_LEAST: Duration = Duration::from_secs(2);
+/// After an announcement, or for whoever wants something, it is tried sooner, but not at once: anybody can announce. It may be
+/// away for days.
+const PACE: Pace = Pace::USUAL;
 /// The same for what it refused: a word that anybody near can say in its place.
 const REFUSED: Duration = Duration::from_secs(60);
 const REFUSED_AT_MOST: Duration = Duration::from_secs(900);
 const REFUSED_AT_LEAST: Duration = Duration::from_secs(5);
 /// How often it is looked whether the owner put another root into the folder.
 const TRUST_EVERY: Duration = Duration::from_secs(5);
-/// A session that lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(10);
-/// An order is begun within this time or not at all: whoever gave it is told soon after that it failed.
-pub(super) const BEGUN_WITHIN: Duration = Duration::from_secs(10);
-/// What was begun is answered or given up within this time.
-const ENDED_WITHIN: Duration = Duration::from_secs(60);
-/// Orders that wait for a session.
-const MOST_WAITING: usize = 64;
-
 /// To a hand.
 pub(crate) enum Order {
     /// Of the device, or of one behind it.
@@ -59,38 +45,14 @@ pub(crate) enum Order {
     Leave(CallId),
 }
 
-/// How long an order may still be begun.
-#[derive(Debug, Clone)]
-pub(crate) struct Term {
-    until: Instant,
-    given_up: CancellationToken,
-}
-
-impl Term {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { until: now + BEGUN_WITHIN, given_up: CancellationToken::new() }
-    }
-
-    /// Whoever gave the order does not want it any more.
-    pub(crate) fn give_up(&self) {
-        self.given_up.cancel();
-    }
-
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until || self.is_given_up()
-    }
-
-    pub(super) fn until(&self) -> Instant {
-        self.until
-    }
-
-    pub(super) fn is_given_up(&self) -> bool {
-        self.given_up.is_cancelled()
-    }
-
-    /// Whatever was begun in time has come to its end.
-    pub(crate) fn is_past(&self, now: Instant) -> bool {
-        now >= self.until + ENDED_WITHIN
+impl hand::Order for Order {
+    fn asks(&self) -> Asks {
+        match self {
+            Self::Call(call, ..) | Self::Share(call, _) => Asks::Call(*call),
+            Self::Try(call) => Asks::Why(*call),
+            // Without a session it is answered at once.
+            Self::Leave(_) => Asks::Nothing,
+        }
     }
 }
 
@@ -112,12 +74,9 @@ pub(crate) struct Hand {
     pub at: Option<SocketAddr>,
     /// Where it was when it proved last who it is: what is announced does not change that.
     pub known: Option<SocketAddr>,
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: Orders<Order>,
     pub heard: mpsc::Sender<Heard>,
-    pub stop: CancellationToken,
-    /// What came while there was no session.
-    pub waiting: Vec<Order>,
-    pub failures: u32,
+    pub failures: Option<Failures>,
     /// How often it was refused, one after the other.
     pub refusals: u32,
     /// Since when it tells of changes, or did in the last session.
@@ -136,16 +95,15 @@ impl Hand {
         let mut house = Node::new(self.way.device.clone());
         self.live(&mut house).await;
         self.way.leases.close();
-        self.orders.close();
-        let away = CallError::Unreachable("the device is not asked any more".to_owned());
-        self.refuse_waiting(&away, &Outcome::Silent).await;
+        let (left, away) = (self.orders.close(), "the device is not asked any more".to_owned());
+        self.refuse(left, &CallError::Unreachable(away), &Outcome::Silent).await;
         let gone = house.ids().filter(|id| **id != self.way.device);
         let gone: Vec<FromBridge> = gone.map(|id| FromBridge::Gone { device: id.clone() }).collect();
         self.tell(gone).await;
     }
 
     async fn live(&mut self, house: &mut Node) {
-        let stop = self.stop.clone();
+        let stop = self.orders.stop();
         loop {
             if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
                 return;
@@ -186,13 +144,14 @@ impl Hand {
 
     async fn lost(&mut self, why: String, outcome: Outcome, busy: bool) -> bool {
         // How long an attempt took that came to nothing says nothing.
-        let steady = self.since.take().is_some_and(|since| since.elapsed() > STEADY);
-        self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
+        let lasted = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let failures = Failures::again(Failures::after(self.failures, lasted));
+        self.failures = Some(failures);
         tracing::debug!(device = %self.way.device, "no session: {why}");
         self.refuse_waiting(&CallError::Unreachable(why.clone()), &outcome).await;
         self.say(Saying::Down(why, outcome, busy)).await;
-        let stop = self.stop.clone();
-        stop.run_until_cancelled(self.rest(pause(self.failures))).await.unwrap_or_default()
+        let stop = self.orders.stop();
+        stop.run_until_cancelled(self.rest(PACE.pause(failures))).await.unwrap_or_default()
     }
 
     /// Waits for the owner's consent. `false`: it is over.
@@ -202,11 +161,11 @@ impl Hand {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let Some(order) = order else { return false };
                     let refusal = self.way.law.may_control(&self.way.device).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
-                    self.waiting.push(order);
+                    self.orders.push(order);
                     let outcome = Outcome::Failed("you have not agreed that it is spoken to".to_owned());
                     self.refuse_waiting(&CallError::NotConsented(why), &outcome).await;
                 }
@@ -237,10 +196,10 @@ impl Hand {
         loop {
             tokio::select! {
                 biased;
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let Some(order) = order else { return false };
                     let is_asked = matches!(order, Order::Try(_)) && *refused == Refused::Forgotten;
-                    self.waiting.push(order);
+                    self.orders.push(order);
                     if is_asked {
                         until = until.min(began + REFUSED_AT_LEAST);
                     } else {
@@ -270,7 +229,7 @@ impl Hand {
         (times, self.candidates().into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Rests before it is tried again; only for [`AT_LEAST`] once it is announced anew or somebody wants something. `false`: it
+    /// Rests before it is tried again; only for a moment once it is announced anew or somebody wants something. `false`: it
     /// is over.
     async fn rest(&mut self, pause: Duration) -> bool {
         let began = tokio::time::Instant::now();
@@ -279,14 +238,14 @@ impl Hand {
         loop {
             tokio::select! {
                 biased;
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let Some(order) = order else { return false };
-                    until = until.min(began + AT_LEAST);
+                    until = until.min(began + PACE.wanted);
                     self.wait(order).await;
                 }
                 Ok(()) = self.way.sky.changed() => {
                     if self.announced().map(|(_, _, times)| times) != before {
-                        until = until.min(began + AT_LEAST);
+                        until = until.min(began + PACE.wanted);
                     }
                 }
                 () = tokio::time::sleep_until(until) => return true,
@@ -296,22 +255,21 @@ impl Hand {
 
     /// Keeps an order for when there is a session.
     pub(super) async fn wait(&mut self, order: Order) {
-        match order {
-            Order::Call(call, ..) | Order::Share(call, _) if self.waiting.len() >= MOST_WAITING => {
-                self.reply(call, Err(busy())).await;
-            }
-            // Without a session it is not told.
-            Order::Leave(call) => self.say(Saying::Left(Some(call), false)).await,
-            order => self.waiting.push(order),
+        if let Order::Leave(call) = order {
+            self.say(Saying::Left(Some(call), false)).await;
+        } else if let Some(call) = self.orders.keep(order) {
+            self.reply(call, Err(busy())).await;
         }
     }
 
     /// Everything that was ordered until now has the same answer: it is not tried anew for each.
     pub(super) async fn refuse_waiting(&mut self, error: &CallError, outcome: &Outcome) {
-        while let Ok(order) = self.orders.try_recv() {
-            self.waiting.push(order);
-        }
-        for order in std::mem::take(&mut self.waiting) {
+        let all = self.orders.everything();
+        self.refuse(all, error, outcome).await;
+    }
+
+    async fn refuse(&self, orders: Vec<Order>, error: &CallError, outcome: &Outcome) {
+        for order in orders {
             match order {
                 Order::Call(call, ..) | Order::Share(call, _) => self.reply(call, Err(error.clone())).await,
                 Order::Try(call) => self.tried(call, outcome.clone()).await,
@@ -390,14 +348,14 @@ impl Hand {
 
     /// Does that, and hears orders in the meantime: they wait, and who asks why is told.
     async fn meanwhile<T>(&mut self, what: impl Future<Output = T>, why: &str) -> Option<T> {
-        let stop = self.stop.clone();
+        let stop = self.orders.stop();
         let mut what = pin!(what);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
                 done = &mut what => return Some(done),
-                order = self.orders.recv() => match order {
+                order = self.orders.next() => match order {
                     None => return None,
                     Some(Order::Try(call)) => self.tried(call, Outcome::Failed(why.to_owned())).await,
                     Some(order) => self.wait(order).await,
@@ -410,17 +368,9 @@ impl Hand {
 impl Order {
     pub(super) fn until(&self) -> Option<Instant> {
         match self {
-            Self::Call(.., term) | Self::Share(_, term) => Some(term.until),
+            Self::Call(.., term) | Self::Share(_, term) => Some(term.until()),
             Self::Try(_) | Self::Leave(_) => None,
         }
-    }
-}
-
-/// How long nothing is tried after so many failures.
-fn pause(failures: u32) -> Duration {
-    match failures {
-        MANY.. => SELDOM,
-        few => AGAIN.saturating_mul(1 << few.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
     }
 }
 
@@ -433,19 +383,5 @@ pub(super) fn in_words(refused: &Refused) -> String {
         Refused::Code => "that is not its code".to_owned(),
         Refused::NoPlace(why) | Refused::NotCertified(why) => format!("it was not added: {why}"),
         Refused::Forgotten => "it does not know this machine any more".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_is_begun_in_time_or_not_at_all() {
-        let now = Instant::now();
-        let term = Term::new(now);
-        assert!(!term.is_over(now) && term.is_over(now + BEGUN_WITHIN));
-        term.clone().give_up();
-        assert!(term.is_over(now), "whoever holds it");
     }
 }

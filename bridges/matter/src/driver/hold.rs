@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use accord_model::why::Outcome;
 use accord_model::{CallError, CallId, Data, FromBridge, Outputs, Timestamp};
+use accord_ports::hand::{BEGUN_WITHIN, Term};
 use matter_commissioning::driver::AsyncDatagram;
 use matter_interaction::{AttributePath, CommandPath, EventReport};
 
-use super::hand::{BEGUN_WITHIN, Hand, Order, Term, busy};
+use super::hand::{Hand, Order, busy};
 use super::line::Line;
 use super::mind::Saying;
 use super::share;
@@ -90,8 +91,11 @@ impl Hand {
         let mut said = Said::default();
         dialog.subscribe(Instant::now());
         house.begin();
-        let leave =
-            self.waiting.iter().find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
+        let leave = self
+            .orders
+            .waiting()
+            .iter()
+            .find_map(|order| if let Order::Leave(call) = order { Some(*call) } else { None });
         let freed_by = self.leaving.then(|| (None, Instant::now() + FREED_WITHIN));
         let leaving = leave.map(|call| (Some(call), Instant::now() + LEAVE_WITHIN)).or(freed_by);
         let mut held = Held { ready: false, fabric: None, leaving, freed: false, tries: Vec::new() };
@@ -132,7 +136,7 @@ impl Hand {
         held: &mut Held,
     ) -> Option<End> {
         if held.ready {
-            for order in std::mem::take(&mut self.waiting) {
+            for order in self.orders.take_waiting() {
                 self.order(order, dialog, house, said, held).await;
             }
         }
@@ -147,15 +151,15 @@ impl Hand {
                 return Some(end);
             }
         }
-        let late = self.waiting.iter().filter_map(Order::until).min();
+        let late = self.orders.waiting().iter().filter_map(Order::until).min();
         let leaving = held.leaving.as_ref().map(|(_, until)| *until);
         let tries = held.tries.iter().map(|(_, until)| *until).min();
         let wake = [dialog.wake(), late, leaving, tries].into_iter().flatten().min();
-        let stop = self.stop.clone();
+        let stop = self.orders.stop();
         tokio::select! {
             biased;
             () = stop.cancelled() => Some(End::Gone),
-            order = self.orders.recv() => match order {
+            order = self.orders.next() => match order {
                 None => Some(End::Gone),
                 Some(order) => {
                     self.order(order, dialog, house, said, held).await;
@@ -210,10 +214,9 @@ impl Hand {
     }
 
     async fn drop_late(&mut self, now: Instant) {
-        let (late, waiting): (Vec<Order>, Vec<Order>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|order| order.until().is_some_and(|until| until <= now));
-        self.waiting = waiting;
+        let (late, waiting): (Vec<Order>, Vec<Order>) =
+            self.orders.take_waiting().into_iter().partition(|order| order.until().is_some_and(|until| until <= now));
+        waiting.into_iter().for_each(|order| self.orders.push(order));
         for order in late {
             if let Order::Call(call, ..) | Order::Share(call, _) = order {
                 self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
@@ -234,7 +237,7 @@ impl Hand {
             // Which of its fabrics is ours is known in a moment.
             Order::Leave(call) if !held.ready => {
                 held.leaving = Some((Some(call), Instant::now() + LEAVE_WITHIN));
-                self.waiting.push(order);
+                self.orders.push(order);
             }
             order if !held.ready => self.wait(order).await,
             Order::Leave(call) => {
@@ -310,7 +313,7 @@ impl Hand {
                 }
                 self.looked_at = self.look(line.at());
                 self.say(Saying::Up(line.at())).await;
-                for order in std::mem::take(&mut self.waiting) {
+                for order in self.orders.take_waiting() {
                     self.order(order, dialog, house, said, held).await;
                 }
                 None

@@ -9,6 +9,7 @@ use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
 use accord_model::DeviceId;
 use accord_model::why::Outcome;
+use accord_ports::hand::NoLine;
 use matter_commissioning::driver::{AsyncDatagram, UnsecuredMessage, decode_unsecured, encode_unsecured};
 use matter_transport::ProtocolId;
 use tokio_util::sync::CancellationToken;
@@ -17,15 +18,6 @@ use super::law::{self, Law};
 
 /// Largest datagram that is read: more than Matter allows over UDP (Core Specification 1.4, 4.4.4).
 const LARGEST: usize = 1500;
-
-/// Why there is no way to it.
-#[derive(Debug)]
-pub(crate) enum NoLine {
-    /// The consent ended, or does not cover it.
-    Denied(String),
-    /// The system refuses, or it does not answer.
-    Failed(String, Outcome),
-}
 
 /// What is not of a session: the last that was sent, and the number of the last that was heard.
 #[derive(Default)]
@@ -79,12 +71,12 @@ impl Line {
                 Ok(()) => one,
                 Err(error) => {
                     one.close();
-                    return Err(no_line(error));
+                    return Err(error.into());
                 }
             },
             None => {
                 let permit = law.control(device).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-                OneNear::open_announced(permit, at.ip()).await.map_err(no_line)?
+                OneNear::open_announced(permit, at.ip()).await?
             }
         };
         let any: IpAddr = if at.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -197,15 +189,5 @@ impl AsyncDatagram for Line {
                 }
             }
         }
-    }
-}
-
-fn no_line(error: SendError) -> NoLine {
-    match error {
-        SendError::Io(_) | SendError::Outlet(_) => {
-            let outcome = error.outcome();
-            NoLine::Failed(error.to_string(), outcome)
-        }
-        error => NoLine::Denied(error.to_string()),
     }
 }

@@ -13,15 +13,14 @@ use accord_model::{
     CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, Timestamp, ToBridge, Verb,
 };
 use accord_ports::dns_sd::{Browsing, Seen};
-use accord_registry::ByteStream;
+use accord_ports::hand::{Hands, Place, Term};
+use accord_ports::law::Searching;
+use accord_ports::{Inbox, Outbox};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::add::NotIts;
 use super::fabric::Fabric;
-use super::hand::{Adding, Hand, Order, Term};
+use super::hand::{Adding, Hand, Order};
 use super::law::{self, Law};
 use super::line::Leases;
 use super::nodes::{Nodes, Refused};
@@ -30,16 +29,13 @@ use super::way::Way;
 use crate::core::advert::{COMMISSIONABLE, OPERATIONAL, node_name};
 use crate::core::code::Code;
 
-/// How long before sockets that could not be opened are tried again.
-const AGAIN: Duration = Duration::from_secs(10);
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 64;
 /// What waits for the mind.
 const QUEUE: usize = 256;
 const END_WITHIN: Duration = Duration::from_secs(2);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
+/// What was begun in time is answered or given up within this time.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
@@ -84,32 +80,19 @@ pub(crate) struct Mind {
     folder: PathBuf,
     pub fabric: Arc<Fabric>,
     pub nodes: Nodes,
-    outbox: Outbox,
+    pub outbox: Outbox,
     heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
     pub near: Option<Browsing>,
     pub sky: watch::Sender<Sky>,
-    /// Not before this time.
-    again: Instant,
-    /// Why it could not be opened.
-    pub trouble: Option<String>,
-    pub hands: HashMap<DeviceId, Held>,
+    pub searching: Searching,
+    pub hands: Hands<Order>,
     /// Which node what is behind one is of, and whether that reaches it.
     pub things: HashMap<DeviceId, (DeviceId, Reach)>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
     /// Orders that have no answer yet.
     calls: HashMap<CallId, Term>,
     /// Devices that are asked just now why they, or what is behind them, are not reached.
     pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
-}
-
-pub(crate) struct Held {
-    number: u64,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
 }
 
 impl Mind {
@@ -133,13 +116,9 @@ impl Mind {
             inbox,
             near: None,
             sky: watch::channel(Sky::default()).0,
-            again: Instant::now(),
-            trouble: None,
-            hands: HashMap::new(),
+            searching: Searching::new(),
+            hands: Hands::new(ORDERS),
             things: HashMap::new(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
             calls: HashMap::new(),
             asked: HashMap::new(),
         }
@@ -156,13 +135,11 @@ impl Mind {
         for id in self.nodes.given_up(Timestamp::now()) {
             self.give_up(&id).await;
         }
-        self.tell_all(self.nodes.all()).await;
+        self.outbox.tell(self.nodes.all()).await;
         for id in self.nodes.all_added() {
             self.take(&id).await;
         }
         loop {
-            let mut search = self.law.search();
-            let again = self.again;
             tokio::select! {
                 biased;
                 message = orders.recv() => match message {
@@ -171,55 +148,40 @@ impl Mind {
                 },
                 Some(heard) = self.inbox.recv() => self.hear(heard).await,
                 seen = next(&mut self.near) => self.seen(seen).await,
-                () = async {
-                    tokio::time::sleep_until(again.into()).await;
-                    search.allowed().await;
-                }, if self.near.is_none() => self.begin().await,
+                () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
             }
         }
         if let Some(near) = self.near.take() {
             near.close();
         }
-        self.stop.cancel();
-        self.tasks.close();
-        let ended = async {
-            loop {
-                tokio::select! {
-                    () = self.tasks.wait() => break,
-                    Some(heard) = self.inbox.recv() => self.last(heard),
+        // What the hands still say is heard, so that none of them waits; that a device has its place is not lost.
+        let ended = {
+            let heard = async {
+                while let Some(heard) = self.inbox.recv().await {
+                    if let Heard::Said { node, saying: Saying::Joined(at, certified), .. } = heard {
+                        self.nodes.joined(&node, at, certified);
+                    }
                 }
+            };
+            tokio::select! {
+                ended = self.hands.end(END_WITHIN) => ended,
+                () = heard => true,
             }
         };
-        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+        if !ended {
             tracing::warn!("a session with a Matter device did not end in time");
-        }
-    }
-
-    /// What the hands still say is heard, so that none of them waits; that a device has its place is not lost.
-    fn last(&mut self, heard: Heard) {
-        if let Heard::Said { node, saying: Saying::Joined(at, certified), .. } = heard {
-            self.nodes.joined(&node, at, certified);
         }
     }
 
     // -- being near ---------------------------------------------------------------------------------
 
     async fn begin(&mut self) {
-        self.again = Instant::now() + AGAIN;
-        match self.law.near().await {
-            Ok(near) => {
-                self.trouble = None;
-                let services = [COMMISSIONABLE, OPERATIONAL];
-                // Devices of Thread are behind their border router, which announces them here.
-                let near = Browsing::open(near, self.network, law::SEARCH, &services).await.behind_routers();
-                self.near = Some(near);
-                self.sky.send_modify(|sky| sky.open = true);
-            }
-            Err(why) => {
-                tracing::warn!("Matter devices cannot be looked for now, and are again: {why}");
-                self.trouble = Some(why);
-            }
-        }
+        let Some(near) = self.searching.begin(&self.law, "Matter devices").await else { return };
+        let services = [COMMISSIONABLE, OPERATIONAL];
+        // Devices of Thread are behind their border router, which announces them here.
+        let near = Browsing::open(near, self.network, law::SEARCH, &services).await.behind_routers();
+        self.near = Some(near);
+        self.sky.send_modify(|sky| sky.open = true);
     }
 
     async fn seen(&mut self, seen: Seen) {
@@ -228,14 +190,14 @@ impl Mind {
                 if let Some(near) = self.near.take() {
                     near.close();
                 }
-                self.again = Instant::now();
+                self.searching.ended();
                 self.sky.send_modify(Sky::close);
             }
             Seen::Here { instance, at } => self.sky.send_modify(|sky| sky.here(&instance, at)),
             Seen::Gone { service, name } => self.sky.send_modify(|sky| sky.gone(&service, &name)),
         }
         let told = self.nodes.waits(&self.sky.borrow());
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
     }
 
     /// Looks once more who is here.
@@ -282,11 +244,11 @@ impl Mind {
                     }
                     told.push(message);
                 }
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
             Heard::Said { node, hand, saying } => {
                 // What an earlier hand said is of no interest.
-                if self.hands.get(&node).is_some_and(|held| held.number == hand) {
+                if self.hands.is_current(&node, hand) {
                     self.said(&node, saying).await;
                 }
             }
@@ -313,9 +275,6 @@ impl Mind {
             sky.expect(name, true);
             false
         });
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
         let way = Way {
             law: self.law.clone(),
             fabric: self.fabric.clone(),
@@ -325,32 +284,31 @@ impl Mind {
             sky: self.sky.subscribe(),
             leases: Leases::default(),
         };
-        let hand = Hand {
-            way,
-            number,
-            adding,
-            at: added.address,
-            known: added.address,
-            orders: inbox,
-            heard: self.heard.clone(),
-            stop: stop.clone(),
-            waiting: Vec::new(),
-            failures: 0,
-            refusals: 0,
-            since: None,
-            not_its: NotIts::default(),
-            leaving,
-            looked_at: None,
-        };
-        let task = self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, orders, stop, task });
+        let (address, heard) = (added.address, self.heard.clone());
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                way,
+                number,
+                adding,
+                at: address,
+                known: address,
+                orders,
+                heard,
+                failures: None,
+                refusals: 0,
+                since: None,
+                not_its: NotIts::default(),
+                leaving,
+                looked_at: None,
+            };
+            hand.run()
+        });
         self.search();
     }
 
     /// A hand ends before the next one begins: that its things are gone is said before they are there again.
     pub(super) async fn let_go(&mut self, id: &DeviceId) {
-        let Some(Held { stop, mut task, .. }) = self.hands.remove(id) else { return };
-        stop.cancel();
+        let Some(mut task) = self.hands.let_go(id) else { return };
         let until = tokio::time::Instant::now() + END_WITHIN;
         loop {
             tokio::select! {
@@ -373,7 +331,7 @@ impl Mind {
         let left = |(thing, (node, _)): (&DeviceId, &(DeviceId, Reach))| (node == id).then(|| thing.clone());
         let left: Vec<DeviceId> = self.things.iter().filter_map(left).collect();
         self.things.retain(|_, (node, _)| node != id);
-        self.tell_all(left.into_iter().map(|device| FromBridge::Gone { device })).await;
+        self.outbox.tell(left.into_iter().map(|device| FromBridge::Gone { device })).await;
     }
 
     async fn said(&mut self, node: &DeviceId, saying: Saying) {
@@ -407,7 +365,7 @@ impl Mind {
             }
             Saying::Left(call, freed) => return Box::pin(self.left(node, call, freed)).await,
         };
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if self.nodes.given_up(Timestamp::now()).contains(node) {
             return Box::pin(self.give_up(node)).await;
         }
@@ -418,7 +376,7 @@ impl Mind {
                 FromBridge::Reach { device: thing.clone(), reach: Reach::Offline }
             });
             let gone: Vec<FromBridge> = gone.collect();
-            self.tell_all(gone).await;
+            self.outbox.tell(gone).await;
         }
     }
 
@@ -428,21 +386,21 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 if let Some(outcome) = self.pairing(call, &device, verb).await {
-                    self.reply(call, outcome.map(|()| Outputs::new())).await;
+                    self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
                 }
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Some(outcome) = self.order(call, device, target, verb) {
-                    self.reply(call, outcome).await;
+                    self.outbox.reply(call, outcome).await;
                 }
             }
             ToBridge::Add { call, way, inputs } => {
                 let outcome = self.add(&way, &inputs).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::OpenStream { stream, .. } => {
                 let why = "a Matter device takes no files".to_owned();
-                self.tell_all([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
@@ -460,7 +418,7 @@ impl Mind {
         }
         let fabric = self.fabric.clone();
         let (id, told) = self.nodes.add(None, inputs, || fabric.next(), fabric.compressed())?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.take(&id).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
@@ -491,7 +449,7 @@ impl Mind {
             return Some(Err(CallError::NotConsented(refusal.to_string())));
         }
         let name = self.nodes.name(&node);
-        let Some(held) = self.hands.get(&node) else {
+        let Some(hand) = self.hands.get(&node) else {
             return Some(Err(CallError::Unreachable(format!("{name} is away"))));
         };
         let now = Instant::now();
@@ -501,25 +459,13 @@ impl Mind {
             true => Order::Share(call, term.clone()),
             false => Order::Call(call, device, target, verb, term.clone()),
         };
-        if held.orders.try_send(order).is_err() {
+        if hand.try_send(order).is_err() {
             let why = format!("{name} has not done yet what was wanted before");
             return Some(Err(CallError::Unreachable(why)));
         }
-        self.calls.retain(|_, term| !term.is_past(now));
+        self.calls.retain(|_, term| now < term.until() + ENDED_WITHIN);
         self.calls.insert(call, term);
         None
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

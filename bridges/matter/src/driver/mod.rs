@@ -101,7 +101,8 @@ impl Bridge for MatterBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, fabric, nodes, before } = *self;
-        let mind = mind::Mind::new(law, options.network, options.folder.path().to_owned(), fabric, nodes, side.outbox);
+        let mind =
+            mind::Mind::new(law, options.network, options.folder.path().to_owned(), fabric, nodes, side.outbox.into());
         mind.remembering(before).run(side.inbox).await;
         Ok(())
     }

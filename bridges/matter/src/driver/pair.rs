@@ -1,6 +1,6 @@
 //! Being added and removed: what the owner wants of the service `pairing`, and what becomes of a device that leaves.
 
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Inputs, Outputs, Target, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Inputs, Outputs, Verb};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -26,14 +26,12 @@ impl Mind {
             "unpair" | "reject" => {
                 // That it was to be told is what the owner does not want any more.
                 let is_leaving = self.nodes.added(device).is_some_and(|added| added.left.is_some());
-                if !is_leaving
-                    && self.hands.get(device).is_some_and(|held| held.orders.try_send(Order::Leave(call)).is_ok())
-                {
+                if !is_leaving && self.hands.get(device).is_some_and(|hand| hand.try_send(Order::Leave(call)).is_ok()) {
                     return None;
                 }
                 match self.remove(device).await {
                     Ok(told) => {
-                        self.tell_all(told).await;
+                        self.outbox.tell(told).await;
                         Some(Ok(()))
                     }
                     Err(error) => Some(Err(error)),
@@ -49,10 +47,9 @@ impl Mind {
         }
         let fabric = self.fabric.clone();
         let (_, told) = self.nodes.add(Some(device), inputs, || fabric.next(), fabric.compressed())?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.take(device).await;
-        let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-        self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        self.outbox.pairing(device, "paired").await;
         Ok(())
     }
 
@@ -65,15 +62,15 @@ impl Mind {
             None => {}
             Some(call) if keeps_it => {
                 let outcome = self.wait_for(node).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             Some(call) => {
                 let (told, outcome) = match self.remove(node).await {
                     Ok(told) => (told, Ok(Outputs::new())),
                     Err(error) => (Vec::new(), Err(error)),
                 };
-                self.tell_all(told).await;
-                self.reply(call, outcome).await;
+                self.outbox.tell(told).await;
+                self.outbox.reply(call, outcome).await;
             }
         }
     }
@@ -82,7 +79,7 @@ impl Mind {
     async fn wait_for(&mut self, node: &DeviceId) -> Result<Outputs, CallError> {
         let name = self.nodes.name(node);
         let told = self.nodes.leave(node)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.take(node).await;
         Err(CallError::Unsupported(format!(
             "{name} is away, and keeps a place for this machine. It is told to give that up as soon as it is here again, and is \
@@ -94,10 +91,9 @@ impl Mind {
     pub(super) async fn give_up(&mut self, node: &DeviceId) {
         match self.remove(node).await {
             Ok(told) => {
-                let (device, target, event) = (node.clone(), Target::new("pairing"), "unpaired".to_owned());
-                self.tell_all([self.nodes.unpaired(node)]).await;
-                self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
-                self.tell_all(told).await;
+                self.outbox.tell([self.nodes.unpaired(node)]).await;
+                self.outbox.pairing(node, "unpaired").await;
+                self.outbox.tell(told).await;
             }
             Err(error) => tracing::error!(device = %node, %error, "a Matter device that left is not forgotten"),
         }

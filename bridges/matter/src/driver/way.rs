@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use accord_model::DeviceId;
 use accord_model::why::Outcome;
+use accord_ports::hand::NoLine;
 use matter_commissioning::SetupPayload;
 use matter_commissioning::driver::{AsyncDatagram, CaseEstablishOptions, DriverError, run_case_establish_with};
 use matter_interaction::CommandPath;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use super::commission::{self, NotAdded};
 use super::fabric::Fabric;
 use super::law::Law;
-use super::line::{Leases, Line, NoLine};
+use super::line::{Leases, Line};
 use super::nodes::Refused;
 use super::sky::Sky;
 use super::trust::Trust;

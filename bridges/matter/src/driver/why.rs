@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use accord_consent::outlet::interfaces;
-use accord_model::why::{Explained, Fact, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Reach};
+use accord_model::why::{Fact, Pairing};
+use accord_model::{CallId, DeviceId, Reach};
 
 use super::hand::Order;
 use super::mind::Mind;
@@ -29,8 +29,8 @@ impl Mind {
         let node_of = |device: &DeviceId| self.things.get(device).map_or(device, |(node, _)| node).clone();
         let node = device.as_ref().map(node_of);
         if let Some(node) = node.as_ref().filter(|_| self.asked.len() < MOST)
-            && let Some(held) = self.hands.get(node)
-            && held.orders.try_send(Order::Try(call)).is_ok()
+            && let Some(hand) = self.hands.get(node)
+            && hand.try_send(Order::Try(call)).is_ok()
         {
             self.asked.insert(call, (node.clone(), device.unwrap_or_else(|| node.clone())));
             return;
@@ -48,7 +48,7 @@ impl Mind {
         let added = node.and_then(|node| Some((node, self.nodes.added(node)?, self.nodes.get(node)?)));
         let mut facts = self.law.facts(added.map(|(node, ..)| node), true);
         match &self.near {
-            None => facts.extend(self.trouble.clone().map(|why| Fact::NotOpen { why })),
+            None => facts.extend(self.searching.trouble()),
             Some(near) => facts.extend(near.facts()),
         }
         let up = added.and_then(|(.., known)| known.up);
@@ -115,8 +115,7 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.nodes.name(node) });
         }
-        let explained = Explained { app: "Matter".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "Matter", facts).await;
     }
 
     fn lacks_v6(&self, all: &[interfaces::Interface]) -> bool {

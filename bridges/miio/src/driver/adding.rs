@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use accord_model::text::for_screen;
-use accord_model::{CallError, Data, DeviceId, FromBridge, Inputs, Outputs, Target, Verb};
+use accord_model::{CallError, Data, DeviceId, Inputs, Outputs, Verb};
 use accord_ports::added::device_id;
 
 use super::devices::Added;
@@ -32,16 +32,15 @@ impl Mind {
                     address: known.at,
                 };
                 let told = self.devices.add(device, Added::of(found)).map_err(CallError::Device)?;
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 self.take(device);
-                let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-                self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+                self.outbox.pairing(device, "paired").await;
                 Ok(())
             }
             "unpair" | "reject" => {
                 self.let_go(device);
                 let told = self.devices.remove(device).map_err(CallError::Device)?;
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 // It is found again, and is a stranger then.
                 self.search();
                 Ok(())
@@ -64,7 +63,7 @@ impl Mind {
         for found in found {
             let Some(id) = self.id_of(&found) else { continue };
             let told = self.devices.add(&id, Added::of(found)).map_err(CallError::Device)?;
-            self.tell_all(told).await;
+            self.outbox.tell(told).await;
             self.take(&id);
             ids.push(id.to_string());
         }

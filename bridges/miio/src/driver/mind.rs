@@ -8,7 +8,7 @@ use accord_consent::outlet::interfaces::Network;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
 use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
-use accord_registry::ByteStream;
+use accord_ports::{Inbox, Outbox};
 use accord_store::JsonFile;
 use tokio::sync::mpsc;
 
@@ -35,9 +35,6 @@ const END_WITHIN: Duration = Duration::from_secs(3);
 /// Largest file of how many properties models take at once.
 const LIMITS: u64 = 64 * 1024;
 
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
-
 /// What the mind's own tasks tell it.
 pub(crate) enum Heard {
     /// A hand's machine; without an event, that nothing is said to the device any more.
@@ -54,7 +51,7 @@ pub(crate) struct Mind {
     port: u16,
     pub devices: Devices,
     library: Library,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
     hands: Hands<Order>,
@@ -105,7 +102,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         for id in self.devices.all_added() {
             self.take(&id);
         }
@@ -184,14 +181,14 @@ impl Mind {
                 }
                 self.searching.ended();
                 let gone = self.devices.strangers_gone();
-                self.tell_all(gone).await;
+                self.outbox.tell(gone).await;
             }
             Woken::Interfaces(interfaces) => near.interfaces(interfaces),
             Woken::Time => near.greet().await,
             Woken::Hello(hello, from) => {
                 near.answered();
                 let (id, moved, told) = self.devices.greeted(&hello, from, Instant::now());
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 let Some(id) = id.filter(|id| self.devices.added(id).is_some()) else { return };
                 let is_down = self.devices.get(&id).is_some_and(|known| known.down.is_some());
                 match self.hands.get(&id).filter(|_| !moved) {
@@ -246,7 +243,7 @@ impl Mind {
             Heard::Refused { call, .. } if self.asked.contains_key(&call) => self.tried(call, None).await,
             Heard::Refused { call, error } => {
                 self.calls.remove(&call);
-                self.reply(call, Err(error)).await;
+                self.outbox.reply(call, Err(error)).await;
             }
             Heard::Said { device, hand, did, event } => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
@@ -257,12 +254,12 @@ impl Mind {
                     }
                     Some(Event::Done(call, outcome)) => {
                         self.calls.remove(&CallId(call));
-                        self.reply(CallId(call), outcome.map_err(CallError::from)).await;
+                        self.outbox.reply(CallId(call), outcome.map_err(CallError::from)).await;
                     }
                     Some(event) if is_current => self.event(&device, did, event).await,
                     None if is_current => {
                         let told = self.devices.quiet(&device);
-                        self.tell_all(told).await;
+                        self.outbox.tell(told).await;
                     }
                     _ => {}
                 }
@@ -287,13 +284,13 @@ impl Mind {
             Event::Is(info) => self.is(device, did, info).await,
             Event::Values(said) => {
                 let told = self.devices.values(device, said);
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
             Event::Down(why) => {
                 tracing::debug!(%device, "a miIO device does not answer: {why}");
                 let is_away = matches!(why, Failure::Silent | Failure::Deaf | Failure::New | Failure::Other(_));
                 let told = self.devices.down(device, why);
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
                 if is_away {
                     // It may be elsewhere by now, and who answered here may not be the device.
                     if self.devices.back(device, Instant::now()) {
@@ -322,7 +319,7 @@ impl Mind {
             self.unknown.insert(device.clone(), info.model.clone());
         }
         let told = self.devices.is(device, did, info, found.as_ref());
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.hand_over(device, found).await;
         self.fetch_unknown();
     }
@@ -336,7 +333,7 @@ impl Mind {
         };
         self.unknown.remove(device);
         let told = self.devices.is(device, None, info, Some(&found));
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         self.hand_over(device, Some(found)).await;
     }
 
@@ -366,20 +363,20 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Err(error) = self.order(call, &device, target, verb) {
-                    self.reply(call, Err(error)).await;
+                    self.outbox.reply(call, Err(error)).await;
                 }
             }
             ToBridge::Add { call, way, inputs } => {
                 let outcome = self.add(&way, inputs).await;
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("a miIO device takes no stream".to_owned());
-                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
@@ -425,18 +422,6 @@ impl Mind {
         };
         let busy = || CallError::Unreachable("the device has not done yet what was wanted before".to_owned());
         hand.try_send(Order::Wanted(call, wanted, until)).map_err(|_| busy())
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(super) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

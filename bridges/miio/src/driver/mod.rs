@@ -79,7 +79,7 @@ impl Bridge for MiioBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, devices, library } = *self;
-        mind::Mind::new(law, options, devices, library, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options, devices, library, side.outbox.into()).run(side.inbox).await;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge, Outputs, Timestamp};
+use accord_model::why::{Fact, Outcome, Pairing};
+use accord_model::{CallId, DeviceId, Outputs, Timestamp};
 
 use super::mind::Mind;
 use crate::core::device::{Trouble, Wanted};
@@ -93,8 +93,7 @@ impl Mind {
                 }
             }
         }
-        let explained = Explained { app: "miIO".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "miIO", facts).await;
     }
 }
 

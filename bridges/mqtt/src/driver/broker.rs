@@ -1,15 +1,14 @@
 //! One broker that was added: its connection, made as soon as the owner agrees, and again when it breaks, later each time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use accord_consent::outlet::OneNear;
 use accord_model::why::{Explained, Fact, Outcome, Pairing};
 use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
+use accord_ports::hand::{self, Asks, End, Orders, Pace, Peer, State, Term, stay};
 use accord_store::{JsonFile, Vault};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::describe::{self, Values};
 use super::form::Added;
@@ -19,45 +18,13 @@ use super::mind::Heard;
 use crate::core::house::House;
 use crate::core::known::Memory;
 
-/// How long nothing is tried after the law denied something.
-const DENIED: Duration = Duration::from_secs(2);
-/// How long after a failure it is tried again, doubled each time, up to the longest; and after so many failures, which is more
-/// than an hour, seldom: it may be away for days.
-const AGAIN: Duration = Duration::from_secs(1);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-pub(super) const MANY: u32 = 60;
-pub(super) const SELDOM: Duration = Duration::from_secs(300);
-/// A connection that lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(10);
+/// Not faster than once a second, whatever is wanted; and a broker that turns us away will not change its mind within a minute.
+pub(super) const PACE: Pace = Pace { wanted: Duration::from_secs(1), waits: false, barred: 7, ..Pace::USUAL };
 /// Largest file of who a broker's devices are; twice what its bounds allow.
 const LARGEST_MEMORY: u64 = 48 << 20;
 /// Largest file of what of this house may lie there.
 const LARGEST_SHOWN: u64 = 8 << 20;
 const LARGEST_HUB: u64 = 256;
-
-/// Longest that an order may have waited when it is carried out: nobody waits longer for what became of it.
-const WAITS_AT_MOST: Duration = Duration::from_secs(15);
-
-/// Whether an order is still wanted. Clones are of the same order.
-#[derive(Debug, Clone)]
-pub(crate) struct Still {
-    since: Instant,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Still {
-    pub(crate) fn wanted() -> Self {
-        Self { since: Instant::now(), cancelled: Arc::default() }
-    }
-
-    pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn holds(&self) -> bool {
-        !self.cancelled.load(Ordering::Relaxed) && self.since.elapsed() < WAITS_AT_MOST
-    }
-}
 
 /// To a broker.
 pub(crate) enum Order {
@@ -66,43 +33,26 @@ pub(crate) enum Order {
         device: DeviceId,
         target: Target,
         verb: Verb,
-        still: Still,
+        term: Term,
     },
     /// The owner asks why it, or a device of it, is not reached.
     Explain(CallId, DeviceId),
 }
 
-/// Why there is no connection.
-pub(super) struct Trouble {
-    at: Timestamp,
-    why: String,
-    kind: Kind,
-}
-
-enum Kind {
-    Tried(Outcome),
-    /// It refuses the user or the password.
-    TurnedAway,
-    KeyChanged,
-}
-
-/// How a connection ended.
-pub(super) enum End {
-    /// The owner removed the broker, or the house stops.
-    Gone,
-    Denied(String),
-    Lost(String, Outcome),
-    Refused(String),
-    Untrusted(String),
+impl hand::Order for Order {
+    fn asks(&self) -> Asks {
+        match self {
+            Self::Call { call, .. } => Asks::Call(*call),
+            Self::Explain(call, _) => Asks::Why(*call),
+        }
+    }
 }
 
 pub(crate) struct Broker {
     pub(super) law: Law,
     pub(super) id: DeviceId,
     pub(super) added: Added,
-    pub(super) orders: mpsc::Receiver<Order>,
     pub(super) heard: mpsc::Sender<Heard>,
-    pub(super) stop: CancellationToken,
     pub(super) house: House,
     pub(super) values: Values,
     /// By which key a device is known.
@@ -111,10 +61,10 @@ pub(crate) struct Broker {
     pub(super) shown: BTreeMap<DeviceId, Device>,
     memory: JsonFile,
     pub(super) up: bool,
-    trouble: Option<Trouble>,
-    failures: u32,
-    /// Who asked why it is not reached, while it is tried.
-    pub(super) asked: Vec<(CallId, DeviceId)>,
+    /// Why there was no connection last.
+    trouble: Option<Fact>,
+    /// Of the attempt before, which the next one goes on with.
+    lease: Option<OneNear>,
 }
 
 /// The files of a broker: who its devices are, what of this house is shown there, and who this hub is there.
@@ -124,15 +74,7 @@ pub(super) fn files_of(folder: &Vault, broker: &DeviceId) -> [JsonFile; 3] {
 }
 
 impl Broker {
-    pub(super) fn new(
-        law: Law,
-        added: Added,
-        folder: &Vault,
-        orders: mpsc::Receiver<Order>,
-        heard: mpsc::Sender<Heard>,
-        stop: CancellationToken,
-        hub: &str,
-    ) -> Self {
+    pub(super) fn new(law: Law, added: Added, folder: &Vault, heard: mpsc::Sender<Heard>, hub: &str) -> Self {
         let id = added.id();
         let [memory, ..] = files_of(folder, &id);
         // Earlier versions kept names of devices there.
@@ -150,17 +92,14 @@ impl Broker {
             house: House::remembering(added.bases(), remembered).without_own(hub),
             id,
             added,
-            orders,
             heard,
-            stop,
             values: Values::new(),
             keys: HashMap::new(),
             shown: BTreeMap::new(),
             memory,
             up: false,
             trouble: None,
-            failures: 0,
-            asked: Vec::new(),
+            lease: None,
         }
     }
 
@@ -171,85 +110,15 @@ impl Broker {
     }
 
     /// Until the owner removes it, or the house stops. What is known of its devices is for the next one.
-    pub(super) async fn run(mut self) -> Vec<Device> {
-        self.live().await;
+    pub(super) async fn run(mut self, orders: Orders<Order>) -> Vec<Device> {
+        stay(&mut self, orders, PACE, None).await;
         self.save();
-        self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
-            self.refuse(order, &CallError::Unreachable("the broker was removed".to_owned())).await;
-        }
-        self.answer_asked().await;
         let said = |device: Device| {
             let key = self.keys.get(&device.id);
             let values = key.and_then(|key| self.values.get(key));
             describe::with_values(device, values)
         };
         std::mem::take(&mut self.shown).into_values().map(said).collect()
-    }
-
-    async fn live(&mut self) {
-        let stop = self.stop.clone();
-        let mut lease = None;
-        loop {
-            if !stop.run_until_cancelled(self.allowed()).await.unwrap_or_default() {
-                return;
-            }
-            let mut since = None;
-            let fields = law::fields(self.has_user());
-            let line = Line::open(&self.law, &self.id, &self.added, fields, &mut lease);
-            let line = stop.run_until_cancelled(line).await;
-            let end = match line {
-                None => return,
-                Some(Ok(line)) => {
-                    since = Some(Instant::now());
-                    self.remember_key(line.key.clone()).await;
-                    let end = self.drive(line).await;
-                    if self.up {
-                        // It was a connection; the next one has a record of its own.
-                        lease = None;
-                    }
-                    end
-                }
-                Some(Err(NoLine::Denied(why))) => End::Denied(why),
-                Some(Err(NoLine::Failed(why, outcome))) => End::Lost(why, outcome),
-                Some(Err(NoLine::Untrusted(why))) => End::Untrusted(why),
-            };
-            self.all_away().await;
-            self.save();
-            let (why, kind) = match end {
-                End::Gone => return,
-                End::Denied(_) => {
-                    self.answer_asked().await;
-                    // What denied it may still do so, as a ledger that cannot be written does.
-                    if stop.run_until_cancelled(tokio::time::sleep(DENIED)).await.is_none() {
-                        return;
-                    }
-                    continue;
-                }
-                End::Lost(why, outcome) => (why, Kind::Tried(outcome)),
-                End::Refused(why) => (why, Kind::TurnedAway),
-                End::Untrusted(why) => (why, Kind::KeyChanged),
-            };
-            // Said once, and not each time for days.
-            match self.failures {
-                0 => tracing::info!(broker = %self.id, "no connection with an MQTT broker: {why}"),
-                _ => tracing::debug!(broker = %self.id, "no connection with an MQTT broker: {why}"),
-            }
-            // How long an attempt took that came to nothing says nothing.
-            let steady = since.is_some_and(|since| since.elapsed() > STEADY) && matches!(kind, Kind::Tried(_));
-            self.failures = if steady { 1 } else { self.failures.saturating_add(1) };
-            let pause = match kind {
-                _ if self.failures >= MANY => SELDOM,
-                Kind::Tried(_) => AGAIN.saturating_mul(1 << self.failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
-                // It will not change its mind by being asked again.
-                _ => AGAIN_AT_MOST,
-            };
-            self.trouble = Some(Trouble { at: Timestamp::now(), why, kind });
-            self.answer_asked().await;
-            if !stop.run_until_cancelled(self.rest(pause)).await.unwrap_or_default() {
-                return;
-            }
-        }
     }
 
     /// What it is known by from now on, when nothing vouches for it.
@@ -266,56 +135,20 @@ impl Broker {
         self.added.user.is_some()
     }
 
-    /// Waits for the owner's consent. `false`: it is over.
-    async fn allowed(&mut self) -> bool {
-        let mut watch = self.law.watch(&self.id);
-        loop {
-            tokio::select! {
-                biased;
-                () = watch.allowed() => return true,
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return false };
-                    let refusal = self.law.may(&self.id, self.has_user()).err();
-                    let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
-                    self.refuse(order, &CallError::NotConsented(why)).await;
-                    self.answer_asked().await;
-                }
-            }
-        }
-    }
-
-    /// Rests before it is tried again. Who wants something is told why it cannot be now, and has it tried sooner.
-    async fn rest(&mut self, pause: Duration) -> bool {
-        let (began, mut until) = (Instant::now(), tokio::time::Instant::now() + pause);
-        loop {
-            tokio::select! {
-                biased;
-                order = self.orders.recv() => {
-                    let Some(order) = order else { return false };
-                    let why = self.trouble.as_ref().map_or("the broker is away", |trouble| trouble.why.as_str());
-                    let why = CallError::Unreachable(why.to_owned());
-                    self.refuse(order, &why).await;
-                    // Not faster than once a second, whatever is wanted.
-                    until = until.min((began + AGAIN).into());
-                }
-                () = tokio::time::sleep_until(until) => return true,
-            }
-        }
-    }
-
-    async fn refuse(&mut self, order: Order, error: &CallError) {
-        match order {
-            Order::Call { call, .. } => self.reply(call, Err(error.clone())).await,
-            Order::Explain(call, device) => self.asked.push((call, device)),
-        }
-    }
-
     pub(super) async fn tell(&self, message: FromBridge) {
         let _ = self.heard.send(Heard::Tell(Box::new(message))).await;
     }
 
     pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         self.tell(FromBridge::Reply { call, outcome }).await;
+    }
+
+    /// What came of an attempt is what stands in the way, unless something else is known to.
+    fn lost(&mut self, end: End) -> End {
+        if let End::Lost(_, outcome) = &end {
+            self.trouble = Some(Fact::Tried { address: self.added.address, outcome: outcome.clone() });
+        }
+        end
     }
 
     /// The broker is not reached, and so none of its devices.
@@ -350,48 +183,76 @@ impl Broker {
 
     // -- why -----------------------------------------------------------------------------------------
 
-    pub(super) async fn answer_asked(&mut self) {
-        for (call, device) in std::mem::take(&mut self.asked) {
-            let explained = Explained { app: "MQTT".to_owned(), facts: self.facts(&device) };
-            self.tell(FromBridge::Explained { call, explained }).await;
-        }
+    /// It does not take us, or is not the one that it was.
+    pub(super) fn turned_away(&mut self, fact: fn(Timestamp, String) -> Fact, why: String) -> End {
+        self.trouble = Some(fact(Timestamp::now(), why.clone()));
+        End::Barred(why)
     }
 
-    fn facts(&self, device: &DeviceId) -> Vec<Fact> {
+    /// `of`: of which of its devices, or itself.
+    pub(super) async fn explain(&self, call: CallId, of: Option<&DeviceId>) {
         let address = self.added.address;
-        let mut facts = vec![self.law.fact(&self.id, self.has_user()), Fact::Pairing { state: Pairing::Paired }];
+        let mut facts = vec![self.law.fact(&self.id), Fact::Pairing { state: Pairing::Paired }];
         facts.push(Fact::LastSeen { at: self.added.seen, addresses: vec![address] });
-        if self.up {
-            let here = *device == self.id || self.keys.get(device).is_some_and(|key| self.house.is_here(key));
-            if here {
-                facts.push(Fact::Connected { address: address.to_string() });
-            } else {
+        let is_here = |of: &DeviceId| *of == self.id || self.keys.get(of).is_some_and(|key| self.house.is_here(key));
+        match of {
+            Some(of) if self.up && is_here(of) => facts.push(Fact::Connected { address: address.to_string() }),
+            Some(_) if self.up => {
                 let why = "the broker is reached; it, or zigbee2mqtt, says that the device is away".to_owned();
                 facts.push(Fact::Tried { address, outcome: Outcome::Failed(why) });
             }
-            return facts;
+            _ => facts.extend(self.trouble.clone()),
         }
-        facts.extend(self.trouble.as_ref().map(|trouble| match &trouble.kind {
-            Kind::Tried(outcome) => Fact::Tried { address, outcome: outcome.clone() },
-            Kind::TurnedAway => Fact::TurnedAway { at: trouble.at, why: trouble.why.clone() },
-            Kind::KeyChanged => Fact::KeyChanged { at: trouble.at, why: trouble.why.clone() },
-        }));
-        facts
+        let explained = Explained { app: "MQTT".to_owned(), facts };
+        self.tell(FromBridge::Explained { call, explained }).await;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Peer for Broker {
+    type Order = Order;
+    type Line = Line;
+    const AWAY: &'static str = "the broker was removed";
+    const BUSY: &'static str = "the broker has not done yet what was wanted before";
 
-    #[test]
-    fn what_is_taken_back_or_waited_too_long_is_not_carried_out() {
-        let (still, mut old) = (Still::wanted(), Still::wanted());
-        let same = still.clone();
-        assert!(same.holds());
-        still.cancel();
-        assert!(!same.holds() && old.holds());
-        old.since -= WAITS_AT_MOST;
-        assert!(!old.holds());
+    fn law(&self) -> (&Law, &DeviceId) {
+        (&self.law, &self.id)
+    }
+
+    async fn connect(&mut self) -> Result<Line, End> {
+        let fields = law::fields(self.has_user());
+        let line = Line::open(&self.law, &self.id, &self.added, fields, &mut self.lease).await;
+        line.map_err(|no| match no {
+            NoLine::No(no) => self.lost(no.into()),
+            NoLine::Untrusted(why) => self.turned_away(|at, why| Fact::KeyChanged { at, why }, why),
+        })
+    }
+
+    async fn talk(&mut self, line: Line, orders: &mut Orders<Order>) -> End {
+        self.remember_key(line.key.clone()).await;
+        let end = self.drive(line, orders).await;
+        if self.up {
+            // It was a connection; the next one has a record of its own.
+            self.lease = None;
+        }
+        self.all_away().await;
+        self.save();
+        self.lost(end)
+    }
+
+    async fn refuse(&self, call: CallId, error: CallError) {
+        self.reply(call, Err(error)).await;
+    }
+
+    async fn tried(&self, call: CallId, _: Outcome) {
+        self.explain(call, None).await;
+    }
+
+    async fn say(&mut self, state: State) {
+        // Said once, and not each time for days.
+        if let State::Down(why, _, failures) = state
+            && failures.is_first()
+        {
+            tracing::info!(broker = %self.id, "no connection with an MQTT broker: {why}");
+        }
     }
 }

@@ -11,13 +11,14 @@ use accord_model::{
     CallError, CallId, Data, DeviceId, FieldSet, FromBridge, Source, StreamId, Target, Timestamp, Value, Verb,
 };
 use accord_ports::added::LASTING_S;
+use accord_ports::hand::{self, Failures};
 use accord_ports::showcase::{Decoder, SERVICE, WISH};
 use accord_store::{JsonFile, Vault};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::{MANY, SELDOM, files_of};
+use super::broker::{PACE, files_of};
 use super::form::Added;
 use super::law::{self, Law};
 use super::line::{Line, NoLine};
@@ -37,9 +38,8 @@ const OPENS_WITHIN: Duration = Duration::from_secs(15);
 const STREAM: usize = 64 * 1024;
 /// What is counted is told no more often.
 const COUNTS_EVERY: Duration = Duration::from_secs(1);
-const AGAIN: Duration = Duration::from_secs(1);
-const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
-const STEADY: Duration = Duration::from_secs(10);
+/// How long nothing is tried after the law denied something.
+const DENIED: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// No wish waits longer for what became of it: longer than the house works on one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ impl Keeper {
     ) -> Self {
         let id = added.id();
         let [_, file, hub] = files_of(folder, &id);
-        let (showing, consent) = (Showing::new(&added.discovery, memory), law.watch(&id));
+        let (showing, consent) = (Showing::new(&added.discovery, memory), law.controls(&id));
         let (stream, decoder, asked) = (None, Decoder::default(), HashMap::new());
         Self {
             law,
@@ -171,7 +171,7 @@ impl Keeper {
 
     /// Until the owner removes the broker, or the house stops.
     pub(super) async fn run(mut self) {
-        let (mut failures, mut rests, mut lease, mut leased) = (0_u32, None, None, FieldSet::EMPTY);
+        let (mut failures, mut rests, mut lease, mut leased) = (None::<Failures>, None, None, FieldSet::EMPTY);
         while self.wait(rests.take()).await {
             let (mut since, stop) = (None, self.stop.clone());
             self.was_up = false;
@@ -192,8 +192,8 @@ impl Keeper {
                     }
                     end
                 }
-                Some(Err(NoLine::Denied(_))) => End::Denied,
-                Some(Err(NoLine::Failed(why, _) | NoLine::Untrusted(why))) => End::Lost(why),
+                Some(Err(NoLine::No(hand::NoLine::Denied(_)))) => End::Denied,
+                Some(Err(NoLine::No(hand::NoLine::Failed(why, _)) | NoLine::Untrusted(why))) => End::Lost(why),
             };
             self.showing.down();
             self.lose_stream();
@@ -201,21 +201,17 @@ impl Keeper {
             self.tell_counts(Instant::now()).await;
             match end {
                 End::Over => break,
-                End::Done | End::More => failures = 0,
-                End::Denied => rests = Some(Instant::now() + AGAIN),
+                End::Done | End::More => failures = None,
+                End::Denied => rests = Some(Instant::now() + DENIED),
                 End::Lost(why) => {
+                    let lasted = since.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+                    let now = Failures::again(Failures::after(failures, lasted));
                     // Said once, and not each time for days.
-                    match failures {
-                        0 => tracing::info!(broker = %self.id, "devices are not shown on an MQTT broker now: {why}"),
-                        _ => tracing::debug!(broker = %self.id, "devices are not shown on an MQTT broker now: {why}"),
+                    if now.is_first() {
+                        tracing::info!(broker = %self.id, "devices are not shown on an MQTT broker now: {why}");
                     }
-                    let steady = since.is_some_and(|since: Instant| since.elapsed() > STEADY);
-                    failures = if steady { 1 } else { failures.saturating_add(1) };
-                    let pause = match failures {
-                        MANY.. => SELDOM,
-                        _ => AGAIN.saturating_mul(1 << failures.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
-                    };
-                    rests = Some(Instant::now() + pause);
+                    failures = Some(now);
+                    rests = Some(Instant::now() + PACE.pause(now));
                 }
             }
         }
@@ -226,8 +222,14 @@ impl Keeper {
 
     /// What a connection reveals now: what is told, if the owner agreed to that, and otherwise only that something is no more.
     fn fields(&self) -> FieldSet {
-        let (user, bare) = (self.added.user.is_some(), law::fields(self.added.user.is_some()));
-        if self.law.may_show(&self.id, user, self.reveals).is_ok() { bare.union(self.reveals) } else { bare }
+        let bare = self.bare();
+        let all = bare.union(self.reveals);
+        if self.law.may_say(&self.id, all).is_ok() { all } else { bare }
+    }
+
+    /// What each connection reveals.
+    fn bare(&self) -> FieldSet {
+        law::fields(self.added.user.is_some())
     }
 
     /// Who is to prove a key has to have shown it: that is the first connection's.
@@ -246,7 +248,7 @@ impl Keeper {
         loop {
             let now = Instant::now();
             self.look(now).await;
-            let may = self.law.may(&self.id, self.added.user.is_some()).is_ok();
+            let may = self.law.may_say(&self.id, self.bare()).is_ok();
             let rested = rests.is_none_or(|until| until <= now);
             let is_wanted = self.pending.is_some() || self.showing.is_wanted();
             if is_wanted && self.is_trusted() && may && rested {
@@ -445,7 +447,7 @@ impl Keeper {
         if self.forgets.is_some() {
             return Err(CallError::Unreachable("the broker is being removed".to_owned()));
         }
-        let may = self.law.may_show(&self.id, self.added.user.is_some(), fields);
+        let may = self.law.may_say(&self.id, self.bare().union(fields));
         may.map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
         let why = "the broker has not shown its key so far";
         self.is_trusted().then_some(()).ok_or_else(|| CallError::Unreachable(why.to_owned()))

@@ -6,12 +6,13 @@ use accord_consent::outlet::{Met, OneNear};
 use accord_consent::{Personal, SendError};
 use accord_model::why::Outcome;
 use accord_model::{DeviceId, FieldSet};
+use accord_ports::hand::{self, NoLine::Denied, NoLine::Failed};
+use accord_ports::tls::{CertificateError, Error, Tls};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::form::Added;
 use super::law::Law;
-use accord_ports::tls::{CertificateError, Error, Tls};
 
 /// How long a broker may take to prove its key.
 const SHAKES_WITHIN: Duration = Duration::from_secs(8);
@@ -20,25 +21,15 @@ const BYE_WITHIN: Duration = Duration::from_millis(500);
 const PIECE: usize = 32 * 1024;
 
 /// Why there is no connection.
-#[derive(Debug)]
 pub(crate) enum NoLine {
-    /// The consent ended, or does not cover it.
-    Denied(String),
-    /// The broker does not take one, or does not speak as it should.
-    Failed(String, Outcome),
+    No(hand::NoLine),
     /// It shows another key than before, or one that nobody vouches for.
     Untrusted(String),
 }
 
-impl NoLine {
-    fn of(error: SendError) -> Self {
-        match error {
-            SendError::Io(_) | SendError::Outlet(_) => {
-                let outcome = error.outcome();
-                Self::Failed(error.to_string(), outcome)
-            }
-            error => Self::Denied(error.to_string()),
-        }
+impl<T: Into<hand::NoLine>> From<T> for NoLine {
+    fn from(no: T) -> Self {
+        Self::No(no.into())
     }
 }
 
@@ -67,12 +58,13 @@ impl Line {
         let one = match lease.take().filter(|one| !one.cancelled().is_cancelled()) {
             Some(one) => one,
             None => {
-                let permit = law.permit(id, fields).map_err(|refusal| NoLine::Denied(refusal.to_string()))?;
-                OneNear::open(permit, added.address.ip()).await.map_err(NoLine::of)?
+                let permit =
+                    law.permit(id, fields, "while.connected").map_err(|refusal| Denied(refusal.to_string()))?;
+                OneNear::open(permit, added.address.ip()).await?
             }
         };
         *lease = Some(one.clone());
-        let met = one.dial(added.address.port()).await.map_err(NoLine::of)?;
+        let met = one.dial(added.address.port()).await?;
         let untrusted = |why: String| NoLine::Untrusted(format!("no encrypted connection: {why}"));
         let trust = added.trust().map_err(untrusted)?;
         let tls = trust.map(|trust| Tls::new(&trust)).transpose().map_err(untrusted)?;
@@ -83,7 +75,7 @@ impl Line {
             Ok(Err(no)) => Err(no),
             Err(_) => {
                 let why = format!("it took a connection and did not speak within {} s", SHAKES_WITHIN.as_secs());
-                Err(NoLine::Failed(why, Outcome::Mute))
+                Err(Failed(why, Outcome::Mute).into())
             }
         }
     }
@@ -91,7 +83,7 @@ impl Line {
     async fn shake(&mut self) -> Result<(), NoLine> {
         let cancelled = self.met.cancelled();
         loop {
-            self.flush().await.map_err(NoLine::of)?;
+            self.flush().await?;
             let Some(tls) = &self.tls else { return Ok(()) };
             if !tls.is_handshaking() {
                 self.key = tls.key().map(|key| key.to_string());
@@ -99,14 +91,14 @@ impl Line {
             }
             let read = tokio::select! {
                 biased;
-                () = cancelled.cancelled() => return Err(NoLine::Denied("you withdrew your consent".to_owned())),
+                () = cancelled.cancelled() => return Err(Denied("you withdrew your consent".to_owned()).into()),
                 read = self.met.read(&mut self.buffer) => read,
             };
             let length = match read {
                 Ok(length) if length > 0 => length,
                 _ => {
                     let why = "it hung up; does it take encrypted connections on that port?".to_owned();
-                    return Err(NoLine::Failed(why.clone(), Outcome::Failed(why)));
+                    return Err(Failed(why.clone(), Outcome::Failed(why)).into());
                 }
             };
             let early = &mut self.early;

@@ -3,23 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use accord_model::why::Explained;
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
 use accord_ports::added::Register;
+use accord_ports::hand::{Hands, Place, Term};
 use accord_ports::showcase::{self, MOST_DEVICES};
+use accord_ports::{Inbox, Outbox};
 use accord_registry::{ByteStream, PathInfo};
 use accord_store::Vault;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::broker::{Broker, Order, Still, files_of};
+use super::broker::{Broker, Order, files_of};
 use super::describe;
 use super::form::Added;
 use super::keeper::{self, Keeper, Word};
@@ -36,9 +34,6 @@ const FORGETS_WITHIN: Duration = Duration::from_secs(4);
 const MOST: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(3);
 
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
-
 /// What the brokers tell the mind.
 pub(crate) enum Heard {
     Tell(Box<FromBridge>),
@@ -51,15 +46,13 @@ pub(crate) enum Heard {
 }
 
 struct Held {
-    orders: mpsc::Sender<Order>,
     /// To the one who shows devices of this house there.
     words: mpsc::Sender<Word>,
     path: PathInfo,
     /// What is said of the service `showcase`.
     showcase: BTreeMap<String, Value>,
-    stop: CancellationToken,
-    /// Ends with what is known of its devices.
-    task: JoinHandle<Vec<Device>>,
+    /// What is known of its devices, once its hand ended.
+    known: oneshot::Receiver<Vec<Device>>,
 }
 
 pub(crate) struct Mind {
@@ -69,25 +62,23 @@ pub(crate) struct Mind {
     outbox: Outbox,
     heard: mpsc::Sender<Heard>,
     inbox: mpsc::Receiver<Heard>,
+    hands: Hands<Order>,
     brokers: HashMap<DeviceId, Held>,
     owners: HashMap<DeviceId, DeviceId>,
     /// Orders that are not answered.
-    open: HashMap<CallId, Still>,
+    open: HashMap<CallId, Term>,
     /// Who asked what is not answered.
     asked: HashMap<CallId, DeviceId>,
     /// Numbers of what is asked from here.
     next: Arc<AtomicU64>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
 }
 
 impl Mind {
     pub(crate) fn new(law: Law, folder: Vault, added: Register<Added>, outbox: Outbox) -> Self {
         let (heard, inbox) = mpsc::channel(QUEUE);
-        let (brokers, owners, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (asked, next, tasks, stop) =
-            (HashMap::new(), Arc::new(AtomicU64::new(1)), TaskTracker::new(), CancellationToken::new());
-        Self { law, folder, added, outbox, heard, inbox, brokers, owners, open, asked, next, tasks, stop }
+        let (hands, brokers, owners) = (Hands::new(ORDERS), HashMap::new(), HashMap::new());
+        let (open, asked, next) = (HashMap::new(), HashMap::new(), Arc::new(AtomicU64::new(1)));
+        Self { law, folder, added, outbox, heard, inbox, hands, brokers, owners, open, asked, next }
     }
 
     /// Until the house says stop. `before`: what was known of brokers' devices.
@@ -115,15 +106,11 @@ impl Mind {
                 },
             }
         }
-        self.stop.cancel();
-        self.tasks.close();
-        let ended = async {
-            tokio::select! {
-                () = self.tasks.wait() => {}
-                () = async { while self.inbox.recv().await.is_some() {} } => {}
-            }
+        let ended = tokio::select! {
+            ended = self.hands.end(END_WITHIN) => ended,
+            () = async { while self.inbox.recv().await.is_some() {} } => true,
         };
-        if tokio::time::timeout(END_WITHIN, ended).await.is_err() {
+        if !ended {
             tracing::warn!("a broker's task did not end in time");
         }
     }
@@ -131,20 +118,22 @@ impl Mind {
     async fn begin(&mut self, added: Added, before: Vec<Device>) {
         let id = added.id();
         let device = describe::broker(&id, &added, false, None);
-        self.tell(FromBridge::Seen { device }).await;
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let stop = self.stop.child_token();
+        self.outbox.tell([FromBridge::Seen { device }]).await;
         self.owners.extend(before.iter().map(|device| (device.id.clone(), id.clone())));
         let path = PathInfo { address: added.address.to_string(), carrier: "mqtt".to_owned(), encrypted: added.tls };
         let (words, hears) = mpsc::channel(WORDS);
+        let (ended, known) = oneshot::channel();
         let showing = keeper::memory_of(&self.folder, &id);
-        let hub = showing.hub.clone();
         let (law, heard, next) = (self.law.clone(), self.heard.clone(), self.next.clone());
-        let keeper = Keeper::new(law, added.clone(), &self.folder, showing, hears, heard, next, stop.clone());
-        let broker = Broker::new(self.law.clone(), added, &self.folder, inbox, self.heard.clone(), stop.clone(), &hub);
+        let broker = Broker::new(law.clone(), added.clone(), &self.folder, heard.clone(), &showing.hub);
         let broker = broker.remembering(before);
-        let task = self.tasks.spawn(async move { tokio::join!(broker.run(), keeper.run()).0 });
-        self.brokers.insert(id, Held { orders, words, path, showcase: BTreeMap::new(), stop, task });
+        self.hands.begin(&id, |Place { orders, .. }| {
+            let keeper = Keeper::new(law, added, &self.folder, showing, hears, heard, next, orders.stop());
+            async move {
+                let _ = ended.send(tokio::join!(broker.run(orders), keeper.run()).0);
+            }
+        });
+        self.brokers.insert(id, Held { words, path, showcase: BTreeMap::new(), known });
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -166,7 +155,7 @@ impl Mind {
                 let Some(path) = self.brokers.get(&broker).map(|held| held.path.clone()) else { return };
                 let (reader, writer) = tokio::io::split(theirs);
                 let carried = ByteStream { reader: Box::new(reader), writer: Box::new(writer), path };
-                let _ = self.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await;
+                self.outbox.carry(FromBridge::StreamReady { stream }, carried).await;
             }
             Heard::Tell(mut message) => {
                 match &mut *message {
@@ -195,7 +184,7 @@ impl Mind {
                     }
                     _ => {}
                 }
-                self.tell(*message).await;
+                self.outbox.tell([*message]).await;
             }
         }
     }
@@ -204,19 +193,19 @@ impl Mind {
         match message {
             ToBridge::Add { call, way, inputs } => {
                 let outcome = self.add(&way, &inputs).await;
-                self.tell(FromBridge::Reply { call, outcome }).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, &verb).await.map(|()| Outputs::new());
-                self.tell(FromBridge::Reply { call, outcome }).await;
+                self.outbox.reply(call, outcome).await;
             }
             ToBridge::Call { call, device, target, verb } => {
-                let still = Still::wanted();
-                let order = Order::Call { call, device: device.clone(), target, verb, still: still.clone() };
+                let term = Term::new(Instant::now());
+                let order = Order::Call { call, device: device.clone(), target, verb, term: term.clone() };
                 if let Err(error) = self.order(&device, order) {
-                    self.tell(FromBridge::Reply { call, outcome: Err(error) }).await;
+                    self.outbox.reply(call, Err(error)).await;
                 } else {
-                    self.open.insert(call, still);
+                    self.open.insert(call, term);
                 }
             }
             ToBridge::OpenStream { stream, device, target, inputs, .. } if target.service == showcase::SERVICE => {
@@ -228,17 +217,17 @@ impl Mind {
                     None => Err(CallError::BadInput("it is not said what is to be told".to_owned())),
                 };
                 if let Err(error) = outcome {
-                    self.tell(FromBridge::StreamFailed { stream, error }).await;
+                    self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("devices of a broker take no files".to_owned());
-                self.tell(FromBridge::StreamFailed { stream, error }).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
-                if let Some(still) = self.open.remove(&call) {
-                    still.cancel();
+                if let Some(term) = self.open.remove(&call) {
+                    term.give_up();
                 }
             }
             ToBridge::Answer { call, outcome } => {
@@ -285,17 +274,16 @@ impl Mind {
 
     fn order(&self, device: &DeviceId, order: Order) -> Result<(), CallError> {
         let broker = if self.brokers.contains_key(device) { Some(device) } else { self.owners.get(device) };
-        let held = broker.and_then(|broker| self.brokers.get(broker));
-        let held = held.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
+        let hand = broker.and_then(|broker| self.hands.get(broker));
+        let hand = hand.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
         let busy = || CallError::Unreachable("the broker has not done yet what was wanted before".to_owned());
-        held.orders.try_send(order).map_err(|_| busy())
+        hand.try_send(order).map_err(|_| busy())
     }
 
     async fn explain(&self, call: CallId, device: Option<DeviceId>) {
         let asked = device.filter(|device| self.order(device, Order::Explain(call, device.clone())).is_ok());
         if asked.is_none() {
-            let explained = Explained { app: "MQTT".to_owned(), facts: Vec::new() };
-            self.tell(FromBridge::Explained { call, explained }).await;
+            self.outbox.explain(call, "MQTT", Vec::new()).await;
         }
     }
 
@@ -318,13 +306,14 @@ impl Mind {
     /// Ends a broker's task, so that nothing of it comes after what is said next, and its file is not written any more. What is
     /// known of its devices is for the next one.
     async fn end(&mut self, id: &DeviceId) -> Vec<Device> {
-        let Some(Held { stop, mut task, .. }) = self.brokers.remove(id) else { return Vec::new() };
-        stop.cancel();
+        let (Some(Held { mut known, .. }), Some(task)) = (self.brokers.remove(id), self.hands.let_go(id)) else {
+            return Vec::new();
+        };
         let until = tokio::time::Instant::now() + END_WITHIN;
         loop {
             tokio::select! {
                 biased;
-                known = &mut task => return known.unwrap_or_default(),
+                known = &mut known => return known.unwrap_or_default(),
                 // What it says while it ends is of no interest, but for answers.
                 heard = self.inbox.recv() => if let Some(heard) = heard { self.hear(heard).await },
                 () = tokio::time::sleep_until(until) => {
@@ -363,12 +352,8 @@ impl Mind {
         gone.push(device.clone());
         for device in gone {
             self.owners.remove(&device);
-            self.tell(FromBridge::Gone { device }).await;
+            self.outbox.tell([FromBridge::Gone { device }]).await;
         }
         Ok(())
-    }
-
-    async fn tell(&self, message: FromBridge) {
-        let _ = self.outbox.send((message, None)).await;
     }
 }

@@ -53,7 +53,7 @@ impl MqttBridge {
     /// In words: what is wrong with the folder or what is in it.
     pub fn new(gate: BoundGate, options: Options) -> Result<Self, String> {
         let added = Register::open(&options.folder)?;
-        Ok(Self { law: Law::new(gate), folder: options.folder, added, before: Vec::new() })
+        Ok(Self { law: law::of(gate), folder: options.folder, added, before: Vec::new() })
     }
 }
 
@@ -73,7 +73,7 @@ impl Bridge for MqttBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, folder, added, before } = *self;
-        mind::Mind::new(law, folder, added, side.outbox).run(before, side.inbox).await;
+        mind::Mind::new(law, folder, added, side.outbox.into()).run(before, side.inbox).await;
         Ok(())
     }
 }

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use accord_model::why::Outcome;
+use accord_model::why::Fact;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
 
-use super::broker::{Broker, End, Order};
+use super::broker::{Broker, Order};
+use accord_ports::hand::{BEGUN_WITHIN, End, Orders};
+
 use super::describe::{self, thing_id, value_after};
 use super::line::Line;
 use super::mind::Heard;
@@ -47,7 +49,7 @@ struct Talk {
 }
 
 impl Broker {
-    pub(super) async fn drive(&mut self, mut line: Line) -> End {
+    pub(super) async fn drive(&mut self, mut line: Line, orders: &mut Orders<Order>) -> End {
         let now = Instant::now();
         let mut seed = [0; 6];
         let _ = getrandom::fill(&mut seed);
@@ -62,7 +64,7 @@ impl Broker {
         self.house.begin_anew(now);
         let session = Session::new(&connect, now);
         let mut talk = Talk { session, pending: BTreeMap::new(), next: 1, next_ask: now, next_save: None, over: None };
-        let end = self.talk(&mut talk, &mut line).await;
+        let end = self.converse(&mut talk, &mut line, orders).await;
         let error = match &end {
             End::Denied(why) => CallError::NotConsented(why.clone()),
             _ => CallError::Unreachable("the connection with the broker ended".to_owned()),
@@ -82,33 +84,35 @@ impl Broker {
         end
     }
 
-    async fn talk(&mut self, talk: &mut Talk, line: &mut Line) -> End {
-        let (cancelled, stop) = (line.cancelled(), self.stop.clone());
+    async fn converse(&mut self, talk: &mut Talk, line: &mut Line, orders: &mut Orders<Order>) -> End {
+        let (cancelled, stop) = (line.cancelled(), orders.stop());
         loop {
             let wake = self.pump(talk, line).await;
             if let Some(end) = talk.over.take() {
                 return end;
             }
-            match line.flush().await {
-                Ok(()) => {}
-                Err(error @ (accord_consent::SendError::Io(_) | accord_consent::SendError::Outlet(_))) => {
-                    return lost(error.to_string());
+            if let Err(error) = line.flush().await {
+                return End::unsent(error);
+            }
+            if self.up && !orders.waiting().is_empty() {
+                for order in orders.take_waiting() {
+                    self.order(order, talk).await;
                 }
-                Err(denied) => return End::Denied(denied.to_string()),
+                continue;
             }
             tokio::select! {
                 biased;
-                () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
+                () = cancelled.cancelled() => return End::withdrawn(),
                 () = stop.cancelled() => return End::Gone,
                 // What is wanted before the broker has answered waits in its queue, where it may be taken back.
-                order = self.orders.recv(), if self.up => match order {
+                order = orders.next(), if self.up => match order {
                     None => return End::Gone,
                     Some(order) => self.order(order, talk).await,
                 },
                 read = line.read() => match read {
                     Ok(Some(plain)) => talk.session.handle(Input::Bytes(&plain), Instant::now()),
-                    Ok(None) => return lost("it hung up".to_owned()),
-                    Err(why) => return lost(why),
+                    Ok(None) => return End::lost("it hung up"),
+                    Err(why) => return End::lost(why),
                 },
                 () = tokio::time::sleep_until(wake.into()) => {
                     let now = Instant::now();
@@ -187,7 +191,6 @@ impl Broker {
                 self.added.seen = Some(Timestamp::now());
                 let _ = self.heard.send(Heard::Seen(self.id.clone())).await;
                 self.tell_broker().await;
-                self.answer_asked().await;
                 let known: Vec<(String, DeviceId)> =
                     self.house.things().map(|(key, _)| (key.clone(), thing_id(&self.id, key))).collect();
                 for (key, id) in known {
@@ -206,10 +209,12 @@ impl Broker {
             Event::Skipped(length) => {
                 tracing::warn!(broker = %self.id, length, "a message was too long and is left out")
             }
-            Event::Refused(refusal) => talk.over = Some(End::Refused(refusal.to_string())),
+            Event::Refused(refusal) => {
+                talk.over = Some(self.turned_away(|at, why| Fact::TurnedAway { at, why }, refusal.to_string()));
+            }
             Event::Over(why) => {
                 if talk.over.is_none() {
-                    talk.over = Some(lost(why));
+                    talk.over = Some(End::lost(why));
                 }
             }
         }
@@ -306,16 +311,10 @@ impl Broker {
 
     async fn order(&mut self, order: Order, talk: &mut Talk) {
         let (call, device, target, verb) = match order {
-            Order::Explain(call, device) => {
-                self.asked.push((call, device));
-                if self.up {
-                    self.answer_asked().await;
-                }
-                return;
-            }
+            Order::Explain(call, device) => return self.explain(call, Some(&device)).await,
             // Who wanted it was told that it is not done; that stays so.
-            Order::Call { call, still, .. } if !still.holds() => {
-                return self.reply(call, Err(CallError::Unreachable("it waited too long".to_owned()))).await;
+            Order::Call { call, term, .. } if term.is_over(Instant::now()) => {
+                return self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
             }
             Order::Call { call, device, target, verb, .. } => (call, device, target, verb),
         };
@@ -355,8 +354,4 @@ impl Talk {
         self.next += 1;
         self.next
     }
-}
-
-fn lost(why: String) -> End {
-    End::Lost(why, Outcome::Mute)
 }

@@ -1,18 +1,16 @@
 //! Renderers as the house knows them: which id, which services, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Action, Claims, Data, Device, DeviceId, DeviceKind, Format, FromBridge, Origin, Property, Reach, Service, Source,
     Timestamp, Told, Value, What, catalogue,
 };
-use accord_ports::added::{self, Record, Register, STATE_S, Values, device_id, pairing};
-use accord_store::Vault;
+use accord_ports::added::{self, Known as _, Record, STATE_S, Said, Values, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
-use crate::core::description::{Face, Server};
+use crate::core::description::{Face, Renderer, Server};
 use crate::core::discovery::Found;
 use crate::core::renderer::{self, Formats, Offers};
 use crate::core::ssdp::Udn;
@@ -60,19 +58,14 @@ pub(crate) struct Known {
     values: Values,
 }
 
-/// The id of a device. It says so itself, and nothing proves it.
-fn id_of(udn: &Udn) -> DeviceId {
-    device_id("upnp", udn.as_str())
-}
-
 impl Known {
-    fn of(found: &Found) -> Self {
+    pub(crate) fn of(found: &Found) -> Self {
         let described = &found.described;
         // What nearly all can do, until it says more.
         let volume = matches!(&described.face, Face::Renderer(renderer) if renderer.rendering.is_some());
         let server = matches!(described.face, Face::Server(_));
         Self {
-            id: id_of(&described.udn),
+            id: Self::id_of(&described.udn),
             udn: described.udn.clone(),
             name: described.name.clone(),
             kind: if server { DeviceKind::Other } else { DeviceKind::Tv },
@@ -95,26 +88,43 @@ impl Known {
         }
     }
 
+    /// What it can be told, and where, of a renderer that is here.
+    pub(crate) fn renderer(&self) -> Option<&Renderer> {
+        match &self.found.as_ref()?.described.face {
+            Face::Renderer(renderer) => Some(renderer),
+            Face::Server(_) => None,
+        }
+    }
+
     pub(crate) fn is_server(&self) -> bool {
         self.server
     }
 
-    fn remembered(added: &Added) -> Option<Self> {
-        let udn = Udn::parse(&added.udn)?;
-        Some(Self {
-            id: id_of(&udn),
-            udn,
-            name: added.name.clone(),
-            kind: added.kind,
-            maker: added.maker.clone(),
-            model: added.model.clone(),
-            found: None,
-            seen: added.seen,
-            address: added.address,
-            server: added.server,
-            offers: Offers { pause: true, seek: true, volume: true, mute: true, ..Offers::default() },
-            values: Values::default(),
-        })
+    /// What a renderer can do; whether that is new.
+    pub(crate) fn offer(&mut self, offers: Offers) -> bool {
+        std::mem::replace(&mut self.offers, offers) != offers
+    }
+
+    /// What it plays says what it is; whether that is new.
+    pub(crate) fn plays(&mut self, formats: &Formats) -> bool {
+        let kind = match formats {
+            Formats { video: true, .. } => DeviceKind::Tv,
+            Formats { audio: true, .. } => DeviceKind::Speaker,
+            _ => self.kind,
+        };
+        std::mem::replace(&mut self.kind, kind) != kind
+    }
+
+    /// What it says of itself now, in the words of the house; only what is new, and what ages.
+    pub(crate) fn take(&mut self, said: impl IntoIterator<Item = Said>) -> Vec<FromBridge> {
+        let mut messages = self.values.take(&self.id, Source::Polled, said);
+        messages.retain(|message| self.offers.volume || !is_of(message, "volume"));
+        messages
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
+        self.values.read(service, wanted)
     }
 
     /// What its description said; of one that is away, what was kept of it.
@@ -171,7 +181,34 @@ impl Known {
 }
 
 impl added::Known for Known {
+    type Announced = Udn;
     type Added = Added;
+
+    fn id_of(udn: &Udn) -> DeviceId {
+        device_id("upnp", udn.as_str())
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let udn = Udn::parse(&added.udn)?;
+        Some(Self {
+            id: Self::id_of(&udn),
+            udn,
+            name: added.name.clone(),
+            kind: added.kind,
+            maker: added.maker.clone(),
+            model: added.model.clone(),
+            found: None,
+            seen: added.seen,
+            address: added.address,
+            server: added.server,
+            offers: Offers { pause: true, seek: true, volume: true, mute: true, ..Offers::default() },
+            values: Values::default(),
+        })
+    }
+
+    fn announced(&self) -> &Udn {
+        &self.udn
+    }
 
     fn id(&self) -> &DeviceId {
         &self.id
@@ -184,6 +221,12 @@ impl added::Known for Known {
     fn leave(&mut self) {
         self.values.clear();
         self.found = None;
+    }
+
+    fn succeed(&mut self, before: Self) {
+        if before.server == self.server {
+            (self.kind, self.offers, self.values) = (before.kind, before.offers, before.values);
+        }
     }
 
     fn record(&self, before: Option<&Added>) -> Added {
@@ -228,103 +271,14 @@ impl added::Known for Known {
 }
 
 /// All that are known.
-pub(crate) struct Devices(added::Devices<Known>);
-
-impl Deref for Devices {
-    type Target = added::Devices<Known>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Devices {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Devices {
-    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
-        let added: Register<Added> = Register::open(folder)?;
-        Ok(Self(added::Devices::new(added, Known::remembered)))
-    }
-
-    pub(crate) fn id(&self, udn: &Udn) -> Option<DeviceId> {
-        Some(id_of(udn)).filter(|id| self.get(id).is_some())
-    }
-    /// The added ones, by the names that they announce.
-    pub(crate) fn kept(&self) -> BTreeSet<Udn> {
-        self.all_added().filter_map(|added| Udn::parse(&added.udn)).collect()
-    }
-
-    /// A device is here, or changed.
-    pub(crate) fn found(&mut self, found: &Found) -> (DeviceId, FromBridge) {
-        self.0.found(Known::of(found), |known, before| {
-            if let Some(before) = before.filter(|before| before.server == known.server) {
-                (known.kind, known.offers, known.values) = (before.kind, before.offers, before.values);
-            }
-        })
-    }
-
-    pub(crate) fn again(&mut self, id: &DeviceId) {
-        if let Some(known) = self.get_mut(id) {
-            known.seen = Some(Timestamp::now());
-        }
-    }
-
-    /// What a renderer can do. `None`: nothing new.
-    pub(crate) fn offers(&mut self, id: &DeviceId, offers: Offers) -> Option<FromBridge> {
-        let known = self.get_mut(id).filter(|known| known.offers != offers)?;
-        known.offers = offers;
-        Some(self.told(id))
-    }
-
-    /// What it plays says what it is.
-    pub(crate) fn formats(&mut self, id: &DeviceId, formats: Formats) -> Vec<FromBridge> {
-        let Some(known) = self.get_mut(id) else { return Vec::new() };
-        let kind = match formats {
-            Formats { video: true, .. } => DeviceKind::Tv,
-            Formats { audio: true, .. } => DeviceKind::Speaker,
-            _ => known.kind,
-        };
-        let turned = std::mem::replace(&mut known.kind, kind) != kind;
-        let mut messages = Vec::new();
-        if turned {
-            self.note(id);
-            messages.push(self.told(id));
-        }
-        messages.extend(self.keep(id, [("media", "formats", Data::Texts(formats.types))]));
-        messages
-    }
-
-    /// What it says of itself now, in the words of the house; only what is new, and what ages.
-    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<renderer::Value>) -> Vec<FromBridge> {
-        self.keep(id, said.into_iter().flat_map(words))
-    }
-
-    fn keep(
-        &mut self,
-        id: &DeviceId,
-        said: impl IntoIterator<Item = (&'static str, &'static str, Data)>,
-    ) -> Vec<FromBridge> {
-        let Some(known) = self.get_mut(id) else { return Vec::new() };
-        let mut messages = known.values.take(id, Source::Polled, said);
-        messages.retain(|message| known.offers.volume || !is_of(message, "volume"));
-        messages
-    }
-
-    /// What is known of a service, by property.
-    pub(crate) fn read(&self, id: &DeviceId, service: &str, wanted: &[String]) -> BTreeMap<String, Data> {
-        self.get(id).map(|known| known.values.read(service, wanted)).unwrap_or_default()
-    }
-}
+pub(crate) type Devices = added::Devices<Known>;
 
 fn is_of(message: &FromBridge, service: &str) -> bool {
     matches!(message, FromBridge::Values { target, .. } if target.service == service)
 }
 
 /// The catalogue's words for it.
-fn words(value: renderer::Value) -> Vec<(&'static str, &'static str, Data)> {
+pub(crate) fn words(value: renderer::Value) -> Vec<Said> {
     use renderer::Value as Said;
     let media = |property, data| ("media", property, data);
     match value {

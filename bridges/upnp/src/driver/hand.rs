@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::OneNear;
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, DeviceId, FieldSet, FromBridge};
-use accord_registry::ByteStream;
+use accord_model::{CallError, CallId, DeviceId, FieldSet};
+use accord_ports::Outbox;
+use accord_ports::hand::Orders;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::ear::{self, Ear};
 use super::exchange::{NoAnswer, exchange, failed};
@@ -46,10 +46,9 @@ pub(crate) struct Hand {
     /// Which of the hands of this device, one after the other.
     pub number: u64,
     pub described: Described,
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: Orders<Order>,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
-    pub stop: CancellationToken,
+    pub outbox: Outbox,
     /// What is wanted and not done.
     pub wanted: BTreeSet<u64>,
 }
@@ -71,7 +70,7 @@ struct Ways {
 impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self) {
-        let stop = self.stop.clone();
+        let stop = self.orders.stop();
         let (hears, mut heard) = mpsc::channel(ear::QUEUE);
         let mut ways = Ways { line: None, ear: None, hears };
         let mut machine = Renderer::new(self.described.clone(), Instant::now());
@@ -92,8 +91,7 @@ impl Hand {
         for call in std::mem::take(&mut self.wanted) {
             self.reply(CallId(call), away.clone()).await;
         }
-        self.orders.close();
-        while let Some(order) = self.orders.recv().await {
+        for order in self.orders.close() {
             self.refuse(order, &away).await;
         }
     }
@@ -105,7 +103,7 @@ impl Hand {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let Some(order) = order else { return false };
                     let refusal = self.law.may_control(&self.device).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
@@ -122,7 +120,7 @@ impl Hand {
     }
 
     async fn reply(&self, call: CallId, error: CallError) {
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome: Err(error) }, None)).await;
+        self.outbox.reply(call, Err(error)).await;
         let _ = self.heard.try_send(Heard::Refused { call });
     }
 
@@ -162,7 +160,7 @@ impl Hand {
             }
             tokio::select! {
                 biased;
-                order = self.orders.recv() => {
+                order = self.orders.next() => {
                     let input = match order {
                         None => return false,
                         Some(Order::Heard) => Input::Heard,

@@ -5,30 +5,25 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Timestamp, ToBridge, Verb};
+use accord_ports::added::{self, Said};
+use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
+use accord_ports::{Inbox, Outbox};
 use accord_recognition::Recogniser;
-use accord_registry::ByteStream;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Options;
-use super::devices::Devices;
+use super::devices::{Devices, Known, words};
 use super::hand::{Hand, Order};
 use super::law::Law;
-use super::orders::unsupported;
 use super::session::{Heard, Session, Woken};
 use super::shelf::Shelves;
-use crate::core::description::{Face, Renderer};
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::renderer::{Event, Trouble};
 
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 16;
 const END_WITHIN: Duration = Duration::from_secs(2);
-pub(crate) type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 pub(crate) struct Mind {
     pub law: Law,
@@ -38,11 +33,8 @@ pub(crate) struct Mind {
     pub outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
-    pub hands: HashMap<DeviceId, Held>,
+    pub hands: Hands<Order>,
     pub shelves: Shelves,
-    pub tasks: TaskTracker,
-    stop: CancellationToken,
-    next_hand: u64,
     /// Calls to read, and what of.
     pub reads: HashMap<CallId, (DeviceId, String, Vec<String>)>,
     /// Devices that are asked just now why they are not reached.
@@ -56,13 +48,6 @@ pub(crate) struct Nearby {
     wake: Instant,
 }
 
-pub(crate) struct Held {
-    number: u64,
-    described: Renderer,
-    pub orders: mpsc::Sender<Order>,
-    stop: CancellationToken,
-}
-
 impl Mind {
     pub(crate) fn new(law: Law, options: Options, devices: Devices, outbox: Outbox) -> Self {
         Self {
@@ -73,11 +58,8 @@ impl Mind {
             outbox,
             near: None,
             searching: Searching::new(),
-            hands: HashMap::new(),
+            hands: Hands::new(ORDERS),
             shelves: Shelves::default(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            next_hand: 1,
             reads: HashMap::new(),
             asked: HashMap::new(),
         }
@@ -85,7 +67,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             tokio::select! {
                 biased;
@@ -99,9 +81,7 @@ impl Mind {
             self.pump().await;
         }
         self.end_nearby().await;
-        self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+        if !self.hands.end(END_WITHIN).await {
             tracing::warn!("a renderer's task did not end in time");
         }
     }
@@ -121,14 +101,14 @@ impl Mind {
 
     async fn end_nearby(&mut self) {
         let Some(Nearby { session, .. }) = self.near.take() else { return };
-        self.hands.drain().for_each(|(_, held)| held.stop.cancel());
+        self.hands.let_go_of_all();
         self.shelves.end();
         session.close().await;
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         for call in std::mem::take(&mut self.reads).into_keys() {
-            self.reply(call, Err(CallError::Unreachable("UPnP was turned off".to_owned()))).await;
+            self.outbox.reply(call, Err(CallError::Unreachable("UPnP was turned off".to_owned()))).await;
         }
         self.asked_in_vain().await;
     }
@@ -157,7 +137,7 @@ impl Mind {
             Woken::Heard(Heard::Refused { call }) => drop(self.reads.remove(&call)),
             Woken::Heard(Heard::Said { device, hand, event }) => {
                 // What an earlier hand said is of no interest, but for what was asked of it.
-                let is_current = self.hands.get(&device).is_some_and(|held| held.number == hand);
+                let is_current = self.hands.is_current(&device, hand);
                 if is_current || matches!(event, Event::Done(..)) {
                     self.said(&device, event).await;
                 }
@@ -176,28 +156,31 @@ impl Mind {
                 discovery::Output::Datagram { interface, to, bytes } => near.session.send(interface, to, bytes),
                 discovery::Output::Fetch(location) => near.session.fetch(location),
                 discovery::Output::Event(discovery::Event::Found(found)) => {
-                    let (id, told) = self.devices.found(&found);
-                    self.tell_all([told]).await;
+                    let known = Known::of(&found);
+                    let before = self.devices.get(&known.id).and_then(Known::renderer);
+                    let is_same = before.is_some() && before == known.renderer();
+                    let (id, told) = self.devices.found(known);
+                    self.outbox.tell([told]).await;
                     self.shelves.let_go(&id);
                     // What it can be told, and where, may be as before.
-                    let same =
-                        |held: &Held| matches!(&found.described.face, Face::Renderer(now) if **now == held.described);
-                    if !self.hands.get(&id).is_some_and(same) {
+                    if !is_same || self.hands.get(&id).is_none() {
                         self.take(&id);
                     }
                 }
                 discovery::Output::Event(discovery::Event::Again(udn)) => {
                     let Some(id) = self.devices.id(&udn) else { continue };
-                    self.devices.again(&id);
-                    if let Some(held) = self.hands.get(&id) {
-                        let _ = held.orders.try_send(Order::Heard);
+                    if let Some(known) = self.devices.get_mut(&id) {
+                        known.seen = Some(Timestamp::now());
+                    }
+                    if let Some(hand) = self.hands.get(&id) {
+                        let _ = hand.try_send(Order::Heard);
                     }
                 }
                 discovery::Output::Event(discovery::Event::Lost(udn)) => {
                     let Some(id) = self.devices.id(&udn) else { continue };
                     self.let_go(&id);
                     let told = self.devices.lost(&id);
-                    self.tell_all(told).await;
+                    self.outbox.tell(told).await;
                 }
             }
         }
@@ -216,32 +199,25 @@ impl Mind {
     fn take(&mut self, id: &DeviceId) {
         self.let_go(id);
         let (Some(near), Some(known)) = (&self.near, self.devices.get(id)) else { return };
-        let Some(found) = known.found.as_ref().filter(|_| self.devices.is_added(id)) else { return };
-        let Face::Renderer(described) = &found.described.face else { return };
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let (number, stop) = (self.next_hand, self.stop.child_token());
-        self.next_hand += 1;
-        let hand = Hand {
-            law: self.law.clone(),
-            network: self.network,
-            device: id.clone(),
-            number,
-            described: (**described).clone(),
-            orders: inbox,
-            heard: near.session.heard.clone(),
-            outbox: self.outbox.clone(),
-            stop: stop.clone(),
-            wanted: BTreeSet::new(),
-        };
-        let described = (**described).clone();
-        self.tasks.spawn(hand.run());
-        self.hands.insert(id.clone(), Held { number, described, orders, stop });
+        let Some(described) = known.renderer().filter(|_| self.devices.is_added(id)).cloned() else { return };
+        self.hands.begin(id, |Place { number, orders }| {
+            let hand = Hand {
+                law: self.law.clone(),
+                network: self.network,
+                device: id.clone(),
+                number,
+                described,
+                orders,
+                heard: near.session.heard.clone(),
+                outbox: self.outbox.clone(),
+                wanted: BTreeSet::new(),
+            };
+            hand.run()
+        });
     }
 
     fn let_go(&mut self, id: &DeviceId) {
-        if let Some(held) = self.hands.remove(id) {
-            held.stop.cancel();
-        }
+        self.hands.let_go(id);
         self.reads.retain(|_, (of, ..)| of != id);
         self.shelves.let_go(id);
     }
@@ -249,26 +225,30 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, event: Event) {
         match event {
             Event::Offers(offers) => {
-                let told = self.devices.offers(device, offers);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, |known| known.offer(offers));
+                self.outbox.tell(told).await;
             }
             Event::Formats(formats) => {
-                let told = self.devices.formats(device, formats);
-                self.tell_all(told).await;
+                let turned = self.devices.update(device, |known| known.plays(&formats));
+                if turned.is_some() {
+                    self.devices.note(device);
+                }
+                self.outbox.tell(turned).await;
+                self.keep(device, [("media", "formats", Data::Texts(formats.types))]).await;
             }
             Event::Values(values) => {
-                let told = self.devices.values(device, values);
-                self.tell_all(told).await;
+                self.keep(device, values.into_iter().flat_map(words)).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, service, wanted)| self.devices.read(&device, &service, &wanted));
+                let said =
+                    read.and_then(|(device, service, wanted)| Some(self.devices.get(&device)?.read(&service, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Lost(_) | Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),
                 });
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             Event::Silent => {
                 let udn = self.devices.get(device).map(|known| known.udn.clone());
@@ -281,23 +261,28 @@ impl Mind {
         }
     }
 
+    async fn keep(&mut self, device: &DeviceId, said: impl IntoIterator<Item = Said>) {
+        let told = self.devices.get_mut(device).map(|known| known.take(said));
+        self.outbox.tell(told.into_iter().flatten()).await;
+    }
+
     // -- what the house wants -----------------------------------------------------------------------
 
     async fn message(&mut self, message: ToBridge) {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Err(error) = self.order(call, &device, &target.service, verb) {
                     self.reads.remove(&call);
-                    self.reply(call, Err(error)).await;
+                    self.outbox.reply(call, Err(error)).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("renderers and media servers take no files".to_owned());
-                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
@@ -310,37 +295,20 @@ impl Mind {
 
     /// UPnP has no pairing: that the owner adds a device is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("such devices do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("such devices do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if let Some(near) = &mut self.near {
             near.discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
         }
         if yes {
             self.take(device);
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else {
             self.let_go(device);
         }
         Ok(())
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

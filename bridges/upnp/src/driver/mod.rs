@@ -72,7 +72,7 @@ impl Bridge for UpnpBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, devices } = *self;
-        mind::Mind::new(law, options, devices, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options, devices, side.outbox.into()).run(side.inbox).await;
         Ok(())
     }
 }

@@ -51,10 +51,10 @@ impl Mind {
             let wanted = shelf::Wanted::read(&action, &inputs)?;
             let server = known.server().ok_or_else(away)?.clone();
             let job = self.shelves.begin(call, &self.law, device, server, &self.outbox)?;
-            self.tasks.spawn(job.run(call, wanted));
+            self.hands.accompany(job.run(call, wanted));
             return Ok(());
         }
-        let held = self.hands.get(device).ok_or_else(away)?;
+        let hand = self.hands.get(device).ok_or_else(away)?;
         let wanted = match verb {
             Verb::Read { properties } => {
                 self.reads.insert(call, (device.clone(), service.to_owned(), properties));
@@ -68,7 +68,7 @@ impl Mind {
             Verb::Act { .. } => return Err(unsupported()),
         };
         let busy = || CallError::Unreachable(format!("{name} has not done yet what was wanted before"));
-        held.orders.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
+        hand.try_send(Order::Wanted(call, wanted)).map_err(|_| busy())
     }
 }
 

@@ -10,6 +10,7 @@ use accord_http::BodyLength;
 use accord_model::{
     CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, StreamId, Target, text::for_screen,
 };
+use accord_ports::Outbox;
 use accord_ports::files::wire::{Offer, StopReason, Time};
 use accord_ports::files::{Giver, IDLE, PortError, pair};
 use accord_ports::storage::{Entry, Kind, Page, check_path, join, sort};
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use super::download::Download;
 use super::exchange::{NoAnswer, exchange, failed};
 use super::law::{self, Law};
-use super::mind::Outbox;
 use crate::core::description::Server;
 use crate::core::directory::{Content, Known, Listing, Object, ROOT, Reading, Resource, parts};
 use crate::core::http;
@@ -161,7 +161,7 @@ impl Job {
                 None => Err(cancelled()),
             },
         };
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        self.outbox.reply(call, outcome).await;
     }
 
     async fn open(&self) -> Result<OneNear, CallError> {
@@ -314,8 +314,9 @@ impl Job {
         ours.path.encrypted = false;
         let (device, target) = (self.device.clone(), Target::new("files"));
         let opened = FromBridge::StreamOpened { stream: self.stream, device, target, inputs: Inputs::new() };
-        let sent = self.outbox.send((opened, Some(ours))).await;
-        sent.map_err(|_| PortError::Broken(std::io::ErrorKind::NotConnected.into()))?;
+        if !self.outbox.carry(opened, ours).await {
+            return Err(PortError::Broken(std::io::ErrorKind::NotConnected.into()));
+        }
         Ok(Giver::new(theirs))
     }
 

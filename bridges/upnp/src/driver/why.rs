@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Explained, Fact, Pairing};
-use accord_model::{CallId, DeviceId, FromBridge};
+use accord_model::why::{Fact, Pairing};
+use accord_model::{CallId, DeviceId};
 
 use super::mind::Mind;
 
@@ -57,7 +57,6 @@ impl Mind {
             facts.push(Fact::LastSeen { at: known.seen, addresses: known.address.into_iter().collect() });
         }
         facts.extend(tried);
-        let explained = Explained { app: "UPnP".to_owned(), facts };
-        self.tell_all([FromBridge::Explained { call, explained }]).await;
+        self.outbox.explain(call, "UPnP", facts).await;
     }
 }

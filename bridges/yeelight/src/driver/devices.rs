@@ -1,14 +1,12 @@
 //! Lamps as the house knows them: which id, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::ops::{Deref, DerefMut};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
 };
-use accord_ports::added::{self, Record, Register, device_id, pairing};
-use accord_store::Vault;
+use accord_ports::added::{self, Known as _, Record, device_id, pairing};
 use serde::{Deserialize, Serialize};
 
 use super::face;
@@ -65,15 +63,10 @@ pub(crate) struct Known {
     values: BTreeMap<(&'static str, u16), BTreeMap<String, Value>>,
 }
 
-/// The id of a lamp. It says so itself, and nothing proves it.
-fn id_of(lamp: LampId) -> DeviceId {
-    device_id("yeelight", &lamp.to_string())
-}
-
 impl Known {
-    fn of(advert: &Advert) -> Self {
-        Self {
-            id: id_of(advert.id),
+    pub(crate) fn of(advert: &Advert) -> Self {
+        let mut known = Self {
+            id: Self::id_of(&advert.id),
             lamp: advert.id,
             name: advert.title(),
             model: advert.model.clone(),
@@ -86,29 +79,55 @@ impl Known {
             seen: Some(Timestamp::now()),
             address: Some(advert.at),
             values: BTreeMap::new(),
+        };
+        known.take_state();
+        known
+    }
+
+    /// How it says to everyone that it is lit.
+    fn take_state(&mut self) -> Vec<FromBridge> {
+        self.take(self.state.said(&self.abilities, &[]), Source::Pushed)
+    }
+
+    /// It said once more that it is here, and how it is lit; over its connection it says so better.
+    pub(crate) fn again(&mut self, advert: &Advert) -> Vec<FromBridge> {
+        self.seen = Some(Timestamp::now());
+        if self.up || self.state == advert.state {
+            return Vec::new();
         }
+        self.state = advert.state.clone();
+        self.take_state()
     }
 
-    fn remembered(added: &Added) -> Option<Self> {
-        let lamp = LampId::parse(&added.lamp)?;
-        Some(Self {
-            id: id_of(lamp),
-            lamp,
-            name: added.name.clone(),
-            model: added.model.clone(),
-            firmware: added.firmware.clone(),
-            abilities: added.abilities.clone(),
-            state: State::default(),
-            at: None,
-            down: false,
-            up: false,
-            seen: added.seen,
-            address: added.address,
-            values: BTreeMap::new(),
-        })
+    /// It answers.
+    pub(crate) fn rise(&mut self) -> bool {
+        (self.up, self.down, self.seen) = (true, false, Some(Timestamp::now()));
+        true
     }
 
-    fn take(&mut self, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
+    /// It does not take a connection; whether that is new.
+    pub(crate) fn fall(&mut self) -> bool {
+        self.up = false;
+        !std::mem::replace(&mut self.down, true)
+    }
+
+    /// What is known of a service, by property.
+    pub(crate) fn read(&self, target: &Target, wanted: &[String]) -> BTreeMap<String, Data> {
+        let of_target = |((service, instance), _): &(&(&'static str, u16), _)| {
+            *service == target.service && *instance == target.instance
+        };
+        let values = self.values.iter().find(of_target).map(|(_, values)| values.iter()).into_iter().flatten();
+        let fits = |property: &String| wanted.is_empty() || wanted.contains(property);
+        values.filter(|(property, _)| fits(property)).map(|(id, value)| (id.clone(), value.data.clone())).collect()
+    }
+
+    /// Where it was last, for a diagnosis.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.address.map(SocketAddr::from).into_iter().collect()
+    }
+
+    /// What it says of itself now.
+    pub(crate) fn take(&mut self, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
         let mut told: BTreeMap<(&'static str, u16), BTreeMap<String, Value>> = BTreeMap::new();
         let seen = Timestamp::now();
         for Said { service, instance, property, data } in said {
@@ -126,7 +145,35 @@ impl Known {
 }
 
 impl added::Known for Known {
+    type Announced = LampId;
     type Added = Added;
+
+    fn id_of(lamp: &LampId) -> DeviceId {
+        device_id("yeelight", &lamp.to_string())
+    }
+
+    fn remembered(added: &Added) -> Option<Self> {
+        let lamp = LampId::parse(&added.lamp)?;
+        Some(Self {
+            id: Self::id_of(&lamp),
+            lamp,
+            name: added.name.clone(),
+            model: added.model.clone(),
+            firmware: added.firmware.clone(),
+            abilities: added.abilities.clone(),
+            state: State::default(),
+            at: None,
+            down: false,
+            up: false,
+            seen: added.seen,
+            address: added.address,
+            values: BTreeMap::new(),
+        })
+    }
+
+    fn announced(&self) -> &LampId {
+        &self.lamp
+    }
 
     fn id(&self) -> &DeviceId {
         &self.id
@@ -138,6 +185,16 @@ impl added::Known for Known {
 
     fn leave(&mut self) {
         (self.up, self.down, self.at) = (false, false, None);
+    }
+
+    fn succeed(&mut self, before: Self) {
+        if before.at == self.at {
+            (self.down, self.up) = (before.down, before.up);
+        }
+        self.values = before.values;
+        if !self.up {
+            self.take_state();
+        }
     }
 
     fn begin_anew(&mut self, _: bool) {
@@ -183,128 +240,12 @@ impl added::Known for Known {
 }
 
 /// All that are known.
-pub(crate) struct Devices(added::Devices<Known>);
-
-impl Deref for Devices {
-    type Target = added::Devices<Known>;
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl DerefMut for Devices {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.0
-    }
-}
-
-impl Devices {
-    pub(crate) fn open(folder: &Vault) -> Result<Self, String> {
-        let added: Register<Added> = Register::open(folder)?;
-        Ok(Self(added::Devices::new(added, Known::remembered)))
-    }
-
-    pub(crate) fn id(&self, lamp: LampId) -> Option<DeviceId> {
-        Some(id_of(lamp)).filter(|id| self.get(id).is_some())
-    }
-    /// The added ones, by the ids that they announce.
-    pub(crate) fn kept(&self) -> BTreeSet<LampId> {
-        self.all_added().filter_map(|added| LampId::parse(&added.lamp)).collect()
-    }
-
-    /// A lamp is here, or changed; whether it is elsewhere than before.
-    pub(crate) fn found(&mut self, advert: &Advert) -> (DeviceId, bool, FromBridge) {
-        let mut moved = true;
-        let (id, told) = self.0.found(Known::of(advert), |known, before| {
-            if let Some(before) = before {
-                moved = before.at != known.at;
-                known.values = before.values;
-                if !moved {
-                    (known.down, known.up) = (before.down, before.up);
-                }
-            }
-            if !known.up {
-                let said = known.state.said(&known.abilities, &[]);
-                drop(known.take(said, Source::Pushed));
-            }
-        });
-        (id, moved, told)
-    }
-
-    /// It said once more that it is here, and how it is lit; over its connection it says so better.
-    pub(crate) fn again(&mut self, id: &DeviceId, advert: &Advert) -> Vec<FromBridge> {
-        let Some(known) = self.get_mut(id) else { return Vec::new() };
-        known.seen = Some(Timestamp::now());
-        let mut told = Vec::new();
-        if !known.up && known.state != advert.state {
-            known.state = advert.state.clone();
-            let said = known.state.said(&known.abilities, &[]);
-            told = known.take(said, Source::Pushed);
-        }
-        self.note_announced(id);
-        told
-    }
-
-    /// It answers.
-    pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.get_mut(id)?;
-        (known.up, known.down, known.seen) = (true, false, Some(Timestamp::now()));
-        self.note(id);
-        Some(self.told(id))
-    }
-
-    /// It does not take a connection. `None`: that is nothing new.
-    pub(crate) fn down(&mut self, id: &DeviceId) -> Option<FromBridge> {
-        let known = self.get_mut(id)?;
-        let is_new = !known.down;
-        (known.up, known.down) = (false, true);
-        is_new.then(|| self.told(id))
-    }
-
-    /// Nothing is said to it any more.
-    pub(crate) fn quiet(&mut self, id: &DeviceId) {
-        if let Some(known) = self.get_mut(id) {
-            known.up = false;
-        }
-    }
-
-    /// The owner adds a lamp, or not any more.
-    pub(crate) fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
-        self.get(id).ok_or("no such lamp is known")?;
-        self.0.add(id, yes)
-    }
-
-    /// What a lamp can do.
-    pub(crate) fn abilities(&mut self, id: &DeviceId, abilities: Abilities) -> Option<FromBridge> {
-        self.get_mut(id)?.abilities = abilities;
-        self.note(id);
-        Some(self.told(id))
-    }
-
-    /// What it says of itself now.
-    pub(crate) fn said(&mut self, id: &DeviceId, said: Vec<Said>, source: Source) -> Vec<FromBridge> {
-        self.get_mut(id).map(|known| known.take(said, source)).unwrap_or_default()
-    }
-
-    /// What is known of a service, by property.
-    pub(crate) fn read(&self, id: &DeviceId, target: &Target, wanted: &[String]) -> BTreeMap<String, Data> {
-        let Some(known) = self.get(id) else { return BTreeMap::new() };
-        let of_target = |((service, instance), _): &(&(&'static str, u16), _)| {
-            *service == target.service && *instance == target.instance
-        };
-        let values = known.values.iter().find(of_target).map(|(_, values)| values.iter()).into_iter().flatten();
-        let fits = |property: &String| wanted.is_empty() || wanted.contains(property);
-        values.filter(|(property, _)| fits(property)).map(|(id, value)| (id.clone(), value.data.clone())).collect()
-    }
-
-    /// Where a lamp was last, for a diagnosis.
-    pub(crate) fn addresses(&self, id: &DeviceId) -> Vec<SocketAddr> {
-        self.get(id).and_then(|known| known.address).map(SocketAddr::from).into_iter().collect()
-    }
-}
+pub(crate) type Devices = added::Devices<Known>;
 
 #[cfg(test)]
 mod tests {
+    use accord_store::Vault;
+
     use super::*;
     use crate::core::advert::{self, tests::answer};
 
@@ -314,14 +255,14 @@ mod tests {
         let folder = Vault::new(dir.path(), &[7; 32]);
         let mut devices = Devices::open(&folder).unwrap();
         let said = |more: &str| advert::parse(&answer(1, 2, more), [10, 0, 0, 2].into()).unwrap();
-        let (id, ..) = devices.found(&said("name: desk\r\n"));
+        let (id, _) = devices.found(Known::of(&said("name: desk\r\n")));
         devices.add(&id, true).unwrap();
         // Its connection is worth more.
-        devices.up(&id).unwrap();
+        devices.update(&id, Known::rise).unwrap();
         let before = devices.get(&id).unwrap().state.clone();
         let mut dim = said("name: desk\r\n");
         dim.state.take("bright", "7");
-        let told = devices.again(&id, &dim);
+        let told = devices.get_mut(&id).unwrap().again(&dim);
         assert!(told.is_empty() && devices.get(&id).unwrap().state == before);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs};
+use accord_model::{CallError, CallId, DeviceId, Outputs};
+use accord_ports::Outbox;
 use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Failures, Orders, Pace, Peer, State, Term, stay};
-use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
 use super::law::Law;
@@ -18,7 +18,7 @@ use crate::core::session::{Event, Input, Output, Session, Wanted};
 use crate::core::state::{Abilities, State as Lit};
 
 /// Anybody can announce, so that this is a reason to try a lamp sooner, but not at once; and so is a wish.
-const PACE: Pace = Pace { announced: 4, wanted: Duration::from_secs(2), patient: false };
+const PACE: Pace = Pace { announced: 4, patient: false, ..Pace::USUAL };
 
 /// To a hand.
 pub(crate) enum Order {
@@ -52,7 +52,7 @@ pub(crate) struct Hand {
     pub abilities: Abilities,
     pub state: Lit,
     pub heard: mpsc::Sender<Heard>,
-    pub outbox: mpsc::Sender<(FromBridge, Option<ByteStream>)>,
+    pub outbox: Outbox,
     /// Calls that the session was told of and has not answered.
     pub wanted: BTreeMap<u64, Term>,
     pub quota: Quota,
@@ -179,7 +179,7 @@ impl Peer for Hand {
 
     async fn refuse(&self, call: CallId, error: CallError) {
         let outcome: Result<Outputs, CallError> = Err(error);
-        let _ = self.outbox.send((FromBridge::Reply { call, outcome }, None)).await;
+        self.outbox.reply(call, outcome).await;
         let _ = self.heard.send(Heard::Refused { call }).await;
     }
 

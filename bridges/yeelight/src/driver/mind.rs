@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, ToBridge, Verb};
+use accord_ports::added;
 use accord_ports::hand::{Failures, Hands, Place, State, Term};
 use accord_ports::law::Searching;
-use accord_registry::ByteStream;
-use tokio::sync::mpsc;
+use accord_ports::{Inbox, Outbox};
 
-use super::devices::Devices;
+use super::devices::{Devices, Known};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
-use super::words::{act, unsupported, write};
+use super::words::{act, write};
 use crate::core::advert::LampId;
 use crate::core::discovery::{self, Discovery, Limits};
 use crate::core::quota::Quota;
@@ -26,9 +26,6 @@ use crate::core::session::{Event, Trouble, Wanted};
 /// Orders that a hand has not followed yet.
 const ORDERS: usize = 64;
 const END_WITHIN: Duration = Duration::from_secs(2);
-
-type Outbox = mpsc::Sender<(FromBridge, Option<ByteStream>)>;
-type Inbox = mpsc::Receiver<(ToBridge, Option<ByteStream>)>;
 
 /// What the tasks tell the mind.
 pub(crate) enum Heard {
@@ -64,7 +61,7 @@ pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub devices: Devices,
-    outbox: Outbox,
+    pub outbox: Outbox,
     pub near: Option<(Nearby, Discovery)>,
     wake: Instant,
     pub searching: Searching,
@@ -101,7 +98,7 @@ impl Mind {
 
     /// Until the house says stop.
     pub(crate) async fn run(mut self, mut inbox: Inbox) {
-        self.tell_all(self.devices.all()).await;
+        self.outbox.tell(self.devices.all()).await;
         loop {
             let wake = self.wake;
             tokio::select! {
@@ -146,7 +143,7 @@ impl Mind {
         self.reads.clear();
         self.searching.ended();
         let gone = self.devices.all_lost();
-        self.tell_all(gone).await;
+        self.outbox.tell(gone).await;
         self.asked_in_vain().await;
     }
 
@@ -203,31 +200,34 @@ impl Mind {
     async fn discovered(&mut self, event: discovery::Event) {
         match event {
             discovery::Event::Found(advert) => {
-                let (id, moved, told) = self.devices.found(&advert);
-                self.tell_all([told]).await;
+                let known = Known::of(&advert);
+                let moved = self.devices.get(&known.id).is_none_or(|before| before.at != known.at);
+                let (id, told) = self.devices.found(known);
+                self.outbox.tell([told]).await;
                 match self.hands.get(&id).filter(|_| !moved) {
                     Some(hand) => drop(hand.try_send(Order::Announced)),
                     None => self.take(&id),
                 }
             }
             discovery::Event::Again(advert) => {
-                let Some(id) = self.devices.id(advert.id) else { return };
-                let told = self.devices.again(&id, &advert);
-                self.tell_all(told).await;
+                let Some(id) = self.devices.id(&advert.id) else { return };
+                let told = self.devices.get_mut(&id).map(|known| known.again(&advert));
+                self.devices.note_announced(&id);
+                self.outbox.tell(told.into_iter().flatten()).await;
                 if let Some(hand) = self.hands.get(&id) {
                     let _ = hand.try_send(Order::Announced);
                 }
             }
             discovery::Event::Doubted(lamp) => {
-                if let Some(hand) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
+                if let Some(hand) = self.devices.id(&lamp).and_then(|id| self.hands.get(&id)) {
                     let _ = hand.try_send(Order::Doubt);
                 }
             }
             discovery::Event::Lost(lamp) => {
-                let Some(id) = self.devices.id(lamp) else { return };
+                let Some(id) = self.devices.id(&lamp) else { return };
                 self.let_go(&id);
                 let told = self.devices.lost(&id);
-                self.tell_all(told).await;
+                self.outbox.tell(told).await;
             }
         }
     }
@@ -280,7 +280,9 @@ impl Mind {
     async fn said(&mut self, device: &DeviceId, saying: Saying) {
         match saying {
             Saying::State(State::Quiet) => {
-                self.devices.quiet(device);
+                if let Some(known) = self.devices.get_mut(device) {
+                    known.up = false;
+                }
                 self.line(device, discovery::Input::Quiet);
             }
             Saying::State(State::Down(why, outcome, failures)) => {
@@ -289,8 +291,8 @@ impl Mind {
                 }
                 self.failures.insert(device.clone(), failures);
                 self.line(device, discovery::Input::Down);
-                let told = self.devices.down(device);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, Known::fall);
+                self.outbox.tell(told).await;
                 // It may be elsewhere by now.
                 self.search();
             }
@@ -303,28 +305,34 @@ impl Mind {
         match event {
             Event::Ready => {
                 self.line(device, discovery::Input::Up);
-                let told = self.devices.up(device);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, Known::rise);
+                self.devices.note(device);
+                self.outbox.tell(told).await;
             }
             Event::Abilities(abilities) => {
-                let told = self.devices.abilities(device, abilities);
-                self.tell_all(told).await;
+                let told = self.devices.update(device, |known| {
+                    known.abilities = abilities;
+                    true
+                });
+                self.devices.note(device);
+                self.outbox.tell(told).await;
             }
             Event::Said { pushed, said } => {
                 let source = if pushed { Source::Pushed } else { Source::Polled };
-                let told = self.devices.said(device, said, source);
-                self.tell_all(told).await;
+                let told = self.devices.get_mut(device).map(|known| known.take(said, source));
+                self.outbox.tell(told.into_iter().flatten()).await;
             }
             Event::Done(call, outcome) => {
                 let call = CallId(call);
                 self.calls.remove(&call);
                 let read = self.reads.remove(&call);
-                let said = read.map(|(device, target, wanted)| self.devices.read(&device, &target, &wanted));
+                let said =
+                    read.and_then(|(device, target, wanted)| Some(self.devices.get(&device)?.read(&target, &wanted)));
                 let outcome = outcome.map(|()| said.unwrap_or_default()).map_err(|trouble| match trouble {
                     Trouble::Busy => CallError::Unreachable(trouble.to_string()),
                     trouble => CallError::Device(trouble.to_string()),
                 });
-                self.reply(call, outcome).await;
+                self.outbox.reply(call, outcome).await;
             }
             // The hand says that it is down.
             Event::Over(_) => {}
@@ -337,17 +345,17 @@ impl Mind {
         match message {
             ToBridge::Call { call, device, target, verb } if target.service == "pairing" => {
                 let outcome = self.pairing(&device, verb).await;
-                self.reply(call, outcome.map(|()| Outputs::new())).await;
+                self.outbox.reply(call, outcome.map(|()| Outputs::new())).await;
             }
             ToBridge::Call { call, device, target, verb } => {
                 if let Err(error) = self.order(call, &device, target, verb) {
                     self.reads.remove(&call);
-                    self.reply(call, Err(error)).await;
+                    self.outbox.reply(call, Err(error)).await;
                 }
             }
             ToBridge::OpenStream { stream, .. } => {
                 let error = CallError::Unsupported("a lamp takes no files".to_owned());
-                self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
+                self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
@@ -362,22 +370,17 @@ impl Mind {
 
     /// Yeelight has no pairing: that the owner adds a lamp is all there is.
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
-        let Verb::Act { action, .. } = verb else { return Err(unsupported()) };
-        let yes = match action.as_str() {
-            "request" => true,
-            "unpair" | "reject" => false,
-            _ => return Err(CallError::Unsupported("lamps do not ask to be paired".to_owned())),
-        };
+        let strange = || CallError::Unsupported("lamps do not ask to be paired".to_owned());
+        let yes = added::wanted(&verb).ok_or_else(strange)?;
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
-        self.tell_all(told).await;
+        self.outbox.tell(told).await;
         if let Some((_, discovery)) = &mut self.near {
             discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
         }
         self.failures.remove(device);
         if yes {
             self.take(device);
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+            self.outbox.pairing(device, "paired").await;
         } else {
             self.let_go(device);
             self.quotas.remove(device);
@@ -416,18 +419,6 @@ impl Mind {
         self.calls.retain(|_, term| !term.is_over(now));
         self.calls.insert(call, term);
         Ok(())
-    }
-
-    // -- telling ------------------------------------------------------------------------------------
-
-    pub(crate) async fn tell_all(&self, messages: impl IntoIterator<Item = FromBridge>) {
-        for message in messages {
-            let _ = self.outbox.send((message, None)).await;
-        }
-    }
-
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
-        self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
 

@@ -71,7 +71,7 @@ impl Bridge for YeelightBridge {
 
     async fn run(self: Box<Self>, side: BridgeSide) -> Result<(), String> {
         let Self { law, options, devices } = *self;
-        mind::Mind::new(law, options.network, devices, side.outbox).run(side.inbox).await;
+        mind::Mind::new(law, options.network, devices, side.outbox.into()).run(side.inbox).await;
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Devices as the house knows them: those that are here because they were found, and those that the owner added, here or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use accord_model::{Device, DeviceId, FromBridge};
+use accord_store::Vault;
 
 use super::{Record, Register};
 
@@ -11,16 +12,33 @@ use super::{Record, Register};
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a bridge knows of a device.
-pub trait Known {
+pub trait Known: Sized {
+    /// As whom it announces itself.
+    type Announced: Ord + Clone;
     /// What is kept of it once it was added.
     type Added: Record;
 
+    /// The id of whoever announces itself so. It says so itself, and nothing proves it.
+    fn id_of(announced: &Self::Announced) -> DeviceId;
+    /// What is known of one that was added before this start. `None`: what is kept of it cannot be read.
+    fn remembered(added: &Self::Added) -> Option<Self>;
+    /// As whom it announces itself.
+    fn announced(&self) -> &Self::Announced;
     /// Its id.
     fn id(&self) -> &DeviceId;
     /// Whether it is here, as far as is known.
     fn is_here(&self) -> bool;
     /// It is not any more.
     fn leave(&mut self);
+    /// It announced itself anew, and this was known of it before.
+    fn succeed(&mut self, before: Self);
+    /// Whether the owner can add it.
+    ///
+    /// # Errors
+    /// In words, why not.
+    fn can_be_added(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The owner added it, or wants nothing of it any more.
     fn begin_anew(&mut self, added: bool) {
         let _ = added;
@@ -40,10 +58,24 @@ pub struct Devices<K: Known> {
 }
 
 impl<K: Known> Devices<K> {
-    /// Those that were added, as they are remembered.
-    pub fn new(added: Register<K::Added>, remembered: impl Fn(&K::Added) -> Option<K>) -> Self {
-        let known = added.all().values().filter_map(remembered).map(|known| (known.id().clone(), known)).collect();
-        Self { known, added, noted: BTreeMap::new() }
+    /// Those that were added, as they are remembered in the bridge's folder, which is made if need be.
+    ///
+    /// # Errors
+    /// In words, with the file.
+    pub fn open(folder: &Vault) -> Result<Self, String> {
+        let added: Register<K::Added> = Register::open(folder)?;
+        let known = added.all().values().filter_map(K::remembered).map(|known| (known.id().clone(), known)).collect();
+        Ok(Self { known, added, noted: BTreeMap::new() })
+    }
+
+    /// The id of whoever announces itself so, if it is known.
+    pub fn id(&self, announced: &K::Announced) -> Option<DeviceId> {
+        Some(K::id_of(announced)).filter(|id| self.known.contains_key(id))
+    }
+
+    /// The added ones, as whom they announce themselves.
+    pub fn kept(&self) -> BTreeSet<K::Announced> {
+        self.known.values().filter(|known| self.is_added(known.id())).map(|known| known.announced().clone()).collect()
     }
 
     /// What is known of this one.
@@ -66,20 +98,17 @@ impl<K: Known> Devices<K> {
         self.added.get(id).is_some()
     }
 
-    /// All that were added.
-    pub fn all_added(&self) -> impl Iterator<Item = &K::Added> {
-        self.added.all().values()
-    }
-
     /// All of them, to be told.
     pub fn all(&self) -> Vec<FromBridge> {
         self.known.keys().map(|id| self.told(id)).collect()
     }
 
-    /// One is here, or announced itself anew. `merge`: what of it was known before stays so.
-    pub fn found(&mut self, mut known: K, merge: impl FnOnce(&mut K, Option<K>)) -> (DeviceId, FromBridge) {
+    /// One is here, or announced itself anew.
+    pub fn found(&mut self, mut known: K) -> (DeviceId, FromBridge) {
         let id = known.id().clone();
-        merge(&mut known, self.known.remove(&id));
+        if let Some(before) = self.known.remove(&id) {
+            known.succeed(before);
+        }
         self.known.insert(id.clone(), known);
         self.note_announced(&id);
         let told = self.told(&id);
@@ -110,6 +139,9 @@ impl<K: Known> Devices<K> {
     /// In words; then nothing is changed.
     pub fn add(&mut self, id: &DeviceId, yes: bool) -> Result<Vec<FromBridge>, String> {
         let known = self.known.get_mut(id).ok_or("no such device is known")?;
+        if yes {
+            known.can_be_added()?;
+        }
         self.added.set(id, yes.then(|| known.record(None)))?;
         self.noted.remove(id);
         known.begin_anew(yes);
@@ -118,6 +150,11 @@ impl<K: Known> Devices<K> {
             return Ok(vec![self.told(id)]);
         }
         Ok(vec![self.told(id), self.added.paired(id)])
+    }
+
+    /// Changes what is known of one. `change` says whether the house is to be told of it.
+    pub fn update(&mut self, id: &DeviceId, change: impl FnOnce(&mut K) -> bool) -> Option<FromBridge> {
+        change(self.known.get_mut(id)?).then(|| self.told(id))
     }
 
     /// Keeps what is new of one that was added, because it said so itself.
@@ -141,12 +178,12 @@ impl<K: Known> Devices<K> {
         }
     }
 
-    /// Changes what is kept of one that was added.
-    pub fn change(&mut self, id: &DeviceId, change: impl FnOnce(&mut K::Added)) {
-        if let Some(mut added) = self.added.get(id).cloned() {
-            change(&mut added);
-            self.added.note(id, added);
-        }
+    /// Changes what is kept of one that was added, and gives back what `change` does.
+    pub fn change<T: Default>(&mut self, id: &DeviceId, change: impl FnOnce(&mut K::Added) -> T) -> T {
+        let Some(mut added) = self.added.get(id).cloned() else { return T::default() };
+        let changed = change(&mut added);
+        self.added.note(id, added);
+        changed
     }
 
     /// How it is told to the house.
@@ -171,17 +208,29 @@ mod tests {
     struct Lamp {
         id: DeviceId,
         name: String,
+        before: String,
         is_here: bool,
     }
 
     impl Lamp {
         fn of(name: &str) -> Self {
-            Self { id: device_id("lab", "lamp"), name: name.to_owned(), is_here: true }
+            Self { id: device_id("lab", "lamp"), name: name.to_owned(), before: String::new(), is_here: true }
         }
     }
 
     impl Known for Lamp {
+        type Announced = String;
         type Added = Kept;
+
+        fn id_of(_: &String) -> DeviceId {
+            device_id("lab", "lamp")
+        }
+        fn remembered(added: &Kept) -> Option<Self> {
+            Some(Self { is_here: false, ..Self::of(&added.name) })
+        }
+        fn announced(&self) -> &String {
+            &self.name
+        }
 
         fn id(&self) -> &DeviceId {
             &self.id
@@ -191,6 +240,12 @@ mod tests {
         }
         fn leave(&mut self) {
             self.is_here = false;
+        }
+        fn succeed(&mut self, before: Self) {
+            self.before = before.name;
+        }
+        fn can_be_added(&self) -> Result<(), String> {
+            if self.name == "broken" { Err("it cannot be used".to_owned()) } else { Ok(()) }
         }
         fn record(&self, before: Option<&Kept>) -> Kept {
             Kept {
@@ -212,8 +267,7 @@ mod tests {
     }
 
     fn open(folder: &std::path::Path) -> Devices<Lamp> {
-        let remembered = |kept: &Kept| Some(Lamp { is_here: false, ..Lamp::of(&kept.name) });
-        Devices::new(Register::open(&vault(folder)).unwrap(), remembered)
+        Devices::open(&vault(folder)).unwrap()
     }
 
     /// Name, whether it was not added, whether it is here; or nothing.
@@ -229,12 +283,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut devices, id) = (open(dir.path()), device_id("lab", "lamp"));
         assert!(devices.add(&id, true).is_err() && devices.lost(&id).is_none());
-        let (_, told) = devices.found(Lamp::of("desk"), |_, before| assert!(before.is_none()));
+        let (_, told) = devices.found(Lamp::of("desk"));
         assert_eq!(shown(&told), Some(("desk", true, true)));
         assert_eq!(devices.lost(&id), Some(FromBridge::Gone { device: id.clone() }), "a stranger");
         assert!(devices.get(&id).is_none());
 
-        devices.found(Lamp::of("desk"), |_, _| {});
+        devices.found(Lamp::of("desk"));
         let told = devices.add(&id, true).unwrap();
         assert_eq!(shown(&told[0]), Some(("desk", false, true)));
         assert!(matches!(&told[1], FromBridge::Values { target, .. } if target.service == "pairing"));
@@ -242,29 +296,37 @@ mod tests {
         let mut devices = open(dir.path());
         assert_eq!(shown(&devices.all()[0]), Some(("desk", false, false)), "after a restart, too");
 
-        devices.found(Lamp::of("floor"), |now, before| now.name += &before.unwrap().name);
-        assert_eq!(devices.get(&id).unwrap().name, "floordesk");
-        assert_eq!(shown(&devices.add(&id, false).unwrap()[0]), Some(("floordesk", true, true)), "it is here still");
+        devices.found(Lamp::of("floor"));
+        assert_eq!(devices.get(&id).unwrap().before, "desk");
+        assert_eq!(devices.kept(), BTreeSet::from(["floor".to_owned()]));
+        assert_eq!(shown(&devices.add(&id, false).unwrap()[0]), Some(("floor", true, true)), "it is here still");
+        assert!(devices.kept().is_empty());
         devices.add(&id, true).unwrap();
         devices.lost(&id);
         assert_eq!(devices.add(&id, false).unwrap(), [FromBridge::Gone { device: id.clone() }]);
-        assert!(devices.all().is_empty() && devices.all_added().count() == 0);
+        assert!(devices.all().is_empty() && devices.id(&"floor".to_owned()).is_none());
+
+        devices.found(Lamp::of("broken"));
+        assert_eq!(devices.id(&"broken".to_owned()), Some(id.clone()));
+        assert!(devices.add(&id, true).is_err() && !devices.is_added(&id));
+        assert!(devices.update(&id, |lamp| std::mem::take(&mut lamp.is_here)).is_some(), "that is new");
+        assert!(devices.update(&id, |lamp| std::mem::take(&mut lamp.is_here)).is_none());
     }
 
     #[test]
     fn what_is_announced_is_not_written_each_time_and_what_it_says_itself_is() {
         let dir = tempfile::tempdir().unwrap();
         let (mut devices, id) = (open(dir.path()), device_id("lab", "lamp"));
-        devices.found(Lamp::of("desk"), |_, _| {});
+        devices.found(Lamp::of("desk"));
         devices.add(&id, true).unwrap();
         let file = dir.path().join("added.json");
         let sealed = vault(dir.path());
         let kept = || String::from_utf8(sealed.read("added.json", 1 << 20).unwrap().unwrap().bytes.to_vec()).unwrap();
-        devices.found(Lamp::of("first"), |_, _| {});
+        devices.found(Lamp::of("first"));
         assert!(kept().contains("first"));
         std::fs::remove_file(&file).unwrap();
         for number in 0..50 {
-            devices.found(Lamp::of(&format!("forged{number}")), |_, _| {});
+            devices.found(Lamp::of(&format!("forged{number}")));
             devices.lost(&id);
         }
         assert!(!file.exists(), "not written again");

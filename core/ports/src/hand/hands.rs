@@ -88,6 +88,11 @@ impl<O> Hands<O> {
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await.unwrap_or_default() });
     }
 
+    /// Runs a task beside the hands that ends by itself, and is waited for when they end.
+    pub fn accompany(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     /// Ends everything. `false`: it did not end in time.
     pub async fn end(&mut self, within: Duration) -> bool {
         self.stop.cancel();
@@ -145,9 +150,15 @@ mod tests {
             let _ends = ends;
             std::future::pending().await
         });
+        let whole = CancellationToken::new();
+        let done = whole.clone();
+        hands.accompany(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            done.cancel();
+        });
         tokio::task::yield_now().await;
         assert!(hands.end(Duration::from_secs(2)).await);
-        assert!(beside.is_cancelled());
+        assert!(beside.is_cancelled() && whole.is_cancelled());
 
         let mut hands = Hands::<u8>::new(1);
         hands.begin(&device_id("lab", "deaf"), |_| std::future::pending());

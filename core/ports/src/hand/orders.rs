@@ -70,13 +70,14 @@ impl<O> Orders<O> {
     }
 
     /// All that were given until now.
-    pub(super) fn everything(&mut self) -> Vec<O> {
+    pub fn everything(&mut self) -> Vec<O> {
         let mut all = self.take_waiting();
         all.extend(std::iter::from_fn(|| self.inbox.try_recv().ok()));
         all
     }
 
-    pub(super) fn push(&mut self, order: O) {
+    /// Keeps one, whatever it asks for and however many wait.
+    pub fn push(&mut self, order: O) {
         self.waiting.push(order);
     }
 }
@@ -119,7 +120,12 @@ impl Term {
 
     /// It may not be begun any more.
     pub fn is_over(&self, now: Instant) -> bool {
-        now >= self.until || self.given_up.is_cancelled()
+        now >= self.until || self.is_given_up()
+    }
+
+    /// Nobody wants it any more.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
     }
 }
 

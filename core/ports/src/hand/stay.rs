@@ -135,6 +135,23 @@ pub struct Failures {
     last: Instant,
 }
 
+impl Failures {
+    /// There is none once more, now.
+    pub fn again(before: Option<Self>) -> Self {
+        Self { count: before.map_or(0, |before| before.count).saturating_add(1), last: Instant::now() }
+    }
+
+    /// What is left of them once a connection has lasted so long: a good one begins anew.
+    pub fn after(before: Option<Self>, lasted: Duration) -> Option<Self> {
+        before.filter(|_| lasted <= STEADY)
+    }
+
+    /// It is the first time.
+    pub fn is_first(self) -> bool {
+        self.count == 1
+    }
+}
+
 /// How soon it is tried again.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -144,11 +161,19 @@ pub struct Pace {
     pub wanted: Duration,
     /// After more than an hour it is tried every five minutes: the peer may be away for days.
     pub patient: bool,
+    /// What is wanted during a pause waits for the next attempt. Otherwise it is refused at once, and only the next one done.
+    pub waits: bool,
+    /// For so many failures in a row counts that it turned us away.
+    pub barred: u32,
 }
 
 impl Pace {
+    /// Of a peer that may be away for days.
+    pub const USUAL: Self =
+        Self { announced: u32::MAX, wanted: Duration::from_secs(2), patient: true, waits: true, barred: MANY };
+
     /// How long nothing is tried.
-    fn pause(self, failures: Failures) -> Duration {
+    pub fn pause(self, failures: Failures) -> Duration {
         match failures.count {
             MANY.. if self.patient => SELDOM,
             count => AGAIN.saturating_mul(1 << count.saturating_sub(1).min(6)).min(AGAIN_AT_MOST),
@@ -183,7 +208,7 @@ impl<P: Peer> Staying<'_, P> {
         let stop = self.stop.clone();
         if let Some(failures) = self.failures {
             let pause = self.pace.at_least(failures).saturating_sub(failures.last.elapsed());
-            if !self.rest(pause, pause).await {
+            if !self.rest(P::AWAY, pause, pause).await {
                 return;
             }
         }
@@ -194,9 +219,7 @@ impl<P: Peer> Staying<'_, P> {
                 Some(Err(end)) => (None, end),
             };
             // How long an attempt took that came to nothing says nothing.
-            if since.is_some_and(|since| since.elapsed() > STEADY) {
-                self.failures = None;
-            }
+            self.failures = since.map_or(self.failures, |since| Failures::after(self.failures, since.elapsed()));
             let goes_on = match end {
                 End::Gone => false,
                 End::Denied(why) => {
@@ -206,7 +229,7 @@ impl<P: Peer> Staying<'_, P> {
                     stop.run_until_cancelled(sleep(DENIED)).await.is_some()
                 }
                 End::Lost(why, outcome) => self.lost(why, outcome, 1).await,
-                End::Barred(why) => self.lost(why.clone(), Outcome::Failed(why), MANY).await,
+                End::Barred(why) => self.lost(why.clone(), Outcome::Failed(why), self.pace.barred).await,
                 End::Refused(why) => self.refused(why).await,
             };
             if !goes_on {
@@ -239,18 +262,18 @@ impl<P: Peer> Staying<'_, P> {
 
     /// There is no connection, and was none as many times as `at_least`. `false`: it is over.
     async fn lost(&mut self, why: String, outcome: Outcome, at_least: u32) -> bool {
-        let before = self.failures.map_or(0, |failures| failures.count);
-        let failures = Failures { count: before.saturating_add(1).max(at_least), last: Instant::now() };
+        let mut failures = Failures::again(self.failures);
+        failures.count = failures.count.max(at_least);
         self.failures = Some(failures);
         tracing::debug!(device = %self.peer.law().1, "no connection: {why}");
         self.answer_all(&CallError::Unreachable(why.clone()), &outcome).await;
-        self.peer.say(State::Down(why, outcome, failures)).await;
-        self.rest(self.pace.pause(failures), self.pace.at_least(failures)).await
+        self.peer.say(State::Down(why.clone(), outcome, failures)).await;
+        self.rest(&why, self.pace.pause(failures), self.pace.at_least(failures)).await
     }
 
     /// Rests before it is tried again; only for `at_least` once it is announced, and not for long when somebody wants something.
     /// `false`: it is over.
-    async fn rest(&mut self, pause: Duration, at_least: Duration) -> bool {
+    async fn rest(&mut self, why: &str, pause: Duration, at_least: Duration) -> bool {
         let began = Instant::now();
         let mut until = began + pause;
         loop {
@@ -264,7 +287,9 @@ impl<P: Peer> Staying<'_, P> {
                         Asks::Announced => until = until.min(began + at_least),
                         Asks::Call(_) | Asks::Why(_) => until = until.min(began + self.pace.wanted),
                     }
-                    if let Some(call) = self.orders.keep(order) {
+                    if let (Asks::Call(call), false) = (order.asks(), self.pace.waits) {
+                        self.peer.refuse(call, CallError::Unreachable(why.to_owned())).await;
+                    } else if let Some(call) = self.orders.keep(order) {
                         self.peer.refuse(call, CallError::Unreachable(P::BUSY.to_owned())).await;
                     }
                 }

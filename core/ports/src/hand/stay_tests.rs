@@ -10,7 +10,7 @@ use super::*;
 use crate::added::device_id;
 use crate::hand::{Hands, Place};
 
-const PACE: Pace = Pace { announced: 4, wanted: Duration::from_secs(2), patient: false };
+const PACE: Pace = Pace { announced: 4, patient: false, ..Pace::USUAL };
 
 /// What the hand did; told with how many seconds after it began.
 #[derive(Debug, PartialEq)]
@@ -171,6 +171,24 @@ async fn it_is_tried_later_each_time_and_seldom_in_the_end_by_who_is_patient() {
     house.begin(Pace { patient: true, ..PACE }, None, vec![Err(End::Barred("go away".to_owned()))]);
     let pauses = house.attempts(3).await;
     assert_eq!(pauses, [0, 300, 600], "who is turned away asks seldom");
+    house.hands.let_go(&house.device);
+    house.begin(Pace { barred: 7, ..PACE }, None, vec![Err(End::Barred("go away".to_owned()))]);
+    assert_eq!(house.attempts(3).await, [0, 60, 120], "or as if it had failed so often");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_to_wait_is_refused_and_has_it_tried_sooner() {
+    let mut house = House::new();
+    house.agree();
+    house.begin(Pace { waits: false, ..PACE }, None, Vec::new());
+    assert_eq!(house.attempts(6).await[5], 31);
+    house.failures().await;
+    house.order(Asks::Call(CallId(1)));
+    house.order(Asks::Why(CallId(2)));
+    let refused = Did::Refused(1, CallError::Unreachable("nobody".to_owned()));
+    assert_eq!(house.heard.recv().await.unwrap(), (31, refused));
+    assert_eq!(house.attempt().await, (33, Vec::new()));
+    assert_eq!(house.heard.recv().await.unwrap(), (33, Did::Why(2, Outcome::Silent)), "who asks why waits");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer as Signs, To};
 use accord_model::{DeviceId, EntryKey};
 use accord_ports::dns_sd::ServiceInstance;
+use accord_ports::hand::{Hands, Place};
 use accord_statement::{Publisher, Statement};
 use accord_store::Vault;
 use matter_commissioning::driver::{decode_unsecured, encode_unsecured_reply};
@@ -16,8 +17,6 @@ use matter_interaction::{CommandPath, build_invoke_response_command, parse_invok
 use matter_transport::{DecodeInboundOutput, MrpFlags, ProtocolId, SessionManager, SessionRole};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::add::NotIts;
 use super::dialog_tests::{NODE, of_node};
@@ -50,7 +49,6 @@ struct Lab {
     law: Law,
     device: DeviceId,
     sky: watch::Sender<Sky>,
-    stop: CancellationToken,
 }
 
 impl Lab {
@@ -67,7 +65,7 @@ impl Lab {
         let sky = watch::channel(Sky::default()).0;
         let name = node_name(fabric.compressed(), NODE);
         sky.send_modify(|sky| sky.expect(name, true));
-        Self { dir, fabric, law, device, sky, stop: CancellationToken::new() }
+        Self { dir, fabric, law, device, sky }
     }
 
     /// The device is announced there.
@@ -78,39 +76,36 @@ impl Lab {
         self.sky.send_modify(|sky| sky.here(&instance, at.to_vec()));
     }
 
-    fn hand(
-        &self,
-        adding: Option<Adding>,
-        last: Option<SocketAddr>,
-    ) -> (mpsc::Sender<Order>, mpsc::Receiver<Heard>, JoinHandle<()>) {
+    fn hand(&self, adding: Option<Adding>, last: Option<SocketAddr>) -> (Hands<Order>, mpsc::Receiver<Heard>) {
         let (heard, from) = mpsc::channel(64);
-        let (to, orders) = mpsc::channel(8);
-        let hand = Hand {
-            way: Way {
-                law: self.law.clone(),
-                fabric: self.fabric.clone(),
-                roots: self.dir.path().join("matter"),
-                device: self.device.clone(),
-                node: NODE,
-                sky: self.sky.subscribe(),
-                leases: Leases::default(),
-            },
-            number: 1,
-            adding,
-            at: last,
-            known: last,
-            orders,
-            heard,
-            stop: self.stop.clone(),
-            waiting: Vec::new(),
-            failures: 0,
-            refusals: 0,
-            since: None,
-            not_its: NotIts::default(),
-            leaving: false,
-            looked_at: None,
-        };
-        (to, from, tokio::spawn(hand.run()))
+        let mut hands = Hands::new(8);
+        hands.begin(&self.device, |Place { number, orders }| {
+            let hand = Hand {
+                way: Way {
+                    law: self.law.clone(),
+                    fabric: self.fabric.clone(),
+                    roots: self.dir.path().join("matter"),
+                    device: self.device.clone(),
+                    node: NODE,
+                    sky: self.sky.subscribe(),
+                    leases: Leases::default(),
+                },
+                number,
+                adding,
+                at: last,
+                known: last,
+                orders,
+                heard,
+                failures: None,
+                refusals: 0,
+                since: None,
+                not_its: NotIts::default(),
+                leaving: false,
+                looked_at: None,
+            };
+            hand.run()
+        });
+        (hands, from)
     }
 }
 
@@ -216,7 +211,7 @@ async fn who_says_not_to_know_us_ends_nothing_and_the_device_is_met_once_it_is_t
     let ((liar, there), (real, here)) = (socket().await, socket().await);
     let liar = tokio::spawn(impostor(liar));
     lab.announce(&[there]);
-    let (_orders, mut from, hand) = lab.hand(None, None);
+    let (mut hands, mut from) = lab.hand(None, None);
     assert!(matches!(said(&mut from).await, Saying::Refused(Refused::Forgotten)));
     // Beside it, and after it.
     let met = tokio::spawn(node(real, lab.fabric.clone(), 0));
@@ -225,8 +220,7 @@ async fn who_says_not_to_know_us_ends_nothing_and_the_device_is_met_once_it_is_t
     lab.announce(&both);
     let (opcode, _) = tokio::time::timeout(Duration::from_secs(20), met).await.unwrap().unwrap();
     assert_eq!(opcode, 3, "it is asked for all that it has");
-    lab.stop.cancel();
-    hand.await.unwrap();
+    hands.let_go(&lab.device).unwrap().await.unwrap();
     liar.abort();
 }
 
@@ -235,11 +229,10 @@ async fn where_it_was_last_another_device_tells_the_truth_about_itself() {
     let lab = Lab::new();
     let (other, there) = socket().await;
     let other = tokio::spawn(impostor(other));
-    let (_orders, mut from, hand) = lab.hand(None, Some(there));
+    let (mut hands, mut from) = lab.hand(None, Some(there));
     let Saying::Down(why, ..) = said(&mut from).await else { panic!("it is away") };
     assert!(why.contains("another device"), "{why}");
-    lab.stop.cancel();
-    hand.await.unwrap();
+    hands.let_go(&lab.device).unwrap().await.unwrap();
     other.abort();
 }
 
@@ -251,7 +244,7 @@ async fn a_device_that_has_its_place_is_joined_whatever_was_heard_of_that() {
         let met = tokio::spawn(node(real, lab.fabric.clone(), answer));
         lab.announce(&[here]);
         let adding = Adding { code: Code::parse("34970112332").unwrap(), tests: true };
-        let (_orders, mut from, hand) = lab.hand(Some(adding), None);
+        let (mut hands, mut from) = lab.hand(Some(adding), None);
         let first = said(&mut from).await;
         if is_joined {
             assert!(matches!(first, Saying::Joined(at, false) if at == here), "{answer}");
@@ -260,7 +253,6 @@ async fn a_device_that_has_its_place_is_joined_whatever_was_heard_of_that() {
         }
         let (_, path) = met.await.unwrap();
         assert_eq!(path.map(|path| (path.cluster, path.command)), Some((0x30, 4)));
-        lab.stop.cancel();
-        hand.await.unwrap();
+        hands.let_go(&lab.device).unwrap().await.unwrap();
     }
 }
