@@ -1,7 +1,7 @@
 //! Lamps as the house knows them: which id, what was told of them, and which ones the owner added.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::{Deref, DerefMut};
 
 use accord_model::{
@@ -207,9 +207,10 @@ impl Devices {
     pub(crate) fn id(&self, lamp: LampId) -> Option<DeviceId> {
         Some(id_of(lamp)).filter(|id| self.get(id).is_some())
     }
-    /// The added ones, by the ids that they announce.
-    pub(crate) fn kept(&self) -> BTreeSet<LampId> {
-        self.all_added().filter_map(|added| LampId::parse(&added.lamp)).collect()
+    /// The added ones, by the ids that they announce, and where each was last.
+    pub(crate) fn kept(&self) -> BTreeMap<LampId, Option<Ipv4Addr>> {
+        let last = |added: &Added| added.address.map(|at| *at.ip());
+        self.all_added().filter_map(|added| Some((LampId::parse(&added.lamp)?, last(added)))).collect()
     }
 
     /// A lamp is here, or changed; whether it is elsewhere than before.

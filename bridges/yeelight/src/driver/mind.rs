@@ -13,6 +13,7 @@ use accord_ports::law::Searching;
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
 
+use super::adding::{Adding, late};
 use super::devices::Devices;
 use super::hand::{Hand, Order};
 use super::law::Law;
@@ -78,6 +79,8 @@ pub(crate) struct Mind {
     calls: HashMap<CallId, Term>,
     /// Lamps that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
+    /// Lamps that the owner adds by their addresses.
+    pub adding: Vec<Adding>,
 }
 
 impl Mind {
@@ -96,6 +99,7 @@ impl Mind {
             reads: HashMap::new(),
             calls: HashMap::new(),
             asked: HashMap::new(),
+            adding: Vec::new(),
         }
     }
 
@@ -112,6 +116,7 @@ impl Mind {
                 },
                 woken = next(&mut self.near, wake) => self.woken(woken).await,
                 () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
+                () = late(&self.adding) => self.in_vain().await,
             }
             self.pump().await;
         }
@@ -132,6 +137,7 @@ impl Mind {
         discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
         discovery.handle(discovery::Input::Interfaces(near.interfaces(interfaces)), now);
         self.near = Some((near, discovery));
+        self.ask_all();
     }
 
     async fn end_nearby(&mut self) {
@@ -195,6 +201,7 @@ impl Mind {
                     return;
                 }
                 discovery::Output::Datagram { interface, to, bytes } => near.send(interface, to, bytes).await,
+                discovery::Output::Direct { to, bytes } => near.send_to(to, bytes).await,
                 discovery::Output::Event(event) => self.discovered(event).await,
             }
         }
@@ -209,6 +216,7 @@ impl Mind {
                     Some(hand) => drop(hand.try_send(Order::Announced)),
                     None => self.take(&id),
                 }
+                self.is_there(&id, *advert.at.ip()).await;
             }
             discovery::Event::Again(advert) => {
                 let Some(id) = self.devices.id(advert.id) else { return };
@@ -217,6 +225,7 @@ impl Mind {
                 if let Some(hand) = self.hands.get(&id) {
                     let _ = hand.try_send(Order::Announced);
                 }
+                self.is_there(&id, *advert.at.ip()).await;
             }
             discovery::Event::Doubted(lamp) => {
                 if let Some(hand) = self.devices.id(lamp).and_then(|id| self.hands.get(&id)) {
@@ -352,11 +361,17 @@ impl Mind {
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
                 self.reads.remove(&call);
+                self.adding.retain(|one| one.call != call);
                 if let Some(term) = self.calls.remove(&call) {
                     term.give_up();
                 }
             }
-            ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { call, way, inputs } => {
+                if let Err(error) = self.begin_adding(call, &way, &inputs) {
+                    self.reply(call, Err(error)).await;
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -368,6 +383,15 @@ impl Mind {
             "unpair" | "reject" => false,
             _ => return Err(CallError::Unsupported("lamps do not ask to be paired".to_owned())),
         };
+        self.add(device, yes).await?;
+        if yes {
+            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
+            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add(&mut self, device: &DeviceId, yes: bool) -> Result<(), CallError> {
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
         self.tell_all(told).await;
         if let Some((_, discovery)) = &mut self.near {
@@ -376,8 +400,6 @@ impl Mind {
         self.failures.remove(device);
         if yes {
             self.take(device);
-            let (device, target, event) = (device.clone(), Target::new("pairing"), "paired".to_owned());
-            self.tell_all([FromBridge::Event { device, target, event, arguments: Outputs::new() }]).await;
         } else {
             self.let_go(device);
             self.quotas.remove(device);
@@ -426,7 +448,7 @@ impl Mind {
         }
     }
 
-    async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
+    pub(super) async fn reply(&self, call: CallId, outcome: Result<Outputs, CallError>) {
         self.tell_all([FromBridge::Reply { call, outcome }]).await;
     }
 }
