@@ -372,7 +372,7 @@ impl Mind {
         self.tell_all(told).await;
         self.take(&id).await;
         if let Some(before) = before {
-            self.sign_out(&id, &before).await;
+            self.replaced(&id, before).await;
         }
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }
