@@ -87,7 +87,7 @@ impl Hub {
             fields: form.fields.iter().map(field).collect(),
             sign_in: sign_in(form).map(str::to_owned),
             offers: self.form_offers(form),
-            again: self.added_by(form),
+            again: self.movable(form),
         };
         api::Forms { forms: joining::FORMS.iter().map(form).collect() }
     }
@@ -101,7 +101,7 @@ impl Hub {
         let agrees = wanted.agrees.clone();
         let control = agrees_to_control(&agrees, Some(form))?;
         let again = wanted.again.clone();
-        let is_known = |id: &String| self.added_by(form).iter().any(|one| one.id == *id);
+        let is_known = |id: &String| self.movable(form).iter().any(|one| one.id == *id);
         if again.as_ref().is_some_and(|id| !is_known(id)) {
             return Err(Failure::not_found("No such device was added in this way; `GET /forms` lists those that were."));
         }
@@ -124,7 +124,7 @@ impl Hub {
     }
 
     /// What was added by a form and can be added again.
-    fn added_by(&self, form: &Form) -> Vec<api::AddedBefore> {
+    fn movable(&self, form: &Form) -> Vec<api::AddedBefore> {
         if !joining::AGAIN.contains(&(form.bridge, form.way)) {
             return Vec::new();
         }
@@ -236,8 +236,8 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false, agrees: vec![], again: None };
-            inputs_or(&FORM, add)
+            let (bridge, way) = ("lab".into(), "token".into());
+            inputs_or(&FORM, api::Add { bridge, way, inputs, sign_in: false, agrees: vec![], again: None })
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {
             super::inputs(form, add).map_err(|failure| format!("{failure:?}"))
@@ -247,6 +247,15 @@ mod tests {
         assert_eq!(whole["tls"], Data::Bool(true));
         let bare = given(&[("address", "a")]).unwrap();
         assert_eq!((bare.get("token"), &bare["tls"]), (None, &Data::Bool(false)));
+        // Secrets of one that is added again are there already.
+        const TOKEN: Field = Field { id: "token", label: "Token", hint: "", needs: Needs::Text, secret: true };
+        let secret = Form { fields: &[TOKEN], ..FORM };
+        let bare = |again: Option<&str>| {
+            let (bridge, way, again) = ("lab".into(), "token".into(), again.map(str::to_owned));
+            inputs_or(&secret, api::Add { bridge, way, inputs: [].into(), sign_in: false, agrees: vec![], again })
+        };
+        assert_eq!(bare(Some("lab-1")).map(|inputs| inputs.into_keys().collect()), Ok(vec!["again".to_owned()]));
+        assert!(bare(None).is_err());
         let long = "geheim".repeat(MAX_TEXT);
         for wrong in [
             &[][..],
