@@ -469,7 +469,8 @@ fn what_is_not_described_again_after_the_broker_came_back_is_gone() {
 fn who_was_away_is_away_until_the_broker_says_otherwise_after_it_came_back() {
     let mut lab = Lab::new();
     let grace = Duration::from_secs(3);
-    let one = |id: &str| json!({"uniq_id": id, "name": id, "cmd_t": "x/c", "stat_t": "x/s", "avty_t": format!("{id}/alive")});
+    let one =
+        |id: &str| json!({"uniq_id": id, "name": id, "cmd_t": "x/c", "stat_t": "x/s", "avty_t": format!("{id}/alive")});
     let keys: Vec<String> = ["away", "here", "mute"]
         .map(|id| {
             lab.keep(&format!("homeassistant/switch/{id}/config"), &one(id));

@@ -152,7 +152,9 @@ impl Lab {
         self.to.send((ToBridge::Add { call, way, inputs }, None)).await.unwrap();
         self.hear(|message| match message {
             FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
-            FromBridge::Seen { device } if !device.passing => panic!("before it is known whether it is there: {device:?}"),
+            FromBridge::Seen { device } if !device.passing => {
+                panic!("before it is known whether it is there: {device:?}")
+            }
             _ => None,
         })
         .await

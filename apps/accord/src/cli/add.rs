@@ -48,7 +48,7 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
   accord add miio address=192.168.1.40 token=- < token.txt
   accord add mqtt address=192.168.1.10:1883 password=@/run/secrets/mqtt
   accord add homeassistant --sign-in address=http://192.168.1.5:8123
-  accord add mqtt --again "MQTT broker 192.168.1.10" address=192.168.1.11";
+  accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11";
 
 /// How often it is asked whether the browser is back.
 const LOOK: Duration = Duration::from_secs(1);
@@ -92,7 +92,8 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     }
     let inputs = fill(&form, &args.fields, context).await?;
     let agrees = also(&form.offers, args.control, &form.what).await?;
-    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees, again };
+    let filled =
+        Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees, again };
     let owner = Owner::AtTerminalForGood;
     let mut added: Added = with_consent(context, owner, async || context.hub.post("/add", &filled).await).await?;
     if let (Some(open), Some(id)) = (added.open.take(), added.signing_in.take()) {

@@ -103,7 +103,9 @@ impl Hub {
         let again = wanted.again.clone();
         let is_known = |id: &String| self.movable(form).iter().any(|one| one.id == *id);
         if again.as_ref().is_some_and(|id| !is_known(id)) {
-            return Err(Failure::not_found("No such device was added in this way; `GET /forms` lists those that were."));
+            return Err(Failure::not_found(
+                "No such device was added in this way; `GET /forms` lists those that were.",
+            ));
         }
         if wanted.sign_in {
             sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;

@@ -608,9 +608,7 @@ mod tests {
         let mut lab = Lab::new();
         lab.ready();
         (1..=10).for_each(|id| drop(lab.answer(id, Value::Null)));
-        let failed = |id: &Value| {
-            json!({"id": id, "type": "result", "success": false, "error": {"code": "unknown_error", "message": "Busy"}})
-        };
+        let failed = |id: &Value| json!({"id": id, "type": "result", "success": false, "error": {"code": "unknown_error", "message": "Busy"}});
         let changes = lab.session.changes[0];
         lab.now += AGAIN_AT_MOST;
         lab.hear(json!({"id": changes, "type": "event", "event": {}}));
@@ -624,7 +622,10 @@ mod tests {
             let before = lab.now;
             asked = loop {
                 let (said, events) = lab.wait(Duration::from_secs(5));
-                assert!(!events.iter().any(|event| matches!(event, Event::Registries(_) | Event::Over(_))), "{events:?}");
+                assert!(
+                    !events.iter().any(|event| matches!(event, Event::Registries(_) | Event::Over(_))),
+                    "{events:?}"
+                );
                 if let Some(ping) = said.iter().find(|one| one["type"] == "ping") {
                     lab.hear(json!({"id": ping["id"], "type": "pong"}));
                 }

@@ -280,9 +280,7 @@ impl Servers {
             (Some((id, _)), _) => id.clone(),
             (None, Some(advert)) => id_of(&advert.uuid),
             // One that moved away from there may be known by it.
-            (None, None) => {
-                id_of(&first_free(&place.to_string(), |name| self.added.get(&id_of(name)).is_some()))
-            }
+            (None, None) => id_of(&first_free(&place.to_string(), |name| self.added.get(&id_of(name)).is_some())),
         };
         let name = announced.as_ref().map(|advert| advert.name.clone());
         let before = before.map(|(_, added)| added);
@@ -326,7 +324,9 @@ impl Servers {
         }
         let other = |uuid: &String| announced.is_some_and(|advert| advert.uuid != *uuid);
         if added.uuid.as_ref().is_some_and(other) {
-            return Err(no("what announces itself at that address is another Home Assistant, which is added by itself"));
+            return Err(no(
+                "what announces itself at that address is another Home Assistant, which is added by itself",
+            ));
         }
         Ok((id, added.clone()))
     }

@@ -129,7 +129,8 @@ fn a_server_is_at_another_address_by_the_owners_word_unless_another_says_that_it
     let mut servers = Servers::open(&vault(&dir)).unwrap();
     let id = servers.add(&given(&[("address", "https://10.0.0.2"), ("token", TOKEN)])).unwrap().0;
     servers.key(&id, Key([1; 32]));
-    let moved = |servers: &mut Servers, address: &str| servers.add(&given(&[("address", address), ("again", id.as_str())]));
+    let moved =
+        |servers: &mut Servers, address: &str| servers.add(&given(&[("address", address), ("again", id.as_str())]));
     assert_eq!(moved(&mut servers, "https://10.0.0.3").unwrap().0, id);
     let added = servers.added(&id).unwrap();
     assert_eq!((added.place.as_str(), added.pin()), ("https://10.0.0.3:8123", Some(Key([1; 32]))));

@@ -34,7 +34,14 @@ pub struct Sign {
 impl Sign {
     /// Of zigbee2mqtt: `{"state": "online"}`, or the word alone.
     pub fn zigbee(topic: String) -> Self {
-        Self { topic, path: Path::key("state"), here: json!("online"), away: json!("offline"), said: None, before: false }
+        Self {
+            topic,
+            path: Path::key("state"),
+            here: json!("online"),
+            away: json!("offline"),
+            said: None,
+            before: false,
+        }
     }
 
     /// Those of an entity. `None`: it has one that is not understood, which is taken for none.

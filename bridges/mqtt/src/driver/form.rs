@@ -58,7 +58,9 @@ impl Added {
         let (user, password) = (text("user").map(str::to_owned), text("password").map(Secret::from));
         let (user, password) = match (user, password, before) {
             (None, None, Some(before)) if was && !tls && before.password.is_some() => {
-                return Err("the password was given for an encrypted connection; for one in clear, give it again".to_owned());
+                return Err(
+                    "the password was given for an encrypted connection; for one in clear, give it again".to_owned()
+                );
             }
             (None, None, Some(before)) => (before.user.clone(), before.password.clone()),
             (None, password, Some(before)) => (before.user.clone(), password),

@@ -37,11 +37,13 @@ impl Mind {
             return Err(wrong("a lamp is added by its address"));
         }
         let text = inputs.get("address").and_then(Data::as_text).unwrap_or_default().trim();
-        let host: Ipv4Addr = text
-            .parse()
-            .map_err(|_| wrong("the address is a number such as 192.168.1.20, as your router or the Yeelight app shows it"))?;
+        let host: Ipv4Addr = text.parse().map_err(|_| {
+            wrong("the address is a number such as 192.168.1.20, as your router or the Yeelight app shows it")
+        })?;
         if !self.may_be_there(host) {
-            return Err(wrong("that address is in none of the networks that this computer is in, so that a lamp there is not reached"));
+            return Err(wrong(
+                "that address is in none of the networks that this computer is in, so that a lamp there is not reached",
+            ));
         }
         if self.adding.len() >= MOST {
             return Err(CallError::Unreachable("too many lamps are being added".to_owned()));
@@ -84,7 +86,9 @@ impl Mind {
         let now = Instant::now();
         for one in self.adding.extract_if(.., |one| one.until <= now).collect::<Vec<_>>() {
             let error = match &self.near {
-                None => CallError::NotConsented("looking for Yeelight lamps is off: agree to yeelight/search first".to_owned()),
+                None => CallError::NotConsented(
+                    "looking for Yeelight lamps is off: agree to yeelight/search first".to_owned(),
+                ),
                 Some(_) if !self.may_be_there(one.host) => {
                     CallError::BadInput(format!("{} is in none of the networks that this computer is in", one.host))
                 }

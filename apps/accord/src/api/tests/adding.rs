@@ -209,7 +209,9 @@ async fn what_is_added_again_at_another_address_keeps_what_was_agreed_to_for_it(
     assert_eq!((added.status, inputs.contains_key("again")), (StatusCode::OK, false), "{}", added.text);
     let agreed = || {
         let all = home.running.hub.gate.consents().into_iter().filter(|one| one.state == ConsentState::Given);
-        all.filter(|one| one.to.to_string() == "device:broker-1").map(|one| (one.id, one.entry.to_string())).collect::<Vec<_>>()
+        all.filter(|one| one.to.to_string() == "device:broker-1")
+            .map(|one| (one.id, one.entry.to_string()))
+            .collect::<Vec<_>>()
     };
     let before = agreed();
     assert_eq!(before.len(), 2, "{before:?}");
@@ -223,7 +225,8 @@ async fn what_is_added_again_at_another_address_keeps_what_was_agreed_to_for_it(
     adds(&home, &mut side, json!({})).await;
     assert_eq!(agreed().iter().map(|(_, entry)| entry.as_str()).collect::<Vec<_>>(), ["mqtt/connection"]);
     // Nobody else is meant by it, nor can the bridge be told so by a field.
-    let body = |again: &str, inputs: Value| json!({ "bridge": "mqtt", "way": "broker", "inputs": inputs, "again": again });
+    let body =
+        |again: &str, inputs: Value| json!({ "bridge": "mqtt", "way": "broker", "inputs": inputs, "again": again });
     for device in ["lamp-1", "", "../x"] {
         let no = home.own(Method::POST, "/add", body(device, json!({ "address": "10.0.0.2" }))).await;
         assert_eq!(no.status, StatusCode::NOT_FOUND, "{}", no.text);

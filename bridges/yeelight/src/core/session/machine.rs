@@ -263,9 +263,10 @@ impl Session {
         if touched.iter().any(|prop| matches!(prop, Prop::Hue | Prop::Sat | Prop::Rgb | Prop::Ct | Prop::ColorMode)) {
             self.aim.color[usize::from(Part::Main.instance())] = None;
         }
-        if touched.iter().any(|prop| {
-            matches!(prop, Prop::BgHue | Prop::BgSat | Prop::BgRgb | Prop::BgCt | Prop::BgMode)
-        }) {
+        if touched
+            .iter()
+            .any(|prop| matches!(prop, Prop::BgHue | Prop::BgSat | Prop::BgRgb | Prop::BgCt | Prop::BgMode))
+        {
             self.aim.color[usize::from(Part::Ambient.instance())] = None;
         }
         self.told(&touched, true);
