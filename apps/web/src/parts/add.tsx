@@ -98,7 +98,7 @@ const keyOf = (form: AddForm) => `form ${form.way}`;
 /** The ways to one kind of thing: it is looked for, or told of. */
 function Ways({ of }: { of: Addable }) {
   // Where a form does more than name an address, it comes first.
-  const first = of.forms.find((one) => one.sign_in || one.offers.some(({ needed }) => needed)) ?? (of.join ? null : of.forms[0]);
+  const first = of.forms.find((one) => one.sign_in || (one.offers.some(({ needed }) => needed) && one.fields.some(({ id }) => id !== "address"))) ?? (of.join ? null : of.forms[0]);
   const [way, setWay] = useState(() => (first ? keyOf(first) : LOOK));
   const forms = of.forms.map((one) => ({ value: keyOf(one), label: one.how || one.what }));
   const look = of.join ? [{ value: LOOK, label: of.join.key.endsWith("/search") ? "Look for it" : "Let it find this one" }] : [];
