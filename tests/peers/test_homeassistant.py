@@ -282,6 +282,28 @@ class HomeAssistant(unittest.TestCase):
         self.reach("Lab House", "local")
         self.shows("Lab House", "more", "administrator", True)
 
+    def test_it_is_the_same_at_another_address(self):
+        server = self.add(self.tokens["user"])["id"]
+        self.reach("Lab House", "local")
+        until(lambda: self.device("Bed Light"), 20, "its things are shown")
+        lamp = self.device("Bed Light")["id"]
+        self.assertEqual(self.hub.api("PATCH", f"/devices/{lamp}", {"name": "By the bed", "room": "Attic"})[0], 200)
+        self.hub.grant("control/command", server)
+        ids = {one["id"] for one in self.devices() if one["bridge"] == "homeassistant"}
+        elsewhere = self.address.rsplit(".", 1)[0] + ".77"
+        self.home.run("ip", "addr", "del", f"{self.address}/24", "dev", "eth0")
+        self.home.run("ip", "addr", "add", f"{elsewhere}/24", "dev", "eth0")
+        # With the token that it has, and with nothing agreed anew.
+        self.hub.accord("add", "homeassistant", "--again", "Lab House", f"address=http://{elsewhere}:8123")
+        self.reach("By the bed", "local")
+        self.assertEqual({one["id"] for one in self.devices() if one["bridge"] == "homeassistant"}, ids)
+        found = self.device("By the bed")
+        self.assertEqual((found["id"], found["room"], found["via"]), (lamp, "Attic", server))
+        status, answer = self.write("By the bed", "light", "level", 40)
+        self.assertEqual(status, 200, answer)
+        self.shows("By the bed", "light", "level", 40)
+        self.assertNotIn(self.tokens["user"], self.hub.log())
+
     # -- signing in ---------------------------------------------------------------------------------
 
     def comes_back(self, open):

@@ -224,6 +224,78 @@ class Encrypted(Broker):
         until(lambda: self.reach("Lab plug") == "local", 10, "and here again", pause=0.1)
 
 
+@unittest.skipUnless(mosquitto.THERE, "mosquitto is not installed: scripts/need peers")
+class Moved(Broker):
+    def moves(self, **how):
+        """The broker gets another address, as by another lease."""
+        self.broker.close()
+        new = self.network.address["broker"].rsplit(".", 1)[0] + ".77"
+        machine = self.network["broker"]
+        machine.run("ip", "addr", "del", f"{self.network.address['broker']}/24", "dev", "eth0")
+        machine.run("ip", "addr", "add", f"{new}/24", "dev", "eth0")
+        self.broker = Mosquitto(machine, new, self.folder, **how).start()
+
+    def test_a_broker_at_another_address_is_the_same_with_names_rooms_history_and_what_was_agreed(self):
+        self.start(password=True)
+        self.describe()
+        self.add(user=mosquitto.USER, password=mosquitto.PASSWORD)
+        until(lambda: self.reach("Lab plug") == "local", 10, "the plug is found", pause=0.1)
+        plug, old = self.device("Lab plug")["id"], self.broker.address
+        self.broker.say("lab1/state", "ON", keep=True)
+        self.becomes("Lab plug", "on-off", "on", True)
+        status, answer = self.hub.api("PATCH", f"/devices/{plug}", {"name": "Kettle", "room": "Attic", "favourite": True})
+        self.assertEqual(status, 200, answer)
+        self.hub.grant("control/command", self.id)
+        consents = lambda: sorted((one["entry"], one["to"], one["decided"]) for one in self.hub.json("consent", "list")["consents"]
+                                  if one["to"] == f"device:{self.id}" and one["state"] == "given")
+        before = consents()
+        self.assertEqual({entry for entry, *_ in before}, {"mqtt/connection", "control/command"})
+        points = lambda: self.hub.api("GET", f"/home/history?device={plug}&service=on-off&property=on")[1]
+        until(lambda: "points" in json.dumps(points()), 5, f"it has a history: {points()}")
+
+        self.moves(password=True)
+        self.describe()
+        until(lambda: self.reach("Kettle") == "offline", 60, "it is away")
+        # Another one altogether is not meant, and a thing of the broker's is none.
+        wrong = self.hub.accord("add", "mqtt", "--again", "Kettle", f"address={self.broker.address}", check=False)
+        self.assertIn("cannot be added again", wrong.stderr)
+        said = self.hub.accord("add", "mqtt", "--again", self.id, f"address={self.broker.address}").stdout
+        self.assertIn("Added", said)
+        until(lambda: self.reach("Kettle") == "local", 20, f"it is back: {self.hub.devices()}", pause=0.1)
+        kettle = self.device("Kettle")
+        self.assertEqual((kettle["id"], kettle["room"], kettle["favourite"], kettle["via"]), (plug, "Attic", True, self.id))
+        self.assertEqual(consents(), before, "what was agreed to is as it was")
+        self.assertIsNone(self.device("Lab plug"), "there is no other")
+        heard = self.obeys("lab1/set", "lab1/state", lambda payload: payload)
+        time.sleep(0.3)
+        self.write("Kettle", "on-off", "on", False)
+        self.becomes("Kettle", "on-off", "on", False)
+        self.assertEqual(heard, ["OFF"])
+
+        # After a restart, too; and another broker where it was is another one.
+        self.hub.stop()
+        self.hub.start()
+        until(lambda: self.reach("Kettle") == "local", 20, "after a restart, too", pause=0.1)
+        self.network["broker"].run("ip", "addr", "add", f"{old}/24", "dev", "eth0")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-mqtt-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        second = Mosquitto(self.network["broker"], old, folder)
+        self.addCleanup(second.close)
+        second.answers = lambda: old in self.network["broker"].run("ss", "-Hltn", f"sport = :{second.port}").stdout
+        second.start()
+        second.say("homeassistant/switch/lab1/config", SWITCH, keep=True)
+        status, answer = self.hub.api("POST", "/add", {"bridge": "mqtt", "way": "broker", "inputs": {"address": old}})
+        self.assertEqual(status, 200, answer)
+        other = answer["devices"][0]
+        self.assertNotEqual(other["id"], self.id)
+        self.assertEqual(other["reach"], "local")
+        until(lambda: self.device("Lab plug"), 10, "what is described there is another one", pause=0.1)
+        self.assertEqual(self.device("Lab plug")["via"], other["id"])
+        self.assertEqual(self.device("Kettle")["id"], plug)
+        self.assertNotIn(mosquitto.PASSWORD, self.hub.log())
+        self.hub.accord("ledger", "verify")
+
+
 @unittest.skipUnless(mosquitto.THERE and (Z2M / "node_modules").exists(),
                      "zigbee2mqtt is not installed: ACCORD_Z2M=1 tests/peers/run --install")
 class Zigbee(Broker):

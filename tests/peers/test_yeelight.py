@@ -264,6 +264,57 @@ class Change(Home):
         self.shows(level=22)
 
 
+class Filtered(Home):
+    """A network that lets no multicast through, as some access points do."""
+
+    def setUp(self):
+        super().setUp()
+        ports = json.loads(self.network.switch.run("ip", "-j", "link", "show", "master", "br0").stdout)
+        for port in ports:
+            self.network.switch.run("bridge", "link", "set", "dev", port["ifname"], "mcast_flood", "off")
+
+    def test_a_lamp_is_added_by_its_address_and_found_there_after_a_restart_of_the_hub(self):
+        self.switch_on()
+        self.hub.grant("yeelight/search")
+        self.hub.grant("control/command")
+        time.sleep(3)
+        self.assertIsNone(self.device(), "multicast does not reach it")
+        # Nobody is there: that is said, and nothing is left.
+        nobody = self.address.rsplit(".", 1)[0] + ".99"
+        wrong = self.hub.accord("add", "yeelight", f"address={nobody}", check=False)
+        self.assertNotEqual(wrong.returncode, 0)
+        self.assertIn("no Yeelight lamp answers at " + nobody, wrong.stderr)
+        afar = self.hub.accord("add", "yeelight", "address=203.0.113.5", check=False)
+        self.assertIn("none of the networks", afar.stderr)
+        self.assertEqual([one["name"] for one in self.hub.devices() if one["bridge"] == "yeelight"], [])
+        self.hub.accord("add", "yeelight", f"address={self.address}")
+        added = self.find()
+        self.assertEqual(added["trust"], "paired")
+        self.set("level", 33)
+        self.shows(level=33)
+        # Both are restarted: it is found where it was, though it says nothing that the hub hears.
+        self.switch_off()
+        self.find(10, "offline")
+        self.switch_on()
+        self.hub.stop()
+        self.hub.start()
+        self.assertEqual(self.find(15)["id"], added["id"])
+        self.set("level", 34)
+        self.shows(level=34)
+        # Another lamp at that address is not taken for it.
+        self.switch_off()
+        self.hub.stop()
+        self.switch_on("--name", "Other lamp", identity="0x00000000000000aa")
+        self.hub.start()
+        until(lambda: self.device("Other lamp"), 15, "it answers, as who it is")
+        self.assertEqual((self.device()["reach"], self.device("Other lamp")["trust"]), ("offline", "seen"))
+        self.assertEqual(self.told(), [])
+        self.hub.stop()
+        # All of it is in the ledger: nothing else reached the lamp.
+        self.hub.start()
+        self.hub.accord("ledger", "verify")
+
+
 @unittest.skipUnless(THERE, "the library yeelight is missing: tests/peers/run --install")
 class Harm(Home):
     def test_beyond_what_it_takes_nothing_is_sent_and_that_is_said(self):

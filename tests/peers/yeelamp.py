@@ -56,10 +56,15 @@ class Lamp:
         self.air.bind((GROUP, PORT))
         member = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton(options.address))
         self.air.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        # What is sent to it alone comes here.
+        self.ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.ear.bind((options.address, PORT))
         self.voice = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.voice.bind((options.address, 0))
         self.listener = socket.create_server((options.address, options.port))
         self.selector.register(self.air, selectors.EVENT_READ, self.searched)
+        self.selector.register(self.ear, selectors.EVENT_READ, self.searched)
         self.selector.register(self.listener, selectors.EVENT_READ, self.came)
 
     def say(self, **what):

@@ -413,7 +413,7 @@ test("colours and warmth look like what they say", async () => {
 
 test("what can be added is one entry for each thing, in groups, the house first where the owner is at home", () => {
   const join = (key, what, kind, systems) => ({ key, join: { what, kind, page: false, systems: systems.map((name) => ({ name, steps: [] })) } });
-  const form = (bridge, how, kind, what = how) => ({ bridge, way: how, what, how, kind, steps: [], fields: [], offers: [], sign_in: null });
+  const form = (bridge, how, kind, what = how) => ({ bridge, way: how, what, how, kind, steps: [], fields: [], offers: [], again: [], sign_in: null });
   const joins = [join("kdeconnect/presence", "Phone with KDE Connect", "phone", ["Android", "iPhone"]), join("miio/search", "Wi-Fi device", "vacuum", ["Lamp"]), join("googlecast/search", "Television", "tv", ["Television"])];
   const all = add.addables(joins, [form("miio", "By token", "vacuum"), form("miio", "From a file", "vacuum"), form("mqtt", "By address", "hub", "MQTT broker")]);
   assert.deepEqual(all.map(({ bridge, forms }) => [bridge, forms.length]), [["kdeconnect", 0], ["miio", 2], ["googlecast", 0], ["mqtt", 1]]);

@@ -149,7 +149,7 @@ function Shell() {
       </div>
       <div id="layers" ref={layers} onKeyDown={(event) => dialog && layers.current && keepFocus(event, layers.current)}>
         {dialog?.kind === "pairing" && <PairingDialog key={dialog.id} pairing={dialog.id} again={dialog.again} />}
-        {dialog?.kind === "add" && <AddDialog />}
+        {dialog?.kind === "add" && <AddDialog again={dialog.again} />}
         {dialog?.kind === "send" && <SendDialog device={dialog.device} />}
         {dialog?.kind === "share" && (dialog.id ? <SharedDialog key={dialog.id} id={dialog.id} /> : <ShareDialog />)}
         {dialog?.kind === "cast" && <CastDialog device={dialog.device} />}

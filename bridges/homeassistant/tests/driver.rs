@@ -88,6 +88,37 @@ async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_server_do
 }
 
 #[tokio::test]
+async fn a_server_that_moved_is_the_same_with_its_things_and_the_token_that_it_had() {
+    for tls in [None, Some("one")] {
+        let mut house = House::new(tls).await;
+        let mut lab = Lab::new().await;
+        let server = lab.add(&house.url(), TOKEN).await.unwrap();
+        lab.grant("homeassistant/connection", to(&server));
+        let lamp = lab.seen(|device| device.name == "Bed Light" && device.reach == Reach::Local).await;
+        let before = house.url();
+        house.moves().await;
+        lab.reach(&lamp.id, Reach::Offline).await;
+        let (url, id) = (house.url(), server.to_string());
+        let again = lab.add_by("token", &[("address", &url), ("again", &id)]).await.unwrap();
+        assert_eq!(again["devices"], Data::Texts(vec![id.clone()]));
+        // What was agreed to for it holds.
+        lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+        assert!(lab.call(&lamp.id, "light", act("toggle")).await.is_ok());
+        // Who is where it was is somebody else.
+        let other = lab.add(&before, TOKEN).await.unwrap();
+        assert_ne!(other, server);
+        let no = lab.add_by("token", &[("address", &before), ("again", &id)]).await.unwrap_err();
+        assert!(matches!(&no, CallError::BadInput(why) if why.contains("another Home Assistant")), "{no}");
+        let no = lab.add_by("token", &[("address", "10.0.0.1"), ("again", lamp.id.as_str())]).await.unwrap_err();
+        assert!(matches!(&no, CallError::BadInput(why) if why.contains("no Home Assistant")), "{no}");
+        // The token that was given for https is not said in clear by an oversight.
+        let clear = url.replace("https", "http");
+        let clear = lab.add_by("token", &[("address", &clear), ("again", &id)]).await;
+        assert_eq!(clear.is_err(), tls.is_some(), "{clear:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_day_away_is_few_attempts_and_one_record_and_nothing_is_done_late() {
     let mut house = House::new(None).await;
     let mut lab = Lab::new().await;

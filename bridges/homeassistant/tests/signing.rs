@@ -81,6 +81,34 @@ async fn who_signs_in_is_sent_to_the_server_and_its_code_becomes_a_connection() 
 }
 
 #[tokio::test]
+async fn a_sign_in_goes_with_a_server_that_moved() {
+    let mut house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let url = house.url();
+    let begun = lab.add_by("sign-in", &[("address", url.as_str()), ("return", BACK), ("state", STATE)]).await.unwrap();
+    let id = begun["devices"].as_texts().unwrap()[0].clone();
+    let server: accord_model::DeviceId = id.parse().unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    house.signs_in(CODE);
+    lab.add_by("signed-in", &[("state", STATE), ("code", CODE)]).await.unwrap();
+    let lamp = lab.seen(|device| device.name == "Bed Light" && device.reach == Reach::Local).await;
+    house.moves().await;
+    lab.reach(&lamp.id, Reach::Offline).await;
+    let url = house.url();
+    lab.add_by("token", &[("address", &url), ("again", &id)]).await.unwrap();
+    lab.seen(|device| device.id == lamp.id && device.reach == Reach::Local).await;
+    let (is_known, asked) = house.signed_in();
+    let asked: Vec<String> = asked.into_iter().map(|(how, _)| how).collect();
+    assert!(is_known && !asked.contains(&"revoke".to_owned()), "{asked:?}");
+    // Signing in anew where it moved to is signing in with the same one.
+    house.moves().await;
+    let url = house.url();
+    let begin = [("address", url.as_str()), ("return", BACK), ("state", STATE), ("again", &id)];
+    let begun = lab.add_by("sign-in", &begin).await.unwrap();
+    assert_eq!(begun["devices"].as_texts().unwrap(), [id]);
+}
+
+#[tokio::test]
 async fn who_does_not_sign_in_leaves_nothing() {
     let house = House::new(None).await;
     let mut lab = Lab::new().await;

@@ -99,15 +99,21 @@ impl Lab {
         .await
     }
 
-    async fn add(&mut self, at: SocketAddr) -> DeviceId {
-        let inputs = Inputs::from([("address".to_owned(), Data::Text(format!("mqtt://{at}")))]);
-        let call = self.call();
+    /// Tells the bridge of a broker; `again`: it is this one, elsewhere.
+    async fn tell_of(&mut self, at: SocketAddr, again: Option<&DeviceId>) -> Result<DeviceId, CallError> {
+        let address = [("address".to_owned(), Data::Text(format!("mqtt://{at}")))];
+        let again = again.map(|id| ("again".to_owned(), Data::Text(id.to_string())));
+        let (call, inputs) = (self.call(), Inputs::from_iter(address.into_iter().chain(again)));
         self.to.send((ToBridge::Add { call, way: "broker".to_owned(), inputs }, None)).await.unwrap();
-        let outputs = self.answer(call).await.unwrap();
-        let broker = match &outputs["devices"] {
-            Data::Texts(all) => all[0].parse::<DeviceId>().unwrap(),
+        let outputs = self.answer(call).await?;
+        match &outputs["devices"] {
+            Data::Texts(all) => Ok(all[0].parse::<DeviceId>().unwrap()),
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    async fn add(&mut self, at: SocketAddr) -> DeviceId {
+        let broker = self.tell_of(at, None).await.unwrap();
         let entry = EntryKey::new("mqtt/connection").unwrap();
         let shown = self.gate.notice(&entry, "en").unwrap().shown("test");
         let to = To::One(RecipientId::device(&broker));
@@ -371,6 +377,47 @@ async fn what_the_broker_kept_is_assumed_and_what_the_plug_says_is_not() {
     lab.to.send((ToBridge::Call { call, device: id, target, verb }, None)).await.unwrap();
     assert!(lab.answer(call).await.is_ok());
     assert_eq!(before - files(&lab), 1, "who its devices are");
+}
+
+#[tokio::test]
+async fn a_broker_that_moved_is_the_same_with_its_devices_and_who_comes_to_its_place_is_another() {
+    let (mut lab, mut old, mut new) = (Lab::new(), Broker::new(), Broker::new());
+    let id = lab.add(old.at).await;
+    let mut first = Connection::greet(old.next().await);
+    first.describe();
+    let plug = lab.seen("Plug").await;
+    drop(first);
+    // What was agreed to for it holds: nobody agrees again.
+    assert_eq!(lab.tell_of(new.at, Some(&id)).await.unwrap(), id);
+    let mut second = Connection::greet(new.next().await);
+    second.describe();
+    let moved = lab.seen("Plug").await;
+    assert_eq!((&moved.id, &moved.via), (&plug.id, &Some(id.clone())));
+    let call = lab.write(&plug.id, true).await;
+    assert!(lab.answer(call).await.is_ok());
+    assert_eq!(second.published.recv_timeout(Duration::from_secs(5)).unwrap(), b"ON");
+
+    // After a start, too; and another one where it was is another one, as is what is described there.
+    let still = lab.again(vec![Device { reach: Reach::Offline, ..moved }]).await;
+    assert_eq!(still, [plug.id.clone()]);
+    let mut third = Connection::greet(new.next().await);
+    third.describe();
+    assert_eq!(lab.seen("Plug").await.id, plug.id);
+    // What was tried there before it moved.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(old.connections.try_iter().collect::<Vec<_>>());
+    let other = lab.add(old.at).await;
+    assert_ne!(other, id);
+    let mut fourth = Connection::greet(old.next().await);
+    fourth.describe();
+    let twin = lab.seen("Plug").await;
+    assert!(twin.id != plug.id && twin.via == Some(other.clone()), "{twin:?}");
+    // Neither is taken for the other, nor somebody for one that was never added.
+    let nobody = lab.tell_of(old.at, Some(&id)).await.unwrap_err();
+    assert!(matches!(&nobody, CallError::BadInput(why) if why.contains("another broker")), "{nobody}");
+    let nobody = lab.tell_of(old.at, Some(&plug.id)).await.unwrap_err();
+    assert!(matches!(&nobody, CallError::BadInput(why) if why.contains("no broker")), "{nobody}");
+    assert_eq!(lab.tell_of(old.at, None).await.unwrap(), other, "added once more where it is");
 }
 
 /// What of a house is shown is told while the broker is there, and under what the owner agreed to for it.

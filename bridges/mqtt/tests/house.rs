@@ -465,6 +465,86 @@ fn what_is_not_described_again_after_the_broker_came_back_is_gone() {
     assert_eq!(lab.names(), ["stays"]);
 }
 
+#[test]
+fn who_was_away_is_away_until_the_broker_says_otherwise_after_it_came_back() {
+    let mut lab = Lab::new();
+    let grace = Duration::from_secs(3);
+    let one =
+        |id: &str| json!({"uniq_id": id, "name": id, "cmd_t": "x/c", "stat_t": "x/s", "avty_t": format!("{id}/alive")});
+    let keys: Vec<String> = ["away", "here", "mute"]
+        .map(|id| {
+            lab.keep(&format!("homeassistant/switch/{id}/config"), &one(id));
+            lab.key(id)
+        })
+        .to_vec();
+    lab.keep("zigbee2mqtt/bridge/state", &json!({"state": "offline"}));
+    lab.keep("zigbee2mqtt/bridge/devices", &bulb("bulb"));
+    lab.say("away/alive", "offline");
+    lab.say("here/alive", "online");
+    lab.say("mute/alive", "offline");
+    let lamp = lab.key("bulb");
+    let here = |lab: &Lab| {
+        keys.iter().chain([&lamp]).map(|key| u8::from(lab.house.is_here(key)).to_string()).collect::<String>()
+    };
+    assert_eq!(here(&lab), "0100");
+    lab.house.begin_anew(lab.now);
+    assert_eq!(here(&lab), "0100", "as it was, until something is said");
+    for id in ["away", "here", "mute"] {
+        let topic = format!("homeassistant/switch/{id}/config");
+        lab.house.message(&topic, one(id).to_string().as_bytes(), true, lab.now);
+    }
+    lab.house.message("zigbee2mqtt/bridge/devices", bulb("bulb").to_string().as_bytes(), true, lab.now);
+    assert_eq!((lab.settled(), here(&lab).as_str()), (vec![], "0100"));
+    assert_eq!(lab.say("away/alive", "online"), [Said::Thing(keys[0].clone())]);
+    assert_eq!(here(&lab), "1100");
+    // What is not said again is known no more, and that is told.
+    lab.now += grace;
+    let told = lab.settled();
+    assert_eq!(here(&lab), "1111");
+    assert!(told.contains(&Said::Thing(keys[2].clone())) && !told.contains(&Said::Thing(keys[1].clone())), "{told:?}");
+
+    // The same at the first connection: who tells whether it is here is not before it did.
+    let mut lab = Lab::new();
+    lab.house.begin_anew(lab.now);
+    let told = lab.keep("homeassistant/switch/here/config", &one("here"));
+    let key = lab.key("here");
+    assert_eq!((told, lab.house.is_here(&key)), (vec![Said::Thing(key.clone())], false));
+    lab.now += grace;
+    assert!(lab.settled().contains(&Said::Thing(key.clone())) && lab.house.is_here(&key), "it says nothing at all");
+}
+
+#[test]
+fn what_there_is_no_room_to_keep_is_not_followed_by_what_was_said_before_it() {
+    let mut lab = Lab::new();
+    let one = |id: &str, topic: &str| {
+        let about = about(id, id, id);
+        json!({"uniq_id": id, "name": id, "cmd_t": "x/c", "stat_t": topic, "dev": about, "val_tpl": "{{ value_json.a }}"})
+    };
+    // A device that is described later hears what was said last, or nothing.
+    let later = |lab: &mut Lab, id: &str, topic: &str| {
+        let told = lab.keep(&format!("homeassistant/switch/{id}/config"), &one(id, topic));
+        value(&told, "on-off", "on")
+    };
+    lab.keep("homeassistant/switch/first/config", &one("first", "t/s"));
+    lab.say("t/s", r#"{"a": "ON"}"#);
+    assert_eq!(later(&mut lab, "second", "t/s"), Some(Data::Bool(true)));
+    lab.say("t/s", &format!(r#"{{"a": "OFF", "b": "{}"}}"#, "x".repeat(9_000)));
+    assert_eq!(later(&mut lab, "third", "t/s"), None, "too long to be kept");
+    // All of the room is taken by others.
+    for number in 0..2_100 {
+        let (id, topic) = (format!("n{number}"), format!("n/{number}"));
+        let config = one(&id, &topic).to_string();
+        lab.house.message(&format!("homeassistant/switch/{id}/config"), config.as_bytes(), true, lab.now);
+    }
+    lab.settled();
+    lab.say("t/s", r#"{"a": "ON"}"#);
+    for number in 0..2_100 {
+        lab.house.message(&format!("n/{number}"), "y".repeat(8_190).as_bytes(), false, lab.now);
+    }
+    lab.say("t/s", &format!(r#"{{"a": "OFF", "b": "{}"}}"#, "x".repeat(6_000)));
+    assert_eq!(later(&mut lab, "fourth", "t/s"), None, "no room is left");
+}
+
 proptest::proptest! {
     /// Words that descriptions are made of, in any order and nesting: nothing panics, and what opens a house stays guarded.
     #[test]

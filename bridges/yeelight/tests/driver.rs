@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -143,6 +144,22 @@ impl Lab {
         outcomes
     }
 
+    /// Adds a lamp by its address.
+    async fn add(&mut self, address: &str) -> Result<Outputs, CallError> {
+        let call = CallId(self.next);
+        self.next += 1;
+        let (way, inputs) = ("address".to_owned(), Inputs::from([("address".to_owned(), address.into())]));
+        self.to.send((ToBridge::Add { call, way, inputs }, None)).await.unwrap();
+        self.hear(|message| match message {
+            FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
+            FromBridge::Seen { device } if !device.passing => {
+                panic!("before it is known whether it is there: {device:?}")
+            }
+            _ => None,
+        })
+        .await
+    }
+
     async fn why(&mut self, device: &DeviceId) -> Explained {
         let call = CallId(self.next);
         self.next += 1;
@@ -202,12 +219,35 @@ impl Lamp {
         Self { at, said, open }
     }
 
-    fn announce(&self, words: &str) {
-        let text = format!(
-            "NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\nLocation: yeelight://{}\r\nid: 0x0000000000abcdef\r\nmodel: color\r\n\
+    fn described(&self, id: u64, words: &str) -> String {
+        format!(
+            "Location: yeelight://{}\r\nid: {id:#018x}\r\nmodel: color\r\n\
              fw_ver: 9\r\nsupport: get_prop set_power toggle set_bright set_ct_abx set_hsv\r\nname: Desk\r\n{words}\r\n",
             self.at
-        );
+        )
+    }
+
+    /// It answers searches that are sent to it alone, as one of this id, until that is dropped.
+    fn answers(&self, id: u64) -> Answers {
+        let socket = UdpSocket::bind((self.at.ip(), 1982)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\n{}", self.described(id, "power: off\r\n"));
+        let over = Arc::<AtomicBool>::default();
+        let stop = over.clone();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while !stop.load(Ordering::Relaxed) {
+                let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
+                assert!(buffer[..length].starts_with(b"M-SEARCH * HTTP/1.1"));
+                socket.send_to(answer.as_bytes(), from).unwrap();
+            }
+        });
+        Answers { over, thread: Some(thread) }
+    }
+
+    fn announce(&self, words: &str) {
+        let described = self.described(0xab_cdef, words);
+        let text = format!("NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n{described}");
         let socket = UdpSocket::bind((self.at.ip(), 0)).unwrap();
         socket.send_to(text.as_bytes(), "239.255.255.250:1982").unwrap();
     }
@@ -228,6 +268,18 @@ impl Lamp {
 
     fn said(&self, word: &str) -> usize {
         self.said.lock().unwrap().iter().filter(|one| one.contains(word)).count()
+    }
+}
+
+struct Answers {
+    over: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
     }
 }
 
@@ -363,4 +415,50 @@ async fn a_crowd_of_wishes_is_one_attempt_and_all_of_it_is_refused() {
     assert!(outcomes.iter().all(|one| matches!(one, Err(CallError::Unreachable(_)))), "{outcomes:?}");
     let count = *count.lock().unwrap();
     assert!((1..=4).contains(&count), "{count}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lamp_that_hears_no_multicast_is_added_by_its_address_and_found_there_after_a_start() {
+    let mut lab = Lab::new().await;
+    let lamp = Lamp::new("127.0.0.1");
+    let refused = lab.add("127.0.0.1").await;
+    assert!(matches!(&refused, Err(CallError::NotConsented(why)) if why.contains("yeelight/search")), "{refused:?}");
+    lab.grant("yeelight/search", To::Any);
+    for wrong in ["", "lamp.example", "fe80::1", "239.255.255.250", "203.0.113.9"] {
+        let refused = lab.add(wrong).await;
+        assert!(matches!(refused, Err(CallError::BadInput(_))), "{wrong}: {refused:?}");
+    }
+    let refused = lab.add("127.0.0.1").await;
+    assert!(matches!(&refused, Err(CallError::Unreachable(why)) if why.contains("nothing was added")), "{refused:?}");
+
+    let answers = lamp.answers(0xab_cdef);
+    let call = CallId(lab.next);
+    lab.next += 1;
+    let (way, inputs) = ("address".to_owned(), Inputs::from([("address".to_owned(), " 127.0.0.1 ".into())]));
+    lab.to.send((ToBridge::Add { call, way, inputs }, None)).await.unwrap();
+    let seen = lab.seen(|device| device.name == "Desk" && !device.passing).await;
+    let added = lab.hear(|message| match message {
+        FromBridge::Reply { call: of, outcome } if of == call => Some(outcome),
+        _ => None,
+    });
+    assert_eq!(added.await.unwrap()["devices"], Data::Texts(vec![seen.id.to_string()]));
+    assert_eq!(lamp.said(""), 0, "not spoken to before that is agreed to");
+    lab.grant("yeelight/control", To::One(RecipientId::device(&seen.id)));
+    lab.value("level", Data::Int(40)).await;
+
+    // It is found where it was, by who it is.
+    lab.again().await;
+    lab.value("level", Data::Int(40)).await;
+    assert_eq!(lab.call(&seen.id, "light", set("level", 30)).await, Ok(Outputs::new()));
+    // Another lamp has its address now: that is not the one.
+    drop(answers);
+    let other = lamp.answers(0xab_cd00);
+    let said = lamp.said("");
+    lab.again().await;
+    let found = lab.seen(|device| device.name == "Desk" && device.reach == Reach::Local).await;
+    assert!(found.passing && found.id != seen.id);
+    let refused = lab.call(&seen.id, "light", set("on", true)).await;
+    assert!(matches!(refused, Err(CallError::Unreachable(_))), "{refused:?}");
+    assert_eq!(lamp.said(""), said);
+    drop(other);
 }

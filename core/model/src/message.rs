@@ -126,7 +126,8 @@ pub enum ToBridge {
     /// allows that. With the output `open` as well they are not added yet: the owner's browser is to go to that address, and
     /// comes back to the address that was given as `return` with what was given as `state` and with a `code`. These two are
     /// the inputs of the way `signed-in` then, once the owner agreed that the bridge speaks to those devices. The way
-    /// `not-signed-in` with that `state` says that the browser does not come any more.
+    /// `not-signed-in` with that `state` says that the browser does not come any more. The input `again` is the id of one that was
+    /// added before, which is at another address or has other secrets: it stays the same, and so does what is not given.
     Add {
         /// Chosen by the core.
         call: CallId,

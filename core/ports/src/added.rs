@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accord_model::{
-    Data, DeviceId, Format, FromBridge, Property, Service, Source, Target, Timestamp, Value, Verb, catalogue,
+    Data, DeviceId, Format, FromBridge, Inputs, Property, Service, Source, Target, Timestamp, Value, Verb, catalogue,
 };
 use accord_store::{JsonFile, Vault, create_private_dir};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,6 +37,26 @@ pub fn device_id(bridge: &str, announced: &str) -> DeviceId {
     let hash = Sha256::digest(format!("accord {bridge} device {announced}"));
     let digits = data_encoding::HEXLOWER.encode(&hash[..16]);
     DeviceId::new(format!("{bridge}-{digits}")).expect("a bridge's name and hexadecimal digits make an id")
+}
+
+/// By which name the inputs of `ToBridge::Add` say which added device is meant, by its id: it has another address, or other
+/// credentials, and stays the same. What is not given stays as it was.
+pub const AGAIN: &str = "again";
+
+/// Which added device is meant, when it is one that is added again.
+///
+/// # Errors
+/// In words, when that is no device's id.
+pub fn again(inputs: &Inputs) -> Result<Option<DeviceId>, String> {
+    let no = |_| "that is no device that can be added again".to_owned();
+    inputs.get(AGAIN).and_then(Data::as_text).map(|id| DeviceId::new(id).map_err(no)).transpose()
+}
+
+/// What the id of a new device is made of, which was added where it is: that place, or more when one that was added there
+/// before and moved is known by it.
+pub fn first_free(place: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let more = (2..).map(|number: u64| format!("{place} {number}"));
+    std::iter::once(place.to_owned()).chain(more).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// What is kept of a device that was added.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use accord_model::DeviceKind;
+use accord_model::{DeviceKind, Reach};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,6 +37,18 @@ pub struct Form {
     /// What can be agreed to in the same step: see [`Add::agrees`].
     #[serde(default)]
     pub offers: Vec<Offer>,
+    /// What was added by it, and can be added again when it is at another address: see [`Add::again`].
+    #[serde(default)]
+    pub again: Vec<AddedBefore>,
+}
+
+/// A device that was added by a form.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddedBefore {
+    pub id: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub reach: Reach,
 }
 
 fn other() -> DeviceKind {
@@ -78,6 +90,10 @@ pub struct Add {
     /// Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for.
     #[serde(default)]
     pub agrees: Vec<String>,
+    /// By its id, one that was added by this form: it is at another address, or has other secrets, and stays the same device
+    /// with all that was agreed to for it. Secrets that are not given stay what they are, and so does what is optional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 impl fmt::Debug for Add {

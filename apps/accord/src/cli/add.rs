@@ -29,6 +29,10 @@ pub struct Add {
     /// Sign in with its own web page instead of giving a secret, where it has one: the address to open is shown.
     #[arg(long)]
     sign_in: bool,
+    /// It was added before, and is at another address or has other secrets: which device. What is not given stays as it was, and
+    /// it stays the same device, with its names, rooms, history and what you agreed to.
+    #[arg(long, value_name = "DEVICE")]
+    again: Option<String>,
     /// Agree that it is controlled from here, too (`control/command`, names of commands); asked for at a terminal.
     #[arg(long)]
     control: bool,
@@ -43,7 +47,8 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
   accord add
   accord add miio address=192.168.1.40 token=- < token.txt
   accord add mqtt address=192.168.1.10:1883 password=@/run/secrets/mqtt
-  accord add homeassistant --sign-in address=http://192.168.1.5:8123";
+  accord add homeassistant --sign-in address=http://192.168.1.5:8123
+  accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11";
 
 /// How often it is asked whether the browser is back.
 const LOOK: Duration = Duration::from_secs(1);
@@ -80,9 +85,15 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         form.fields.retain(|field| !field.secret);
         form.steps.clear();
     }
+    let again = which(&form, args.again.as_deref(), context).await?;
+    if again.is_some() {
+        form.fields.iter_mut().filter(|field| field.secret).for_each(|field| field.required = false);
+        form.steps.clear();
+    }
     let inputs = fill(&form, &args.fields, context).await?;
     let agrees = also(&form.offers, args.control, &form.what).await?;
-    let filled = Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees };
+    let filled =
+        Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees, again };
     let owner = Owner::AtTerminalForGood;
     let mut added: Added = with_consent(context, owner, async || context.hub.post("/add", &filled).await).await?;
     if let (Some(open), Some(id)) = (added.open.take(), added.signing_in.take()) {
@@ -101,6 +112,29 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The device that is added again, by its id. Who says nothing of it is asked when one of them is away.
+async fn which(form: &Form, said: Option<&str>, context: &Context) -> Result<Option<String>> {
+    if let Some(said) = said {
+        let found = super::devices::find(context, said).await?;
+        let faces = found.faces.iter().map(|face| &face.id);
+        let of_form = |id: &&String| form.again.iter().any(|one| one.id == **id);
+        let again = std::iter::once(&found.id).chain(faces).find(of_form).cloned();
+        if again.is_none() {
+            bail!("{} was not added as “{}”, so it cannot be added again by that", name(&found.name), form.what);
+        }
+        return Ok(again);
+    }
+    if can_ask() {
+        for away in form.again.iter().filter(|one| one.reach == Reach::Offline) {
+            let question = format!("Is it {}, at another address? [y/N]", name(&away.name));
+            if matches!(ask(&question).await?.as_deref(), Some("y" | "Y" | "yes")) {
+                return Ok(Some(away.id.clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What of the offers the owner agrees to beside adding it. What is needed is asked for by the hub.

@@ -1,10 +1,14 @@
 //! Adding devices by a form: what is not found by itself, or may be used only with a secret of its owner.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use accord_consent::{Choice, RecipientId, To};
+use accord_consent::{Choice, Consent, ConsentState, RecipientId, To};
 use accord_model::{Data, DeviceId, DeviceKind, Inputs, Reach};
+use accord_ports::added::AGAIN;
+use accord_registry::Known;
 
+use super::foreign::is_paired;
 use super::hub::Hub;
 use super::joining;
 use super::offers::agrees_to_control;
@@ -83,6 +87,7 @@ impl Hub {
             fields: form.fields.iter().map(field).collect(),
             sign_in: sign_in(form).map(str::to_owned),
             offers: self.form_offers(form),
+            again: self.movable(form),
         };
         api::Forms { forms: joining::FORMS.iter().map(form).collect() }
     }
@@ -95,6 +100,13 @@ impl Hub {
         let form = form.ok_or_else(|| Failure::not_found("There is no such form; `GET /forms` lists them."))?;
         let agrees = wanted.agrees.clone();
         let control = agrees_to_control(&agrees, Some(form))?;
+        let again = wanted.again.clone();
+        let is_known = |id: &String| self.movable(form).iter().any(|one| one.id == *id);
+        if again.as_ref().is_some_and(|id| !is_known(id)) {
+            return Err(Failure::not_found(
+                "No such device was added in this way; `GET /forms` lists those that were.",
+            ));
+        }
         if wanted.sign_in {
             sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;
             return self.begin_sign_in(form, inputs(form, wanted)?, control, surface, origin).await;
@@ -102,7 +114,7 @@ impl Hub {
         let inputs = inputs(form, wanted)?;
         self.agree_to_search(form, &agrees, surface)?;
         let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?.devices;
-        self.agree_to_added(form, &devices, control, surface)?;
+        self.agree_to_added(form, &devices, (control, again.is_some()), surface)?;
         let until = tokio::time::Instant::now() + HERE_WITHIN;
         let is_here =
             |id: &DeviceId| self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline);
@@ -113,15 +125,43 @@ impl Hub {
         Ok(api::Added { devices, open: None, signing_in: None })
     }
 
-    /// Adding devices by a form is agreeing that they are spoken to.
-    fn agree_to_added(&self, form: &Form, devices: &[DeviceId], control: bool, surface: &'static str) -> Answer<()> {
+    /// What was added by a form and can be added again.
+    fn movable(&self, form: &Form) -> Vec<api::AddedBefore> {
+        if !joining::AGAIN.contains(&(form.bridge, form.way)) {
+            return Vec::new();
+        }
+        let devices = self.registry.devices().into_iter();
+        let added = devices.filter(|known| known.bridge == form.bridge && known.device.via.is_none());
+        let added = added.filter(|known| is_paired(&known.device));
+        let before = |known: Arc<Known>| {
+            let shown = self.device(&known.device.id).ok()?;
+            Some(api::AddedBefore { id: known.device.id.to_string(), name: shown.name, reach: known.device.reach })
+        };
+        added.filter_map(before).collect()
+    }
+
+    /// Adding devices by a form is agreeing that they are spoken to. `control`: and that they are told what to do; `again`: the
+    /// owner says that it is one that was added.
+    fn agree_to_added(
+        &self,
+        form: &Form,
+        devices: &[DeviceId],
+        (control, again): (bool, bool),
+        surface: &'static str,
+    ) -> Answer<()> {
         let entry = self.entry_of(form.bridge);
         let entry = entry.ok_or_else(|| Failure::internal("No such entry", form.bridge))?;
         for device in devices {
-            // It may hold another key now: what was agreed for it before does not come back.
-            self.forget_given(device)?;
             let to = To::One(RecipientId::device(device));
-            self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
+            // It may hold another key now: what was agreed for it before does not come back, unless its owner says that it is
+            // the same.
+            if !again {
+                self.forget_given(device)?;
+            }
+            let is_given = |one: &Consent| one.to == to && one.entry == entry && one.state == ConsentState::Given;
+            if !again || !self.gate.consents().iter().any(is_given) {
+                self.decide_as(entry.clone(), to, Choice::Always, None, surface)?;
+            }
             if control {
                 self.agree_to_control(form.bridge, device, surface)?;
             }
@@ -147,6 +187,8 @@ fn inputs(form: &Form, wanted: api::Add) -> Answer<Inputs> {
         let refused = |what: &str| Failure::bad_request(format!("“{}” {what}.", field.label));
         let data = match (field.needs, text) {
             (_, Some(text)) if text.len() > most => return Err(refused("is too long")),
+            // It has one.
+            (Needs::Text, None) if field.secret && wanted.again.is_some() => continue,
             (Needs::Text | Needs::File, None) => return Err(refused("is missing")),
             (Needs::Optional, None) => continue,
             (Needs::Switch, None) => Data::Bool(false),
@@ -160,7 +202,10 @@ fn inputs(form: &Form, wanted: api::Add) -> Answer<Inputs> {
         inputs.insert(field.id.to_owned(), data);
     }
     match given.keys().next() {
-        None => Ok(inputs),
+        None => {
+            inputs.extend(wanted.again.map(|id| (AGAIN.to_owned(), Data::Text(id))));
+            Ok(inputs)
+        }
         Some(more) => {
             let more = accord_model::text::for_screen(more, 40);
             Err(Failure::bad_request(format!("“{}” has no `{more}`.", form.what)))
@@ -193,8 +238,8 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false, agrees: vec![] };
-            inputs_or(&FORM, add)
+            let (bridge, way) = ("lab".into(), "token".into());
+            inputs_or(&FORM, api::Add { bridge, way, inputs, sign_in: false, agrees: vec![], again: None })
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {
             super::inputs(form, add).map_err(|failure| format!("{failure:?}"))
@@ -204,6 +249,15 @@ mod tests {
         assert_eq!(whole["tls"], Data::Bool(true));
         let bare = given(&[("address", "a")]).unwrap();
         assert_eq!((bare.get("token"), &bare["tls"]), (None, &Data::Bool(false)));
+        // Secrets of one that is added again are there already.
+        const TOKEN: Field = Field { id: "token", label: "Token", hint: "", needs: Needs::Text, secret: true };
+        let secret = Form { fields: &[TOKEN], ..FORM };
+        let bare = |again: Option<&str>| {
+            let (bridge, way, again) = ("lab".into(), "token".into(), again.map(str::to_owned));
+            inputs_or(&secret, api::Add { bridge, way, inputs: [].into(), sign_in: false, agrees: vec![], again })
+        };
+        assert_eq!(bare(Some("lab-1")).map(|inputs| inputs.into_keys().collect()), Ok(vec!["again".to_owned()]));
+        assert!(bare(None).is_err());
         let long = "geheim".repeat(MAX_TEXT);
         for wrong in [
             &[][..],

@@ -230,8 +230,13 @@ const JOINS: &[(&str, &str, DeviceKind, Systems)] = &[
 /// and way, and what the button says.
 pub const SIGN_INS: &[(&str, &str, &str)] = &[("homeassistant", "token", "Sign in with Home Assistant")];
 
+/// What is added by these can be added again: it is at another address then, or has other secrets, and is the same. By bridge
+/// and way.
+pub const AGAIN: &[(&str, &str)] = &[("homeassistant", "token"), ("mqtt", "broker")];
+
 /// What is added by a form has to be looked for, which is an entry of its own: by bridge and way.
-pub const NEEDS: &[(&str, &str, &str)] = &[("matter", "code", "matter/search")];
+pub const NEEDS: &[(&str, &str, &str)] =
+    &[("matter", "code", "matter/search"), ("yeelight", "address", "yeelight/search")];
 
 /// The bridges' forms for what is not found by itself, or needs a secret. Each is consent to the bridge's entry whose
 /// recipient is `paired-device`.
@@ -297,6 +302,18 @@ pub const FORMS: &[Form] = &[
                 secret: false,
             },
         ],
+    },
+    Form {
+        bridge: "yeelight",
+        way: "address",
+        what: "Lamp (Yeelight), by address",
+        how: "By address",
+        kind: DeviceKind::Light,
+        steps: &[
+            "For networks in which the search does not reach it. “LAN control” has to be on: in the Yeelight app, the lamp's settings.",
+            "Look up its address in your router, or in the Yeelight app; best have the router always give it the same one.",
+        ],
+        fields: &[Field { id: "address", label: "Address", hint: "192.168.1.20", needs: Needs::Text, secret: false }],
     },
     Form {
         bridge: "matter",

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use accord_consent::{Choice, ConsentState, RecipientId, To};
 use accord_model::{Data, DeviceId, Inputs};
 use accord_ports::Secret;
+use accord_ports::added::AGAIN;
 use accord_ports::secret::{same, token};
 
 use super::forms::{Form, KEPT_WITHIN};
@@ -42,6 +43,8 @@ struct Signing {
     devices: Vec<DeviceId>,
     /// They may be told what to do, too.
     control: bool,
+    /// The owner says that they were added before.
+    again: bool,
     surface: &'static str,
     until: Instant,
     came: Came,
@@ -60,6 +63,7 @@ struct Back {
     form: &'static Form,
     devices: Vec<DeviceId>,
     control: bool,
+    again: bool,
     surface: &'static str,
     state: String,
     code: Result<String, String>,
@@ -81,13 +85,15 @@ impl Hub {
         let state = token();
         inputs.insert("return".to_owned(), Data::Text(format!("{}{PATH}", origin.trim_end_matches('/'))));
         inputs.insert("state".to_owned(), Data::Text(state.clone()));
+        let again = inputs.contains_key(AGAIN);
         let _turn = self.signing.turn.lock().await;
         let begun = self.registry.add(form.bridge, "sign-in", inputs, KEPT_WITHIN).await?;
         let open = begun.open.ok_or_else(|| Failure::internal("Signing in cannot begin", "no address was given"))?;
         let devices = begun.devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
         let (state, until, id) = (state.into(), Instant::now() + SIGNS_WITHIN, token());
         let came = Came::Waits;
-        let signing = Signing { form, id: id.clone(), state, devices: begun.devices, control, surface, until, came };
+        let signing =
+            Signing { form, id: id.clone(), state, devices: begun.devices, control, again, surface, until, came };
         *self.last_signing() = Some(signing);
         Ok(api::Added { devices, open: Some(open), signing_in: Some(id) })
     }
@@ -134,7 +140,7 @@ impl Hub {
             let one = signing.as_mut().filter(waits).ok_or_else(over)?;
             one.came = Came::Trades(Instant::now() + DONE_WITHIN);
             let (devices, state, code) = (one.devices.clone(), state.to_owned(), code.map(str::to_owned));
-            Back { form: one.form, devices, control: one.control, surface: one.surface, state, code }
+            Back { form: one.form, devices, control: one.control, again: one.again, surface: one.surface, state, code }
         };
         let hub = self.clone();
         let traded = tokio::spawn(async move { hub.came_back(back).await });
@@ -179,8 +185,9 @@ impl Hub {
         let inputs = inputs.map(|(id, text)| (id.to_owned(), Data::Text(text.to_owned()))).into();
         match self.registry.add(back.form.bridge, "signed-in", inputs, TRADES_WITHIN).await {
             Ok(_) => {
-                // Another may be there now: what else was agreed for it before does not come back.
-                for one in before.iter().filter(|one| one.entry != entry) {
+                // Another may be there now: what else was agreed for it before does not come back, unless its owner says that
+                // it is the same.
+                for one in before.iter().filter(|one| !back.again && one.entry != entry) {
                     self.gate.withdraw(one.id)?;
                 }
                 for device in back.devices.iter().filter(|_| back.control) {

@@ -1556,6 +1556,11 @@ export interface components {
         };
         /** @description `POST /add`: a form, filled in. */
         Add: {
+            /**
+             * @description By its id, one that was added by this form: it is at another address, or has other secrets, and stays the same device
+             *     with all that was agreed to for it. Secrets that are not given stay what they are, and so does what is optional.
+             */
+            again?: string | null;
             /** @description Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for. */
             agrees?: string[];
             bridge: string;
@@ -1579,6 +1584,12 @@ export interface components {
             open?: string | null;
             /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
             signing_in?: string | null;
+        };
+        /** @description A device that was added by a form. */
+        AddedBefore: {
+            id: string;
+            name: string;
+            reach: string;
         };
         /**
          * @description Who is let in.
@@ -2227,6 +2238,8 @@ export interface components {
             size?: number | null;
         };
         Form: {
+            /** @description What was added by it, and can be added again when it is at another address: see [`Add::again`]. */
+            again?: components["schemas"]["AddedBefore"][];
             bridge: string;
             fields: components["schemas"]["FormField"][];
             /** @description The same beside other ways of its bridge: `By address`. */

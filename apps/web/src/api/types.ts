@@ -148,7 +148,8 @@ export type ShownDevice = Omit<Of<"ShownDevice">, "shown"> & { shown: Schemas["S
 export type ShownPlace = Omit<Of<"ShownPlace">, "devices"> & { devices: ShownDevice[] };
 export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
-export type AddForm = Omit<Of<"Form">, "offers" | "fields"> & { fields: FormField[]; offers: Offer[] };
+export type AddedBefore = Omit<Of<"AddedBefore">, "reach"> & { reach: Reach };
+export type AddForm = Omit<Of<"Form">, "offers" | "fields" | "again"> & { fields: FormField[]; offers: Offer[]; again: AddedBefore[] };
 export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null }
 export type SigningIn = Omit<Schemas["SigningIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */

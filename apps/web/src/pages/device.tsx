@@ -1,7 +1,8 @@
 // One device: what it offers, a card per service, and beside it how it is reached and trusted.
-import { useMemo } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { changeDevice, pair, withdraw } from "../actions";
-import type { Consent, Device, PairedDevice } from "../api/types";
+import { get } from "../api/client";
+import type { AddForm, Consent, Device, PairedDevice } from "../api/types";
 import { date, kindName, plural, words } from "../format";
 import { to } from "../router";
 import { useHub } from "../store";
@@ -82,12 +83,37 @@ export function DevicePage({ id }: { id: string }) {
           <About device={device} />
           <Faces device={device} />
           {paired && <Trust device={device} paired={paired} />}
+          {device.trust === "paired" && device.kind === "hub" && !device.via && <Moved key={device.id} ids={ids} bridge={device.bridge} />}
           {device.trust === "paired" && showsDevices(device) && <ShownThere device={device} />}
           {device.trust === "paired" && ofTheHouse(device) && <DeviceHistory device={device} />}
           {device.trust === "paired" && <Agreed device={device} consents={consents} />}
         </div>
       </div>
     </>
+  );
+}
+
+/** What was added by its address can be given another one. */
+function Moved({ ids, bridge }: { ids: string[]; bridge: string }) {
+  const [again, setAgain] = useState<{ bridge: string; id: string } | null>(null);
+  const all = ids.join(" ");
+  useEffect(() => {
+    let over = false;
+    const faces = all.split(" ");
+    get<{ forms: AddForm[] }>("/forms").then(({ forms }) => {
+      const form = forms.find((one) => one.again.some(({ id }) => faces.includes(id)));
+      const known = form?.again.find(({ id }) => faces.includes(id));
+      if (!over) setAgain(form && known ? { bridge: form.bridge, id: known.id } : null);
+    }, () => undefined);
+    return () => { over = true; };
+  }, [all, bridge]);
+  if (!again) return null;
+  return (
+    <section className="card facts" aria-labelledby="moved">
+      <h2 id="moved" className="card-title">Where it is</h2>
+      <p className="hint">When it gets another address, or another password, give that here: it stays the same device, with what is there by it.</p>
+      <div><Button onClick={() => openDialog({ kind: "add", again })} testid="moved">It has another address…</Button></div>
+    </section>
   );
 }
 

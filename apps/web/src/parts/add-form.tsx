@@ -17,7 +17,10 @@ import { Notice } from "./notice";
 import { Why } from "./why";
 import { fieldOf } from "./wording";
 
-export function FormWay({ form }: { form: AddForm }) {
+/** `again`: what was added by it and is at another address; in place of that, the owner may say so. */
+export function FormWay({ form, again: known }: { form: AddForm; again?: string }) {
+  const [said, setSaid] = useState("");
+  const again = form.again.find(({ id }) => id === (known ?? said));
   const [inputs, setInputs] = useState<Record<string, string>>({});
   const [trouble, setTrouble] = useState<string | null>(null);
   // What was given is refused, and not what came of it.
@@ -32,6 +35,8 @@ export function FormWay({ form }: { form: AddForm }) {
   const [open, setOpen] = useState<{ page: string; id: string } | null>(null);
   // Adding it is agreeing to this one.
   const entry = useHub((state) => state.entries?.entries.find((one) => one.key.startsWith(`${form.bridge}/`) && one.recipient === "paired-device"));
+  // It has its secrets already; another one may be given.
+  const fields = form.fields.map((one) => (again && one.secret ? { ...one, required: false } : one));
   const done = (devices: AddedThere["devices"]) => {
     set({ devices: devices.reduce(know, hub().devices) });
     setInputs((now) => Object.fromEntries(form.fields.flatMap(({ id, secret }) => (!secret && now[id] ? [[id, now[id]]] : []))));
@@ -44,10 +49,10 @@ export function FormWay({ form }: { form: AddForm }) {
     if (busy) return;
     setBusy(true);
     setTrouble(null);
-    const asked = form.fields.filter((one) => !(signIn && one.secret));
+    const asked = fields.filter((one) => !(signIn && one.secret));
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also }, SLOW_MS));
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, again: again?.id ?? null }, SLOW_MS));
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
@@ -71,22 +76,34 @@ export function FormWay({ form }: { form: AddForm }) {
     box.querySelector<HTMLElement>("input,textarea")?.focus();
     setBack(false);
   };
-  const needed = form.fields.filter((one) => one.required);
-  const wrong = trouble === null ? null : fieldOf(trouble, form.fields) ?? (refused && needed.length === 1 ? needed[0]!.id : null);
+  const needed = fields.filter((one) => one.required);
+  const wrong = trouble === null ? null : fieldOf(trouble, fields) ?? (refused && needed.length === 1 ? needed[0]!.id : null);
   const missing = lacks(form.offers, also);
   const filled = (all: FormField[]) => all.every((one) => !one.required || inputs[one.id]?.trim());
   const submit = (event: FormEvent) => { event.preventDefault(); void add(false); };
   return (
     <form className="way add-form" onSubmit={submit} ref={first} data-testid="add-form">
-      {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
-      {form.fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
+      {again && known && <p><Name>{again.name}</Name> stays the same device, with its name, its room, its history, what is there by it, and what you agreed to.</p>}
+      {!known && form.again.length > 0 && (
+        <Field label="Is it one that you added?" hint={again ? "It stays the same, at its new address: name, rooms, history, and what you agreed to." : undefined}>
+          {(field, hint) => (
+            <select id={field} aria-describedby={hint} value={again?.id ?? ""} onChange={(event) => setSaid(event.target.value)} data-testid="again">
+              <option value="">No, a new one</option>
+              {form.again.map((one) => <option key={one.id} value={one.id}>{visible(one.name)}, at another address</option>)}
+            </select>
+          )}
+        </Field>
+      )}
+      {again && <p className="hint">What you leave empty stays as it was.</p>}
+      {!again && form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
+      {fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
       {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} id={troubleId} data-testid="add-trouble"><Icon name="warning" /><span><Words>{trouble}</Words></span></p>}
       <Also offers={form.offers} chosen={also} onChange={setAlso} />
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
       <div className="form-end">
-        {form.sign_in && <Button onClick={() => void add(true)} disabled={busy || missing || !filled(form.fields.filter((one) => !one.secret))} testid="sign-in">{visible(form.sign_in)}</Button>}
-        <Button type="submit" tone="primary" disabled={missing || !filled(form.fields)} busy={busy}>Add</Button>
+        {form.sign_in && <Button onClick={() => void add(true)} disabled={busy || missing || !filled(fields.filter((one) => !one.secret))} testid="sign-in">{visible(form.sign_in)}</Button>}
+        <Button type="submit" tone="primary" disabled={missing || !filled(fields)} busy={busy}>{again ? "Change" : "Add"}</Button>
       </div>
     </form>
   );

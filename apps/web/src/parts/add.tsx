@@ -39,9 +39,9 @@ export function grouped(all: Addable[], home: boolean, wanted: string): { group:
   return order.map((group) => ({ group, of: all.filter((one) => groupOf(one.kind) === group && fits(one, group)) })).filter(({ of }) => of.length > 0);
 }
 
-export function AddDialog() {
+export function AddDialog({ again }: { again?: { bridge: string; id: string } | undefined }) {
   const entries = useHub((state) => state.entries);
-  const [chosen, setChosen] = useState<string | null>(null);
+  const [chosen, setChosen] = useState<string | null>(again?.bridge ?? null);
   const [wanted, setWanted] = useState("");
   const [home] = useState(() => location.hash.startsWith("#/home"));
   const [forms, setForms] = useState<AddForm[] | null>(null);
@@ -53,8 +53,8 @@ export function AddDialog() {
   const groups = grouped(all, home, wanted);
   const thing = all.find((one) => one.bridge === chosen);
   return (
-    <Dialog title={thing?.title ?? "Add a device"} testid="add">
-      {thing ? (
+    <Dialog title={again ? "Another address" : thing?.title ?? "Add a device"} testid="add">
+      {again ? (thing && forms ? <Elsewhere of={thing} id={again.id} /> : <div className="skeleton way-skeleton" aria-hidden="true" />) : thing ? (
         <>
           <button className="link way-back" data-autofocus onClick={() => setChosen(null)}><Icon name="left" />Other devices</button>
           {thing === HUB ? <HubWays /> : <Ways key={thing.bridge} of={thing} />}
@@ -86,6 +86,12 @@ function WayTile({ of, onClick }: { of: Addable; onClick: () => void }) {
   );
 }
 
+/** What was added is at another address. */
+function Elsewhere({ of, id }: { of: Addable; id: string }) {
+  const form = of.forms.find(({ again }) => again.some((one) => one.id === id));
+  return form ? <FormWay form={form} again={id} /> : <p className="hint" role="status">It is not added any more.</p>;
+}
+
 const LOOK = "look";
 const keyOf = (form: AddForm) => `form ${form.way}`;
 
@@ -93,7 +99,7 @@ const keyOf = (form: AddForm) => `form ${form.way}`;
 function Ways({ of }: { of: Addable }) {
   // Where a form does more than name an address, it comes first: also once what it needs is agreed to.
   const byCode = (one: AddForm) => one.fields.some(({ required }) => required) && one.fields.every(({ required, secret }) => !required || secret);
-  const first = of.forms.find((one) => one.sign_in || byCode(one) || one.offers.some(({ needed }) => needed)) ?? (of.join ? null : of.forms[0]);
+  const first = of.forms.find((one) => one.sign_in || byCode(one) || (one.offers.some(({ needed }) => needed) && one.fields.some(({ id }) => id !== "address"))) ?? (of.join ? null : of.forms[0]);
   const [way, setWay] = useState(() => (first ? keyOf(first) : LOOK));
   const forms = of.forms.map((one) => ({ value: keyOf(one), label: one.how || one.what }));
   const look = of.join ? [{ value: LOOK, label: of.join.key.endsWith("/search") ? "Look for it" : "Let it find this one" }] : [];

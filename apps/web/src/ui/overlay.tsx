@@ -7,7 +7,8 @@ import { Icon } from "./icons";
 
 export type DialogState =
   | { kind: "pairing"; id: string; again?: StartPairing }
-  | { kind: "add" }
+  /** `again`: a device that was added in a way of its bridge, and is at another address. */
+  | { kind: "add"; again?: { bridge: string; id: string } }
   | { kind: "send"; device: Device }
   | { kind: "share"; id?: string }
   | { kind: "cast"; device: Device }

@@ -17,8 +17,9 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(15);
 /// When something changed in a registry, all of them are asked for anew after so long: changes come in crowds.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// And no more often than this.
+/// And no more often than this; when they could not be read, so long after that, doubled each time, up to the longest.
 const AGAIN_AT_MOST: Duration = Duration::from_secs(5);
+const AGAIN_AT_LEAST: Duration = Duration::from_secs(300);
 /// Most calls that have no answer yet.
 pub const MOST_CALLS: usize = 256;
 
@@ -151,6 +152,9 @@ pub struct Session {
     /// What came of the registries so far.
     coming: Registries,
     waiting: u8,
+    /// They were told once over this connection, and could not be read so often since.
+    has_told: bool,
+    unread: u32,
     about: About,
     heard: Instant,
     pinged: Option<Instant>,
@@ -172,6 +176,8 @@ impl Session {
             out: VecDeque::new(),
             coming: Registries::default(),
             waiting: 0,
+            has_told: false,
+            unread: 0,
             about: About::default(),
             heard: now,
             pinged: None,
@@ -303,15 +309,31 @@ impl Session {
     }
 
     fn registries(&mut self, now: Instant) {
+        self.stop_reading();
         (self.again, self.last, self.waiting) = (None, now, 3);
-        self.coming = Registries::default();
-        // What is on its way of an earlier question is of no interest any more.
-        self.asked.retain(|_, (asked, _)| {
-            !matches!(asked, Asked::Areas | Asked::Devices | Asked::Entities | Asked::EntitiesLong)
-        });
         self.ask(Asked::Areas, now, |id| words::command(id, "config/area_registry/list"));
         self.ask(Asked::Devices, now, |id| words::command(id, "config/device_registry/list"));
         self.ask(Asked::Entities, now, |id| words::command(id, "config/entity_registry/list_for_display"));
+    }
+
+    /// What is on its way of the registries is of no interest any more.
+    fn stop_reading(&mut self) {
+        self.coming = Registries::default();
+        self.asked.retain(|_, (asked, _)| {
+            !matches!(asked, Asked::Areas | Asked::Devices | Asked::Entities | Asked::EntitiesLong)
+        });
+    }
+
+    /// One of the registries could not be read, which does not mean that it is empty: what was told of them holds, and they are
+    /// asked for again, later each time. Without any, nothing can be said of what there is, as while the server starts.
+    fn unread(&mut self, failure: &words::Failure, now: Instant) {
+        if !self.has_told {
+            return self.over(format!("it does not tell what it has: {}", failure.message));
+        }
+        self.stop_reading();
+        let pause = AGAIN_AT_MOST.saturating_mul(1 << self.unread.min(6)).min(AGAIN_AT_LEAST);
+        self.unread = self.unread.saturating_add(1);
+        self.again = Some(now + pause);
     }
 
     fn ask(&mut self, asked: Asked, now: Instant, say: impl FnOnce(u64) -> String) -> u64 {
@@ -343,9 +365,8 @@ impl Session {
             (Asked::Entities, Err(failure)) if failure.code == "unknown_command" => {
                 self.ask(Asked::EntitiesLong, now, |id| words::command(id, "config/entity_registry/list"));
             }
-            // Without rooms and names things work too.
-            (Asked::Areas | Asked::Devices | Asked::EntitiesLong | Asked::Entities, Err(_)) => {
-                self.came(Answer::default(), |coming| &mut coming.areas, now);
+            (Asked::Areas | Asked::Devices | Asked::EntitiesLong | Asked::Entities, Err(failure)) => {
+                self.unread(&failure, now);
             }
             (Asked::States, Err(failure)) => self.over(match failure.code.as_str() {
                 "unknown_command" => {
@@ -366,6 +387,7 @@ impl Session {
             return;
         }
         let whole = std::mem::take(&mut self.coming);
+        (self.has_told, self.unread) = (true, 0);
         self.tell(Event::Registries(whole));
         if self.states.is_none() {
             let id = self.ask(Asked::States, now, |id| words::command(id, "subscribe_entities"));
@@ -579,6 +601,52 @@ mod tests {
         lab.hear(json!({"id": changes, "type": "event", "event": {}}));
         assert_eq!(lab.wait(AGAIN_AFTER).0, Vec::<Value>::new(), "not so soon again");
         assert_eq!(lab.wait(AGAIN_AT_MOST).0.len(), 3);
+    }
+
+    #[test]
+    fn a_registry_that_cannot_be_read_is_not_an_empty_one() {
+        let mut lab = Lab::new();
+        lab.ready();
+        (1..=10).for_each(|id| drop(lab.answer(id, Value::Null)));
+        let failed = |id: &Value| json!({"id": id, "type": "result", "success": false, "error": {"code": "unknown_error", "message": "Busy"}});
+        let changes = lab.session.changes[0];
+        lab.now += AGAIN_AT_MOST;
+        lab.hear(json!({"id": changes, "type": "event", "event": {}}));
+        let (mut asked, mut pauses) = (lab.wait(AGAIN_AFTER).0, Vec::new());
+        for _ in 0..9 {
+            assert_eq!(asked.len(), 3);
+            // One of the three fails; what the others answer is of no use then.
+            lab.answer(asked[0]["id"].as_u64().unwrap(), json!([]));
+            assert_eq!(lab.hear(failed(&asked[1]["id"])).1, [], "nothing is told of it");
+            assert_eq!(lab.answer(asked[2]["id"].as_u64().unwrap(), json!({"entities": []})).1, []);
+            let before = lab.now;
+            asked = loop {
+                let (said, events) = lab.wait(Duration::from_secs(5));
+                assert!(
+                    !events.iter().any(|event| matches!(event, Event::Registries(_) | Event::Over(_))),
+                    "{events:?}"
+                );
+                if let Some(ping) = said.iter().find(|one| one["type"] == "ping") {
+                    lab.hear(json!({"id": ping["id"], "type": "pong"}));
+                }
+                let asked: Vec<Value> = said.into_iter().filter(|one| one["type"] != "ping").collect();
+                if !asked.is_empty() {
+                    break asked;
+                }
+            };
+            pauses.push((lab.now - before).as_secs());
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+        let [areas, devices, entities] = [0, 1, 2].map(|at: usize| asked[at]["id"].as_u64().unwrap());
+        lab.answer(areas, json!([]));
+        lab.answer(devices, json!([{"id": "d"}, {"id": "e"}]));
+        let (_, events) = lab.answer(entities, json!({"entities": []}));
+        assert!(matches!(&events[..], [Event::Registries(all)] if all.devices.len() == 2), "{events:?}");
+        // Over a new connection nothing is known yet that could hold: it is begun again.
+        let mut lab = Lab::new();
+        let ids = lab.open();
+        let (_, events) = lab.hear(failed(&json!(ids["config/device_registry/list"])));
+        assert_eq!(events, [Event::Over("it does not tell what it has: Busy".into())]);
     }
 
     #[test]

@@ -369,7 +369,7 @@ impl Mind {
         self.outbox.tell(told).await;
         self.take(&id).await;
         if let Some(before) = before {
-            self.sign_out(&id, &before).await;
+            self.replaced(&id, before).await;
         }
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
     }

@@ -9,7 +9,7 @@ use accord_model::{
     Reach, Source, Timestamp, Value, catalogue,
 };
 use accord_ports::Secret;
-use accord_ports::added::{LASTING_S, Record, Register, device_id, pairing};
+use accord_ports::added::{AGAIN, LASTING_S, Record, Register, again, device_id, first_free, pairing};
 use serde::{Deserialize, Serialize};
 
 use crate::core::advert::{Advert, Place};
@@ -161,7 +161,7 @@ impl Servers {
                 let here = added.place().filter(|place| at.iter().any(|at| place.address == (*at).into()));
                 (id.clone(), here.unwrap_or(Place { address: (*first).into(), tls }))
             }
-            None => (device_id("homeassistant", &advert.uuid), Place { address: (*first).into(), tls }),
+            None => (id_of(&advert.uuid), Place { address: (*first).into(), tls }),
         };
         if !self.known.contains_key(&id) && self.known.len() >= MOST_FOUND + self.added.all().len() {
             return (None, Vec::new());
@@ -211,13 +211,18 @@ impl Servers {
     // -- who is added -------------------------------------------------------------------------------
 
     /// The owner adds one by its address, or gives it another address or token. At another address it may show any key then,
-    /// or the one that the owner names.
+    /// or the one that the owner names; with the token that it has, only the key that it has.
     /// What it replaces, too.
     pub(crate) fn add(&mut self, inputs: &Inputs) -> Result<(DeviceId, Option<Added>, Vec<FromBridge>), CallError> {
-        let token = token(inputs.get("token").and_then(Data::as_text));
+        let given = inputs.get("token").and_then(Data::as_text).map(str::trim).filter(|token| !token.is_empty());
         let (id, record) = self.wanted(inputs)?;
         let before = self.added.get(&id).cloned();
-        let (id, told) = self.keep(id, Added { token: token?, ..record })?;
+        let kept = before.as_ref().filter(|_| given.is_none() && again(inputs).is_ok_and(|again| again.is_some()));
+        let record = match kept {
+            Some(before) => with_token_of(record, before)?,
+            None => Added { token: token(given)?, ..record },
+        };
+        let (id, told) = self.keep(id, record)?;
         Ok((id, before, told))
     }
 
@@ -265,18 +270,26 @@ impl Servers {
             let known = announced.as_ref().is_some_and(|advert| added.uuid.as_ref() == Some(&advert.uuid));
             known || added.place().is_some_and(|before| before.address == place.address)
         };
-        let before = self.added.all().iter().find(same).map(|(id, added)| (id.clone(), added.clone()));
+        let there = self.added.all().iter().find(same).map(|(id, added)| (id.clone(), added.clone()));
+        let before = match again(inputs).map_err(CallError::BadInput)? {
+            None => there,
+            Some(id) => Some(self.moved(id, there.map(|(id, _)| id), announced.as_ref())?),
+        };
+        let moved = inputs.contains_key(AGAIN);
         let id = match (&before, &announced) {
             (Some((id, _)), _) => id.clone(),
-            (None, Some(advert)) => device_id("homeassistant", &advert.uuid),
-            (None, None) => device_id("homeassistant", &place.to_string()),
+            (None, Some(advert)) => id_of(&advert.uuid),
+            // One that moved away from there may be known by it.
+            (None, None) => id_of(&first_free(&place.to_string(), |name| self.added.get(&id_of(name)).is_some())),
         };
         let name = announced.as_ref().map(|advert| advert.name.clone());
         let before = before.map(|(_, added)| added);
         // Where it was before, its key is the one still; or the other one that the owner was told of, and nobody else's.
         let there = before.as_ref().filter(|before| before.place() == Some(place) && place.tls);
         let shown = |before: &Added| before.other.as_ref().map(|other| other.key.clone()).or(before.pin.clone());
-        let pin = pin.map(|key| key.to_string()).or_else(|| there.and_then(shown));
+        let had = || before.as_ref().filter(|_| moved && place.tls).and_then(|before| before.pin.clone());
+        let pin = pin.map(|key| key.to_string()).or_else(|| there.and_then(shown)).or_else(had);
+        let seen = before.as_ref().filter(|_| moved).and_then(|before| before.seen);
         let record = Added {
             uuid: announced
                 .as_ref()
@@ -292,9 +305,30 @@ impl Servers {
             other: None,
             version: announced.and_then(|advert| advert.version),
             since: before.map_or_else(Timestamp::now, |before| before.since),
-            seen: None,
+            seen,
         };
         Ok((id, record))
+    }
+
+    /// An added server is said to be there now. `there`: who was added there. Who says of itself that it is another is another.
+    fn moved(
+        &self,
+        id: DeviceId,
+        there: Option<DeviceId>,
+        announced: Option<&Advert>,
+    ) -> Result<(DeviceId, Added), CallError> {
+        let no = |why: &str| CallError::BadInput(why.to_owned());
+        let added = self.added.get(&id).ok_or_else(|| no("that is no Home Assistant that was added"))?;
+        if there.is_some_and(|there| there != id) {
+            return Err(no("another Home Assistant was added at that address; remove that one first"));
+        }
+        let other = |uuid: &String| announced.is_some_and(|advert| advert.uuid != *uuid);
+        if added.uuid.as_ref().is_some_and(other) {
+            return Err(no(
+                "what announces itself at that address is another Home Assistant, which is added by itself",
+            ));
+        }
+        Ok((id, added.clone()))
     }
 
     /// The owner adds one that is announced, with a token.
@@ -496,6 +530,20 @@ impl Servers {
         }
         device.with(information).with(more).with(pairing)
     }
+}
+
+fn id_of(name: &str) -> DeviceId {
+    device_id("homeassistant", name)
+}
+
+/// A server with the token that it had, or the sign-in. What was encrypted is not said in clear by an oversight.
+fn with_token_of(record: Added, before: &Added) -> Result<Added, CallError> {
+    let is_encrypted = |added: &Added| added.place().is_some_and(|place| place.tls);
+    if is_encrypted(before) && !is_encrypted(&record) {
+        let why = "the token was given for https; for http, by which it goes in clear, give it again or sign in again";
+        return Err(CallError::BadInput(why.to_owned()));
+    }
+    Ok(Added { token: before.token.clone(), client: before.client.clone(), ..record })
 }
 
 /// What was given as a token. No message repeats it.

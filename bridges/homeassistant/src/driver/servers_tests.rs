@@ -122,3 +122,31 @@ fn a_flood_of_announcements_is_bounded() {
     assert_eq!(servers.all_lost().len(), MOST_FOUND);
     assert!(servers.all().is_empty());
 }
+
+#[test]
+fn a_server_is_at_another_address_by_the_owners_word_unless_another_says_that_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut servers = Servers::open(&vault(&dir)).unwrap();
+    let id = servers.add(&given(&[("address", "https://10.0.0.2"), ("token", TOKEN)])).unwrap().0;
+    servers.key(&id, Key([1; 32]));
+    let moved =
+        |servers: &mut Servers, address: &str| servers.add(&given(&[("address", address), ("again", id.as_str())]));
+    assert_eq!(moved(&mut servers, "https://10.0.0.3").unwrap().0, id);
+    let added = servers.added(&id).unwrap();
+    assert_eq!((added.place.as_str(), added.pin()), ("https://10.0.0.3:8123", Some(Key([1; 32]))));
+    assert!(added.token == TOKEN.into() && added.name == "Home Assistant");
+    // Without a token and without saying which one, there is none.
+    assert!(servers.add(&given(&[("address", "https://10.0.0.3")])).is_err());
+    // It says who it is, where it was added; nobody else is taken for it then.
+    servers.found("House", advert('0'), &["10.0.0.3:8123".parse().unwrap()]);
+    servers.found("Other", advert('1'), &["10.0.0.4:8123".parse().unwrap()]);
+    let no = moved(&mut servers, "https://10.0.0.4").unwrap_err();
+    assert!(matches!(&no, CallError::BadInput(why) if why.contains("another Home Assistant")), "{no}");
+    assert_eq!(servers.added(&id).unwrap().place, "https://10.0.0.3:8123");
+    assert_eq!(moved(&mut servers, "https://10.0.0.5").unwrap().0, id);
+    let again = Servers::open(&vault(&dir)).unwrap();
+    assert_eq!(again.added(&id).unwrap().place, "https://10.0.0.5:8123");
+    // Another one where it was added first is not known as it.
+    let new = servers.add(&given(&[("address", "https://10.0.0.2"), ("token", TOKEN)])).unwrap().0;
+    assert!(new != id && servers.added(&new).unwrap().pin().is_none());
+}

@@ -122,8 +122,8 @@ impl Mind {
             Ok(told) => {
                 self.outbox.tell(told).await;
                 self.take(&server).await;
-                if let Some(before) = before.filter(|before| before.token != new.token) {
-                    self.sign_out(&server, &before).await;
+                if let Some(before) = before {
+                    self.replaced(&server, before).await;
                 }
                 Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![server.to_string()]))]))
             }
@@ -153,6 +153,13 @@ impl Mind {
         let left = self.signing.take().filter(|signing| Some(&signing.server) != server);
         let gone: Option<FromBridge> = left.and_then(|signing| self.servers.not_signed_in(&signing.server));
         self.outbox.tell(gone).await;
+    }
+
+    /// What was kept of a server is not any more. It is told so where it is now: where it was may be somebody else.
+    pub(super) async fn replaced(&self, server: &DeviceId, before: Added) {
+        let Some(now) = self.servers.added(server).filter(|now| now.token != before.token) else { return };
+        let (place, pin) = (now.place.clone(), now.pin.clone());
+        self.sign_out(server, &Added { place, pin, ..before }).await;
     }
 
     /// A server is told to forget a sign-in that was kept of it, if it can be told.

@@ -117,6 +117,13 @@ impl House {
         });
     }
 
+    /// It is at another address from now on.
+    pub async fn moves(&mut self) {
+        self.stop().await;
+        self.address.set_port(0);
+        self.start().await;
+    }
+
     pub async fn stop(&mut self) {
         self.running.store(false, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -75,8 +75,9 @@ pub struct House {
     /// Which things hear on which topic.
     routes: HashMap<String, BTreeSet<String>>,
     said: VecDeque<Said>,
-    /// zigbee2mqtt: whether it runs, and what it described, as it came.
+    /// zigbee2mqtt: whether it runs, whether it said so over the connection before, and what it described, as it came.
     online: Option<bool>,
+    online_before: bool,
     devices: BTreeMap<String, Value>,
     /// Of which of them what is known was made.
     mapped: BTreeMap<String, Value>,
@@ -113,6 +114,7 @@ impl House {
             routes: HashMap::new(),
             said: VecDeque::new(),
             online: None,
+            online_before: false,
             devices: BTreeMap::new(),
             mapped: BTreeMap::new(),
             messages: BTreeMap::new(),
@@ -156,9 +158,14 @@ impl House {
         self.things.iter()
     }
 
-    /// Whether it can be reached now.
+    /// Whether it can be reached now. While a new connection may still bring what the broker keeps, a device that tells whether
+    /// it is here is not before it said so; what it said over the connection before holds meanwhile.
     pub fn is_here(&self, key: &str) -> bool {
-        self.things.get(key).is_some_and(|thing| thing.is_here() && !(thing.zigbee && self.online == Some(false)))
+        let comes = self.grace.is_some();
+        self.things.get(key).is_some_and(|thing| {
+            let runs = !thing.zigbee || self.online.unwrap_or(!comes);
+            runs && thing.is_here() && !(comes && thing.is_silent())
+        })
     }
 
     /// Whether zigbee2mqtt runs; nothing while it says nothing.
@@ -238,15 +245,33 @@ impl House {
         self.broken.clear();
         self.kept.clear();
         self.kept_bytes = 0;
-        self.online = None;
+        self.online_before = true;
         self.devices.clear();
         self.filters_changed = true;
         self.asks.clear();
         self.dirty = None;
         self.grace = Some(now + GRACE);
         for thing in self.things.values_mut() {
-            thing.signs.iter_mut().for_each(|sign| sign.said = None);
+            thing.signs.iter_mut().for_each(|sign| sign.before = true);
         }
+    }
+
+    /// What the broker keeps has come: what was said over the connection before and not again is known no more.
+    fn end_grace(&mut self) {
+        let keys: Vec<String> = self.things.keys().cloned().collect();
+        let were: Vec<bool> = keys.iter().map(|key| self.is_here(key)).collect();
+        self.grace = None;
+        if std::mem::take(&mut self.online_before) {
+            self.online = None;
+        }
+        for sign in self.things.values_mut().flat_map(|thing| &mut thing.signs) {
+            if std::mem::take(&mut sign.before) {
+                sign.said = None;
+            }
+        }
+        let changed = keys.into_iter().zip(were).filter(|(key, was)| *was != self.is_here(key));
+        let changed: Vec<Said> = changed.map(|(key, _)| Said::Thing(key)).collect();
+        self.said.extend(changed);
     }
 
     /// Takes a message.
@@ -278,7 +303,7 @@ impl House {
     pub fn handle_timeout(&mut self, now: Instant) {
         let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_over(self.grace) {
-            self.grace = None;
+            self.end_grace();
             self.dirty = Some(now);
         }
         if is_over(self.dirty) {
@@ -294,12 +319,13 @@ impl House {
     }
 
     fn keep(&mut self, topic: &str, payload: &[u8], retain: bool) {
-        if payload.len() > MAX_KEPT || self.kept_bytes + payload.len() > KEPT_AT_MOST {
-            return;
-        }
-        self.kept_bytes += payload.len();
-        if let Some((before, _)) = self.kept.insert(topic.to_owned(), (payload.to_vec(), retain)) {
+        // What there is no room for is not followed by what was said before it.
+        if let Some((before, _)) = self.kept.remove(topic) {
             self.kept_bytes -= before.len();
+        }
+        if payload.len() <= MAX_KEPT && self.kept_bytes + payload.len() <= KEPT_AT_MOST {
+            self.kept_bytes += payload.len();
+            self.kept.insert(topic.to_owned(), (payload.to_vec(), retain));
         }
     }
 
@@ -329,7 +355,8 @@ impl House {
             Some("offline") => false,
             _ => return,
         };
-        if self.online.replace(online) != Some(online) {
+        let anew = std::mem::take(&mut self.online_before);
+        if self.online.replace(online) != Some(online) || anew {
             let keys: Vec<String> =
                 self.things.iter().filter(|(_, thing)| thing.zigbee).map(|(key, _)| key.clone()).collect();
             self.said.extend(keys.iter().cloned().map(Said::Thing));

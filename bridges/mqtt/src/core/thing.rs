@@ -27,12 +27,21 @@ pub struct Sign {
     away: Value,
     /// What it said last.
     pub said: Option<bool>,
+    /// It said so over the connection before.
+    pub before: bool,
 }
 
 impl Sign {
     /// Of zigbee2mqtt: `{"state": "online"}`, or the word alone.
     pub fn zigbee(topic: String) -> Self {
-        Self { topic, path: Path::key("state"), here: json!("online"), away: json!("offline"), said: None }
+        Self {
+            topic,
+            path: Path::key("state"),
+            here: json!("online"),
+            away: json!("offline"),
+            said: None,
+            before: false,
+        }
     }
 
     /// Those of an entity. `None`: it has one that is not understood, which is taken for none.
@@ -46,7 +55,7 @@ impl Sign {
             };
             let word = |key: &'static str, or: &str| get(key).unwrap_or_else(|| json!(or));
             let (here, away) = (word("payload_available", "online"), word("payload_not_available", "offline"));
-            Some(Self { topic: topic.to_owned(), path, here, away, said: None })
+            Some(Self { topic: topic.to_owned(), path, here, away, said: None, before: false })
         };
         let listed = entity.get("availability").and_then(Value::as_array).into_iter().flatten();
         let listed = listed
@@ -62,6 +71,7 @@ impl Sign {
     fn hear(&mut self, text: Option<&str>, json: Option<&Value>) {
         let found = self.path.find(text, json).or_else(|| Some(Value::String(text?.trim().to_owned())));
         if let Some(found) = found {
+            self.before = false;
             let is = |word: &Value| same(&found, word);
             self.said = if is(&self.here) {
                 Some(true)
@@ -141,6 +151,12 @@ impl Thing {
         !self.disabled && if self.any { here || away < self.signs.len().max(1) } else { away == 0 }
     }
 
+    /// Whether it has yet to say whether it is here.
+    pub fn is_silent(&self) -> bool {
+        let silent = self.signs.iter().filter(|sign| sign.said.is_none()).count();
+        silent > 0 && (!self.any || silent == self.signs.len())
+    }
+
     /// All topics that it is heard on.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
         self.parts.topics().chain(self.signs.iter().map(|sign| sign.topic.as_str()))
@@ -179,7 +195,9 @@ impl Thing {
         self.told.clone_from(&before.told);
         self.values = places.filter_map(|place| Some((place.clone(), before.values.get(place)?.clone()))).collect();
         for sign in &mut self.signs {
-            sign.said = before.signs.iter().find(|old| old.topic == sign.topic).and_then(|old| old.said);
+            if let Some(old) = before.signs.iter().find(|old| old.topic == sign.topic) {
+                (sign.said, sign.before) = (old.said, old.before);
+            }
         }
     }
 
@@ -187,7 +205,7 @@ impl Thing {
     pub fn is_described_as(&self, other: &Self) -> bool {
         let bare = |thing: &Self| {
             let mut thing = Self { values: BTreeMap::new(), told: BTreeMap::new(), ..thing.clone() };
-            thing.signs.iter_mut().for_each(|sign| sign.said = None);
+            thing.signs.iter_mut().for_each(|sign| (sign.said, sign.before) = (None, false));
             thing
         };
         bare(self) == bare(other)

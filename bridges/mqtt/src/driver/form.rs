@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use accord_model::{Data, DeviceId, Inputs, Timestamp};
 use accord_ports::Secret;
-use accord_ports::added::{Record, device_id};
+use accord_ports::added::{Record, device_id, first_free};
 use accord_ports::tls::{self, Trust};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ const MAX_NAME: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Added {
     pub address: SocketAddr,
+    /// What its id is made of, where that is not its address: it was added elsewhere, or another one was added here before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub tls: bool,
@@ -42,14 +45,27 @@ impl Record for Added {
 }
 
 impl Added {
-    /// Reads what was given. No message repeats it: there is a password in it.
-    pub(crate) fn of(inputs: &Inputs) -> Result<Self, String> {
+    /// Reads what was given. No message repeats it: there is a password in it. `before`: the broker that is added again; what is
+    /// not given is as it was.
+    pub(crate) fn of(inputs: &Inputs, before: Option<&Self>) -> Result<Self, String> {
         let text = |id: &str| inputs.get(id).and_then(Data::as_text).map(str::trim).filter(|text| !text.is_empty());
-        let (encrypted, bare) = scheme(text("address").unwrap_or_default())?;
-        let tls = encrypted || inputs.get("tls").and_then(Data::as_bool).unwrap_or(false);
-        let address = address(bare, if tls { ENCRYPTED } else { PLAIN })?;
-        let user = text("user").map(str::to_owned);
-        let password = text("password").map(Secret::from);
+        let (scheme, bare) = scheme(text("address").unwrap_or_default())?;
+        let was = before.is_some_and(|before| before.tls);
+        let tls = scheme.unwrap_or(was) || inputs.get("tls").and_then(Data::as_bool).unwrap_or(false);
+        let same_way = before.filter(|before| before.tls == tls);
+        let port = same_way.map_or(if tls { ENCRYPTED } else { PLAIN }, |before| before.address.port());
+        let address = address(bare, port)?;
+        let (user, password) = (text("user").map(str::to_owned), text("password").map(Secret::from));
+        let (user, password) = match (user, password, before) {
+            (None, None, Some(before)) if was && !tls && before.password.is_some() => {
+                return Err(
+                    "the password was given for an encrypted connection; for one in clear, give it again".to_owned()
+                );
+            }
+            (None, None, Some(before)) => (before.user.clone(), before.password.clone()),
+            (None, password, Some(before)) => (before.user.clone(), password),
+            given => (given.0, given.1),
+        };
         let long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > MAX_NAME);
         if long(&user) || password.as_ref().is_some_and(|password| password.len() > MAX_NAME) {
             return Err(format!("a user and a password have at most {MAX_NAME} characters"));
@@ -57,29 +73,48 @@ impl Added {
         if password.is_some() && user.is_none() {
             return Err("a password goes with a user; give that too".to_owned());
         }
-        let authority = text("certificate").map(str::to_owned);
-        if let Some(pem) = &authority {
+        let given = text("certificate").map(str::to_owned);
+        if let Some(pem) = &given {
             if !tls {
                 return Err("a certificate is for an encrypted connection; switch that on too".to_owned());
             }
             tls::authority(pem)?;
         }
+        // Elsewhere it has to show the key that it had; where it was, it may have another one by its owner's word.
+        let moved = same_way.filter(|before| tls && given.is_none() && before.address != address);
+        let pin = moved.and_then(|before| before.pin.clone());
+        let authority = given.or_else(|| same_way.and_then(|before| before.authority.clone()));
         let base = |id: &str, or: &str| {
             let base = text(id).unwrap_or(or);
             let why = "the beginning of topics is a name without #, + and / at its ends";
             is_base(base).then(|| base.to_owned()).ok_or_else(|| why.to_owned())
         };
-        let (discovery, zigbee) = (base("discovery", "homeassistant")?, base("zigbee2mqtt", "zigbee2mqtt")?);
+        let was = |of: fn(&Self) -> &str, or: &'static str| before.map_or(or, of);
+        let discovery = base("discovery", was(|before| &before.discovery, "homeassistant"))?;
+        let zigbee = base("zigbee2mqtt", was(|before| &before.zigbee, "zigbee2mqtt"))?;
         if discovery == zigbee {
             return Err("Home Assistant's convention and zigbee2mqtt have topics of their own".to_owned());
         }
-        let since = Timestamp::now();
-        Ok(Self { address, user, password, tls, authority, pin: None, discovery, zigbee, since, seen: None })
+        let (since, seen) = before.map_or((Timestamp::now(), None), |before| (before.since, before.seen));
+        let known_as = before.map(Self::name).filter(|name| *name != address.to_string());
+        Ok(Self { address, known_as, user, password, tls, authority, pin, discovery, zigbee, since, seen })
     }
 
-    /// As what it is known: by where it is.
+    /// What its id is made of: where it was added first, unless another one is known by that.
+    fn name(&self) -> String {
+        self.known_as.clone().unwrap_or_else(|| self.address.to_string())
+    }
+
+    /// As what it is known, wherever it is by now.
     pub(crate) fn id(&self) -> DeviceId {
-        device_id("mqtt", &self.address.to_string())
+        id_of(&self.name())
+    }
+
+    /// It is a new one: nobody who was added may be known as it.
+    pub(crate) fn anew(mut self, is_taken: impl Fn(&DeviceId) -> bool) -> Self {
+        let place = self.address.to_string();
+        self.known_as = Some(first_free(&place, |name| is_taken(&id_of(name)))).filter(|name| *name != place);
+        self
     }
 
     pub(crate) fn bases(&self) -> Bases {
@@ -101,13 +136,17 @@ impl Added {
     }
 }
 
-/// Whether what stands before the address says that it is encrypted, and the rest. What says that it is spoken otherwise than
-/// it would be is refused: a password would leave in another way than its owner thinks.
-fn scheme(text: &str) -> Result<(bool, &str), String> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Ok((false, text)) };
+fn id_of(name: &str) -> DeviceId {
+    device_id("mqtt", name)
+}
+
+/// Whether what stands before the address says that it is encrypted, or that it is not, and the rest. What says that it is
+/// spoken otherwise than it would be is refused: a password would leave in another way than its owner thinks.
+fn scheme(text: &str) -> Result<(Option<bool>, &str), String> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok((None, text)) };
     match scheme.to_ascii_lowercase().as_str() {
-        "mqtt" | "tcp" => Ok((false, rest)),
-        "mqtts" | "ssl" => Ok((true, rest)),
+        "mqtt" | "tcp" => Ok((Some(false), rest)),
+        "mqtts" | "ssl" => Ok((Some(true), rest)),
         _ => {
             let why = "before the address stands nothing, or mqtt:// or mqtts://; MQTT by way of the web is not spoken";
             Err(why.to_owned())
@@ -131,7 +170,46 @@ mod tests {
     use super::*;
 
     fn given(pairs: &[(&str, Data)]) -> Result<Added, String> {
-        Added::of(&pairs.iter().map(|(id, data)| ((*id).to_owned(), data.clone())).collect())
+        again(pairs, None)
+    }
+
+    fn again(pairs: &[(&str, Data)], before: Option<&Added>) -> Result<Added, String> {
+        Added::of(&pairs.iter().map(|(id, data)| ((*id).to_owned(), data.clone())).collect(), before)
+    }
+
+    #[test]
+    fn a_broker_at_another_address_is_the_same_and_what_is_not_given_stays() {
+        let first = given(&[
+            ("address", "mqtts://10.0.0.2:99".into()),
+            ("user", "u".into()),
+            ("password", "geheim".into()),
+            ("zigbee2mqtt", "z".into()),
+        ]);
+        let key = "ab".repeat(32);
+        let first = Added { pin: Some(key.clone()), ..first.unwrap() };
+        let moved = again(&[("address", "10.0.0.3".into()), ("tls", false.into())], Some(&first)).unwrap();
+        assert_eq!((moved.id(), moved.address.to_string().as_str()), (first.id(), "10.0.0.3:99"));
+        assert_eq!((moved.tls, &moved.pin, &moved.password), (true, &Some(key), &first.password), "the key, too");
+        assert_eq!((moved.user.as_deref(), moved.zigbee.as_str(), moved.since), (Some("u"), "z", first.since));
+        // Where it was it may have another key; and back where it began it is known as before.
+        let same = again(&[("address", "10.0.0.3:99".into())], Some(&moved)).unwrap();
+        assert_eq!((same.id(), &same.pin), (first.id(), &None));
+        let back = again(&[("address", "10.0.0.2".into())], Some(&moved)).unwrap();
+        assert_eq!((back.id(), &back.known_as), (first.id(), &None));
+        let other = again(&[("address", "10.0.0.3".into()), ("password", "neu".into())], Some(&first)).unwrap();
+        assert_eq!((other.user.as_deref(), other.password), (Some("u"), Some("neu".into())));
+        let whom = again(&[("address", "10.0.0.3".into()), ("user", "v".into())], Some(&first)).unwrap();
+        assert_eq!((whom.user.as_deref(), whom.password), (Some("v"), None));
+        // What was given for an encrypted connection is not said in clear by an oversight.
+        let clear = again(&[("address", "mqtt://10.0.0.3".into())], Some(&first));
+        assert!(clear.unwrap_err().contains("give it again"));
+        let clear = again(&[("address", "mqtt://10.0.0.3".into()), ("password", "geheim".into())], Some(&first));
+        assert_eq!(clear.map(|one| (one.tls, one.pin, one.address.port())), Ok((false, None, 1883)));
+        // Who comes to where another one was added is not taken for it.
+        let new = given(&[("address", "10.0.0.2:99".into())]).unwrap().anew(|id| *id == first.id());
+        assert_ne!(new.id(), first.id());
+        let third = given(&[("address", "10.0.0.2:99".into())]).unwrap();
+        assert!(![first.id(), new.id()].contains(&third.anew(|id| [first.id(), new.id()].contains(id)).id()));
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Line {
 fn said(error: Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
-            "it shows another key than before; if its certificate was renewed, remove the broker and add it again".to_owned()
+            "it shows another key than before; if its certificate was renewed, add the broker again where it is".to_owned()
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "its certificate was not signed by the one that was given".to_owned()

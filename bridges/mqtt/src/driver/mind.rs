@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
-use accord_ports::added::Register;
 use accord_ports::hand::{Hands, Place, Term};
+use accord_ports::added::{Register, again};
 use accord_ports::showcase::{self, MOST_DEVICES};
 use accord_ports::{Inbox, Outbox};
 use accord_registry::{ByteStream, PathInfo};
@@ -291,13 +291,26 @@ impl Mind {
         if way != "broker" {
             return Err(CallError::Unsupported("a broker is added by its address".to_owned()));
         }
-        let added = Added::of(inputs).map_err(CallError::BadInput)?;
+        let again = again(inputs).map_err(CallError::BadInput)?;
+        let before = again.as_ref().map(|id| self.added.get(id).ok_or_else(no_such)).transpose()?;
+        let mut added = Added::of(inputs, before).map_err(CallError::BadInput)?;
+        let there = self.added.all().iter().find(|(_, one)| one.address == added.address);
+        match (&again, there) {
+            (Some(again), Some((id, _))) if id != again => {
+                let why = "another broker was added at that address; remove that one first, or give it another address";
+                return Err(CallError::BadInput(why.to_owned()));
+            }
+            (Some(_), _) => {}
+            // One address is one broker.
+            (None, Some((_, one))) => added.known_as.clone_from(&one.known_as),
+            (None, None) => added = added.anew(|id| self.added.get(id).is_some()),
+        }
         let id = added.id();
         if self.added.all().len() >= MOST && self.added.get(&id).is_none() {
             return Err(CallError::Device(format!("more than {MOST} brokers were added; remove some first")));
         }
         self.added.set(&id, Some(added.clone())).map_err(CallError::Device)?;
-        // Added again it is another one: another password, another key.
+        // Added again it is as it was: with another address, another password, another key.
         let before = self.end(&id).await;
         self.begin(added, before).await;
         Ok(Outputs::from([("devices".to_owned(), Data::Texts(vec![id.to_string()]))]))
@@ -356,4 +369,8 @@ impl Mind {
         }
         Ok(())
     }
+}
+
+fn no_such() -> CallError {
+    CallError::BadInput("that is no broker that was added; without it, a new one is".to_owned())
 }

@@ -36,6 +36,9 @@ const REPEATS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Dura
 /// A search that is asked for again sooner is the same one.
 const SEARCH_AT_MOST_EVERY: Duration = Duration::from_secs(3);
 
+/// Hosts that are asked at once because the owner named them.
+const MOST_ASKS: usize = 16;
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -43,8 +46,11 @@ pub enum Input<'a> {
     Interfaces(Vec<u32>),
     /// Somebody looks for lamps.
     Search,
-    /// The lamps that the owner added: there is always room for them.
-    Kept(BTreeSet<LampId>),
+    /// The lamps that the owner added: there is always room for them. And where each was last: it is asked there when it is not
+    /// here, since some networks let no multicast through.
+    Kept(BTreeMap<LampId, Option<Ipv4Addr>>),
+    /// The owner says that there is a lamp.
+    Ask(Ipv4Addr),
     /// A datagram came.
     Datagram {
         /// Who sent it.
@@ -69,6 +75,13 @@ pub enum Output {
     Datagram {
         /// On this interface.
         interface: u32,
+        /// To here.
+        to: SocketAddr,
+        /// This.
+        bytes: Vec<u8>,
+    },
+    /// Send a datagram to one host.
+    Direct {
         /// To here.
         to: SocketAddr,
         /// This.
@@ -111,10 +124,12 @@ struct Here {
 pub struct Discovery {
     limits: Limits,
     interfaces: Vec<u32>,
-    kept: BTreeSet<LampId>,
+    kept: BTreeMap<LampId, Option<Ipv4Addr>>,
     here: BTreeMap<LampId, Here>,
     /// When the running search began, and how many of its datagrams were sent.
     search: (Instant, usize),
+    /// The same of hosts that are asked because the owner named them.
+    asks: Vec<(Ipv4Addr, Instant, usize)>,
     /// The second in which datagrams are counted, of hosts where a lamp is and of all others.
     counted: (Instant, [u32; 2]),
     outputs: VecDeque<Output>,
@@ -126,9 +141,10 @@ impl Discovery {
         Self {
             limits,
             interfaces: Vec::new(),
-            kept: BTreeSet::new(),
+            kept: BTreeMap::new(),
             here: BTreeMap::new(),
             search: (now, 0),
+            asks: Vec::new(),
             counted: (now, [0; 2]),
             outputs: VecDeque::new(),
         }
@@ -149,6 +165,12 @@ impl Discovery {
                 }
             }
             Input::Kept(kept) => self.kept = kept,
+            Input::Ask(host) => {
+                self.asks.retain(|(other, ..)| *other != host);
+                if self.asks.len() < MOST_ASKS {
+                    self.asks.push((host, now, 0));
+                }
+            }
             Input::Datagram { from, bytes } => self.datagram(from, bytes, now),
             Input::Up(id) => self.line(id, |_| Line::Up),
             Input::Down(id) => self.line(id, |line| if line == Line::Up { Line::Unknown } else { Line::Down }),
@@ -156,6 +178,7 @@ impl Discovery {
             Input::Timeout => {}
         }
         self.search_on(now);
+        self.ask_on(now);
         let over = |here: &Here| here.line != Line::Up && now >= here.heard + here.advert.stays;
         let gone: Vec<LampId> = self.here.iter().filter(|(_, here)| over(here)).map(|(id, _)| *id).collect();
         for id in gone {
@@ -184,7 +207,8 @@ impl Discovery {
         let (began, sent) = self.search;
         let next = began + REPEATS.get(sent).copied().unwrap_or(self.limits.search);
         let ends = self.here.values().filter(|here| here.line != Line::Up).map(|here| here.heard + here.advert.stays);
-        ends.chain([next]).min().unwrap_or(next)
+        let asks = self.asks.iter().filter_map(|(_, began, sent)| Some(*began + *REPEATS.get(*sent)?));
+        ends.chain(asks).chain([next]).min().unwrap_or(next)
     }
 
     fn search_on(&mut self, now: Instant) {
@@ -199,7 +223,21 @@ impl Discovery {
             let sent = self.interfaces.iter();
             let sent = sent.map(|interface| Output::Datagram { interface: *interface, to, bytes: advert::search() });
             self.outputs.extend(sent);
+            let away = self.kept.iter().filter(|(id, _)| !self.here.contains_key(id));
+            let last = away.filter_map(|(_, last)| *last).collect::<BTreeSet<Ipv4Addr>>();
+            self.outputs.extend(last.into_iter().map(direct));
         }
+    }
+
+    fn ask_on(&mut self, now: Instant) {
+        for (host, began, sent) in &mut self.asks {
+            let due = REPEATS.iter().filter(|after| now >= *began + **after).count();
+            if due > *sent {
+                *sent = due;
+                self.outputs.push_back(direct(*host));
+            }
+        }
+        self.asks.retain(|(.., sent)| *sent < REPEATS.len());
     }
 
     fn datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
@@ -241,15 +279,23 @@ impl Discovery {
                 Line::Unknown | Line::Down => Line::Unknown,
             },
         };
+        if let Some(last) = self.kept.get_mut(&id) {
+            *last = Some(*advert.at.ip());
+        }
         self.here.insert(id, Here { advert: advert.clone(), heard: now, line });
         self.outputs.push_back(Output::Event(Event::Found(Box::new(advert))));
     }
 
     fn has_room(&self, id: LampId, host: Ipv4Addr) -> bool {
-        let strangers = || self.here.iter().filter(|(other, _)| **other != id && !self.kept.contains(other));
+        let strangers = || self.here.iter().filter(|(other, _)| **other != id && !self.kept.contains_key(other));
         let of_host = strangers().filter(|(_, here)| *here.advert.at.ip() == host).count();
-        self.kept.contains(&id) || (strangers().count() < self.limits.lamps && of_host < self.limits.of_host)
+        self.kept.contains_key(&id) || (strangers().count() < self.limits.lamps && of_host < self.limits.of_host)
     }
+}
+
+/// A search that is sent to one host alone; a lamp answers it as one that everyone hears.
+fn direct(host: Ipv4Addr) -> Output {
+    Output::Direct { to: SocketAddr::from((host, PORT)), bytes: advert::search() }
 }
 
 /// Datagrams one after the other, for a fuzzer.
@@ -308,6 +354,7 @@ mod tests {
                 all.push(match self.discovery.poll_output() {
                     Output::Wait(_) => return all,
                     Output::Datagram { interface, .. } => format!("search {interface}"),
+                    Output::Direct { to, .. } => format!("ask {}", to.ip()),
                     Output::Event(Event::Found(advert)) => format!("found {}", advert.at.ip()),
                     Output::Event(Event::Again(advert)) => format!("again {}", advert.at.ip()),
                     Output::Event(Event::Doubted(_)) => "doubted".to_owned(),
@@ -379,7 +426,7 @@ mod tests {
     #[test]
     fn a_day_away_is_a_search_each_ten_minutes_and_nothing_else() {
         let mut lab = Lab::new();
-        lab.handle(Input::Kept([id(1)].into()));
+        lab.handle(Input::Kept([(id(1), None)].into()));
         assert_eq!(lab.hear(1, 2), ["found 10.0.0.2"]);
         lab.handle(Input::Up(id(1)));
         lab.handle(Input::Down(id(1)));
@@ -391,9 +438,40 @@ mod tests {
         }
         let searches = all.iter().filter(|one| *one == "search 2").count();
         assert!((3 * 143..=3 * 145).contains(&searches), "{searches}");
-        // After that nobody tries to connect to it until it is heard.
-        assert_eq!(all.iter().filter(|one| !one.starts_with("search")).collect::<Vec<_>>(), ["lost"]);
+        // After that nobody tries to connect to it until it is heard; it is asked where it was as often as all are.
+        let asked = all.iter().filter(|one| *one == "ask 10.0.0.2").count();
+        assert!((3 * 137..=3 * 140).contains(&asked), "{asked}");
+        let other = |one: &&String| !one.starts_with("search") && !one.starts_with("ask");
+        assert_eq!(all.iter().filter(other).collect::<Vec<_>>(), ["lost"]);
         assert_eq!((lab.discovery.count(), lab.hear(1, 2)), (0, vec!["found 10.0.0.2".to_owned()]));
+    }
+
+    #[test]
+    fn an_added_lamp_is_asked_where_it_was_and_a_named_host_thrice() {
+        let mut lab = Lab::new();
+        let asked = |lab: &mut Lab, input| -> Vec<String> {
+            lab.handle(input).into_iter().filter(|one| one.starts_with("ask")).collect()
+        };
+        let last = |host: u8| Some(Ipv4Addr::from([10, 0, 0, host]));
+        lab.handle(Input::Kept([(id(1), last(2)), (id(2), last(3)), (id(3), None)].into()));
+        lab.now += SECOND;
+        assert_eq!(asked(&mut lab, Input::Timeout), ["ask 10.0.0.2", "ask 10.0.0.3"]);
+        // One answers; and it is not asked while it is here.
+        assert_eq!(lab.hear(1, 2), ["found 10.0.0.2"]);
+        lab.now += SECOND;
+        assert_eq!(asked(&mut lab, Input::Timeout), ["ask 10.0.0.3"]);
+        lab.now += 10 * SECOND;
+        assert_eq!(asked(&mut lab, Input::Ask([10, 0, 0, 9].into())), ["ask 10.0.0.9"]);
+        assert_eq!(asked(&mut lab, Input::Timeout), Vec::<String>::new());
+        let Output::Wait(wake) = lab.discovery.poll_output() else { panic!("all of it was taken") };
+        assert_eq!(wake, lab.now + REPEATS[1]);
+        for _ in 0..2 {
+            lab.now += 2 * SECOND;
+            lab.handle(Input::Timeout);
+        }
+        assert!(lab.discovery.asks.is_empty());
+        (0..99).for_each(|host| drop(lab.handle(Input::Ask([10, 0, 1, host].into()))));
+        assert_eq!(lab.discovery.asks.len(), MOST_ASKS);
     }
 
     #[test]
@@ -405,7 +483,7 @@ mod tests {
         assert_eq!(lab.discovery.count(), 64);
         (200..210).for_each(|number| drop(lab.hear(number, 77)));
         assert_eq!(lab.discovery.count(), 64);
-        lab.handle(Input::Kept([id(300)].into()));
+        lab.handle(Input::Kept([(id(300), None)].into()));
         assert_eq!(lab.hear(300, 78), ["found 10.0.0.78"]);
         for _ in 0..300 {
             lab.hear(300, 78);

@@ -1,7 +1,7 @@
 //! Lamps as the house knows them: which id, what was told of them, and which ones the owner added.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use accord_model::{
     Claims, Data, Device, DeviceId, DeviceKind, FromBridge, Reach, Source, Target, Timestamp, Value, catalogue,
@@ -241,6 +241,12 @@ impl added::Known for Known {
 
 /// All that are known.
 pub(crate) type Devices = added::Devices<Known>;
+
+/// The added ones, as whom they announce themselves, and where each was last.
+pub(crate) fn kept(devices: &Devices) -> BTreeMap<LampId, Option<Ipv4Addr>> {
+    let last = |lamp: &LampId| devices.get(&<Known as added::Known>::id_of(lamp))?.address.map(|at| *at.ip());
+    devices.kept().into_iter().map(|lamp| (lamp, last(&lamp))).collect()
+}
 
 #[cfg(test)]
 mod tests {

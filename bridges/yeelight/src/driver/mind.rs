@@ -13,7 +13,8 @@ use accord_ports::hand::{Failures, Hands, Place, State, Term};
 use accord_ports::law::Searching;
 use accord_ports::{Inbox, Outbox};
 
-use super::devices::{Devices, Known};
+use super::adding::{Adding, late};
+use super::devices::{Devices, Known, kept};
 use super::hand::{Hand, Order};
 use super::law::Law;
 use super::near::{Nearby, Woken};
@@ -75,6 +76,8 @@ pub(crate) struct Mind {
     calls: HashMap<CallId, Term>,
     /// Lamps that are asked just now why they are not reached.
     pub asked: HashMap<CallId, DeviceId>,
+    /// Lamps that the owner adds by their addresses.
+    pub adding: Vec<Adding>,
 }
 
 impl Mind {
@@ -93,6 +96,7 @@ impl Mind {
             reads: HashMap::new(),
             calls: HashMap::new(),
             asked: HashMap::new(),
+            adding: Vec::new(),
         }
     }
 
@@ -109,6 +113,7 @@ impl Mind {
                 },
                 woken = next(&mut self.near, wake) => self.woken(woken).await,
                 () = self.searching.due(&self.law), if self.near.is_none() => self.begin().await,
+                () = late(&self.adding) => self.in_vain().await,
             }
             self.pump().await;
         }
@@ -126,9 +131,10 @@ impl Mind {
         let interfaces = near.interfaces_now().await;
         let now = Instant::now();
         let mut discovery = Discovery::new(Limits::default(), now);
-        discovery.handle(discovery::Input::Kept(self.devices.kept()), now);
+        discovery.handle(discovery::Input::Kept(kept(&self.devices)), now);
         discovery.handle(discovery::Input::Interfaces(near.interfaces(interfaces)), now);
         self.near = Some((near, discovery));
+        self.ask_all();
     }
 
     async fn end_nearby(&mut self) {
@@ -192,6 +198,7 @@ impl Mind {
                     return;
                 }
                 discovery::Output::Datagram { interface, to, bytes } => near.send(interface, to, bytes).await,
+                discovery::Output::Direct { to, bytes } => near.send_to(to, bytes).await,
                 discovery::Output::Event(event) => self.discovered(event).await,
             }
         }
@@ -208,6 +215,7 @@ impl Mind {
                     Some(hand) => drop(hand.try_send(Order::Announced)),
                     None => self.take(&id),
                 }
+                self.is_there(&id, *advert.at.ip()).await;
             }
             discovery::Event::Again(advert) => {
                 let Some(id) = self.devices.id(&advert.id) else { return };
@@ -217,6 +225,7 @@ impl Mind {
                 if let Some(hand) = self.hands.get(&id) {
                     let _ = hand.try_send(Order::Announced);
                 }
+                self.is_there(&id, *advert.at.ip()).await;
             }
             discovery::Event::Doubted(lamp) => {
                 if let Some(hand) = self.devices.id(&lamp).and_then(|id| self.hands.get(&id)) {
@@ -360,11 +369,17 @@ impl Mind {
             ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
             ToBridge::Cancel { call } => {
                 self.reads.remove(&call);
+                self.adding.retain(|one| one.call != call);
                 if let Some(term) = self.calls.remove(&call) {
                     term.give_up();
                 }
             }
-            ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
+            ToBridge::Add { call, way, inputs } => {
+                if let Err(error) = self.begin_adding(call, &way, &inputs) {
+                    self.outbox.reply(call, Err(error)).await;
+                }
+            }
+            ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}
         }
     }
 
@@ -372,15 +387,22 @@ impl Mind {
     async fn pairing(&mut self, device: &DeviceId, verb: Verb) -> Result<(), CallError> {
         let strange = || CallError::Unsupported("lamps do not ask to be paired".to_owned());
         let yes = added::wanted(&verb).ok_or_else(strange)?;
+        self.add(device, yes).await?;
+        if yes {
+            self.outbox.pairing(device, "paired").await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add(&mut self, device: &DeviceId, yes: bool) -> Result<(), CallError> {
         let told = self.devices.add(device, yes).map_err(CallError::Device)?;
         self.outbox.tell(told).await;
         if let Some((_, discovery)) = &mut self.near {
-            discovery.handle(discovery::Input::Kept(self.devices.kept()), Instant::now());
+            discovery.handle(discovery::Input::Kept(kept(&self.devices)), Instant::now());
         }
         self.failures.remove(device);
         if yes {
             self.take(device);
-            self.outbox.pairing(device, "paired").await;
         } else {
             self.let_go(device);
             self.quotas.remove(device);

@@ -3,6 +3,7 @@
 //! | part | what it is |
 //! |---|---|
 //! | `mind` | one task that holds every decision: who is here, who was added, what is wanted of whom |
+//! | `adding` | lamps that are added by their addresses |
 //! | `words` | the house's calls as wishes |
 //! | `near` | what lives as long as the owner agrees to search: the permit and its sockets |
 //! | `hand` | one task for each added lamp that is here: its connection, made again when it breaks |
@@ -12,6 +13,7 @@
 //! | `law` | under whose permit bytes leave |
 //! | `why` | what is known about a lamp that is not reached |
 
+mod adding;
 mod devices;
 mod face;
 mod hand;

@@ -131,6 +131,15 @@ impl Nearby {
         }
     }
 
+    /// Sends a search to one host of a network of ours.
+    pub(crate) async fn send_to(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        let at = self.used.iter().find(|interface| interface.is_on_link(to.ip())).map(|interface| interface.index);
+        let Some((_, outlet)) = self.outlets.iter().find(|(index, _)| Some(*index) == at) else { return };
+        if let Err(error) = outlet.send(&Personal::of(law::SEARCH, bytes), to).await {
+            tracing::debug!(%error, "a search for a lamp did not leave");
+        }
+    }
+
     /// A datagram came: whether it is to be read. Only lamps in a network of ours count: nobody is sent elsewhere on the word
     /// of a datagram, whose sender may have made it up.
     pub(crate) fn admits(&mut self, from: SocketAddr) -> bool {

@@ -174,3 +174,64 @@ async fn what_has_to_be_looked_for_is_added_once_that_is_agreed_to_with_it() {
     assert_eq!(offers(&home), [(COMMAND.to_owned(), false)]);
     home.running.end().await;
 }
+
+/// A broker that is here.
+fn broker() -> Device {
+    let since = accord_ports::added::pairing(Some(accord_model::Timestamp::now()));
+    let mut broker = Device::new(id("broker-1"), DeviceKind::Hub, "Broker").with(since);
+    broker.reach = Reach::Local;
+    broker
+}
+
+/// A broker is added by the form; what the bridge was told.
+async fn adds(home: &Home, side: &mut BridgeSide, more: Value) -> (Answered, accord_model::Inputs) {
+    let mut body = json!({ "bridge": "mqtt", "way": "broker", "inputs": { "address": "10.0.0.2" } });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let added = home.own(Method::POST, "/add", body);
+    let bridge = async {
+        loop {
+            let message = tokio::time::timeout(WITHIN, side.inbox.recv()).await.unwrap();
+            let Some((ToBridge::Add { call, inputs, .. }, _)) = message else { continue };
+            side.tell(FromBridge::Seen { device: broker() }).await.unwrap();
+            let devices = ("devices".to_owned(), Data::Texts(vec!["broker-1".to_owned()]));
+            side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::from([devices])) }).await.unwrap();
+            return inputs;
+        }
+    };
+    tokio::join!(added, bridge)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_again_at_another_address_keeps_what_was_agreed_to_for_it() {
+    let home = home().await;
+    let mut side = mouth(&home, "mqtt").await;
+    let (added, inputs) = adds(&home, &mut side, json!({ "agrees": [COMMAND] })).await;
+    assert_eq!((added.status, inputs.contains_key("again")), (StatusCode::OK, false), "{}", added.text);
+    let agreed = || {
+        let all = home.running.hub.gate.consents().into_iter().filter(|one| one.state == ConsentState::Given);
+        all.filter(|one| one.to.to_string() == "device:broker-1")
+            .map(|one| (one.id, one.entry.to_string()))
+            .collect::<Vec<_>>()
+    };
+    let before = agreed();
+    assert_eq!(before.len(), 2, "{before:?}");
+    let form = home.running.hub.forms().forms.into_iter().find(|form| form.bridge == "mqtt").unwrap();
+    assert_eq!(form.again.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["Broker"]);
+
+    let (again, inputs) = adds(&home, &mut side, json!({ "again": "broker-1" })).await;
+    assert_eq!((again.status, &inputs["again"]), (StatusCode::OK, &Data::Text("broker-1".into())), "{}", again.text);
+    assert_eq!(agreed(), before);
+    // What is merely added once more may be another one by now.
+    adds(&home, &mut side, json!({})).await;
+    assert_eq!(agreed().iter().map(|(_, entry)| entry.as_str()).collect::<Vec<_>>(), ["mqtt/connection"]);
+    // Nobody else is meant by it, nor can the bridge be told so by a field.
+    let body =
+        |again: &str, inputs: Value| json!({ "bridge": "mqtt", "way": "broker", "inputs": inputs, "again": again });
+    for device in ["lamp-1", "", "../x"] {
+        let no = home.own(Method::POST, "/add", body(device, json!({ "address": "10.0.0.2" }))).await;
+        assert_eq!(no.status, StatusCode::NOT_FOUND, "{}", no.text);
+    }
+    let no = json!({ "bridge": "mqtt", "way": "broker", "inputs": { "address": "10.0.0.2", "again": "broker-1" } });
+    assert_eq!(home.own(Method::POST, "/add", no).await.status, StatusCode::BAD_REQUEST);
+    home.running.end().await;
+}

@@ -10,7 +10,7 @@ use super::wishes::{Aim, commands};
 use super::{Command, Event, Input, Job, Output, Trouble, Wanted};
 use crate::core::line::{Failure, Lines, Message, command};
 use crate::core::quota::{Quota, Sort};
-use crate::core::state::{Abilities, Prop, State};
+use crate::core::state::{Abilities, Part, Prop, State};
 
 /// How long an answer may take.
 pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
@@ -261,7 +261,13 @@ impl Session {
         let touched: Vec<Prop> = props.iter().filter_map(|(word, value)| self.state.take_json(word, value)).collect();
         // What the lamp says is what counts, whoever wished it.
         if touched.iter().any(|prop| matches!(prop, Prop::Hue | Prop::Sat | Prop::Rgb | Prop::Ct | Prop::ColorMode)) {
-            self.aim.color[0] = None;
+            self.aim.color[usize::from(Part::Main.instance())] = None;
+        }
+        if touched
+            .iter()
+            .any(|prop| matches!(prop, Prop::BgHue | Prop::BgSat | Prop::BgRgb | Prop::BgCt | Prop::BgMode))
+        {
+            self.aim.color[usize::from(Part::Ambient.instance())] = None;
         }
         self.told(&touched, true);
         for prop in &touched {

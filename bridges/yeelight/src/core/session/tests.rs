@@ -153,6 +153,31 @@ fn hue_and_saturation_that_are_wanted_one_after_the_other_are_one_colour() {
 }
 
 #[test]
+fn what_the_app_makes_of_the_ambient_light_is_what_its_saturation_is_set_beside() {
+    let mut lab = Lab::new();
+    lab.want(1, Wanted::Hue(Part::Ambient, 200));
+    let color = |lab: &mut Lab| {
+        let (method, params) = lab.takes();
+        assert_eq!(method, "bg_set_hsv");
+        (params[0].as_i64().unwrap(), params[1].as_i64().unwrap())
+    };
+    assert_eq!(color(&mut lab), (200, 100));
+    lab.want(2, Wanted::Hue(Part::Main, 50));
+    assert_eq!(lab.takes().0, "set_power");
+    lab.takes();
+    let now = json!({ "method": "props", "params": { "bg_hue": 30, "bg_sat": 80, "bg_lmode": 3 } });
+    lab.says(&now);
+    lab.want(3, Wanted::Saturation(Part::Ambient, 60));
+    assert_eq!(color(&mut lab), (30, 60));
+    // Of the other light it said nothing.
+    lab.want(4, Wanted::Saturation(Part::Main, 60));
+    let sent = lab.sent.last().unwrap().clone();
+    assert_eq!((sent.1.as_str(), &sent.2[0]), ("set_power", &json!("on")));
+    lab.takes();
+    assert_eq!(lab.takes().1[..2], [json!(50), json!(60)]);
+}
+
+#[test]
 fn what_is_drawn_to_and_fro_is_sent_once_the_lamp_has_taken_the_one_before() {
     let mut lab = Lab::new();
     lab.says(&json!({ "method": "props", "params": { "power": "on" } }));
