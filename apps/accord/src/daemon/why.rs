@@ -5,7 +5,7 @@ use std::time::Duration;
 use accord_consent::RecipientId;
 use accord_consent::outlet::interfaces;
 use accord_link::Network;
-use accord_model::why::{self, Code, Explained, Fact, Net};
+use accord_model::why::{self, Body, Code, Explained, Fact, Net};
 use accord_model::{DeviceId, Timestamp};
 use accord_registry::why::{Subject, diagnose, is_reached};
 
@@ -24,10 +24,12 @@ impl Hub {
         }
         let bridge = self.registry.device(id).map_or_else(|| "link".to_owned(), |known| known.bridge.clone());
         let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
-        let subject = Subject { device: Some(&name), id: Some(id), now: Timestamp::now() };
+        let via = self.registry.device(id).and_then(|known| known.device.via);
+        let by = via.and_then(|via| self.device_name(via.as_str()));
+        let subject = Subject { device: Some(&name), id: Some(id), by: by.as_deref(), now: Timestamp::now() };
         let blocked = self.note(id).blocked;
         let way = if blocked {
-            self.judged(&bridge, subject, Ok(Explained { app: app(&bridge), facts: vec![Fact::Blocked] }))
+            self.judged(&bridge, subject, Ok(Explained::new(app(&bridge), Body::default(), vec![Fact::Blocked])))
         } else {
             self.way(&bridge, subject).await
         };
@@ -37,7 +39,7 @@ impl Hub {
     }
 
     pub async fn why_here(&self) -> api::HouseWhy {
-        let subject = Subject { device: None, id: None, now: Timestamp::now() };
+        let subject = Subject { device: None, id: None, by: None, now: Timestamp::now() };
         let mut ways = Vec::new();
         for (bridge, _) in house::BRIDGES {
             ways.push(self.way(bridge, subject).await);
@@ -50,7 +52,7 @@ impl Hub {
         let networks = self.networks().await;
         let explained = explained.map(|explained| {
             let facts = networks.into_iter().chain(explained.facts).collect();
-            Explained { app: explained.app, facts }
+            Explained { facts, ..explained }
         });
         self.judged(bridge, subject, explained.map_err(|error| error.to_string()))
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use accord_consent::outlet::Near;
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::why::{Body, Explained, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
 use tokio::sync::mpsc;
 
@@ -66,7 +66,7 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        let explained = Explained { app: "AirPlay".to_owned(), facts };
+        let explained = Explained::new("AirPlay", Body::Appliance, facts);
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use accord_consent::ConsentWatch;
 use accord_consent::outlet::interfaces::Network;
 use accord_consent::outlet::{Near, NearListener};
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_model::why::{Body, Explained, Fact, Pairing};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
 use accord_registry::ByteStream;
 use tokio::sync::{mpsc, watch};
@@ -237,7 +237,7 @@ impl Mind {
             }
             ToBridge::Explain { call, device, .. } => {
                 let explained =
-                    Explained { app: "Screen with a browser".to_owned(), facts: self.facts(device.as_ref()) };
+                    Explained::new("Screen with a browser", Body::App, self.facts(device.as_ref()));
                 self.tell_all([FromBridge::Explained { call, explained }]).await;
             }
             ToBridge::Cancel { call } => self.waiting.retain(|_, (waits, _)| *waits != call),

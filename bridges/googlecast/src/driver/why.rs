@@ -1,6 +1,6 @@
 //! Why a device cannot be reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_model::why::{Body, Explained, Fact, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge};
 
 use super::hand::Order;
@@ -60,7 +60,7 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        let explained = Explained { app: "Google Cast".to_owned(), facts };
+        let explained = Explained::new("Google Cast", Body::Appliance, facts);
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 }

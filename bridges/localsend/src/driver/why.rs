@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::holder;
-use accord_model::why::{Explained, Fact, Pairing, Transport};
+use accord_model::why::{Body, Explained, Fact, Pairing, Transport};
 use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
 
 use super::devices::Known;
@@ -49,7 +49,7 @@ impl Mind {
             facts.extend(self.facts_of(known));
         }
         facts.extend(found);
-        let explained = Explained { app: "LocalSend".to_owned(), facts };
+        let explained = Explained::new("LocalSend", Body::App, facts);
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use accord_consent::outlet::interfaces;
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_model::why::{Body, Explained, Fact, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge, Reach};
 
 use super::hand::Order;
@@ -115,7 +115,7 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.nodes.name(node) });
         }
-        let explained = Explained { app: "Matter".to_owned(), facts };
+        let explained = Explained::new("Matter", Body::Appliance, facts);
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 

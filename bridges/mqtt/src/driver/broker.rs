@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::why::{Body, Explained, Fact, Outcome, Pairing};
 use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
+use accord_ports::hand::Tries;
 use accord_store::{JsonFile, Vault};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +116,8 @@ pub(crate) struct Broker {
     failures: u32,
     /// Who asked why it is not reached, while it is tried.
     pub(super) asked: Vec<(CallId, DeviceId)>,
+    /// Until when the broker may take to be heard, while there is a connection.
+    pub(super) tries: Tries,
 }
 
 /// The files of a broker: who its devices are, what of this house is shown there, and who this hub is there.
@@ -161,6 +164,7 @@ impl Broker {
             trouble: None,
             failures: 0,
             asked: Vec::new(),
+            tries: Tries::default(),
         }
     }
 
@@ -351,8 +355,23 @@ impl Broker {
     // -- why -----------------------------------------------------------------------------------------
 
     pub(super) async fn answer_asked(&mut self) {
+        self.answer_all_asked(None).await;
+    }
+
+    /// The broker takes connections, and does not answer.
+    pub(super) async fn answer_asked_mute(&mut self) {
+        self.answer_all_asked(Some(Outcome::Mute)).await;
+    }
+
+    async fn answer_all_asked(&mut self, came: Option<Outcome>) {
+        self.tries = Tries::default();
         for (call, device) in std::mem::take(&mut self.asked) {
-            let explained = Explained { app: "MQTT".to_owned(), facts: self.facts(&device) };
+            let mut facts = self.facts(&device);
+            if let Some(outcome) = &came {
+                facts.retain(|fact| !matches!(fact, Fact::Tried { .. }));
+                facts.push(Fact::Tried { address: self.added.address, outcome: outcome.clone() });
+            }
+            let explained = Explained::new("MQTT", Body::Server, facts);
             self.tell(FromBridge::Explained { call, explained }).await;
         }
     }
@@ -366,8 +385,7 @@ impl Broker {
             if here {
                 facts.push(Fact::Connected { address: address.to_string() });
             } else {
-                let why = "the broker is reached; it, or zigbee2mqtt, says that the device is away".to_owned();
-                facts.push(Fact::Tried { address, outcome: Outcome::Failed(why) });
+                facts.push(Fact::AwayThere { by: describe::broker_name(&self.added) });
             }
             return facts;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use accord_model::why::Explained;
+use accord_model::why::{Body, Explained};
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
@@ -294,7 +294,7 @@ impl Mind {
     async fn explain(&self, call: CallId, device: Option<DeviceId>) {
         let asked = device.filter(|device| self.order(device, Order::Explain(call, device.clone())).is_ok());
         if asked.is_none() {
-            let explained = Explained { app: "MQTT".to_owned(), facts: Vec::new() };
+            let explained = Explained::new("MQTT", Body::Server, Vec::new());
             self.tell(FromBridge::Explained { call, explained }).await;
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accord_model::why::Outcome;
+use accord_ports::hand::Tries;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
 
 use super::broker::{Broker, End, Order};
@@ -62,7 +63,11 @@ impl Broker {
         self.house.begin_anew(now);
         let session = Session::new(&connect, now);
         let mut talk = Talk { session, pending: BTreeMap::new(), next: 1, next_ask: now, next_save: None, over: None };
+        for (call, _) in &self.asked {
+            self.tries.begin(*call, now);
+        }
         let end = self.talk(&mut talk, &mut line).await;
+        self.tries = Tries::default();
         let error = match &end {
             End::Denied(why) => CallError::NotConsented(why.clone()),
             _ => CallError::Unreachable("the connection with the broker ended".to_owned()),
@@ -106,12 +111,20 @@ impl Broker {
                     Some(order) => self.order(order, talk).await,
                 },
                 read = line.read() => match read {
-                    Ok(Some(plain)) => talk.session.handle(Input::Bytes(&plain), Instant::now()),
+                    Ok(Some(plain)) => {
+                        talk.session.handle(Input::Bytes(&plain), Instant::now());
+                        if self.up {
+                            self.answer_asked().await;
+                        }
+                    }
                     Ok(None) => return lost("it hung up".to_owned()),
                     Err(why) => return lost(why),
                 },
-                () = tokio::time::sleep_until(wake.into()) => {
+                () = tokio::time::sleep_until(self.tries.until().map_or(wake, |until| until.min(wake)).into()) => {
                     let now = Instant::now();
+                    if self.tries.until().is_some_and(|until| until <= now) {
+                        self.answer_asked_mute().await;
+                    }
                     talk.session.handle(Input::Timeout, now);
                     self.house.handle_timeout(now);
                 }
@@ -308,9 +321,8 @@ impl Broker {
         let (call, device, target, verb) = match order {
             Order::Explain(call, device) => {
                 self.asked.push((call, device));
-                if self.up {
-                    self.answer_asked().await;
-                }
+                self.tries.begin(call, Instant::now());
+                talk.session.handle(Input::Ask, Instant::now());
                 return;
             }
             // Who wanted it was told that it is not done; that stays so.

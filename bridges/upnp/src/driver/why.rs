@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Explained, Fact, Pairing};
+use accord_model::why::{Body, Explained, Fact, Pairing};
 use accord_model::{CallId, DeviceId, FromBridge};
 
 use super::mind::Mind;
@@ -57,7 +57,7 @@ impl Mind {
             facts.push(Fact::LastSeen { at: known.seen, addresses: known.address.into_iter().collect() });
         }
         facts.extend(tried);
-        let explained = Explained { app: "UPnP".to_owned(), facts };
+        let explained = Explained::new("UPnP", Body::Appliance, facts);
         self.tell_all([FromBridge::Explained { call, explained }]).await;
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Known {
     pub up: bool,
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddrV4>,
+    /// When it said something over a connection last.
+    pub answered: Option<Timestamp>,
     values: BTreeMap<(&'static str, u16), BTreeMap<String, Value>>,
 }
 
@@ -85,6 +87,7 @@ impl Known {
             up: false,
             seen: Some(Timestamp::now()),
             address: Some(advert.at),
+            answered: None,
             values: BTreeMap::new(),
         }
     }
@@ -104,6 +107,7 @@ impl Known {
             up: false,
             seen: added.seen,
             address: added.address,
+            answered: None,
             values: BTreeMap::new(),
         })
     }
@@ -218,6 +222,7 @@ impl Devices {
         let (id, told) = self.0.found(Known::of(advert), |known, before| {
             if let Some(before) = before {
                 moved = before.at != known.at;
+                known.answered = before.answered;
                 known.values = before.values;
                 if !moved {
                     (known.down, known.up) = (before.down, before.up);
@@ -249,6 +254,7 @@ impl Devices {
     pub(crate) fn up(&mut self, id: &DeviceId) -> Option<FromBridge> {
         let known = self.get_mut(id)?;
         (known.up, known.down, known.seen) = (true, false, Some(Timestamp::now()));
+        known.answered = known.seen;
         self.note(id);
         Some(self.told(id))
     }
@@ -279,6 +285,13 @@ impl Devices {
         self.get_mut(id)?.abilities = abilities;
         self.note(id);
         Some(self.told(id))
+    }
+
+    /// It said something over its connection.
+    pub(crate) fn answered(&mut self, id: &DeviceId, at: Timestamp) {
+        if let Some(known) = self.get_mut(id) {
+            known.answered = known.answered.max(Some(at));
+        }
     }
 
     /// What it says of itself now.
