@@ -366,7 +366,8 @@ async fn who_answers_in_a_devices_name_keeps_it_away_only_until_it_cannot_prove_
 async fn a_device_that_answers_nothing_any_more_is_there_if_its_system_is() {
     let lamp = Lamp::new().await;
     let mut lab = Lab::new(lamp.port);
-    let id = lab.add("token", &[("address", "127.0.0.1"), ("token", DIGITS), ("name", "Desk")]).await.unwrap().remove(0);
+    let id =
+        lab.add("token", &[("address", "127.0.0.1"), ("token", DIGITS), ("name", "Desk")]).await.unwrap().remove(0);
     lab.control(&id);
     lab.value("level", Data::Int(50)).await;
     lamp.task.abort();

@@ -261,10 +261,12 @@ async fn a_broker_that_hangs_is_said_not_to_answer_and_so_are_its_devices() {
     let mut connection = Connection::greet(broker.next().await);
     connection.describe();
     let plug = lab.seen("Plug").await.id;
-    let came = |facts: Vec<Fact>| facts.into_iter().find_map(|fact| match fact {
-        Fact::Tried { outcome, .. } => Some(outcome),
-        _ => None,
-    });
+    let came = |facts: Vec<Fact>| {
+        facts.into_iter().find_map(|fact| match fact {
+            Fact::Tried { outcome, .. } => Some(outcome),
+            _ => None,
+        })
+    };
     assert_eq!(came(lab.why(&plug).await), None);
     connection.hangs.store(true, Ordering::Relaxed);
     for device in [&plug, &id] {

@@ -78,6 +78,10 @@ pub struct Add {
     /// Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for.
     #[serde(default)]
     pub agrees: Vec<String>,
+    /// It is kept although it does not answer now, and is reached once it is there. Without this what is given by its address and
+    /// does not answer is not added: `not-reached`.
+    #[serde(default)]
+    pub away: bool,
 }
 
 impl fmt::Debug for Add {
@@ -96,6 +100,16 @@ pub struct Added {
     /// How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_in: Option<String>,
+    /// The address was given by a name: this is its number, by which what was added is known from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<LookedUp>,
+}
+
+/// Which number a name has in the networks of this machine. Nothing proves it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LookedUp {
+    pub name: String,
+    pub address: String,
 }
 
 /// `GET /add/sign-in/{id}`: how signing in with a device's own web page stands.

@@ -1,8 +1,10 @@
 //! Adding devices by a form: what is not found by itself, or may be used only with a secret of its owner.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use accord_consent::{Choice, RecipientId, To};
+use accord_model::why::Code;
 use accord_model::{Data, DeviceId, DeviceKind, Inputs, Reach};
 
 use super::hub::Hub;
@@ -10,12 +12,15 @@ use super::joining;
 use super::offers::agrees_to_control;
 use crate::api::error::{Answer, Failure};
 use crate::api::forms as api;
+use crate::api::why::{DeviceWhy, Weight};
 
 /// How long a bridge may take to keep what was given.
 pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// How long an added device is waited for, before it is told as being away.
 const HERE_WITHIN: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(100);
+/// How soon it is asked why it is not here, and how often.
+const ASK: Duration = Duration::from_millis(1500);
 /// Longest text of a field, and of one that may hold a whole file.
 const MAX_TEXT: usize = 4096;
 const MAX_FILE: usize = 192 * 1024;
@@ -95,22 +100,73 @@ impl Hub {
         let form = form.ok_or_else(|| Failure::not_found("There is no such form; `GET /forms` lists them."))?;
         let agrees = wanted.agrees.clone();
         let control = agrees_to_control(&agrees, Some(form))?;
-        if wanted.sign_in {
+        let (signs_in, away) = (wanted.sign_in, wanted.away);
+        if signs_in {
             sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;
-            return self.begin_sign_in(form, inputs(form, wanted)?, control, surface, origin).await;
         }
-        let inputs = inputs(form, wanted)?;
+        let (inputs, looked_up) = self.numbered(inputs(form, wanted)?).await?;
+        if signs_in {
+            let begun = self.begin_sign_in(form, inputs, control, surface, origin).await?;
+            return Ok(api::Added { looked_up, ..begun });
+        }
         self.agree_to_search(form, &agrees, surface)?;
+        let before: BTreeSet<DeviceId> = self.added_by(form.bridge);
         let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?.devices;
         self.agree_to_added(form, &devices, control, surface)?;
-        let until = tokio::time::Instant::now() + HERE_WITHIN;
-        let is_here =
-            |id: &DeviceId| self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline);
-        while !devices.iter().all(is_here) && tokio::time::Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
+        let has_to_answer = !away && joining::ANSWERS.contains(&(form.bridge, form.way));
+        // One that was added before is changed, and stays.
+        let anew: Vec<&DeviceId> = devices.iter().filter(|id| has_to_answer && !before.contains(id)).collect();
+        let said = self.awaited(&devices, anew.first().copied()).await;
+        if let Some(first) = anew.first().filter(|id| !self.is_here(id)) {
+            let said = match said {
+                Some(said) => said,
+                None => self.why(first).await?,
+            };
+            if !said.reached {
+                for id in anew {
+                    self.unpair_foreign(id).await?;
+                    self.forget_agreed(id)?;
+                }
+                return Err(Failure::not_reached(not_added(&said)));
+            }
         }
         let devices = devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
-        Ok(api::Added { devices, open: None, signing_in: None })
+        Ok(api::Added { devices, open: None, signing_in: None, looked_up })
+    }
+
+    /// Who was added to that bridge.
+    fn added_by(&self, bridge: &str) -> BTreeSet<DeviceId> {
+        let all = self.registry.devices().into_iter().filter(|known| known.bridge == bridge && !known.device.passing);
+        all.map(|known| known.device.id.clone()).collect()
+    }
+
+    fn is_here(&self, id: &DeviceId) -> bool {
+        self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline)
+    }
+
+    /// Waits until they are here, for a while; for less when it turns out why `one` is not, and will not be.
+    async fn awaited(&self, devices: &[DeviceId], one: Option<&DeviceId>) -> Option<DeviceWhy> {
+        let here = async {
+            while !devices.iter().all(|id| self.is_here(id)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let settled = async {
+            let Some(one) = one else { return std::future::pending().await };
+            loop {
+                tokio::time::sleep(ASK).await;
+                match self.why(one).await {
+                    Ok(said) if is_settled(&said) => return said,
+                    _ => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = here => None,
+            said = settled => Some(said),
+            () = tokio::time::sleep(HERE_WITHIN) => None,
+        }
     }
 
     /// Adding devices by a form is agreeing that they are spoken to.
@@ -128,6 +184,23 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Whether waiting longer does not change what is in the way.
+fn is_settled(said: &DeviceWhy) -> bool {
+    let first = said.obstacles.first().filter(|one| !said.reached && one.weight == Weight::Blocks);
+    let settled =
+        [Code::AppClosed, Code::SecretWrong, Code::TurnedAway, Code::KeyChanged, Code::NoRoute, Code::StrangerThere];
+    first.is_some_and(|one| settled.contains(&one.code))
+}
+
+/// What happened to what does not answer, and what to do.
+fn not_added(said: &DeviceWhy) -> String {
+    let why = match said.obstacles.first() {
+        Some(one) => format!("{} {}", one.says, one.remedy),
+        None => "It does not answer, and nothing here says why. Look at the address that you gave.".to_owned(),
+    };
+    format!("Nothing was added. {why}")
 }
 
 /// What the button for signing in says, where that is possible.
@@ -193,7 +266,14 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let add = api::Add { bridge: "lab".into(), way: "token".into(), inputs, sign_in: false, agrees: vec![] };
+            let add = api::Add {
+                bridge: "lab".into(),
+                way: "token".into(),
+                inputs,
+                sign_in: false,
+                agrees: vec![],
+                away: false,
+            };
             inputs_or(&FORM, add)
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {

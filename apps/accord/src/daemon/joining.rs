@@ -230,6 +230,10 @@ const JOINS: &[(&str, &str, DeviceKind, Systems)] = &[
 /// and way, and what the button says.
 pub const SIGN_INS: &[(&str, &str, &str)] = &[("homeassistant", "token", "Sign in with Home Assistant")];
 
+/// What is given by its address is there, or it was mistyped: by bridge and way. It is not kept before it answered, unless its owner
+/// says so. What is in a file is many, of which some are away; a Matter device is waited for.
+pub const ANSWERS: &[(&str, &str)] = &[("miio", "token"), ("homeassistant", "token"), ("mqtt", "broker")];
+
 /// What is added by a form has to be looked for, which is an entry of its own: by bridge and way.
 pub const NEEDS: &[(&str, &str, &str)] = &[("matter", "code", "matter/search")];
 
@@ -278,7 +282,7 @@ pub const FORMS: &[Form] = &[
             Field {
                 id: "address",
                 label: "Address",
-                hint: "http://192.168.1.5:8123, with the number that its machine has in your network",
+                hint: "http://homeassistant.local:8123, or with the number that its machine has in your network: http://192.168.1.5:8123",
                 needs: Needs::Text,
                 secret: false,
             },
@@ -336,13 +340,13 @@ pub const FORMS: &[Form] = &[
         steps: &[
             "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
             "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",
-            "The address is the broker's number in your network, such as 192.168.1.10.",
+            "The address is the broker's number in your network, such as 192.168.1.10, or its name there, such as broker.local.",
         ],
         fields: &[
             Field {
                 id: "address",
                 label: "Address",
-                hint: "192.168.1.10 or 192.168.1.10:1883",
+                hint: "192.168.1.10, 192.168.1.10:1883 or broker.local",
                 needs: Needs::Text,
                 secret: false,
             },

@@ -89,7 +89,7 @@ impl Hub {
         let came = Came::Waits;
         let signing = Signing { form, id: id.clone(), state, devices: begun.devices, control, surface, until, came };
         *self.last_signing() = Some(signing);
-        Ok(api::Added { devices, open: Some(open), signing_in: Some(id) })
+        Ok(api::Added { devices, open: Some(open), signing_in: Some(id), looked_up: None })
     }
 
     /// How one stands.

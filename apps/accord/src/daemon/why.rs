@@ -24,7 +24,7 @@ impl Hub {
         }
         let bridge = self.registry.device(id).map_or_else(|| "link".to_owned(), |known| known.bridge.clone());
         let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
-        let via = self.registry.device(id).and_then(|known| known.device.via);
+        let via = self.registry.device(id).and_then(|known| known.device.via.clone());
         let by = via.and_then(|via| self.device_name(via.as_str()));
         let subject = Subject { device: Some(&name), id: Some(id), by: by.as_deref(), now: Timestamp::now() };
         let blocked = self.note(id).blocked;

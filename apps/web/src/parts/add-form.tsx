@@ -20,6 +20,8 @@ import { fieldOf } from "./wording";
 export function FormWay({ form }: { form: AddForm }) {
   const [inputs, setInputs] = useState<Record<string, string>>({});
   const [trouble, setTrouble] = useState<string | null>(null);
+  // It did not answer, and nothing was added: what was typed stays, and it may be added all the same.
+  const [away, setAway] = useState(false);
   const [also, setAlso] = useState(() => offeredFirst(form.offers));
   const troubleId = useId();
   const [busy, setBusy] = useState(false);
@@ -36,17 +38,19 @@ export function FormWay({ form }: { form: AddForm }) {
     const waits = away === 0 ? "" : devices.length === 1 ? " It does not answer yet." : ` ${away} of them do not answer yet.`;
     announce(`${devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`}${waits}`);
   };
-  const add = async (signIn: boolean) => {
+  const add = async (signIn: boolean, keep = false) => {
     if (busy) return;
     setBusy(true);
     setTrouble(null);
+    setAway(false);
     const asked = form.fields.filter((one) => !(signIn && one.secret));
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also }, SLOW_MS));
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, ...(keep && { away: true }) }, SLOW_MS));
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
+      setAway(error instanceof CallFailed && error.code === "not-reached");
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message.replace(/^bad input: /i, "")) : "It was not added.");
     } finally {
       setBusy(false);
@@ -65,6 +69,12 @@ export function FormWay({ form }: { form: AddForm }) {
       {form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
       {form.fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
       {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} id={troubleId} data-testid="add-trouble"><Icon name="warning" /><span><Words>{trouble}</Words></span></p>}
+      {away && (
+        <div className="way">
+          <p className="hint">What you typed is still here. If it is right, and it is only switched off now, it can be added all the same: it is reached as soon as it is there.</p>
+          <Button onClick={() => void add(false, true)} disabled={busy} testid="add-away">Add it all the same</Button>
+        </div>
+      )}
       <Also offers={form.offers} chosen={also} onChange={setAlso} />
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}

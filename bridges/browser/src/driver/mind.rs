@@ -236,8 +236,7 @@ impl Mind {
                 self.tell_all([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => {
-                let explained =
-                    Explained::new("Screen with a browser", Body::App, self.facts(device.as_ref()));
+                let explained = Explained::new("Screen with a browser", Body::App, self.facts(device.as_ref()));
                 self.tell_all([FromBridge::Explained { call, explained }]).await;
             }
             ToBridge::Cancel { call } => self.waiting.retain(|_, (waits, _)| *waits != call),

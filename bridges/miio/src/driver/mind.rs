@@ -60,7 +60,7 @@ pub(crate) struct Mind {
     outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
-    hands: Hands<Order>,
+    pub hands: Hands<Order>,
     pub heard: mpsc::Sender<Heard>,
     from_tasks: mpsc::Receiver<Heard>,
     /// By model, how many properties it takes at once.

@@ -348,7 +348,10 @@ impl Mind {
             "unpair" | "reject" => {}
             _ => return Err(CallError::Unsupported("a broker is added by its address".to_owned())),
         }
-        self.take_back(device).await;
+        // Where nobody ever was, nothing is shown.
+        if self.added.get(device).is_some_and(|added| added.seen.is_some()) {
+            self.take_back(device).await;
+        }
         self.added.set(device, None).map_err(CallError::Device)?;
         self.end(device).await;
         for file in files_of(&self.folder, device) {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use accord_model::why::Outcome;
-use accord_ports::hand::Tries;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
+use accord_ports::hand::Tries;
 
 use super::broker::{Broker, End, Order};
 use super::describe::{self, thing_id, value_after};

@@ -33,7 +33,8 @@ impl Tries {
 
     /// Those who have waited too long.
     pub fn take_late(&mut self, now: Instant) -> Vec<CallId> {
-        let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(|(_, until)| *until <= now);
+        let (late, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(_, until)| *until <= now);
         self.0 = waiting;
         late.into_iter().map(|(call, _)| call).collect()
     }

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use accord_model::text::for_screen;
 use accord_model::why::{
-    Agree, Body, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way, Weight,
+    Agree, Body, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way,
+    Weight,
 };
 use accord_model::{DeviceId, EntryKey, Timestamp};
 
@@ -288,10 +289,13 @@ impl Judge<'_> {
         let Some((address, outcome)) = best else {
             let remedy = match self.body {
                 Body::App => format!("Turn it on, open {app} on it, and see that it is in the same network."),
-                Body::Appliance => format!("Give it power, {WAIT}, and see that it is in the same network as this machine."),
+                Body::Appliance => {
+                    format!("Give it power, {WAIT}, and see that it is in the same network as this machine.")
+                }
                 Body::Server => format!("Start {app} there, and see that its machine is in the same network."),
             };
-            let says = format!("{} has not been heard in this network{at}, and no address of it is known.", capital(&who));
+            let says =
+                format!("{} has not been heard in this network{at}, and no address of it is known.", capital(&who));
             let is_nowhere = last.is_none_or(|(_, addresses)| addresses.is_empty());
             return is_nowhere.then(|| obstacle(Code::NoAddress, Weight::Blocks, says, remedy));
         };
@@ -335,10 +339,9 @@ impl Judge<'_> {
                     ),
                 },
             ),
-            Outcome::NoRoute => (
-                Code::NoRoute,
-                format!("This machine knows no way to {}, where {who} was last{at}.", address.ip()),
-            ),
+            Outcome::NoRoute => {
+                (Code::NoRoute, format!("This machine knows no way to {}, where {who} was last{at}.", address.ip()))
+            }
             Outcome::Failed(why) => (
                 Code::Failed,
                 format!("{} was asked at {address}, and it came to nothing: {}.", capital(&who), sentence(why)),
@@ -383,7 +386,10 @@ impl Judge<'_> {
                 "{address} takes connections, but {app} does not speak there: it is stopped, or its device half asleep.{since}"
             ),
             Body::Appliance => {
-                format!("{} is there, at {address}, and does not answer what it is asked: it hangs.{since}", capital(&who))
+                format!(
+                    "{} is there, at {address}, and does not answer what it is asked: it hangs.{since}",
+                    capital(&who)
+                )
             }
             Body::Server => format!(
                 "The machine at {address} is there, and {app} does not speak on it: it hangs, or is starting or stopping.{since}"

@@ -189,7 +189,9 @@ fn an_open_connection_says_nothing_once_what_was_asked_over_it_came_to_nothing()
 #[test]
 fn nobody_is_told_to_open_an_app_on_a_lamp_or_to_wake_a_server() {
     for (body, words) in [(Body::Appliance, "at the wall"), (Body::Server, "Turn its machine on")] {
-        for outcome in [Outcome::Refused, Outcome::Mute, Outcome::Silent, Outcome::NoHost, Outcome::Failed("strange".into())] {
+        for outcome in
+            [Outcome::Refused, Outcome::Mute, Outcome::Silent, Outcome::NoHost, Outcome::Failed("strange".into())]
+        {
             let silent = matches!(outcome, Outcome::Silent | Outcome::NoHost);
             let found = of_house(body, None, vec![home(), seen("10.66.0.2:1"), tried("10.66.0.2:1", outcome)]);
             assert!(!found.remedy.contains("open Yeelight") && !found.remedy.contains("ake it"), "{found:?}");
@@ -202,7 +204,10 @@ fn nobody_is_told_to_open_an_app_on_a_lamp_or_to_wake_a_server() {
 fn what_is_wrong_with_who_speaks_for_it_is_said_of_that_one() {
     let mute = vec![home(), seen("10.66.0.2:8123"), tried("10.66.0.2:8123", Outcome::Silent)];
     let found = of_house(Body::Server, Some("My House"), mute.clone());
-    assert!(found.says.starts_with("Lamp is reached by way of My House. My House was at 10.66.0.2, 12 min ago"), "{found:?}");
+    assert!(
+        found.says.starts_with("Lamp is reached by way of My House. My House was at 10.66.0.2, 12 min ago"),
+        "{found:?}"
+    );
     // What a server that hangs said of the lamp is old.
     let old = mute.into_iter().chain([Fact::AwayThere { by: "My House".into() }]).collect();
     assert_eq!(of_house(Body::Server, Some("My House"), old).code, Code::Asleep);
