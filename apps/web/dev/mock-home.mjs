@@ -147,7 +147,8 @@ export function answerHome(hub, tell, device, method, path, query, body) {
       signing = { made, id: `${Date.now()}`, until: body.inputs.address.includes("nobody") ? null : Date.now() + 1500 };
       return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0`, signing_in: signing.id }];
     }
-    return [200, { devices: [made] }];
+    const name = /[\w-]+\.local/.exec(body.inputs.address ?? "")?.[0];
+    return [200, { devices: [made], ...(name && { looked_up: { name, address: "192.168.1.5" } }) }];
   }
   if (first === "devices" && third === "why") {
     const one = hub.devices.find((other) => other.id === second);

@@ -362,6 +362,7 @@ test("Home Assistant is added by a form; a refused token says so and is not show
   await dialog.getByLabel("Token", { exact: true }).fill("geheim-4711");
   await dialog.getByRole("button", { name: "Add", exact: true }).click();
   await dialog.getByTestId("added").getByText("it answers").waitFor();
+  assert.match(await dialog.getByTestId("looked-up").innerText(), /homeassistant\.local is at 192\.168\.1\.5/);
   assert.ok(!(await page.content()).includes("geheim-4711"));
   await page.keyboard.press("Escape");
 });

@@ -456,7 +456,7 @@ async fn a_stream_of_what_is_shown_is_there_while_the_broker_is() {
         while let Ok((mut stream, _)) = listener.accept() {
             let told = told.clone();
             stream.write_all(&[0x20, 2, 0, 0]).unwrap();
-            std::thread::spawn(move || while serve(&mut stream, &told).is_some() {});
+            std::thread::spawn(move || while serve(&mut stream, &told, &AtomicBool::new(false)).is_some() {});
         }
     });
     lab.to.send((open(StreamId(9), plain), None)).await.unwrap();

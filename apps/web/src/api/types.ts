@@ -149,7 +149,7 @@ export type ShownPlace = Omit<Of<"ShownPlace">, "devices"> & { devices: ShownDev
 export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
 export type AddForm = Omit<Of<"Form">, "offers" | "fields"> & { fields: FormField[]; offers: Offer[] };
-export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null }
+export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null; looked_up?: { name: string; address: string } | null }
 export type SigningIn = Omit<Schemas["SigningIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */
 export type ValuesChanged = Omit<Schemas["Values"], "values"> & { values: Record<string, Value> };

@@ -26,6 +26,8 @@ export function FormWay({ form }: { form: AddForm }) {
   const troubleId = useId();
   const [busy, setBusy] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
+  // Which number the name has that was typed.
+  const [lookedUp, setLookedUp] = useState<AddedThere["looked_up"]>(null);
   // Where the owner is to sign in, and by which id it is asked how that stands.
   const [open, setOpen] = useState<{ page: string; id: string } | null>(null);
   // Adding it is agreeing to this one.
@@ -47,6 +49,7 @@ export function FormWay({ form }: { form: AddForm }) {
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
       const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, ...(keep && { away: true }) }, SLOW_MS));
+      setLookedUp(there.looked_up);
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
@@ -56,7 +59,7 @@ export function FormWay({ form }: { form: AddForm }) {
       setBusy(false);
     }
   };
-  if (added) return <Added ids={added} here={open !== null} />;
+  if (added) return <Added ids={added} here={open !== null} lookedUp={lookedUp} />;
   if (open) return <SignsIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
   // What was looked at is gone: whoever uses the keyboard is where it is said why.
   const taken = (box: HTMLElement | null) => { if (box && document.activeElement === document.body) box.focus(); };
@@ -172,13 +175,14 @@ export function Asked({ of, value, onChange, trouble }: { of: FormField; value: 
 }
 
 /** What was added: until it is reached, and if it is not, why. */
-export function Added({ ids, here }: { ids: string[]; here: boolean }) {
+export function Added({ ids, here, lookedUp }: { ids: string[]; here: boolean; lookedUp?: AddedThere["looked_up"] }) {
   const box = useRef<HTMLDivElement>(null);
   // After what was looked at, which is gone.
   useEffect(() => { if (here) box.current?.focus(); }, [here]);
   return (
     <div className="way" tabIndex={-1} ref={box}>
       <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} />)}</ul>
+      {lookedUp && <p className="hint" data-testid="looked-up">{visible(lookedUp.name)} is at {visible(lookedUp.address)}, and is known by that number from now on.</p>}
       {ids.length > SHOWN && <p className="hint">and {ids.length - SHOWN} more.</p>}
       <p className="hint">What they offer appears under Home as they tell of it.</p>
       <div className="form-end"><a className="button primary" href={to("home")} onClick={closeDialog}>Home</a></div>
