@@ -5,8 +5,9 @@ use std::time::Duration;
 use accord_consent::RecipientId;
 use accord_consent::outlet::interfaces;
 use accord_link::Network;
+use accord_model::text::for_screen;
 use accord_model::why::{self, Body, Code, Explained, Fact, Net};
-use accord_model::{DeviceId, Timestamp};
+use accord_model::{CallError, DeviceId, Timestamp};
 use accord_registry::why::{Subject, diagnose, is_reached};
 
 use super::hub::Hub;
@@ -54,7 +55,7 @@ impl Hub {
             let facts = networks.into_iter().chain(explained.facts).collect();
             Explained { facts, ..explained }
         });
-        self.judged(bridge, subject, explained.map_err(|error| error.to_string()))
+        self.judged(bridge, subject, explained)
     }
 
     async fn networks(&self) -> Option<Fact> {
@@ -74,11 +75,27 @@ impl Hub {
         Some(Fact::Networks { networks: networks.collect() })
     }
 
-    fn judged(&self, bridge: &str, subject: Subject<'_>, explained: Result<Explained, String>) -> api::Way {
+    fn judged(&self, bridge: &str, subject: Subject<'_>, explained: Result<Explained, CallError>) -> api::Way {
         let (app, facts, found) = match explained {
             Ok(explained) => {
                 let found = diagnose(subject, &explained);
                 (explained.app, explained.facts, found)
+            }
+            Err(CallError::Deadline(_)) => {
+                let silent = why::Obstacle {
+                    code: Code::Mute,
+                    weight: why::Weight::Blocks,
+                    says: format!(
+                        "{} was asked by {}, and what came of it is not known yet: it is slow, or hangs.",
+                        subject.device.map_or_else(|| "It".to_owned(), |name| for_screen(name, 64)),
+                        app(bridge)
+                    ),
+                    remedy: "Ask again in half a minute. If that is said again, restart what speaks there, or take its power away for \
+                             ten seconds."
+                        .to_owned(),
+                    agree: None,
+                };
+                (app(bridge), Vec::new(), vec![silent])
             }
             Err(error) => {
                 let off = why::Obstacle {
