@@ -1,6 +1,6 @@
 //! One broker that was added: its connection, made as soon as the owner agrees, and again when it breaks, later each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(super) const MANY: u32 = 60;
 pub(super) const SELDOM: Duration = Duration::from_secs(300);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
+/// Most orders that wait for its first answer.
+const EARLY: usize = 64;
 /// Largest file of who a broker's devices are; twice what its bounds allow.
 const LARGEST_MEMORY: u64 = 48 << 20;
 /// Largest file of what of this house may lie there.
@@ -101,7 +103,9 @@ pub(crate) struct Broker {
     pub(super) law: Law,
     pub(super) id: DeviceId,
     pub(super) added: Added,
-    pub(super) orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Order>,
+    /// Orders that came before the broker answered, which may still be taken back.
+    early: VecDeque<Order>,
     pub(super) heard: mpsc::Sender<Heard>,
     pub(super) stop: CancellationToken,
     pub(super) house: House,
@@ -154,6 +158,7 @@ impl Broker {
             id,
             added,
             orders,
+            early: VecDeque::new(),
             heard,
             stop,
             values: Values::new(),
@@ -179,7 +184,7 @@ impl Broker {
         self.live().await;
         self.save();
         self.orders.close();
-        while let Ok(order) = self.orders.try_recv() {
+        while let Some(order) = self.early.pop_front().or_else(|| self.orders.try_recv().ok()) {
             self.refuse(order, &CallError::Unreachable("the broker was removed".to_owned())).await;
         }
         self.answer_asked().await;
@@ -277,7 +282,7 @@ impl Broker {
             tokio::select! {
                 biased;
                 () = watch.allowed() => return true,
-                order = self.orders.recv() => {
+                order = self.next_order() => {
                     let Some(order) = order else { return false };
                     let refusal = self.law.may(&self.id, self.has_user()).err();
                     let why = refusal.map_or_else(|| "not agreed".to_owned(), |refusal| refusal.to_string());
@@ -288,13 +293,32 @@ impl Broker {
         }
     }
 
+    /// The next one; `None`: the mind is gone. May be dropped at any time.
+    pub(super) async fn next_order(&mut self) -> Option<Order> {
+        match self.early.pop_front() {
+            Some(order) => Some(order),
+            None => self.orders.recv().await,
+        }
+    }
+
+    /// The next one while the broker has not answered yet: only whoever asks why is heard.
+    pub(super) async fn early_order(&mut self) -> Option<(CallId, DeviceId)> {
+        while self.early.len() < EARLY {
+            match self.orders.recv().await? {
+                Order::Explain(call, device) => return Some((call, device)),
+                order => self.early.push_back(order),
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Rests before it is tried again. Who wants something is told why it cannot be now, and has it tried sooner.
     async fn rest(&mut self, pause: Duration) -> bool {
         let (began, mut until) = (Instant::now(), tokio::time::Instant::now() + pause);
         loop {
             tokio::select! {
                 biased;
-                order = self.orders.recv() => {
+                order = self.next_order() => {
                     let Some(order) = order else { return false };
                     let why = self.trouble.as_ref().map_or("the broker is away", |trouble| trouble.why.as_str());
                     let why = CallError::Unreachable(why.to_owned());

@@ -47,6 +47,14 @@ struct Talk {
     over: Option<End>,
 }
 
+/// What is wanted before the broker has answered waits; who asks why is not kept waiting. May be dropped at any time.
+async fn next_order(broker: &mut Broker) -> Option<Order> {
+    if broker.up {
+        return broker.next_order().await;
+    }
+    broker.early_order().await.map(|(call, device)| Order::Explain(call, device))
+}
+
 impl Broker {
     pub(super) async fn drive(&mut self, mut line: Line) -> End {
         let now = Instant::now();
@@ -106,7 +114,7 @@ impl Broker {
                 () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
                 () = stop.cancelled() => return End::Gone,
                 // What is wanted before the broker has answered waits in its queue, where it may be taken back.
-                order = self.orders.recv(), if self.up => match order {
+                order = next_order(self) => match order {
                     None => return End::Gone,
                     Some(order) => self.order(order, talk).await,
                 },
