@@ -103,7 +103,7 @@ class Home(unittest.TestCase):
 
     def add(self, name, token=TOKEN, called=None):
         inputs = {"address": self.network.address[name], "token": token, **({"name": called} if called else {})}
-        status, answer = self.hub.api("POST", "/add", {"bridge": "miio", "way": "token", "inputs": inputs})
+        status, answer = self.hub.api("POST", "/add", {"bridge": "miio", "way": "token", "inputs": inputs, "away": True})
         self.assertEqual(status, 200, answer)
         return answer["devices"][0]
 

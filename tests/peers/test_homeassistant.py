@@ -135,7 +135,7 @@ class HomeAssistant(unittest.TestCase):
 
     def add(self, token, **more):
         inputs = {"address": f"{self.scheme}://{self.address}:8123", "token": token, **more}
-        status, answer = self.hub.api("POST", "/add", {"bridge": "homeassistant", "way": "token", "inputs": inputs})
+        status, answer = self.hub.api("POST", "/add", {"bridge": "homeassistant", "way": "token", "inputs": inputs, "away": True})
         self.assertEqual(status, 200, f"{answer}\n{self.hub.log()[-2000:]}")
         return answer["devices"][0]
 

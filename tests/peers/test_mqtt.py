@@ -47,7 +47,7 @@ class Broker(unittest.TestCase):
     def add(self, **inputs):
         """Adds the broker as the form does, and agrees to controlling what is behind it."""
         inputs = {"address": f"{self.broker.address}:{self.broker.port}", **inputs}
-        status, answer = self.hub.api("POST", "/add", {"bridge": "mqtt", "way": "broker", "inputs": inputs})
+        status, answer = self.hub.api("POST", "/add", {"bridge": "mqtt", "way": "broker", "inputs": inputs, "away": True})
         self.assertEqual(status, 200, answer)
         self.id = answer["devices"][0]["id"]
         return answer["devices"][0]

@@ -136,7 +136,9 @@ export function answerHome(hub, tell, device, method, path, query, body) {
     if (body.bridge === "matter" && !/^[0-9]{11}$|^MT:/.test(body.inputs.code ?? "")) return [400, { error: "bad-request", message: "bad input: a code has 11 or 21 digits; its last is wrong here", prompt: null }];
     if (!/^[\w.:/-]+$/.test(body.inputs.address ?? "x")) return [400, { error: "bad-input", message: "This is no address. It looks like 192.168.1.5:1883.", prompt: null }];
     if (body.inputs.token === "wrong") return [409, { error: "conflict", message: "Home Assistant refused the token: it was deleted there, or is another home’s.", prompt: null }];
-    const away = body.bridge === "matter";
+    const nobody = body.inputs.address?.includes("192.168.1.99");
+    if (nobody && !body.away) return [409, { error: "not-reached", message: "Nothing was added. Nobody in this network has 192.168.1.99. Turn its machine on.", prompt: null }];
+    const away = body.bridge === "matter" || nobody;
     const made = device(`added-${Date.now()}`, away ? body.inputs.name || "Matter device" : "Home Assistant", away ? "other" : "hub", "paired", { bridge: body.bridge, services: [], reach: away ? "offline" : "local" });
     hub.devices.push(made);
     tell("device", made);
@@ -145,7 +147,8 @@ export function answerHome(hub, tell, device, method, path, query, body) {
       signing = { made, id: `${Date.now()}`, until: body.inputs.address.includes("nobody") ? null : Date.now() + 1500 };
       return [200, { devices: [made], open: `${body.inputs.address}/auth/authorize?state=0`, signing_in: signing.id }];
     }
-    return [200, { devices: [made] }];
+    const name = /[\w-]+\.local/.exec(body.inputs.address ?? "")?.[0];
+    return [200, { devices: [made], ...(name && { looked_up: { name, address: "192.168.1.5" } }) }];
   }
   if (first === "devices" && third === "why") {
     const one = hub.devices.find((other) => other.id === second);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::{self, Dialed};
 use accord_consent::{BoundGate, Personal, RecipientId};
-use accord_model::why::Explained;
+use accord_model::why::{Body, Explained};
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, FromBridge, Outputs, Reach,
     Source, Target, Timestamp, ToBridge, Value, Verb, catalogue,
@@ -96,7 +96,7 @@ impl Bridge for ExampleBridge {
                     let _ = side.tell(FromBridge::StreamFailed { stream, error }).await;
                 }
                 ToBridge::Explain { call, .. } => {
-                    let explained = Explained { app: "Lamps".to_owned(), facts: Vec::new() };
+                    let explained = Explained::new("Lamps", Body::Appliance, Vec::new());
                     let _ = side.tell(FromBridge::Explained { call, explained }).await;
                 }
                 ToBridge::Cancel { call } => drop(waiting.remove(&call)),

@@ -199,6 +199,41 @@ async fn a_server_that_goes_comes_back_and_so_do_its_things() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_said_not_to_answer_and_so_are_its_things() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let lamp = lab.seen(|device| device.name == "Bed Light").await;
+    let answered = |fact: &Fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. });
+    lab.until_why(&lamp.id, answered).await;
+    house.hang(true);
+    for id in [&server, &lamp.id] {
+        let began = std::time::Instant::now();
+        let facts = lab.why(id).await;
+        assert!(facts.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Mute, .. })), "{facts:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+    house.hang(false);
+    lab.until_why(&server, answered).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_connections_and_does_not_speak_is_told_in_time() {
+    let house = House::new(None).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    lab.seen(|device| device.name == "Bed Light").await;
+    house.door(Door::Waits);
+    house.hang(true);
+    let began = std::time::Instant::now();
+    let facts = lab.why(&server).await;
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Mute, .. })), "{facts:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn what_is_wanted_before_the_server_let_us_in_waits_and_what_is_given_up_is_not_done() {
     let mut house = House::new(None).await;
     let mut lab = Lab::new().await;

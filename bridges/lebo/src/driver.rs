@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use accord_consent::outlet::Near;
 use accord_consent::outlet::interfaces::Network;
 use accord_consent::{BoundGate, RecipientId};
-use accord_model::why::Explained;
+use accord_model::why::{Body, Explained};
 use accord_model::{CallError, EntryKey, FieldCode, FieldSet, FromBridge, ToBridge};
 use accord_ports::dns_sd::{Browsing, Seen};
 use accord_registry::{Bridge, BridgeSide, why};
@@ -89,7 +89,7 @@ impl LeboBridge {
             ToBridge::Explain { call, .. } => {
                 let decided = self.gate.check(&self.entry, &RecipientId::lan(), SAID);
                 let facts = vec![why::consent(&self.entry, None, true, decided)];
-                FromBridge::Explained { call, explained: Explained { app: "Lebo".to_owned(), facts } }
+                FromBridge::Explained { call, explained: Explained::new("Lebo", Body::Appliance, facts) }
             }
             _ => return,
         };

@@ -202,8 +202,12 @@ impl Lab {
     }
 
     async fn explain(&mut self, device: &DeviceId) -> Vec<Fact> {
+        self.explain_within(device, 15).await
+    }
+
+    async fn explain_within(&mut self, device: &DeviceId, within: u64) -> Vec<Fact> {
         let asked = self.call();
-        let message = ToBridge::Explain { call: asked, device: Some(device.clone()), within: 15 };
+        let message = ToBridge::Explain { call: asked, device: Some(device.clone()), within };
         self.to.send((message, None)).await.unwrap();
         self.hear(|message| match message {
             FromBridge::Explained { call, explained } if call == asked => Some(explained.facts),
@@ -356,4 +360,21 @@ async fn who_answers_in_a_devices_name_keeps_it_away_only_until_it_cannot_prove_
     let lamp = Lamp::at(&format!("127.0.0.1:{port}")).await;
     lab.seen(|device| device.id == id && device.reach == Reach::Local).await;
     assert!(lamp.heard() > 0);
+}
+
+#[tokio::test]
+async fn a_device_that_answers_nothing_any_more_is_there_if_its_system_is() {
+    let lamp = Lamp::new().await;
+    let mut lab = Lab::new(lamp.port);
+    let id =
+        lab.add("token", &[("address", "127.0.0.1"), ("token", DIGITS), ("name", "Desk")]).await.unwrap().remove(0);
+    lab.control(&id);
+    lab.value("level", Data::Int(50)).await;
+    lamp.task.abort();
+    let began = std::time::Instant::now();
+    let facts = lab.explain_within(&id, 7).await;
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    let tried = facts.iter().find(|fact| matches!(fact, Fact::Tried { .. }));
+    assert!(matches!(tried, Some(Fact::Tried { outcome: Outcome::Mute, .. })), "it does not answer: {facts:?}");
+    assert!(!facts.iter().any(|fact| matches!(fact, Fact::SecretWrong { .. })), "{facts:?}");
 }

@@ -3,10 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as threads};
 use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
+use accord_model::why::{Fact, Outcome};
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, EntryKey, FieldCode, FieldSet, FromBridge, Inputs, Outputs, Reach,
     Source, StreamClass, StreamId, Target, ToBridge, Verb,
@@ -121,6 +123,16 @@ impl Lab {
         broker
     }
 
+    async fn why(&mut self, device: &DeviceId) -> Vec<Fact> {
+        let call = self.call();
+        self.to.send((ToBridge::Explain { call, device: Some(device.clone()), within: 7 }, None)).await.unwrap();
+        let wait = self.hear(|message| match message {
+            FromBridge::Explained { call: of, explained } if of == call => Some(explained.facts),
+            _ => None,
+        });
+        tokio::time::timeout(Duration::from_secs(9), wait).await.expect("it is explained in time")
+    }
+
     fn call(&mut self) -> CallId {
         self.next += 1;
         CallId(self.next)
@@ -151,6 +163,8 @@ struct Broker {
 
 struct Connection {
     stream: TcpStream,
+    /// It takes what it is told, and answers nothing.
+    hangs: Arc<AtomicBool>,
     published: threads::Receiver<Vec<u8>>,
 }
 
@@ -183,10 +197,11 @@ impl Broker {
 impl Connection {
     fn greet(stream: TcpStream) -> Self {
         let (told, published) = threads::channel();
-        let mut reader = stream.try_clone().unwrap();
+        let (mut reader, hangs) = (stream.try_clone().unwrap(), Arc::<AtomicBool>::default());
+        let silent = hangs.clone();
         (&stream).write_all(&[0x20, 2, 0, 0]).unwrap();
-        std::thread::spawn(move || while serve(&mut reader, &told).is_some() {});
-        Self { stream, published }
+        std::thread::spawn(move || while serve(&mut reader, &told, &silent).is_some() {});
+        Self { stream, hangs, published }
     }
 
     fn say(&mut self, topic: &str, payload: &str, retain: bool) {
@@ -203,7 +218,7 @@ impl Connection {
 }
 
 /// One packet of the client, answered as the standard says.
-fn serve(stream: &mut TcpStream, told: &threads::Sender<Vec<u8>>) -> Option<()> {
+fn serve(stream: &mut TcpStream, told: &threads::Sender<Vec<u8>>, silent: &AtomicBool) -> Option<()> {
     let mut one = [0];
     stream.read_exact(&mut one).ok()?;
     let (kind, mut length, mut shift) = (one[0] >> 4, 0, 0);
@@ -217,6 +232,9 @@ fn serve(stream: &mut TcpStream, told: &threads::Sender<Vec<u8>>) -> Option<()> 
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
+    if silent.load(Ordering::Relaxed) {
+        return Some(());
+    }
     match kind {
         3 => {
             let topic = usize::from(body[0]) << 8 | usize::from(body[1]);
@@ -240,6 +258,30 @@ fn serve(stream: &mut TcpStream, told: &threads::Sender<Vec<u8>>) -> Option<()> 
         _ => {}
     }
     Some(())
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_is_said_not_to_answer_and_so_are_its_devices() {
+    let (mut lab, mut broker) = (Lab::new(), Broker::new());
+    let id = lab.add(broker.at).await;
+    let mut connection = Connection::greet(broker.next().await);
+    connection.describe();
+    let plug = lab.seen("Plug").await.id;
+    let came = |facts: Vec<Fact>| {
+        facts.into_iter().find_map(|fact| match fact {
+            Fact::Tried { outcome, .. } => Some(outcome),
+            _ => None,
+        })
+    };
+    assert_eq!(came(lab.why(&plug).await), None);
+    connection.hangs.store(true, Ordering::Relaxed);
+    for device in [&plug, &id] {
+        assert_eq!(came(lab.why(device).await), Some(Outcome::Mute));
+    }
+    // The next connection is taken too, and not greeted.
+    connection.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    let _mute = broker.next().await;
+    assert_eq!(came(lab.why(&id).await), Some(Outcome::Mute));
 }
 
 #[tokio::test]
@@ -461,7 +503,7 @@ async fn a_stream_of_what_is_shown_is_there_while_the_broker_is() {
         while let Ok((mut stream, _)) = listener.accept() {
             let told = told.clone();
             stream.write_all(&[0x20, 2, 0, 0]).unwrap();
-            std::thread::spawn(move || while serve(&mut stream, &told).is_some() {});
+            std::thread::spawn(move || while serve(&mut stream, &told, &AtomicBool::new(false)).is_some() {});
         }
     });
     lab.to.send((open(StreamId(9), plain), None)).await.unwrap();

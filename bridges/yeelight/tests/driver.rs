@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Gate, RecipientId, Signer, To};
-use accord_model::why::{Explained, Fact, Outcome};
+use accord_model::why::{Body, Explained, Fact, Outcome};
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Source, Target, ToBridge,
     Verb,
@@ -199,6 +199,8 @@ struct Lamp {
     at: SocketAddr,
     said: Arc<Mutex<Vec<String>>>,
     open: Arc<Mutex<Option<Vec<TcpStream>>>>,
+    /// It takes connections and words, and answers nothing.
+    hangs: Arc<AtomicBool>,
 }
 
 impl Lamp {
@@ -206,17 +208,18 @@ impl Lamp {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let (at, said) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<String>>>::default());
         let (told, open) = (said.clone(), Arc::new(Mutex::new(Some(Vec::<TcpStream>::new()))));
-        let connections = open.clone();
+        let (connections, hangs) = (open.clone(), Arc::<AtomicBool>::default());
+        let silent = hangs.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 let Some(open) = &mut *connections.lock().unwrap() else { return };
                 open.push(stream.try_clone().unwrap());
-                let said = told.clone();
-                std::thread::spawn(move || talk(&stream, &said));
+                let (said, silent) = (told.clone(), silent.clone());
+                std::thread::spawn(move || talk(&stream, &said, &silent));
             }
         });
-        Self { at, said, open }
+        Self { at, said, open, hangs }
     }
 
     fn described(&self, id: u64, words: &str) -> String {
@@ -283,10 +286,13 @@ impl Drop for Answers {
     }
 }
 
-fn talk(stream: &TcpStream, said: &Mutex<Vec<String>>) {
+fn talk(stream: &TcpStream, said: &Mutex<Vec<String>>, silent: &AtomicBool) {
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         said.lock().unwrap().push(line.clone());
+        if silent.load(Ordering::Relaxed) {
+            continue;
+        }
         let command: Value = serde_json::from_str(&line).unwrap();
         let result = match command["method"].as_str() {
             Some("get_prop") => json!(["off", "", "40"]),
@@ -461,4 +467,42 @@ async fn a_lamp_that_hears_no_multicast_is_added_by_its_address_and_found_there_
     assert!(matches!(refused, Err(CallError::Unreachable(_))), "{refused:?}");
     assert_eq!(lamp.said(""), said);
     drop(other);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lamp_that_hangs_is_there_and_does_not_answer() {
+    let mut lab = Lab::new().await;
+    let lamp = Lamp::new("127.0.0.1");
+    lab.grant("yeelight/search", To::Any);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    lamp.announce("power: off\r\n");
+    let seen = lab.seen(|device| device.name == "Desk").await;
+    lab.call(&seen.id, "pairing", pairing("request")).await.unwrap();
+    lab.grant("yeelight/control", To::One(RecipientId::device(&seen.id)));
+    lab.value("level", Data::Int(40)).await;
+    let came = |facts: Vec<Fact>| {
+        let came = facts.iter().find_map(|fact| match fact {
+            Fact::Tried { address, outcome } if *address == lamp.at => Some(outcome.clone()),
+            _ => None,
+        });
+        assert!(facts.iter().any(|fact| matches!(fact, Fact::LastAnswered { .. })), "{facts:?}");
+        came
+    };
+    let asked = lamp.said("get_prop");
+    assert_eq!(came(lab.why(&seen.id).await.facts), Some(Outcome::Answered));
+    assert!(lamp.said("get_prop") > asked, "it was asked");
+
+    lamp.hangs.store(true, Ordering::Relaxed);
+    // Over the connection that is open, and over the next one, which its system takes.
+    for _ in 0..3 {
+        let explained = lab.why(&seen.id).await;
+        assert_eq!((explained.body, came(explained.facts)), (Body::Appliance, Some(Outcome::Mute)));
+    }
+    lamp.announce("power: on\r\n");
+    assert_eq!(came(lab.why(&seen.id).await.facts), Some(Outcome::Mute), "what it announces is no answer");
+    lamp.hangs.store(false, Ordering::Relaxed);
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while came(lab.why(&seen.id).await.facts) != Some(Outcome::Answered) {
+        assert!(std::time::Instant::now() < until, "it answers again");
+    }
 }

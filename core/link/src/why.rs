@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::{DatagramLease, Personal, RecipientId, SendError, outcome};
-use accord_model::why::{Explained, Fact, Outcome, Pairing, Transport, Way};
+use accord_model::why::{Body, Explained, Fact, Outcome, Pairing, Transport, Way};
 use accord_model::{DeviceId, Timestamp};
 use accord_registry::why as judge;
 use iroh::endpoint::{ConnectionError, VarInt};
@@ -37,7 +37,7 @@ pub(crate) async fn explain(inner: &Arc<Inner>, device: Option<&DeviceId>, withi
         (Some(device), None) => facts.extend(of_stranger(inner, device)),
         (None, _) => {}
     }
-    Explained { app: "Accord".to_owned(), facts }
+    Explained::new("Accord", Body::App, facts)
 }
 
 fn own(inner: &Inner, paired: bool) -> Vec<Fact> {

@@ -42,6 +42,7 @@
 mod api;
 mod chance;
 mod core;
+mod host;
 mod instance;
 mod life;
 mod message;
@@ -54,4 +55,5 @@ pub use api::{
     ServiceInstance, Transmit, WishError,
 };
 pub use core::{Core, fuzz_core};
+pub use host::HostQuestion;
 pub use message::fuzz;

@@ -18,8 +18,31 @@ pub const MAX_TEXT: usize = 300;
 pub struct Explained {
     /// What the owner knows the protocol as: `KDE Connect`, `LocalSend`, `Accord`.
     pub app: String,
+    /// What speaks it there.
+    #[serde(default)]
+    pub body: Body,
     /// In the order in which they were found.
     pub facts: Vec<Fact>,
+}
+
+impl Explained {
+    /// What a bridge knows: by which protocol, and what speaks that there.
+    pub fn new(app: impl Into<String>, body: Body, facts: Vec<Fact>) -> Self {
+        Self { app: app.into(), body, facts }
+    }
+}
+
+/// What speaks a protocol on the other side, and so what its owner can do when it does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// A program that a person opens: a phone's or computer's.
+    #[default]
+    App,
+    /// The device itself, which a person can do no more with than to give it power: a lamp, a plug, a television.
+    Appliance,
+    /// A program that runs for good on a machine: a broker, a server of the house.
+    Server,
 }
 
 /// One thing that was seen.
@@ -87,6 +110,12 @@ pub enum Fact {
         at: Option<Timestamp>,
         /// Its addresses then, the best first.
         addresses: Vec<SocketAddr>,
+    },
+    /// When it answered last what it was asked. It may have been seen since: what announces a device may run while the rest of
+    /// it hangs.
+    LastAnswered {
+        /// Then.
+        at: Timestamp,
     },
     /// It was asked just now.
     Tried {
@@ -273,7 +302,7 @@ pub enum Outcome {
     Answered,
     /// Its system said that nothing listens there.
     Refused,
-    /// A connection was made, and nobody spoke.
+    /// A connection was made, or there is somebody as its system shows, and nobody spoke.
     Mute,
     /// Nothing came back.
     Silent,

@@ -1,7 +1,7 @@
 //! A bridge's end of its queue to the house, for all of its tasks. That nobody hears it any more is no concern of theirs: then
 //! the bridge is told to stop.
 
-use accord_model::why::{Explained, Fact};
+use accord_model::why::{Body, Explained, Fact};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, ToBridge};
 use accord_registry::ByteStream;
 use tokio::sync::mpsc;
@@ -37,9 +37,9 @@ impl Outbox {
         self.tell([FromBridge::Reply { call, outcome }]).await;
     }
 
-    /// Why a device is not reached. `app`: what people call what the bridge speaks.
-    pub async fn explain(&self, call: CallId, app: &str, facts: Vec<Fact>) {
-        let explained = Explained { app: app.to_owned(), facts };
+    /// Why a device is not reached. `app`: what people call what the bridge speaks; `body`: what speaks it there.
+    pub async fn explain(&self, call: CallId, app: &str, body: Body, facts: Vec<Fact>) {
+        let explained = Explained::new(app, body, facts);
         self.tell([FromBridge::Explained { call, explained }]).await;
     }
 

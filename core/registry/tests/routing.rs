@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accord_consent::{Choice, Decision, Destination, Envelope, Gate, Personal, RecipientId, Record, RecordKind, To};
-use accord_model::why::{Explained, Fact, MAX_FACTS};
+use accord_model::why::{Body, Explained, Fact, MAX_FACTS};
 use accord_model::{
     CallError, Data, Device, DeviceId, DeviceKind, EntryKey, FieldCode, FieldSet, FromBridge, Inputs, Outputs, Reach,
     Source, StreamClass, Target, Timestamp, ToBridge, Value, Verb, WriteState, catalogue,
@@ -86,7 +86,7 @@ impl Bridge for Lamp {
                 ToBridge::Explain { device: None, .. } => {}
                 ToBridge::Explain { call, .. } => {
                     let facts = vec![Fact::Blocked; MAX_FACTS + 1];
-                    let explained = Explained { app: "Lamps".into(), facts };
+                    let explained = Explained::new("Lamps", Body::App, facts);
                     side.tell(FromBridge::Explained { call, explained }).await.map_err(|_| "core gone")?;
                 }
                 ToBridge::Add { .. } | ToBridge::Own { .. } => {}

@@ -45,6 +45,10 @@ impl Failure {
     pub fn confirm_needed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "confirm-needed", message)
     }
+    /// What was to be added does not answer; the same call with `away`.
+    pub fn not_reached(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "not-reached", message)
+    }
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }

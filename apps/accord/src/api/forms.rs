@@ -94,6 +94,10 @@ pub struct Add {
     /// with all that was agreed to for it. Secrets that are not given stay what they are, and so does what is optional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<String>,
+    /// It is kept although it does not answer now, and is reached once it is there. Without this what is given by its address and
+    /// does not answer is not added: `not-reached`.
+    #[serde(default)]
+    pub away: bool,
 }
 
 impl fmt::Debug for Add {
@@ -112,6 +116,16 @@ pub struct Added {
     /// How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_in: Option<String>,
+    /// The address was given by a name: this is its number, by which what was added is known from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<LookedUp>,
+}
+
+/// Which number a name has in the networks of this machine. Nothing proves it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LookedUp {
+    pub name: String,
+    pub address: String,
 }
 
 /// `GET /add/sign-in/{id}`: how signing in with a device's own web page stands.

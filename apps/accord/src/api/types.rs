@@ -864,7 +864,7 @@ pub enum Event {
 /// Every answer that is not 2xx.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApiError {
-    /// `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`.
+    /// `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `not-reached`, `unreachable`, `internal`.
     pub error: String,
     /// What happened, to which device or file, what to do.
     pub message: String,

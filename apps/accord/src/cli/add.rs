@@ -36,6 +36,10 @@ pub struct Add {
     /// Agree that it is controlled from here, too (`control/command`, names of commands); asked for at a terminal.
     #[arg(long)]
     control: bool,
+    /// Add it although it does not answer now: it is reached once it is there. Without this what was given by its address and
+    /// does not answer is not added.
+    #[arg(long)]
+    away: bool,
     /// What it wants. What is not given is asked for; a secret is not shown.
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
@@ -47,8 +51,10 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
   accord add
   accord add miio address=192.168.1.40 token=- < token.txt
   accord add mqtt address=192.168.1.10:1883 password=@/run/secrets/mqtt
-  accord add homeassistant --sign-in address=http://192.168.1.5:8123
-  accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11";
+  accord add homeassistant --sign-in address=http://homeassistant.local:8123
+  accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11
+
+A name that ends in .local is looked up in your networks (`names/lookup`), once; other names are not: give the number.";
 
 /// How often it is asked whether the browser is back.
 const LOOK: Duration = Duration::from_secs(1);
@@ -92,10 +98,20 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     }
     let inputs = fill(&form, &args.fields, context).await?;
     let agrees = also(&form.offers, args.control, &form.what).await?;
-    let filled =
-        Filled { bridge: form.bridge.clone(), way: form.way.clone(), inputs, sign_in: args.sign_in, agrees, again };
+    let filled = Filled {
+        bridge: form.bridge.clone(),
+        way: form.way.clone(),
+        inputs,
+        sign_in: args.sign_in,
+        agrees,
+        away: args.away,
+        again,
+    };
     let owner = Owner::AtTerminalForGood;
     let mut added: Added = with_consent(context, owner, async || context.hub.post("/add", &filled).await).await?;
+    if let Some(found) = &added.looked_up {
+        context.screen.note(format!("{} is at {}.", for_screen(&found.name, 100), for_screen(&found.address, 60)));
+    }
     if let (Some(open), Some(id)) = (added.open.take(), added.signing_in.take()) {
         added.devices = signed_in(&open, &id, context).await?.devices;
     }

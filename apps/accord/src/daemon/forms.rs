@@ -1,9 +1,11 @@
 //! Adding devices by a form: what is not found by itself, or may be used only with a secret of its owner.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accord_consent::{Choice, Consent, ConsentState, RecipientId, To};
+use accord_model::why::Code;
 use accord_model::{Data, DeviceId, DeviceKind, Inputs, Reach};
 use accord_ports::added::AGAIN;
 use accord_registry::Known;
@@ -14,12 +16,15 @@ use super::joining;
 use super::offers::agrees_to_control;
 use crate::api::error::{Answer, Failure};
 use crate::api::forms as api;
+use crate::api::why::{DeviceWhy, Weight};
 
 /// How long a bridge may take to keep what was given.
 pub(super) const KEPT_WITHIN: Duration = Duration::from_secs(10);
 /// How long an added device is waited for, before it is told as being away.
 const HERE_WITHIN: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(100);
+/// How soon it is asked why it is not here, and how often.
+const ASK: Duration = Duration::from_millis(1500);
 /// Longest text of a field, and of one that may hold a whole file.
 const MAX_TEXT: usize = 4096;
 const MAX_FILE: usize = 192 * 1024;
@@ -107,22 +112,73 @@ impl Hub {
                 "No such device was added in this way; `GET /forms` lists those that were.",
             ));
         }
-        if wanted.sign_in {
+        let (signs_in, away) = (wanted.sign_in, wanted.away);
+        if signs_in {
             sign_in(form).ok_or_else(|| Failure::bad_request(format!("{} has no signing in.", form.what)))?;
-            return self.begin_sign_in(form, inputs(form, wanted)?, control, surface, origin).await;
         }
-        let inputs = inputs(form, wanted)?;
+        let (inputs, looked_up) = self.numbered(inputs(form, wanted)?).await?;
+        if signs_in {
+            let begun = self.begin_sign_in(form, inputs, control, surface, origin).await?;
+            return Ok(api::Added { looked_up, ..begun });
+        }
         self.agree_to_search(form, &agrees, surface)?;
+        let before: BTreeSet<DeviceId> = self.added_by(form.bridge);
         let devices = self.registry.add(form.bridge, form.way, inputs, KEPT_WITHIN).await?.devices;
         self.agree_to_added(form, &devices, (control, again.is_some()), surface)?;
-        let until = tokio::time::Instant::now() + HERE_WITHIN;
-        let is_here =
-            |id: &DeviceId| self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline);
-        while !devices.iter().all(is_here) && tokio::time::Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
+        let has_to_answer = !away && joining::ANSWERS.contains(&(form.bridge, form.way));
+        // One that was added before is changed, and stays.
+        let anew: Vec<&DeviceId> = devices.iter().filter(|id| has_to_answer && !before.contains(id)).collect();
+        let said = self.awaited(&devices, anew.first().copied()).await;
+        if let Some(first) = anew.first().filter(|id| !self.is_here(id)) {
+            let said = match said {
+                Some(said) => said,
+                None => self.why(first).await?,
+            };
+            if !said.reached {
+                for id in anew {
+                    self.unpair_foreign(id).await?;
+                    self.forget_agreed(id)?;
+                }
+                return Err(Failure::not_reached(not_added(&said)));
+            }
         }
         let devices = devices.iter().map(|id| self.device(id)).collect::<Answer<Vec<_>>>()?;
-        Ok(api::Added { devices, open: None, signing_in: None })
+        Ok(api::Added { devices, open: None, signing_in: None, looked_up })
+    }
+
+    /// Who was added to that bridge.
+    fn added_by(&self, bridge: &str) -> BTreeSet<DeviceId> {
+        let all = self.registry.devices().into_iter().filter(|known| known.bridge == bridge && !known.device.passing);
+        all.map(|known| known.device.id.clone()).collect()
+    }
+
+    fn is_here(&self, id: &DeviceId) -> bool {
+        self.registry.device(id).is_some_and(|known| known.device.reach != Reach::Offline)
+    }
+
+    /// Waits until they are here, for a while; for less when it turns out why `one` is not, and will not be.
+    async fn awaited(&self, devices: &[DeviceId], one: Option<&DeviceId>) -> Option<DeviceWhy> {
+        let here = async {
+            while !devices.iter().all(|id| self.is_here(id)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let settled = async {
+            let Some(one) = one else { return std::future::pending().await };
+            loop {
+                tokio::time::sleep(ASK).await;
+                match self.why(one).await {
+                    Ok(said) if is_settled(&said) => return said,
+                    _ => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = here => None,
+            said = settled => Some(said),
+            () = tokio::time::sleep(HERE_WITHIN) => None,
+        }
     }
 
     /// What was added by a form and can be added again.
@@ -168,6 +224,23 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Whether waiting longer does not change what is in the way.
+fn is_settled(said: &DeviceWhy) -> bool {
+    let first = said.obstacles.first().filter(|one| !said.reached && one.weight == Weight::Blocks);
+    let settled =
+        [Code::AppClosed, Code::SecretWrong, Code::TurnedAway, Code::KeyChanged, Code::NoRoute, Code::StrangerThere];
+    first.is_some_and(|one| settled.contains(&one.code))
+}
+
+/// What happened to what does not answer, and what to do.
+fn not_added(said: &DeviceWhy) -> String {
+    let why = match said.obstacles.first() {
+        Some(one) => format!("{} {}", one.says, one.remedy),
+        None => "It does not answer, and nothing here says why. Look at the address that you gave.".to_owned(),
+    };
+    format!("Nothing was added. {why}")
 }
 
 /// What the button for signing in says, where that is possible.
@@ -238,8 +311,16 @@ mod tests {
             inputs_of(inputs)
         };
         fn inputs_of(inputs: std::collections::BTreeMap<String, String>) -> Result<Inputs, String> {
-            let (bridge, way) = ("lab".into(), "token".into());
-            inputs_or(&FORM, api::Add { bridge, way, inputs, sign_in: false, agrees: vec![], again: None })
+            let add = api::Add {
+                bridge: "lab".into(),
+                way: "token".into(),
+                inputs,
+                sign_in: false,
+                agrees: vec![],
+                away: false,
+                again: None,
+            };
+            inputs_or(&FORM, add)
         }
         fn inputs_or(form: &Form, add: api::Add) -> Result<Inputs, String> {
             super::inputs(form, add).map_err(|failure| format!("{failure:?}"))
@@ -254,7 +335,10 @@ mod tests {
         let secret = Form { fields: &[TOKEN], ..FORM };
         let bare = |again: Option<&str>| {
             let (bridge, way, again) = ("lab".into(), "token".into(), again.map(str::to_owned));
-            inputs_or(&secret, api::Add { bridge, way, inputs: [].into(), sign_in: false, agrees: vec![], again })
+            inputs_or(
+                &secret,
+                api::Add { bridge, way, inputs: [].into(), sign_in: false, agrees: vec![], away: false, again },
+            )
         };
         assert_eq!(bare(Some("lab-1")).map(|inputs| inputs.into_keys().collect()), Ok(vec!["again".to_owned()]));
         assert!(bare(None).is_err());

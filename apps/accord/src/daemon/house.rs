@@ -34,6 +34,7 @@ const PARTS: &[&str] = &[
     accord_casting::STATEMENT,
     accord_screen::STATEMENT,
     accord_recognition::STATEMENT,
+    accord_names::STATEMENT,
 ];
 
 /// The bridges, and what the owner knows their protocols as.
@@ -88,6 +89,7 @@ const EFFECTS: &[(&str, &str)] = &[
     ("people/reply", "Phones cannot be told to send messages from here."),
     ("people/contacts", "Contacts of phones cannot be looked at here."),
     ("files/receive", "What others send cannot be received: the answer to them is not sent."),
+    ("names/lookup", "Nothing can be added by a name that ends in .local; it is added by its number."),
     ("share/link", "Nothing can be shared by link: no page is opened for browsers."),
     ("share/visitor", "Nobody who opens the page of a share by link gets anything."),
     (

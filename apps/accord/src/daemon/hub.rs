@@ -24,6 +24,7 @@ use accord_matter::MatterBridge;
 use accord_miio::MiioBridge;
 use accord_model::DeviceKind;
 use accord_mqtt::MqttBridge;
+use accord_names::Names;
 use accord_notifications::{Notifications, NotificationsConfig};
 use accord_recognition::Recogniser;
 use accord_registry::{Bridge, Registry};
@@ -75,6 +76,7 @@ pub struct Hub {
     pub clipboard: Clipboard,
     pub shares: Shares,
     pub casting: Casting,
+    pub names: Names,
     pub screens: Screens,
     pub(super) history: History,
     /// Devices shown elsewhere.
@@ -277,6 +279,7 @@ impl Hub {
         let clipboard = Clipboard::new(gate.bind("clipboard"), registry.clone(), ClipboardConfig::new(data))
             .context("the clipboard cannot be begun")?;
         let shares = Shares::new(gate.bind("share"), network);
+        let names = Names::new(gate.bind("names"), network);
         let casting = Casting::new(gate.bind("casting"), registry.clone(), network, recogniser.clone(), data)
             .context("casting cannot be begun")?;
         let screens =
@@ -298,6 +301,7 @@ impl Hub {
             clipboard,
             shares,
             casting,
+            names,
             screens,
             history,
             shown,

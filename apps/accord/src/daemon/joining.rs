@@ -234,6 +234,10 @@ pub const SIGN_INS: &[(&str, &str, &str)] = &[("homeassistant", "token", "Sign i
 /// and way.
 pub const AGAIN: &[(&str, &str)] = &[("homeassistant", "token"), ("mqtt", "broker")];
 
+/// What is given by its address is there, or it was mistyped: by bridge and way. It is not kept before it answered, unless its owner
+/// says so. What is in a file is many, of which some are away; a Matter device is waited for.
+pub const ANSWERS: &[(&str, &str)] = &[("miio", "token"), ("homeassistant", "token"), ("mqtt", "broker")];
+
 /// What is added by a form has to be looked for, which is an entry of its own: by bridge and way.
 pub const NEEDS: &[(&str, &str, &str)] =
     &[("matter", "code", "matter/search"), ("yeelight", "address", "yeelight/search")];
@@ -283,7 +287,7 @@ pub const FORMS: &[Form] = &[
             Field {
                 id: "address",
                 label: "Address",
-                hint: "http://192.168.1.5:8123, with the number that its machine has in your network",
+                hint: "http://homeassistant.local:8123, or with the number that its machine has in your network: http://192.168.1.5:8123",
                 needs: Needs::Text,
                 secret: false,
             },
@@ -353,13 +357,13 @@ pub const FORMS: &[Form] = &[
         steps: &[
             "On the broker, make a user of its own for this computer, who may read the topics of your devices and write their commands.",
             "Have your devices describe themselves: zigbee2mqtt does; Tasmota, ESPHome and others do once Home Assistant discovery is on.",
-            "The address is the broker's number in your network, such as 192.168.1.10.",
+            "The address is the broker's number in your network, such as 192.168.1.10, or its name there, such as broker.local.",
         ],
         fields: &[
             Field {
                 id: "address",
                 label: "Address",
-                hint: "192.168.1.10 or 192.168.1.10:1883",
+                hint: "192.168.1.10, 192.168.1.10:1883 or broker.local",
                 needs: Needs::Text,
                 secret: false,
             },

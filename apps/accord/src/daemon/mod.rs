@@ -14,6 +14,7 @@ pub mod house;
 pub mod hub;
 pub mod joining;
 mod listen;
+mod names;
 mod notes;
 mod notices;
 mod notify;

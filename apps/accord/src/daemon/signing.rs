@@ -95,7 +95,7 @@ impl Hub {
         let signing =
             Signing { form, id: id.clone(), state, devices: begun.devices, control, again, surface, until, came };
         *self.last_signing() = Some(signing);
-        Ok(api::Added { devices, open: Some(open), signing_in: Some(id) })
+        Ok(api::Added { devices, open: Some(open), signing_in: Some(id), looked_up: None })
     }
 
     /// How one stands.

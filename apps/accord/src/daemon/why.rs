@@ -5,8 +5,9 @@ use std::time::Duration;
 use accord_consent::RecipientId;
 use accord_consent::outlet::interfaces;
 use accord_link::Network;
-use accord_model::why::{self, Code, Explained, Fact, Net};
-use accord_model::{DeviceId, Timestamp};
+use accord_model::text::for_screen;
+use accord_model::why::{self, Body, Code, Explained, Fact, Net};
+use accord_model::{CallError, DeviceId, Timestamp};
 use accord_registry::why::{Subject, diagnose, is_reached};
 
 use super::hub::Hub;
@@ -24,10 +25,12 @@ impl Hub {
         }
         let bridge = self.registry.device(id).map_or_else(|| "link".to_owned(), |known| known.bridge.clone());
         let name = self.device_name(id.as_str()).unwrap_or_else(|| id.to_string());
-        let subject = Subject { device: Some(&name), id: Some(id), now: Timestamp::now() };
+        let via = self.registry.device(id).and_then(|known| known.device.via.clone());
+        let by = via.and_then(|via| self.device_name(via.as_str()));
+        let subject = Subject { device: Some(&name), id: Some(id), by: by.as_deref(), now: Timestamp::now() };
         let blocked = self.note(id).blocked;
         let way = if blocked {
-            self.judged(&bridge, subject, Ok(Explained { app: app(&bridge), facts: vec![Fact::Blocked] }))
+            self.judged(&bridge, subject, Ok(Explained::new(app(&bridge), Body::default(), vec![Fact::Blocked])))
         } else {
             self.way(&bridge, subject).await
         };
@@ -37,7 +40,7 @@ impl Hub {
     }
 
     pub async fn why_here(&self) -> api::HouseWhy {
-        let subject = Subject { device: None, id: None, now: Timestamp::now() };
+        let subject = Subject { device: None, id: None, by: None, now: Timestamp::now() };
         let mut ways = Vec::new();
         for (bridge, _) in house::BRIDGES {
             ways.push(self.way(bridge, subject).await);
@@ -50,9 +53,9 @@ impl Hub {
         let networks = self.networks().await;
         let explained = explained.map(|explained| {
             let facts = networks.into_iter().chain(explained.facts).collect();
-            Explained { app: explained.app, facts }
+            Explained { facts, ..explained }
         });
-        self.judged(bridge, subject, explained.map_err(|error| error.to_string()))
+        self.judged(bridge, subject, explained)
     }
 
     async fn networks(&self) -> Option<Fact> {
@@ -72,11 +75,27 @@ impl Hub {
         Some(Fact::Networks { networks: networks.collect() })
     }
 
-    fn judged(&self, bridge: &str, subject: Subject<'_>, explained: Result<Explained, String>) -> api::Way {
+    fn judged(&self, bridge: &str, subject: Subject<'_>, explained: Result<Explained, CallError>) -> api::Way {
         let (app, facts, found) = match explained {
             Ok(explained) => {
                 let found = diagnose(subject, &explained);
                 (explained.app, explained.facts, found)
+            }
+            Err(CallError::Deadline(_)) => {
+                let silent = why::Obstacle {
+                    code: Code::Mute,
+                    weight: why::Weight::Blocks,
+                    says: format!(
+                        "{} was asked by {}, and what came of it is not known yet: it is slow, or hangs.",
+                        subject.device.map_or_else(|| "It".to_owned(), |name| for_screen(name, 64)),
+                        app(bridge)
+                    ),
+                    remedy: "Ask again in half a minute. If that is said again, restart what speaks there, or take its power away for \
+                             ten seconds."
+                        .to_owned(),
+                    agree: None,
+                };
+                (app(bridge), Vec::new(), vec![silent])
             }
             Err(error) => {
                 let off = why::Obstacle {

@@ -1563,6 +1563,11 @@ export interface components {
             again?: string | null;
             /** @description Entries of the form's offers that the owner agrees to beside. One that is needed, and neither given nor here, is asked for. */
             agrees?: string[];
+            /**
+             * @description It is kept although it does not answer now, and is reached once it is there. Without this what is given by its address and
+             *     does not answer is not added: `not-reached`.
+             */
+            away?: boolean;
             bridge: string;
             /** @description By the id of the field. */
             inputs: {
@@ -1580,6 +1585,7 @@ export interface components {
         /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
         Added: {
             devices: components["schemas"]["Device"][];
+            looked_up?: components["schemas"]["LookedUp"] | null;
             /** @description They are not added yet: the owner's browser is to go there, and comes back to this hub. */
             open?: string | null;
             /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
@@ -1615,7 +1621,7 @@ export interface components {
         };
         /** @description Every answer that is not 2xx. */
         ApiError: {
-            /** @description `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `unreachable`, `internal`. */
+            /** @description `consent-needed`, `confirm-needed`, `refused`, `not-found`, `bad-request`, `sign-in`, `forbidden`, `conflict`, `not-reached`, `unreachable`, `internal`. */
             error: string;
             /** @description What happened, to which device or file, what to do. */
             message: string;
@@ -2485,6 +2491,11 @@ export interface components {
         };
         /** @enum {string} */
         Level: "off" | "hidden" | "full";
+        /** @description Which number a name has in the networks of this machine. Nothing proves it. */
+        LookedUp: {
+            address: string;
+            name: string;
+        };
         Message: {
             /** @description With whom; of a received one, who wrote it comes first. */
             addresses: string[];

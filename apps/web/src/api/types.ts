@@ -150,7 +150,7 @@ export interface Shown { places: ShownPlace[] }
 export type FormField = Schemas["FormField"];
 export type AddedBefore = Omit<Of<"AddedBefore">, "reach"> & { reach: Reach };
 export type AddForm = Omit<Of<"Form">, "offers" | "fields" | "again"> & { fields: FormField[]; offers: Offer[]; again: AddedBefore[] };
-export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null }
+export interface Added { devices: Device[]; open?: string | null; signing_in?: string | null; looked_up?: { name: string; address: string } | null }
 export type SigningIn = Omit<Schemas["SigningIn"], "devices"> & { devices: Device[] };
 /** What a device says changed, told in place of the whole device. */
 export type ValuesChanged = Omit<Schemas["Values"], "values"> & { values: Record<string, Value> };

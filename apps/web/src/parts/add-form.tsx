@@ -25,12 +25,16 @@ export function FormWay({ form, again: known }: { form: AddForm; again?: string 
   const [trouble, setTrouble] = useState<string | null>(null);
   // What was given is refused, and not what came of it.
   const [refused, setRefused] = useState(false);
+  // It did not answer, and nothing was added: what was typed stays, and it may be added all the same.
+  const [away, setAway] = useState(false);
   const [also, setAlso] = useState(() => offeredFirst(form.offers));
   const troubleId = useId();
   const [busy, setBusy] = useState(false);
   /** What was added is removed again: it is filled in anew. */
   const [back, setBack] = useState(false);
   const [added, setAdded] = useState<string[] | null>(null);
+  // Which number the name has that was typed.
+  const [lookedUp, setLookedUp] = useState<AddedThere["looked_up"]>(null);
   // Where the owner is to sign in, and by which id it is asked how that stands.
   const [open, setOpen] = useState<{ page: string; id: string } | null>(null);
   // Adding it is agreeing to this one.
@@ -45,29 +49,32 @@ export function FormWay({ form, again: known }: { form: AddForm; again?: string 
     const waits = away === 0 ? "" : devices.length === 1 ? " Its first answer is waited for." : ` The first answers of ${away} of them are waited for.`;
     announce(`${devices.length === 1 ? `${devices[0]!.name} was added.` : `${devices.length} devices were added.`}${waits}`);
   };
-  const add = async (signIn: boolean) => {
+  const add = async (signIn: boolean, keep = false) => {
     if (busy) return;
     setBusy(true);
     setTrouble(null);
+    setAway(false);
     const asked = fields.filter((one) => !(signIn && one.secret));
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, again: again?.id ?? null }, SLOW_MS));
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, again: again?.id ?? null, ...(keep && { away: true }) }, SLOW_MS));
+      setLookedUp(there.looked_up);
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
     } catch (error) {
+      setAway(error instanceof CallFailed && error.code === "not-reached");
       setRefused(error instanceof CallFailed && /^bad input: /i.test(error.message));
       if (!signedOut(error)) setTrouble(error instanceof CallFailed ? sentence(error.message.replace(/^bad input: /i, "")) : "It was not added.");
     } finally {
       setBusy(false);
     }
   };
-  const again = () => {
+  const anew = () => {
     setAdded(null);
     setOpen(null);
     setBack(true);
   };
-  if (added) return <Added ids={added} here={open !== null} again={again} />;
+  if (added) return <Added ids={added} here={open !== null} lookedUp={lookedUp} again={anew} />;
   if (open) return <SignsIn open={open} onDone={done} onFail={(why) => { setOpen(null); setTrouble(why); }} />;
   // What was looked at is gone: whoever uses the keyboard is where it is said why.
   const taken = (box: HTMLElement | null) => { if (box && document.activeElement === document.body) box.focus(); };
@@ -98,6 +105,12 @@ export function FormWay({ form, again: known }: { form: AddForm; again?: string 
       {!again && form.steps.length > 0 && <ol className="steps">{form.steps.map((step) => <li key={step}><span><Words>{step}</Words></span></li>)}</ol>}
       {fields.map((field) => <Asked key={field.id} of={field} trouble={wrong === field.id ? troubleId : undefined} value={inputs[field.id] ?? ""} onChange={(text) => setInputs((now) => ({ ...now, [field.id]: text }))} />)}
       {trouble && <p className="difference" role="alert" tabIndex={-1} ref={taken} id={troubleId} data-testid="add-trouble"><Icon name="warning" /><span><Words>{trouble}</Words></span></p>}
+      {away && (
+        <div className="way">
+          <p className="hint">What you typed is still here. If it is right, and it is only switched off now, it can be added all the same: it is reached as soon as it is there.</p>
+          <Button onClick={() => void add(false, true)} disabled={busy} testid="add-away">Add it all the same</Button>
+        </div>
+      )}
       <Also offers={form.offers} chosen={also} onChange={setAlso} />
       {entry && <p className="hint">By adding it you agree that it learns: {sentence(entry.data || entry.fields.map(({ label }) => label).join(", "))} You can take that back at any time, under Privacy.</p>}
       {entry && <details className="fold small"><summary><Icon name="right" />Exactly what is shared</summary><Notice entry={entry} chosen={null} /></details>}
@@ -197,7 +210,7 @@ export function Asked({ of, value, onChange, trouble }: { of: FormField; value: 
 const isThere = (id: string) => hub().devices.some((one) => one.id === id || one.faces.some((face) => face.id === id));
 
 /** What was added: until it is reached, and if it is not, why. `again`, once all of it was removed here. */
-export function Added({ ids, here, again }: { ids: string[]; here: boolean; again?: () => void }) {
+export function Added({ ids, here, lookedUp, again }: { ids: string[]; here: boolean; lookedUp?: AddedThere["looked_up"]; again?: () => void }) {
   const box = useRef<HTMLDivElement>(null);
   const removed = () => { if (!ids.some(isThere)) again?.(); };
   // After what was looked at, which is gone.
@@ -205,6 +218,7 @@ export function Added({ ids, here, again }: { ids: string[]; here: boolean; agai
   return (
     <div className="way" tabIndex={-1} ref={box}>
       <ul className="plain">{ids.slice(0, SHOWN).map((id) => <AddedOne key={id} id={id} removed={removed} />)}</ul>
+      {lookedUp && <p className="hint" data-testid="looked-up">{visible(lookedUp.name)} is at {visible(lookedUp.address)}, and is known by that number from now on.</p>}
       {ids.length > SHOWN && <p className="hint">and {ids.length - SHOWN} more.</p>}
       <p className="hint">What they offer appears under Home as they tell of it.</p>
       <div className="form-end"><a className="button primary" href={to("home")} onClick={closeDialog}>Home</a></div>

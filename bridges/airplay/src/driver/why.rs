@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use accord_consent::outlet::Near;
-use accord_model::why::{Fact, Outcome, Pairing};
+use accord_model::why::{Body, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, Timestamp};
 use tokio::sync::mpsc;
 
@@ -66,7 +66,7 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        self.outbox.explain(call, "AirPlay", facts).await;
+        self.outbox.explain(call, "AirPlay", Body::Appliance, facts).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use accord_consent::ConsentWatch;
 use accord_consent::outlet::interfaces::Network;
 use accord_consent::outlet::{Near, NearListener};
-use accord_model::why::{Fact, Pairing};
+use accord_model::why::{Body, Fact, Pairing};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Target, ToBridge, Verb};
 use accord_ports::{Inbox, Outbox};
 use tokio::sync::watch;
@@ -233,7 +233,7 @@ impl Mind {
                 self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
             }
             ToBridge::Explain { call, device, .. } => {
-                self.outbox.explain(call, "Screen with a browser", self.facts(device.as_ref())).await;
+                self.outbox.explain(call, "Screen with a browser", Body::App, self.facts(device.as_ref())).await;
             }
             ToBridge::Cancel { call } => self.waiting.retain(|_, (waits, _)| *waits != call),
             ToBridge::Add { .. } | ToBridge::Answer { .. } | ToBridge::Own { .. } | ToBridge::Stop => {}

@@ -1,6 +1,6 @@
 //! Why a device cannot be reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Fact, Pairing};
+use accord_model::why::{Body, Fact, Pairing};
 use accord_model::{CallId, DeviceId};
 
 use super::hand::Order;
@@ -60,6 +60,6 @@ impl Mind {
             }
         }
         facts.extend(tried);
-        self.outbox.explain(call, "Google Cast", facts).await;
+        self.outbox.explain(call, "Google Cast", Body::Appliance, facts).await;
     }
 }

@@ -29,6 +29,8 @@ pub enum Input<'a> {
     Text(&'a [u8]),
     /// Call a service, and tell what came of it under this number.
     Call(u64, Call),
+    /// The owner asks whether it still answers.
+    Ask,
     /// The time that was asked for.
     Timeout,
 }
@@ -208,8 +210,15 @@ impl Session {
             Input::Call(number, call) => {
                 self.ask(Asked::Call(number), now, |id| words::call(id, &call));
             }
+            Input::Ask if self.stage == Stage::Open && self.pinged.is_none() => self.ping(now),
+            Input::Ask => {}
             Input::Timeout => self.timeout(now),
         }
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.pinged = Some(now);
+        self.ask(Asked::Ping, now, |id| words::command(id, "ping"));
     }
 
     /// What is wanted next.
@@ -253,10 +262,7 @@ impl Session {
             (Stage::Open, Some(pinged)) if pinged + PONG_WITHIN <= now => {
                 self.over("it gave no sign of life any more".to_owned());
             }
-            (Stage::Open, None) if self.heard + PING_AFTER <= now => {
-                self.pinged = Some(now);
-                self.ask(Asked::Ping, now, |id| words::command(id, "ping"));
-            }
+            (Stage::Open, None) if self.heard + PING_AFTER <= now => self.ping(now),
             (Stage::Greeting | Stage::Proving, _) if self.heard + ANSWERS_WITHIN <= now => {
                 self.over("it took a connection and did not speak as Home Assistant does".to_owned());
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
 use accord_ports::Secret;
-use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Orders, Pace, Peer, State, Term, stay};
+use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Orders, Pace, Peer, State, Term, Tries, stay};
 use tokio::sync::mpsc;
 
 use super::law::Law;
@@ -54,6 +54,8 @@ pub(crate) struct Hand {
     pub client: Option<String>,
     pub heard: mpsc::Sender<Heard>,
     pub home: Home,
+    /// Who asked why it is not reached, while it is connected.
+    pub tries: Tries,
 }
 
 /// What reads messages, together.
@@ -131,7 +133,10 @@ impl Hand {
             self.order(order, &mut core, orders, wanted).await;
         }
         let wake = match self.pump(line, &mut core, wanted).await {
-            Ok(wake) => orders.waiting().iter().filter_map(Order::until).fold(wake, Instant::min),
+            Ok(wake) => {
+                let waiting = orders.waiting().iter().filter_map(Order::until);
+                waiting.chain(self.tries.until()).fold(wake, Instant::min)
+            }
             Err(end) => return (Some(end), core),
         };
         if !orders.waiting().is_empty() && core.is_ready() {
@@ -150,14 +155,29 @@ impl Hand {
                 }
             },
             came = line.next() => match came {
-                Ok(Some(events)) => self.came(events, core).await,
+                Ok(Some(events)) => {
+                    let (end, core) = self.came(events, core).await;
+                    if end.is_none() && core.session.is_open() {
+                        self.answer_tries(&Outcome::Answered).await;
+                    }
+                    (end, core)
+                }
                 Ok(None) => (Some(End::lost("it hung up")), core),
                 Err(why) => (Some(End::lost(why)), core),
             },
             () = tokio::time::sleep_until(wake.into()) => {
+                for call in self.tries.take_late(Instant::now()) {
+                    self.tried(call, Outcome::Mute).await;
+                }
                 core.session.handle(Input::Timeout, Instant::now());
                 (None, core)
             }
+        }
+    }
+
+    async fn answer_tries(&mut self, outcome: &Outcome) {
+        for call in self.tries.take() {
+            self.tried(call, outcome.clone()).await;
         }
     }
 
@@ -196,7 +216,12 @@ impl Hand {
     async fn order(&mut self, order: Order, core: &mut Core, orders: &mut Orders<Order>, wanted: &mut Vec<u64>) {
         match order {
             Order::Announced => {}
-            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Try(call) => {
+                core.session.handle(Input::Ask, Instant::now());
+                if let Some(call) = self.tries.begin(call, Instant::now()) {
+                    self.tried(call, Outcome::Silent).await;
+                }
+            }
             Order::Call(call, .., term) if term.is_over(Instant::now()) => {
                 self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;
             }
@@ -300,6 +325,12 @@ impl Peer for Hand {
                 }
             }
         };
+        let came = match &end {
+            End::Lost(_, outcome) => outcome.clone(),
+            End::Refused(why) | End::Barred(why) => Outcome::Failed(why.clone()),
+            End::Denied(_) | End::Gone => Outcome::Silent,
+        };
+        self.answer_tries(&came).await;
         let error = match &end {
             End::Denied(why) => CallError::NotConsented(why.clone()),
             End::Refused(why) => CallError::Refused(why.clone()),

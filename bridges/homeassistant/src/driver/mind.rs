@@ -8,7 +8,7 @@ use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
 use accord_ports::dns_sd::{Browsing, Seen, v4};
-use accord_ports::hand::{Hands, Place, State, Term};
+use accord_ports::hand::{Hands, Place, State, Term, Tries};
 use accord_ports::law::Searching;
 use accord_ports::tls::Key;
 use accord_ports::{Inbox, Outbox};
@@ -249,6 +249,7 @@ impl Mind {
                 way: Way { law: self.law.clone(), server: id.clone(), place, pin: added.pin(), lease: None },
                 token: added.token.clone(),
                 client: added.client.clone(),
+                tries: Tries::default(),
                 heard: self.heard.clone(),
                 home,
             };
@@ -337,7 +338,7 @@ impl Mind {
                 let why = "what Home Assistant has takes no files".to_owned();
                 self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
             }
-            ToBridge::Explain { call, device, .. } => self.explain(call, device).await,
+            ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
                 if let Some(term) = self.calls.remove(&call) {
                     term.give_up();

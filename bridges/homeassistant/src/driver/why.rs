@@ -1,16 +1,20 @@
 //! Why a server, or a thing of it, is not reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Fact, Outcome, Pairing};
+use std::time::Duration;
+
+use accord_model::why::{Body, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, Reach};
 
 use super::hand::Order;
-use super::mind::Mind;
+use super::mind::{Heard, Mind};
 
+/// So long before whoever asks waits no longer.
+const LATE: Duration = Duration::from_secs(1);
 /// Servers that are asked at once.
 const MOST: usize = 16;
 
 impl Mind {
-    pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
+    pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
         self.search();
         // A thing is asked for where its server is.
         let server_of = |device: &DeviceId| self.things.get(device).map_or(device, |(server, _)| server).clone();
@@ -19,10 +23,25 @@ impl Mind {
             && let Some(hand) = self.hands.get(server)
             && hand.try_send(Order::Try(call)).is_ok()
         {
+            self.answer_late(call, server, within);
             self.asked.insert(call, (server.clone(), device.unwrap_or_else(|| server.clone())));
             return;
         }
         self.answer(call, server.as_ref(), device.as_ref(), None).await;
+    }
+
+    /// A server that takes a connection and does not speak takes longer to try than whoever asks waits: then it is as it was before.
+    fn answer_late(&self, call: CallId, server: &DeviceId, within: u64) {
+        let (known, added) = (self.servers.get(server), self.servers.added(server));
+        let Some(place) = added.and_then(|added| added.place()) else { return };
+        let before = known.and_then(|known| known.down.as_ref()).map(|(_, outcome)| outcome.clone());
+        let fact = Fact::Tried { address: place.address, outcome: before.unwrap_or(Outcome::Mute) };
+        let after = Duration::from_secs(within).saturating_sub(LATE);
+        let heard = self.heard.clone();
+        self.hands.spawn(async move {
+            tokio::time::sleep(after).await;
+            let _ = heard.send(Heard::Tried { call, fact }).await;
+        });
     }
 
     pub(super) async fn tried(&mut self, call: CallId, fact: Fact) {
@@ -66,6 +85,6 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.servers.name(server) });
         }
-        self.outbox.explain(call, "Home Assistant", facts).await;
+        self.outbox.explain(call, "Home Assistant", Body::Server, facts).await;
     }
 }

@@ -27,6 +27,7 @@ struct There {
     refresh: Vec<String>,
     /// Whoever asks for tokens is answered so, as by a proxy.
     barred: Option<&'static str>,
+    hangs: bool,
     posts: Vec<(String, String)>,
     door: Door,
     tls: Option<Arc<ServerConfig>>,
@@ -76,6 +77,7 @@ impl House {
             code: None,
             refresh: Vec::new(),
             barred: None,
+            hangs: false,
             posts: Vec::new(),
             door: Door::Open,
             tls: tls.map(|_| config()),
@@ -207,6 +209,11 @@ impl House {
     /// Whoever asks for tokens is answered so, as by a proxy before it.
     pub fn bar(&self, status: Option<&'static str>) {
         lock(&self.there).barred = status;
+    }
+
+    /// It takes what it is told, and answers nothing.
+    pub fn hang(&self, hangs: bool) {
+        lock(&self.there).hangs = hangs;
     }
 
     pub fn fail(&self, code: &str) {
@@ -374,6 +381,9 @@ fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &A
             }
             let answer = {
                 let mut there = lock(there);
+                if there.hangs {
+                    continue;
+                }
                 if asked["type"] == "subscribe_entities" {
                     (subscribed, told) = (Some(asked["id"].clone()), there.diffs.len());
                 }

@@ -278,19 +278,23 @@ impl Lab {
         call
     }
 
+    /// What is known of why it is not reached.
+    pub async fn why(&mut self, id: &DeviceId) -> Vec<Fact> {
+        let call = CallId(self.next);
+        self.next += 1;
+        self.to.send((ToBridge::Explain { call, device: Some(id.clone()), within: 5 }, None)).await.unwrap();
+        self.hear(|message| match message {
+            FromBridge::Explained { call: of, explained } if of == call => Some(explained.facts),
+            _ => None,
+        })
+        .await
+    }
+
     /// Waits until that is among what is known.
     pub async fn until_why(&mut self, id: &DeviceId, fits: impl Fn(&Fact) -> bool) -> Vec<Fact> {
         let mut facts = Vec::new();
         for _ in 0..100 {
-            let call = CallId(self.next);
-            self.next += 1;
-            self.to.send((ToBridge::Explain { call, device: Some(id.clone()), within: 5 }, None)).await.unwrap();
-            facts = self
-                .hear(|message| match message {
-                    FromBridge::Explained { explained, .. } => Some(explained.facts),
-                    _ => None,
-                })
-                .await;
+            facts = self.why(id).await;
             if facts.iter().any(&fits) {
                 return facts;
             }

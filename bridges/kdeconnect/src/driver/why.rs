@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::holder;
-use accord_model::why::{Explained, Fact, Outcome, Pairing, Transport, Way};
+use accord_model::why::{Body, Explained, Fact, Outcome, Pairing, Transport, Way};
 use accord_model::{CallId, DeviceId, FromBridge, Timestamp};
 
 use super::peer::Peer;
@@ -127,7 +127,7 @@ impl Running {
             facts.extend(self.facts_of(peer));
         }
         facts.extend(found.into_iter().filter(|fact| !facts.contains(fact)).collect::<Vec<_>>());
-        let explained = Explained { app: "KDE Connect".to_owned(), facts };
+        let explained = Explained::new("KDE Connect", Body::App, facts);
         self.tell(FromBridge::Explained { call, explained }).await;
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::holder;
-use accord_model::why::{Fact, Pairing, Transport};
+use accord_model::why::{Body, Fact, Pairing, Transport};
 use accord_model::{CallId, DeviceId, Timestamp};
 
 use super::devices::Known;
@@ -49,7 +49,7 @@ impl Mind {
             facts.extend(self.facts_of(known));
         }
         facts.extend(found);
-        self.outbox.explain(call, "LocalSend", facts).await;
+        self.outbox.explain(call, "LocalSend", Body::App, facts).await;
     }
 
     async fn own_facts(&self) -> Vec<Fact> {

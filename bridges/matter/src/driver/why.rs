@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use accord_consent::outlet::interfaces;
-use accord_model::why::{Fact, Pairing};
+use accord_model::why::{Body, Fact, Pairing};
 use accord_model::{CallId, DeviceId, Reach};
 
 use super::hand::Order;
@@ -115,7 +115,7 @@ impl Mind {
         {
             facts.push(Fact::AwayThere { by: self.nodes.name(node) });
         }
-        self.outbox.explain(call, "Matter", facts).await;
+        self.outbox.explain(call, "Matter", Body::Appliance, facts).await;
     }
 
     fn lacks_v6(&self, all: &[interfaces::Interface]) -> bool {

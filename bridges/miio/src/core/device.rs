@@ -272,6 +272,12 @@ impl Device {
             return;
         }
         self.orders.retain(|job| job.call() != Some(call));
+        if matches!(&self.now, Some((Job::Try(of), _)) if *of == call) {
+            let so_far = self.line.silence();
+            (self.most, self.now) = (self.before.take().unwrap_or(self.most), None);
+            self.line.forget();
+            return self.done(call, Err(Trouble::Device(so_far)));
+        }
         if let Some((job, _)) = self.now.take_if(|(job, _)| job.call() == Some(call)) {
             // Whether fewer at once help was not found out.
             self.most = self.before.take().unwrap_or(self.most);

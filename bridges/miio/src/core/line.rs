@@ -219,6 +219,17 @@ impl Line {
         }
     }
 
+    /// What its silence means so far, while it is asked.
+    pub fn silence(&self) -> Failure {
+        match &self.state {
+            State::Greeting { .. } | State::Idle => self.other.map_or(Failure::Silent, Failure::Other),
+            State::Asking { .. } if self.new => Failure::New,
+            // It answered a greeting after a question before had no answer.
+            State::Asking { asked, .. } if *asked > 1 => Failure::Deaf,
+            State::Asking { .. } => Failure::Silent,
+        }
+    }
+
     /// What is asked just now is not asked again, and its answer is not waited for. `true`: it was sent already.
     pub fn forget(&mut self) -> bool {
         match std::mem::replace(&mut self.state, State::Idle) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
+use accord_model::why::Outcome;
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
 use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
@@ -41,6 +42,8 @@ pub(crate) enum Heard {
     Said { device: DeviceId, hand: u64, did: Option<u64>, event: Option<Event> },
     /// A hand answered a call itself.
     Refused { call: CallId, error: CallError },
+    /// Whether a device that answers nothing is there.
+    Knocked { call: CallId, outcome: Outcome },
     /// What was fetched of a model.
     Fetched { model: String, got: Result<Vec<u8>, String> },
 }
@@ -48,14 +51,14 @@ pub(crate) enum Heard {
 pub(crate) struct Mind {
     pub law: Law,
     network: Network,
-    port: u16,
+    pub port: u16,
     pub devices: Devices,
     library: Library,
     pub outbox: Outbox,
     pub near: Option<Nearby>,
     pub searching: Searching,
-    hands: Hands<Order>,
-    heard: mpsc::Sender<Heard>,
+    pub hands: Hands<Order>,
+    pub heard: mpsc::Sender<Heard>,
     from_tasks: mpsc::Receiver<Heard>,
     /// By model, how many properties it takes at once.
     limits: BTreeMap<String, usize>,
@@ -240,6 +243,7 @@ impl Mind {
 
     async fn heard(&mut self, heard: Heard) {
         match heard {
+            Heard::Knocked { call, outcome } => self.knocked(call, outcome).await,
             Heard::Refused { call, .. } if self.asked.contains_key(&call) => self.tried(call, None).await,
             Heard::Refused { call, error } => {
                 self.calls.remove(&call);

@@ -1,16 +1,24 @@
 //! Why a device cannot be reached: what this bridge knows, and one attempt when it is asked for.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Fact, Outcome, Pairing};
+use accord_consent::outlet::OneNear;
+use accord_model::why::{Body, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId, Outputs, Timestamp};
 
-use super::mind::Mind;
+use super::law::Law;
+use super::mind::{Heard, Mind};
 use crate::core::device::{Trouble, Wanted};
 use crate::core::line::Failure;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
+
+/// So long before an answer is due nothing is asked any more: whoever is silent is looked for otherwise.
+const LEFT: Duration = Duration::from_millis(2500);
+/// How long a device's system may take to say that it is there.
+const KNOCKS_FOR: Duration = Duration::from_millis(1300);
 
 /// How long it holds that a device answers no question, in seconds.
 const FRESH_S: i64 = 60;
@@ -19,15 +27,18 @@ const FRESH_S: i64 = 60;
 pub(crate) struct Asked {
     device: DeviceId,
     until: Instant,
+    /// It answered nothing, and is looked for otherwise.
+    knocked: bool,
 }
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
         self.search();
         if let Some(device) = device.as_ref().filter(|device| self.asked.len() < MOST && !self.is_deaf(device)) {
-            let until = Instant::now() + Duration::from_secs(within).saturating_sub(Duration::from_millis(1500));
-            self.asked.insert(call, Asked { device: device.clone(), until });
-            if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try, until).is_ok() {
+            let (now, within) = (Instant::now(), Duration::from_secs(within));
+            let asks_until = now + within.saturating_sub(LEFT);
+            self.asked.insert(call, Asked { device: device.clone(), until: now + within, knocked: false });
+            if self.devices.added(device).is_some() && self.put(call, device, Wanted::Try, asks_until).is_ok() {
                 return;
             }
             self.asked.remove(&call);
@@ -44,7 +55,7 @@ impl Mind {
 
     /// What came of it; nothing when the hand could not ask.
     pub(super) async fn tried(&mut self, call: CallId, outcome: Option<Result<Outputs, Trouble>>) {
-        let Some(Asked { device, .. }) = self.asked.remove(&call) else { return };
+        let Some(asked) = self.asked.remove(&call) else { return };
         let outcome = outcome.map(|outcome| match outcome {
             Ok(_) => Outcome::Answered,
             Err(Trouble::Device(Failure::Silent)) => Outcome::Silent,
@@ -52,7 +63,24 @@ impl Mind {
             Err(Trouble::Device(failure)) => Outcome::Failed(failure.to_string()),
             Err(Trouble::Call(error)) => Outcome::Failed(error.to_string()),
         });
-        self.answer(call, Some(&device), outcome).await;
+        let at = self.devices.get(&asked.device).and_then(|known| known.at);
+        if let (Some(Outcome::Silent), Some(at), false) = (&outcome, at, asked.knocked) {
+            let (law, device, heard, port) = (self.law.clone(), asked.device.clone(), self.heard.clone(), self.port);
+            self.asked.insert(call, Asked { knocked: true, ..asked });
+            self.hands.spawn(async move {
+                let outcome = knock(&law, &device, at, port).await;
+                let _ = heard.send(Heard::Knocked { call, outcome }).await;
+            });
+            return;
+        }
+        self.answer(call, Some(&asked.device), outcome).await;
+    }
+
+    /// Whether a silent device is there at all.
+    pub(super) async fn knocked(&mut self, call: CallId, outcome: Outcome) {
+        if let Some(asked) = self.asked.remove(&call) {
+            self.answer(call, Some(&asked.device), Some(outcome)).await;
+        }
     }
 
     /// Those who asked wait no longer.
@@ -60,7 +88,7 @@ impl Mind {
         let late = |(call, asked): (&CallId, &Asked)| (asked.until <= Instant::now()).then_some(*call);
         let late: Vec<CallId> = self.asked.iter().filter_map(late).collect();
         for call in late {
-            self.tried(call, None).await;
+            self.knocked(call, Outcome::Silent).await;
         }
     }
 
@@ -93,7 +121,25 @@ impl Mind {
                 }
             }
         }
-        self.outbox.explain(call, "miIO", facts).await;
+        self.outbox.explain(call, "miIO", Body::Appliance, facts).await;
+    }
+}
+
+/// Whether the system of a device is there that answers no datagram: it turns a connection away, since there is nothing to connect
+/// to. Nothing is said over one.
+async fn knock(law: &Law, device: &DeviceId, at: Ipv4Addr, port: u16) -> Outcome {
+    let Ok(permit) = law.control(device) else { return Outcome::Silent };
+    let Ok(one) = OneNear::open(permit, at.into()).await else { return Outcome::Silent };
+    let dialed = tokio::time::timeout(KNOCKS_FOR, one.dial(port)).await;
+    one.close();
+    match dialed {
+        Ok(Ok(_)) => Outcome::Mute,
+        Ok(Err(error)) => match error.outcome() {
+            Outcome::Refused | Outcome::Mute => Outcome::Mute,
+            outcome @ (Outcome::NoHost | Outcome::NoRoute) => outcome,
+            _ => Outcome::Silent,
+        },
+        Err(_) => Outcome::Silent,
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Input<'a> {
     Filters(Vec<String>),
     /// Time went by.
     Timeout,
+    /// The owner asks whether the broker still answers.
+    Ask,
     /// Say good-bye.
     Close,
 }
@@ -124,6 +126,8 @@ impl Session {
             Input::Bytes(bytes) => self.bytes(bytes, now),
             Input::Publish(number, message) => self.publish(number, message, now),
             Input::Filters(filters) => self.want(filters),
+            Input::Ask if self.state == State::Up && !self.pinged => self.ping(now),
+            Input::Ask => {}
             Input::Timeout => self.time(now),
             Input::Close => {
                 if self.state == State::Up {
@@ -301,10 +305,14 @@ impl Session {
             return self.over(format!("{what} within {} s", ANSWERS_WITHIN.as_secs()));
         }
         if self.state == State::Up && !self.pinged && self.said + self.keep_alive / 2 <= now {
-            self.pinged = true;
-            self.deadline.get_or_insert(now + ANSWERS_WITHIN);
-            self.send(packet::ping(), false, now);
+            self.ping(now);
         }
+    }
+
+    fn ping(&mut self, now: Instant) {
+        self.pinged = true;
+        self.deadline.get_or_insert(now + ANSWERS_WITHIN);
+        self.send(packet::ping(), false, now);
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use accord_consent::outlet::OneNear;
-use accord_model::why::{Explained, Fact, Outcome, Pairing};
+use accord_model::why::{Body, Explained, Fact, Outcome, Pairing};
 use accord_model::{CallError, CallId, Device, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
-use accord_ports::hand::{self, Asks, End, Orders, Pace, Peer, State, Term, stay};
+use accord_ports::hand::{self, Asks, End, Orders, Pace, Peer, State, Term, Tries, stay};
 use accord_store::{JsonFile, Vault};
 use tokio::sync::mpsc;
 
@@ -65,6 +65,10 @@ pub(crate) struct Broker {
     trouble: Option<Fact>,
     /// Of the attempt before, which the next one goes on with.
     lease: Option<OneNear>,
+    /// Who asked why it, or a device of it, is not reached, while it is tried.
+    pub(super) asked: Vec<(CallId, DeviceId)>,
+    /// Until when the broker may take to be heard, while there is a connection.
+    pub(super) tries: Tries,
 }
 
 /// The files of a broker: who its devices are, what of this house is shown there, and who this hub is there.
@@ -100,6 +104,8 @@ impl Broker {
             up: false,
             trouble: None,
             lease: None,
+            asked: Vec::new(),
+            tries: Tries::default(),
         }
     }
 
@@ -189,8 +195,16 @@ impl Broker {
         End::Barred(why)
     }
 
-    /// `of`: of which of its devices, or itself.
-    pub(super) async fn explain(&self, call: CallId, of: Option<&DeviceId>) {
+    /// Those who asked, by what is known now. `came`: of the connection, when that says more.
+    pub(super) async fn answer_asked(&mut self, came: Option<Outcome>) {
+        self.tries = Tries::default();
+        for (call, device) in std::mem::take(&mut self.asked) {
+            self.explain(call, Some(&device), came.clone()).await;
+        }
+    }
+
+    /// `of`: of which of its devices, or itself; `came`: what came of asking the broker just now.
+    pub(super) async fn explain(&self, call: CallId, of: Option<&DeviceId>, came: Option<Outcome>) {
         let address = self.added.address;
         let mut facts = vec![self.law.fact(&self.id), Fact::Pairing { state: Pairing::Paired }];
         facts.push(Fact::LastSeen { at: self.added.seen, addresses: vec![address] });
@@ -198,12 +212,15 @@ impl Broker {
         match of {
             Some(of) if self.up && is_here(of) => facts.push(Fact::Connected { address: address.to_string() }),
             Some(_) if self.up => {
-                let why = "the broker is reached; it, or zigbee2mqtt, says that the device is away".to_owned();
-                facts.push(Fact::Tried { address, outcome: Outcome::Failed(why) });
+                facts.push(Fact::AwayThere { by: describe::broker_name(&self.added) });
             }
             _ => facts.extend(self.trouble.clone()),
         }
-        let explained = Explained { app: "MQTT".to_owned(), facts };
+        if let Some(outcome) = came {
+            facts.retain(|fact| !matches!(fact, Fact::Tried { .. }));
+            facts.push(Fact::Tried { address, outcome });
+        }
+        let explained = Explained::new("MQTT", Body::Server, facts);
         self.tell(FromBridge::Explained { call, explained }).await;
     }
 }
@@ -236,7 +253,9 @@ impl Peer for Broker {
         }
         self.all_away().await;
         self.save();
-        self.lost(end)
+        let end = self.lost(end);
+        self.answer_asked(None).await;
+        end
     }
 
     async fn refuse(&self, call: CallId, error: CallError) {
@@ -244,7 +263,7 @@ impl Peer for Broker {
     }
 
     async fn tried(&self, call: CallId, _: Outcome) {
-        self.explain(call, None).await;
+        self.explain(call, None, None).await;
     }
 
     async fn say(&mut self, state: State) {

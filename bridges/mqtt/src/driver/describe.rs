@@ -89,9 +89,14 @@ pub(crate) fn values_of(device: &Device) -> BTreeMap<Place, Value> {
 
 /// The broker itself, and how much of what is described on it was understood.
 pub(crate) fn broker(id: &DeviceId, added: &Added, up: bool, house: Option<&House>) -> Device {
-    let mut device = Device::new(id.clone(), DeviceKind::Hub, format!("MQTT broker {}", added.address.ip()));
+    let mut device = Device::new(id.clone(), DeviceKind::Hub, broker_name(added));
     device.reach = if up { Reach::Local } else { Reach::Offline };
     device.with(catalogue::showcase()).with(more(house)).with(pairing(Some(added.since)))
+}
+
+/// What it is called until the owner calls it otherwise.
+pub(crate) fn broker_name(added: &Added) -> String {
+    format!("MQTT broker {}", added.address.ip())
 }
 
 fn more(house: Option<&House>) -> Service {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use accord_model::why::Body;
 use accord_model::{
     CallError, CallId, Data, Device, DeviceId, FromBridge, Inputs, Outputs, StreamId, ToBridge, Value, Verb,
 };
-use accord_ports::hand::{Hands, Place, Term};
 use accord_ports::added::{Register, again};
+use accord_ports::hand::{Hands, Place, Term};
 use accord_ports::showcase::{self, MOST_DEVICES};
 use accord_ports::{Inbox, Outbox};
 use accord_registry::{ByteStream, PathInfo};
@@ -283,7 +284,7 @@ impl Mind {
     async fn explain(&self, call: CallId, device: Option<DeviceId>) {
         let asked = device.filter(|device| self.order(device, Order::Explain(call, device.clone())).is_ok());
         if asked.is_none() {
-            self.outbox.explain(call, "MQTT", Vec::new()).await;
+            self.outbox.explain(call, "MQTT", Body::Server, Vec::new()).await;
         }
     }
 
@@ -350,7 +351,10 @@ impl Mind {
             "unpair" | "reject" => {}
             _ => return Err(CallError::Unsupported("a broker is added by its address".to_owned())),
         }
-        self.take_back(device).await;
+        // Where nobody ever was, nothing is shown.
+        if self.added.get(device).is_some_and(|added| added.seen.is_some()) {
+            self.take_back(device).await;
+        }
         self.added.set(device, None).map_err(CallError::Device)?;
         self.end(device).await;
         for file in files_of(&self.folder, device) {

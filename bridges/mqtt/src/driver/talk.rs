@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use accord_model::why::Fact;
+use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Outputs, Reach, Target, Timestamp, Verb};
+use accord_ports::hand::{BEGUN_WITHIN, End, Orders, Peer};
 
 use super::broker::{Broker, Order};
-use accord_ports::hand::{BEGUN_WITHIN, End, Orders};
-
 use super::describe::{self, thing_id, value_after};
 use super::line::Line;
 use super::mind::Heard;
@@ -64,6 +63,9 @@ impl Broker {
         self.house.begin_anew(now);
         let session = Session::new(&connect, now);
         let mut talk = Talk { session, pending: BTreeMap::new(), next: 1, next_ask: now, next_save: None, over: None };
+        for order in orders.take_waiting() {
+            self.hear(order, orders, &mut talk).await;
+        }
         let end = self.converse(&mut talk, &mut line, orders).await;
         let error = match &end {
             End::Denied(why) => CallError::NotConsented(why.clone()),
@@ -104,18 +106,26 @@ impl Broker {
                 biased;
                 () = cancelled.cancelled() => return End::withdrawn(),
                 () = stop.cancelled() => return End::Gone,
-                // What is wanted before the broker has answered waits in its queue, where it may be taken back.
-                order = orders.next(), if self.up => match order {
+                order = orders.next() => match order {
                     None => return End::Gone,
-                    Some(order) => self.order(order, talk).await,
+                    Some(order) => self.hear(order, orders, talk).await,
                 },
                 read = line.read() => match read {
-                    Ok(Some(plain)) => talk.session.handle(Input::Bytes(&plain), Instant::now()),
+                    Ok(Some(plain)) => {
+                        talk.session.handle(Input::Bytes(&plain), Instant::now());
+                        if self.up {
+                            self.answer_asked(None).await;
+                        }
+                    }
                     Ok(None) => return End::lost("it hung up"),
                     Err(why) => return End::lost(why),
                 },
-                () = tokio::time::sleep_until(wake.into()) => {
+                () = tokio::time::sleep_until(self.tries.until().map_or(wake, |until| until.min(wake)).into()) => {
                     let now = Instant::now();
+                    if self.tries.until().is_some_and(|until| until <= now) {
+                        // It takes connections, and does not answer.
+                        self.answer_asked(Some(Outcome::Mute)).await;
+                    }
                     talk.session.handle(Input::Timeout, now);
                     self.house.handle_timeout(now);
                 }
@@ -309,9 +319,28 @@ impl Broker {
         }
     }
 
+    /// What is wanted before the broker has answered waits, and may be taken back; who asks why is not kept waiting.
+    async fn hear(&mut self, order: Order, orders: &mut Orders<Order>, talk: &mut Talk) {
+        if self.up || matches!(order, Order::Explain(..)) {
+            return self.order(order, talk).await;
+        }
+        if let Some(call) = orders.keep(order) {
+            self.reply(call, Err(CallError::Unreachable(Self::BUSY.to_owned()))).await;
+        }
+    }
+
     async fn order(&mut self, order: Order, talk: &mut Talk) {
         let (call, device, target, verb) = match order {
-            Order::Explain(call, device) => return self.explain(call, Some(&device)).await,
+            Order::Explain(call, device) => {
+                self.asked.push((call, device));
+                if let Some(first) = self.tries.begin(call, Instant::now())
+                    && let Some(place) = self.asked.iter().position(|(call, _)| *call == first)
+                {
+                    let (call, device) = self.asked.remove(place);
+                    self.explain(call, Some(&device), None).await;
+                }
+                return talk.session.handle(Input::Ask, Instant::now());
+            }
             // Who wanted it was told that it is not done; that stays so.
             Order::Call { call, term, .. } if term.is_over(Instant::now()) => {
                 return self.reply(call, Err(CallError::Deadline(BEGUN_WITHIN.as_secs()))).await;

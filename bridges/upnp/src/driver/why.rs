@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use accord_model::why::{Fact, Pairing};
+use accord_model::why::{Body, Fact, Pairing};
 use accord_model::{CallId, DeviceId};
 
 use super::mind::Mind;
@@ -57,6 +57,6 @@ impl Mind {
             facts.push(Fact::LastSeen { at: known.seen, addresses: known.address.into_iter().collect() });
         }
         facts.extend(tried);
-        self.outbox.explain(call, "UPnP", facts).await;
+        self.outbox.explain(call, "UPnP", Body::Appliance, facts).await;
     }
 }

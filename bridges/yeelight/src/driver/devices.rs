@@ -60,6 +60,8 @@ pub(crate) struct Known {
     pub up: bool,
     pub seen: Option<Timestamp>,
     pub address: Option<SocketAddrV4>,
+    /// When it said something over a connection last.
+    pub answered: Option<Timestamp>,
     values: BTreeMap<(&'static str, u16), BTreeMap<String, Value>>,
 }
 
@@ -78,6 +80,7 @@ impl Known {
             up: false,
             seen: Some(Timestamp::now()),
             address: Some(advert.at),
+            answered: None,
             values: BTreeMap::new(),
         };
         known.take_state();
@@ -102,7 +105,13 @@ impl Known {
     /// It answers.
     pub(crate) fn rise(&mut self) -> bool {
         (self.up, self.down, self.seen) = (true, false, Some(Timestamp::now()));
+        self.answered = self.seen;
         true
+    }
+
+    /// It said something over its connection.
+    pub(crate) fn answers(&mut self, at: Timestamp) {
+        self.answered = self.answered.max(Some(at));
     }
 
     /// It does not take a connection; whether that is new.
@@ -167,6 +176,7 @@ impl added::Known for Known {
             up: false,
             seen: added.seen,
             address: added.address,
+            answered: None,
             values: BTreeMap::new(),
         })
     }
@@ -192,6 +202,7 @@ impl added::Known for Known {
             (self.down, self.up) = (before.down, before.up);
         }
         self.values = before.values;
+        self.answered = before.answered;
         if !self.up {
             self.take_state();
         }

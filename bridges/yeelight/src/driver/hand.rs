@@ -5,9 +5,9 @@ use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, DeviceId, Outputs};
+use accord_model::{CallError, CallId, DeviceId, Outputs, Timestamp};
 use accord_ports::Outbox;
-use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Failures, Orders, Pace, Peer, State, Term, stay};
+use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Failures, Orders, Pace, Peer, State, Term, Tries, stay};
 use tokio::sync::mpsc;
 
 use super::law::Law;
@@ -56,6 +56,10 @@ pub(crate) struct Hand {
     /// Calls that the session was told of and has not answered.
     pub wanted: BTreeMap<u64, Term>,
     pub quota: Quota,
+    /// Who asked why it is not reached, while it is connected.
+    pub tries: Tries,
+    /// When it was heard last.
+    pub heard_at: Option<Timestamp>,
 }
 
 impl Hand {
@@ -78,6 +82,12 @@ impl Hand {
         self.heard.send(Heard::Said { device, hand, saying }).await.is_ok()
     }
 
+    async fn tell_heard(&self) {
+        if let Some(at) = self.heard_at {
+            self.tell(Saying::Heard(at)).await;
+        }
+    }
+
     async fn converse(&mut self, session: &mut Session, line: &mut Line, orders: &mut Orders<Order>) -> End {
         let (cancelled, stop) = (line.cancelled(), orders.stop());
         loop {
@@ -86,7 +96,7 @@ impl Hand {
                 Err(end) => return end,
             };
             let until = self.wanted.values().map(Term::until).filter(|until| *until > Instant::now());
-            let wake = until.fold(wake, Instant::min);
+            let wake = until.chain(self.tries.until()).fold(wake, Instant::min);
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return End::withdrawn(),
@@ -100,10 +110,17 @@ impl Hand {
                     Ok(bytes) => {
                         give_up(&self.wanted, session);
                         session.handle(Input::Bytes(bytes), Instant::now());
+                        self.heard_at = Some(Timestamp::now());
+                        for call in self.tries.take() {
+                            self.tried(call, Outcome::Answered).await;
+                        }
                     }
                     Err(error) => return End::lost(error.to_string()),
                 },
                 () = tokio::time::sleep_until(wake.into()) => {
+                    for call in self.tries.take_late(Instant::now()) {
+                        self.tried(call, Outcome::Mute).await;
+                    }
                     give_up(&self.wanted, session);
                     session.handle(Input::Timeout, Instant::now());
                 }
@@ -115,7 +132,14 @@ impl Hand {
         match order {
             Order::Announced => {}
             Order::Doubt => session.handle(Input::Doubt, Instant::now()),
-            Order::Try(call) => self.tried(call, Outcome::Answered).await,
+            Order::Try(call) => {
+                session.handle(Input::Ask, Instant::now());
+                // Its quota may not let it be asked now: then it answered what spent that.
+                let over = if session.awaits_answer() { self.tries.begin(call, Instant::now()) } else { Some(call) };
+                if let Some(call) = over {
+                    self.tried(call, Outcome::Answered).await;
+                }
+            }
             Order::Wanted(call, _, term) if term.is_over(Instant::now()) => {
                 self.refuse(call, CallError::Deadline(BEGUN_WITHIN.as_secs())).await;
             }
@@ -168,6 +192,9 @@ impl Peer for Hand {
         }
         let end = self.converse(&mut session, &mut line, orders).await;
         self.quota = session.quota().clone();
+        for call in self.tries.take() {
+            self.tried(call, if matches!(end, End::Lost(..)) { Outcome::Mute } else { Outcome::Silent }).await;
+        }
         match &end {
             End::Denied(why) => self.refuse_wanted(&CallError::NotConsented(why.clone())).await,
             End::Lost(why, _) => self.refuse_wanted(&CallError::Unreachable(why.clone())).await,
@@ -184,11 +211,13 @@ impl Peer for Hand {
     }
 
     async fn tried(&self, call: CallId, outcome: Outcome) {
+        self.tell_heard().await;
         let fact = Fact::Tried { address: self.at.into(), outcome };
         let _ = self.heard.send(Heard::Tried { call, fact }).await;
     }
 
     async fn say(&mut self, state: State) {
+        self.tell_heard().await;
         self.tell(Saying::State(state)).await;
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::{Fact, Outcome};
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, ToBridge, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, Timestamp, ToBridge, Verb};
 use accord_ports::added;
-use accord_ports::hand::{Failures, Hands, Place, State, Term};
+use accord_ports::hand::{Failures, Hands, Place, State, Term, Tries};
 use accord_ports::law::Searching;
 use accord_ports::{Inbox, Outbox};
 
@@ -52,6 +52,8 @@ pub(crate) enum Heard {
 /// What a hand says of its lamp.
 pub(crate) enum Saying {
     Event(Event),
+    /// It was heard last then.
+    Heard(Timestamp),
     /// There is no connection.
     State(State),
     /// The hand ends; this many commands the lamp took of late.
@@ -268,6 +270,8 @@ impl Mind {
                 outbox: self.outbox.clone(),
                 wanted: BTreeMap::new(),
                 quota: self.quotas.get(id).cloned().unwrap_or_default(),
+                tries: Tries::default(),
+                heard_at: None,
             };
             hand.run(orders, failures)
         });
@@ -306,6 +310,11 @@ impl Mind {
                 self.search();
             }
             Saying::Event(event) => self.event(device, event).await,
+            Saying::Heard(at) => {
+                if let Some(known) = self.devices.get_mut(device) {
+                    known.answers(at);
+                }
+            }
             Saying::State(State::Refused(_)) | Saying::Spent(_) => {}
         }
     }

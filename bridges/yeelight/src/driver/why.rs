@@ -1,6 +1,6 @@
 //! Why a lamp cannot be reached: what this bridge knows, and one attempt when it is asked for.
 
-use accord_model::why::{Fact, Outcome, Pairing};
+use accord_model::why::{Body, Fact, Outcome, Pairing};
 use accord_model::{CallId, DeviceId};
 use accord_ports::hand::NoLine;
 
@@ -79,6 +79,7 @@ impl Mind {
         if let Some(known) = known {
             facts.push(Fact::Pairing { state: if added.is_some() { Pairing::Paired } else { Pairing::NotPaired } });
             facts.push(Fact::LastSeen { at: known.seen, addresses: known.addresses() });
+            facts.extend(known.answered.map(|at| Fact::LastAnswered { at }));
             let connected = known.at.filter(|_| known.up);
             facts.extend(connected.map(|at| Fact::Connected { address: at.to_string() }));
         }
@@ -86,6 +87,6 @@ impl Mind {
             facts.push(Fact::SwitchedOff { what: SWITCHED_OFF.to_owned(), remedy: HOW.to_owned() });
         }
         facts.extend(tried);
-        self.outbox.explain(call, "Yeelight", facts).await;
+        self.outbox.explain(call, "Yeelight", Body::Appliance, facts).await;
     }
 }

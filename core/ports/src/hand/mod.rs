@@ -9,6 +9,7 @@
 //! | a hand | one of those tasks: connects once the owner agrees, says how it stands, follows orders | [`stay`] |
 //! | its orders | what the mind wants of it, in a bounded queue, and what waits for a connection | [`Orders`], [`Term`] |
 //! | a line | the connection: bytes under a permit | [`NoLine`] |
+//! | who asks why | answered by what is heard from then on, or by the silence | [`Tries`] |
 //! | devices | what was found and who was added, told as devices | [`crate::added`] |
 //!
 //! A bridge says what is its own: a [`Peer`] connects and talks, and everything that has nothing to do with a protocol is the
@@ -25,7 +26,9 @@
 mod hands;
 mod orders;
 mod stay;
+mod tries;
 
 pub use hands::{Hands, Place};
 pub use orders::{Asks, BEGUN_WITHIN, Order, Orders, Term};
 pub use stay::{End, Failures, NoLine, Pace, Peer, State, stay};
+pub use tries::Tries;

@@ -4,12 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use accord_model::text::for_screen;
 use accord_model::why::{
-    Agree, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way, Weight,
+    Agree, Body, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way,
+    Weight,
 };
 use accord_model::{DeviceId, EntryKey, Timestamp};
 
 /// Announcements of others are awaited for so long before their absence means something, in seconds.
 const PATIENCE: u64 = 10;
+
+/// How long a device of the house takes to be in the network after it got power.
+const WAIT: &str = "wait a minute";
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -18,33 +22,45 @@ pub struct Subject<'a> {
     pub device: Option<&'a str>,
     /// Its id.
     pub id: Option<&'a DeviceId>,
+    /// Who speaks for it, as the owner calls that: its server or broker. Absent for a device that speaks for itself.
+    pub by: Option<&'a str>,
     /// The time now.
     pub now: Timestamp,
 }
 
-/// True when the facts say that the device is reached.
+/// True when the facts say that the device is reached. A connection that is open says nothing when what was asked over it just now
+/// came to nothing: the system of a device that hangs keeps it open.
 pub fn is_reached(facts: &[Fact]) -> bool {
+    let came_to_nothing = |connected: &str| {
+        facts.iter().any(|fact| match fact {
+            Fact::Tried { address, outcome } => *outcome != Outcome::Answered && address.to_string() == connected,
+            _ => false,
+        })
+    };
     !is_away_there(facts)
-        && facts
-            .iter()
-            .any(|fact| matches!(fact, Fact::Connected { .. } | Fact::Tried { outcome: Outcome::Answered, .. }))
+        && facts.iter().any(|fact| match fact {
+            Fact::Connected { address } => !came_to_nothing(address),
+            fact => matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. }),
+        })
 }
 
-/// It is not reached by the one who speaks for it, who is.
+/// It is not reached by the one who speaks for it, who is: what that one said of it while it hangs itself is old.
 fn is_away_there(facts: &[Fact]) -> bool {
-    facts.iter().any(|fact| matches!(fact, Fact::AwayThere { .. }))
+    let came_to_nothing = |fact: &Fact| matches!(fact, Fact::Tried { outcome, .. } if *outcome != Outcome::Answered);
+    facts.iter().any(|fact| matches!(fact, Fact::AwayThere { .. })) && !facts.iter().any(came_to_nothing)
 }
 
 /// What stands in the way, the reason first.
 pub fn diagnose(subject: Subject<'_>, explained: &Explained) -> Vec<Obstacle> {
-    let judge = Judge { subject, app: &explained.app, facts: &explained.facts, reached: is_reached(&explained.facts) };
+    let Explained { app, body, facts } = explained;
+    let judge = Judge { subject, app, body: *body, facts, reached: is_reached(facts) };
     let mut found: Vec<Obstacle> = Vec::new();
     for fact in judge.facts {
         found.extend(judge.of_itself(fact));
     }
     if !judge.reached && !is_away_there(judge.facts) {
         if subject.device.is_some() {
-            found.extend(judge.way_there());
+            found.extend(judge.way_there().map(|obstacle| judge.by_way(obstacle)));
         }
         found.extend(judge.air());
     }
@@ -79,6 +95,7 @@ fn rank(code: Code) -> u8 {
 struct Judge<'a> {
     subject: Subject<'a>,
     app: &'a str,
+    body: Body,
     facts: &'a [Fact],
     reached: bool,
 }
@@ -204,7 +221,7 @@ impl Judge<'_> {
                 format!("{} is not paired with this machine.", capital(&who)),
                 "Pair with it: `accord pair DEVICE`.",
             ),
-            Fact::AwayThere { by } => obstacle(
+            Fact::AwayThere { by } if is_away_there(self.facts) => obstacle(
                 Code::AwayThere,
                 Weight::Blocks,
                 format!("{} is reached, and does not reach {who} itself.", sentence(by)),
@@ -234,7 +251,7 @@ impl Judge<'_> {
         if self.is_unasked() {
             return None;
         }
-        let (app, who) = (self.app, self.who());
+        let (app, who) = (self.app, self.place());
         let last = self.facts.iter().find_map(|fact| match fact {
             Fact::LastSeen { at, addresses } => Some((*at, addresses.as_slice())),
             _ => None,
@@ -270,64 +287,162 @@ impl Judge<'_> {
             ));
         }
         let Some((address, outcome)) = best else {
-            return last.is_none_or(|(_, addresses)| addresses.is_empty()).then(|| {
-                obstacle(
-                    Code::NoAddress,
-                    Weight::Blocks,
-                    format!("{} has not been heard in this network{at}, and no address of it is known.", capital(&who)),
-                    format!("Turn it on, open {app} on it, and see that it is in the same network."),
-                )
-            });
+            let remedy = match self.body {
+                Body::App => format!("Turn it on, open {app} on it, and see that it is in the same network."),
+                Body::Appliance => {
+                    format!("Give it power, {WAIT}, and see that it is in the same network as this machine.")
+                }
+                Body::Server => format!("Start {app} there, and see that its machine is in the same network."),
+            };
+            let says =
+                format!("{} has not been heard in this network{at}, and no address of it is known.", capital(&who));
+            let is_nowhere = last.is_none_or(|(_, addresses)| addresses.is_empty());
+            return is_nowhere.then(|| obstacle(Code::NoAddress, Weight::Blocks, says, remedy));
         };
-        Some(match outcome {
+        let (code, says) = match outcome {
             Outcome::Answered => return None,
-            Outcome::Refused => obstacle(
-                Code::AppClosed,
-                Weight::Blocks,
-                format!(
-                    "{address} answers that nothing listens there: the device is on, but {app} is not running on it, or is \
-                     turned off there."
-                ),
-                format!("Start {app} on it, and see that it may be reached."),
-            ),
-            Outcome::Mute => obstacle(
-                Code::Mute,
-                Weight::Blocks,
-                format!(
-                    "{address} takes connections, but {app} does not speak there: it is stopped, or its device half asleep."
-                ),
-                format!("Wake the device, open {app} on it, and let the system not restrict it in the background."),
-            ),
-            Outcome::Silent | Outcome::NoHost => obstacle(
+            Outcome::Refused => (Code::AppClosed, self.says_refused(*address)),
+            Outcome::Mute => (Code::Mute, self.says_mute(*address)),
+            Outcome::NoHost => (
                 Code::Asleep,
-                Weight::Blocks,
-                match outcome {
-                    Outcome::NoHost => format!(
+                match self.body {
+                    Body::App => format!(
                         "Nobody in this network has {} any more, where {who} was last{at}: it is off, asleep or gone.",
                         address.ip()
                     ),
-                    _ => format!(
-                        "{} was at {}{at}, and nothing comes back from there: it is asleep or off, or a firewall \
-                         drops what is sent to it.",
+                    Body::Appliance => format!(
+                        "Nobody in this network has {} any more, where {who} was last{at}: it has no power, it is not in the \
+                         network, or it has another address now.",
+                        address.ip()
+                    ),
+                    Body::Server => format!(
+                        "Nobody in this network has {} any more, where {who} was last{at}: its machine is off, or has another \
+                         address now.",
+                        address.ip()
+                    ),
+                },
+            ),
+            Outcome::Silent => (
+                Code::Asleep,
+                match self.body {
+                    Body::Appliance => format!(
+                        "{} was at {}{at}, and nothing comes back from there: it has no power, it is out of the network, or it \
+                         hangs.",
+                        capital(&who),
+                        address.ip()
+                    ),
+                    Body::App | Body::Server => format!(
+                        "{} was at {}{at}, and nothing comes back from there: it is asleep or off, or a firewall drops what is \
+                         sent to it.",
                         capital(&who),
                         address.ip()
                     ),
                 },
-                format!("Wake it or turn it on, and open {app} on it."),
             ),
-            Outcome::NoRoute => obstacle(
-                Code::NoRoute,
-                Weight::Blocks,
-                format!("This machine knows no way to {}, where {who} was last{at}.", address.ip()),
-                "Bring both into the same network.",
-            ),
-            Outcome::Failed(why) => obstacle(
+            Outcome::NoRoute => {
+                (Code::NoRoute, format!("This machine knows no way to {}, where {who} was last{at}.", address.ip()))
+            }
+            Outcome::Failed(why) => (
                 Code::Failed,
-                Weight::Blocks,
                 format!("{} was asked at {address}, and it came to nothing: {}.", capital(&who), sentence(why)),
-                format!("Restart it, or {app} on it; if that does not help, remove it here and add it again."),
             ),
-        })
+        };
+        Some(obstacle(code, Weight::Blocks, says, self.remedy(outcome)))
+    }
+
+    fn says_refused(&self, address: SocketAddr) -> String {
+        let (app, who) = (self.app, self.place());
+        match self.body {
+            Body::App => format!(
+                "{address} answers that nothing listens there: the device is on, but {app} is not running on it, or is turned off \
+                 there."
+            ),
+            Body::Appliance => format!(
+                "{address} answers that nothing listens there: {who} is on and does not take {app}, or something else has that \
+                 address now."
+            ),
+            Body::Server => format!(
+                "{address} answers that nothing listens there: the machine is on, and {app} does not run on it, or at another \
+                 number (port)."
+            ),
+        }
+    }
+
+    fn says_mute(&self, address: SocketAddr) -> String {
+        let (app, who) = (self.app, self.place());
+        let since = self.facts.iter().find_map(|fact| match fact {
+            Fact::LastAnswered { at } => Some(format!(" It answered last {}.", self.ago(*at))),
+            _ => None,
+        });
+        let since = since.unwrap_or_else(|| {
+            let seen = self.facts.iter().find_map(|fact| match fact {
+                Fact::LastSeen { at: Some(at), .. } => Some(format!(" It was seen last {}.", self.ago(*at))),
+                _ => None,
+            });
+            seen.unwrap_or_default()
+        });
+        match self.body {
+            Body::App => format!(
+                "{address} takes connections, but {app} does not speak there: it is stopped, or its device half asleep.{since}"
+            ),
+            Body::Appliance => {
+                format!(
+                    "{} is there, at {address}, and does not answer what it is asked: it hangs.{since}",
+                    capital(&who)
+                )
+            }
+            Body::Server => format!(
+                "The machine at {address} is there, and {app} does not speak on it: it hangs, or is starting or stopping.{since}"
+            ),
+        }
+    }
+
+    /// What to do about what came of asking it.
+    fn remedy(&self, outcome: &Outcome) -> String {
+        let app = self.app;
+        match (outcome, self.body) {
+            (Outcome::NoRoute, _) => "Bring both into the same network.".to_owned(),
+            (Outcome::Refused, Body::App) => format!("Start {app} on it, and see that it may be reached."),
+            (Outcome::Mute, Body::App) => {
+                format!("Wake the device, open {app} on it, and let the system not restrict it in the background.")
+            }
+            (Outcome::Failed(_), Body::App) => {
+                format!("Restart {app} on it; if that does not help, unpair and pair again.")
+            }
+            (_, Body::App) => format!("Wake it or turn it on, and open {app} on it."),
+            (Outcome::Mute | Outcome::Failed(_), Body::Appliance) => format!(
+                "Take its power away for ten seconds, at the wall or by its plug, give it back, and {WAIT}. If that does not help, \
+                 see that it is near enough to the Wi-Fi."
+            ),
+            (Outcome::Refused, Body::Appliance) => format!(
+                "If it got power just now, {WAIT}. Else take its power away for ten seconds, and see in its own app that it may be \
+                 controlled over the network."
+            ),
+            (_, Body::Appliance) => format!(
+                "Is it switched off at the wall, or its plug pulled? Give it power, and {WAIT}. If it has power, take that away for \
+                 ten seconds, and see in your router whether it is in the network."
+            ),
+            (Outcome::Mute, Body::Server) => {
+                format!("If it was started just now, {WAIT}. Else restart {app} there, and look into its log.")
+            }
+            (Outcome::Refused, Body::Server) => {
+                format!("Start {app} there. If it runs at another address or port, add it again with that.")
+            }
+            (Outcome::Failed(_), Body::Server) => {
+                format!("Look into the log of {app} there. If it is at another address now, add it again with that.")
+            }
+            (_, Body::Server) => format!(
+                "Turn its machine on, and start {app} there. If it has another address now, which your router shows, add it again \
+                 with that."
+            ),
+        }
+    }
+
+    /// What is so of who speaks for a device, said of the device.
+    fn by_way(&self, obstacle: Obstacle) -> Obstacle {
+        let Some(by) = self.subject.by else { return obstacle };
+        let says = format!("{} is reached by way of {}. {}", capital(&self.who()), for_screen(by, 64), obstacle.says);
+        Obstacle { says, ..obstacle }
     }
 
     /// Whether announcements get through.
@@ -466,6 +581,11 @@ impl Judge<'_> {
 
     fn who(&self) -> String {
         self.subject.device.map_or_else(|| "the device".to_owned(), |name| for_screen(name, 64))
+    }
+
+    /// Whoever is at the address: the device, or who speaks for it.
+    fn place(&self) -> String {
+        self.subject.by.map_or_else(|| self.who(), |by| for_screen(by, 64))
     }
 
     fn ago(&self, at: Timestamp) -> String {

@@ -2,6 +2,7 @@
 //! more.
 
 use accord_consent::{Choice, Consent, ConsentState, To};
+use accord_model::why::{Body, Explained, Fact, Outcome};
 use accord_model::{
     Data, Device, DeviceKind, FieldCode, FieldSet, Format, FromBridge, Outputs, Property, Reach, Target, ToBridge,
     catalogue,
@@ -233,5 +234,85 @@ async fn what_is_added_again_at_another_address_keeps_what_was_agreed_to_for_it(
     }
     let no = json!({ "bridge": "mqtt", "way": "broker", "inputs": { "address": "10.0.0.2", "again": "broker-1" } });
     assert_eq!(home.own(Method::POST, "/add", no).await.status, StatusCode::BAD_REQUEST);
+    home.running.end().await;
+}
+
+/// A bridge to which something was told of that is not there: it keeps it, says that nothing listens, and forgets it when it is told to.
+fn keeps_what_is_away(mut side: BridgeSide) {
+    let broker = |added: bool| {
+        let since = added.then(accord_model::Timestamp::now);
+        let pairing = accord_ports::added::pairing(since);
+        let mut broker = Device::new(id("broker-1"), DeviceKind::Hub, "Broker").with(pairing);
+        (broker.reach, broker.passing) = (Reach::Offline, !added);
+        broker
+    };
+    tokio::spawn(async move {
+        while let Some((message, _)) = side.inbox.recv().await {
+            match message {
+                ToBridge::Add { call, .. } => {
+                    side.tell(FromBridge::Seen { device: broker(true) }).await.unwrap();
+                    let devices = ("devices".to_owned(), Data::Texts(vec!["broker-1".to_owned()]));
+                    side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::from([devices])) }).await.unwrap();
+                }
+                ToBridge::Explain { call, .. } => {
+                    let address = "10.66.0.9:1883".parse().unwrap();
+                    let facts = vec![
+                        Fact::LastSeen { at: None, addresses: vec![address] },
+                        Fact::Tried { address, outcome: Outcome::Refused },
+                    ];
+                    let explained = Explained::new("MQTT", Body::Server, facts);
+                    side.tell(FromBridge::Explained { call, explained }).await.unwrap();
+                }
+                ToBridge::Call { call, device, .. } => {
+                    side.tell(FromBridge::Gone { device }).await.unwrap();
+                    side.tell(FromBridge::Reply { call, outcome: Ok(Outputs::new()) }).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_by_its_address_and_does_not_answer_is_not_kept_unless_its_owner_says_so() {
+    let home = home().await;
+    keeps_what_is_away(mouth(&home, "mqtt").await);
+    let form =
+        |away: bool| json!({ "bridge": "mqtt", "way": "broker", "inputs": { "address": "10.66.0.9" }, "away": away });
+    let there = |home: &Home| home.running.hub.registry.device(&id("broker-1")).is_some();
+    let refused = home.own(Method::POST, "/add", form(false)).await;
+    assert_eq!(
+        (refused.status, refused.json()["error"].as_str()),
+        (StatusCode::CONFLICT, Some("not-reached")),
+        "{}",
+        refused.text
+    );
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("Nothing was added. 10.66.0.9:1883 answers that nothing listens there"), "{message}");
+    assert!(!there(&home) && given(&home, "mqtt/connection").is_none());
+    let added = home.own(Method::POST, "/add", form(true)).await;
+    assert_eq!(added.status, StatusCode::OK, "{}", added.text);
+    assert!(there(&home) && given(&home, "mqtt/connection").is_some());
+    // What was added before is changed, and stays.
+    let again = home.own(Method::POST, "/add", form(false)).await;
+    assert_eq!(again.status, StatusCode::OK, "{}", again.text);
+    assert!(there(&home));
+    home.running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_asked_about_before_it_is_looked_up_and_others_are_never_asked_for() {
+    let home = home().await;
+    keeps_what_is_away(mouth(&home, "mqtt").await);
+    let form = |address: &str| json!({ "bridge": "mqtt", "way": "broker", "inputs": { "address": address } });
+    let asked = home.own(Method::POST, "/add", form("broker.local:1883")).await;
+    assert_eq!(asked.status, StatusCode::CONFLICT, "{}", asked.text);
+    assert_eq!(asked.json()["prompt"]["entry"]["key"], "names/lookup");
+    assert!(asked.json()["prompt"]["because"].as_str().unwrap().contains("broker.local"), "{}", asked.text);
+    for address in ["nas.lan", "broker", "mqtts://example.org:1"] {
+        let refused = home.own(Method::POST, "/add", form(address)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+        assert!(refused.text.contains("ype its number"), "{}", refused.text);
+    }
     home.running.end().await;
 }

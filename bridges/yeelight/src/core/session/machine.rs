@@ -113,9 +113,15 @@ impl Session {
                     self.look(now);
                 }
             }
+            Input::Ask => self.look(now),
             Input::Timeout => {}
         }
         self.go_on(now);
+    }
+
+    /// Whether a command is under way, so that the lamp has to say something soon.
+    pub fn awaits_answer(&self) -> bool {
+        self.flight.is_some()
     }
 
     /// What is to be done next.

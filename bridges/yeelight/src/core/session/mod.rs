@@ -29,6 +29,8 @@ pub enum Input<'a> {
     GivenUp(u64),
     /// Whether it still answers is in doubt.
     Doubt,
+    /// The owner asks whether it still answers.
+    Ask,
     /// [`Output::Wait`] is over.
     Timeout,
 }

@@ -1,10 +1,19 @@
+use accord_model::why::Body;
+
 use super::*;
 
 fn asked(facts: Vec<Fact>) -> Vec<Obstacle> {
     let id = DeviceId::new("kdeconnect-1").unwrap();
     let now = "2026-11-25T12:00:00Z".parse().unwrap();
-    let subject = Subject { device: Some("Phone"), id: Some(&id), now };
-    diagnose(subject, &Explained { app: "KDE Connect".into(), facts })
+    let subject = Subject { device: Some("Phone"), id: Some(&id), by: None, now };
+    diagnose(subject, &Explained::new("KDE Connect", Body::App, facts))
+}
+
+/// The same of something that is no app, and what speaks for it.
+fn of_house(body: Body, by: Option<&str>, facts: Vec<Fact>) -> Obstacle {
+    let now = "2026-11-25T12:00:00Z".parse().unwrap();
+    let subject = Subject { device: Some("Lamp"), id: None, by, now };
+    diagnose(subject, &Explained::new("Yeelight", body, facts)).remove(0)
 }
 
 fn codes(facts: Vec<Fact>) -> Vec<(Code, Weight)> {
@@ -158,4 +167,48 @@ fn what_its_server_does_not_reach_is_not_reached_though_the_server_is() {
     let found = asked(away);
     assert_eq!((found.len(), found[0].code, found[0].weight), (1, Code::AwayThere, BLOCKS));
     assert_eq!(found[0].says, "My House is reached, and does not reach Phone itself.");
+}
+
+#[test]
+fn an_open_connection_says_nothing_once_what_was_asked_over_it_came_to_nothing() {
+    let at = "2026-11-25T11:57:00Z".parse().unwrap();
+    let connected = Fact::Connected { address: "10.66.0.2:55443".into() };
+    let hangs = |outcome| vec![home(), seen("10.66.0.2:55443"), connected.clone(), tried("10.66.0.2:55443", outcome)];
+    assert!(is_reached(&hangs(Outcome::Answered)));
+    let mut facts = hangs(Outcome::Mute);
+    facts.push(Fact::LastAnswered { at });
+    assert!(!is_reached(&facts));
+    let found = of_house(Body::Appliance, None, facts);
+    assert_eq!((found.code, found.weight), (Code::Mute, BLOCKS));
+    assert!(found.says.starts_with("Lamp is there, at 10.66.0.2:55443, and does not answer"), "{}", found.says);
+    assert!(found.says.ends_with("It answered last 3 min ago."), "{}", found.says);
+    assert!(found.remedy.contains("power away for ten seconds"), "{}", found.remedy);
+    assert!(of_house(Body::Appliance, None, hangs(Outcome::Mute)).says.ends_with("It was seen last 12 min ago."));
+}
+
+#[test]
+fn nobody_is_told_to_open_an_app_on_a_lamp_or_to_wake_a_server() {
+    for (body, words) in [(Body::Appliance, "at the wall"), (Body::Server, "Turn its machine on")] {
+        for outcome in
+            [Outcome::Refused, Outcome::Mute, Outcome::Silent, Outcome::NoHost, Outcome::Failed("strange".into())]
+        {
+            let silent = matches!(outcome, Outcome::Silent | Outcome::NoHost);
+            let found = of_house(body, None, vec![home(), seen("10.66.0.2:1"), tried("10.66.0.2:1", outcome)]);
+            assert!(!found.remedy.contains("open Yeelight") && !found.remedy.contains("ake it"), "{found:?}");
+            assert!(!silent || found.remedy.contains(words), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_who_speaks_for_it_is_said_of_that_one() {
+    let mute = vec![home(), seen("10.66.0.2:8123"), tried("10.66.0.2:8123", Outcome::Silent)];
+    let found = of_house(Body::Server, Some("My House"), mute.clone());
+    assert!(
+        found.says.starts_with("Lamp is reached by way of My House. My House was at 10.66.0.2, 12 min ago"),
+        "{found:?}"
+    );
+    // What a server that hangs said of the lamp is old.
+    let old = mute.into_iter().chain([Fact::AwayThere { by: "My House".into() }]).collect();
+    assert_eq!(of_house(Body::Server, Some("My House"), old).code, Code::Asleep);
 }
