@@ -61,6 +61,8 @@ pub(crate) struct Broker {
     pub(super) shown: BTreeMap<DeviceId, Device>,
     memory: JsonFile,
     pub(super) up: bool,
+    /// The last connection was one: the broker took it.
+    was_up: bool,
     /// Why there was no connection last.
     trouble: Option<Fact>,
     /// Of the attempt before, which the next one goes on with.
@@ -98,6 +100,7 @@ impl Broker {
             shown: BTreeMap::new(),
             memory,
             up: false,
+            was_up: false,
             trouble: None,
             lease: None,
         }
@@ -230,6 +233,7 @@ impl Peer for Broker {
     async fn talk(&mut self, line: Line, orders: &mut Orders<Order>) -> End {
         self.remember_key(line.key.clone()).await;
         let end = self.drive(line, orders).await;
+        self.was_up = self.up;
         if self.up {
             // It was a connection; the next one has a record of its own.
             self.lease = None;
@@ -237,6 +241,10 @@ impl Peer for Broker {
         self.all_away().await;
         self.save();
         self.lost(end)
+    }
+
+    fn was_up(&self) -> bool {
+        self.was_up
     }
 
     async fn refuse(&self, call: CallId, error: CallError) {
