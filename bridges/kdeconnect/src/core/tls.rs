@@ -8,18 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use accord_model::{FieldCode, FieldSet};
-use accord_ports::tls::PublicKey;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use accord_ports::tls::{Judge, Judged, PublicKey};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::{ClientConnection, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, CertificateError as TlsCertificateError, ClientConfig, Connection, DigitallySignedStruct,
-    DistinguishedName, Error, OtherError, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection,
-    SignatureScheme, version,
+    AlertDescription, CertificateError as TlsCertificateError, ClientConfig, Connection, DigitallySignedStruct, Error,
+    OtherError, PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection, SignatureScheme, version,
 };
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
 
@@ -244,10 +242,10 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-fn verifier(expect: Expect) -> (Arc<CryptoProvider>, Arc<Verifier>) {
+fn verifier(expect: Expect) -> (Arc<CryptoProvider>, Arc<Judged<Verifier>>) {
     let provider = Arc::new(accord_ports::tls::provider());
     let algorithms = provider.signature_verification_algorithms;
-    (provider, Arc::new(Verifier { expect, algorithms }))
+    (provider, Arc::new(Judged(Verifier { expect, algorithms })))
 }
 
 #[derive(Debug)]
@@ -257,7 +255,7 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn judge(&self, certificate: &[u8]) -> Result<(), TlsError> {
+    fn check(&self, certificate: &[u8]) -> Result<(), TlsError> {
         let shown = PeerCertificate::parse(certificate)?;
         let named = match &self.expect {
             Expect::Exactly(pinned) if *pinned == shown => return Ok(()),
@@ -270,89 +268,29 @@ impl Verifier {
         }
         Err(TlsError::AnotherId { named: named.clone(), shown: shown.id().clone() })
     }
+}
+
+impl Judge for Verifier {
+    fn judge(&self, shown: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<(), Error> {
+        self.check(shown).map_err(wrap)
+    }
 
     /// The signature over the handshake, by the key in the certificate.
-    fn signature(
+    fn proven(
         &self,
         message: &[u8],
-        certificate: &[u8],
+        shown: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
         in_13: bool,
     ) -> Result<HandshakeSignatureValid, Error> {
         let refused = || Error::InvalidCertificate(TlsCertificateError::BadSignature);
-        let peer = PeerCertificate::parse(certificate).map_err(|error| wrap(error.into()))?;
+        let peer = PeerCertificate::parse(shown).map_err(|error| wrap(error.into()))?;
         let (_, spki) = SubjectPublicKeyInfo::from_der(peer.spki()).map_err(|_| refused())?;
         let key = PublicKey { spki: peer.spki(), bits: &spki.subject_public_key.data };
         accord_ports::tls::signed(key, &self.algorithms, message, signed, in_13)
     }
-}
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.judge(certificate).map_err(wrap)?;
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, false)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, true)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-impl ClientCertVerifier for Verifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-    fn client_auth_mandatory(&self) -> bool {
-        true
-    }
-    fn verify_client_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.judge(certificate).map_err(wrap)?;
-        Ok(ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, false)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, true)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+    fn schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
 }
@@ -420,7 +358,7 @@ mod tests {
         fn provider() -> Arc<CryptoProvider> {
             Arc::new(rustls::crypto::ring::default_provider())
         }
-        fn accepts(expect: &OwnCertificate) -> Arc<Verifier> {
+        fn accepts(expect: &OwnCertificate) -> Arc<Judged<Verifier>> {
             verifier(Expect::Id(expect.id().clone())).1
         }
         fn client(&self, own: &OwnCertificate, version: &'static SupportedProtocolVersion) -> Connection {

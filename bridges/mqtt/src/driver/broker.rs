@@ -61,6 +61,8 @@ pub(crate) struct Broker {
     pub(super) shown: BTreeMap<DeviceId, Device>,
     memory: JsonFile,
     pub(super) up: bool,
+    /// The last connection was one: the broker took it.
+    was_up: bool,
     /// Why there was no connection last.
     trouble: Option<Fact>,
     /// Of the attempt before, which the next one goes on with.
@@ -102,6 +104,7 @@ impl Broker {
             shown: BTreeMap::new(),
             memory,
             up: false,
+            was_up: false,
             trouble: None,
             lease: None,
             asked: Vec::new(),
@@ -247,6 +250,7 @@ impl Peer for Broker {
     async fn talk(&mut self, line: Line, orders: &mut Orders<Order>) -> End {
         self.remember_key(line.key.clone()).await;
         let end = self.drive(line, orders).await;
+        self.was_up = self.up;
         if self.up {
             // It was a connection; the next one has a record of its own.
             self.lease = None;
@@ -256,6 +260,10 @@ impl Peer for Broker {
         let end = self.lost(end);
         self.answer_asked(None).await;
         end
+    }
+
+    fn was_up(&self) -> bool {
+        self.was_up
     }
 
     async fn refuse(&self, call: CallId, error: CallError) {

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use accord_ports::tls::{Judge, Judged};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use socket2::{SockRef, TcpKeepalive};
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -73,7 +73,7 @@ impl TlsIdentity {
     }
 
     fn server(&self, peer: &[u8]) -> io::Result<ServerConfig> {
-        let pin = Arc::new(Exactly::new(peer, &self.provider));
+        let pin = Arc::new(Judged(Exactly::new(peer, &self.provider)));
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(io::Error::other)?
@@ -89,7 +89,7 @@ impl TlsIdentity {
     }
 
     fn client(&self, peer: &[u8]) -> io::Result<ClientConfig> {
-        let pin = Arc::new(Exactly::new(peer, &self.provider));
+        let pin = Arc::new(Judged(Exactly::new(peer, &self.provider)));
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(io::Error::other)?
@@ -312,87 +312,28 @@ impl Exactly {
             algorithms: provider.signature_verification_algorithms,
         }
     }
+}
 
-    fn check(&self, shown: &CertificateDer<'_>, more: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+impl Judge for Exactly {
+    fn judge(&self, shown: &CertificateDer<'_>, more: &[CertificateDer<'_>], _: UnixTime) -> Result<(), rustls::Error> {
         if more.is_empty() && shown.as_ref() == self.certificate.as_ref() {
             return Ok(());
         }
         Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
     }
-
     fn proven(
         &self,
         message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
-    }
-}
-
-const NO_TLS12: rustls::Error = rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic);
-
-impl ServerCertVerifier for Exactly {
-    fn verify_server_cert(
-        &self,
         shown: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.check(shown, more).map(|()| ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(NO_TLS12)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
+        in_13: bool,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.proven(message, certificate, signed)
+        if !in_13 {
+            return Err(rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic));
+        }
+        verify_tls13_signature(message, shown, signed, &self.algorithms)
     }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-}
-
-impl ClientCertVerifier for Exactly {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-    fn verify_client_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        self.check(shown, more).map(|()| ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(NO_TLS12)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.proven(message, certificate, signed)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+    fn schemes(&self) -> Vec<SignatureScheme> {
         vec![SignatureScheme::ED25519]
     }
 }

@@ -43,6 +43,10 @@ pub trait Peer: Send {
     fn connect(&mut self) -> impl Future<Output = Result<Self::Line, End>> + Send;
     /// Keeps a connection until it ends, and ends it itself when the consent or the hand does. Takes up what waited for it.
     fn talk(&mut self, line: Self::Line, orders: &mut Orders<Self::Order>) -> impl Future<Output = End> + Send;
+    /// Whether what was kept last was a connection. One on which the peer never said yes says as little as an attempt.
+    fn was_up(&self) -> bool {
+        true
+    }
     /// Answers a call that is not begun.
     fn refuse(&self, call: CallId, error: CallError) -> impl Future<Output = ()> + Send;
     /// Answers why it is not reached.
@@ -219,7 +223,8 @@ impl<P: Peer> Staying<'_, P> {
                 Some(Err(end)) => (None, end),
             };
             // How long an attempt took that came to nothing says nothing.
-            self.failures = since.map_or(self.failures, |since| Failures::after(self.failures, since.elapsed()));
+            let lasted = since.filter(|_| self.peer.was_up()).map_or(Duration::ZERO, |since| since.elapsed());
+            self.failures = Failures::after(self.failures, lasted);
             let goes_on = match end {
                 End::Gone => false,
                 End::Denied(why) => {

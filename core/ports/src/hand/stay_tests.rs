@@ -28,6 +28,7 @@ struct Lab {
     attempts: VecDeque<Result<Duration, End>>,
     /// How long an attempt takes.
     takes: Duration,
+    up: bool,
     began: Instant,
     told: mpsc::UnboundedSender<(u64, Did)>,
 }
@@ -61,6 +62,9 @@ impl Peer for Lab {
         let lasts = orders.stop().run_until_cancelled(sleep(line)).await.is_some();
         if lasts { End::lost("it broke") } else { End::Gone }
     }
+    fn was_up(&self) -> bool {
+        self.up
+    }
     async fn refuse(&self, call: CallId, error: CallError) {
         self.tell(Did::Refused(call.0, error));
     }
@@ -79,6 +83,8 @@ struct House {
     device: DeviceId,
     heard: mpsc::UnboundedReceiver<(u64, Did)>,
     told: mpsc::UnboundedSender<(u64, Did)>,
+    /// Whether the peer says yes on connections.
+    up: bool,
 }
 
 impl House {
@@ -87,7 +93,7 @@ impl House {
         let (statement, signer) = example::parts();
         let gate = Gate::open(dir.path(), statement, signer).unwrap();
         let (told, heard) = mpsc::unbounded_channel();
-        Self { _dir: dir, gate, hands: Hands::new(256), device: device_id("lab", "one"), heard, told }
+        Self { _dir: dir, gate, hands: Hands::new(256), device: device_id("lab", "one"), heard, told, up: true }
     }
 
     fn agree(&self) -> Consent {
@@ -110,7 +116,7 @@ impl House {
         let fields = FieldSet::one(FieldCode::DeviceName);
         let law = Law::under(self.gate.bind("example"), "example", "hello", fields);
         let (device, attempts, told) = (self.device.clone(), attempts.into(), self.told.clone());
-        let mut lab = Lab { law, device, attempts, takes, began: Instant::now(), told };
+        let mut lab = Lab { law, device, attempts, takes, up: self.up, began: Instant::now(), told };
         let hand = |Place { orders, .. }| async move { stay(&mut lab, orders, pace, failures).await };
         self.hands.begin(&self.device, hand);
     }
@@ -232,6 +238,10 @@ async fn failures_outlive_a_hand_and_a_steady_connection_ends_them() {
     house.order(Asks::Announced);
     assert_eq!(house.attempt().await.0, 4, "a new hand is no reason to try at once");
     assert_eq!(house.failures().await.count, 1);
+    house.hands.let_go(&house.device).unwrap().await.unwrap();
+    house.up = false;
+    house.begin(PACE, Some(fifth), vec![Ok(STEADY + Duration::from_secs(1))]);
+    assert_eq!(house.failures().await.count, 6, "a peer that never said yes was none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
 use rustls::client::{ClientConnection, Resumption, WebPkiServerVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject;
@@ -17,7 +17,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{PublicKey, provider};
+use super::{Judge, Judged, PublicKey, provider};
 
 /// Longest certificate that is read, and most in a file.
 const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -77,8 +77,8 @@ impl Tls {
         // An address is never sent as SNI; without an authority it means nothing to the verifier either.
         let mut address = IpAddr::from(Ipv4Addr::UNSPECIFIED);
         let verifier: Arc<dyn ServerCertVerifier> = match trust {
-            Trust::Anyone => Arc::new(Holder { known: None, algorithms }),
-            Trust::Key(key) => Arc::new(Holder { known: Some(*key), algorithms }),
+            Trust::Anyone => Arc::new(Judged(Holder { known: None, algorithms })),
+            Trust::Key(key) => Arc::new(Judged(Holder { known: Some(*key), algorithms })),
             Trust::Authority(pem, at) => {
                 address = *at;
                 let roots = Arc::new(authority(pem)?);
@@ -192,53 +192,27 @@ struct Holder {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Holder {
-    fn signature(
+impl Judge for Holder {
+    fn judge(&self, shown: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<(), Error> {
+        read(shown)?;
+        if self.known.is_some_and(|known| Key::of(shown) != Some(known)) {
+            return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
+        }
+        Ok(())
+    }
+    fn proven(
         &self,
         message: &[u8],
-        der: &[u8],
+        shown: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
         in_13: bool,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = read(der)?;
+        let certificate = read(shown)?;
         let spki = certificate.public_key();
         let key = PublicKey { spki: spki.raw, bits: &spki.subject_public_key.data };
         super::signed(key, &self.algorithms, message, signed, in_13)
     }
-}
-
-impl ServerCertVerifier for Holder {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _more: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        read(certificate)?;
-        if self.known.is_some_and(|known| Key::of(certificate) != Some(known)) {
-            return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, false)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, certificate, signed, true)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+    fn schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
 }

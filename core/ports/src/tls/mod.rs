@@ -2,8 +2,10 @@
 //! certificate that no chain vouches for proves at least that it holds the key in it.
 
 mod client;
+mod judge;
 
 pub use client::{Key, Tls, Trust, authority};
+pub use judge::{Judge, Judged};
 pub use rustls::{CertificateError, Error};
 
 use rustls::client::danger::HandshakeSignatureValid;

@@ -148,7 +148,7 @@ impl Identity {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(damaged)?
-            .with_client_cert_verifier(Arc::new(Accept::new(Pin::Learn, &self.provider)))
+            .with_client_cert_verifier(Accept::verifier(Pin::Learn, &self.provider))
             .with_single_cert(vec![self.certificate.clone()], self.private_key())
             .map_err(damaged)?;
         config.send_tls13_tickets = 0;
@@ -197,7 +197,7 @@ fn client(pin: Pin, provider: &Arc<CryptoProvider>) -> Result<ClientBuilder, Ide
         .with_safe_default_protocol_versions()
         .map_err(damaged)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Accept::new(pin, provider))))
+        .with_custom_certificate_verifier(Accept::verifier(pin, provider)))
 }
 
 fn finish(mut config: ClientConfig) -> Result<Arc<ClientConfig>, IdentityError> {

@@ -86,8 +86,8 @@ fn a_certificate_without_its_key_proves_nothing_in_either_direction() {
     let (ours, theirs, thief) = (identity(), identity(), identity());
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let provider = ours.provider.clone();
-        let pin = || Arc::new(Accept::new(Pin::Exactly(theirs.fingerprint().clone()), &provider));
-        let learn = || Arc::new(Accept::new(Pin::Learn, &provider));
+        let pin = || Accept::verifier(Pin::Exactly(theirs.fingerprint().clone()), &provider);
+        let learn = || Accept::verifier(Pin::Learn, &provider);
         let client = |key| {
             ClientConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(&[version])

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use accord_ports::tls::{Judge, Judged};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Fingerprint, MAX_CERTIFICATE, Pin};
@@ -78,36 +78,39 @@ pub(super) struct Accept {
 }
 
 impl Accept {
-    pub(super) fn new(pin: Pin, provider: &Arc<CryptoProvider>) -> Self {
-        Self { pin, algorithms: provider.signature_verification_algorithms }
+    pub(super) fn verifier(pin: Pin, provider: &Arc<CryptoProvider>) -> Arc<Judged<Self>> {
+        Arc::new(Judged(Self { pin, algorithms: provider.signature_verification_algorithms }))
     }
+}
 
-    fn certificate(&self, der: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+impl Judge for Accept {
+    const MANDATORY: bool = false;
+
+    fn judge(&self, shown: &CertificateDer<'_>, _: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         let expected = match &self.pin {
             Pin::Exactly(fingerprint) => Some(fingerprint),
             Pin::Learn => None,
         };
-        check(der, expected, now.as_secs()).map_err(refuse)
+        check(shown, expected, now.as_secs()).map_err(refuse)
     }
 
-    fn tls13(
+    fn proven(
         &self,
         message: &[u8],
-        der: &CertificateDer<'_>,
+        shown: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
+        in_13: bool,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = read(der).map_err(refuse)?;
+        if !in_13 {
+            return rustls::crypto::verify_tls12_signature(message, shown, signed, &self.algorithms);
+        }
+        let certificate = read(shown).map_err(refuse)?;
         let key = SubjectPublicKeyInfoDer::from(certificate.public_key().raw);
         verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
     }
 
-    fn tls12(
-        &self,
-        message: &[u8],
-        der: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, der, signed, &self.algorithms)
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -122,73 +125,5 @@ pub(in crate::core) fn fault_of(error: &Error) -> Option<CertificateFault> {
             fault.downcast_ref::<CertificateFault>().cloned()
         }
         _ => None,
-    }
-}
-
-impl ServerCertVerifier for Accept {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _more: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.certificate(certificate, now).map(|()| ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls12(message, certificate, signed)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls13(message, certificate, signed)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-impl ClientCertVerifier for Accept {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-    fn verify_client_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _more: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.certificate(certificate, now).map(|()| ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls12(message, certificate, signed)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls13(message, certificate, signed)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
     }
 }
