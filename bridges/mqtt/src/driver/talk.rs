@@ -109,6 +109,7 @@ impl Broker {
                 }
                 Err(denied) => return End::Denied(denied.to_string()),
             }
+            let wake = self.tries.until().map_or(wake, |until| until.min(wake));
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return End::Denied("you withdrew your consent".to_owned()),
@@ -128,7 +129,7 @@ impl Broker {
                     Ok(None) => return lost("it hung up".to_owned()),
                     Err(why) => return lost(why),
                 },
-                () = tokio::time::sleep_until(self.tries.until().map_or(wake, |until| until.min(wake)).into()) => {
+                () = tokio::time::sleep_until(wake.into()) => {
                     let now = Instant::now();
                     if self.tries.until().is_some_and(|until| until <= now) {
                         self.answer_asked_mute().await;

@@ -194,7 +194,7 @@ fn nobody_is_told_to_open_an_app_on_a_lamp_or_to_wake_a_server() {
         {
             let silent = matches!(outcome, Outcome::Silent | Outcome::NoHost);
             let found = of_house(body, None, vec![home(), seen("10.66.0.2:1"), tried("10.66.0.2:1", outcome)]);
-            assert!(!found.remedy.contains("open Yeelight") && !found.remedy.contains("ake it"), "{found:?}");
+            assert!(!found.remedy.contains("open Yeelight") && !found.remedy.contains("Wake it"), "{found:?}");
             assert!(!silent || found.remedy.contains(words), "{found:?}");
         }
     }
