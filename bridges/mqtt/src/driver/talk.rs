@@ -102,6 +102,7 @@ impl Broker {
                 }
                 continue;
             }
+            let wake = self.tries.until().map_or(wake, |until| until.min(wake));
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => return End::withdrawn(),
@@ -120,7 +121,7 @@ impl Broker {
                     Ok(None) => return End::lost("it hung up"),
                     Err(why) => return End::lost(why),
                 },
-                () = tokio::time::sleep_until(self.tries.until().map_or(wake, |until| until.min(wake)).into()) => {
+                () = tokio::time::sleep_until(wake.into()) => {
                     let now = Instant::now();
                     if self.tries.until().is_some_and(|until| until <= now) {
                         // It takes connections, and does not answer.
