@@ -1,11 +1,21 @@
-"""miIO and MIoT against python-miio's simulators: other programs, in machines of their own."""
+"""miIO and MIoT against python-miio's simulators, other programs in machines of their own; and a device that fails as some do."""
 
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
 import time
 import unittest
 
-from miiohome import LAMP, TOKEN, Home
-from net import until
+from hub import Hub
+from miiohome import CLI, LAMP, PYTHON, TOKEN, Home, alone
+from net import Network, until
 from wire import per_address
+
+HERE = pathlib.Path(__file__).parent
 
 
 class Devices(Home):
@@ -36,7 +46,8 @@ class Devices(Home):
             status, answer = self.write(lamp, "light", "level", level)
             self.assertEqual(status, 200, answer)
             self.is_said(lamp, "light", "level", level)
-        until(lambda: "confirmed" in str(self.device(lamp)) or self.value(lamp, "light", "level") == 100, 5, "it is confirmed")
+        written = lambda: [one["state"] for one in self.device(lamp)["writes"] if (one["service"], one["property"]) == ("light", "level")]
+        until(lambda: written() == ["confirmed"], 5, f"what the device says confirms it: {written()}")
         for wrong in (101, "bright"):
             self.assertNotEqual(self.write(lamp, "light", "level", wrong)[0], 200)
         self.assertEqual(self.call(lamp, "light", {"verb": "act", "action": "toggle", "inputs": {}})[0], 200)
@@ -137,6 +148,145 @@ class Devices(Home):
             self.reach(lamp, "local", 20)
         finally:
             move(new, old)
+
+
+@unittest.skipUnless(CLI.exists(), "python-miio, whose packages the device needs, is not installed: tests/peers/run --install")
+class Odd(unittest.TestCase):
+    """A hub, and a device that fails as some do."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-miio-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.network = Network("alpha", "odd")
+        self.addCleanup(self.network.close)
+        for name in ("alpha", "odd"):
+            self.network[name].run("ip", "route", "add", "default", "dev", "eth0")
+        self.hub = Hub(self.network["alpha"], "alpha").start()
+        self.addCleanup(self.hub.close)
+        self.hub.grant("control/command")
+
+    def begin(self, model):
+        self.mode("ok")
+        with open(self.folder / "odd.log", "wb") as out:
+            self.process = self.network["odd"].popen(PYTHON, HERE / "miiofake.py", model, self.folder, stdout=out, stderr=out, env=alone())
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.kill)
+        until(lambda: ":54321 " in self.network["odd"].run("ss", "-lun").stdout, 20, "it runs")
+
+    def add(self):
+        inputs = {"address": self.network.address["odd"], "token": TOKEN}
+        status, answer = self.hub.api("POST", "/add", {"bridge": "miio", "way": "token", "inputs": inputs})
+        self.assertEqual(status, 200, answer)
+        self.id = answer["devices"][0]["id"]
+        until(lambda: self.device()["reach"] == "local", 20, "it is here")
+
+    def mode(self, how):
+        (self.folder / "mode").write_text(how)
+
+    def asked(self, method, seconds):
+        """How often it is asked that in so long."""
+        count = lambda: json.loads((self.folder / "count.json").read_text()).get(method, 0)
+        before = count()
+        time.sleep(seconds)
+        return count() - before
+
+    def device(self):
+        return next(device for device in self.hub.devices() if device["id"] == self.id)
+
+    def value(self, service, property):
+        found = [one for one in self.device()["services"] if one["id"] == service]
+        return found[0]["values"].get(property, {}) if found else {}
+
+    def call(self, service, verb):
+        return self.hub.api("POST", f"/devices/{self.id}/call", {"service": service, "instance": 0, "verb": verb, "confirmed": False})
+
+    def why(self):
+        return self.hub.api("GET", f"/devices/{self.id}/why")[1]
+
+    def test_a_vacuum_that_refuses_to_say_how_it_is_is_asked_with_pauses_and_does_what_it_is_told(self):
+        self.begin("roborock.vacuum.a15")
+        self.add()
+        until(lambda: self.value("battery", "percent").get("data") == 87, 20, "it says how full it is")
+        self.mode("error")
+        time.sleep(11)
+        asked = self.asked("get_status", 30)
+        self.assertLess(asked, 6, "it is not asked without pause")
+        status, answer = self.call("vacuum", {"verb": "act", "action": "start", "inputs": {}})
+        self.assertEqual(status, 200, answer)
+        self.assertIn("withholds", json.dumps(self.why()))
+        refused = self.call("battery", {"verb": "read", "properties": ["percent"]})
+        self.assertNotEqual(refused[0], 200, "what it said earlier is not said as if it were said now")
+        self.assertIn("-10000", str(refused[1]))
+        self.mode("ok")
+        self.assertEqual(self.call("battery", {"verb": "read", "properties": ["percent"]})[1], {"outputs": {"percent": 87}})
+        until(lambda: "withholds" not in json.dumps(self.why()), 15, "it says everything again")
+
+    def test_a_lamp_that_fails_inside_is_here_and_asked_again_and_that_it_is_unplugged_is_found(self):
+        self.begin("accord.light.lamp1")
+        self.add()
+        until(lambda: self.value("light", "level").get("data") == 50, 20, "it says how bright it is")
+        self.mode("codes")
+        time.sleep(75)
+        why = json.dumps(self.why())
+        self.assertIn("withholds", why)
+        self.assertIn("-4004", why)
+        self.assertEqual(self.device()["reach"], "local")
+        self.assertGreater(self.asked("miIO.info", 25), 0, "whether it is here is asked")
+        seen = self.value("light", "level")["seen"]
+        self.mode("ok")
+        until(lambda: self.value("light", "level")["seen"] != seen, 170, "it says it again, and is heard")
+        self.mode("codes")
+        time.sleep(20)
+        self.process.kill()
+        until(lambda: self.device()["reach"] == "offline", 40, "that it lost power is found")
+
+    def test_a_lamp_is_found_from_the_second_address_of_an_interface(self):
+        odd, alpha = self.network["odd"], self.network["alpha"]
+        odd.run("ip", "addr", "flush", "dev", "eth0")
+        odd.run("ip", "addr", "add", "192.168.77.9/24", "brd", "+", "dev", "eth0")
+        self.begin("accord.light.lamp1")
+        self.hub.grant("miio/search")
+        time.sleep(8)
+        found = lambda: [device for device in self.hub.devices() if "192.168.77.9" in json.dumps(device)]
+        self.assertEqual(found(), [], "nobody is found in another subnet")
+        alpha.run("ip", "addr", "add", "192.168.77.1/24", "brd", "+", "dev", "eth0")
+        until(found, 20, "it is found")
+        self.assertEqual(found()[0]["reach"], "local")
+
+    def test_the_files_that_people_have_are_read(self):
+        token = "00112233445566778899aabbccddeeff"
+        sealed = "33990d1a77737e5f93337b7f60880f7711a8e945937ce8136da08d4c9a0793fe0143db63ee66b0cdff9f69917680151e"
+        columns = {"devicerecord": ("did", "token", "name", "model", "mac", "localIP"), "ZDEVICE": ("ZDID", "ZTOKEN", "ZNAME", "ZMODEL", "ZMAC", "ZLOCALIP")}
+        def kept(name, table, did, token):
+            path = self.folder / name
+            database = sqlite3.connect(path)
+            if table == "ZDEVICE":
+                database.execute("PRAGMA journal_mode=WAL")
+            database.execute(f"CREATE TABLE {table} (pk INTEGER PRIMARY KEY, {', '.join(columns[table])}, ssid TEXT)")
+            database.execute(f"INSERT INTO {table}({', '.join(columns[table])}, ssid) VALUES (?,?,?,?,?,?,'geheim')",
+                             (did, token, f"Lamp {did}", "yeelink.light.lamp4", "AA:BB:CC:DD:EE:FF", "10.66.0.77"))
+            database.commit()
+            database.close()
+            return path
+        text = self.folder / "shown.txt"
+        text.write_text(f"   \x1b[33mNAME:     \x1b[0mLamp 3\n   \x1b[33mID:       \x1b[0m3\n   \x1b[33mIP:       \x1b[0m10.66.0.78\n"
+                        f"   \x1b[33mTOKEN:    \x1b[0m{token}\n   \x1b[33mMODEL:    \x1b[0myeelink.light.lamp4\n   ---------\n")
+        files = {1: kept("miio2.db", "devicerecord", "1", token), 2: kept("1_mihome.sqlite", "ZDEVICE", "2", sealed), 3: text}
+        for number, path in files.items():
+            if number < 3:
+                code = f"from miio.extract_tokens import BackupDatabaseReader as R\nprint([d.token for d in R().read_tokens({str(path)!r})])"
+                other = subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, env=alone(), timeout=60)
+                self.assertIn(token, other.stdout, f"python-miio reads the same there: {other.stderr}")
+            added = json.loads(self.hub.accord("add", "miio", "--way", "import", f"file=@{path}", "--json", timeout=60).stdout)
+            self.assertEqual([device["name"] for device in added["devices"]], [f"Lamp {number}"])
+        self.assertEqual(sum(f"Lamp {number}" in str(self.hub.devices()) for number in files), 3)
+        noise = self.folder / "noise.db"
+        noise.write_bytes(b"SQLite format 3\0" + os.urandom(9000))
+        refused = self.hub.accord("add", "miio", "--way", "import", f"file=@{noise}", check=False, timeout=60)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("app's database was not read", refused.stderr)
+        self.assertNotIn(token, self.hub.log() + str(self.hub.records()) + str(self.hub.devices()))
+        self.assertNotIn("geheim", self.hub.log() + str(self.hub.devices()))
 
 
 if __name__ == "__main__":

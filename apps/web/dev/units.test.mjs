@@ -11,6 +11,7 @@ let tokenIn;
 let casts;
 let add;
 let wording;
+let contentOf;
 before(async () => {
   globalThis.location ??= { hash: "" };
   vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false }, appType: "custom", logLevel: "error" });
@@ -18,11 +19,21 @@ before(async () => {
   ({ unlike } = await vite.ssrLoadModule("/src/actions.ts"));
   ({ safeLink } = await vite.ssrLoadModule("/src/parts/notice.tsx"));
   add = await vite.ssrLoadModule("/src/parts/add.tsx");
+  ({ contentOf } = await vite.ssrLoadModule("/src/parts/add-form.tsx"));
   wording = await vite.ssrLoadModule("/src/parts/wording.ts");
   casts = await vite.ssrLoadModule("/src/parts/cast.tsx");
   ({ tokenIn } = await vite.ssrLoadModule("/src/pages/signin.tsx"));
 });
 after(() => vite?.close());
+
+test("a file is given as its text, and one that is none as its bytes", async () => {
+  assert.equal(await contentOf(new Blob(["[1] \u00e4"])), "[1] \u00e4");
+  for (const bytes of [[...Buffer.from("SQLite format 3"), 0], [0xff, 0xfe], Array.from({ length: 30000 }, (_, at) => at % 256)]) {
+    const [kind, data] = (await contentOf(new Blob([new Uint8Array(bytes)]))).split(",");
+    assert.equal(kind, "data:application/octet-stream;base64");
+    assert.deepEqual([...Buffer.from(data, "base64")], bytes);
+  }
+});
 
 test("sizes and times read as people say them", () => {
   assert.equal(format.bytes(0), "0 B");

@@ -87,7 +87,10 @@ async fn serve(socket: UdpSocket, heard: Arc<AtomicUsize>, values: Arc<Mutex<BTr
             }
             "get_properties" => {
                 let values = values.lock().unwrap();
-                let one = |item: &Value| json!({"siid": 2, "piid": item["piid"], "code": 0, "value": values[&item["piid"].as_u64().unwrap()]});
+                let one = |item: &Value| match values.get(&item["piid"].as_u64().unwrap()) {
+                    Some(value) => json!({"siid": 2, "piid": item["piid"], "code": 0, "value": value}),
+                    None => json!({"siid": 2, "piid": item["piid"], "code": -4004}),
+                };
                 params.iter().map(one).collect()
             }
             "set_properties" => {
@@ -299,8 +302,9 @@ async fn a_wrong_token_is_told_from_silence_and_what_is_given_wrongly_is_refused
     while !lab.explain(&id).await.iter().any(|fact| matches!(fact, Fact::SecretWrong { what, .. } if what == "token")) {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    let file =
-        json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1", "name": "Kitchen", "ssid": "geheim"}]).to_string();
+    let file = format!(
+        "   NAME:     Kitchen\n   ID:       {DID}\n   IP:       127.0.0.1\n   TOKEN:    {DIGITS}\n   ---------\n"
+    );
     assert_eq!(lab.add("import", &[("file", &file)]).await.unwrap(), std::slice::from_ref(&id), "the same device");
     let is = lab.seen(|device| device.reach == Reach::Local).await;
     assert_eq!((is.id, is.name.as_str()), (id.clone(), "Kitchen"));
@@ -377,4 +381,29 @@ async fn a_device_that_answers_nothing_any_more_is_there_if_its_system_is() {
     let tried = facts.iter().find(|fact| matches!(fact, Fact::Tried { .. }));
     assert!(matches!(tried, Some(Fact::Tried { outcome: Outcome::Mute, .. })), "it does not answer: {facts:?}");
     assert!(!facts.iter().any(|fact| matches!(fact, Fact::SecretWrong { .. })), "{facts:?}");
+}
+
+#[tokio::test]
+async fn a_lamp_that_fails_inside_is_here_and_it_is_said_what_it_does_not_say_until_it_does() {
+    let lamp = Lamp::new().await;
+    let mut lab = Lab::new(lamp.port);
+    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1"}]).to_string();
+    let id = lab.add("import", &[("file", &file)]).await.unwrap().remove(0);
+    // It fails from the beginning, for the level alone.
+    lamp.values.lock().unwrap().remove(&2);
+    lab.control(&id);
+    lab.value("on", true.into()).await;
+    let withheld = |facts: &[Fact]| {
+        facts.iter().find_map(|fact| if let Fact::Withholds { what, .. } = fact { Some(what.clone()) } else { None })
+    };
+    let facts = lab.explain(&id).await;
+    assert_eq!(withheld(&facts).as_deref(), Some("`light.level`: it failed inside (-4004)"), "{facts:?}");
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::Tried { outcome: Outcome::Answered, .. })), "and it answers");
+    let call = lab.tell(&id, "light", Verb::Read { properties: vec!["level".into()] }).await;
+    assert!(matches!(lab.answer(call).await, Err(CallError::Device(why)) if why.contains("-4004")));
+    // It recovers, and its owner asks at once.
+    lamp.values.lock().unwrap().insert(2, json!(70));
+    let call = lab.tell(&id, "light", Verb::Read { properties: vec!["level".into()] }).await;
+    assert_eq!(lab.answer(call).await.unwrap(), Outputs::from([("level".to_owned(), Data::Int(70))]));
+    assert_eq!(withheld(&lab.explain(&id).await), None);
 }

@@ -169,6 +169,13 @@ pub enum Fact {
         /// What to do there, in sentences of the bridge's own.
         remedy: String,
     },
+    /// It answers, and says some of what it is asked for not.
+    Withholds {
+        /// What, and its reasons, in words.
+        what: String,
+        /// What to do, in sentences of the bridge's own.
+        remedy: String,
+    },
     /// It answers, and was not added: something about it has to be otherwise first.
     NotAdded {
         /// What, in words.
@@ -369,6 +376,7 @@ pub enum Code {
     TurnedAway,
     SwitchedOff,
     NotAdded,
+    Withholds,
     Leaving,
     AwayThere,
     NotPaired,

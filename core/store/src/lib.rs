@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod file;
+mod foreign;
 mod json;
 mod private;
 mod vault;
@@ -30,6 +31,7 @@ use std::{
 };
 
 pub use file::{create_private_dir, private_file};
+pub use foreign::{ForeignError, MAX_FOREIGN, is_database, read_foreign};
 pub use json::JsonFile;
 pub use private::{FileError, private_dir, read_private, remove_drafts, replace_private};
 pub use rusqlite;

@@ -70,7 +70,7 @@ pub struct FormField {
 #[serde(rename_all = "kebab-case")]
 pub enum FormKind {
     Text,
-    /// The content of a text file.
+    /// The content of a file: its text, or its bytes in base64 in a data URL (RFC 2397).
     File,
     /// `yes` or `no`.
     Switch,

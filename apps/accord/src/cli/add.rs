@@ -7,6 +7,7 @@ use std::time::Duration;
 use accord_model::Reach;
 use accord_model::text::for_screen;
 use anyhow::{Context as _, Result, bail};
+use data_encoding::BASE64;
 use hyper::Method;
 
 use super::agree::{Owner, with_consent};
@@ -16,7 +17,7 @@ use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, 
 use crate::api::types::{ConsentState, Entries, Offer};
 
 /// Largest file of a field.
-const MAX_FILE: u64 = 256 * 1024;
+const MAX_FILE: u64 = 1 << 20;
 
 #[derive(clap::Args)]
 #[command(after_help = ADD_HELP)]
@@ -49,7 +50,8 @@ const ADD_HELP: &str = "\
 A value `-` is read from standard input, `@FILE` from a file: a secret on the command line is seen by other programs.
 
   accord add
-  accord add miio address=192.168.1.40 token=- < token.txt
+  accord add miio --way token address=192.168.1.40 token=- < token.txt
+  accord add miio --way import file=@miio2.db
   accord add mqtt address=192.168.1.10:1883 password=@/run/secrets/mqtt
   accord add homeassistant --sign-in address=http://homeassistant.local:8123
   accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11
@@ -243,15 +245,15 @@ async fn fill(form: &Form, given: &[String], context: &Context) -> Result<BTreeM
         let (id, value) = word
             .split_once('=')
             .ok_or_else(|| Usage("a field is given as FIELD=VALUE, for example address=…".into()))?;
-        if !form.fields.iter().any(|field| field.id == id) {
+        let Some(field) = form.fields.iter().find(|field| field.id == id) else {
             let known: Vec<&str> = form.fields.iter().map(|field| field.id.as_str()).collect();
             bail!("{} wants {}, not `{}`", form.what, known.join(", "), name(id));
-        }
+        };
         stdin += usize::from(value == "-");
         if stdin > 1 {
             return Err(Usage("only one field can be read from standard input".into()).into());
         }
-        inputs.insert(id.to_owned(), given_value(value)?);
+        inputs.insert(id.to_owned(), given_value(value, field.kind)?);
     }
     let missing: Vec<&FormField> = form.fields.iter().filter(|field| !inputs.contains_key(&field.id)).collect();
     if stdin == 0 && can_ask() && !missing.is_empty() {
@@ -288,34 +290,61 @@ async fn ask_field(field: &FormField, context: &Context) -> Result<Option<String
     };
     let Some(answer) = answer.filter(|answer| !answer.is_empty()) else { return Ok(None) };
     match field.kind {
-        FormKind::File => Ok(Some(file(&answer)?)),
+        FormKind::File => Ok(Some(file(&answer, FormKind::File)?)),
         _ => Ok(Some(answer)),
     }
 }
 
 /// The value itself, or what is in a file or comes on standard input.
-pub fn given_value(value: &str) -> Result<String> {
+pub fn given_value(value: &str, kind: FormKind) -> Result<String> {
     match value.strip_prefix('@') {
-        Some(path) => file(path),
-        None if value == "-" => {
-            let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .take(MAX_FILE)
-                .read_to_string(&mut text)
-                .context("standard input cannot be read")?;
-            Ok(text.trim().to_owned())
-        }
+        Some(path) => file(path, kind),
+        None if value == "-" => content(std::io::stdin().lock(), kind, "standard input"),
         None => Ok(value.to_owned()),
     }
 }
 
-fn file(path: &str) -> Result<String> {
-    let mut text = String::new();
+fn file(path: &str, kind: FormKind) -> Result<String> {
     let file = std::fs::File::open(path).with_context(|| format!("{} cannot be opened", name(path)))?;
-    file.take(MAX_FILE + 1).read_to_string(&mut text).with_context(|| format!("{} is no text", name(path)))?;
-    if text.len() as u64 > MAX_FILE {
-        bail!("{} is larger than {MAX_FILE} bytes", name(path));
+    content(file, kind, &name(path))
+}
+
+/// Its text; where a file is wanted and it is none, its bytes in a data URL.
+fn content(from: impl Read, kind: FormKind, what: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    from.take(MAX_FILE + 1).read_to_end(&mut bytes).with_context(|| format!("{what} cannot be read"))?;
+    if bytes.len() as u64 > MAX_FILE {
+        bail!("{what} is larger than {MAX_FILE} bytes");
     }
-    Ok(text.trim().to_owned())
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text.trim().to_owned()),
+        _ if kind != FormKind::File => bail!("{what} is no text"),
+        Ok(text) => Ok(data_url(text.as_bytes())),
+        Err(error) => Ok(data_url(error.as_bytes())),
+    }
+}
+
+fn data_url(bytes: &[u8]) -> String {
+    format!("data:application/octet-stream;base64,{}", BASE64.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_given_as_its_text_and_one_that_is_none_as_its_bytes_where_a_file_is_wanted() {
+        let of = |bytes: &[u8], kind| content(bytes, kind, "it").map_err(|error| error.to_string());
+        assert_eq!(of(b" [1]\n", FormKind::File).unwrap(), "[1]");
+        assert_eq!(of(b"geheim\n", FormKind::Text).unwrap(), "geheim");
+        for bytes in [&b"SQLite format 3\0"[..], b"\xff\xfe"] {
+            let url = of(bytes, FormKind::File).unwrap();
+            let data = url.strip_prefix("data:application/octet-stream;base64,").unwrap();
+            assert_eq!(BASE64.decode(data.as_bytes()).unwrap(), bytes);
+            assert_eq!(of(bytes, FormKind::Text).unwrap_err(), "it is no text");
+        }
+        let large = vec![b'x'; MAX_FILE as usize + 1];
+        assert!(of(&large, FormKind::File).unwrap_err().contains("larger than"));
+        assert!(of(&large[1..], FormKind::File).is_ok());
+    }
 }

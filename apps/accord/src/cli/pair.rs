@@ -15,6 +15,7 @@ use super::devices::{find, kind_label};
 use super::hub::{HubError, escape};
 use super::screen::{Cell, Screen, Style, ago, ask_secret, can_ask, name, yes};
 use super::{Context, Usage};
+use crate::api::forms::FormKind;
 use crate::api::types::{
     ConfirmPairing, Device, Direction, Pairing, PairingState, Pairings as List, StartPairing, Ticket,
 };
@@ -146,7 +147,7 @@ async fn wanted_inputs(device: &Device, given: &[String]) -> Result<BTreeMap<Str
     let mut inputs = BTreeMap::new();
     for word in given {
         let (id, value) = word.split_once('=').ok_or_else(|| Usage("say --with INPUT=VALUE".into()))?;
-        inputs.insert(id.to_owned(), super::add::given_value(value)?);
+        inputs.insert(id.to_owned(), super::add::given_value(value, FormKind::Text)?);
     }
     let pairing = device.services.iter().find(|service| service.id == "pairing");
     let request = pairing.and_then(|pairing| pairing.actions.iter().find(|action| action.id == "request"));

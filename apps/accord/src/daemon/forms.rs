@@ -25,9 +25,9 @@ const HERE_WITHIN: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(100);
 /// How soon it is asked why it is not here, and how often.
 const ASK: Duration = Duration::from_millis(1500);
-/// Longest text of a field, and of one that may hold a whole file.
+/// Longest text of a field, and of one that may hold a whole file: 1 MiB, as bytes in base64 in a data URL.
 const MAX_TEXT: usize = 4096;
-const MAX_FILE: usize = 192 * 1024;
+const MAX_FILE: usize = (1usize << 20).div_ceil(3) * 4 + 256;
 
 /// One way in which a bridge adds devices.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub enum Needs {
     Text,
     /// Nothing, if the owner wishes.
     Optional,
-    /// The content of a text file.
+    /// The content of a file: its text, or its bytes in base64 in a data URL (RFC 2397).
     File,
     /// `yes` or `no`; no when nothing is given.
     Switch,

@@ -159,7 +159,7 @@ const JOINS: &[(&str, &str, DeviceKind, Systems)] = &[
             "Lamp, plug, vacuum, air purifier, fan, …",
             &[
                 "Set it up once in its maker's app, in the same network as this computer. Most take no words from another network, and guest networks keep devices apart.",
-                "Get its token: 32 hexadecimal digits, from a token extractor's list, from a Home Assistant that has it, or from an app's backup. The guide says how.",
+                "Get its token: 32 hexadecimal digits, from a token extractor's list, from a Home Assistant that has it, or from an app's database in a backup. The guide says how.",
                 "Add it here with its token, or all at once with the file that has them.",
                 "A device that is reset or set up anew has another token.",
             ],
@@ -268,10 +268,16 @@ pub const FORMS: &[Form] = &[
         how: "From a file with tokens",
         kind: DeviceKind::Vacuum,
         steps: &[
-            "JSON of a token extractor, of an app's backup, or Home Assistant's `.storage/core.config_entries`.",
+            "What a token extractor shows or writes; the database of the maker's app in a backup of your phone (`miio2.db`, or `…_mihome.sqlite`); or Home Assistant's `.storage/core.config_entries`.",
             "Kept are number, token, name, model, hardware and network address of each device; the rest of the file is dropped.",
         ],
-        fields: &[Field { id: "file", label: "File", hint: "JSON, at most 192 KiB", needs: Needs::File, secret: true }],
+        fields: &[Field {
+            id: "file",
+            label: "File",
+            hint: "Text, JSON or a database, at most 1 MiB",
+            needs: Needs::File,
+            secret: true,
+        }],
     },
     Form {
         bridge: "homeassistant",

@@ -175,7 +175,18 @@ export function SignsIn({ open, onDone, onFail }: { open: { page: string; id: st
 }
 
 /** As much as the hub takes. */
-const MOST = 192 * 1024;
+const MOST = 1024 * 1024;
+
+/** A file as the hub takes it: its text; one that is none, such as a database, as a data URL. */
+export async function contentOf(file: Blob): Promise<string> {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  try {
+    if (!bytes.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch { /* It is no text. */ }
+  const letters: string[] = [];
+  for (let at = 0; at < bytes.length; at += 0x2000) letters.push(String.fromCharCode(...bytes.subarray(at, at + 0x2000)));
+  return `data:application/octet-stream;base64,${btoa(letters.join(""))}`;
+}
 
 /** One field; a secret is covered, and looked at on request. */
 export function Asked({ of, value, onChange, trouble }: { of: FormField; value: string; onChange: (text: string) => void; trouble?: string | undefined }) {
@@ -183,19 +194,21 @@ export function Asked({ of, value, onChange, trouble }: { of: FormField; value: 
   const [large, setLarge] = useState(false);
   const file = useId();
   if (of.kind === "switch") return <Switch on={value === "yes"} label={of.label} hint={of.hint} onChange={(on) => onChange(on ? "yes" : "no")} />;
+  // What is no text is nothing to look at.
+  const isData = value.startsWith("data:");
   const label = of.required ? of.label : `${of.label} (optional)`;
   const said = (hint: string | undefined) => ({ "aria-describedby": [trouble, hint].filter(Boolean).join(" ") || undefined, "aria-invalid": trouble ? true : undefined });
   return (
     <Field label={label} hint={of.hint}>
       {(field, hint) => of.kind === "file" || (of.id === "certificate" && of.label.includes("PEM")) ? (
         <>
-          <textarea id={field} {...said(hint)} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder="Paste it, or choose the file below" value={value} onChange={(event) => onChange(event.target.value)} />
+          <textarea id={field} {...said(hint)} rows={5} spellCheck={false} autoComplete="off" dir="ltr" placeholder={isData ? "The file that was chosen is not text" : "Paste it, or choose the file below"} value={isData ? "" : value} onChange={(event) => onChange(event.target.value)} />
           <input id={file} type="file" aria-label={`${of.label}: choose a file`} onChange={(event) => {
             const chosen = event.target.files?.[0];
             setLarge(chosen !== undefined && chosen.size > MOST);
-            if (chosen && chosen.size <= MOST) void chosen.text().then(onChange, () => undefined);
+            if (chosen && chosen.size <= MOST) void contentOf(chosen).then(onChange, () => undefined);
           }} />
-          {large && <p className="hint bad-text" role="alert">This file is too large: at most 192 KiB.</p>}
+          {large && <p className="hint bad-text" role="alert">This file is too large: at most 1 MiB.</p>}
         </>
       ) : (
         <div className={of.secret ? "secret" : undefined}>

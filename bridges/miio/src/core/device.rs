@@ -8,10 +8,11 @@ use accord_model::{CallError, Data, Outputs, Target};
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, MOST_AT_ONCE};
-use super::line::{self, Failure, Line, MAX_QUESTION, Question};
+use super::line::{self, Failure, Line, MAX_QUESTION, Question, refusal};
 use super::map::{Map, State, Step};
 use super::packet::Token;
-pub use super::said::{Event, Info, Trouble, Wanted};
+use super::refused::Refused;
+pub use super::said::{Event, Info, Refuses, Trouble, Wanted};
 use super::spec::At;
 
 /// How often it is looked at; what is no standard service's, each sixth time.
@@ -30,8 +31,6 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 pub const FRESH_S: u64 = 150;
 /// Orders that wait.
 const MOST_ORDERS: usize = 32;
-/// A property that is refused so often is not asked for any more.
-const REFUSED: u8 = 3;
 
 /// What a model is spoken to in, and what it can do.
 #[derive(Debug, Clone)]
@@ -83,6 +82,9 @@ enum Job {
         target: Target,
         wanted: Vec<String>,
         ats: Vec<At>,
+        /// What it said of that, and why it did not say the rest.
+        heard: Vec<At>,
+        failure: Option<Failure>,
     },
     Try(u64),
 }
@@ -116,7 +118,9 @@ pub struct Device {
     before: Option<usize>,
     /// Until when what is wanted is waited for, by call.
     until: BTreeMap<u64, Instant>,
-    refused: BTreeMap<At, u8>,
+    refused: Refused,
+    /// What of that was told.
+    refuses: Refuses,
     told: BTreeMap<(String, u16, String), (Data, Instant)>,
     out: VecDeque<Output>,
 }
@@ -139,7 +143,8 @@ impl Device {
             most: known.most.unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE),
             before: None,
             until: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            refused: Refused::default(),
+            refuses: Refuses::default(),
             told: BTreeMap::new(),
             out: VecDeque::new(),
         }
@@ -156,6 +161,7 @@ impl Device {
         self.state = State::default();
         self.told.clear();
         self.refused.clear();
+        self.tell_refused();
         (self.next_look, self.looks) = (now, 0);
         self.go_on(now);
     }
@@ -241,7 +247,7 @@ impl Device {
                     names => names.iter().flat_map(|name| map.told_by(&target, name)).collect(),
                 };
                 let ats = ats.into_iter().filter(|at| dialect.knows(*at)).collect();
-                return Ok(Job::Read { call, target, wanted, ats });
+                return Ok(Job::Read { call, target, wanted, ats, heard: Vec::new(), failure: None });
             }
             Wanted::Write(target, property, data) => {
                 (map.write(&target, &property, &data, &mut self.state)?, map.told_by(&target, &property))
@@ -322,18 +328,21 @@ impl Device {
         } else if let Some(order) = self.orders.pop_front() {
             order
         } else if let Some(index) = self.attention.iter().position(due) {
-            Job::Look { ats: self.attention.swap_remove(index).1, tell: true }
+            // What it just did not want to say may be said now that it was told it.
+            let mut ats = self.attention.swap_remove(index).1;
+            ats.retain(|at| !self.refused.lacks(*at, now));
+            Job::Look { ats, tell: true }
         } else if self.next_look <= now {
             let all = self.looks.is_multiple_of(SELDOM);
             self.looks = self.looks.wrapping_add(1);
             self.next_look = now + if now < self.lively_until { LIVELY } else { EVERY };
             let asked = self.model.as_ref().map(|model| {
                 let asked = model.map.asked().filter(|(at, often)| (*often || all) && model.dialect.knows(*at));
-                asked.map(|(at, _)| at).collect()
+                asked.map(|(at, _)| at).filter(|at| !self.refused.rests(*at, now)).collect()
             });
-            match asked {
+            match asked.filter(|ats: &Vec<At>| !ats.is_empty()) {
                 Some(ats) => Job::Look { ats, tell: false },
-                // Of what is not known nothing can be asked but whether it is there.
+                // It is not known what can be asked, or nothing is to be asked now: whether it is there always can be.
                 None => Job::Info,
             }
         } else {
@@ -350,7 +359,6 @@ impl Device {
             Job::Info | Job::Try(_) => Some(info()),
             Job::Tell { questions, .. } => questions.front().map(|(question, _)| question.clone()),
             Job::Look { ats, .. } | Job::Read { ats, .. } => {
-                ats.retain(|at| self.refused.get(at).is_none_or(|times| *times < REFUSED));
                 asked = self.portion(ats);
                 let model = self.model.as_ref().filter(|_| !asked.is_empty());
                 model.map(|model| model.dialect.read(&self.line.did().unwrap_or_default().to_string(), &asked))
@@ -382,8 +390,12 @@ impl Device {
     /// A job of which nothing is left to be asked.
     fn finish(&mut self, job: Job) {
         match job {
-            Job::Read { call, target, wanted, .. } => {
-                let said = self.model.as_ref().map(|model| model.map.say(&self.state, |_| true)).unwrap_or_default();
+            Job::Read { call, failure: Some(failure), heard, .. } if heard.is_empty() => {
+                self.done(call, Err(Trouble::Device(failure)));
+            }
+            Job::Read { call, target, wanted, heard, .. } => {
+                let said = self.model.as_ref().map(|model| model.map.say(&self.state, |at| heard.contains(&at)));
+                let said = said.unwrap_or_default();
                 let values =
                     said.into_iter().find(|(one, _)| *one == target).map(|(_, values)| values).unwrap_or_default();
                 let fits = |name: &String| wanted.is_empty() || wanted.contains(name);
@@ -414,9 +426,10 @@ impl Device {
                 self.heard(&asked, &result, tell, now);
                 self.more(Job::Look { ats, tell }, now);
             }
-            Job::Read { call, target, wanted, ats } => {
-                self.heard(&asked, &result, true, now);
-                self.more(Job::Read { call, target, wanted, ats }, now);
+            Job::Read { call, target, wanted, ats, mut heard, failure } => {
+                let (fresh, refusal) = self.heard(&asked, &result, true, now);
+                heard.extend(fresh);
+                self.more(Job::Read { call, target, wanted, ats, heard, failure: failure.or(refusal) }, now);
             }
             Job::Tell { call, mut questions, shows } => {
                 let Some(model) = &self.model else { return };
@@ -455,12 +468,14 @@ impl Device {
 
     fn is(&mut self, result: &Value, now: Instant) {
         self.next_look = now + EVERY;
+        if self.is_known {
+            return;
+        }
         match Info::read(result) {
-            Some(info) if !self.is_known => {
+            Some(info) => {
                 self.is_known = true;
                 self.out.push_back(Output::Event(Event::Is(info)));
             }
-            Some(_) => {}
             None => self.out.push_back(Output::Event(Event::Down(Failure::Garbled))),
         }
     }
@@ -483,6 +498,8 @@ impl Device {
         self.is_known = false;
         self.attention.clear();
         self.told.clear();
+        self.refused.clear();
+        self.tell_refused();
         let pause = EVERY * 2u32.saturating_pow(self.failures.min(6) - 1);
         self.next_look = now + pause.min(AT_MOST);
         for job in std::iter::once(job).chain(std::mem::take(&mut self.orders)) {
@@ -502,47 +519,66 @@ impl Device {
     }
 
     /// It answers that it does not.
-    fn refused(&mut self, job: Job, asked: Vec<At>, failure: Failure, now: Instant) {
-        match job {
+    fn refused(&mut self, mut job: Job, asked: Vec<At>, failure: Failure, now: Instant) {
+        let in_portions = self.model.as_ref().is_some_and(|model| !model.dialect.is_whole());
+        let is_busy = matches!(failure, Failure::Device { code: -9999 | -30001, .. });
+        match &mut job {
+            // It answers, and that is what was to be found out.
+            Job::Info if self.is_known => self.next_look = now + EVERY,
             Job::Info => {
                 self.next_look = now + EVERY;
                 self.out.push_back(Output::Event(Event::Down(failure)));
             }
-            Job::Try(call) => self.done(call, Ok(Outputs::new())),
-            Job::Tell { call, .. } => self.done(call, Err(Trouble::Device(failure))),
+            Job::Try(call) => self.done(*call, Ok(Outputs::new())),
+            Job::Tell { call, .. } => self.done(*call, Err(Trouble::Device(failure))),
             // One that it does not know spoils the others: each by itself.
-            Job::Look { .. } | Job::Read { .. } if asked.len() > 1 => {
+            Job::Look { .. } | Job::Read { .. } if asked.len() > 1 && in_portions && !is_busy => {
                 let (before, half) = (self.most, asked.len() / 2);
                 self.most = half.max(1);
                 self.again(job, asked, now);
                 self.most = before;
             }
-            Job::Look { .. } | Job::Read { .. } => {
-                asked.iter().for_each(|at| self.refuse(*at));
+            Job::Look { ats, .. } | Job::Read { ats, .. } => {
+                // Who is busy is busy for the rest, too.
+                let rest = if is_busy { std::mem::take(ats) } else { Vec::new() };
+                asked.into_iter().chain(rest).for_each(|at| self.refused.note(at, failure.clone(), now));
+                self.tell_refused();
+                if let Job::Read { failure: first, .. } = &mut job {
+                    first.get_or_insert(failure);
+                }
                 self.more(job, now);
             }
         }
     }
 
-    fn refuse(&mut self, at: At) {
-        let times = self.refused.entry(at).or_default();
-        *times = times.saturating_add(1);
+    /// Says what it refuses, when that is something else than before.
+    fn tell_refused(&mut self) {
+        let refuses = self.refused.all(self.model.as_ref().map(|model| &model.map));
+        if refuses != self.refuses {
+            self.refuses = refuses.clone();
+            self.out.push_back(Output::Event(Event::Refuses(refuses)));
+        }
     }
 
-    fn heard(&mut self, asked: &[At], result: &Value, tell: bool, now: Instant) {
-        let Some(model) = &self.model else { return };
+    /// What it said. What of it is new is told; which ones that are, and why it does not say another one.
+    fn heard(&mut self, asked: &[At], result: &Value, tell: bool, now: Instant) -> (Vec<At>, Option<Failure>) {
+        let Some(model) = &self.model else { return (Vec::new(), None) };
         let mut fresh = Vec::new();
-        let mut refused = Vec::new();
+        let mut failure = None;
         for (at, value) in model.dialect.heard(asked, result) {
             match value {
                 Ok(value) => {
-                    self.refused.remove(&at);
+                    self.refused.said(at);
                     if let Some(data) = model.map.hear(at, &value) {
                         self.state.natives.insert(at, data);
                         fresh.push(at);
                     }
                 }
-                Err(_) => refused.push(at),
+                Err(code) => {
+                    let why = refusal(code);
+                    self.refused.note(at, why.clone(), now);
+                    failure.get_or_insert(why);
+                }
             }
         }
         let mut said = model.map.say(&self.state, |at| fresh.contains(&at));
@@ -561,7 +597,8 @@ impl Device {
         if !said.is_empty() {
             self.out.push_back(Output::Event(Event::Values(said)));
         }
-        refused.into_iter().for_each(|at| self.refuse(at));
+        self.tell_refused();
+        (fresh, failure)
     }
 }
 

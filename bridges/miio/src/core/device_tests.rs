@@ -16,6 +16,10 @@ struct Lab {
     is_on: bool,
     /// It answers greetings, and no question.
     is_deaf: bool,
+    /// Methods that it refuses, and with which number.
+    errors: BTreeMap<&'static str, i64>,
+    /// With which number it refuses each property of MIoT.
+    code: Option<i64>,
     asked: Vec<(String, Value)>,
     /// Datagrams that were sent to it.
     sent: u32,
@@ -34,6 +38,8 @@ impl Lab {
             most: 99,
             is_on: true,
             is_deaf: false,
+            errors: BTreeMap::new(),
+            code: None,
             asked: vec![],
             sent: 0,
             events: vec![],
@@ -82,6 +88,9 @@ impl Lab {
     }
 
     fn answer(&mut self, method: &str, params: &Value) -> Option<Value> {
+        if let Some(code) = self.errors.get(method) {
+            return Some(json!({"error": {"code": code, "message": "error"}}));
+        }
         let key = |item: &Value| Some((item["siid"].as_u64()?, item["piid"].as_u64()?));
         Some(match method {
             "miIO.info" => {
@@ -93,6 +102,9 @@ impl Lab {
                     return None;
                 }
                 let one = |item: &Value| match self.values.get(&key(item).unwrap()) {
+                    _ if self.code.is_some() => {
+                        json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": self.code})
+                    }
                     Some(value) => {
                         json!({"did": "77", "siid": item["siid"], "piid": item["piid"], "code": 0, "value": value})
                     }
@@ -106,7 +118,8 @@ impl Lab {
                 }
                 json!({"result": 0})
             }
-            "action" => json!({"result": ["ok"]}),
+            "get_status" => json!({"result": [{"state": 8, "error_code": 0, "fan_power": 102, "battery": 87}]}),
+            "action" | "app_start" => json!({"result": ["ok"]}),
             _ => json!({"error": {"code": -32601, "message": "?"}}),
         })
     }
@@ -314,6 +327,123 @@ fn a_property_that_is_always_refused_is_asked_for_no_more() {
     lab.passes(60_000);
     let asks = |params: &Value| params.as_array().is_some_and(|all| all.iter().any(|one| one["piid"] == 3));
     assert!(!lab.asked().iter().any(|(_, params)| asks(params)));
+}
+
+/// How often it was asked that since the last time.
+fn times(lab: &mut Lab, wanted: &str) -> usize {
+    lab.asked().iter().filter(|(method, _)| method == wanted).count()
+}
+
+#[test]
+fn one_that_refuses_to_say_everything_at_once_is_asked_with_pauses_and_does_what_it_is_told() {
+    let mut lab = Lab::new("roborock.vacuum.a15");
+    assert_eq!(said(&lab.events(), "battery", "percent"), Some(Data::Int(87)));
+    for code in [-10_000, -9999, -32_601] {
+        lab.errors.insert("get_status", code);
+        lab.asked();
+        lab.sent = 0;
+        lab.passes(60_000);
+        let asked = times(&mut lab, "get_status");
+        assert!(
+            (1..=12).contains(&asked) && lab.sent < 60,
+            "{code}: {asked} times, {} datagrams in a minute",
+            lab.sent
+        );
+        lab.events();
+        lab.wanted(1, Wanted::Act(Target::new("vacuum"), "start".into(), Inputs::new()));
+        assert!(lab.events().contains(&Event::Done(1, Ok(Outputs::new()))), "{code}");
+        assert_eq!(times(&mut lab, "app_start"), 1);
+        // Whoever asks is told that it does not say it, and not what it said earlier.
+        lab.wanted(2, Wanted::Read(Target::new("battery"), vec![]));
+        let events = lab.events();
+        assert!(matches!(events.last(), Some(Event::Done(2, Err(Trouble::Device(_))))), "{code}: {events:?}");
+        // It says it again, and that is heard: within minutes, or within the hour where it denied to know the question.
+        lab.errors.clear();
+        lab.passes(if code == -32_601 { 3_700_000 } else { 310_000 });
+        assert_eq!(said(&lab.events(), "battery", "percent"), Some(Data::Int(87)), "{code}");
+    }
+}
+
+#[test]
+fn what_fails_for_a_while_is_asked_for_again_and_that_it_is_gone_is_found() {
+    for code in [-4004, -9999, -704_042_011] {
+        let mut lab = Lab::new("accord.light.lamp1");
+        lab.passes(30_000);
+        lab.events();
+        lab.code = Some(code);
+        lab.asked();
+        lab.passes(600_000);
+        let events = lab.events();
+        assert!(!events.iter().any(|event| matches!(event, Event::Down(_))), "{code}: it is here");
+        let count = events.iter().rev().find_map(|event| match event {
+            Event::Refuses(refuses) => Some(refuses.clone()),
+            _ => None,
+        });
+        let count = count.expect("it is said what it refuses");
+        assert!(count.count >= 3 && count.some[0].0.starts_with("light."), "{code}: {count:?}");
+        let (looks, infos) = {
+            let asked = lab.asked();
+            let of = |wanted: &str| asked.iter().filter(|(method, _)| method == wanted).count();
+            (of("get_properties"), of("miIO.info"))
+        };
+        assert!(
+            (4..20).contains(&looks) && infos > 30,
+            "{code}: asked with pauses {looks}, and whether it is there {infos}"
+        );
+        // An order is done, and its owner's own question asked, all the same.
+        lab.wanted(1, Wanted::Write(Target::new("light"), "level".into(), Data::Int(30)));
+        assert!(lab.asked().iter().any(|(method, _)| method == "get_properties"), "{code}: what was told is looked at");
+        lab.wanted(2, Wanted::Read(Target::new("light"), vec!["level".into()]));
+        assert!(matches!(lab.events().last(), Some(Event::Done(2, Err(_)))), "{code}");
+        assert_eq!(times(&mut lab, "get_properties"), 1, "{code}");
+        // It recovers.
+        lab.code = None;
+        lab.passes(310_000);
+        let events = lab.events();
+        assert_eq!(said(&events, "light", "level"), Some(Data::Int(30)), "{code}");
+        // Again, and then it loses power.
+        lab.code = Some(code);
+        lab.passes(300_000);
+        lab.is_on = false;
+        lab.passes(40_000);
+        assert!(
+            lab.events().iter().any(|event| matches!(event, Event::Down(Failure::Silent | Failure::Deaf))),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn what_it_says_it_does_not_have_is_asked_for_once_an_hour_and_by_its_owner() {
+    let mut lab = Lab::new("accord.light.lamp1");
+    lab.code = Some(-4003);
+    lab.passes(300_000);
+    lab.asked();
+    lab.events();
+    lab.passes(1_800_000);
+    assert_eq!(times(&mut lab, "get_properties"), 0);
+    lab.is_on = false;
+    lab.passes(40_000);
+    assert!(lab.events().iter().any(|event| matches!(event, Event::Down(_))), "that it is gone is found");
+    // It is back, perhaps with another firmware.
+    (lab.is_on, lab.code) = (true, None);
+    lab.machine.look(lab.now);
+    lab.run();
+    lab.machine.model(shipped("accord.light.lamp1"), lab.now);
+    lab.run();
+    assert_eq!(said(&lab.events(), "light", "level"), Some(Data::Int(50)));
+    lab.code = Some(-4003);
+    lab.passes(300_000);
+    lab.code = None;
+    lab.asked();
+    lab.events();
+    lab.wanted(1, Wanted::Read(Target::new("light"), vec!["level".into()]));
+    let level = Outputs::from([("level".to_owned(), Data::Int(50))]);
+    assert!(lab.events().contains(&Event::Done(1, Ok(level))), "its owner asked");
+    lab.passes(12_000);
+    assert!(times(&mut lab, "get_properties") >= 2, "and what it said is looked at as before");
+    lab.passes(3_600_000);
+    assert_eq!(said(&lab.events(), "light", "on"), Some(true.into()), "the rest after the hour");
 }
 
 #[test]

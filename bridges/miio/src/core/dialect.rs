@@ -165,25 +165,29 @@ impl Dialect {
                     let at = At::new(number("siid")?, number("piid")?);
                     let code = item["code"].as_i64().unwrap_or_default();
                     let value = item.get("value").filter(|_| matches!(code, 0 | 1)).cloned();
-                    ats.contains(&at).then(|| (at, value.ok_or(if code == 0 { -4001 } else { code })))
+                    // One without a value says nothing of whether there is one at another time.
+                    ats.contains(&at).then(|| (at, value.ok_or(code)))
                 };
                 items.iter().take(ats.len()).filter_map(of).collect()
             }
             Self::Profile(profile) if profile.by_name => {
                 let all = result.as_array().and_then(|all| all.first()).unwrap_or(result);
+                // One that says nothing at all may say it at another time.
+                let missing = if all.is_object() { -4003 } else { 0 };
                 let of = |at: &At| {
                     let way = profile.properties.get(at)?;
-                    Some((*at, all.get(way.get.as_ref()?).map(|value| way.heard(value)).ok_or(-4003)))
+                    Some((*at, all.get(way.get.as_ref()?).map(|value| way.heard(value)).ok_or(missing)))
                 };
                 ats.iter().filter_map(of).collect()
             }
             Self::Profile(profile) => {
                 let values = result.as_array().map(Vec::as_slice).unwrap_or_default();
                 let ways = ats.iter().filter_map(|at| Some((*at, profile.properties.get(at)?)));
+                // What a model does not have comes as nothing. One that says nothing at all may say it at another time.
+                let is_there = |value: &Value| !value.is_null() && value.as_str() != Some("");
+                let missing = if values.iter().any(is_there) { -4003 } else { 0 };
                 let of = |((at, way), value): ((At, &Way), &Value)| {
-                    // What a model does not have comes as nothing.
-                    let is_there = !value.is_null() && value.as_str() != Some("");
-                    (at, if is_there { Ok(way.heard(value)) } else { Err(-4003) })
+                    (at, if is_there(value) { Ok(way.heard(value)) } else { Err(missing) })
                 };
                 ways.filter(|(_, way)| way.get.is_some()).zip(values).map(of).collect()
             }
@@ -306,7 +310,12 @@ mod tests {
         assert_eq!(dialect.read("7", &ats).params, json!(["power", "temp_dec"]));
         let heard = dialect.heard(&ats, &json!(["on", 232]));
         assert_eq!(heard, [(ats[0], Ok(json!(true))), (ats[1], Ok(json!(23.2)))]);
-        assert_eq!(dialect.heard(&ats, &json!(["", null])), [(ats[0], Err(-4003)), (ats[1], Err(-4003))]);
+        assert_eq!(dialect.heard(&ats, &json!(["on", null])), [(ats[0], Ok(json!(true))), (ats[1], Err(-4003))]);
+        assert_eq!(
+            dialect.heard(&ats, &json!(["", null])),
+            [(ats[0], Err(0)), (ats[1], Err(0))],
+            "all of it is missing"
+        );
         let write = dialect.write("7", &[(ats[0], false.into()), (ats[2], Data::Int(3))]).unwrap();
         assert_eq!((write[0].method.as_str(), write[0].params.clone()), ("set_power", json!(["off"])));
         assert_eq!(write[1].params, json!([3, "smooth", 500]));

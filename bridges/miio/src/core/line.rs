@@ -93,6 +93,7 @@ pub enum Failure {
 /// What miIO's and MIoT's numbers mean, for a person.
 fn said(code: i64, message: &str) -> String {
     let means = match code {
+        0 | 1 => "it said nothing for that",
         -9999 => "it waited in vain for its own parts",
         -30001 => "it is busy",
         -5001 => "it could not do it",

@@ -9,8 +9,9 @@
 //! | `dialect` | how a device is asked and told: MIoT, or an older model's own methods |
 //! | `map` | a spec in our words, and values and orders through it |
 //! | `device` | one device: looked at, told, given up and found again |
+//! | `refused` | what a device does not say, and until when it is not asked for it |
 //! | `said` | what is wanted of a device, and what it says |
-//! | `import` | tokens from files that people have |
+//! | `import` | tokens from files that people have: lists, an extractor's text, an app's database |
 
 pub mod device;
 pub mod dialect;
@@ -20,6 +21,7 @@ pub mod line;
 pub mod map;
 pub mod models;
 pub mod packet;
+pub mod refused;
 pub mod said;
 pub mod spec;
 

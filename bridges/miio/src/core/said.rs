@@ -33,6 +33,17 @@ pub enum Event {
     Down(Failure),
     /// Its model takes so many properties at once.
     Most(usize),
+    /// What it refuses to say now. Told when that changes.
+    Refuses(Refuses),
+}
+
+/// What a device answers that it does not say, of what it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refuses {
+    /// How many properties.
+    pub count: usize,
+    /// Of the first few their names, as `light.level`, and why, in words.
+    pub some: Vec<(String, String)>,
 }
 
 /// Why something was not done.

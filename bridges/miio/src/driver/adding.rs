@@ -54,8 +54,10 @@ impl Mind {
         let found = match way {
             "token" => vec![by_hand(&inputs)?],
             "import" => {
-                let text = inputs.get("file").and_then(Data::as_text).unwrap_or_default();
-                import::read(text).map_err(CallError::BadInput)?
+                let text = inputs.get("file").and_then(Data::as_text).unwrap_or_default().to_owned();
+                let read = tokio::task::spawn_blocking(move || import::read(&text)).await;
+                let failed = |_| CallError::Device("the file could not be read".to_owned());
+                read.map_err(failed)?.map_err(CallError::BadInput)?
             }
             _ => return Err(CallError::Unsupported("devices are added by `token` or `import`".to_owned())),
         };

@@ -14,7 +14,7 @@ use accord_store::Vault;
 use serde::{Deserialize, Serialize};
 
 use super::PORT;
-use crate::core::device::{FRESH_S, Info, Model};
+use crate::core::device::{FRESH_S, Info, Model, Refuses};
 use crate::core::import::Found;
 use crate::core::line::Failure;
 use crate::core::map::Map;
@@ -22,6 +22,10 @@ use crate::core::packet::{Hello, Token};
 
 /// Most devices that are known without having been added: whoever answers may claim any number.
 const MOST_STRANGERS: usize = 128;
+/// One of those that was not heard for so long is gone: it answered none of three searches in a row.
+const UNHEARD_FOR: Duration = Duration::from_secs(3 * 300 + 60);
+/// Where there are as many as that, a new one takes the place of the one that was heard least lately, unless that was so lately.
+const KEEPS_PLACE_FOR: Duration = Duration::from_secs(10);
 /// That one is elsewhere, or back, is heeded no more often than this: greetings are not sealed, and anybody may answer them.
 const HEEDED_EVERY: Duration = Duration::from_secs(10);
 /// Where one was looked for in vain it is not looked for again so soon.
@@ -85,6 +89,8 @@ pub(crate) struct Known {
     pub down: Option<(Failure, Timestamp)>,
     pub seen: Option<Timestamp>,
     pub info: Option<Info>,
+    /// What it does not say, though it answers.
+    pub refuses: Refuses,
     map: Option<Map>,
     values: BTreeMap<(String, u16), BTreeMap<String, Value>>,
 }
@@ -157,15 +163,15 @@ impl Devices {
         hello: &Hello,
         at: Ipv4Addr,
         now: Instant,
-    ) -> (Option<DeviceId>, bool, Option<FromBridge>) {
+    ) -> (Option<DeviceId>, bool, Vec<FromBridge>) {
         let did = hello.head.did;
         if let Some(id) = self.find(Some(did), Some(at), now) {
             let is_added = self.added.get(&id).is_some();
-            let Some(known) = self.known.get_mut(&id) else { return (None, false, None) };
+            let Some(known) = self.known.get_mut(&id) else { return (None, false, Vec::new()) };
             let moved = known.at != Some(at);
             // Whoever answers in the place of one that is connected is not followed.
             if known.up && moved {
-                return (None, false, None);
+                return (None, false, Vec::new());
             }
             known.seen = Some(Timestamp::now());
             known.greeted = Some((at, now));
@@ -175,7 +181,7 @@ impl Devices {
                 let heeded = &mut known.heeded[usize::from(changed)];
                 let is_soon = heeded.is_some_and(|heeded| now.duration_since(heeded) < HEEDED_EVERY);
                 if is_soon || (moved && known.in_vain.contains_key(&at)) {
-                    return (None, false, None);
+                    return (None, false, Vec::new());
                 }
                 *heeded = Some(now);
             }
@@ -184,26 +190,57 @@ impl Devices {
                 known.did = Some(did);
             }
             let told = changed.then(|| self.told(&id)).flatten();
-            return (Some(id), moved && is_added, told);
+            return (Some(id), moved && is_added, told.into_iter().collect());
         }
-        let strangers = self.known.keys().filter(|id| self.added.get(id).is_none()).count();
-        if strangers >= MOST_STRANGERS {
-            return (None, false, None);
-        }
+        let mut told = match self.place_for_one(now) {
+            Some(gone) => gone,
+            None => return (None, false, Vec::new()),
+        };
         let id = device_id("miio", &did.to_string());
         let seen = Some(Timestamp::now());
         let greeted = Some((at, now));
         let known = Known { did: Some(did), at: Some(at), greeted, is_new: hello.is_new, seen, ..Known::default() };
         self.known.insert(id.clone(), known);
-        let told = self.told(&id);
+        told.extend(self.told(&id));
         (Some(id), false, told)
+    }
+
+    /// Those that nobody added, each with when it was heard last.
+    fn strangers(&self) -> impl Iterator<Item = (&DeviceId, Option<Instant>)> {
+        let strangers = self.known.iter().filter(|(id, _)| self.added.get(id).is_none());
+        strangers.map(|(id, known)| (id, known.greeted.map(|(_, when)| when)))
+    }
+
+    /// Makes a place for one more stranger; who had it is gone. `None`: all were heard just now.
+    fn place_for_one(&mut self, now: Instant) -> Option<Vec<FromBridge>> {
+        if self.strangers().count() < MOST_STRANGERS {
+            return Some(Vec::new());
+        }
+        let (id, heard) = self.strangers().min_by_key(|(_, heard)| *heard)?;
+        if heard.is_some_and(|heard| now.duration_since(heard) < KEEPS_PLACE_FOR) {
+            return None;
+        }
+        let id = id.clone();
+        Some(self.gone(vec![id]))
+    }
+
+    /// Those that nobody added and that answered no search for some time are not here any more.
+    pub(crate) fn unheard_gone(&mut self, now: Instant) -> Vec<FromBridge> {
+        let is_old = |heard: &Instant| now.duration_since(*heard) >= UNHEARD_FOR;
+        let old = self.strangers().filter(|(_, heard)| heard.as_ref().is_none_or(is_old));
+        let old = old.map(|(id, _)| id.clone()).collect();
+        self.gone(old)
+    }
+
+    fn gone(&mut self, ids: Vec<DeviceId>) -> Vec<FromBridge> {
+        ids.iter().for_each(|id| drop(self.known.remove(id)));
+        ids.into_iter().map(|device| FromBridge::Gone { device }).collect()
     }
 
     /// The search ended: those that nobody added are not here any more, as far as we know.
     pub(crate) fn strangers_gone(&mut self) -> Vec<FromBridge> {
-        let gone: Vec<DeviceId> = self.known.keys().filter(|id| self.added.get(id).is_none()).cloned().collect();
-        gone.iter().for_each(|id| drop(self.known.remove(id)));
-        gone.into_iter().map(|device| FromBridge::Gone { device }).collect()
+        let all = self.strangers().map(|(id, _)| id.clone()).collect();
+        self.gone(all)
     }
 
     /// The owner adds a device. What is known of it already stays.
@@ -219,6 +256,7 @@ impl Devices {
         self.added.set(id, Some(new))?;
         let known = self.known.entry(id.clone()).or_default();
         (known.did, known.up, known.down) = (did.or(known.did), false, None);
+        known.refuses = Refuses::default();
         known.at = at.or(known.at);
         (known.heeded, known.in_vain) = ([None; 2], BTreeMap::new());
         Ok(self.told(id).into_iter().chain([self.added.paired(id)]).collect())
@@ -239,6 +277,7 @@ impl Devices {
         }
         known.map = model.map(|model| model.map.clone());
         (known.up, known.down, known.is_new) = (true, None, false);
+        known.refuses = Refuses::default();
         known.did = did.or(known.did);
         known.seen = Some(Timestamp::now());
         (known.heeded, known.in_vain) = ([None; 2], BTreeMap::new());
@@ -289,9 +328,17 @@ impl Devices {
         is_new.then(|| self.told(id)).flatten()
     }
 
+    /// What it answers that it does not say.
+    pub(crate) fn refuses(&mut self, id: &DeviceId, refuses: Refuses) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.refuses = refuses;
+        }
+    }
+
     /// Nothing is said to it any more.
     pub(crate) fn quiet(&mut self, id: &DeviceId) -> Option<FromBridge> {
         let known = self.known.get_mut(id)?;
+        known.refuses = Refuses::default();
         let was_up = std::mem::take(&mut known.up);
         known.down = None;
         was_up.then(|| self.told(id)).flatten()
@@ -442,11 +489,11 @@ mod tests {
         let id = device_id("miio", "7");
         devices.add(&id, added(7, 2)).unwrap();
         devices.is(&id, Some(7), info(), None);
-        assert!(matches!(devices.greeted(&hello(7), at(66), now()), (None, false, None)), "it answers where it is");
+        assert_eq!(devices.greeted(&hello(7), at(66), now()), (None, false, vec![]), "it answers where it is");
         assert_eq!(devices.get(&id).unwrap().at, Some(at(2)));
         devices.down(&id, Failure::Silent);
         let (who, moved, told) = devices.greeted(&hello(7), at(66), now());
-        assert_eq!((who, moved, told.is_some()), (Some(id.clone()), true, true), "it is silent: that is tried");
+        assert_eq!((who, moved, told.len()), (Some(id.clone()), true, 1), "it is silent: that is tried");
         drop(devices);
         let kept = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
         assert_eq!(kept.get(&id).unwrap().at, Some(at(2)), "but kept only once it proved itself there");
@@ -527,7 +574,37 @@ mod tests {
         assert_eq!(devices.strangers_gone().len(), MOST_STRANGERS - 1);
         assert!(devices.greeted(&hello(1), at(9), now()).1, "one that was added is found again");
         let waits = Hello { is_new: true, ..hello(5) };
-        let Some(FromBridge::Seen { device }) = devices.greeted(&waits, at(5), now()).2 else { panic!() };
+        let told = devices.greeted(&waits, at(5), now()).2;
+        let [FromBridge::Seen { device }] = &told[..] else { panic!("{told:?}") };
         assert!(device.name.contains("waits to be set up") && device.passing);
+    }
+
+    #[test]
+    fn who_nobody_added_is_gone_after_some_searches_and_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut devices = Devices::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
+        let (begin, guest, mine) = (now(), device_id("miio", "1"), device_id("miio", "2"));
+        let after = |seconds: u64| begin + Duration::from_secs(seconds);
+        devices.add(&mine, added(2, 4)).unwrap();
+        devices.greeted(&hello(1), at(3), begin);
+        devices.greeted(&hello(2), at(4), begin);
+        // It missed two searches, and answers the third.
+        assert_eq!(devices.unheard_gone(after(900)), []);
+        devices.greeted(&hello(1), at(3), after(900));
+        assert_eq!(devices.unheard_gone(after(1800)), []);
+        assert_eq!(devices.unheard_gone(after(1860)), [FromBridge::Gone { device: guest }]);
+        assert!(devices.get(&mine).is_some(), "one that was added stays");
+
+        // Somebody makes up as many as are kept, and one that is here comes after that.
+        let made_up = |devices: &mut Devices, second: u64| {
+            (0..1000).map(|did| devices.greeted(&hello(1000 + did), at(66), after(second)).2.len()).sum::<usize>()
+        };
+        assert_eq!(made_up(&mut devices, 2000), MOST_STRANGERS, "the house is told no more than that");
+        assert_eq!(devices.greeted(&hello(7), at(7), after(2005)), (None, false, vec![]));
+        let (who, _, told) = devices.greeted(&hello(7), at(7), after(2010));
+        assert_eq!(who, Some(device_id("miio", "7")), "it is found at the next search at the latest");
+        assert!(matches!(told[..], [FromBridge::Gone { .. }, FromBridge::Seen { .. }]), "{told:?}");
+        assert_eq!(devices.all().len(), MOST_STRANGERS + 1, "and the added one has its place beside them");
+        assert!(devices.greeted(&hello(2), at(9), after(2011)).1);
     }
 }

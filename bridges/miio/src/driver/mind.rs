@@ -187,7 +187,11 @@ impl Mind {
                 self.outbox.tell(gone).await;
             }
             Woken::Interfaces(interfaces) => near.interfaces(interfaces),
-            Woken::Time => near.greet().await,
+            Woken::Time => {
+                near.greet().await;
+                let gone = self.devices.unheard_gone(Instant::now());
+                self.outbox.tell(gone).await;
+            }
             Woken::Hello(hello, from) => {
                 near.answered();
                 let (id, moved, told) = self.devices.greeted(&hello, from, Instant::now());
@@ -312,6 +316,7 @@ impl Mind {
                     }
                 }
             }
+            Event::Refuses(refuses) => self.devices.refuses(device, refuses),
             Event::Done(..) => {}
         }
     }

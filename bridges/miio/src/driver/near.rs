@@ -104,20 +104,20 @@ impl Nearby {
         let mut is_new = before != self.open.len();
         self.trouble = None;
         for interface in found {
-            if self.open.iter().any(|open| open.interface == interface) {
-                continue;
-            }
-            let Some((own, Some(broadcast))) = interface.v4.first().copied() else { continue };
-            match self.near.datagrams(SocketAddr::from((own, 0))) {
-                Ok(socket) => {
-                    let socket = Arc::new(socket);
-                    let reader = hear(socket.clone(), interface.clone(), self.port, self.heard.clone());
-                    let _reader = AbortOnDropHandle::new(tokio::spawn(reader));
-                    let to = SocketAddr::from((broadcast, self.port));
-                    self.open.push(Open { interface, socket, to, _reader });
-                    is_new = true;
+            for (own, to) in searched(&interface, self.port) {
+                if self.open.iter().any(|open| open.interface == interface && open.to == to) {
+                    continue;
                 }
-                Err(error) => self.trouble = Some(error.to_string()),
+                match self.near.datagrams(SocketAddr::from((own, 0))) {
+                    Ok(socket) => {
+                        let socket = Arc::new(socket);
+                        let reader = hear(socket.clone(), interface.clone(), self.port, self.heard.clone());
+                        let _reader = AbortOnDropHandle::new(tokio::spawn(reader));
+                        self.open.push(Open { interface: interface.clone(), socket, to, _reader });
+                        is_new = true;
+                    }
+                    Err(error) => self.trouble = Some(error.to_string()),
+                }
             }
         }
         if is_new {
@@ -162,6 +162,12 @@ impl Nearby {
     }
 }
 
+/// From where everyone on an interface is greeted, and where to: in each network that has a broadcast address, since devices
+/// hear only who is in their own.
+fn searched(interface: &Interface, port: u16) -> Vec<(Ipv4Addr, SocketAddr)> {
+    interface.places().filter_map(|(own, broadcast)| Some((own, SocketAddr::from((broadcast?, port))))).collect()
+}
+
 /// Whether a datagram may be a device's answer: one in a network of ours, from where devices hear. Nobody is sent elsewhere
 /// on the word of a datagram, whose sender may have made it up.
 fn admits(interface: &Interface, port: u16, from: SocketAddrV4) -> bool {
@@ -190,6 +196,8 @@ async fn hear(socket: Arc<DatagramOutlet>, interface: Interface, port: u16, hear
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
@@ -205,6 +213,16 @@ mod tests {
         };
         let heard = |from: &str| admits(&interface, 54_321, from.parse().unwrap());
         assert!(heard("10.0.0.7:54321"));
+        let both = Interface {
+            v4: [(Ipv4Addr::new(100, 64, 0, 9), None)].into_iter().chain(interface.v4.clone()).collect(),
+            nets: [(IpAddr::from([100, 64, 0, 9]), 32)].into_iter().chain(interface.nets.clone()).collect(),
+            ..interface.clone()
+        };
+        assert_eq!(
+            searched(&both, 54_321),
+            [(own, "10.0.0.255:54321".parse().unwrap())],
+            "the second has a broadcast address"
+        );
         assert!(!heard("10.0.0.7:54322") && !heard("10.0.1.7:54321") && !heard("203.0.113.7:54321"));
     }
 }

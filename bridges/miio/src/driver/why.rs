@@ -9,7 +9,7 @@ use accord_model::{CallId, DeviceId, Outputs, Timestamp};
 
 use super::law::Law;
 use super::mind::{Heard, Mind};
-use crate::core::device::{Trouble, Wanted};
+use crate::core::device::{Refuses, Trouble, Wanted};
 use crate::core::line::Failure;
 
 /// Devices that are asked at once.
@@ -114,6 +114,7 @@ impl Mind {
             if known.up {
                 facts.extend(addresses.first().map(|address| Fact::Connected { address: address.to_string() }));
             }
+            facts.extend(withheld(&known.refuses));
             if let Some((failure, at)) = &known.down {
                 facts.extend(obstacle(failure, *at));
                 if let (Failure::Other(_), Some(address)) = (failure, known.at) {
@@ -141,6 +142,23 @@ async fn knock(law: &Law, device: &DeviceId, at: Ipv4Addr, port: u16) -> Outcome
         },
         Err(_) => Outcome::Silent,
     }
+}
+
+/// What a device does not say though it answers.
+fn withheld(refuses: &Refuses) -> Option<Fact> {
+    let some: Vec<String> = refuses.some.iter().map(|(name, why)| format!("`{name}`: {why}")).collect();
+    let what = match (refuses.count, some.is_empty()) {
+        (0, _) => return None,
+        (1, true) => "one of the things that it is asked for".to_owned(),
+        (1, false) => some.join(""),
+        (count, true) => format!("{count} of the things that it is asked for"),
+        (count, false) => format!("{count} of the things that it is asked for, such as {}", some.join(", ")),
+    };
+    let remedy = "It is asked for them again: within minutes where the reason may pass, and after an hour where it says that it has \
+                  no such thing. If it says nothing at all, take its power away for ten seconds, and see whether its maker's app \
+                  shows more."
+        .to_owned();
+    Some(Fact::Withholds { what, remedy })
 }
 
 /// What it means that a device answers a greeting and nothing else.

@@ -92,19 +92,25 @@ impl Nearby {
                 self.listen_on(&interface);
             }
         }
-        self.outlets.iter().map(|(index, _)| *index).collect()
+        let mut indexes: Vec<u32> = self.outlets.iter().map(|(index, _)| *index).collect();
+        indexes.dedup();
+        indexes
     }
 
     fn listen_on(&mut self, interface: &Interface) {
-        let Some((address, _)) = interface.v4.first().copied() else { return };
-        // Bound to the address of the interface, searches leave by it, and answers come back to it.
-        match self.near.datagrams((address, 0).into()) {
-            Ok(outlet) => {
-                let outlet = Arc::new(outlet);
-                self.outlets.push((interface.index, outlet.clone()));
-                self.read(outlet);
+        if interface.v4.is_empty() {
+            return;
+        }
+        // Bound to an address of the interface, searches leave by it, and answers come back to it: from each of its networks.
+        for (address, _) in interface.places() {
+            match self.near.datagrams((address, 0).into()) {
+                Ok(outlet) => {
+                    let outlet = Arc::new(outlet);
+                    self.outlets.push((interface.index, outlet.clone()));
+                    self.read(outlet);
+                }
+                Err(error) => self.noted(error.to_string()),
             }
-            Err(error) => self.noted(error.to_string()),
         }
         match self.near.multicast(interface, (GROUP, PORT).into()) {
             Ok(Some(outlet)) => self.read(Arc::new(outlet)),
@@ -124,10 +130,12 @@ impl Nearby {
 
     /// Sends a search.
     pub(crate) async fn send(&mut self, interface: u32, to: SocketAddr, bytes: Vec<u8>) {
-        let Some((_, outlet)) = self.outlets.iter().find(|(index, _)| *index == interface) else { return };
-        match outlet.send(&Personal::of(law::SEARCH, bytes), to).await {
-            Ok(()) => self.air.sent(Way::Ipv4Multicast, Instant::now()),
-            Err(error) => tracing::debug!(%error, "a search for lamps did not leave"),
+        let search = Personal::of(law::SEARCH, bytes);
+        for (_, outlet) in self.outlets.iter().filter(|(index, _)| *index == interface) {
+            match outlet.send(&search, to).await {
+                Ok(()) => self.air.sent(Way::Ipv4Multicast, Instant::now()),
+                Err(error) => tracing::debug!(%error, "a search for lamps did not leave"),
+            }
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Network {
 
 /// Most interfaces that are used; a machine with thousands of virtual ones must not open thousands of sockets.
 const MOST: usize = 32;
+/// Most networks on one interface in which everyone is searched.
+const MOST_PLACES: usize = 8;
 /// How often, and how many times, one looks again while an IPv6 address is being checked for duplicates.
 const LOOK_AGAIN: Duration = Duration::from_millis(700);
 const LOOKS: u32 = 8;
@@ -49,6 +51,21 @@ impl Interface {
     /// All addresses.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.v4.iter().map(|(ip, _)| IpAddr::V4(*ip)).chain(self.v6.iter().map(|ip| IpAddr::V6(*ip)))
+    }
+
+    /// From where everyone near is searched by IPv4: an address in each of its networks, with the broadcast address there. Most
+    /// devices hear only who is in a network of their own.
+    pub fn places(&self) -> impl Iterator<Item = (Ipv4Addr, Option<Ipv4Addr>)> {
+        let length =
+            |own: Ipv4Addr| self.nets.iter().find(|(one, _)| *one == IpAddr::V4(own)).map_or(32, |(_, length)| *length);
+        let is_first = move |index: usize, own: Ipv4Addr| {
+            let same = |(other, _): &(Ipv4Addr, _)| {
+                length(*other) == length(own) && same_prefix((*other).into(), own.into(), length(own))
+            };
+            !self.v4[..index].iter().any(same)
+        };
+        let first = self.v4.iter().enumerate().filter(move |(index, (own, _))| is_first(*index, *own));
+        first.map(|(_, place)| *place).take(MOST_PLACES)
     }
 
     /// True for an address that is reached on this interface without a router.
@@ -192,6 +209,26 @@ mod tests {
         let on_link = |text: &str| interface.is_on_link(text.parse().unwrap());
         assert!(on_link("203.0.113.200") && on_link("2001:db8:1::1234"));
         assert!(!on_link("203.0.114.1") && !on_link("2001:db8:2::1") && !on_link("::ffff:203.0.113.200"));
+    }
+
+    #[test]
+    fn everyone_is_searched_from_each_network_of_an_interface_once() {
+        let address = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+        let of = |all: &[(&str, u8)]| Interface {
+            name: "eth0".into(),
+            index: 1,
+            v4: all.iter().map(|(own, length)| (address(own), (*length < 31).then(|| address(own)))).collect(),
+            v6: Vec::new(),
+            nets: all.iter().map(|(own, length)| (IpAddr::V4(address(own)), *length)).collect(),
+            loopback: false,
+        };
+        let places = |all: &[(&str, u8)]| of(all).places().map(|(own, _)| own.to_string()).collect::<Vec<_>>();
+        let several = [("100.64.0.9", 32), ("10.0.0.5", 24), ("10.0.0.6", 24), ("10.0.0.5", 24), ("192.168.7.1", 24)];
+        assert_eq!(places(&several), ["100.64.0.9", "10.0.0.5", "192.168.7.1"]);
+        let many: Vec<String> = (0..200).map(|net| format!("10.0.{net}.1")).collect();
+        let many: Vec<(&str, u8)> = many.iter().map(|own| (own.as_str(), 24)).collect();
+        assert_eq!(places(&many).len(), MOST_PLACES);
+        assert_eq!(places(&[]), [""; 0]);
     }
 
     #[tokio::test]

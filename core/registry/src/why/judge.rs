@@ -199,6 +199,12 @@ impl Judge<'_> {
                 format!("{} answers, and was not added: {}.", capital(&who), sentence(why)),
                 remedy.clone(),
             ),
+            Fact::Withholds { what, remedy } => obstacle(
+                Code::Withholds,
+                Weight::Hinders,
+                format!("{} answers, and does not say {}.", capital(&who), sentence(what)),
+                remedy.clone(),
+            ),
             Fact::Leaving { until } => obstacle(
                 Code::Leaving,
                 blocks,

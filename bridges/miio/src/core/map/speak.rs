@@ -149,6 +149,12 @@ impl Map {
         link.map(Link::ats).unwrap_or_default()
     }
 
+    /// What the first of ours is called that a native property says, with its service: `light.level`.
+    pub fn name_of(&self, at: At) -> Option<String> {
+        let ((place, name), _) = self.links.iter().find(|(_, link)| link.ats().contains(&at))?;
+        Some(format!("{}.{name}", place.0))
+    }
+
     /// All native properties of a service.
     pub fn behind(&self, target: &Target) -> Vec<At> {
         let place = place(target);

@@ -137,6 +137,14 @@ fn who_was_not_added_is_told_why_and_what_has_to_be_done_first() {
 }
 
 #[test]
+fn what_a_device_does_not_say_though_it_answers_is_told() {
+    let what = Fact::Withholds { what: "`light.level`: it failed inside (-4004)".into(), remedy: "Wait.".into() };
+    let found = asked(vec![home(), seen("10.66.0.2:54321"), tried("10.66.0.2:54321", Outcome::Answered), what]);
+    assert_eq!((found.len(), found[0].code, found[0].weight), (1, Code::Withholds, Weight::Hinders));
+    assert_eq!(found[0].says, "Phone answers, and does not say `light.level`: it failed inside (-4004).");
+}
+
+#[test]
 fn who_was_removed_while_away_is_waited_for() {
     let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
     let until = now + std::time::Duration::from_secs(5 * 86_400 + 60);
