@@ -72,6 +72,9 @@ class SealedTest(unittest.TestCase):
         files = [*KEYS, *(f"{bridge}/added.json" for bridge in self.given), "tls/authority.key"]
         for name in files:
             (self.hub.state / name).write_bytes(self.read(name))
+        keyring = self.hub.state / "keys.json"
+        self.assertIn('"version": 2', keyring.read_text())
+        keyring.write_text(keyring.read_text().replace('"version": 2', '"version": 1'))
         (self.hub.state / "localsend/.identity.json.abcdefghijklmn27").write_text(keys[1])
         self.assertGreaterEqual(len(sealed.holding(self.hub.state, *hidden)), len(files) + 1)
         self.hub.start()
@@ -79,6 +82,16 @@ class SealedTest(unittest.TestCase):
         self.hub.stop()
         nowhere()
         self.assertEqual([json.loads(self.read(name))[field] for name, fields in KEYS.items() for field in fields], keys)
+
+        # That was once. What is put there in plain after that is nobody's, and is named.
+        self.assertIn('"version": 2', keyring.read_text())
+        planted, own = self.hub.state / "mqtt/added.json", (self.hub.state / "mqtt/added.json").read_bytes()
+        planted.write_bytes(self.read("mqtt/added.json"))
+        self.hub.start()
+        self.all_there([device for device in devices if not device.startswith("mqtt")])
+        self.hub.stop()
+        self.assertRegex(self.hub.log(), r"mqtt/added\.json: it is not sealed")
+        planted.write_bytes(own)
 
         # Under other keys nothing opens: that is said, nothing is changed, and with the right ones it is all there.
         ours, before = self.hub.state / "keys.json", {name: (self.hub.state / name).read_bytes() for name in files}

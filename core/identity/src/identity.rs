@@ -14,7 +14,9 @@ use crate::crypto::{base32, from_base32, mac, random};
 use crate::key::{Signature, StatementKey, StoredSecret, verify_ed25519};
 
 const FILE: &str = "keys.json";
-const VERSION: u32 = 1;
+/// Since this one everything that is to be sealed is; beside keys of [`UNSEALED`] there may be files in plain.
+const VERSION: u32 = 2;
+const UNSEALED: u32 = 1;
 /// Largest file read, in bytes.
 pub(crate) const MAX_FILE: u64 = 4 << 20;
 
@@ -26,6 +28,8 @@ pub struct Identity {
     statement: SigningKey,
     install: Zeroizing<[u8; 16]>,
     resets: Resets,
+    /// What is secret was sealed, all of it.
+    sealed: bool,
     file: Option<PathBuf>,
 }
 
@@ -68,6 +72,7 @@ impl Identity {
             statement: SigningKey::from_bytes(&Zeroizing::new(random())),
             install: Zeroizing::new(random()),
             resets: Resets::default(),
+            sealed: true,
             file: None,
         }
     }
@@ -104,14 +109,30 @@ impl Identity {
 
     /// Where this device keeps what is secret: files in `folder` that are sealed with a key of this identity's, which stays
     /// when ids are reset. With a `credential`, which lies elsewhere, that is needed too; what was sealed before there was
-    /// one is sealed anew.
+    /// one is sealed anew. Files in plain are refused, unless these keys are of a version without seals: see
+    /// [`Self::is_sealed`].
     pub fn vault(&self, folder: &Path, credential: Option<&[u8]>) -> Vault {
         let secret = Zeroizing::new(self.statement.to_bytes());
         let key = |parts: &[&[u8]]| Zeroizing::new(mac(secret.as_slice(), "accord/vault/v1", parts));
-        match credential {
+        let vault = match credential {
             None => Vault::new(folder, &key(&[])),
             Some(credential) => Vault::with_earlier(folder, &key(&[credential]), &key(&[])),
-        }
+        };
+        if self.sealed { vault } else { vault.taking_plain() }
+    }
+    /// Whether everything that is to be sealed was. `false`: an earlier version made these keys, and left files in plain.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+    /// This device once everything was sealed: its vault takes no file in plain any more, and there is no way back, for that
+    /// stands beside the key. Saved.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be saved.
+    pub fn all_sealed(&self) -> Result<Self, FileError> {
+        let new = Self { sealed: true, ..self.copy() };
+        new.save()?;
+        Ok(new)
     }
 
     /// The id this device goes by towards `recipient` under `entry`: 26 characters. Different for every
@@ -193,6 +214,7 @@ impl Identity {
             statement: self.statement.clone(),
             install: self.install.clone(),
             resets: self.resets.clone(),
+            sealed: self.sealed,
             file: self.file.clone(),
         }
     }
@@ -204,7 +226,7 @@ impl Identity {
             secret: StoredSecret(base32(Zeroizing::new(key.to_bytes()).as_slice())),
         };
         let stored = Stored {
-            version: VERSION,
+            version: if self.sealed { VERSION } else { UNSEALED },
             transport: key(&self.transport),
             statement: key(&self.statement),
             install: StoredSecret(base32(self.install.as_slice())),
@@ -271,7 +293,7 @@ struct StoredKey {
 impl Stored {
     fn open(self, path: PathBuf) -> Result<Identity, FileError> {
         let damaged = |why: &str| FileError::Damaged { path: path.clone(), why: why.to_owned() };
-        if self.version != VERSION {
+        if !(UNSEALED..=VERSION).contains(&self.version) {
             return Err(damaged(&format!("version {}, this program knows {VERSION}", self.version)));
         }
         let key = |stored: &StoredKey, what: &str| {
@@ -289,6 +311,7 @@ impl Stored {
                 .map(Zeroizing::new)
                 .ok_or_else(|| damaged("the install id is not 16 bytes in base32"))?,
             resets: self.resets,
+            sealed: self.version != UNSEALED,
             file: Some(path),
         })
     }
@@ -404,6 +427,32 @@ mod tests {
         assert_eq!(read(&me, Some(b"from elsewhere")), kept);
         assert_eq!((read(&me, None), read(&me, Some(b"another"))), (None, None), "it was sealed anew");
         assert_eq!(read(&me, Some(b"from elsewhere")), kept);
+    }
+
+    #[test]
+    fn a_file_in_plain_is_taken_only_until_everything_was_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = Identity::load_or_create(dir.path()).unwrap();
+        assert!(me.is_sealed(), "new keys have nothing in plain beside them");
+        let load = |me: &Identity| me.vault(dir.path(), None).json("added.json", 100).load::<Vec<String>>();
+        let plant = || replace_private(&dir.path().join("added.json"), br#"["planted"]"#).unwrap();
+        plant();
+        assert!(load(&me).unwrap_err().to_string().contains("not sealed"));
+        // Keys of a version without seals.
+        let keys = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        let of_before = keys.replace("\"version\": 2", "\"version\": 1");
+        assert_ne!(of_before, keys);
+        replace_private(&dir.path().join(FILE), of_before.as_bytes()).unwrap();
+        let before = Identity::load_or_create(dir.path()).unwrap();
+        assert!(!before.is_sealed() && before.statement_key() == me.statement_key());
+        assert_eq!(load(&before).unwrap(), ["planted"]);
+        let before = before.reset().unwrap();
+        assert!(!Identity::load_or_create(dir.path()).unwrap().is_sealed(), "a reset seals nothing");
+        before.all_sealed().unwrap();
+        let me = Identity::load_or_create(dir.path()).unwrap().reset().unwrap();
+        assert!(me.is_sealed() && Identity::load_or_create(dir.path()).unwrap().is_sealed());
+        plant();
+        assert!(load(&me).unwrap_err().to_string().contains("not sealed"));
     }
 
     #[test]

@@ -397,6 +397,10 @@ pub(crate) mod tests {
     fn vault(dir: &tempfile::TempDir) -> Vault {
         Vault::new(dir.path(), &[7; 32])
     }
+    /// Before everything was sealed.
+    fn earlier(dir: &tempfile::TempDir) -> Vault {
+        vault(dir).taking_plain()
+    }
 
     #[test]
     fn paired_devices_survive_a_restart_with_all_that_is_known_of_them() {
@@ -424,7 +428,9 @@ pub(crate) mod tests {
         let plain = vault(&dir).read(FILE, MAX_FILE).unwrap().unwrap().bytes;
         assert!(has(&plain));
         accord_store::replace_private(&dir.path().join(FILE), &plain).unwrap();
-        assert_eq!(Peers::open(&vault(&dir)).unwrap().list(), [kept], "as earlier versions left it");
+        let refused = Peers::open(&vault(&dir)).unwrap_err().to_string();
+        assert!(refused.contains("peers.json") && refused.contains("not sealed"), "{refused}");
+        assert_eq!(Peers::open(&earlier(&dir)).unwrap().list(), [kept], "as earlier versions left it");
         assert!(!has(&std::fs::read(dir.path().join(FILE)).unwrap()), "it is sealed once it was read");
         let other = Peers::open(&Vault::new(dir.path(), &[8; 32])).unwrap_err().to_string();
         assert!(other.contains("sealed by another hub") && dir.path().join(FILE).exists(), "{other}");
@@ -481,7 +487,7 @@ pub(crate) mod tests {
         let path = dir.path().join(FILE);
         for bad in ["", "{", "{\"version\":2,\"peers\":[]}", "{\"version\":1,\"peers\":[{}]}"] {
             accord_store::replace_private(&path, bad.as_bytes()).unwrap();
-            let Err(PeersError::Corrupt { kept, .. }) = Peers::open(&vault(&dir)) else { panic!("{bad}") };
+            let Err(PeersError::Corrupt { kept, .. }) = Peers::open(&earlier(&dir)) else { panic!("{bad}") };
             assert_eq!(std::fs::read_to_string(kept).unwrap(), bad);
             assert!(Peers::open(&vault(&dir)).unwrap().list().is_empty());
         }

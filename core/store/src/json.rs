@@ -34,11 +34,11 @@ impl JsonFile {
         &self.path
     }
 
-    /// What was saved; the default when nothing was. A document that is to be sealed, and that an earlier version left in plain,
-    /// is sealed once this returns.
+    /// What was saved; the default when nothing was. A document that is to be sealed as it is not yet is that once this returns.
     ///
     /// # Errors
-    /// What the system says, or [`ErrorKind::InvalidData`] with what to do when the file is damaged or sealed elsewhere.
+    /// What the system says, or [`ErrorKind::InvalidData`] with what to do when the file is damaged, sealed elsewhere, or not
+    /// sealed though it is to be.
     pub fn load<T: DeserializeOwned + Default>(&self) -> io::Result<T> {
         let Some((vault, name)) = &self.sealed else {
             let file = match File::open(&self.path) {
@@ -102,16 +102,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_document_is_the_same_but_not_readable_and_a_plain_one_of_before_is_sealed() {
+    fn a_sealed_document_is_the_same_but_not_readable_and_a_plain_one_is_refused_or_of_before() {
         let dir = tempfile::tempdir().unwrap();
-        let file = Vault::new(dir.path(), &[7; 32]).folder("lab").json("added.json", 100);
+        let vault = Vault::new(dir.path(), &[7; 32]);
+        let file = vault.folder("lab").json("added.json", 100);
         assert!(file.load::<Vec<String>>().unwrap().is_empty());
         file.save(&["a token"]).unwrap();
         assert_eq!(file.load::<Vec<String>>().unwrap(), ["a token"]);
         let is_plain = || std::fs::read(file.path()).unwrap().windows(5).any(|part| part == b"token");
         assert!(!is_plain());
         replace_private(file.path(), br#"["a token"]"#).unwrap();
-        assert!(is_plain());
+        let error = file.load::<Vec<String>>().unwrap_err();
+        assert!(error.to_string().contains("not sealed") && is_plain(), "{error}");
+        let file = vault.taking_plain().folder("lab").json("added.json", 100);
         assert_eq!(file.load::<Vec<String>>().unwrap(), ["a token"]);
         assert!(!is_plain());
         // What cannot be understood is left to its owner as it is.

@@ -58,11 +58,14 @@ pub struct Options {
     pub queue: usize,
     /// The longest time the writer collects further queued writes into one commit.
     pub gather: Duration,
+    /// The file gives back what is deleted, once [`Db::shrink`] is called. One that was made without this is made anew when it
+    /// is opened, where there is room for that. Its log is short too.
+    pub shrinks: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::Normal, queue: 1024, gather: Duration::from_millis(5) }
+        Self { durability: Durability::Normal, queue: 1024, gather: Duration::from_millis(5), shrinks: false }
     }
 }
 
@@ -156,6 +159,12 @@ struct Inner {
 }
 
 const KEPT_READERS: usize = 4;
+/// How long the log of a database that [shrinks](Options::shrinks) is, in bytes, but for a moment after much was written at once.
+pub const SHORT_LOG: u64 = 4 << 20;
+/// Room that is needed to make a file anew, beside two copies of what is in it.
+const SPARE: u64 = 16 << 20;
+/// `PRAGMA auto_vacuum`: pages that are free are given back when that is asked for.
+const INCREMENTAL: i64 = 2;
 
 impl Db {
     /// Opens or makes the database at `path` (mode 0600, its folder 0700) and brings its schema up to
@@ -167,7 +176,7 @@ impl Db {
     pub fn open(path: &Path, migrations: &[&str], options: Options) -> Result<Self, StoreError> {
         private_file(path)?;
         let prepare = || {
-            prepare(path, migrations, options.durability).map_err(|error| match error {
+            prepare(path, migrations, options).map_err(|error| match error {
                 Prepare::Sql(error) => StoreError::from_sql(path, error),
                 Prepare::TooNew(found) => StoreError::TooNew { path: path.to_owned(), found, known: migrations.len() },
             })
@@ -181,6 +190,9 @@ impl Db {
             }
             connection = prepare()?;
         }
+        if options.shrinks && soften(path, &connection).map_err(|error| StoreError::from_sql(path, error))? {
+            connection = prepare()?;
+        }
         let rollbacks = Arc::new(AtomicU64::new(0));
         let writer = Writer::start(path, connection, options, rollbacks.clone())?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), writer, readers: Mutex::default(), rollbacks }) })
@@ -188,7 +200,7 @@ impl Db {
 
     /// Rewrites the whole file and empties its write-ahead log, so that of what was deleted no trace is
     /// left in either (overwriting alone misses copies that the tree of pages moved). Writers wait
-    /// meanwhile: about a second per 100 MB.
+    /// meanwhile: about a second per 100 MB, and it takes room for two more copies of what is in it.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be written, or the log stays in use.
@@ -207,6 +219,62 @@ impl Db {
             Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
         };
         settle().map_err(|error| StoreError::from_sql(&self.inner.path, error))
+    }
+
+    /// Gives back at most so many free pages of a database that [shrinks](Options::shrinks); how many are free after that. The
+    /// file is shorter once the log was moved into it: see [`Db::checkpoint`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub async fn shrink(&self, most: u32) -> Result<u64, StoreError> {
+        let work = move |connection: &Connection| {
+            if most > 0 {
+                // It gives back one page with each step.
+                connection.pragma(None, "incremental_vacuum", most, |_| Ok(()))?;
+            }
+            pragma(connection, "freelist_count")
+        };
+        self.write(work).await
+    }
+
+    /// Moves what is in the log into the database, as far as no reader needs it there. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let checkpoint = || {
+            let connection = Connection::open(&self.inner.path)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")
+        };
+        checkpoint().map_err(|error| StoreError::from_sql(&self.inner.path, error))
+    }
+
+    /// Bytes of the database that are in use, that are free in it, and that its files take on the disk, the log included.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn sizes(&self) -> Result<Sizes, StoreError> {
+        let (pages, free, page) = self.read(|connection| {
+            let number = |name| pragma(connection, name);
+            Ok((number("page_count")?, number("freelist_count")?, number("page_size")?))
+        })?;
+        let length = |end: &str| match std::fs::metadata(wal::beside(&self.inner.path, end)) {
+            Ok(found) => Ok(found.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(cause) => Err(StoreError::File { path: self.inner.path.clone(), cause: Arc::new(cause) }),
+        };
+        let files = length("")? + length("-wal")? + length("-shm")?;
+        Ok(Sizes { used: pages.saturating_sub(free) * page, free: free * page, page, files })
+    }
+
+    /// Whether [`Db::shrink`] can do something: not in a file that was made without [`Options::shrinks`], and for which there was
+    /// no room when it was opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn can_shrink(&self) -> Result<bool, StoreError> {
+        self.read(|connection| Ok(pragma(connection, "auto_vacuum")? == INCREMENTAL as u64))
     }
 
     /// Where the database is.
@@ -291,6 +359,48 @@ impl Db {
     }
 }
 
+/// Makes a file anew that was made without [`Options::shrinks`]. Whether it did. Only while nobody else has it open: how a file
+/// is laid out is looked at when it is opened.
+fn soften(path: &Path, connection: &Connection) -> rusqlite::Result<bool> {
+    if pragma(connection, "auto_vacuum")? == INCREMENTAL as u64 {
+        return Ok(false);
+    }
+    let used = (pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?))
+        * pragma(connection, "page_size")?;
+    let needed = used.saturating_mul(2).saturating_add(SPARE);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let room = rustix::fs::statvfs(dir).map(|found| found.f_bavail.saturating_mul(found.f_frsize));
+    let (path, from) = (path.display(), std::time::Instant::now());
+    if room.is_ok_and(|room| room < needed) {
+        tracing::warn!(needed, "{path} does not become shorter: to make it anew, the disk has too little room");
+        return Ok(false);
+    }
+    connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    match connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)") {
+        Ok(()) => tracing::info!(took = ?from.elapsed(), "{path} was made anew: it becomes shorter from now on"),
+        Err(error) => tracing::warn!(%error, "{path} does not become shorter: it could not be made anew"),
+    }
+    Ok(true)
+}
+
+/// How large a database is, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Pages that hold something.
+    pub used: u64,
+    /// Pages that hold nothing, and are in the file.
+    pub free: u64,
+    /// One page.
+    pub page: u64,
+    /// The files on the disk.
+    pub files: u64,
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    let number: i64 = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
 /// Opens a database that may be in use by another process, for reading only. Makes nothing.
 ///
 /// # Errors
@@ -320,11 +430,18 @@ impl From<rusqlite::Error> for Prepare {
     }
 }
 
-fn prepare(path: &Path, migrations: &[&str], durability: Durability) -> Result<Connection, Prepare> {
+fn prepare(path: &Path, migrations: &[&str], options: Options) -> Result<Connection, Prepare> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(30))?;
+    if options.shrinks {
+        // Before anything is in the file, the mark of the log too; in one that has something it changes nothing.
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let level = match durability {
+    if options.shrinks {
+        connection.pragma_update(None, "journal_size_limit", SHORT_LOG as i64)?;
+    }
+    let level = match options.durability {
         Durability::Normal => "NORMAL",
         Durability::Full => "FULL",
     };

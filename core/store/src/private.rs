@@ -40,6 +40,12 @@ pub enum FileError {
         /// What is wrong.
         why: String,
     },
+    /// It lies there in plain, and everything of that name was sealed before.
+    #[error("{path}: {NOT_SEALED}")]
+    Plain {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It was sealed with a key that is not here.
     #[error("{path}: {SEALED_ELSEWHERE}")]
     SealedElsewhere {
@@ -60,6 +66,9 @@ pub enum FileError {
 pub(crate) const SEALED_ELSEWHERE: &str = "it was sealed by another hub, or before this hub's keys (`keys.json`) or the credential of its service \
      were replaced; put those back, or move the file away to begin anew";
 
+pub(crate) const NOT_SEALED: &str = "it is not sealed, so this hub did not write it, and it is not taken for the hub's own; put the \
+     sealed one back, or move this one away to begin with none";
+
 impl FileError {
     /// The same without the file's name, for whoever says it anyway.
     pub(crate) fn unnamed(self) -> io::Error {
@@ -68,6 +77,7 @@ impl FileError {
             Self::Io { cause, .. } => cause,
             Self::Damaged { why, .. } => invalid(format!("it is damaged ({why}); move it away to begin with none")),
             Self::SealedElsewhere { .. } => invalid(SEALED_ELSEWHERE.to_owned()),
+            Self::Plain { .. } => invalid(NOT_SEALED.to_owned()),
             other => io::Error::new(io::ErrorKind::PermissionDenied, other.to_string()),
         }
     }

@@ -135,3 +135,37 @@ fn what_is_written_later_never_waits_and_nothing_is_lost_while_the_queue_is_full
     waiting.join().unwrap().unwrap();
     assert_eq!(count(&db), 51);
 }
+
+#[tokio::test]
+async fn what_is_deleted_is_given_back_to_the_disk_also_by_a_file_of_before_once_it_was_made_anew() {
+    for shrinks in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let db = Db::open(&path, SCHEMA, Options { shrinks, ..Options::default() }).unwrap();
+        db.write_blocking(|c| {
+            (0..2000).try_for_each(|n| {
+                let text = format!("{n} {}", "x".repeat(2000));
+                c.execute("INSERT INTO note(text) VALUES (?1)", [text]).map(drop)
+            })
+        })
+        .unwrap();
+        assert_eq!(db.can_shrink().unwrap(), shrinks);
+        drop(db);
+        let db = Db::open(&path, SCHEMA, Options { shrinks: true, ..Options::default() }).unwrap();
+        assert!(db.can_shrink().unwrap());
+        let full = std::fs::metadata(&path).unwrap().len();
+        db.write_blocking(|c| c.execute("DELETE FROM note WHERE id > 100", [])).unwrap();
+        db.checkpoint().unwrap();
+        let Sizes { free, page, .. } = db.sizes().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), full, "not by itself");
+        let pages = free / page;
+        assert!(pages > 500, "{pages}");
+        assert_eq!(db.shrink(100).await.unwrap(), pages - 100, "in steps");
+        assert_eq!(db.shrink(u32::MAX).await.unwrap(), 0);
+        db.checkpoint().unwrap();
+        let sizes = db.sizes().unwrap();
+        assert_eq!((std::fs::metadata(&path).unwrap().len(), sizes.free), (sizes.used, 0));
+        assert!(sizes.used < full / 4 && sizes.files >= sizes.used, "{sizes:?} of {full}");
+        assert_eq!(count(&db), 100);
+    }
+}

@@ -13,6 +13,10 @@
 //! | 16 | tag |
 //!
 //! The first two and the file's name within the state folder, such as `miio/added.json`, are associated data.
+//!
+//! A file that is not sealed is refused: whoever can write in the folder, and does not have the key, puts nothing there that is
+//! taken for the hub's own. What versions without seals left in plain is sealed [once](Vault::seal_all), and that this is done is
+//! kept where the key is.
 
 use std::fmt;
 use std::io;
@@ -42,9 +46,12 @@ pub struct Vault {
     path: PathBuf,
     /// The folder's name within the state folder, with a slash behind it; nothing for the state folder itself.
     name: String,
+    /// What an earlier version left in plain is read.
+    plain: bool,
 }
 
-/// What was read, and whether it still has to be sealed as it is to be: it lay there in plain, or under an earlier key.
+/// What was read, and whether it still has to be sealed as it is to be: it lay there in plain where that is still taken, or
+/// under an earlier key.
 pub struct Found {
     /// The content.
     pub bytes: Zeroizing<Vec<u8>>,
@@ -88,18 +95,54 @@ impl Vault {
     /// The state folder of a hub, with a key that is used for nothing else.
     pub fn new(path: &Path, key: &[u8; 32]) -> Self {
         let keys = Keys { current: Key(Zeroizing::new(*key)), earlier: None };
-        Self { keys: Arc::new(keys), path: path.to_owned(), name: String::new() }
+        Self { keys: Arc::new(keys), path: path.to_owned(), name: String::new(), plain: false }
     }
 
     /// The same, where files may still be sealed with another key: they are read, and sealed anew.
     pub fn with_earlier(path: &Path, key: &[u8; 32], earlier: &[u8; 32]) -> Self {
         let keys = Keys { current: Key(Zeroizing::new(*key)), earlier: Some(Key(Zeroizing::new(*earlier))) };
-        Self { keys: Arc::new(keys), path: path.to_owned(), name: String::new() }
+        Self { keys: Arc::new(keys), path: path.to_owned(), name: String::new(), plain: false }
+    }
+
+    /// The same before everything in it was sealed: what lies there in plain is read too, and sealed then.
+    #[must_use]
+    pub fn taking_plain(mut self) -> Self {
+        self.plain = true;
+        self
     }
 
     /// A folder in this one.
     pub fn folder(&self, name: &str) -> Self {
-        Self { keys: self.keys.clone(), path: self.path.join(name), name: format!("{}{name}/", self.name) }
+        let Self { keys, path, plain, .. } = self;
+        Self { keys: keys.clone(), path: path.join(name), name: format!("{}{name}/", self.name), plain: *plain }
+    }
+
+    /// Seals what an earlier version left in plain, of at most `largest` bytes each: the files of this name in this folder, or with
+    /// a `*` in front those that end so.
+    ///
+    /// # Errors
+    /// [`FileError`] when one of them cannot be read or sealed; it, and what comes after it, is left as it is.
+    pub fn seal_all(&self, name: &str, largest: u64) -> Result<(), FileError> {
+        let io = |cause| FileError::Io { path: self.path.clone(), cause };
+        let names = match name.strip_prefix('*') {
+            None => vec![name.to_owned()],
+            Some(end) => match std::fs::read_dir(&self.path) {
+                Ok(found) => {
+                    let found = found.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+                    let found: Vec<_> = found.collect::<io::Result<_>>().map_err(io)?;
+                    found.into_iter().flatten().filter(|name| name.ends_with(end) && !name.starts_with('.')).collect()
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(io(error)),
+            },
+        };
+        for name in names {
+            let path = self.path.join(&name);
+            if let Some(bytes) = read_private(&path, largest)?.filter(|bytes| !bytes.starts_with(FAMILY)) {
+                self.replace(&name, &bytes).map_err(|cause| FileError::Io { path, cause })?;
+            }
+        }
+        Ok(())
     }
 
     /// Where it lies. What is put there by other ways is not sealed.
@@ -112,8 +155,9 @@ impl Vault {
         JsonFile::sealed(self.clone(), name, largest)
     }
 
-    /// What a file holds, of at most `largest` bytes; `None` when there is none. What is [outdated](Found::outdated) should be
-    /// [sealed anew](Self::renew) once it is known to be sound.
+    /// What a file holds, of at most `largest` bytes; `None` when there is none. One that is not sealed is refused, but by a vault
+    /// that is [taking plain ones](Self::taking_plain). What is [outdated](Found::outdated) should be [sealed anew](Self::renew)
+    /// once it is known to be sound.
     ///
     /// # Errors
     /// [`FileError`].
@@ -125,7 +169,7 @@ impl Vault {
         }
         let Some(bytes) = found else { return Ok(None) };
         if !bytes.starts_with(FAMILY) {
-            return Ok(Some(Found { bytes, outdated: true }));
+            return if self.plain { Ok(Some(Found { bytes, outdated: true })) } else { Err(FileError::Plain { path }) };
         }
         let damaged = |why: &str| FileError::Damaged { path: path.clone(), why: why.to_owned() };
         match self.open(name, &bytes) {
@@ -136,7 +180,7 @@ impl Vault {
         }
     }
 
-    /// Seals what an earlier version left in plain. That it fails is said in the log: the next start tries again.
+    /// Seals as it is to be what is not. That it fails is said in the log: the next start tries again.
     pub fn renew(&self, name: &str, found: &Found) {
         if found.outdated
             && let Err(error) = self.replace(name, &found.bytes)
@@ -256,9 +300,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_sealed_is_refused_and_what_earlier_versions_left_so_is_sealed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mqtt = vault(dir.path());
+        crate::create_private_dir(mqtt.path()).unwrap();
+        for name in ["added.json", "one.ids.json", "notes.txt"] {
+            replace_private(&mqtt.path().join(name), b"a token").unwrap();
+        }
+        mqtt.replace("two.ids.json", b"sealed before").unwrap();
+        let error = text(&mqtt, "added.json").unwrap_err();
+        assert!(
+            matches!(error, FileError::Plain { .. }) && error.to_string().contains("move this one away"),
+            "{error}"
+        );
+        assert_eq!(fs::read(mqtt.path().join("added.json")).unwrap(), b"a token", "it is left as it is");
+        mqtt.seal_all("added.json", 100).unwrap();
+        mqtt.seal_all("none.json", 100).unwrap();
+        vault(dir.path()).folder("none").seal_all("*.json", 100).unwrap();
+        assert_eq!(text(&mqtt, "added.json").unwrap().unwrap(), "a token");
+        assert!(matches!(text(&mqtt, "one.ids.json"), Err(FileError::Plain { .. })), "not one of that name");
+        mqtt.seal_all("*.json", 100).unwrap();
+        for (name, content) in
+            [("added.json", "a token"), ("one.ids.json", "a token"), ("two.ids.json", "sealed before")]
+        {
+            assert_eq!(text(&mqtt, name).unwrap().unwrap(), content);
+        }
+        assert_eq!(fs::read(mqtt.path().join("notes.txt")).unwrap(), b"a token");
+        // What was sealed can be read there alone: nobody makes one for another place by this.
+        fs::rename(mqtt.path().join("one.ids.json"), mqtt.path().join("added.json")).unwrap();
+        assert!(matches!(text(&mqtt, "added.json"), Err(FileError::Damaged { .. })));
+    }
+
+    #[test]
     fn what_an_earlier_version_left_in_plain_or_under_an_earlier_key_is_sealed_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let miio = vault(dir.path());
+        let miio = vault(dir.path()).taking_plain();
         let file = dir.path().join("miio/added.json");
         let draft = dir.path().join("miio/.added.json.abcdefghijklmn27");
         replace_private(&dir.path().join("keys.json"), b"").unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -153,14 +153,56 @@ impl Signer for DeviceSigner {
     }
 }
 
+/// What versions without seals wrote in plain, by folder of the state folder. What came later was sealed from its beginning, and is
+/// never added here.
+const PLAIN: [(&str, &str); 15] = [
+    ("", "peers.json"),
+    ("", "home-shown.json"),
+    ("airplay", "added.json"),
+    ("browser", "added.json"),
+    ("googlecast", "added.json"),
+    ("homeassistant", "added.json"),
+    ("kdeconnect", "identity.json"),
+    ("kdeconnect", "paired.json"),
+    ("localsend", "*.json"),
+    ("matter", "*.json"),
+    ("miio", "added.json"),
+    ("mqtt", "*.json"),
+    ("tls", "authority.key"),
+    ("upnp", "added.json"),
+    ("yeelight", "added.json"),
+];
+const LARGEST_PLAIN: u64 = 64 << 20;
+
+/// Once in the life of a state folder: seals what an earlier version left in plain. From then on a file in plain in place of a
+/// sealed one was put there by somebody else, and is refused. What is not done is tried again at the next start.
+fn seal_all(identity: Identity, data: &Path, credential: Option<&[u8]>) -> Identity {
+    if identity.is_sealed() {
+        return identity;
+    }
+    let vault = identity.vault(data, credential);
+    let of = |folder: &str| if folder.is_empty() { vault.clone() } else { vault.folder(folder) };
+    let done = PLAIN.iter().try_for_each(|(folder, name)| of(folder).seal_all(name, LARGEST_PLAIN));
+    match done.and_then(|()| identity.all_sealed()) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            tracing::warn!("what an earlier version left in plain is not all sealed yet: {error}");
+            identity
+        }
+    }
+}
+
 impl Hub {
     /// Opens everything under the state folder. Nothing is sent yet.
     pub fn open(options: &UpOptions, stop: CancellationToken) -> Result<Arc<Self>> {
         let state = options.state.clone();
         let config = state.load_config()?;
         let data = state.data();
-        let identity = Arc::new(Identity::load_or_create(data).context("this device's keys cannot be used")?);
-        let vault = identity.vault(data, credential()?.as_deref().map(Vec::as_slice));
+        let identity = Identity::load_or_create(data).context("this device's keys cannot be used")?;
+        let credential = credential()?;
+        let credential = credential.as_deref().map(Vec::as_slice);
+        let identity = Arc::new(seal_all(identity, data, credential));
+        let vault = identity.vault(data, credential);
         let peers = Arc::new(Peers::open(&vault).context("the list of paired devices cannot be used")?);
         let statement =
             house::statement(config.relay.as_deref()).context("the statement of this build is not sound")?;

@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn keys_and_pairings_survive_a_restart_and_damage_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Vault::new(dir.path(), &[7; 32]);
+        let folder = Vault::new(dir.path(), &[7; 32]).taking_plain();
         let mut store = Store::open(&folder).unwrap();
         let peer = make_keys().unwrap();
         let certificate = PeerCertificate::parse(peer.der()).unwrap();

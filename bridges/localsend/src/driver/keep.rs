@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn certificate_and_trust_survive_and_damage_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let vault = Vault::new(dir.path(), &[7; 32]).folder("localsend");
+        let vault = Vault::new(dir.path(), &[7; 32]).taking_plain().folder("localsend");
         let folder = dir.path().join("localsend");
         let (mut keep, identity) = Keep::open(&vault).unwrap();
         let id = DeviceId::new("localsend-1").unwrap();

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     fn vault(dir: &tempfile::TempDir) -> Vault {
-        Vault::new(dir.path(), &[7; 32])
+        Vault::new(dir.path(), &[7; 32]).taking_plain()
     }
     /// What is in the file.
     fn plain(dir: &tempfile::TempDir) -> serde_json::Value {

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{action, event, service, text};
-use crate::{Action, Device, Effect, FieldCode, Format, Property, Role, Service, Unit};
+use crate::{Action, Effect, FieldCode, Format, Property, Role, Service, Unit};
 
 fn state(id: &str, format: Format) -> Property {
     Property::state(id, format).sensitive(FieldCode::HomeDeviceState)
@@ -281,50 +281,6 @@ impl Service {
         }
         self
     }
-
-    /// Of a way into the house: a gate, a garage. Opening it, or setting where it stands, is asked each time.
-    #[must_use]
-    pub fn guarded(mut self) -> Self {
-        self.guard(|action| action == "open");
-        self
-    }
-
-    fn guard(&mut self, actions: impl Fn(&str) -> bool) {
-        for action in self.actions.iter_mut().filter(|one| actions(&one.id)) {
-            action.effect = action.effect.max(Effect::Security);
-        }
-        for property in self.properties.iter_mut().filter(|one| one.write) {
-            property.effect = property.effect.max(Effect::Security);
-        }
-    }
-}
-
-impl Device {
-    /// Makes what leads into the house be asked each time, whatever its bridge says of it: a cover that is called a garage, a
-    /// gate or a door, and on a lock or an alarm everything beside its own service, for that may open it too.
-    pub fn guard(&mut self) {
-        let secures = self.services.iter().any(|one| matches!(one.id.as_str(), "door-lock" | "alarm"));
-        let (name, model) = (self.name.clone(), self.model.clone().unwrap_or_default());
-        for service in &mut self.services {
-            let label = service.label.as_deref().unwrap_or_default();
-            match service.id.as_str() {
-                "cover" if [name.as_str(), &model, label].into_iter().any(is_way_in) => {
-                    service.guard(|id| id == "open")
-                }
-                "press" | "on-off" | "more" if secures => service.guard(|_| true),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Whether words are of a way into the house.
-fn is_way_in(text: &str) -> bool {
-    let text = text.to_lowercase();
-    let mut words = text.split(|c: char| !c.is_alphabetic());
-    text.contains("garage")
-        || words
-            .any(|word| matches!(word, "gate" | "door" | "barrier" | "tor" | "tür" | "portail" | "porte" | "puerta"))
 }
 
 impl Property {
@@ -353,6 +309,7 @@ impl Property {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Device;
 
     #[test]
     fn what_opens_a_house_is_asked_each_time() {

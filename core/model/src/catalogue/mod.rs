@@ -4,8 +4,10 @@
 use crate::{Action, Effect, Event, FieldCode, Format, Property, Role, Service, Unit};
 
 mod home;
+mod ways_in;
 
 pub use home::*;
+pub use ways_in::is_way_in;
 
 fn service(id: &str, properties: Vec<Property>, actions: Vec<Action>, events: Vec<Event>) -> Service {
     Service { id: id.to_owned(), instance: 0, label: None, properties, actions, events, values: Default::default() }

@@ -75,11 +75,17 @@ pub(crate) struct Batch {
     /// By series and time. No value: from here on nothing is known.
     pub raw: BTreeMap<(i64, i64), Option<f64>>,
     pub five: Vec<(i64, Bucket)>,
+    /// With these, five minutes are made up to here. They are written together: after a crash that is what says which of them are
+    /// made of what was said, and none is counted twice.
+    pub done: Option<i64>,
 }
 
 impl Batch {
     pub fn len(&self) -> usize {
         self.series.len() + self.raw.len() + self.five.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.done.is_none()
     }
 }
 
@@ -214,6 +220,8 @@ impl Series {
 pub(crate) struct Gather {
     devices: HashMap<DeviceId, Vec<Series>>,
     batch: Batch,
+    /// Five minutes that are to be written once it is known of all up to when they are made.
+    closed: Vec<(i64, Bucket)>,
     next: i64,
     count: usize,
     /// When [`Gather::carry`] was called last.
@@ -232,7 +240,7 @@ impl Gather {
             let series = Series { id: Some(id), last, row: last, stood, wanted, ..Series::new(place, kind, None) };
             devices.entry(device).or_default().push(series);
         }
-        Self { devices, batch: Batch::default(), next, count, carried: None, full: false }
+        Self { devices, batch: Batch::default(), closed: Vec::new(), next, count, carried: None, full: false }
     }
 
     /// The hub ended without a word, some time after `done`: what held then is not known from there on. After an orderly end
@@ -256,7 +264,7 @@ impl Gather {
             // Another kind under the old name would make no sense beside what was kept.
             series.wanted = kept.iter().any(|(place, kind, _)| *place == series.place && *kind == series.kind);
             if !series.wanted {
-                series.integrate(now, &mut self.batch.five);
+                series.integrate(now, &mut self.closed);
                 series.end(now, &mut self.batch.raw);
             }
         }
@@ -319,7 +327,7 @@ impl Gather {
             self.next += 1;
             self.count += 1;
         }
-        series.integrate(at, &mut self.batch.five);
+        series.integrate(at, &mut self.closed);
         let counts_from = series.held.as_ref().map(|held| held.done);
         let before = series.last.map_or(at, |(last, _)| last);
         if let Some(stale) = series.held.as_ref().map(|held| held.until).filter(|until| before.max(*until) < at) {
@@ -329,7 +337,7 @@ impl Gather {
         let counts = at.max(now - now.rem_euclid(HOUR));
         let counts_from = counts_from.map_or(counts, |done| done.max(counts));
         let (kind, stood) = (series.kind, series.stood);
-        let bucket = series.bucket_at(counts, &mut self.batch.five);
+        let bucket = series.bucket_at(counts, &mut self.closed);
         bucket.touch(value);
         match kind {
             Kind::Meter => {
@@ -349,7 +357,7 @@ impl Gather {
     pub fn away(&mut self, device: &DeviceId, now: i64) {
         self.wake(now);
         for series in self.devices.get_mut(device).into_iter().flatten() {
-            series.integrate(now, &mut self.batch.five);
+            series.integrate(now, &mut self.closed);
             series.end(now, &mut self.batch.raw);
         }
     }
@@ -367,9 +375,9 @@ impl Gather {
             if let (Some(awake), Some(held)) = (slept, &mut series.held) {
                 held.until = held.until.min(awake.max(held.done));
             }
-            series.integrate(now, &mut self.batch.five);
+            series.integrate(now, &mut self.closed);
             if series.bucket.is_some_and(|bucket| bucket.start + FIVE <= now) {
-                series.close(&mut self.batch.five);
+                series.close(&mut self.closed);
             }
             if let Some(end) = series.held.as_ref().map(|held| held.until).filter(|until| *until < now) {
                 series.end(end, &mut self.batch.raw);
@@ -377,6 +385,12 @@ impl Gather {
             series.catch_up(&mut self.batch.raw);
         }
         self.carried = Some(now);
+        self.done(now - now.rem_euclid(FIVE));
+    }
+
+    fn done(&mut self, to: i64) {
+        self.batch.five.append(&mut self.closed);
+        self.batch.done = Some(to);
     }
 
     /// Since when the machine slept: nobody knows what was so meanwhile.
@@ -395,16 +409,17 @@ impl Gather {
     pub fn close(&mut self, now: i64) {
         self.wake(now);
         for series in self.devices.values_mut().flatten() {
-            series.integrate(now, &mut self.batch.five);
-            series.close(&mut self.batch.five);
+            series.integrate(now, &mut self.closed);
+            series.close(&mut self.closed);
             series.end(now, &mut self.batch.raw);
             series.catch_up(&mut self.batch.raw);
         }
+        self.done(now);
     }
 
     /// Further five minutes to be written.
     pub fn add(&mut self, five: impl IntoIterator<Item = (i64, Bucket)>) {
-        self.batch.five.extend(five);
+        self.closed.extend(five);
     }
 
     /// What is to be written now.
@@ -418,7 +433,13 @@ impl Gather {
         old.series.append(&mut new.series);
         old.raw.append(&mut new.raw);
         old.five.append(&mut new.five);
+        old.done = new.done.or(old.done);
         self.batch = old;
+        self.bound();
+    }
+
+    /// However long the disk takes, what waits for it has a bound.
+    pub fn bound(&mut self) {
         if self.batch.five.len() > MOST_BACK {
             tracing::warn!("the disk takes nothing: five minutes of the house's history are lost");
             self.batch.five.clear();
@@ -443,6 +464,16 @@ impl Gather {
         self.batch.len()
     }
 
+    /// Where a meter stands.
+    #[cfg(test)]
+    pub fn stands(&self, device: &DeviceId, place: &Place) -> Option<f64> {
+        self.devices.get(device)?.iter().find(|series| series.place == *place)?.stood
+    }
+
+    pub fn has_nothing(&self) -> bool {
+        self.batch.is_empty()
+    }
+
     /// Forgets what is gathered of a device, or of all.
     pub fn forget(&mut self, device: Option<&DeviceId>) {
         let mut ids = Vec::new();
@@ -457,12 +488,14 @@ impl Gather {
         self.batch.series.retain(|(id, ..)| !ids.contains(id));
         self.batch.raw.retain(|(id, _), _| !ids.contains(id));
         self.batch.five.retain(|(id, _)| !ids.contains(id));
+        self.closed.retain(|(id, _)| !ids.contains(id));
     }
 
-    /// The open five minutes of a series with what is held now, and until when that counts.
+    /// The five minutes of a series that are not to be written yet, with what is held now, and until when that counts.
     pub fn open(&self, device: &DeviceId, place: &Place, now: i64) -> (Vec<Bucket>, Option<i64>) {
         let found = self.devices.get(device).and_then(|all| all.iter().find(|series| series.place == *place));
         let Some(series) = found else { return (Vec::new(), None) };
+        let id = series.id;
         let mut series = Series {
             id: Some(0),
             bucket: series.bucket,
@@ -470,7 +503,7 @@ impl Gather {
             ..Series::new(place.clone(), series.kind, None)
         };
         let until = series.held.as_ref().map(|held| held.until);
-        let mut open = Vec::new();
+        let mut open: Vec<_> = self.closed.iter().filter(|(of, _)| id.is_some_and(|id| id == *of)).copied().collect();
         series.integrate(now, &mut open);
         series.close(&mut open);
         (open.into_iter().map(|(_, bucket)| bucket).collect(), until)

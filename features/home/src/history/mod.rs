@@ -18,8 +18,10 @@ use std::time::Duration;
 use accord_model::{Data, DeviceId, Reach, Target, Timestamp, Unit, Value};
 use accord_ports::tasks::Tasks;
 use accord_registry::{Known, Registry, RegistryEvent, WeakRegistry};
-use accord_store::{JsonFile, StoreError};
+use accord_store::{JsonFile, SHORT_LOG, StoreError};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::JoinSet;
 
 pub use export::Format as ExportFormat;
 use gather::{FIVE, Gather};
@@ -35,8 +37,14 @@ const WRITE_EVERY: Duration = Duration::from_secs(2);
 /// So many rows are written at once without waiting.
 const MOST_WAITING: usize = 4096;
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// Looked at whether it is too much no more often than this.
+const TIDY_AGAIN: Duration = Duration::from_secs(10);
 /// Of what may be used, that much is left when something has to go.
 const LEFT: f64 = 0.9;
+/// Of what may be used on the disk, so much is for the log, and for what comes until it is looked at.
+const BESIDE: u64 = SHORT_LOG + (1 << 20);
+/// What is free in the file and not given back to the disk each time, for what comes next.
+const FREE: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 20;
 
 /// Why there is no history.
@@ -101,6 +109,12 @@ struct Inner {
     failed: AtomicBool,
     /// Something was deleted of which there may be traces in the file.
     traces: AtomicBool,
+    /// One makes the file anew at a time. What is written waits for that in the database, and nobody for it here.
+    settling: tokio::sync::Mutex<()>,
+    /// More is in the file than may be, as far as that can be told from its length.
+    full: Notify,
+    /// The last look at it left no more than may be.
+    fits: AtomicBool,
 }
 
 impl History {
@@ -124,6 +138,9 @@ impl History {
             missed: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             traces: AtomicBool::new(false),
+            settling: tokio::sync::Mutex::default(),
+            full: Notify::new(),
+            fits: AtomicBool::new(true),
         });
         // At once: later, what waits as an event would come after what it led to.
         let (events, registry) = (registry.events(), registry.downgrade());
@@ -135,9 +152,8 @@ impl History {
     /// Writes what is gathered, and ends.
     pub async fn stop(&self) {
         self.tasks.stop().await;
-        let now = now();
-        self.inner.gather().close(now);
-        if let Err(error) = self.inner.write(Some(now)).await {
+        self.inner.gather().close(now());
+        if let Err(error) = self.inner.write().await {
             tracing::warn!(%error, "the last moments of the house's history are not kept");
         }
     }
@@ -172,7 +188,7 @@ impl History {
     pub fn state(&self) -> Result<State, HistoryError> {
         let store = &self.inner.store;
         Ok(State {
-            bytes: store.size()?,
+            bytes: store.db.sizes()?.files,
             kept: store.rows(None)?.len(),
             since: store.oldest()?.and_then(|at| Timestamp::from_millisecond(at).ok()),
             shortened: *self.inner.shares.lock().unwrap_or_else(PoisonError::into_inner) != Shares::WHOLE,
@@ -184,7 +200,7 @@ impl History {
     /// # Errors
     /// [`HistoryError::Store`].
     pub async fn flush(&self) -> Result<(), HistoryError> {
-        Ok(self.inner.write(None).await?)
+        Ok(self.inner.write().await?)
     }
 
     /// What is kept, of one device when it is named. Reads the disk.
@@ -207,7 +223,7 @@ impl History {
     /// # Errors
     /// [`HistoryError`].
     pub async fn query(&self, query: Query) -> Result<Found, HistoryError> {
-        self.inner.write(None).await?;
+        self.inner.write().await?;
         let inner = self.inner.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let (open, until) = inner.gather().open(&query.device, &query.place, now());
@@ -221,15 +237,19 @@ impl History {
     /// # Errors
     /// [`HistoryError::Store`].
     pub async fn delete(&self, device: Option<DeviceId>) -> Result<(), HistoryError> {
-        let _writing = self.inner.writing.lock().await;
+        let writing = self.inner.writing.lock().await;
         self.inner.gather().forget(device.as_ref());
-        // The file is made anew once, of all the faces of a device that are deleted one after the other.
         if self.inner.store.delete(device).await? {
             self.inner.traces.store(true, Ordering::Relaxed);
         }
-        if self.inner.traces.load(Ordering::Relaxed) {
-            self.inner.store.settle().await?;
-            self.inner.traces.store(false, Ordering::Relaxed);
+        drop(writing);
+        // The file is made anew once, of all the faces of a device that are deleted one after the other.
+        let _settling = self.inner.settling.lock().await;
+        if self.inner.traces.swap(false, Ordering::Relaxed)
+            && let Err(error) = self.inner.store.settle().await
+        {
+            self.inner.traces.store(true, Ordering::Relaxed);
+            return Err(error.into());
         }
         Ok(())
     }
@@ -266,28 +286,38 @@ impl Inner {
 
     /// What is gathered is on the disk when this returns, or is gathered again. Goes on when nobody waits for it any more, so
     /// that nothing is lost by that.
-    async fn write(self: &Arc<Self>, five_done: Option<i64>) -> Result<(), StoreError> {
+    async fn write(self: &Arc<Self>) -> Result<(), StoreError> {
         let inner = self.clone();
         let work = async move {
             let _writing = inner.writing.lock().await;
             let batch = inner.gather().batch();
-            if batch.len() == 0 && five_done.is_none() {
+            if batch.is_empty() {
                 return Ok(());
             }
             let batch = Arc::new(batch);
-            let written = inner.store.write(batch.clone(), five_done).await;
+            let written = inner.store.write(batch.clone(), batch.done).await;
             if written.is_err() {
                 inner.gather().put_back(Arc::unwrap_or_clone(batch));
             }
             inner.failed.store(written.is_err(), Ordering::Relaxed);
+            inner.look_at_length().await;
             written
         };
         tokio::spawn(work).await.unwrap_or(Ok(()))
     }
 
-    async fn write_or_say(self: &Arc<Self>, five_done: Option<i64>) {
+    /// What is too much goes soon, not only with the next look.
+    async fn look_at_length(&self) {
+        let most = u64::from(self.settings().megabytes) << 20;
+        let length = tokio::fs::metadata(self.store.db.path()).await.map_or(0, |found| found.len());
+        if length > most.saturating_sub(BESIDE) && self.fits.load(Ordering::Relaxed) {
+            self.full.notify_one();
+        }
+    }
+
+    async fn write_or_say(self: &Arc<Self>) {
         let before = self.failed();
-        match self.write(five_done).await {
+        match self.write().await {
             Err(error) if !before => tracing::warn!(%error, "the house's history waits until it can be written"),
             Ok(()) if before => tracing::info!("the house's history is written again"),
             _ => {}
@@ -357,9 +387,11 @@ impl Inner {
             );
         }
         self.store.prune(settings.since(trusted, shares)).await?;
-        if self.store.size_now().await? > most {
-            let left = (most as f64 * LEFT) as u64;
-            while self.store.size_now().await? > left {
+        // What is in use: what is free goes back to the disk below.
+        let may = most.saturating_sub(BESIDE);
+        if self.store.sizes_now().await?.used > may {
+            let left = (may as f64 * LEFT) as u64;
+            while self.store.sizes_now().await?.used > left {
                 let Some(less) = shares.less() else { break };
                 shares = less;
                 self.store.prune(settings.since(trusted, shares)).await?;
@@ -367,6 +399,10 @@ impl Inner {
             tracing::info!(most, "less of the house's history is kept than was wished: it would take too much room");
             *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = shares;
         }
+        let used = self.store.sizes_now().await?.used;
+        self.store.give_back(if used + FREE > may { 0 } else { FREE }, now).await?;
+        let files = self.store.sizes_now().await?.files;
+        self.fits.store(files <= most, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -401,7 +437,10 @@ async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, inn
     let mut every = tokio::time::interval(WRITE_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut five = now() / FIVE;
+    // Nothing here waits for the disk: what is said meanwhile would be missed.
+    let mut writing = JoinSet::new();
     loop {
+        let mut due = false;
         tokio::select! {
             event = events.recv() => match event {
                 Ok(RegistryEvent::Seen(known)) => inner.describe(&known),
@@ -419,21 +458,22 @@ async fn follow(mut events: Receiver<RegistryEvent>, registry: WeakRegistry, inn
             },
             _ = every.tick() => {
                 let now = now();
-                let carried = now / FIVE != five;
-                if carried {
+                if now / FIVE != five {
                     five = now / FIVE;
                     inner.gather().carry(now);
                 }
-                let waits = inner.gather().waiting() > 0;
-                if waits || carried {
-                    inner.write_or_say(carried.then_some(five * FIVE)).await;
-                }
-                continue;
+                due = !inner.gather().has_nothing();
             }
+            Some(_) = writing.join_next() => {}
         }
-        // What cannot be written is tried again with the next tick.
-        if inner.gather().waiting() >= MOST_WAITING && !inner.failed() {
-            inner.write_or_say(None).await;
+        if writing.is_empty() {
+            // What cannot be written is tried again with the next tick.
+            if due || inner.gather().waiting() >= MOST_WAITING && !inner.failed() {
+                let inner = inner.clone();
+                writing.spawn(async move { inner.write_or_say().await });
+            }
+        } else {
+            inner.gather().bound();
         }
     }
 }
@@ -443,7 +483,8 @@ async fn tidy(inner: Arc<Inner>) {
     tokio::time::sleep(Duration::from_secs(30)).await;
     loop {
         inner.tidy().await;
-        tokio::time::sleep(TIDY_EVERY).await;
+        tokio::time::sleep(TIDY_AGAIN).await;
+        let _ = tokio::time::timeout(TIDY_EVERY - TIDY_AGAIN, inner.full.notified()).await;
     }
 }
 

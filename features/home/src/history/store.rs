@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use accord_model::DeviceId;
 use accord_store::rusqlite::{Connection, OptionalExtension, Result, params};
-use accord_store::{Db, Options, StoreError};
+use accord_store::{Db, Options, Sizes, StoreError};
 
 use super::gather::{Batch, Bucket, FIVE, HOUR, Kept};
 use super::kinds::{Kind, Place, unit_word};
 
-const MIGRATIONS: &[&str] = &["
+pub(crate) const MIGRATIONS: &[&str] = &["
 CREATE TABLE series(
     id INTEGER PRIMARY KEY, device TEXT NOT NULL, service TEXT NOT NULL, instance INTEGER NOT NULL, property TEXT NOT NULL,
     kind INTEGER NOT NULL, unit TEXT, UNIQUE(device, service, instance, property));
@@ -35,6 +35,9 @@ const LOOKS: i64 = 36;
 
 /// Series that are worked on in one write, so that others get their turn.
 const AT_ONCE: usize = 256;
+/// Rows that are thrown away in one write, and pages that are given back: the log that they go through stays short.
+const ROWS_AT_ONCE: usize = 16_384;
+const PAGES_AT_ONCE: u32 = 256;
 
 /// One series as it is on the disk.
 #[derive(Debug, Clone)]
@@ -64,7 +67,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub fn open(folder: &Path) -> std::result::Result<Self, StoreError> {
-        let db = Db::open(&folder.join("history.db"), MIGRATIONS, Options::default())?;
+        let db = Db::open(&folder.join("history.db"), MIGRATIONS, Options { shrinks: true, ..Options::default() })?;
         // Of what nothing is left, nothing is to be known.
         db.write_blocking(|connection| {
             TABLES.iter().try_for_each(|table| without_series(connection, table))?;
@@ -229,10 +232,34 @@ impl Store {
         let rows = self.aside(|store| store.rows(None)).await?;
         let rows: Vec<(i64, Kind)> = rows.into_iter().map(|row| (row.id, row.kind)).collect();
         for some in rows.chunks(AT_ONCE) {
-            let some = some.to_vec();
-            gone += self.db.write(move |connection| prune(connection, &some, since)).await?;
+            let mut some = some.to_vec();
+            while !some.is_empty() {
+                let (went, left) = self.db.write(move |connection| prune(connection, some, since)).await?;
+                gone += went;
+                some = left;
+            }
         }
         Ok(gone > 0)
+    }
+
+    /// Gives back to the disk what is free in the file, but for so many bytes. Nothing, in a file of before for which there was no
+    /// room to make it anew.
+    pub async fn give_back(&self, but: u64, now: i64) -> std::result::Result<(), StoreError> {
+        if !self.aside(|store| store.db.can_shrink()).await? {
+            return Ok(());
+        }
+        let Sizes { mut free, page, .. } = self.sizes_now().await?;
+        while free > but && page > 0 {
+            let pages = (free - but).div_ceil(page).min(PAGES_AT_ONCE.into()) as u32;
+            let left = self.db.shrink(pages).await? * page;
+            if left >= free {
+                break;
+            }
+            free = left;
+        }
+        self.aside(|store| store.db.checkpoint()).await?;
+        // The log becomes short with the next write.
+        self.db.write(move |connection| set_done(connection, "shrunk", now)).await
     }
 
     /// Deletes what was kept of a device, or all. Whether anything was; then there are traces of it until [`Self::settle`].
@@ -259,19 +286,9 @@ impl Store {
         self.aside(|store| store.db.settle()).await
     }
 
-    /// As [`Self::size`], aside.
-    pub async fn size_now(&self) -> std::result::Result<u64, StoreError> {
-        self.aside(Self::size).await
-    }
-
-    /// Bytes that are in use, and in the file.
-    pub fn size(&self) -> std::result::Result<u64, StoreError> {
-        self.db.read(|connection| {
-            let number =
-                |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
-            let pages = number("page_count")? - number("freelist_count")?;
-            Ok(u64::try_from(pages * number("page_size")?).unwrap_or(0))
-        })
+    /// How large it is. Reads the disk aside.
+    pub async fn sizes_now(&self) -> std::result::Result<Sizes, StoreError> {
+        self.aside(|store| store.db.sizes()).await
     }
 
     /// The oldest that is known of anything, in milliseconds.
@@ -320,19 +337,25 @@ fn put(connection: &Connection, batch: &Batch, five_done: Option<i64>) -> Result
     }
 }
 
-fn prune(connection: &Connection, series: &[(i64, Kind)], since: Ages) -> Result<usize> {
+/// Throws away so many of the oldest rows as one write may, and says how many; what is left to do is of the series that it answers.
+fn prune(connection: &Connection, mut series: Vec<(i64, Kind)>, since: Ages) -> Result<(usize, Vec<(i64, Kind)>)> {
     let mut gone = 0;
-    let mut raw = connection.prepare_cached("DELETE FROM raw WHERE series = ?1 AND at < ?2")?;
-    let mut five = connection.prepare_cached("DELETE FROM five WHERE series = ?1 AND at < ?2")?;
-    let mut hour = connection.prepare_cached("DELETE FROM hour WHERE series = ?1 AND at < ?2")?;
-    for (id, kind) in series {
+    while let Some((id, kind)) = series.last().copied() {
         // Changes of what is yes or no are few, and kept as long as five minutes are.
-        let raw_since = if *kind == Kind::Switch { since.five } else { since.raw };
-        gone += raw.execute([*id, raw_since])?;
-        gone += five.execute([*id, since.five / 1000])?;
-        gone += hour.execute([*id, since.hour / 1000])?;
+        let raw_since = if kind == Kind::Switch { since.five } else { since.raw };
+        for (table, since) in TABLES.into_iter().zip([raw_since, since.five / 1000, since.hour / 1000]) {
+            let mut delete = connection.prepare_cached(&format!(
+                "DELETE FROM {table} WHERE series = ?1 AND at < coalesce(
+                    (SELECT at FROM {table} WHERE series = ?1 AND at < ?2 ORDER BY at LIMIT 1 OFFSET ?3), ?2)"
+            ))?;
+            gone += delete.execute(params![id, since, (ROWS_AT_ONCE - gone) as i64])?;
+            if gone >= ROWS_AT_ONCE {
+                return Ok((gone, series));
+            }
+        }
+        series.pop();
     }
-    Ok(gone)
+    Ok((gone, series))
 }
 
 /// Rows whose series was not written down are nobody's, and whose series comes next is not theirs.

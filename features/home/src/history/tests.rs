@@ -1,6 +1,8 @@
 //! Rows of many days, as they age.
 
-use accord_model::{DeviceId, Timestamp, Unit};
+use accord_model::{
+    Data, Device, DeviceId, DeviceKind, Format, Property, Reach, Service, Target, Timestamp, Unit, Value,
+};
 
 use super::gather::{Batch, Bucket, FIVE, HOUR};
 use super::store::Ages;
@@ -76,29 +78,209 @@ async fn what_a_meter_counted_is_the_same_however_it_is_asked_and_kept() {
     assert_eq!(store.kept().unwrap()[0].stood, Some(0.1 * (100 * HOUR / FIVE) as f64), "where it stood is known");
 }
 
+/// What was said every half a second, until now.
+async fn fill(store: &Store, now: i64, rows: i64) {
+    store.write(Arc::new(batch(Kind::Level)), None).await.unwrap();
+    for from in (0..rows).step_by(50_000) {
+        let work = move |db: &accord_store::rusqlite::Connection| {
+            let mut row = db.prepare("INSERT INTO raw VALUES (1, ?1, ?2)")?;
+            (from..rows.min(from + 50_000))
+                .rev()
+                .try_for_each(|n| row.execute((now - n * 500, n as f64 * 1.37)).map(drop))
+        };
+        store.db.write(work).await.unwrap();
+    }
+}
+
+/// What lies on the disk of it.
+fn length(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with("history.db"));
+    files.map(|entry| entry.metadata().unwrap().len()).sum()
+}
+
+const LIMIT: u64 = 16 << 20;
+
 #[tokio::test(flavor = "multi_thread")]
-async fn it_takes_no_more_room_than_it_may() {
+async fn it_takes_no_more_room_on_the_disk_than_it_may() {
     let dir = tempfile::tempdir().unwrap();
     let history = History::open(dir.path(), &Registry::new()).unwrap();
     let inner = &history.inner;
     let now = super::now();
-    // A day of what was said every half a second.
-    let raw = |from: i64| (0..25_000).map(move |n| ((1, now - (from + n) * 500), Some(n as f64 * 1.37))).collect();
-    for part in 0..10 {
-        let mut batch = batch(Kind::Level);
-        batch.raw = raw(part * 25_000);
-        inner.store.write(Arc::new(batch), None).await.unwrap();
-    }
+    fill(&inner.store, now, 1_000_000).await;
     inner.make_room().await.unwrap();
-    let before = inner.store.size().unwrap();
-    assert!(before > 4 << 20, "{before}");
-    history.inner.settings.lock().unwrap().megabytes = 3;
+    let before = length(dir.path());
+    assert!(before > 3 * LIMIT / 2, "{before}");
+    history.inner.settings.lock().unwrap().megabytes = 16;
     inner.make_room().await.unwrap();
-    let state = history.state().unwrap();
-    assert!(state.bytes <= 3 << 20 && state.shortened, "{state:?}");
-    assert!(state.bytes > 3 << 19, "no more goes than has to: {state:?}");
+    let (state, after) = (history.state().unwrap(), length(dir.path()));
+    assert!(after <= LIMIT && state.shortened, "{after} of {before}: {state:?}");
+    assert_eq!(state.bytes, after, "what is said is what lies there");
+    assert!(after > LIMIT / 2, "no more goes than has to: {after}");
     let newest = inner.store.kept().unwrap()[0].last.unwrap().0;
     assert_eq!(newest, now, "the oldest goes first");
+    // What comes next has a little room, and the file grows by no more than that.
+    inner.make_room().await.unwrap();
+    assert!(length(dir.path()) <= after);
+    history.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_earlier_version_becomes_shorter_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    {
+        let db = accord_store::Db::open(&path, store::MIGRATIONS, accord_store::Options::default()).unwrap();
+        assert!(!db.can_shrink().unwrap());
+        fill(&Store { db }, super::now(), 1_000_000).await;
+    }
+    let history = History::open(dir.path(), &Registry::new()).unwrap();
+    let inner = &history.inner;
+    inner.settings.lock().unwrap().megabytes = 16;
+    inner.make_room().await.unwrap();
+    let after = length(dir.path());
+    assert!(after <= LIMIT && after > LIMIT / 2, "{after}");
+    assert!(inner.store.db.can_shrink().unwrap());
+    assert!(inner.store.kept().unwrap()[0].last.is_some());
+    history.stop().await;
+}
+
+/// A meter that says where it stands, to a hub whose five minutes are made up to `done`.
+async fn metered(folder: &Path, done: i64) -> (History, impl Fn(&History, f64, i64)) {
+    let history = History::open(folder, &Registry::new()).unwrap();
+    let begin = format!("INSERT OR REPLACE INTO done VALUES ('five', {done})");
+    history.inner.store.db.write(move |db| db.execute_batch(&begin)).await.unwrap();
+    let (device, place) = meter();
+    history.inner.gather().describe(&device, vec![(place.clone(), Kind::Meter, None)], done);
+    let say = move |history: &History, stands: f64, at: i64| {
+        history.inner.gather().take(&device, (&place.service, 0, &place.property), stands, at, HOUR, at);
+    };
+    (history, say)
+}
+
+/// By how much a meter grew, as it is told after a start.
+async fn grown(folder: &Path, now: i64) -> f64 {
+    let history = History::open(folder, &Registry::new()).unwrap();
+    let (device, place) = meter();
+    let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+    let (from, to) = (at(now - now.rem_euclid(FIVE) - 2 * FIVE), at(now + FIVE));
+    let found = history.query(Query { device, place, from, to, step: Some(300) }).await.unwrap();
+    found.total.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_minutes_whose_first_write_failed_are_counted_once_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let boundary = super::now() - super::now().rem_euclid(FIVE);
+    let (history, say) = metered(dir.path(), boundary - FIVE).await;
+    let inner = &history.inner;
+    say(&history, 10.0, boundary - FIVE + 1000);
+    say(&history, 11.0, boundary - FIVE + 60_000);
+    inner.write().await.unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON five BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    inner.store.db.write(move |db| db.execute_batch(full)).await.unwrap();
+    inner.gather().carry(boundary + 1000);
+    assert!(inner.write().await.is_err());
+    inner.store.db.write(|db| db.execute_batch("DROP TRIGGER full")).await.unwrap();
+    inner.write().await.unwrap();
+    assert_eq!(inner.store.five_done().unwrap(), Some(boundary));
+    drop(history);
+    assert!((grown(dir.path(), boundary).await - 1.0).abs() < 1e-9, "{}", grown(dir.path(), boundary).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_minutes_that_are_over_before_all_are_carried_are_counted_once_after_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let boundary = super::now() - super::now().rem_euclid(FIVE);
+    let (history, say) = metered(dir.path(), boundary - FIVE).await;
+    for (stands, at) in [(10.0, boundary - FIVE + 1000), (11.0, boundary - FIVE + 60_000), (12.0, boundary + 10)] {
+        say(&history, stands, at);
+    }
+    history.inner.write().await.unwrap();
+    drop(history);
+    // More than once: what was made up again is written down once.
+    for start in 0..3 {
+        let total = grown(dir.path(), boundary).await;
+        assert!((total - 2.0).abs() < 1e-9, "{start}: {total}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_while_the_disk_does_not_answer_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let (id, place) = meter();
+    let service = Service {
+        properties: vec![Property::state("energy", Format::Float).unit(Unit::KilowattHour)],
+        ..accord_model::catalogue::electricity()
+    };
+    let mut device = Device::new(id.clone(), DeviceKind::Other, "Meter").with(service);
+    device.reach = Reach::Local;
+    let (bridge, memory) = accord_registry::example::bridge(vec![device]);
+    let history = History::open(dir.path(), &registry).unwrap();
+    registry.add_bridge(bridge);
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    let in_time = |what: &str| assert!(std::time::Instant::now() < until, "{what}");
+    while registry.device(&id).is_none() {
+        in_time("it is there");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let start = super::now() - 3_700_000;
+    let say = async |n: i64| {
+        let seen = Timestamp::from_millisecond(start + n * 1000).unwrap();
+        let value =
+            Value { data: Data::Float(n as f64), seen, source: accord_model::Source::Pushed, fresh_for_s: 86_400 };
+        let values = [("energy".to_owned(), value)].into();
+        memory
+            .tell(accord_model::FromBridge::Values { device: id.clone(), target: Target::new("electricity"), values })
+            .await;
+    };
+    let gathered = |most: i64| history.inner.gather().stands(&id, &place) >= Some(most as f64);
+    // As while the file is made anew: whatever is written waits.
+    let disk = history.inner.writing.lock().await;
+    say(1).await;
+    // By then it was tried to be written.
+    tokio::time::sleep(WRITE_EVERY + Duration::from_millis(500)).await;
+    for n in 2..=3600 {
+        say(n).await;
+        while n % 400 == 0 && !gathered(n) {
+            in_time("it is heard");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    drop(disk);
+    while !gathered(3600) {
+        in_time("it is heard");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(history.inner.missed.load(Ordering::Relaxed), 0);
+    history.stop().await;
+    let rows: i64 = history
+        .inner
+        .store
+        .db
+        .read(|db| db.query_row("SELECT count(*) FROM raw WHERE value > 0", [], |row| row.get(0)))
+        .unwrap();
+    assert_eq!(rows, 3600);
+    registry.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_goes_on_while_the_file_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = History::open(dir.path(), &Registry::new()).unwrap();
+    let inner = &history.inner;
+    fill(&inner.store, super::now(), 1000).await;
+    // Somebody makes it anew.
+    let settling = inner.settling.lock().await;
+    let deleting = history.delete(Some(meter().0));
+    tokio::pin!(deleting);
+    let soon = |work| tokio::time::timeout(Duration::from_secs(10), work);
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut deleting).await.is_err(), "it waits for that");
+    soon(inner.write()).await.unwrap().unwrap();
+    drop(settling);
+    tokio::time::timeout(Duration::from_secs(10), deleting).await.unwrap().unwrap();
+    assert!(!inner.traces.load(Ordering::Relaxed));
     history.stop().await;
 }
 
@@ -203,11 +385,11 @@ async fn what_the_disk_did_not_take_is_written_later() {
     let full = "CREATE TRIGGER full BEFORE INSERT ON raw BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
     inner.store.db.write(move |db| db.execute_batch(full)).await.unwrap();
     inner.gather().take(&device, (&place.service, 0, &place.property), 5.0, now - 2000, HOUR, now);
-    assert!(inner.write(None).await.is_err());
+    assert!(inner.write().await.is_err());
     assert!(inner.store.rows(None).unwrap().is_empty());
     inner.gather().take(&device, (&place.service, 0, &place.property), 6.0, now, HOUR, now);
     inner.store.db.write(|db| db.execute_batch("DROP TRIGGER full")).await.unwrap();
-    inner.write(None).await.unwrap();
+    inner.write().await.unwrap();
     let kept = inner.store.kept().unwrap();
     assert_eq!((kept.len(), kept[0].last.unwrap().1), (1, Some(6.0)));
     let rows: i64 = inner.store.db.read(|db| db.query_row("SELECT count(*) FROM raw", [], |row| row.get(0))).unwrap();
@@ -287,11 +469,11 @@ async fn a_house_of_twenty_thousand_properties_costs_little() {
             inner.gather().carry(begun + second * 1000);
         }
         if second % 2 == 0 {
-            inner.write(None).await.unwrap();
+            inner.write().await.unwrap();
         }
     }
     #[allow(clippy::print_stderr, reason = "a measurement, run by hand")]
     {
-        eprintln!("{} s of CPU for an hour; {} bytes", cpu() - before, inner.store.size().unwrap());
+        eprintln!("{} s of CPU for an hour; {} bytes", cpu() - before, inner.store.db.sizes().unwrap().files);
     }
 }

@@ -51,12 +51,18 @@ impl Book {
 
     /// On disk before it counts.
     fn change<T>(&self, change: impl FnOnce(&mut Pages) -> T) -> io::Result<T> {
+        let outcome = self.change_if(|pages| Some(change(pages)))?;
+        Ok(outcome.expect("there always is one"))
+    }
+
+    /// The same, and nothing is changed where there is no outcome. Of what is there by now: others change it too.
+    fn change_if<T>(&self, change: impl FnOnce(&mut Pages) -> Option<T>) -> io::Result<Option<T>> {
         let mut pages = self.pages();
         let mut changed = pages.clone();
-        let outcome = change(&mut changed);
+        let Some(outcome) = change(&mut changed) else { return Ok(None) };
         self.file.save(&changed)?;
         *pages = changed;
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     pub fn granted(&self, place: &DeviceId) -> BTreeMap<DeviceId, Granted> {
@@ -122,24 +128,24 @@ impl Book {
 
     /// A device was unpaired, and all that was there only by it. Whether anything was known of them.
     pub fn forget(&self, device: &DeviceId) -> io::Result<bool> {
-        let mut changed = self.pages().clone();
-        let mut found = changed.0.remove(device).is_some();
-        for page in changed.0.values_mut() {
-            let before = page.devices.len();
-            page.devices
-                .retain(|id, kept| id != device && kept.granted.faces.get(id).is_none_or(|via| !is(via, device)));
-            found |= page.devices.len() != before;
-            for faces in page.devices.values_mut().map(|kept| &mut kept.granted.faces) {
-                let before = faces.len();
-                faces.retain(|id, via| id != device && !is(via, device));
-                found |= faces.len() != before;
-            }
-        }
-        if found {
-            self.change(|pages| *pages = changed)?;
-        }
-        Ok(found)
+        Ok(self.change_if(|pages| without(pages, device).then_some(()))?.is_some())
     }
+}
+
+/// Whether anything of a device was there.
+fn without(pages: &mut Pages, device: &DeviceId) -> bool {
+    let mut found = pages.0.remove(device).is_some();
+    for page in pages.0.values_mut() {
+        let before = page.devices.len();
+        page.devices.retain(|id, kept| id != device && kept.granted.faces.get(id).is_none_or(|via| !is(via, device)));
+        found |= page.devices.len() != before;
+        for faces in page.devices.values_mut().map(|kept| &mut kept.granted.faces) {
+            let before = faces.len();
+            faces.retain(|id, via| id != device && !is(via, device));
+            found |= faces.len() != before;
+        }
+    }
+    found
 }
 
 fn is(via: &Option<DeviceId>, device: &DeviceId) -> bool {
@@ -182,6 +188,33 @@ mod tests {
         assert!(book.forget(&one).unwrap());
         book.set(&one, &lamp, Some(control.clone())).unwrap();
         assert_ne!(book.id_there(&one, &lamp), Some(there), "a broker that was removed knows nothing of before");
+    }
+
+    #[test]
+    fn what_is_taken_back_while_something_is_forgotten_stays_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, gone, lamp) = (id("mqtt-1"), id("gone"), id("lamp"));
+        let book = Book::open(&Vault::new(dir.path(), &[7; 32])).unwrap();
+        for n in 0..500 {
+            book.pages().0.entry(id(&format!("place-{n}"))).or_insert_with(|| Page {
+                seed: String::new(),
+                devices: BTreeMap::from([(lamp.clone(), Kept::default())]),
+            });
+        }
+        for _ in 0..50 {
+            book.set(&place, &gone, Some(Granted::default())).unwrap();
+            book.set(&place, &lamp, Some(Granted::default())).unwrap();
+            let both = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    assert!(book.forget(&gone).unwrap());
+                });
+                both.wait();
+                book.set(&place, &lamp, None).unwrap();
+            });
+            assert!(book.chosen(&place).is_empty(), "{:?}", book.chosen(&place));
+        }
     }
 
     #[test]

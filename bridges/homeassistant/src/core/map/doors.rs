@@ -33,8 +33,7 @@ pub fn cover(entity: &Entity<'_>) -> Vec<Part> {
         .only(&kept, &actions)
         .change("position", |one| one.write = entity.can(POSITION))
         .change("tilt", |one| one.write = entity.can(TILT));
-    // A way into the house.
-    let is_way_in = matches!(entity.class(), "garage" | "gate" | "door" | "window");
+    let is_way_in = catalogue::is_way_in(entity.class());
     if is_way_in {
         service = service.guarded();
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accord_model::catalogue::is_way_in;
 use accord_model::{Action, Data, DeviceKind, Format, Property, Range, Service, Unit};
 
 use super::super::spec::{self, At, Spec};
@@ -427,6 +428,10 @@ impl<'a> Builder<'a> {
             }
             let rank = |one: &Property| order.iter().position(|id| *id == one.id);
             service.properties.sort_by_key(rank);
+            let origin = spec.services.iter().find(|one| one.iid == shape.origin);
+            if shape.id == "cover" && (is_way_in(&spec.kind) || origin.is_some_and(|one| is_way_in(&one.kind))) {
+                service = service.guarded();
+            }
             services.push(service);
         }
         let kind = if kind == DeviceKind::Other { guess(&services) } else { kind };

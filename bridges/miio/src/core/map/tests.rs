@@ -282,6 +282,23 @@ fn a_curtain_says_where_it_is_and_where_it_goes() {
 }
 
 #[test]
+fn opening_a_window_is_asked_each_time_and_a_curtain_is_not() {
+    for (device, kind, asked) in
+        [("window-opener", "window-opener", true), ("window-opener", "curtain", true), ("curtain", "curtain", false)]
+    {
+        let properties = json!([
+            property(2, "motor-control", "uint8", "w", list(&[(0, "Pause"), (1, "Open"), (2, "Close")])),
+            property(7, "target-position", "uint8", "rwn", json!({"unit": "percentage", "value-range": [0, 100, 1]})),
+        ]);
+        let map = map(device, json!([service(2, kind, properties, json!([]))]));
+        let cover = map.services.iter().find(|one| one.id == "cover").unwrap();
+        let open = cover.actions.iter().find(|one| one.id == "open").unwrap();
+        assert_eq!(open.effect == Effect::Security, asked, "{device}: {kind}");
+        assert_eq!(find(&map, "cover", 0, "position").effect == Effect::Security, asked, "{device}: {kind}");
+    }
+}
+
+#[test]
 fn a_vacuum_is_told_by_actions_of_several_services() {
     let map = map(
         "vacuum",

@@ -37,7 +37,7 @@ impl Mapper {
         ] {
             self.act(entity, at(id), "command_topic", payload);
         }
-        if matches!(entity.text("device_class"), Some("garage" | "gate" | "door" | "window")) {
+        if entity.text("device_class").is_some_and(accord_model::catalogue::is_way_in) {
             self.guard("cover", instance);
         }
         self.forget("cover", instance);
