@@ -293,12 +293,13 @@ class Mqtt(houses.House, test_mqtt.Broker):
         self.password = mosquitto.PASSWORD
         self.start(password=True)
         self.add_broker()
-        self.hub.grant("control/command", self.id)
         self.live()
         self.run_all()
 
     def add_broker(self, **more):
         self.add(user=mosquitto.USER, password=self.password, **more)
+        # Added anew, it begins with nothing else agreed.
+        self.hub.grant("control/command", self.id)
 
     def live(self):
         """They are connected: they describe themselves, say what they are, and listen."""
