@@ -204,7 +204,7 @@ class House:
         self.assertLess(abs(self.age(value["seen"])), self.OLDEST)
 
     #: Seconds that a value may be old while all is well: some peers say themselves when it was so.
-    OLDEST = 120
+    OLDEST = 300
 
     def age(self, moment):
         """How old it is by the hub's clock, in seconds."""
@@ -277,8 +277,8 @@ class House:
         # Since when it is away.
         away = next(one for one in self.get("/presence")["devices"] if one["device"] == row.id)
         self.assertFalse(away["here"])
-        self.assertLess(self.seconds(away["last_seen"], self.left), self.AWAY + 5)
-        self.assertLess(abs(self.age(away["last_seen"]) - DAY), self.AWAY + 120)
+        self.assertLess(abs(self.seconds(away["last_seen"], self.left)), self.OLDEST)
+        self.assertGreater(self.age(away["last_seen"]), DAY - 60)
 
     def is_back(self, row):
         """By itself, with a gap of that day in what it said."""
