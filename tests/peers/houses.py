@@ -266,8 +266,8 @@ class House:
         self.clock.jump(DAY)
 
     def try_gone(self, row):
-        device, value, before = self.now_is(row), self.value_of(row, *(row.course or row.reads[:2])), self.before[row.kind]
-        self.assertEqual(device["reach"], "offline")
+        self.is_reached(row, "offline", 10)
+        value, before = self.value_of(row, *(row.course or row.reads[:2])), self.before[row.kind]
         # What it said last is there, and as old as it is.
         self.assertEqual((value["data"], value["seen"]), (before["data"], before["seen"]))
         self.assertGreater(self.age(value["seen"]), DAY - 60)

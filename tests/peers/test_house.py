@@ -384,7 +384,7 @@ template: [{sensor: [{name: Lab weather, unique_id: lab_weather, device_class: t
                       state: "{{ states('input_number.lab_degrees') }}"}]}]
 """
     SAYS = "turned-away"
-    BACK = 90
+    BACK = 180
     # A thing has been so since Home Assistant was started, and says when that was.
     OLDEST = 600
     ENTITIES = {"lamp": "light.bed_light", "plug": "switch.ac", "sensor": "input_number.lab_degrees", "climate": "climate.heatpump",
