@@ -346,13 +346,6 @@ pub const FORMS: &[Form] = &[
                 needs: Needs::Text,
                 secret: false,
             },
-            Field {
-                id: "before",
-                label: "Address before, if a broker that you added moved",
-                hint: "Its devices then stay what they are: their names, rooms and histories.",
-                needs: Needs::Optional,
-                secret: false,
-            },
             Field { id: "user", label: "User", hint: "", needs: Needs::Optional, secret: false },
             Field { id: "password", label: "Password", hint: "", needs: Needs::Optional, secret: true },
             Field {

@@ -1,6 +1,5 @@
 //! What the owner gives to add a broker, and what is kept of it in a private file.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use accord_model::{Data, DeviceId, Inputs, Timestamp};
@@ -20,9 +19,6 @@ const MAX_NAME: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Added {
     pub address: SocketAddr,
-    /// Where it was added first, once it moved: what it is known by, and all that is behind it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<SocketAddr>,
     pub user: Option<String>,
     pub password: Option<Secret>,
     pub tls: bool,
@@ -77,43 +73,13 @@ impl Added {
         if discovery == zigbee {
             return Err("Home Assistant's convention and zigbee2mqtt have topics of their own".to_owned());
         }
-        let port = |encrypted| if encrypted || tls { ENCRYPTED } else { PLAIN };
-        let first = text("before").map(|before| scheme(before).and_then(|(tls, bare)| self::address(bare, port(tls))));
-        let first = first.transpose()?;
         let since = Timestamp::now();
-        Ok(Self { address, first, user, password, tls, authority, pin: None, discovery, zigbee, since, seen: None })
+        Ok(Self { address, user, password, tls, authority, pin: None, discovery, zigbee, since, seen: None })
     }
 
-    /// As what it is known: by where it was added first.
+    /// As what it is known: by where it is.
     pub(crate) fn id(&self) -> DeviceId {
-        device_id("mqtt", &self.first.unwrap_or(self.address).to_string())
-    }
-
-    /// Which of those that were added it is: the one of its address, or the one that its owner says was elsewhere before.
-    ///
-    /// # Errors
-    /// In words: there is no such one, or it would be two.
-    pub(crate) fn among(mut self, known: &BTreeMap<DeviceId, Self>) -> Result<Self, String> {
-        let at = |place: SocketAddr| known.values().find(|one| one.address == place);
-        let here = at(self.address);
-        let it = match self.first {
-            Some(before) if before != self.address => {
-                if here.is_some() {
-                    return Err("another broker was added at that address; remove that one first".to_owned());
-                }
-                Some(at(before).ok_or("no broker was added at the address before; `accord devices` shows them")?)
-            }
-            _ => here,
-        };
-        self.first = it.and_then(|it| it.first.or((it.address != self.address).then_some(it.address)));
-        match known.get(&self.id()).filter(|_| it.is_none()) {
-            Some(moved) => Err(format!(
-                "the broker that was added at this address first is at {} now: if it moved back, say so with the address before, or \
-                 remove it",
-                moved.address
-            )),
-            None => Ok(self),
-        }
+        device_id("mqtt", &self.address.to_string())
     }
 
     pub(crate) fn bases(&self) -> Bases {
@@ -179,36 +145,6 @@ mod tests {
             given(&[("address", "10.0.0.2:1".into()), ("user", "u".into()), ("password", "geheim".into())]).unwrap();
         assert!(!format!("{whole:?}").contains("geheim"));
         assert_ne!(whole.id(), bare.id());
-    }
-
-    #[test]
-    fn a_broker_that_moved_is_what_it_was_and_no_other_becomes_it() {
-        let at = |address: &str| given(&[("address", address.into())]).unwrap();
-        let moved = |to: &str, before: &str| given(&[("address", to.into()), ("before", before.into())]).unwrap();
-        let mut known = BTreeMap::new();
-        let mut add = |added: Added| {
-            let added = added.among(&known)?;
-            known.insert(added.id(), added.clone());
-            Ok::<_, String>(added)
-        };
-        let first = add(at("10.0.0.2")).unwrap();
-        let other = add(at("10.0.0.3")).unwrap();
-        assert_eq!(add(moved("10.0.0.4", "10.0.0.9")).unwrap_err().split(':').count(), 1, "nobody was there");
-        assert!(add(moved("10.0.0.3", "10.0.0.2")).is_err(), "there is another one");
-        let again = add(moved("10.0.0.4", "mqtt://10.0.0.2")).unwrap();
-        assert_eq!((again.id(), again.address.to_string().as_str()), (first.id(), "10.0.0.4:1883"));
-        // Added again where it is now, and moved once more.
-        assert_eq!(add(at("10.0.0.4")).unwrap().id(), first.id());
-        assert_eq!(add(moved("10.0.0.5", "10.0.0.4")).unwrap().id(), first.id());
-        // Who is at its first address now is not it, unless its owner says so.
-        assert!(add(at("10.0.0.2")).unwrap_err().contains("10.0.0.5:1883"));
-        let back = add(moved("10.0.0.2", "10.0.0.5")).unwrap();
-        assert_eq!((back.id(), back.first), (first.id(), Some(back.address)));
-        assert_eq!(add(at("10.0.0.2")).unwrap().id(), first.id());
-        assert_eq!((known.len(), known.contains_key(&other.id())), (2, true));
-        // One that was written down before is read.
-        let old = serde_json::to_value(&other).unwrap();
-        assert!(old.get("first").is_none() && serde_json::from_value::<Added>(old).unwrap() == other);
     }
 
     #[test]

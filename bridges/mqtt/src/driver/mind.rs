@@ -303,7 +303,7 @@ impl Mind {
         if way != "broker" {
             return Err(CallError::Unsupported("a broker is added by its address".to_owned()));
         }
-        let added = Added::of(inputs).and_then(|added| added.among(self.added.all())).map_err(CallError::BadInput)?;
+        let added = Added::of(inputs).map_err(CallError::BadInput)?;
         let id = added.id();
         if self.added.all().len() >= MOST && self.added.get(&id).is_none() {
             return Err(CallError::Device(format!("more than {MOST} brokers were added; remove some first")));
