@@ -146,12 +146,12 @@ class BadLink(Network):
 
 
 def until(condition, seconds, what, pause=0.05):
-    """Waits until `condition()` is true and returns its value."""
+    """Waits until `condition()` is true and returns its value. `what` is a text, or makes one when it is needed."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(pause)

@@ -1,11 +1,10 @@
 """Clocks that jump while the hub runs. Only the time of day jumps, as when a person or NTP sets it."""
 
-import glob
-import pathlib
 import time
 import unittest
 
 from home import MIB, Home, digest, make
+from jump import FAKETIME, Clock
 from net import until
 
 DAY, HOUR = 86_400, 3600
@@ -14,18 +13,9 @@ DAY, HOUR = 86_400, 3600
 class ClockTest(Home):
     def setUp(self):
         super().setUp()
-        found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-        self.assertTrue(found, "install faketime (scripts/need net does)")
-        self.offset = pathlib.Path(self.alpha.folder, "clock")
-        self.jump(0)
-        self.befriend(LD_PRELOAD=found[0], FAKETIME_TIMESTAMP_FILE=str(self.offset), FAKETIME_NO_CACHE="1",
-                      FAKETIME_DONT_FAKE_MONOTONIC="1")
-
-    def jump(self, seconds):
-        """Sets alpha's clock this far from the true time, at once and whole."""
-        fresh = self.offset.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}s\n")
-        fresh.rename(self.offset)
+        self.clock = Clock(self.alpha.folder)
+        self.jump = self.clock.jump
+        self.befriend(**self.clock.environment)
 
     def now(self):
         """Alpha's own idea of the time: that of its newest record."""
@@ -42,7 +32,7 @@ class ClockTest(Home):
 
     def test_a_clock_that_jumps_back_between_two_runs_breaks_nothing(self):
         self.alpha.stop()
-        self.alpha.start(LD_PRELOAD=glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0], FAKETIME="-1d")
+        self.alpha.start(LD_PRELOAD=FAKETIME, FAKETIME="-1d")
         self.send_small("two.bin", 13)
         self.intact()
 

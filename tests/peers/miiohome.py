@@ -28,6 +28,45 @@ def alone():
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
+class Things:
+    """Things on the simulator of python-miio, of one process that is in all of their networks: see `miiothings.py`."""
+
+    def __init__(self, folder):
+        self.log = folder / "things.log"
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen([PYTHON, pathlib.Path(__file__).with_name("miiothings.py")], stdin=subprocess.PIPE, stdout=out,
+                                            stderr=out, text=True, env=alone())
+        until(lambda: any("up" in said for said in self.said()), 40, lambda: f"the simulator is up: {self.log.read_text()[-1000:]}")
+
+    def said(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def tell(self, **what):
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+
+    def switch_on(self, name, machine, spec, model, **more):
+        before = sum("ready" in said for said in self.said())
+        self.tell(on=name, net=machine.holder.pid, spec=str(spec), model=model, **more)
+        until(lambda: sum("ready" in said for said in self.said()) > before, 20, lambda: f"the {name} is on: {self.log.read_text()[-1000:]}")
+
+    def switch_off(self, name):
+        before = sum("gone" in said for said in self.said())
+        self.tell(off=name)
+        until(lambda: sum("gone" in said for said in self.said()) > before, 10, lambda: f"the {name} is off: {self.log.read_text()[-1000:]}")
+
+    def happens(self, name, what):
+        self.tell(at=name, set=what)
+
+    def became(self, name, place):
+        values = [said[place] for said in self.said() if said.get("at") == name and place in said]
+        return values[-1] if values else None
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
 @unittest.skipUnless(CLI.exists(), "python-miio is not installed: tests/peers/run --install")
 class Home(unittest.TestCase):
     """A hub, a lamp that speaks MIoT, and a fan and a vacuum that speak in older words."""

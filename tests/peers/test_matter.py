@@ -56,7 +56,7 @@ class Home(unittest.TestCase):
                                       env={**os.environ, **environment})
         self.started.append(process)
         process.log = log
-        until(lambda: process.poll() is not None or '"ready"' in log.read_text(), 30, "the device is on")
+        until(lambda: process.poll() is not None or '"ready"' in log.read_text(), 90, "the device is on")
         self.assertIsNone(process.poll(), log.read_text())
         self.process = process
         return process
@@ -67,7 +67,7 @@ class Home(unittest.TestCase):
             process.kill()
         else:
             self.there("stop", wait=False)
-        process.wait(10)
+        process.wait(30)
 
     def there(self, line, wait=True):
         """Does something on the device itself."""

@@ -44,10 +44,10 @@ class Broker(unittest.TestCase):
         self.broker.say("homeassistant/sensor/lab1/config", POWER, keep=True)
         self.broker.say("lab1/alive", "online", keep=True)
 
-    def add(self, **inputs):
-        """Adds the broker as the form does, and agrees to controlling what is behind it."""
+    def add(self, again=None, **inputs):
+        """Adds the broker as the form does; `again`: by its id, one that was added and is at another address."""
         inputs = {"address": f"{self.broker.address}:{self.broker.port}", **inputs}
-        status, answer = self.hub.api("POST", "/add", {"bridge": "mqtt", "way": "broker", "inputs": inputs, "away": True})
+        status, answer = self.hub.api("POST", "/add", {"bridge": "mqtt", "way": "broker", "inputs": inputs, "away": True, "again": again})
         self.assertEqual(status, 200, answer)
         self.id = answer["devices"][0]["id"]
         return answer["devices"][0]

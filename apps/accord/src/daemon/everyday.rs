@@ -15,7 +15,7 @@ use accord_input::Input;
 use accord_media::{Bus, Media};
 use accord_model::text::for_screen;
 use accord_model::value::CONFIRM_WITHIN;
-use accord_model::{CallError, Data, DeviceId, EntryKey, Outputs, Target, Timestamp, Verb};
+use accord_model::{CallError, Data, DeviceId, EntryKey, Outputs, Source, Target, Timestamp, Verb};
 use accord_people::People;
 use accord_ports::remote::{Grants, Remote};
 use accord_registry::{Job, Thing, goes_on};
@@ -356,7 +356,7 @@ impl Hub {
             Some(api::Presence {
                 here: present.since.is_some(),
                 since: present.since,
-                last_seen: present.last_seen.or(device.last_seen),
+                last_seen: present.last_seen.or(device.last_seen).or_else(|| heard_last(&device)),
                 device: device.id,
                 name: device.name,
                 kind: device.kind,
@@ -364,6 +364,13 @@ impl Hub {
         });
         Ok(api::Presences { devices: devices.collect() })
     }
+}
+
+/// When a device that is away since before this start said something last, as far as that is remembered.
+fn heard_last(device: &api::Device) -> Option<Timestamp> {
+    let said =
+        device.services.iter().filter(|service| service.id != "pairing").flat_map(|service| service.values.values());
+    said.filter(|value| value.source != Source::Assumed).map(|value| value.seen).max()
 }
 
 impl From<ControlError> for Failure {

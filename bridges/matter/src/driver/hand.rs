@@ -334,7 +334,9 @@ impl Hand {
                 }
                 // Who is there now may be another one, which tells the truth.
                 Some(Err(End::Refused(_))) if Some(at) == last => {
-                    let why = "it is not announced in this network, and where it was last is another device".to_owned();
+                    let why = "it is not announced in this network, and what is where it was last does not know this machine: it \
+                               was reset or has removed this machine, or another device has its address now"
+                        .to_owned();
                     End::Lost(why.clone(), Outcome::Failed(why))
                 }
                 Some(Err(other @ (End::Lost(..) | End::Refused(_)))) => other,
