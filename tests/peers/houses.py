@@ -227,6 +227,7 @@ class House:
 
     def try_changed(self, row):
         what, service, property, shown = row.itself
+        self.assertNotEqual(self.value_of(row, service, property)["data"], shown, "it is something else before")
         self.own_side(row, what)
         value = self.is_so(row, service, property, shown, self.HEARD)
         self.assertIn(value["source"], ("pushed", "polled"))

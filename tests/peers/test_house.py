@@ -54,8 +54,8 @@ class Matter(houses.House, test_matter.Home):
     def rows(self):
         on_off = lambda service: (write(service, "on", True), write(service, "on", False))
         return [
-            Row("lamp", "Lamp", ("light", "on", False), on_off("light"), ('{"onOff": {"onOff": true}}', "light", "on", True)),
-            Row("plug", "Plug", ("on-off", "on", False), on_off("on-off"), ('{"onOff": {"onOff": true}}', "on-off", "on", True)),
+            Row("lamp", "Lamp", ("light", "on", False), on_off("light"), ('{"onOff": {"onOff": false}}', "light", "on", False)),
+            Row("plug", "Plug", ("on-off", "on", False), on_off("on-off"), ('{"onOff": {"onOff": false}}', "on-off", "on", False)),
             Row("sensor", "Weather", ("temperature", "temperature", 21.5), (),
                 ('{"temperatureMeasurement": {"measuredValue": -725}}', "temperature", "temperature", -7.25)),
             Row("climate", "Heating", ("climate", "target", 20), (write("climate", "target", 21.5), write("climate", "target", 23)),
@@ -154,7 +154,7 @@ class Miio(houses.House, unittest.TestCase):
             Row("lamp", None, ("light", "level", 50), (write("light", "level", 30), write("light", "level", 60)),
                 ({"2.2": 77}, "light", "level", 77)),
             Row("plug", None, ("on-off", "on", False), (write("on-off", "on", True), write("on-off", "on", False)),
-                ({"2.1": True}, "on-off", "on", True)),
+                ({"2.1": False}, "on-off", "on", False)),
             Row("sensor", None, ("temperature", "temperature", 21), (), ({"3.7": -7}, "temperature", "temperature", -7)),
             Row("climate", None, ("climate", "target", 20), (write("climate", "target", 21.5), write("climate", "target", 23)),
                 ({"2.4": 18}, "climate", "target", 18)),
@@ -271,7 +271,7 @@ class Mqtt(houses.House, test_mqtt.Broker):
         return [
             Row("lamp", "Lamp", ("light", "level", 50), (write("light", "level", 30), write("light", "level", 60)),
                 ('{"state": "ON", "brightness": 204}', "light", "level", 80)),
-            Row("plug", "Plug", ("on-off", "on", False), (write("on-off", "on", True), write("on-off", "on", False)), ("ON", "on-off", "on", True)),
+            Row("plug", "Plug", ("on-off", "on", False), (write("on-off", "on", True), write("on-off", "on", False)), ("OFF", "on-off", "on", False)),
             Row("sensor", "Weather", ("temperature", "temperature", 21.5), (), ("-7.25", "temperature", "temperature", -7.25)),
             Row("climate", "Heating", ("climate", "target", 20), (write("climate", "target", 21.5), write("climate", "target", 23)),
                 ("18.0", "climate", "target", 18)),
@@ -394,9 +394,9 @@ template: [{sensor: [{name: Lab weather, unique_id: lab_weather, device_class: t
         call = lambda kind, service, **data: (kind, service, data)
         return [
             Row("lamp", "Bed Light", ("light", "on", False), (write("light", "on", True), write("light", "on", False)),
-                (call("light", "turn_on"), "light", "on", True)),
+                (call("light", "turn_off"), "light", "on", False)),
             Row("plug", "AC", ("on-off", "on", False), (write("on-off", "on", True), write("on-off", "on", False)),
-                (call("switch", "turn_on"), "on-off", "on", True)),
+                (call("switch", "turn_off"), "on-off", "on", False)),
             Row("sensor", "Lab weather", ("temperature", "temperature", 21.5), (),
                 (call("input_number", "set_value", value=-7.25), "temperature", "temperature", -7.25)),
             Row("climate", "HeatPump", ("climate", "target", 20), (write("climate", "target", 21.5), write("climate", "target", 23)),
