@@ -56,7 +56,7 @@ class Home(unittest.TestCase):
                                       env={**os.environ, **environment})
         self.started.append(process)
         process.log = log
-        until(lambda: process.poll() is not None or '"ready"' in log.read_text(), 90, "the device is on")
+        until(lambda: process.poll() is not None or '"ready"' in log.read_text(), 180, "the device is on")
         self.assertIsNone(process.poll(), log.read_text())
         self.process = process
         return process
