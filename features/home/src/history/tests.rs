@@ -171,7 +171,8 @@ async fn grown(folder: &Path, now: i64) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_minutes_whose_first_write_failed_are_counted_once_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
-    let boundary = super::now() - super::now().rem_euclid(FIVE);
+    let now = super::now();
+    let boundary = now - now.rem_euclid(FIVE);
     let (history, say) = metered(dir.path(), boundary - FIVE).await;
     let inner = &history.inner;
     say(&history, 10.0, boundary - FIVE + 1000);
@@ -191,7 +192,8 @@ async fn five_minutes_whose_first_write_failed_are_counted_once_after_a_crash() 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_minutes_that_are_over_before_all_are_carried_are_counted_once_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
-    let boundary = super::now() - super::now().rem_euclid(FIVE);
+    let now = super::now();
+    let boundary = now - now.rem_euclid(FIVE);
     let (history, say) = metered(dir.path(), boundary - FIVE).await;
     for (stands, at) in [(10.0, boundary - FIVE + 1000), (11.0, boundary - FIVE + 60_000), (12.0, boundary + 10)] {
         say(&history, stands, at);
