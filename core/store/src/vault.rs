@@ -118,7 +118,7 @@ impl Vault {
     }
 
     /// Seals what an earlier version left in plain, of at most `largest` bytes each: the files of this name in this folder, or with
-    /// a `*` in front those that end so.
+    /// a `*` in front those that end so. What it left of them half written is removed.
     ///
     /// # Errors
     /// [`FileError`] when one of them cannot be read or sealed; it, and what comes after it, is left as it is.
@@ -139,7 +139,8 @@ impl Vault {
         for name in names {
             let path = self.path.join(&name);
             if let Some(bytes) = read_private(&path, largest)?.filter(|bytes| !bytes.starts_with(FAMILY)) {
-                self.replace(&name, &bytes).map_err(|cause| FileError::Io { path, cause })?;
+                self.replace(&name, &bytes).map_err(|cause| FileError::Io { path: path.clone(), cause })?;
+                remove_drafts(&path);
             }
         }
         Ok(())
@@ -314,7 +315,10 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read(mqtt.path().join("added.json")).unwrap(), b"a token", "it is left as it is");
+        let draft = mqtt.path().join(".added.json.abcdefghijklmn27");
+        fs::write(&draft, "a token").unwrap();
         mqtt.seal_all("added.json", 100).unwrap();
+        assert!(!draft.exists());
         mqtt.seal_all("none.json", 100).unwrap();
         vault(dir.path()).folder("none").seal_all("*.json", 100).unwrap();
         assert_eq!(text(&mqtt, "added.json").unwrap().unwrap(), "a token");
