@@ -218,7 +218,7 @@ class Odd(unittest.TestCase):
         self.assertNotEqual(refused[0], 200, "what it said earlier is not said as if it were said now")
         self.assertIn("-10000", str(refused[1]))
         self.mode("ok")
-        self.assertEqual(self.call("battery", {"verb": "read", "properties": ["percent"]})[1], {"outputs": {"percent": 87}})
+        self.assertEqual(self.call("battery", {"verb": "read", "properties": ["percent"]})[1], {"percent": 87})
         until(lambda: "withholds" not in json.dumps(self.why()), 15, "it says everything again")
 
     def test_a_lamp_that_fails_inside_is_here_and_asked_again_and_that_it_is_unplugged_is_found(self):
