@@ -152,6 +152,11 @@ export function answerHome(hub, tell, device, method, path, query, body) {
   }
   if (first === "devices" && third === "why") {
     const one = hub.devices.find((other) => other.id === second);
+    // Added all the same: nobody has that address.
+    if (one?.id.startsWith("added-") && one.bridge !== "matter") {
+      const nobody = { code: "asleep", weight: "blocks", says: "Nobody in this network has 192.168.1.99.", remedy: "Turn its machine on.", agree: null };
+      return [200, { device: one.id, name: one.name, bridge: one.bridge, app: "Home Assistant", reached: one.reach !== "offline", obstacles: one.reach === "offline" ? [nobody] : [], facts: [] }];
+    }
     if (one?.bridge !== "matter") return null;
     const says = "You have not agreed to `matter/search`, so nothing is sent.";
     const given = hub.consents.some((consent) => consent.entry === "matter/search" && consent.state === "given");
