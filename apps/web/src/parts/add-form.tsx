@@ -57,7 +57,7 @@ export function FormWay({ form, again: known }: { form: AddForm; again?: string 
     const asked = fields.filter((one) => !(signIn && one.secret));
     const given = Object.fromEntries(asked.flatMap(({ id }) => (inputs[id]?.trim() ? [[id, inputs[id]!.trim()]] : [])));
     try {
-      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, again: again?.id ?? null, ...(keep && { away: true }) }, SLOW_MS));
+      const there = await consenting(() => post<AddedThere>("/add", { bridge: form.bridge, way: form.way, inputs: given, sign_in: signIn, agrees: also, ...(again && { again: again.id }), ...(keep && { away: true }) }, SLOW_MS));
       setLookedUp(there.looked_up);
       if (there.open && there.signing_in) setOpen({ page: there.open, id: there.signing_in });
       else done(there.devices);
