@@ -68,7 +68,7 @@ class House:
 
     PEER = None
     # How long the peers may take to be back, and to be noticed to be away, in seconds.
-    BACK, AWAY = 60, 30
+    BACK, AWAY = 60, 75
     began = 0
     # Whether the hub is restarted while they are gone for a day.
     MEANWHILE = False
