@@ -1,8 +1,8 @@
 //! The number of a machine near, by the name that its owner knows it by: `homeassistant.local`.
 //!
-//! Whoever asks for a name tells others which, so that it is an entry of its own ([`STATEMENT`]): one question by multicast DNS
-//! (RFC 6762, 5.1) on every interface that has an IPv4 address, when the owner typed the name and at no other time. No server of
-//! names is asked.
+//! Whoever asks for a name tells others which, so that it is an entry of its own ([`STATEMENT`]): a question by multicast DNS
+//! (RFC 6762, 5.1), asked at most three times on every interface that has an IPv4 address, when the owner typed the name and at no
+//! other time. No server of names is asked.
 //!
 //! Nothing proves who answers. An answer counts that comes from the link of the interface on which it was asked, and names an
 //! address there; where several machines say that they have the name, none of them is taken.
