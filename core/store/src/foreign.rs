@@ -2,7 +2,7 @@
 //! a database is a program too: its schema holds views, triggers and expressions.
 //!
 //! ```
-//! # let made = accord_store::rusqlite::Connection::open_in_memory().unwrap();
+//! # let mut made = accord_store::rusqlite::Connection::open_in_memory().unwrap();
 //! # made.execute_batch("CREATE TABLE note(text TEXT); INSERT INTO note VALUES ('hello')").unwrap();
 //! # let bytes = made.serialize("main").unwrap().to_vec();
 //! use std::time::Duration;
