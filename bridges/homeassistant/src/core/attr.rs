@@ -175,6 +175,7 @@ const KNOWN: &[&str] = &[
     "fan_speed",
     "fan_speed_list",
     "friendly_name",
+    "group_members",
     "has_date",
     "has_time",
     "hs_color",

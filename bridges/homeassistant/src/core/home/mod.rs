@@ -273,7 +273,7 @@ impl Home {
     fn entity<'a>(&'a self, id: &'a str, now: &'a Now) -> Entity<'a> {
         const NONE: &Entry = &Entry { name: None, category: None, device: None, area: None, hidden: false };
         let entry = self.entries.get(id).map_or(NONE, |(_, entry)| entry);
-        Entity { id, state: &now.state, attrs: &now.attrs, entry, fahrenheit: self.fahrenheit }
+        Entity { id, state: &now.state, attrs: &now.attrs, at: now.at, entry, fahrenheit: self.fahrenheit }
     }
 
     fn parts(&self, id: &str, now: &Now) -> Option<Vec<Part>> {

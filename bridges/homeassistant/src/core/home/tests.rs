@@ -289,3 +289,74 @@ fn the_demo_house_maps() {
     assert_eq!(named("Bed Light").kind, DeviceKind::Light);
     assert_eq!(named("Front Door").kind, DeviceKind::Lock);
 }
+
+/// What describes an entity or what it does not say, repeats another attribute in other words, or says who did something: nobody
+/// needs it beside the service.
+const NOT_SAID: [&str; 20] = [
+    "assumed_state",
+    "attribution",
+    "battery_icon",
+    "changed_by",
+    "color_mode",
+    "color_temp",
+    "device_class",
+    "friendly_name",
+    "icon",
+    "max_mireds",
+    "min_mireds",
+    "mode",
+    "precipitation_unit",
+    "rgb_color",
+    "rgbw_color",
+    "rgbww_color",
+    "state_class",
+    "supported_features",
+    "visibility_unit",
+    "xy_color",
+];
+
+/// What else an attribute could be.
+fn another(name: &str, all: &serde_json::Map<String, Json>) -> Vec<Json> {
+    let listed = all.get(&format!("{name}_list")).and_then(|list| list.get(0)).cloned();
+    let others = match &all[name] {
+        Json::Bool(is) => vec![json!(!is)],
+        Json::Number(number) => vec![json!(number.as_f64().unwrap() + 1.0), json!(0)],
+        Json::String(text) => vec![json!(format!("{text}x")), json!("on"), json!("2001-09-09T01:46:40Z")],
+        Json::Array(items) => vec![json!(items[items.len().min(1)..])],
+        _ => Vec::new(),
+    };
+    others.into_iter().chain(listed).collect()
+}
+
+/// An attribute is read if something else would be shown without it, or if it were another.
+#[test]
+fn attributes_of_the_demo_house_are_read() {
+    let all: Json = serde_json::from_str(include_str!("../../../tests/recorded/2024.3.3-demo.json")).unwrap();
+    let mut home = Home::new(server(), now());
+    home.registries(registries(all["areas"].clone(), all["devices"].clone(), all["entities"].clone()), now());
+    home.states(event(all["states"].clone()), now());
+    let mut kinds: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for (id, of) in all["states"]["a"].as_object().unwrap() {
+        let entity = home.entity(id, &home.now[id]);
+        let Mapped::Parts(shown) = map(&entity) else { continue };
+        let said = of["a"].as_object().unwrap();
+        let is_read = |name: &str, instead: Option<Json>| {
+            let mut said = said.clone();
+            match instead {
+                Some(instead) => said.insert(name.to_owned(), instead),
+                None => said.remove(name),
+            };
+            let attrs = serde_json::from_value(Json::Object(said)).unwrap();
+            map(&Entity { attrs: &attrs, ..entity }) != Mapped::Parts(shown.clone())
+        };
+        for name in said.keys().filter(|name| !NOT_SAID.contains(&name.as_str()) && !said[*name].is_null()) {
+            let mut all = another(name, said).into_iter().map(Some).chain([None]);
+            *kinds.entry((entity.domain(), name)).or_default() |= all.any(|instead| is_read(name, instead));
+        }
+    }
+    let unread: Vec<_> = kinds.iter().filter(|(_, is_read)| !**is_read).map(|(kind, _)| *kind).collect();
+    println!("{} attributes of {} are read; not: {unread:?}", kinds.len() - unread.len(), kinds.len());
+    assert!(kinds.len() > 100 && unread.len() * 20 < kinds.len(), "at least 95 %");
+    let known = [("media_player", "media_content_id"), ("text", "max"), ("text", "min"), ("text", "pattern")];
+    assert_eq!(unread, known, "what is not read is known");
+}

@@ -211,14 +211,10 @@ pub fn vacuum(entity: &Entity<'_>) -> Vec<Part> {
         state => state,
     });
     let part = Part::new(service).say_one("state", state).say_one("fan-speed", attrs.text("fan_speed"));
-    let battery = attrs.number("battery_level").map(|percent| {
-        let battery = Part::shared(catalogue::battery().only(&["percent"], &[]));
-        battery.say("percent", Some(percent.round().clamp(0.0, 100.0) as i64))
-    });
     let mut more = catalogue::more();
     more.actions.extend(entity.can(SPOT).then(|| action("clean-spot", Effect::Physical)));
     let more = (!more.actions.is_empty()).then(|| Part::shared(more));
-    std::iter::once(part).chain(battery).chain(more).collect()
+    std::iter::once(part).chain(more).collect()
 }
 
 pub fn write_vacuum(entity: &Entity<'_>, property: &str, data: &Data) -> Option<Call> {

@@ -1,7 +1,7 @@
 //! Players: `media_player`. developers.home-assistant.io/docs/core/entity/media-player
 
 use accord_model::text::for_screen;
-use accord_model::{Data, catalogue};
+use accord_model::{Data, Timestamp, catalogue};
 
 use super::part::{Part, options};
 use super::{Entity, percent_of};
@@ -51,7 +51,7 @@ pub fn player(entity: &Entity<'_>) -> Vec<Part> {
         .say("artist", text("media_artist"))
         .say("album", text("media_album_name"))
         .say("length", attrs.number("media_duration").filter(|length| *length > 0.0))
-        .say("position", attrs.number("media_position"))
+        .say("position", position(entity))
         .say("volume", volume)
         .say("shuffle", attrs.get("shuffle").bool())
         .say("loop", repeat.map(|(_, ours)| *ours));
@@ -80,6 +80,16 @@ pub fn player(entity: &Entity<'_>) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// Where it is, in seconds: what is said of a title that plays is of the moment when that was measured, which is not told again.
+fn position(entity: &Entity<'_>) -> Option<f64> {
+    let position = entity.attrs.number("media_position")?;
+    let measured: Option<Timestamp> = entity.attrs.text("media_position_updated_at").and_then(|at| at.parse().ok());
+    let (Some(measured), "playing") = (measured, entity.state) else { return Some(position) };
+    let since = (entity.at - measured.as_millisecond() as f64 / 1000.0).max(0.0);
+    let end = entity.attrs.number("media_duration").filter(|length| *length >= position);
+    Some((position + since).min(end.unwrap_or(f64::MAX)))
 }
 
 pub fn write(entity: &Entity<'_>, service: &str, property: &str, data: &Data) -> Option<Call> {

@@ -49,6 +49,8 @@ pub struct Entity<'a> {
     pub state: &'a str,
     /// And what goes with it.
     pub attrs: &'a Attrs,
+    /// When it said that, in seconds since 1970; 0 if it did not say.
+    pub at: f64,
     /// What the registry says of it.
     pub entry: &'a Entry,
     /// The server shows temperatures in Fahrenheit.
@@ -212,6 +214,7 @@ pub fn map(entity: &Entity<'_>) -> Mapped {
         // What nobody here knows can be read.
         _ => vec![sensor::text(entity)],
     };
+    parts.extend(extra::battery(entity));
     parts.extend(extra::extra(entity));
     match entity.entry.category {
         Some(Category::Config) => part::with_role(&mut parts, Role::Config),

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 const NONE: &Entry = &Entry { name: None, category: None, device: None, area: None, hidden: false };
 
+/// When everything was said.
+const AT: f64 = 1_000_000_060.0;
+
 struct One {
     id: String,
     state: String,
@@ -18,7 +21,14 @@ impl One {
         Self { id: id.into(), state: state.into(), attrs, entry: NONE.clone(), fahrenheit: false }
     }
     fn entity(&self) -> Entity<'_> {
-        Entity { id: &self.id, state: &self.state, attrs: &self.attrs, entry: &self.entry, fahrenheit: self.fahrenheit }
+        Entity {
+            id: &self.id,
+            state: &self.state,
+            attrs: &self.attrs,
+            at: AT,
+            entry: &self.entry,
+            fahrenheit: self.fahrenheit,
+        }
     }
     fn parts(&self) -> Vec<Part> {
         match map(&self.entity()) {
@@ -289,4 +299,27 @@ fn what_is_left_out_has_a_reason() {
     let mut hidden = One::new("light.a", "on", json!({}));
     hidden.entry.hidden = true;
     assert_eq!(map(&hidden.entity()), Mapped::LeftOut(Reason::Hidden));
+}
+
+#[test]
+fn what_plays_is_where_it_got_to_since_that_was_measured() {
+    let player = |state, measured: &str, length| {
+        let attrs = json!({"media_position": 100, "media_duration": length, "media_position_updated_at": measured});
+        One::new("media_player.radio", state, attrs).part("media").values.get("position").cloned()
+    };
+    // 60 seconds before.
+    let measured = "2001-09-09T01:46:40.000000+00:00";
+    assert_eq!(player("playing", measured, 300), Some(Data::Float(160.0)));
+    assert_eq!(player("playing", measured, 120), Some(Data::Float(120.0)), "no further than its end");
+    assert_eq!(player("paused", measured, 300), Some(Data::Float(100.0)));
+    for odd in ["", "yesterday", "2099-01-01T00:00:00+00:00"] {
+        assert_eq!(player("playing", odd, 300), Some(Data::Float(100.0)), "{odd}");
+    }
+}
+
+#[test]
+fn a_sensor_that_says_how_full_its_battery_is_has_one() {
+    let sensor = One::new("sensor.outside", "15.6", json!({"device_class": "temperature", "battery_level": 12.4}));
+    assert_eq!(sensor.part("battery").values["percent"], Data::Int(12));
+    assert_eq!(sensor.parts().len(), 2);
 }
