@@ -119,8 +119,9 @@ class HomeAssistant(hasshome.Home):
         self.hub.stop()
         self.end()
         self.hub.start()
-        after = {one["id"]: one for one in self.devices() if one["bridge"] == "homeassistant"}
-        self.assertEqual(known.keys(), after.keys())
+        remembered = lambda: {one["id"]: one for one in self.devices() if one["bridge"] == "homeassistant"}
+        until(lambda: remembered().keys() == known.keys(), 10, lambda: f"{len(known)} things: {remembered().keys() ^ known.keys()}")
+        after = remembered()
         for id, before in known.items():
             if before["name"] != "Lab House":
                 for key in ("name", "kind", "room"):
