@@ -190,8 +190,8 @@ impl Ws {
         if is_control && (!is_last || length > MAX_CONTROL as u64) {
             return Err(WsError::Frame("a control frame is long, or in pieces"));
         }
-        let length = usize::try_from(length).ok().filter(|length| self.message.len() + length <= MAX_MESSAGE);
-        let length = length.ok_or(WsError::TooLong)?;
+        let room = MAX_MESSAGE.saturating_sub(self.message.len());
+        let length = usize::try_from(length).ok().filter(|length| *length <= room).ok_or(WsError::TooLong)?;
         let Some(payload) = bytes.get(head..head + length) else { return Ok(None) };
         let event = match kind {
             TEXT | BINARY if self.amid.is_some() => return Err(WsError::Frame("a message begins amid another")),
@@ -369,6 +369,9 @@ mod tests {
         assert_eq!(fails(&[0x83, 0]), WsError::Frame("its kind is unknown"));
         let huge = [&[0x81, 127][..], &(1u64 << 40).to_be_bytes()].concat();
         assert_eq!(fails(&huge), WsError::TooLong, "what is merely announced is not waited for");
+        let first = frame(0x01, b"one part");
+        let endless = [&[0x80, 127][..], &u64::MAX.to_be_bytes()].concat();
+        assert_eq!(fails(&[first, endless].concat()), WsError::TooLong, "more than any number holds");
     }
 
     #[test]
