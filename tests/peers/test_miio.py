@@ -1,19 +1,22 @@
-"""miIO and MIoT against python-miio's simulators, other programs in machines of their own; and a device that fails as some do."""
+"""miIO and MIoT against python-miio's simulators, other programs in machines of their own; and a device that fails as some do, and
+one that tells of changes by itself."""
 
 import json
 import os
 import pathlib
 import shutil
+import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
 from hub import Hub
 from miiohome import CLI, LAMP, PYTHON, TOKEN, Home, alone
 from net import Network, until
-from wire import per_address
+from wire import Capture, per_address
 
 HERE = pathlib.Path(__file__).parent
 
@@ -76,6 +79,26 @@ class Devices(Home):
         # Their numbers follow from the model's name.
         import hashlib
         return str(int(hashlib.md5(LAMP.encode()).hexdigest()[:8], 16)) in device["name"]
+
+    def test_a_device_that_knows_no_subscription_is_asked_as_ever_when_it_may_know_this_hub(self):
+        capture = self.capture("lamp")
+        lamp = self.add("lamp")["id"]
+        self.reach(lamp, "local", 20)
+        until(lambda: self.value(lamp, "light", "level") is not None, 10, "it says how bright it is")
+        named = lambda: [p for p in capture.packets() if p.protocol == "udp" and p.payload[16:20] == b"MDID"]
+        self.assertEqual(named(), [], "without consent it learns no number")
+        self.hub.grant("miio/push", lamp)
+        until(named, 20, "it is greeted with the number of this hub")
+        address = self.network.address["lamp"]
+        for level in (12, 13):
+            self.other_client(f"d = MiotDevice('{address}', '{TOKEN}', mapping={{}})\nd.set_property_by(2, 2, {level})")
+            self.is_said(lamp, "light", "level", level)
+        self.assertEqual(self.write(lamp, "light", "level", 14)[0], 200)
+        self.is_said(lamp, "light", "level", 14)
+        self.assertEqual(self.device(lamp)["reach"], "local")
+        said = [p.payload for p in named()]
+        self.assertLess(len(said), 4, "it is not greeted so over and over")
+        self.assertEqual({len(payload) for payload in said}, {32})
 
     def test_older_devices_are_added_by_address_and_speak_their_own_words(self):
         fan = self.add("fan", called="Bedroom")["id"]
@@ -165,10 +188,10 @@ class Odd(unittest.TestCase):
         self.addCleanup(self.hub.close)
         self.hub.grant("control/command")
 
-    def begin(self, model):
+    def begin(self, model, *more):
         self.mode("ok")
         with open(self.folder / "odd.log", "wb") as out:
-            self.process = self.network["odd"].popen(PYTHON, HERE / "miiofake.py", model, self.folder, stdout=out, stderr=out, env=alone())
+            self.process = self.network["odd"].popen(PYTHON, HERE / "miiofake.py", model, self.folder, *more, stdout=out, stderr=out, env=alone())
         self.addCleanup(self.process.wait)
         self.addCleanup(self.process.kill)
         until(lambda: ":54321 " in self.network["odd"].run("ss", "-lun").stdout, 20, "it runs")
@@ -183,12 +206,53 @@ class Odd(unittest.TestCase):
     def mode(self, how):
         (self.folder / "mode").write_text(how)
 
+    def count(self, method):
+        file = self.folder / "count.json"
+        return json.loads(file.read_text()).get(method, 0) if file.exists() else 0
+
     def asked(self, method, seconds):
         """How often it is asked that in so long."""
-        count = lambda: json.loads((self.folder / "count.json").read_text()).get(method, 0)
-        before = count()
+        before = self.count(method)
         time.sleep(seconds)
-        return count() - before
+        return self.count(method) - before
+
+    def becomes(self, level):
+        written = self.folder / "level.tmp"
+        written.write_text(str(level))
+        written.rename(self.folder / "level")
+
+    def told(self):
+        file = self.folder / "told.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def sent(self, entry):
+        """Bytes per address, as the ledger has them."""
+        written = {}
+        for record in self.hub.records():
+            if record["kind"] in ("sent", "error") and record.get("entry") == entry:
+                for place in (record.get("details") or {}).get("addresses", []):
+                    written[place["address"]] = written.get(place["address"], 0) + place["bytes"]
+        return {place: count for place, count in written.items() if count}
+
+    def stream(self):
+        """The hub's stream of events, as lines with the time at which each came."""
+        lines = []
+        hub = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        hub.connect(str(self.hub.state / "hub.sock"))
+        hub.sendall(b"GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        def read():
+            with hub.makefile("r") as all:
+                for line in iter(all.readline, ""):
+                    lines.append((time.monotonic(), line))
+        def close():
+            hub.shutdown(socket.SHUT_RDWR)
+            reader.join(10)
+            hub.close()
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        self.addCleanup(close)
+        until(lambda: any("200" in line for _, line in lines), 10, "the stream is there")
+        return lines
 
     def device(self):
         return next(device for device in self.hub.devices() if device["id"] == self.id)
@@ -239,6 +303,94 @@ class Odd(unittest.TestCase):
         time.sleep(20)
         self.process.kill()
         until(lambda: self.device()["reach"] == "offline", 40, "that it lost power is found")
+
+    def test_a_lamp_tells_of_changes_by_itself_as_long_as_its_owner_agrees_and_it_does(self):
+        capture = Capture(self.network["odd"], self.folder)
+        self.addCleanup(capture.stop)
+        self.begin("accord.light.lamp1", "tells")
+        self.add()
+        until(lambda: self.value("light", "level").get("data") == 50, 20, "it says how bright it is")
+        self.becomes(51)
+        until(lambda: self.value("light", "level").get("data") == 51, 15, "a change is found when it is asked")
+        self.assertEqual(self.value("light", "level")["source"], "polled")
+        here = lambda: [p for p in capture.packets() if p.protocol == "udp" and p.port == 54321]
+        self.assertEqual([p for p in here() if p.payload[16:20] == b"MDID"], [], "without consent it learns no number")
+        self.assertEqual((self.count("miIO.sub"), self.sent("miio/push")), (0, {}))
+        by_asking = {p.source_port for p in here()}
+
+        self.hub.grant("miio/push", self.id)
+        until(self.told, 20, "it is subscribed to")
+        hub = self.told()
+        time.sleep(1)
+        lines, took = self.stream(), []
+        for level in range(60, 80):
+            self.becomes(level)
+            began = time.monotonic()
+            said = lambda: [at for at, line in lines if f'"data":{level},' in line.replace(" ", "") and "light" in line]
+            until(said, 5, f"{level} is on the stream: {lines[-5:]}")
+            took.append(said()[0] - began)
+            time.sleep(0.05)
+        print(f"a change at the device is on the hub's stream of events within {max(took) * 1000:.0f} ms, "
+              f"half of them {sorted(took)[len(took) // 2] * 1000:.0f} ms")
+        self.assertLess(max(took), 1)
+        self.assertEqual(self.value("light", "level")["source"], "pushed")
+        until(lambda: self.count("answered") == 20, 5, "each is answered once")
+        self.assertEqual(self.count("answered oddly"), 0)
+        self.assertLessEqual(self.asked("get_properties", 50), 1, "it is asked once a minute")
+        status, answer = self.call("light", {"verb": "write", "property": "level", "data": 30})
+        self.assertEqual(status, 200, answer)
+
+        # What its owner withdraws is not said any more, and it is asked as before.
+        self.hub.accord("consent", "withdraw", "miio/push", "--to", self.id)
+        time.sleep(0.5)
+        named = self.count("hello of a hub")
+        self.assertGreaterEqual(self.asked("get_properties", 25), 2)
+        self.becomes(81)
+        until(lambda: self.value("light", "level").get("data") == 81, 15, "a change is found when it is asked")
+        self.assertEqual(self.value("light", "level")["source"], "polled")
+        self.assertEqual(self.count("hello of a hub"), named)
+
+        # It is told when this hub ends; and under another number when it is back, as no router tells this network from others.
+        self.hub.grant("miio/push", self.id)
+        until(lambda: self.told() not in (None, hub), 20, "it is subscribed to again")
+        self.hub.stop()
+        until(lambda: self.told() is None, 5, "it is told that nobody wants to know any more")
+        packets = here()
+        telling = {p.source_port for p in packets if p.payload[16:20] == b"MDID"}
+        self.assertFalse(telling & by_asking, "by sockets of its own")
+        shown = per_address(p for p in packets if p.source_port in telling)
+        asking = per_address(p for p in packets if p.source_port not in telling)
+        self.hub.start()
+        self.assertEqual((self.sent("miio/push"), self.sent("miio/control")), (shown, asking))
+        until(self.told, 30, "it is subscribed to after a restart")
+        self.assertEqual(self.count("miIO.unsub"), 1)
+        self.assertEqual(self.count("miIO.sub"), 3)
+
+        # It forgets, and offers nothing more; then it falls silent altogether.
+        self.mode("quiet")
+        time.sleep(45)
+        self.assertGreaterEqual(self.asked("get_properties", 25), 2, "it is asked as often as any other")
+        self.becomes(90)
+        until(lambda: self.value("light", "level").get("data") == 90, 15, "a change is found when it is asked")
+        self.assertEqual(self.device()["reach"], "local")
+        self.mode("silent")
+        until(lambda: self.device()["reach"] == "offline", 60, "that it is gone is found")
+
+    def test_what_tells_and_falls_silent_is_asked_and_found_gone_and_subscribed_to_again(self):
+        self.begin("accord.light.lamp1", "tells")
+        self.hub.grant("miio/push")
+        self.add()
+        until(self.told, 20, "it is subscribed to")
+        hub = self.told()
+        self.mode("silent")
+        until(lambda: self.device()["reach"] == "offline", 75, "that it is gone is found within a bit more than a minute")
+        self.becomes(33)
+        self.mode("ok")
+        self.why()
+        until(lambda: self.device()["reach"] == "local", 40, "it is here again")
+        until(lambda: self.told() != hub, 20, "it is subscribed to again")
+        self.becomes(34)
+        until(lambda: self.value("light", "level").get("data") == 34, 2, "and tells")
 
     def test_a_lamp_is_found_from_the_second_address_of_an_interface(self):
         odd, alpha = self.network["odd"], self.network["alpha"]

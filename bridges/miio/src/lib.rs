@@ -6,6 +6,9 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+#[cfg(test)]
+extern crate self as accord_miio;
+
 pub mod core;
 mod driver;
 

@@ -1,7 +1,11 @@
-//! The driver over loopback, with a device that is one of ours: consent, adding, orders, a wrong token, a file of tokens.
+//! The driver over loopback, with a device that is one of ours: consent, adding, orders, a wrong token, a file of tokens, and one
+//! that tells of changes by itself.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "devices for tests, on loopback")]
 
+mod lab;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +16,8 @@ use accord_miio::core::packet::{HEADER, Head, Token, open, seal};
 use accord_miio::{MiioBridge, Options, STATEMENT};
 use accord_model::why::{Fact, Outcome};
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Source, Target, ToBridge,
+    Verb,
 };
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
@@ -106,6 +111,68 @@ async fn serve(socket: UdpSocket, heard: Arc<AtomicUsize>, values: Arc<Mutex<BTr
     }
 }
 
+/// A lamp that may tell of changes by itself, at an address of its own.
+struct Telling {
+    gadget: Arc<Mutex<lab::Gadget>>,
+    socket: Arc<UdpSocket>,
+    /// From where the hub asked to be told, and who else spoke to it.
+    heard: Arc<Mutex<[Option<SocketAddr>; 2]>>,
+}
+
+impl Telling {
+    async fn new() -> Self {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let gadget = Arc::new(Mutex::new(lab::Gadget::new()));
+        let heard = Arc::new(Mutex::new([None; 2]));
+        let this = Self { gadget: gadget.clone(), socket: socket.clone(), heard: heard.clone() };
+        let began = std::time::Instant::now();
+        tokio::spawn(async move {
+            let mut buffer = [0; 2048];
+            loop {
+                let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+                let answer = {
+                    let mut gadget = gadget.lock().unwrap();
+                    gadget.stamp = 1000 + began.elapsed().as_secs() as u32;
+                    let before = gadget.greetings.len();
+                    let answer = gadget.hears(&buffer[..length]);
+                    let named = gadget.greetings[before..].iter().flatten().count();
+                    if length == HEADER {
+                        heard.lock().unwrap()[1 - named] = Some(from);
+                    }
+                    answer
+                };
+                if let Some(answer) = answer {
+                    socket.send_to(&answer, from).await.unwrap();
+                }
+            }
+        });
+        this
+    }
+
+    fn port(&self) -> u16 {
+        self.socket.local_addr().unwrap().port()
+    }
+
+    /// Waits at most 20 s.
+    async fn until(&self, what: &str, mut fits: impl FnMut(&mut lab::Gadget) -> bool) {
+        let wait = async {
+            while !fits(&mut self.gadget.lock().unwrap()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{what}"));
+    }
+
+    /// It becomes otherwise by itself, and says so if somebody wants to know.
+    async fn becomes(&self, level: i64) {
+        let told = self.gadget.lock().unwrap().becomes(2, json!(level));
+        let to = self.heard.lock().unwrap()[0];
+        if let (Some(told), Some(to)) = (told, to) {
+            self.socket.send_to(&told, to).await.unwrap();
+        }
+    }
+}
+
 struct Lab {
     dir: tempfile::TempDir,
     gate: Gate,
@@ -123,8 +190,12 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[STATEMENT]).unwrap();
         let gate = Gate::open(&dir.path().join("gate"), statement, Arc::new(NoKey)).unwrap();
-        let options =
-            Options { folder: Vault::new(dir.path(), &[7; 32]).folder("miio"), network: Network::Loopback, port };
+        let options = Options {
+            folder: Vault::new(dir.path(), &[7; 32]).folder("miio"),
+            network: Network::Loopback,
+            port,
+            secret: "of the lab".into(),
+        };
         let bridge = MiioBridge::new(gate.bind("miio"), options).unwrap();
         let (to, inbox) = mpsc::channel(64);
         let (outbox, from) = mpsc::channel(256);
@@ -163,6 +234,17 @@ impl Lab {
     async fn seen(&mut self, mut fits: impl FnMut(&Device) -> bool) -> Device {
         self.hear(|message| match message {
             FromBridge::Seen { device } if fits(&device) => Some(device),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Where a level comes from, once it is told.
+    async fn level(&mut self, wanted: i64) -> Source {
+        self.hear(|message| match message {
+            FromBridge::Values { values, .. } => {
+                values.get("level").filter(|value| value.data == Data::Int(wanted)).map(|value| value.source)
+            }
             _ => None,
         })
         .await
@@ -406,4 +488,91 @@ async fn a_lamp_that_fails_inside_is_here_and_it_is_said_what_it_does_not_say_un
     let call = lab.tell(&id, "light", Verb::Read { properties: vec!["level".into()] }).await;
     assert_eq!(lab.answer(call).await.unwrap(), Outputs::from([("level".to_owned(), Data::Int(70))]));
     assert_eq!(withheld(&lab.explain(&id).await), None);
+}
+
+#[tokio::test]
+async fn a_lamp_tells_of_changes_by_itself_as_long_as_its_owner_agrees_to_that() {
+    let lamp = Telling::new().await;
+    let mut lab = Lab::new(lamp.port());
+    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1"}]).to_string();
+    let id = lab.add("import", &[("file", &file)]).await.unwrap().remove(0);
+    let to = || To::One(RecipientId::device(&id));
+    lab.control(&id);
+    assert_eq!(lab.level(50).await, Source::Polled);
+    lamp.becomes(51).await;
+    assert_eq!(lab.level(51).await, Source::Polled);
+    let is_named = |gadget: &mut lab::Gadget| gadget.greetings.iter().any(Option::is_some);
+    assert!(!is_named(&mut lamp.gadget.lock().unwrap()), "without consent it learns no number");
+    assert_eq!(lamp.gadget.lock().unwrap().times("miIO.sub"), 0);
+
+    lab.grant("miio/push", to());
+    lamp.until("it is subscribed to", |gadget| gadget.tells.is_some()).await;
+    let (hub, _) = lamp.gadget.lock().unwrap().tells.unwrap();
+    // After that it is looked at as a whole, and what it told meanwhile is not taken for missed.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = std::time::Instant::now();
+    for level in [20, 21, 22] {
+        lamp.becomes(level).await;
+        assert_eq!(lab.level(level).await, Source::Pushed);
+    }
+    let took = began.elapsed() / 3;
+    println!("a change is told within {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    lamp.until("all are answered", |gadget| gadget.answered.len() == 3).await;
+
+    // Somebody else has its token, and neither its address nor its port.
+    let [told_to, asked_from] = *lamp.heard.lock().unwrap();
+    assert_ne!(told_to.unwrap(), asked_from.unwrap(), "by a socket of its own");
+    let forged = lamp.gadget.lock().unwrap().says("properties_changed", &json!([{"siid": 2, "piid": 2, "value": 99}]));
+    let elsewhere = UdpSocket::bind(("127.0.0.9", lamp.port())).await.unwrap();
+    let other_port = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for socket in [&elsewhere, &other_port] {
+        socket.send_to(&forged, told_to.unwrap()).await.unwrap();
+    }
+    // What was told by itself goes to where it was asked for alone.
+    lamp.socket.send_to(&forged, asked_from.unwrap()).await.unwrap();
+    lamp.becomes(30).await;
+    let heard = lab.hear(|message| match message {
+        FromBridge::Values { values, .. } => values.get("level").map(|value| value.data.clone()),
+        _ => None,
+    });
+    assert_eq!(heard.await, Data::Int(30), "the forged one was passed over");
+
+    // An order is confirmed by what it tells.
+    let call = lab.tell(&id, "light", write("level", Data::Int(40))).await;
+    lab.answer(call).await.unwrap();
+    lab.level(40).await;
+
+    lab.gate.withdraw((entry("miio/push"), to())).unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    lamp.gadget.lock().unwrap().greetings.clear();
+    lamp.becomes(60).await;
+    assert_eq!(lab.level(60).await, Source::Polled, "it is asked again");
+    assert!(!is_named(&mut lamp.gadget.lock().unwrap()));
+
+    // It is agreed to anew, and the device is removed: that is said to it.
+    lab.grant("miio/push", to());
+    lamp.gadget.lock().unwrap().tells = None;
+    lamp.until("it is subscribed to again", |gadget| gadget.tells.is_some()).await;
+    assert_ne!(lamp.gadget.lock().unwrap().tells.unwrap().0, hub, "no router is known here: each time another number");
+    let call = lab.tell(&id, "pairing", Verb::Act { action: "unpair".into(), inputs: Inputs::new() }).await;
+    lab.answer(call).await.unwrap();
+    lamp.until("it is told that nobody wants to know any more", |gadget| gadget.tells.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_lamp_that_knows_no_subscription_is_asked_as_ever() {
+    let lamp = Telling::new().await;
+    lamp.gadget.lock().unwrap().offers = false;
+    let mut lab = Lab::new(lamp.port());
+    let file = json!([{"did": DID, "token": DIGITS, "localip": "127.0.0.1"}]).to_string();
+    let id = lab.add("import", &[("file", &file)]).await.unwrap().remove(0);
+    lab.grant("miio/push", To::One(RecipientId::device(&id)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(lamp.gadget.lock().unwrap().greetings.is_empty(), "that alone is no consent to speak to it");
+    lab.control(&id);
+    lamp.until("it is greeted with the number", |gadget| gadget.greetings.iter().any(Option::is_some)).await;
+    lamp.becomes(12).await;
+    assert_eq!(lab.level(12).await, Source::Polled);
+    assert_eq!(lamp.gadget.lock().unwrap().times("miIO.sub"), 0);
 }

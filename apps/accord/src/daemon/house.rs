@@ -149,6 +149,10 @@ const EFFECTS: &[(&str, &str)] = &[
         "miio/spec",
         "Wi-Fi devices of models that Accord does not know can be added, and show nothing until you put a file for their model into the folder.",
     ),
+    (
+        "miio/push",
+        "That Wi-Fi device is asked every ten seconds how it is, and a change of its own is shown that late.",
+    ),
     ("mqtt/connection", "The devices of that MQTT broker are neither shown nor controlled."),
     ("home/share", "No device of yours is shown to Home Assistant by an MQTT broker."),
     (

@@ -22,7 +22,7 @@ use accord_link::{Link, LinkOptions, Network, PairingId};
 use accord_localsend::LocalSendBridge;
 use accord_matter::MatterBridge;
 use accord_miio::MiioBridge;
-use accord_model::DeviceKind;
+use accord_model::{DeviceKind, EntryKey};
 use accord_mqtt::MqttBridge;
 use accord_names::Names;
 use accord_notifications::{Notifications, NotificationsConfig};
@@ -192,6 +192,12 @@ fn seal_all(identity: Identity, data: &Path, credential: Option<&[u8]>) -> Ident
     }
 }
 
+/// What an entry's ids are derived from by its bridge, for each recipient another one. New after new ids, at the next start.
+fn derived(identity: &Identity, entry: &str) -> String {
+    let entry = EntryKey::new(entry).expect("an entry of this build is well formed");
+    identity.derived_id(&entry, "", identity.id_epoch(&entry))
+}
+
 impl Hub {
     /// Opens everything under the state folder. Nothing is sent yet.
     pub fn open(options: &UpOptions, stop: CancellationToken) -> Result<Arc<Self>> {
@@ -288,7 +294,12 @@ impl Hub {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("Yeelight is not available: {why}"),
         }
-        let miio = accord_miio::Options { folder: vault.folder("miio"), network, port: accord_miio::PORT };
+        let miio = accord_miio::Options {
+            folder: vault.folder("miio"),
+            network,
+            port: accord_miio::PORT,
+            secret: derived(&identity, "miio/push").into(),
+        };
         match MiioBridge::new(gate.bind("miio"), miio) {
             Ok(bridge) => bridges.push(Box::new(bridge)),
             Err(why) => tracing::error!("miIO is not available: {why}"),

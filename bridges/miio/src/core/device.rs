@@ -1,5 +1,6 @@
 //! One added device: what it is, what it says every few seconds, and what it is told, one question at a time. Orders go
-//! before looking, and nothing waits for a device that is away.
+//! before looking, and nothing waits for a device that is away. One that tells of changes by itself ([`super::push`]) is looked
+//! at seldom, so that what it did not tell is found.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use super::dialect::{Dialect, MOST_AT_ONCE};
 use super::line::{self, Failure, Line, MAX_QUESTION, Question, refusal};
 use super::map::{Map, State, Step};
 use super::packet::Token;
+pub use super::push::Hub;
+use super::push::Push;
 use super::refused::Refused;
 pub use super::said::{Event, Info, Refuses, Trouble, Wanted};
 use super::spec::At;
@@ -58,6 +61,8 @@ pub struct Known {
 pub enum Output {
     /// Send this to the device.
     Send(Vec<u8>),
+    /// Send this to the device from where it tells of changes by itself.
+    Push(Vec<u8>),
     /// Something happened.
     Event(Event),
     /// Nothing more for now; come back at this time at the latest.
@@ -101,6 +106,13 @@ impl Job {
 /// One device.
 pub struct Device {
     line: Line,
+    token: Token,
+    first: u32,
+    push: Option<Push>,
+    /// It told by itself since it was last asked for everything.
+    relied_on: bool,
+    /// By service, when it was looked at last because something happened there.
+    happened: BTreeMap<u16, Instant>,
     model: Option<Model>,
     state: State,
     orders: VecDeque<Job>,
@@ -129,7 +141,12 @@ impl Device {
     /// Begins with it.
     pub fn new(known: Known, now: Instant) -> Self {
         Self {
-            line: Line::new(known.token, known.did, known.first),
+            line: Line::new(known.token.clone(), known.did, known.first),
+            token: known.token,
+            first: known.first,
+            push: None,
+            relied_on: false,
+            happened: BTreeMap::new(),
             model: None,
             state: State::default(),
             orders: VecDeque::new(),
@@ -158,6 +175,7 @@ impl Device {
     /// What its model can do; `None` when nobody knows.
     pub fn model(&mut self, model: Option<Model>, now: Instant) {
         self.model = model;
+        self.push = self.push.take().filter(|_| self.can_push());
         self.state = State::default();
         self.told.clear();
         self.refused.clear();
@@ -224,7 +242,8 @@ impl Device {
             line::Output::Wait(wake) => wake,
         };
         let attention = self.attention.iter().map(|(at, _)| *at);
-        let idle = attention.chain([self.next_look]).min().unwrap_or(self.next_look);
+        let push = self.push.as_ref().filter(|_| self.line.is_idle()).map(Push::wake);
+        let idle = attention.chain([self.next_look]).chain(push).min().unwrap_or(self.next_look);
         Output::Wait(self.until.values().copied().chain([line.unwrap_or(idle)]).min().unwrap_or(idle))
     }
 
@@ -306,6 +325,7 @@ impl Device {
     // -- one question after the other ---------------------------------------------------------------
 
     fn go_on(&mut self, now: Instant) {
+        self.go_on_with_push(now);
         loop {
             match self.line.poll_output() {
                 line::Output::Send(bytes) => self.out.push_back(Output::Send(bytes)),
@@ -336,12 +356,17 @@ impl Device {
             let all = self.looks.is_multiple_of(SELDOM);
             self.looks = self.looks.wrapping_add(1);
             self.next_look = now + if now < self.lively_until { LIVELY } else { EVERY };
+            let pushes = self.pushes();
             let asked = self.model.as_ref().map(|model| {
-                let asked = model.map.asked().filter(|(at, often)| (*often || all) && model.dialect.knows(*at));
+                let is_told = |at: At| pushes && model.map.spec().property(at).is_some_and(|one| one.notify);
+                let due = |(at, often): &(At, bool)| all || (*often && !is_told(*at));
+                let asked = model.map.asked().filter(due).filter(|(at, _)| model.dialect.knows(*at));
                 asked.map(|(at, _)| at).filter(|at| !self.refused.rests(*at, now)).collect()
             });
             match asked.filter(|ats: &Vec<At>| !ats.is_empty()) {
                 Some(ats) => Job::Look { ats, tell: false },
+                // It tells of everything that would be asked for now.
+                None if pushes && !all => return false,
                 // It is not known what can be asked, or nothing is to be asked now: whether it is there always can be.
                 None => Job::Info,
             }
@@ -402,7 +427,8 @@ impl Device {
                 self.done(call, Ok(values.into_iter().filter(|(name, _)| fits(name)).collect()));
             }
             Job::Tell { call, .. } | Job::Try(call) => self.done(call, Ok(Outputs::new())),
-            Job::Info | Job::Look { .. } => {}
+            Job::Look { tell, .. } => self.relied_on |= !tell && self.pushes(),
+            Job::Info => {}
         }
     }
 
@@ -419,6 +445,9 @@ impl Device {
             }
         };
         self.is_back(now);
+        if let (Some(push), Some(clock)) = (&mut self.push, self.line.proof()) {
+            push.clock(clock);
+        }
         match job {
             Job::Info => self.is(&result, now),
             Job::Try(call) => self.done(call, Ok(Outputs::new())),
@@ -496,6 +525,7 @@ impl Device {
         self.most = self.before.take().unwrap_or(self.most);
         self.failures = self.failures.saturating_add(1);
         self.is_known = false;
+        self.push = None;
         self.attention.clear();
         self.told.clear();
         self.refused.clear();
@@ -562,15 +592,19 @@ impl Device {
 
     /// What it said. What of it is new is told; which ones that are, and why it does not say another one.
     fn heard(&mut self, asked: &[At], result: &Value, tell: bool, now: Instant) -> (Vec<At>, Option<Failure>) {
+        let relied_on = self.relied_on && !tell;
         let Some(model) = &self.model else { return (Vec::new(), None) };
         let mut fresh = Vec::new();
         let mut failure = None;
+        let mut missed = false;
         for (at, value) in model.dialect.heard(asked, result) {
             match value {
                 Ok(value) => {
                     self.refused.said(at);
                     if let Some(data) = model.map.hear(at, &value) {
-                        self.state.natives.insert(at, data);
+                        let is_told = || model.map.spec().property(at).is_some_and(|one| one.notify);
+                        let before = self.state.natives.insert(at, data.clone());
+                        missed |= relied_on && before.is_some_and(|before| before != data) && is_told();
                         fresh.push(at);
                     }
                 }
@@ -581,6 +615,20 @@ impl Device {
                 }
             }
         }
+        let said = self.fresh(&fresh, tell, now);
+        if !said.is_empty() {
+            self.out.push_back(Output::Event(Event::Values(said)));
+        }
+        if let Some(push) = self.push.as_mut().filter(|_| missed) {
+            push.missed(now);
+        }
+        self.tell_refused();
+        (fresh, failure)
+    }
+
+    /// What is to be told after it said these; also what is the same, when `tell`.
+    fn fresh(&mut self, fresh: &[At], tell: bool, now: Instant) -> Vec<(Target, BTreeMap<String, Data>)> {
+        let Some(model) = &self.model else { return Vec::new() };
         let mut said = model.map.say(&self.state, |at| fresh.contains(&at));
         for (target, values) in &mut said {
             values.retain(|name, data| {
@@ -594,17 +642,20 @@ impl Device {
             });
         }
         said.retain(|(_, values)| !values.is_empty());
-        if !said.is_empty() {
-            self.out.push_back(Output::Event(Event::Values(said)));
-        }
-        self.tell_refused();
-        (fresh, failure)
+        said
     }
 }
 
 fn late() -> CallError {
     CallError::Unreachable("the device did not answer while that was waited for".to_owned())
 }
+
+#[path = "device_told.rs"]
+mod told;
+
+#[cfg(test)]
+#[path = "device_told_tests.rs"]
+mod told_tests;
 
 #[cfg(test)]
 #[path = "device_tests.rs"]

@@ -60,6 +60,7 @@ impl Lab {
             match self.machine.poll_output() {
                 Output::Wait(_) => return,
                 Output::Event(event) => self.events.push(event),
+                Output::Push(_) => panic!("it is told nothing of what it may tell"),
                 Output::Send(bytes) if bytes.len() == HEADER => {
                     self.sent += 1;
                     let mut answer = hello();

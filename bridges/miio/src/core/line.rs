@@ -146,6 +146,8 @@ pub struct Line {
     /// Its number: what the owner said, or what came with the first answer that was sealed with the token.
     did: Option<u64>,
     clock: Option<Clock>,
+    /// The same of the last answer to a question: that one is proven.
+    proof: Option<Clock>,
     heard: Option<Instant>,
     next: u32,
     state: State,
@@ -175,11 +177,12 @@ impl Line {
     /// used lately.
     pub fn new(token: Token, did: Option<u64>, first: u32) -> Self {
         let next = (first & 0x7fff_ffff).max(1);
-        let (clock, heard, other) = (None, None, None);
+        let (clock, proof, heard, other) = (None, None, None, None);
         Self {
             token,
             did,
             clock,
+            proof,
             heard,
             next,
             state: State::Idle,
@@ -198,6 +201,11 @@ impl Line {
     /// Whether it showed that the token is its own.
     pub fn is_proven(&self) -> bool {
         self.proven
+    }
+
+    /// Its clock when it answered a question last, and when that was.
+    pub fn proof(&self) -> Option<(u32, Instant)> {
+        self.proof.map(|Clock { head, at }| (head.stamp, at))
     }
 
     /// Whether nothing is asked just now.
@@ -254,7 +262,7 @@ impl Line {
         let (question, asked) = (question.clone(), *asked);
         self.state = State::Idle;
         self.clock = Some(Clock { head, at: now });
-        self.heard = Some(now);
+        (self.proof, self.heard) = (self.clock, Some(now));
         (self.proven, self.other, self.new) = (true, None, false);
         self.did.get_or_insert(head.did);
         let result = answer.map_err(|_| Failure::Garbled).and_then(|answer| result(&question.method, answer));

@@ -8,6 +8,7 @@
 //! | `spec`, `models` | what a model can do: MIoT's instance documents, and whose is which |
 //! | `dialect` | how a device is asked and told: MIoT, or an older model's own methods |
 //! | `map` | a spec in our words, and values and orders through it |
+//! | `push` | what a device tells by itself, where it can be subscribed to |
 //! | `device` | one device: looked at, told, given up and found again |
 //! | `refused` | what a device does not say, and until when it is not asked for it |
 //! | `said` | what is wanted of a device, and what it says |
@@ -21,6 +22,7 @@ pub mod line;
 pub mod map;
 pub mod models;
 pub mod packet;
+pub mod push;
 pub mod refused;
 pub mod said;
 pub mod spec;
@@ -34,15 +36,47 @@ pub fn fuzz_datagrams(bytes: &[u8]) {
     let known = device::Known { token: token.clone(), did: None, first: 1, most: None };
     let mut machine = device::Device::new(known, now);
     machine.model(models::shipped("accord.light.lamp1"), now);
+    let head = packet::Head { did: 0, stamp: 0 };
     for piece in bytes.chunks(64) {
         let _ = (packet::read_hello(piece), packet::open(&token, piece));
         machine.datagram(piece, now);
-        let head = packet::Head { did: 0, stamp: 0 };
         if let Ok(sealed) = packet::seal(&token, head, piece) {
             machine.datagram(&sealed, now);
         }
         while !matches!(machine.poll_output(), device::Output::Wait(_)) {}
     }
+    fuzz_told(bytes, &token, head, now);
+}
+
+/// The same bytes to one that is subscribed to: as they are, sealed, and as what it tells; and time passes.
+fn fuzz_told(bytes: &[u8], token: &packet::Token, head: packet::Head, now: std::time::Instant) {
+    use std::time::Duration;
+    let hub = push::Hub { number: 1, time: 1 };
+    let mut push = push::Push::new(token.clone(), head.did, hub, 1, (head.stamp, now), now);
+    let mut offer = packet::hello();
+    offer[4..16].fill(0);
+    offer[16..].copy_from_slice(b"MSUB\0\0\0\x01PUB\x01\xfe\0\0\0");
+    let sealed = |text: &[u8], passed: u32| {
+        packet::seal(token, packet::Head { stamp: head.stamp + passed, ..head }, text).unwrap_or_default()
+    };
+    push.timeout(now);
+    push.datagram(&offer, now);
+    push.timeout(now);
+    push.datagram(&sealed(br#"{"id":1,"result":{"code":0}}"#, 0), now);
+    assert!(push.is_on(), "it is subscribed to");
+    for (passed, piece) in (0u32..).zip(bytes.chunks(64)) {
+        let now = now + Duration::from_secs(passed.into());
+        push.datagram(piece, now);
+        push.datagram(&sealed(piece, passed), now);
+        let params = String::from_utf8_lossy(piece);
+        for method in ["properties_changed", "event_occured"] {
+            let told = format!("{{\"id\":{passed},\"method\":\"{method}\",\"params\":{params}}}");
+            push.datagram(&sealed(told.as_bytes(), passed), now);
+        }
+        push.timeout(now);
+        while push.poll_output().is_some() {}
+    }
+    push.leave(now);
 }
 
 /// A spec or profile: read, mapped, every property written with what it holds, every action done.
@@ -73,6 +107,10 @@ pub fn fuzz_spec(bytes: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/lab/mod.rs"]
+mod gadget;
 
 #[cfg(test)]
 mod tests {

@@ -80,6 +80,17 @@ pub struct Hello {
     pub head: Head,
     /// It shows a token: it is new or was reset, and waits to be set up.
     pub is_new: bool,
+    /// What it says of subscriptions, in answer to a greeting that names the hub.
+    pub offer: Option<Offer>,
+}
+
+/// What a device says of subscriptions: `MSUB`, a u32, `PUB`, and one byte each for a sort and for what can be subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// The time that came with the subscription which it has of that hub; another one when it has none.
+    pub time: u32,
+    /// It takes one for everything that it tells.
+    pub is_open: bool,
 }
 
 /// Why a datagram is passed over.
@@ -104,6 +115,29 @@ pub fn hello() -> [u8; HEADER] {
     let mut bytes = [0xff; HEADER];
     bytes[..4].copy_from_slice(&[MAGIC[0], MAGIC[1], 0, 32]);
     bytes
+}
+
+/// A greeting by which a device learns the number of a hub that it may tell of changes: after the did, `MDID`, the number as
+/// u64, and four zeros. Who does not know that reads an ordinary greeting.
+pub fn hello_of(hub: u64) -> [u8; HEADER] {
+    let mut bytes = hello();
+    bytes[16..20].copy_from_slice(b"MDID");
+    bytes[20..28].copy_from_slice(&hub.to_be_bytes());
+    bytes[28..].fill(0);
+    bytes
+}
+
+/// Sorts of subscription that are known, and the byte that says that there is one for everything.
+const SORTS: [u8; 3] = [0, 1, 4];
+const EVERYTHING: u8 = 0xfe;
+
+/// Reads what follows the head in the answer to a greeting.
+fn offer(rest: &[u8]) -> Option<Offer> {
+    let (time, sort, what) = match rest {
+        [b'M', b'S', b'U', b'B', a, b, c, d, b'P', b'U', b'B', sort, what, ..] => ([*a, *b, *c, *d], *sort, *what),
+        _ => return None,
+    };
+    Some(Offer { time: u32::from_be_bytes(time), is_open: what == EVERYTHING && SORTS.contains(&sort) })
 }
 
 fn head(bytes: &[u8]) -> Result<Head, Bad> {
@@ -131,8 +165,9 @@ pub fn read_hello(bytes: &[u8]) -> Result<Hello, Bad> {
         return Err(Bad::Foreign);
     }
     let rest = &bytes[16..];
-    let is_new = !rest.iter().all(|byte| *byte == 0) && !rest.iter().all(|byte| *byte == 0xff);
-    Ok(Hello { head, is_new })
+    let offer = offer(rest);
+    let is_blank = [0, 0xff].iter().any(|blank| rest.iter().all(|byte| byte == blank));
+    Ok(Hello { head, is_new: !is_blank && offer.is_none(), offer })
 }
 
 /// Seals a text.
@@ -233,14 +268,30 @@ mod tests {
         let mut answer = bytes("21310020000000000123456700000016");
         answer.resize(32, 0);
         let head = Head { did: 0x0123_4567, stamp: 0x16 };
-        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: false }));
+        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: false, offer: None }));
         answer[16..].fill(0xff);
-        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: false }));
+        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: false, offer: None }));
         answer[20] = 7;
-        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: true }));
+        assert_eq!(read_hello(&answer), Ok(Hello { head, is_new: true, offer: None }));
         assert_eq!(read_hello(&hello()), Err(Bad::Foreign), "others look for devices too");
         assert_eq!(read_hello(&bytes(SEALED)), Err(Bad::Length));
         assert_eq!(read_hello(&answer[..31]), Err(Bad::Foreign));
+    }
+
+    #[test]
+    fn a_greeting_may_name_the_hub_and_its_answer_what_can_be_subscribed_to() {
+        let greeting = hello_of(0x0102_0304_0506_0708);
+        assert_eq!(greeting.to_vec(), bytes("21310020ffffffffffffffffffffffff4d444944010203040506070800000000"));
+        assert_eq!(read_hello(&greeting), Err(Bad::Foreign), "another hub's");
+        let answer = |rest: &str| read_hello(&bytes(&format!("21310020000000000123456700000016{rest}"))).unwrap();
+        let open = answer("4d5355426500000050554201fe000000");
+        assert_eq!((open.offer, open.is_new), (Some(Offer { time: 0x6500_0000, is_open: true }), false));
+        for closed in ["4d5355420000000050554201ff000000", "4d5355420000000050554203fe000000"] {
+            assert_eq!(answer(closed).offer, Some(Offer { time: 0, is_open: false }), "{closed}");
+        }
+        for none in ["00".repeat(16), "4d5355420000000050555801fe000000".to_owned(), "ff".repeat(16)] {
+            assert_eq!(answer(&none).offer, None, "{none}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Event {
     Is(Info),
     /// What it says, by service.
     Values(Vec<(Target, BTreeMap<String, Data>)>),
+    /// The same, said by itself.
+    Pushed(Vec<(Target, BTreeMap<String, Data>)>),
     /// What was wanted is done, or is not.
     Done(u64, Result<Outputs, Trouble>),
     /// It does not answer, and why.

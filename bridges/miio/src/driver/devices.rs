@@ -344,14 +344,19 @@ impl Devices {
         was_up.then(|| self.told(id)).flatten()
     }
 
-    /// What it says of itself, asked by us just now.
-    pub(crate) fn values(&mut self, id: &DeviceId, said: Vec<(Target, BTreeMap<String, Data>)>) -> Vec<FromBridge> {
+    /// What it says of itself, asked by us just now or by itself.
+    pub(crate) fn values(
+        &mut self,
+        id: &DeviceId,
+        said: Vec<(Target, BTreeMap<String, Data>)>,
+        source: Source,
+    ) -> Vec<FromBridge> {
         let Some(known) = self.known.get_mut(id) else { return Vec::new() };
         let seen = Timestamp::now();
         known.seen = Some(seen);
         let mut told = Vec::new();
         for (target, values) in said {
-            let value = |(name, data)| (name, Value { data, seen, source: Source::Polled, fresh_for_s: FRESH_S });
+            let value = |(name, data)| (name, Value { data, seen, source, fresh_for_s: FRESH_S });
             let values: BTreeMap<String, Value> = values.into_iter().map(value).collect();
             known.values.entry((target.service.clone(), target.instance)).or_default().extend(values.clone());
             told.push(FromBridge::Values { device: id.clone(), target, values });
@@ -462,7 +467,7 @@ mod tests {
     use crate::core::packet::Head;
 
     fn hello(did: u64) -> Hello {
-        Hello { head: Head { did, stamp: 1 }, is_new: false }
+        Hello { head: Head { did, stamp: 1 }, is_new: false, offer: None }
     }
 
     fn at(last: u8) -> Ipv4Addr {

@@ -8,10 +8,12 @@ use accord_consent::outlet::{DatagramOutlet, OneNear};
 use accord_consent::{Personal, SendError};
 use accord_model::{CallError, CallId, DeviceId};
 use accord_ports::hand::Orders;
+use accord_ports::secret::Secret;
 use tokio::sync::mpsc;
 
 use super::law::{self, Law};
 use super::mind::Heard;
+use super::telling::{self, Session, Telling, Told};
 use crate::core::device::{Device, Event, Known, Model, Output, Wanted};
 use crate::core::packet::Token;
 
@@ -40,6 +42,7 @@ pub(crate) struct Hand {
     pub number: u64,
     pub at: Ipv4Addr,
     pub port: u16,
+    pub secret: Secret,
     pub token: Token,
     pub did: Option<u64>,
     pub most: Option<usize>,
@@ -53,12 +56,15 @@ impl Hand {
     /// Until the mind lets go of it.
     pub(crate) async fn run(mut self) {
         let stop = self.orders.stop();
+        let mut session = Session::default();
         let ran = stop.run_until_cancelled(async {
             loop {
                 if !self.allowed().await {
                     return;
                 }
-                match self.drive().await {
+                let driven = self.drive(&mut session).await;
+                session.leave().await;
+                match driven {
                     Ok(()) => return,
                     Err(error) => {
                         for call in std::mem::take(&mut self.wanted) {
@@ -71,6 +77,7 @@ impl Hand {
             }
         });
         ran.await.unwrap_or_default();
+        session.leave().await;
         let away = CallError::Unreachable("the device is away".to_owned());
         for call in std::mem::take(&mut self.wanted) {
             self.reply(CallId(call), away.clone()).await;
@@ -111,21 +118,32 @@ impl Hand {
     }
 
     /// Lets the machine run while the consent lasts.
-    async fn drive(&mut self) -> Result<(), CallError> {
+    async fn drive(&mut self, session: &mut Session) -> Result<(), CallError> {
         let permit = self.law.control(&self.device);
         let permit = permit.map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
         let one = OneNear::open(permit, self.at.into()).await.map_err(failed)?;
         let own = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let socket = one.datagrams(own).map_err(|error| CallError::Unreachable(error.to_string()))?;
         let known = Known { token: self.token.clone(), did: self.did, first: first(), most: self.most };
-        let mut machine = Device::new(known, Instant::now());
+        let Session { machine, telling } = session;
+        let machine = machine.insert(Device::new(known, Instant::now()));
         machine.look(Instant::now());
         let cancelled = one.cancelled();
+        let (mut tells, mut tells_from) = (self.law.tells(&self.device), Instant::now());
         let mut buffer = vec![0; LARGEST];
         loop {
             let wake = match machine.poll_output() {
                 Output::Send(bytes) => {
                     self.send(&socket, bytes).await?;
+                    continue;
+                }
+                Output::Push(bytes) => {
+                    if let Some(open) = &*telling
+                        && !open.say(bytes).await
+                    {
+                        (*telling, tells_from) = (None, telling::again());
+                        machine.push(None, Instant::now());
+                    }
                     continue;
                 }
                 Output::Event(event) => {
@@ -138,6 +156,10 @@ impl Hand {
                 }
                 Output::Wait(wake) => wake,
             };
+            let can_push = machine.can_push();
+            if !can_push {
+                *telling = None;
+            }
             tokio::select! {
                 biased;
                 () = cancelled.cancelled() => {
@@ -164,7 +186,29 @@ impl Hand {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
+                // Before what is told, so that no flood of it holds this up.
                 () = tokio::time::sleep_until(wake.into()) => machine.timeout(Instant::now()),
+                told = telling::next(telling) => match told {
+                    Told::Datagram(length) => {
+                        if let Some(open) = &*telling {
+                            machine.pushed(&open.buffer[..length], Instant::now());
+                        }
+                    }
+                    Told::Nothing => {}
+                    Told::Over => {
+                        *telling = None;
+                        machine.push(None, Instant::now());
+                    }
+                },
+                () = telling::due(&mut tells, tells_from), if can_push && telling.is_none() => {
+                    match Telling::open(&self.law, &self.device, (self.at, self.port), &self.secret).await {
+                        Ok(open) => machine.push(Some(telling.insert(open).hub), Instant::now()),
+                        Err(why) => {
+                            tells_from = telling::again();
+                            tracing::debug!(device = %self.device, "it cannot tell of changes by itself: {why}");
+                        }
+                    }
+                }
             }
         }
     }

@@ -2,20 +2,21 @@
 
 use std::ops::Deref;
 
-use accord_consent::{BoundGate, Permit, RecipientId};
-use accord_model::{EntryKey, FieldCode, FieldSet};
+use accord_consent::{BoundGate, ConsentWatch, Permit, RecipientId, Refusal};
+use accord_model::{DeviceId, EntryKey, FieldCode, FieldSet};
 use accord_ports::law;
 pub(crate) use accord_ports::law::SEARCH;
 
 /// Whence descriptions are fetched.
 pub(crate) const SPEC_HOST: &str = "miot-spec.org";
 
-/// Searching and controlling, and beside them fetching descriptions. Cheap to clone.
+/// Searching and controlling, and beside them fetching descriptions and being told of changes. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Law {
     gate: BoundGate,
     devices: law::Law,
     spec: EntryKey,
+    push: EntryKey,
 }
 
 impl Deref for Law {
@@ -30,6 +31,11 @@ pub(crate) fn standing() -> FieldSet {
     FieldSet::from_iter([FieldCode::NetIp, FieldCode::CommandName])
 }
 
+/// What a device learns that may tell of changes by itself.
+pub(crate) fn known() -> FieldSet {
+    FieldSet::from_iter([FieldCode::NetIp, FieldCode::DeviceIdResettable])
+}
+
 /// What a question for a description says.
 pub(crate) fn naming() -> FieldSet {
     FieldSet::from_iter([FieldCode::NetIp, FieldCode::DeviceModel])
@@ -37,8 +43,9 @@ pub(crate) fn naming() -> FieldSet {
 
 impl Law {
     pub(crate) fn new(gate: BoundGate) -> Self {
-        let spec = EntryKey::new("miio/spec").expect("the bridge's own entry key is well formed");
-        Self { devices: law::Law::new(gate.clone(), "miio", standing()), gate, spec }
+        let entry = |key| EntryKey::new(key).expect("the bridge's own entry keys are well formed");
+        let (spec, push) = (entry("miio/spec"), entry("miio/push"));
+        Self { devices: law::Law::new(gate.clone(), "miio", standing()), gate, spec, push }
     }
 
     /// A permit for one description, if the owner agreed to that.
@@ -46,5 +53,15 @@ impl Law {
         let host = RecipientId::host(&format!("{SPEC_HOST}:443")).map_err(|error| error.to_string())?;
         self.gate.check(&self.spec, &host, naming()).map_err(|refusal| refusal.to_string())?;
         self.gate.permit(&self.spec, &host, naming(), "on.request").map_err(|refusal| refusal.to_string())
+    }
+
+    /// Follows whether a device may know this hub, so that it tells of changes by itself.
+    pub(crate) fn tells(&self, device: &DeviceId) -> ConsentWatch {
+        self.gate.watch(&self.push, &RecipientId::device(device))
+    }
+
+    /// A permit for that.
+    pub(crate) fn known_to(&self, device: &DeviceId) -> Result<Permit, Refusal> {
+        self.gate.permit(&self.push, &RecipientId::device(device), known(), "while.connected")
     }
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Outcome;
-use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, ToBridge, Verb};
+use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Source, Target, Timestamp, ToBridge, Verb};
 use accord_ports::hand::{Hands, Place};
 use accord_ports::law::Searching;
+use accord_ports::secret::Secret;
 use accord_ports::{Inbox, Outbox};
 use accord_store::JsonFile;
 use tokio::sync::mpsc;
@@ -52,6 +53,8 @@ pub(crate) struct Mind {
     pub law: Law,
     network: Network,
     pub port: u16,
+    /// What the numbers are derived from by which devices may know this hub.
+    secret: Secret,
     pub devices: Devices,
     library: Library,
     pub outbox: Outbox,
@@ -85,6 +88,7 @@ impl Mind {
             law,
             network: options.network,
             port: options.port,
+            secret: options.secret,
             devices,
             library,
             outbox,
@@ -229,6 +233,7 @@ impl Mind {
                 number,
                 at,
                 port: self.port,
+                secret: self.secret.clone(),
                 token,
                 did: added.did,
                 most,
@@ -291,7 +296,11 @@ impl Mind {
         match event {
             Event::Is(info) => self.is(device, did, info).await,
             Event::Values(said) => {
-                let told = self.devices.values(device, said);
+                let told = self.devices.values(device, said, Source::Polled);
+                self.outbox.tell(told).await;
+            }
+            Event::Pushed(said) => {
+                let told = self.devices.values(device, said, Source::Pushed);
                 self.outbox.tell(told).await;
             }
             Event::Down(why) => {

@@ -6,6 +6,8 @@
 //! | `adding` | tokens and addresses that the owner gives, checked and kept |
 //! | `near` | what lives as long as the owner agrees to search: greetings by broadcast |
 //! | `hand` | one task for each added device whose address is known: its datagrams, under a permit for it |
+//! | `telling` | the part of a hand that lets its device tell of changes by itself, under a permit of its own |
+//! | `number` | by which number a device knows this hub for that |
 //! | `devices` | what is told of devices, and which ones the owner added, on disk |
 //! | `library` | what models can do: ours, the owner's files, what was fetched |
 //! | `fetch` | one description from miot-spec.org, where the owner agreed to that |
@@ -20,11 +22,14 @@ mod law;
 mod library;
 mod mind;
 mod near;
+mod number;
+mod telling;
 mod why;
 
 use accord_consent::BoundGate;
 use accord_consent::outlet::interfaces::Network;
 use accord_model::{Device, DeviceId};
+use accord_ports::secret::Secret;
 use accord_registry::{Bridge, BridgeSide};
 use accord_store::Vault;
 use async_trait::async_trait;
@@ -45,6 +50,8 @@ pub struct Options {
     pub network: Network,
     /// Where devices hear; [`PORT`] but in tests.
     pub port: u16,
+    /// What the numbers are derived from by which devices may know this hub; never sent.
+    pub secret: Secret,
 }
 
 /// Speaks miIO and MIoT.
