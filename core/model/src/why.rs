@@ -87,12 +87,35 @@ pub enum Fact {
     Air {
         /// Which way.
         way: Way,
+        /// On which interface, where that is counted for each.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
         /// Datagrams that left.
         sent: u64,
         /// Datagrams of others that came.
         heard: u64,
+        /// Those of this machine that came back to it, as the system gives a copy of each to whoever listens here; absent where
+        /// that is not counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own: Option<u64>,
         /// For how long, in seconds.
         seconds: u64,
+    },
+    /// Interfaces of this machine have no IPv6 address, and devices of this kind are reached by IPv6 only.
+    NoIpv6 {
+        /// Which.
+        interfaces: Vec<String>,
+        /// No other interface has one either.
+        all: bool,
+    },
+    /// It is announced here, at addresses that no way leads to.
+    Stray {
+        /// On which interface that is heard.
+        interface: String,
+        /// Where it says that it is.
+        addresses: Vec<IpAddr>,
+        /// What is missing.
+        lacks: Lack,
     },
     /// How we stand with the device.
     Pairing {
@@ -198,6 +221,26 @@ pub enum Fact {
         /// For so long, in seconds.
         seconds: u64,
     },
+    /// What makes it reachable is being done just now.
+    UnderWay {
+        /// What, as the end of a sentence: `added`.
+        what: String,
+    },
+}
+
+/// What it would take to reach an announced address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// An address of IPv6 on the interface on which it is heard.
+    Ipv6,
+    /// A way there from a router near: it is an address of the house, behind one.
+    Router,
+    /// An address of its network on that interface.
+    Network,
+    /// Nothing, as far as is known; and yet it says that it is in another network, too, as devices do whose announcements somebody
+    /// carries over from there.
+    Relayed,
 }
 
 /// How the owner decided.
@@ -366,6 +409,7 @@ pub enum Code {
     Blocked,
     BridgeOff,
     NoNetwork,
+    NoIpv6,
     PortTaken,
     NotOpen,
     KeyChanged,
@@ -382,6 +426,7 @@ pub enum Code {
     NotPaired,
     PairingPending,
     TooManyAttempts,
+    UnderWay,
     StrangerThere,
     OtherNetwork,
     NoAddress,

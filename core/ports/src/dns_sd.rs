@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accord_consent::Personal;
-use accord_consent::outlet::interfaces::{Changes, Interface, Network, list};
+use accord_consent::outlet::interfaces::{Changes, Interface, Network, leads_out, list};
 use accord_consent::outlet::routers::Routers;
 use accord_consent::outlet::{DatagramOutlet, Near};
 use accord_mdns::{Config, Core, Event, GROUP_V4, GROUP_V6, MAX_DATAGRAM, Output, PORT, Transmit};
 use accord_model::FieldSet;
-use accord_model::why::{Fact, Way};
+use accord_model::why::{Fact, Lack, Way};
 use accord_registry::why::Air;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,6 +26,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const REFRESH_AT_MOST_EVERY: Duration = Duration::from_secs(5);
 /// The system does not tell when it learns a way: as long as somebody is announced where none leads, it is looked again.
 const LOOK_FOR_WAYS_EVERY: Duration = Duration::from_secs(10);
+/// What is told of the addresses of one instance that no way leads to.
+const MOST_STRAYS: usize = 4;
 
 /// What is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +73,6 @@ pub struct Browsing {
     seen: VecDeque<Seen>,
     /// What was told last, by type and name.
     told: BTreeMap<(String, String), (ServiceInstance, Vec<SocketAddr>)>,
-    air: Air,
     refreshed: Option<Instant>,
     trouble: Option<String>,
     /// The ways to networks behind routers, when those count, and until when they are taken to be so.
@@ -83,6 +84,7 @@ pub struct Browsing {
 struct Open {
     interface: Interface,
     sockets: Vec<Arc<DatagramOutlet>>,
+    air: Air,
     _readers: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -115,7 +117,6 @@ impl Browsing {
             outgoing: VecDeque::new(),
             seen: VecDeque::new(),
             told: BTreeMap::new(),
-            air: Air::default(),
             refreshed: None,
             trouble: None,
             routers: None,
@@ -235,10 +236,41 @@ impl Browsing {
         self.trouble.as_deref()
     }
 
-    /// What is known of the ways of the network: what could not be opened, what went out and what came from others.
+    /// What is known of the ways of the network: what could not be opened, and for each interface what went out and what came from
+    /// others. That nothing came where no device of the house can be ([`leads_out`]) says nothing, and is no fact.
     pub fn facts(&self) -> Vec<Fact> {
+        let now = Instant::now();
         let not_open = self.trouble.clone().map(|why| Fact::NotOpen { why });
-        not_open.into_iter().chain(self.air.facts(Instant::now())).collect()
+        let air = self.open.values().flat_map(|open| {
+            let leads_out = open.interface.loopback || leads_out(&open.interface.name);
+            open.air.facts(now).filter(move |fact| leads_out || matches!(fact, Fact::Air { heard: 1.., .. }))
+        });
+        not_open.into_iter().chain(air).collect()
+    }
+
+    /// What is known of the addresses of an instance that no way leads to ([`Fact::Stray`]): on which interface it is heard, and what
+    /// is missing. Nothing when it is not announced. One that may be reached at another address is told of only where that may be so
+    /// in appearance: a link-local address says nothing of who carried it here.
+    pub fn strays(&self, service: &str, name: &str) -> Vec<Fact> {
+        let is_it = |key: &(String, String)| key.0 == service && key.1.eq_ignore_ascii_case(name);
+        let other = || self.told.iter().find(|(key, _)| is_it(key)).map(|(_, told)| told);
+        let told = self.told.get(&(service.to_owned(), name.to_owned())).or_else(other);
+        let Some((instance, at)) = told else { return Vec::new() };
+        let mut found: BTreeMap<(Lack, &str), Vec<IpAddr>> = BTreeMap::new();
+        for address in &instance.addresses {
+            let Some(interface) = self.open.get(&address.interface).map(|open| &open.interface) else { continue };
+            let is_place = at.contains(&address.socket_address(instance.port));
+            let lacks = if is_place { None } else { lacks(interface, address.ip, self.routers.is_some(), at) };
+            if let Some(lacks) = lacks {
+                found.entry((lacks, interface.name.as_str())).or_default().push(address.ip);
+            }
+        }
+        let told = found.into_iter().map(|((lacks, interface), addresses)| Fact::Stray {
+            interface: interface.to_owned(),
+            addresses,
+            lacks,
+        });
+        told.take(MOST_STRAYS).collect()
     }
 
     /// Ends it, and the lease.
@@ -251,8 +283,12 @@ impl Browsing {
     }
 
     fn datagram(&mut self, heard: &Datagram) {
-        if !self.is_own(heard.from.ip()) {
-            self.air.heard(way(heard.from), Instant::now());
+        let is_own = self.is_own(heard.from.ip());
+        if let Some(Open { air, .. }) = self.open.get_mut(&heard.interface) {
+            match is_own {
+                true => air.came_back(way(heard.from), Instant::now()),
+                false => air.heard(way(heard.from), Instant::now()),
+            }
         }
         let now = self.now();
         self.core.handle_datagram(heard.from, heard.interface, &heard.bytes, now);
@@ -263,9 +299,6 @@ impl Browsing {
         self.own = all.iter().flat_map(Interface::addresses).collect();
         let used = |one: &Interface| !one.loopback || self.network == Network::Loopback;
         let found: Vec<Interface> = all.into_iter().filter(used).collect();
-        if !found.iter().eq(self.open.values().map(|open| &open.interface)) {
-            self.air.begin_anew();
-        }
         self.trouble = None;
         self.open.retain(|_, open| found.contains(&open.interface));
         for interface in found {
@@ -288,7 +321,8 @@ impl Browsing {
     }
 
     fn join(&mut self, interface: Interface) -> Open {
-        let mut open = Open { interface, sockets: Vec::new(), _readers: Vec::new() };
+        let air = Air::on(interface.name.clone());
+        let mut open = Open { interface, sockets: Vec::new(), air, _readers: Vec::new() };
         for group in [SocketAddr::from((GROUP_V4, PORT)), SocketAddr::from((GROUP_V6, PORT))] {
             match self.near.multicast(&open.interface, group) {
                 Ok(Some(socket)) => {
@@ -334,7 +368,7 @@ impl Browsing {
     async fn flush(&mut self) {
         self.collect();
         while let Some(transmit) = self.outgoing.front() {
-            send(&self.open, &mut self.air, self.said, transmit).await;
+            send(&mut self.open, self.said, transmit).await;
             self.outgoing.pop_front();
         }
     }
@@ -408,9 +442,24 @@ fn places(open: &BTreeMap<u32, Open>, routers: Option<&Routers>, instance: &Serv
     places
 }
 
-async fn send(open: &BTreeMap<u32, Open>, air: &mut Air, said: FieldSet, transmit: &Transmit) {
-    let Some(open) = open.get(&transmit.interface) else { return };
-    let Some(socket) = open.sockets.iter().find(|socket| is_v4(socket) == transmit.to.is_ipv4()) else { return };
+/// What is missing for that address to be reached, announced on this interface by somebody who may be reached `at` other ones.
+fn lacks(interface: &Interface, ip: IpAddr, behind_routers: bool, at: &[SocketAddr]) -> Option<Lack> {
+    let is_everywhere = |at: &SocketAddr| matches!(at.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+    match ip {
+        // One that gave itself an address for want of another one is where it says.
+        IpAddr::V4(v4) if !at.is_empty() => {
+            (at.iter().all(is_everywhere) && !interface.v4.is_empty() && !v4.is_link_local()).then_some(Lack::Relayed)
+        }
+        IpAddr::V6(_) if !at.is_empty() => None,
+        IpAddr::V6(_) if interface.v6.is_empty() => Some(Lack::Ipv6),
+        IpAddr::V6(v6) if behind_routers && v6.is_unique_local() => Some(Lack::Router),
+        _ => Some(Lack::Network),
+    }
+}
+
+async fn send(open: &mut BTreeMap<u32, Open>, said: FieldSet, transmit: &Transmit) {
+    let Some(Open { sockets, air, .. }) = open.get_mut(&transmit.interface) else { return };
+    let Some(socket) = sockets.iter().find(|socket| is_v4(socket) == transmit.to.is_ipv4()) else { return };
     let to = match transmit.to {
         SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, transmit.interface).into(),
         v4 => v4,

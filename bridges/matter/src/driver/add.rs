@@ -194,7 +194,7 @@ impl Hand {
                     None => return None,
                     Some(Order::Leave(call)) => leaving = Some((call, tokio::time::Instant::now() + ENDS_WITHIN)),
                     Some(Order::Try(call)) => {
-                        self.tried(call, Outcome::Failed("it is being added just now".to_owned())).await;
+                        self.under_way(call, "added").await;
                     }
                     Some(order) => self.wait(order).await,
                 },

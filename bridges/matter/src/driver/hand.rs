@@ -287,6 +287,12 @@ impl Hand {
         let _ = self.heard.send(Heard::Tried { call, fact }).await;
     }
 
+    /// Whoever asks why is told what is being done.
+    pub(super) async fn under_way(&self, call: CallId, what: &str) {
+        let fact = Some(Fact::UnderWay { what: what.to_owned() });
+        let _ = self.heard.send(Heard::Tried { call, fact }).await;
+    }
+
     pub(super) async fn tell(&self, messages: Vec<FromBridge>) {
         if !messages.is_empty() {
             let _ = self.heard.send(Heard::Told { node: self.way.device.clone(), messages }).await;

@@ -34,8 +34,6 @@ pub(crate) struct Node {
     pub patience: MrpConfig,
     /// How often it announced itself anew.
     pub times: u64,
-    /// It is announced, and at no place where it may be reached.
-    pub astray: bool,
 }
 
 impl Sky {
@@ -68,11 +66,10 @@ impl Sky {
         if !self.ours.contains(&name) {
             return;
         }
-        let astray = at.is_empty();
         let before = self.nodes.get(&name);
         let is_anew = before.is_none_or(|before| before.at != at);
         let times = before.map_or(0, |before| before.times) + u64::from(is_anew);
-        self.nodes.insert(name, Node { at, patience: patience(pairs()), times, astray });
+        self.nodes.insert(name, Node { at, patience: patience(pairs()), times });
     }
 
     /// Nothing is announced under that name any more.
@@ -81,14 +78,13 @@ impl Sky {
             self.waiting.remove(name);
         } else if let Some(node) = self.nodes.get_mut(&name.to_ascii_uppercase()) {
             // That it was here is remembered: when it comes again, it began anew.
-            (node.at, node.times, node.astray) = (Vec::new(), node.times + 1, false);
+            (node.at, node.times) = (Vec::new(), node.times + 1);
         }
     }
 
-    /// The node of this name, or one that waits and is such a one, is announced where nobody may be reached.
-    pub(crate) fn is_astray(&self, node: &str, is_it: impl Fn(&Advert) -> bool) -> bool {
-        let mut waiting = self.waiting.values().filter(|one| is_it(&one.advert));
-        self.nodes.get(node).is_some_and(|node| node.astray) || waiting.any(|one| one.at.is_empty())
+    /// The names of those that wait and are such ones, wherever they are.
+    pub(crate) fn fitting(&self, is_it: impl Fn(&Advert) -> bool) -> impl Iterator<Item = &str> {
+        self.waiting.iter().filter(move |(_, one)| is_it(&one.advert)).map(|(name, _)| name.as_str())
     }
 
     /// Who waits whom a code may be for, each with the places where they are: those of the lowest rank first.
@@ -154,8 +150,8 @@ mod tests {
         let found = sky.waits(wanted);
         let near = places(&["[fe80::1%3]:5540", "[fd00::1]:5540", "10.0.0.2:5540"]);
         assert_eq!(found, [("one".to_owned(), near)], "the nearest first");
-        assert!(sky.is_astray("x", |advert| advert.discriminator == 3840), "nowhere");
-        assert!(!sky.is_astray("x", |advert| advert.discriminator == 1));
+        let fitting: Vec<&str> = sky.fitting(|advert| advert.discriminator == 3840).collect();
+        assert_eq!(fitting, ["closed", "nowhere", "one"], "wherever they are");
         sky.here(&instance(COMMISSIONABLE, "one", &[("cm", "1")]), Vec::new());
         assert!(sky.waits(wanted).is_empty());
     }
@@ -170,11 +166,8 @@ mod tests {
         let times = |sky: &Sky| sky.nodes["AB-01"].times;
         assert_eq!(times(&sky), 1);
         sky.here(&node(), Vec::new());
-        assert!(sky.is_astray("AB-01", |_| false));
         sky.here(&node(), places(&["10.0.0.2:5540"]));
-        assert!(!sky.is_astray("AB-01", |_| true));
         sky.gone(OPERATIONAL, "ab-01");
-        assert!(!sky.is_astray("AB-01", |_| true));
         sky.here(&node(), places(&["10.0.0.2:5540"]));
         assert!(times(&sky) > 2);
         for number in 0..3000 {

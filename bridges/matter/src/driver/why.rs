@@ -9,22 +9,24 @@ use accord_model::{CallId, DeviceId, Reach};
 use super::hand::Order;
 use super::mind::Mind;
 use super::nodes::Refused;
-use crate::core::advert::{Advert, node_name};
+use crate::core::advert::{Advert, COMMISSIONABLE, OPERATIONAL, node_name};
 use crate::core::code::Code;
 
 /// Devices that are asked at once.
 const MOST: usize = 16;
 /// A device whose fail-safe is armed by an attempt before takes no other for so long (Core Specification 1.4, 11.10.7.2).
 const FAIL_SAFE_S: u64 = 60;
-const ASTRAY: &str = "it is announced here at addresses that are of no network of this machine, as those of Thread are, and this machine \
-                      has heard of no way there from a router near: on Linux, NetworkManager or systemd-networkd have to take routes \
-                      that border routers announce";
+/// What is told of where a device is announced and not reached.
+const MOST_STRAYS: usize = 4;
 const WRONG_CODE: &str = "Remove it here, and add it again with the code that is on the device or in its papers. A code that was made to \
                           share it holds for three minutes only.";
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
-        self.search();
+        // Of this machine is told what is known.
+        if device.is_some() {
+            self.search();
+        }
         // What is behind a device is asked for there.
         let node_of = |device: &DeviceId| self.things.get(device).map_or(device, |(node, _)| node).clone();
         let node = device.as_ref().map(node_of);
@@ -54,13 +56,17 @@ impl Mind {
         let up = added.and_then(|(.., known)| known.up);
         let all = interfaces::list(self.network).await;
         let on_link = |ip: IpAddr| all.iter().any(|one| one.is_on_link(ip));
-        if up.is_none() && self.lacks_v6(&all) {
-            let why = "no interface of this machine has an IPv6 address, and most Matter devices are reached by IPv6 only; a \
-                       link-local one is enough, which systems give themselves unless that is turned off";
-            facts.push(Fact::NotOpen { why: why.to_owned() });
+        // One that is known to be at an address of IPv4 does without.
+        let does_without = added.and_then(|(_, added, _)| added.address).is_some_and(|at| at.is_ipv4());
+        if up.is_none() && !does_without {
+            let used = all.iter().filter(|one| match self.network {
+                interfaces::Network::All => !one.loopback && interfaces::leads_out(&one.name),
+                interfaces::Network::Loopback => one.loopback,
+            });
+            facts.extend(no_ipv6(used));
         }
         match added {
-            None => facts.push(Fact::Pairing { state: Pairing::NotPaired }),
+            None => facts.extend(device.map(|_| Fact::Pairing { state: Pairing::NotPaired })),
             Some((_, added, known)) => {
                 facts.push(Fact::Pairing {
                     state: match known.refused {
@@ -77,8 +83,10 @@ impl Mind {
                 let code = added.code.as_ref().and_then(|code| Code::parse(code).ok());
                 let is_it =
                     |advert: &Advert| code.as_ref().is_some_and(|code| code.discriminator.fits(advert.discriminator));
-                if up.is_none() && self.sky.borrow().is_astray(&name, is_it) {
-                    facts.push(Fact::NotOpen { why: ASTRAY.to_owned() });
+                if let Some(near) = self.near.as_ref().filter(|_| up.is_none()) {
+                    let sky = self.sky.borrow();
+                    let waiting = sky.fitting(is_it).flat_map(|name| near.strays(COMMISSIONABLE, name));
+                    facts.extend(near.strays(OPERATIONAL, &name).into_iter().chain(waiting).take(MOST_STRAYS));
                 }
                 facts.extend(up.map(|at| Fact::Connected { address: at.to_string() }));
                 match &known.refused {
@@ -117,9 +125,36 @@ impl Mind {
         }
         self.outbox.explain(call, "Matter", Body::Appliance, facts).await;
     }
+}
 
-    fn lacks_v6(&self, all: &[interfaces::Interface]) -> bool {
-        let mut used = all.iter().filter(|one| !one.loopback || self.network == interfaces::Network::Loopback);
-        used.clone().next().is_some() && used.all(|one| one.v6.is_empty())
+/// Which of the interfaces by which devices are looked for have no IPv6.
+fn no_ipv6<'a>(used: impl Iterator<Item = &'a interfaces::Interface>) -> Option<Fact> {
+    let (with, without): (Vec<_>, Vec<_>) = used.partition(|one| !one.v6.is_empty());
+    let names: Vec<String> = without.iter().map(|one| one.name.clone()).collect();
+    (!names.is_empty()).then(|| Fact::NoIpv6 { interfaces: names, all: with.is_empty() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_without_ipv6_are_named_and_whether_there_is_another_one() {
+        let of = |name: &str, v6: &[&str]| interfaces::Interface {
+            name: name.into(),
+            index: 1,
+            v4: Vec::new(),
+            v6: v6.iter().map(|ip| ip.parse().unwrap()).collect(),
+            nets: Vec::new(),
+            loopback: false,
+        };
+        let (whole, bare, other) = (of("eth0", &["fe80::1"]), of("eth1", &[]), of("wlan0", &[]));
+        let told = |all: &[&interfaces::Interface]| no_ipv6(all.iter().copied());
+        let lacks = |names: &[&str], all| {
+            Some(Fact::NoIpv6 { interfaces: names.iter().map(|name| (*name).to_owned()).collect(), all })
+        };
+        assert_eq!((told(&[]), told(&[&whole])), (None, None));
+        assert_eq!(told(&[&whole, &bare]), lacks(&["eth1"], false));
+        assert_eq!(told(&[&bare, &other]), lacks(&["eth1", "wlan0"], true));
     }
 }

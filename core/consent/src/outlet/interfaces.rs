@@ -6,6 +6,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 use n0_watcher::Watcher;
@@ -71,6 +72,34 @@ impl Interface {
     /// True for an address that is reached on this interface without a router.
     pub fn is_on_link(&self, address: IpAddr) -> bool {
         self.nets.iter().any(|(own, length)| same_prefix(*own, address, *length))
+    }
+}
+
+/// Where Linux tells of interfaces; other systems do not.
+const TOLD: &str = "/sys/class/net";
+/// Interfaces that lead to one machine far away (`linux/if_arp.h`): `ARPHRD_NONE`, as tunnels are, and `ARPHRD_PPP`.
+const TUNNELS: [&str; 2] = ["65534", "512"];
+
+/// Whether devices of the house may be met on the interface of this name: not where nothing is plugged in, nor in a tunnel, nor on a
+/// bridge to this machine's own containers and virtual machines alone. Where the system does not tell, they may.
+pub fn leads_out(name: &str) -> bool {
+    leads_out_of(Path::new(TOLD), name)
+}
+
+fn leads_out_of(told: &Path, name: &str) -> bool {
+    let says = |what: &str| std::fs::read_to_string(told.join(name).join(what)).unwrap_or_default();
+    if says("carrier").trim() == "0" || TUNNELS.contains(&says("type").trim()) {
+        return false;
+    }
+    // What a port of a bridge stands on: a device, or another interface, such as that of a VLAN.
+    let stands_on = |entry: &std::ffi::OsStr| entry == "device" || entry.as_encoded_bytes().starts_with(b"lower_");
+    let is_port_outside = |port: &std::fs::DirEntry| {
+        let mut entries = std::fs::read_dir(told.join(port.file_name())).into_iter().flatten().flatten();
+        entries.any(|entry| stands_on(&entry.file_name()))
+    };
+    match std::fs::read_dir(told.join(name).join("brif")) {
+        Ok(ports) => ports.flatten().any(|port| is_port_outside(&port)),
+        Err(_) => true,
     }
 }
 
@@ -229,6 +258,30 @@ mod tests {
         let many: Vec<(&str, u8)> = many.iter().map(|own| (own.as_str(), 24)).collect();
         assert_eq!(places(&many).len(), MOST_PLACES);
         assert_eq!(places(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn what_has_no_cable_is_a_tunnel_or_leads_to_containers_alone_does_not_lead_out() {
+        let told = tempfile::tempdir().unwrap();
+        let has = |path: &str, text: &str| {
+            let path = told.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        for (name, kind, carrier) in [("eth0", "1\n", "1\n"), ("eth1", "1\n", "0\n"), ("wg0", "65534\n", "1\n")] {
+            has(&format!("{name}/type"), kind);
+            has(&format!("{name}/carrier"), carrier);
+        }
+        has("eth0/device/vendor", "");
+        has("veth1/type", "1\n");
+        has("eth0.7/lower_eth0/type", "1\n");
+        for (bridge, port) in [("docker0", "veth1"), ("br0", "eth0"), ("br7", "eth0.7")] {
+            has(&format!("{bridge}/brif/{port}/state"), "3\n");
+        }
+        std::fs::create_dir_all(told.path().join("br-empty/brif")).unwrap();
+        let names = ["eth0", "eth1", "wg0", "veth1", "docker0", "br0", "br7", "br-empty", "unheard-of"];
+        let out: Vec<&str> = names.into_iter().filter(|name| leads_out_of(told.path(), name)).collect();
+        assert_eq!(out, ["eth0", "veth1", "br0", "br7", "unheard-of"]);
     }
 
     #[tokio::test]

@@ -128,6 +128,9 @@ async fn who_is_near_is_seen_with_the_addresses_that_are_near_changes_and_goes()
     let heard =
         |fact: &Fact| matches!(fact, Fact::Air { way: Way::Ipv4Multicast, sent, heard, .. } if *sent > 0 && *heard > 0);
     assert!(air.iter().any(heard), "{air:?}");
+    let came_back =
+        |fact: &Fact| matches!(fact, Fact::Air { interface: Some(on), own: Some(1..), .. } if on.starts_with("lo"));
+    assert!(air.iter().any(came_back), "its own questions come back to it: {air:?}");
     announcer.core.unpublish(id, announcer.start.elapsed());
     let gone = next(&mut browsing, &mut announcer).await;
     assert_eq!(gone, Seen::Gone { service: service.to_owned(), name: "one".to_owned() });
@@ -278,6 +281,46 @@ async fn an_address_counts_on_the_link_of_its_interface_with_its_scope_and_once_
     // An interface that goes says nothing of what was found there.
     browsing.interfaces(vec![]);
     assert!(browsing.seen.is_empty(), "{:?}", browsing.seen);
+}
+
+#[tokio::test]
+async fn who_is_heard_and_not_reached_is_told_with_the_interface_and_what_is_missing_there() {
+    let house = House::new();
+    let strays = async |service: &str, first: Interface, announced: &[&str], behind: bool| {
+        let browsing = hears(&house, service, first, announced).await;
+        let mut browsing = if behind { browsing.behind_routers() } else { browsing };
+        here(tokio::time::timeout(SOON, browsing.next()).await.unwrap());
+        browsing
+    };
+    let told = |browsing: &Browsing, service: &str| {
+        let told = browsing.strays(service, "ONE").into_iter().map(|fact| match fact {
+            Fact::Stray { interface, mut addresses, lacks } => {
+                assert_eq!(interface, "made-up90001");
+                addresses.sort();
+                (lacks, addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" "))
+            }
+            other => panic!("{other:?}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let is = |all: &[(Lack, &str)]| all.iter().map(|(lack, at)| (*lack, (*at).to_owned())).collect::<Vec<_>>();
+    let announced = ["fe80::7", "192.168.9.9", "169.254.3.3", "fd00:7::9"];
+    let service = "_ports-stray._udp";
+    let mut browsing = strays(service, interface(90001, &[("192.168.7.1", 24)]), &announced, true).await;
+    let all = [(Lack::Ipv6, "fd00:7::9 fe80::7"), (Lack::Network, "169.254.3.3 192.168.9.9")];
+    assert_eq!(told(&browsing, service), is(&all));
+    assert_eq!(browsing.strays(service, "two"), []);
+    // Its link-local address is everywhere; the other one says that its network is another one.
+    browsing.interfaces(vec![interface(90001, &[("192.168.7.1", 24), ("fe80::1", 64)])]);
+    assert_eq!(told(&browsing, service), is(&[(Lack::Relayed, "192.168.9.9")]));
+    browsing.interfaces(vec![interface(90001, &[("192.168.9.1", 24), ("fe80::1", 64)])]);
+    assert_eq!(told(&browsing, service), []);
+    for (service, behind, lacks) in
+        [("_ports-led._udp", true, Lack::Router), ("_ports-lost._udp", false, Lack::Network)]
+    {
+        let browsing = strays(service, interface(90001, &[("fd99::1", 64)]), &["fd00:7::9"], behind).await;
+        assert_eq!(told(&browsing, service), is(&[(lacks, "fd00:7::9")]));
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use accord_model::why::{Fact, Way};
 /// Counts since the present network was joined.
 #[derive(Debug, Default)]
 pub struct Air {
+    interface: Option<String>,
     ways: BTreeMap<Way, Tally>,
 }
 
@@ -16,9 +17,15 @@ struct Tally {
     since: Instant,
     sent: u64,
     heard: u64,
+    own: u64,
 }
 
 impl Air {
+    /// Of one interface alone. What comes back of this machine's own is counted there, too: see [`Air::came_back`].
+    pub fn on(interface: String) -> Self {
+        Self { interface: Some(interface), ways: BTreeMap::new() }
+    }
+
     /// A datagram left.
     pub fn sent(&mut self, way: Way, now: Instant) {
         self.of(way, now).sent += 1;
@@ -27,6 +34,11 @@ impl Air {
     /// A datagram came, and not from this machine.
     pub fn heard(&mut self, way: Way, now: Instant) {
         self.of(way, now).heard += 1;
+    }
+
+    /// A datagram of this machine itself came back to it.
+    pub fn came_back(&mut self, way: Way, now: Instant) {
+        self.of(way, now).own += 1;
     }
 
     /// Another network: what was heard in the one before says nothing about it.
@@ -38,13 +50,15 @@ impl Air {
     pub fn facts(&self, now: Instant) -> impl Iterator<Item = Fact> {
         self.ways.iter().map(move |(way, tally)| Fact::Air {
             way: *way,
+            interface: self.interface.clone(),
             sent: tally.sent,
             heard: tally.heard,
+            own: self.interface.as_ref().map(|_| tally.own),
             seconds: now.saturating_duration_since(tally.since).as_secs(),
         })
     }
 
     fn of(&mut self, way: Way, now: Instant) -> &mut Tally {
-        self.ways.entry(way).or_insert(Tally { since: now, sent: 0, heard: 0 })
+        self.ways.entry(way).or_insert(Tally { since: now, sent: 0, heard: 0, own: 0 })
     }
 }

@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use accord_model::text::for_screen;
 use accord_model::why::{
-    Agree, Body, Code, Explained, Fact, Holder, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport, Way,
+    Agree, Body, Code, Explained, Fact, Holder, Lack, MAX_TEXT, Net, Obstacle, Outcome, Pairing, Standing, Transport,
     Weight,
 };
 use accord_model::{DeviceId, EntryKey, Timestamp};
 
-/// Announcements of others are awaited for so long before their absence means something, in seconds.
-const PATIENCE: u64 = 10;
+mod network;
+
+pub use network::PATIENCE;
 
 /// How long a device of the house takes to be in the network after it got power.
 const WAIT: &str = "wait a minute";
@@ -76,7 +77,7 @@ fn rank(code: Code) -> u8 {
         Code::ConsentMissing | Code::ConsentRefused | Code::ConsentEnded => 1,
         Code::BridgeOff => 2,
         Code::NoNetwork => 3,
-        Code::PortTaken | Code::NotOpen => 4,
+        Code::PortTaken | Code::NotOpen | Code::NoIpv6 => 4,
         Code::KeyChanged
         | Code::SecretWrong
         | Code::UnpairedThere
@@ -131,6 +132,14 @@ impl Judge<'_> {
                 blocks,
                 format!("{app} could not be opened here: {}.", sentence(why)),
                 "It is tried again every few moments; what the system says above has to be put right.",
+            ),
+            Fact::NoIpv6 { interfaces, all } => self.no_ipv6(interfaces, *all, blocks),
+            Fact::Stray { interface, addresses, lacks } if !self.reached => self.stray(interface, addresses, *lacks),
+            Fact::UnderWay { what } => obstacle(
+                Code::UnderWay,
+                blocks,
+                format!("{} is being {} just now.", capital(&who), sentence(what)),
+                "Wait a moment, and ask again.",
             ),
             Fact::KeyChanged { at, why } => obstacle(
                 Code::KeyChanged,
@@ -451,46 +460,6 @@ impl Judge<'_> {
         Obstacle { says, ..obstacle }
     }
 
-    /// Whether announcements get through.
-    fn air(&self) -> Option<Obstacle> {
-        let used: Vec<(Way, u64, u64)> = self
-            .facts
-            .iter()
-            .filter_map(|fact| match fact {
-                Fact::Air { way, sent, heard, seconds } if *sent > 0 && *seconds >= PATIENCE => {
-                    Some((*way, *heard, *seconds))
-                }
-                _ => None,
-            })
-            .collect();
-        let names =
-            |heard: bool| list(used.iter().filter(|(_, count, _)| (*count > 0) == heard).map(|(way, ..)| way.as_str()));
-        let seconds = used.iter().map(|(.., seconds)| *seconds).max()?;
-        if used.iter().all(|(_, heard, _)| *heard == 0) {
-            return Some(obstacle(
-                Code::NothingHeard,
-                Weight::Hinders,
-                format!(
-                    "{} announces this machine by {}, and in {} nothing of any other device came that way: either \
-                     nobody else is here, or this network keeps devices apart.",
-                    self.app,
-                    names(false),
-                    duration(seconds)
-                ),
-                "Guest networks, \"AP isolation\", VPNs and firewalls do that. Use the home network, allow the app in \
-                 the firewall, or name the device by its address.",
-            ));
-        }
-        used.iter().any(|(_, heard, _)| *heard == 0).then(|| {
-            obstacle(
-                Code::PartlyHeard,
-                Weight::Hinders,
-                format!("Others are heard by {}, but not by {}.", names(true), names(false)),
-                "A device that announces itself only that way is not found; routers and switches often filter multicast.",
-            )
-        })
-    }
-
     fn consent(&self, entry: &EntryKey, one: Option<&DeviceId>, standing: Standing, weight: Weight) -> Obstacle {
         let (code, what) = match standing {
             Standing::Refused => (Code::ConsentRefused, "You refused"),
@@ -554,10 +523,10 @@ impl Judge<'_> {
 
     /// The device's last address and our networks, when none of them has it.
     fn elsewhere(&self, addresses: &[SocketAddr]) -> Option<(IpAddr, String)> {
-        let networks = self.facts.iter().find_map(|fact| match fact {
-            Fact::Networks { networks } if !networks.is_empty() => Some(networks),
-            _ => None,
-        })?;
+        let networks = self.networks();
+        if networks.is_empty() {
+            return None;
+        }
         // Link-local addresses are the same in every network, and say nothing.
         let telling: Vec<IpAddr> =
             addresses.iter().map(|address| address.ip().to_canonical()).filter(|ip| !is_link_local(*ip)).collect();
@@ -580,7 +549,10 @@ impl Judge<'_> {
         self.facts.iter().any(|fact| match fact {
             Fact::Consent { standing, needed: true, .. } => *standing != Standing::Given,
             Fact::Networks { networks } => networks.is_empty(),
-            Fact::Blocked | Fact::NotOpen { .. } | Fact::PortTaken { instead: None, .. } => true,
+            Fact::Blocked | Fact::NotOpen { .. } | Fact::PortTaken { instead: None, .. } | Fact::UnderWay { .. } => {
+                true
+            }
+            Fact::Stray { lacks, .. } => *lacks != Lack::Relayed,
             _ => false,
         })
     }

@@ -10,7 +10,7 @@ use accord_model::why::{Fact, Standing};
 use accord_model::{DeviceId, EntryKey};
 
 pub use air::Air;
-pub use judge::{Subject, diagnose, is_reached};
+pub use judge::{PATIENCE, Subject, diagnose, is_reached};
 
 /// How the owner decided, from the gate's answer.
 pub fn consent(entry: &EntryKey, to: Option<&DeviceId>, needed: bool, checked: Result<(), Refusal>) -> Fact {

@@ -1,4 +1,4 @@
-use accord_model::why::Body;
+use accord_model::why::{Body, Way};
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn presence(standing: Standing) -> Fact {
 }
 
 fn air(way: Way, heard: u64) -> Fact {
-    Fact::Air { way, sent: 3, heard, seconds: 60 }
+    Fact::Air { way, interface: None, sent: 3, heard, own: None, seconds: 60 }
 }
 
 const BLOCKS: Weight = Weight::Blocks;
@@ -104,8 +104,81 @@ fn ways_that_carry_nothing_are_named() {
     let facts = vec![home(), air(Way::Ipv4Broadcast, 5), air(Way::Ipv6Multicast, 0)];
     let found = asked(facts);
     assert!(found[1].says.contains("by IPv4 broadcast, but not by IPv6 multicast"), "{}", found[1].says);
-    let early = Fact::Air { way: Way::Ipv4Broadcast, sent: 1, heard: 0, seconds: 3 };
+    let early = Fact::Air { way: Way::Ipv4Broadcast, interface: None, sent: 1, heard: 0, own: None, seconds: 3 };
     assert_eq!(codes(vec![home(), early]), [(Code::NoAddress, BLOCKS)], "too early to say");
+}
+
+/// What was heard on an interface, and what came back of what this machine said.
+fn on(interface: &str, heard: u64, own: u64) -> Fact {
+    let (way, interface) = (Way::Ipv4Multicast, Some(interface.to_owned()));
+    Fact::Air { way, interface, sent: 3, heard, own: Some(own), seconds: 60 }
+}
+
+#[test]
+fn the_interface_is_named_on_which_nobody_is_heard_and_this_machines_own_firewall_is_told_from_the_network() {
+    let of = |facts: &[Fact]| {
+        let facts = [home()].into_iter().chain(facts.iter().cloned()).collect();
+        let found = asked(facts).into_iter().filter(|one| one.code != Code::NoAddress);
+        found.map(|one| (one.code, one.says)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&[on("eth0", 4, 3), on("eth1", 1, 3)]), []);
+    let found = of(&[on("eth0", 4, 3), on("eth1", 0, 3)]);
+    let [(Code::PartlyHeard, says)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(says, "Others are heard on eth0, and nobody on eth1.");
+    let found = of(&[on("eth0", 0, 3), on("eth1", 0, 3)]);
+    let [(Code::NothingHeard, says)] = &found[..] else { panic!("{found:?}") };
+    assert!(says.contains("by IPv4 multicast on eth0 and eth1, and in 60 s nothing"), "{says}");
+    let found = of(&[on("eth0", 0, 0)]);
+    let [(Code::NothingHeard, says)] = &found[..] else { panic!("{found:?}") };
+    assert!(says.starts_with("On eth0 not even") && says.contains("firewall of this machine"), "{says}");
+    let found = of(&[on("eth0", 4, 3), on("eth1", 0, 0)]);
+    let [(Code::NothingHeard, shut)] = &found[..] else { panic!("{found:?}") };
+    assert!(shut.starts_with("On eth1 not even"), "{shut}");
+}
+
+#[test]
+fn what_lacks_ipv6_is_named_and_blocks_where_there_is_none_at_all() {
+    let lacks =
+        |names: &[&str], all| Fact::NoIpv6 { interfaces: names.iter().map(|name| (*name).into()).collect(), all };
+    let here = |facts: Vec<Fact>| {
+        let subject = Subject { device: None, id: None, by: None, now: Timestamp::UNIX_EPOCH };
+        diagnose(subject, &Explained::new("Matter", Body::Appliance, facts))
+    };
+    let found = here(vec![home(), lacks(&["eth0", "eth1"], true)]);
+    assert_eq!((found.len(), found[0].code, found[0].weight), (1, Code::NoIpv6, BLOCKS));
+    assert!(found[0].says.contains("no IPv6 address (eth0 and eth1 have none)"), "{}", found[0].says);
+    let found = here(vec![home(), lacks(&["eth1"], false)]);
+    assert_eq!((found.len(), found[0].code, found[0].weight), (1, Code::NoIpv6, Weight::Hinders));
+    assert!(found[0].says.starts_with("eth1 of this machine has no IPv6 address"), "{}", found[0].says);
+    assert!(found[0].remedy.contains("conf/eth1/disable_ipv6"), "{}", found[0].remedy);
+}
+
+#[test]
+fn who_is_announced_where_no_way_leads_is_told_what_is_missing_there() {
+    let stray = |lacks, at: &str| Fact::Stray { interface: "eth0".into(), addresses: vec![at.parse().unwrap()], lacks };
+    for (lacks, at, code, weight, says) in [
+        (Lack::Ipv6, "fe80::7", Code::NoIpv6, BLOCKS, "at fe80::7, and eth0 of this machine has no IPv6"),
+        (Lack::Router, "fd11::5", Code::NoRoute, BLOCKS, "no way there from a router near"),
+        (Lack::Network, "10.9.0.2", Code::OtherNetwork, BLOCKS, "in another network (10.66.0.1/24)"),
+        (Lack::Relayed, "10.9.0.2", Code::OtherNetwork, Weight::Hinders, "carries announcements over"),
+    ] {
+        let last = Fact::LastSeen { at: None, addresses: Vec::new() };
+        let found = asked(vec![home(), last, stray(lacks, at)]);
+        let one = found.iter().find(|one| one.code == code).unwrap();
+        assert!(one.weight == weight && one.says.contains(says), "{one:?}");
+        // It is heard: that it is not would be wrong.
+        assert_eq!(found.iter().any(|one| one.code == Code::NoAddress), lacks == Lack::Relayed, "{found:?}");
+    }
+    let answers = vec![home(), stray(Lack::Relayed, "10.9.0.2"), tried("10.66.0.2:5540", Outcome::Answered)];
+    assert_eq!(codes(answers), []);
+}
+
+#[test]
+fn what_is_being_done_just_now_is_no_failure() {
+    let under_way = Fact::UnderWay { what: "added".into() };
+    let found = asked(vec![home(), seen("10.66.0.2:5540"), under_way]);
+    assert_eq!((found.len(), found[0].code), (1, Code::UnderWay));
+    assert_eq!(found[0].says, "Phone is being added just now.");
 }
 
 #[test]
