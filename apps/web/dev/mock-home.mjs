@@ -150,6 +150,12 @@ export function answerHome(hub, tell, device, method, path, query, body) {
     const name = /[\w-]+\.local/.exec(body.inputs.address ?? "")?.[0];
     return [200, { devices: [made], ...(name && { looked_up: { name, address: "192.168.1.5" } }) }];
   }
+  if (first === "why" && second) {
+    // One of its networks has no IPv6, which only Matter needs.
+    const lacks = { code: "no-ipv6", weight: "hinders", says: "wlan0 of this machine has no IPv6 address. Matter devices there may be heard, and most are not reached, for they take IPv6 only.", remedy: "Turn IPv6 on for wlan0: a link-local address (fe80::…) is enough. On Linux, `/proc/sys/net/ipv6/conf/wlan0/disable_ipv6` says 0 then.", agree: null };
+    const searched = [{ interface: "eth0", networks: ["192.168.1.2/24", "fe80::1/64"], heard: true }, { interface: "wlan0", networks: ["192.168.7.2/24"], heard: false }];
+    return [200, { bridge: second, app: second, obstacles: second === "matter" ? [lacks] : [], searched: second === "mqtt" ? [] : searched }];
+  }
   if (first === "devices" && third === "why") {
     const one = hub.devices.find((other) => other.id === second);
     // Added all the same: nobody has that address.

@@ -496,11 +496,25 @@ test("from Home the house comes first, each thing is there once, and what there 
   await dialog.getByRole("button", { name: /^Matter device/ }).press("Enter");
   await dialog.getByTestId("add-form").waitFor();
   await until("the keyboard is in the dialog", inside);
+  // What stands in the way on this machine is told before anything is asked for, and nothing where nothing does.
+  const inTheWay = dialog.getByTestId("in-the-way");
+  await inTheWay.getByText("wlan0 of this machine has no IPv6 address").waitFor();
+  assert.equal(await inTheWay.getAttribute("role"), "status");
+  assert.equal(await dialog.getByTestId("searched").innerText(), "It is looked for on eth0 (192.168.1.2/24); wlan0 (192.168.7.2/24), where nobody else is heard.");
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    await accessible(page, `what stands in the way, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: null });
   await dialog.getByRole("button", { name: "Other devices" }).press("Enter");
   await dialog.getByRole("searchbox").waitFor();
   await until("and stays there", inside);
   await dialog.getByRole("searchbox").fill("zigbee");
   assert.deepEqual(await dialog.locator(".way-tile .row-label").allInnerTexts(), ["MQTT broker, zigbee2mqtt"]);
+  await Promise.all([page.waitForResponse(/\/api\/v1\/why\/mqtt$/), dialog.getByRole("button", { name: /^MQTT broker/ }).click()]);
+  await dialog.getByTestId("add-form").waitFor();
+  assert.deepEqual([await dialog.getByTestId("in-the-way").innerText(), await dialog.getByTestId("searched").count()], ["", 0]);
+  await dialog.getByRole("button", { name: "Other devices" }).click();
   await dialog.getByRole("searchbox").fill("toaster of the moon");
   await dialog.getByText("Nothing is called that").waitFor();
   await page.keyboard.press("Escape");

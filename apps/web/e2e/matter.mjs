@@ -1,7 +1,7 @@
 // A Matter device on matter.js, which is not ours, on a machine of its own: the script of tests/peers, in a network joined to
 // this one.
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,6 +38,11 @@ export function matterNetwork() {
   if (made) return { machine: String(holder.pid), gone };
   gone();
   return null;
+}
+
+/** Whether this machine has IPv6 on that wire. */
+export function ipv6(on) {
+  writeFileSync("/proc/sys/net/ipv6/conf/lan0/disable_ipv6", on ? "0" : "1");
 }
 
 /** A device of that machine, that keeps what it is over `on` and `off`. `said` is what it told, in order. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, go, hub, launch, open, until } from "./lib.mjs";
-import { CODE, MatterDevice, WRONG } from "./matter.mjs";
+import { CODE, ipv6, MatterDevice, WRONG } from "./matter.mjs";
 
 const machine = process.env.ACCORD_MATTER;
 const skip = !hub.url ? "no hub: run e2e/run" : machine ? false : "no network of our own, or no matter.js (tests/peers/run --install)";
@@ -36,6 +36,23 @@ const form = async (page) => {
   await dialog.getByTestId("add-form").waitFor();
   return dialog;
 };
+
+test("what stands in the way on this machine is told above the form, and is gone once it is mended", { skip }, async () => {
+  const { page } = ours;
+  ipv6(false);
+  try {
+    const inTheWay = (await form(page)).getByTestId("in-the-way");
+    await inTheWay.getByText("This machine has no IPv6 address (lan0 has none)").waitFor();
+    await shot(page, "no-ipv6");
+    await accessible(page, "a form with something in the way");
+    assert.match(await page.getByTestId("searched").innerText(), /^It is looked for on lan0 \(10\.78\.0\.1\/24\)\.$/);
+  } finally {
+    ipv6(true);
+  }
+  // It is asked again by itself.
+  await page.waitForFunction(() => document.querySelector("[data-testid=in-the-way]").innerText === "", null, { timeout: 40_000 });
+  await page.keyboard.press("Escape");
+});
 
 test("a code with a wrong digit is refused at its field, and nothing is looked for meanwhile", { skip }, async () => {
   const { page } = ours;

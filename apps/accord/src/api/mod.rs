@@ -75,6 +75,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(devices::split))
         .routes(routes!(why::device))
         .routes(routes!(why::house))
+        .routes(routes!(why::adding))
         .routes(routes!(everyday::call))
         .routes(routes!(browse::list))
         .routes(routes!(browse::fetch))

@@ -28,6 +28,30 @@ pub struct HouseWhy {
     pub ways: Vec<Way>,
 }
 
+/// `GET /why/{bridge}`: what would hinder a device of that bridge from being found or reached, before it is added.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct AddWhy {
+    pub bridge: String,
+    pub app: String,
+    /// What stands in the way here, the reason first. What it takes the owner to agree to is none of them: that is asked when it is
+    /// added.
+    pub obstacles: Vec<Obstacle>,
+    /// In which networks its devices are looked for, once that is agreed to; nothing where none are looked for.
+    pub searched: Vec<Searched>,
+}
+
+/// An interface of this machine on which devices are looked for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Searched {
+    /// `eth0`, `wlan0`, …
+    pub interface: String,
+    /// This machine's addresses there, each with the length of its network's prefix: `192.168.1.5/24`.
+    pub networks: Vec<String>,
+    /// Whether anybody else is heard there; absent where that is not known, or not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<bool>,
+}
+
 /// How one protocol stands here.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = WhyWay)]

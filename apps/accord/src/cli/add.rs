@@ -11,10 +11,12 @@ use data_encoding::BASE64;
 use hyper::Method;
 
 use super::agree::{Owner, with_consent};
+use super::hub::escape;
 use super::screen::{Cell, Style, ask, ask_secret, can_ask, name};
-use super::{Context, Usage};
+use super::{Context, Usage, why};
 use crate::api::forms::{Add as Filled, Added, Form, FormField, FormKind, Forms, SigningIn, SigningInState};
 use crate::api::types::{ConsentState, Entries, Offer};
+use crate::api::why::{AddWhy, Obstacle, Searched};
 
 /// Largest file of a field.
 const MAX_FILE: u64 = 1 << 20;
@@ -56,6 +58,7 @@ A value `-` is read from standard input, `@FILE` from a file: a secret on the co
   accord add homeassistant --sign-in address=http://homeassistant.local:8123
   accord add mqtt --again \"MQTT broker 192.168.1.10\" address=192.168.1.11
 
+What stands in the way on this machine, and where devices are looked for, is told before anything is asked for.
 A name that ends in .local is looked up in your networks (`names/lookup`), once; other names are not: give the number.";
 
 /// How often it is asked whether the browser is back.
@@ -93,6 +96,7 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         form.fields.retain(|field| !field.secret);
         form.steps.clear();
     }
+    let hindered = hindered(&form, context).await;
     let again = which(&form, args.again.as_deref(), context).await?;
     if again.is_some() {
         form.fields.iter_mut().filter(|field| field.secret).for_each(|field| field.required = false);
@@ -119,7 +123,8 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
     }
     let screen = &context.screen;
     if screen.json {
-        return screen.document(&added);
+        let AddWhy { obstacles, searched, .. } = hindered.unwrap_or_default();
+        return screen.document(&Told { added: &added, obstacles, searched });
     }
     for device in &added.devices {
         let shown = name(&device.name);
@@ -130,6 +135,40 @@ pub async fn run(args: Add, context: &Context) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What was added, and what stood in the way on this machine.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    added: &'a Added,
+    obstacles: Vec<Obstacle>,
+    searched: Vec<Searched>,
+}
+
+/// What stands in the way on this machine is told before anything is asked for; to whoever sits there, also where it is looked for.
+/// That it is not known keeps nobody from adding.
+async fn hindered(form: &Form, context: &Context) -> Option<AddWhy> {
+    let known: AddWhy = context.hub.get(&format!("/why/{}", escape(&form.bridge))).await.ok()?;
+    let screen = &context.screen;
+    if !screen.json {
+        why::list(&known.obstacles, |line| screen.note(line), screen);
+        if !known.searched.is_empty() && (can_ask() || !known.obstacles.is_empty()) {
+            let places: Vec<String> = known.searched.iter().map(place).collect();
+            screen.note(format!("{} is looked for on {}.", for_screen(&form.what, 60), places.join("; on ")));
+        }
+    }
+    Some(known)
+}
+
+/// `eth0 (192.168.1.5/24)`. Link-local addresses are the same everywhere, and are shown where there is nothing else.
+fn place(one: &Searched) -> String {
+    let telling: Vec<&String> =
+        one.networks.iter().filter(|net| !net.starts_with("fe80:") && !net.starts_with("169.254.")).collect();
+    let shown: Vec<&String> = if telling.is_empty() { one.networks.iter().collect() } else { telling };
+    let nets: Vec<String> = shown.into_iter().take(4).map(|net| for_screen(net, 60)).collect();
+    let quiet = if one.heard == Some(false) { ", where nobody else is heard" } else { "" };
+    format!("{} ({}){quiet}", for_screen(&one.interface, 20), nets.join(", "))
 }
 
 /// The device that is added again, by its id. Who says nothing of it is asked when one of them is away.
@@ -331,6 +370,17 @@ fn data_url(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_it_is_looked_for_is_told_by_the_networks_that_tell_something() {
+        let on = |networks: &[&str], heard| {
+            let networks = networks.iter().map(|net| (*net).to_owned()).collect();
+            place(&Searched { interface: "eth0".to_owned(), networks, heard })
+        };
+        assert_eq!(on(&["10.66.0.1/24", "fe80::1/64"], None), "eth0 (10.66.0.1/24)");
+        assert_eq!(on(&["fe80::1/64"], Some(true)), "eth0 (fe80::1/64)");
+        assert_eq!(on(&["10.66.0.1/24"], Some(false)), "eth0 (10.66.0.1/24), where nobody else is heard");
+    }
 
     #[test]
     fn a_file_is_given_as_its_text_and_one_that_is_none_as_its_bytes_where_a_file_is_wanted() {

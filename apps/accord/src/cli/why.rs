@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::hub::escape;
-use super::screen::{Style, name};
+use super::screen::{Screen, Style, name};
 use super::{Context, devices};
 use crate::api::why::{DeviceWhy, HouseWhy, Obstacle, Weight};
 
@@ -57,10 +57,14 @@ async fn here(context: &Context) -> Result<()> {
 }
 
 fn show(context: &Context, obstacles: &[Obstacle]) {
-    let screen = &context.screen;
+    list(obstacles, |line| context.screen.say(line), &context.screen);
+}
+
+/// Each obstacle and its remedy, a line for each.
+pub fn list(obstacles: &[Obstacle], tell: impl Fn(String), screen: &Screen) {
     for one in obstacles {
         let style = if one.weight == Weight::Blocks { Style::Bad } else { Style::Warn };
-        screen.say(format!("  {} {}", screen.paint(style, "•"), one.says));
-        screen.say(screen.paint(Style::Dim, &format!("    {}", one.remedy)));
+        tell(format!("  {} {}", screen.paint(style, "•"), one.says));
+        tell(screen.paint(Style::Dim, &format!("    {}", one.remedy)));
     }
 }

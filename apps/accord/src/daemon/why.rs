@@ -8,7 +8,7 @@ use accord_link::Network;
 use accord_model::text::for_screen;
 use accord_model::why::{self, Body, Code, Explained, Fact, Net};
 use accord_model::{CallError, DeviceId, Timestamp};
-use accord_registry::why::{Subject, diagnose, is_reached};
+use accord_registry::why::{PATIENCE, Subject, diagnose, is_reached};
 
 use super::hub::Hub;
 use super::{house, view};
@@ -46,6 +46,26 @@ impl Hub {
             ways.push(self.way(bridge, subject).await);
         }
         api::HouseWhy { ways }
+    }
+
+    /// What would hinder adding a device of that bridge.
+    pub async fn why_add(&self, bridge: &str) -> Answer<api::AddWhy> {
+        if !house::BRIDGES.iter().any(|(name, _)| *name == bridge) {
+            return Err(Failure::not_found(
+                "There is no such bridge; `GET /forms` names those by which devices are added.",
+            ));
+        }
+        let way = self.way(bridge, Subject { device: None, id: None, by: None, now: Timestamp::now() }).await;
+        let is_searched =
+            self.gate.statement().entries.iter().any(|entry| entry.key.as_str() == format!("{bridge}/search"));
+        let searched = if is_searched { searched(&way.facts) } else { Vec::new() };
+        let hears_others = is_counted_by_interface(&way.facts);
+        let mut obstacles = way.obstacles;
+        // Where only devices of one kind answer, that nobody does is no wonder before one is added.
+        obstacles.retain(|one| {
+            one.agree.is_none() && (hears_others || !matches!(one.code, Code::NothingHeard | Code::PartlyHeard))
+        });
+        Ok(api::AddWhy { bridge: way.bridge, app: way.app, obstacles, searched })
     }
 
     async fn way(&self, bridge: &str, subject: Subject<'_>) -> api::Way {
@@ -127,7 +147,78 @@ impl Hub {
     }
 }
 
+fn is_counted_by_interface(facts: &[Fact]) -> bool {
+    facts.iter().any(|fact| matches!(fact, Fact::Air { interface: Some(_), .. }))
+}
+
+/// The interfaces of this machine, with the networks there, and whether others are heard.
+fn searched(facts: &[Fact]) -> Vec<api::Searched> {
+    let mut all: Vec<api::Searched> = Vec::new();
+    let nets = facts.iter().flat_map(|fact| if let Fact::Networks { networks } = fact { &networks[..] } else { &[] });
+    for net in nets {
+        let at = all.iter().position(|one| one.interface == net.interface).unwrap_or_else(|| {
+            all.push(api::Searched { interface: net.interface.clone(), networks: Vec::new(), heard: None });
+            all.len() - 1
+        });
+        all[at].networks.push(net.to_string());
+    }
+    for one in &mut all {
+        let heard = facts.iter().filter_map(|fact| match fact {
+            Fact::Air { interface: Some(on), heard, sent, seconds, .. } if *on == one.interface => {
+                (*heard > 0 || (*sent > 0 && *seconds >= PATIENCE)).then_some(*heard > 0)
+            }
+            _ => None,
+        });
+        one.heard = heard.reduce(|any, more| any || more);
+    }
+    all
+}
+
 fn app(bridge: &str) -> String {
     let known = house::BRIDGES.iter().find(|(name, _)| *name == bridge);
     known.map_or(bridge, |(_, app)| app).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use accord_model::why::Way;
+
+    use super::*;
+
+    #[test]
+    fn networks_are_told_by_interface_with_whether_anybody_else_is_heard_there_once_that_is_known() {
+        let net = |interface: &str, address: &str, prefix| Net {
+            interface: interface.into(),
+            address: address.parse().unwrap(),
+            prefix,
+        };
+        let air = |interface: &str, way, heard, seconds| {
+            let interface = Some(interface.to_owned());
+            Fact::Air { way, interface, sent: 3, heard, own: Some(3), seconds }
+        };
+        let networks = vec![
+            net("eth0", "10.66.0.1", 24),
+            net("eth1", "10.77.0.1", 24),
+            net("eth0", "fe80::1", 64),
+            net("wlan0", "10.78.0.1", 24),
+        ];
+        let facts = [
+            Fact::Networks { networks },
+            air("eth0", Way::Ipv4Multicast, 0, 60),
+            air("eth0", Way::Ipv6Multicast, 1, 60),
+            air("eth1", Way::Ipv4Multicast, 0, 60),
+            air("wlan0", Way::Ipv4Multicast, 0, 2),
+        ];
+        let told: Vec<_> = searched(&facts).into_iter().map(|one| (one.interface, one.networks, one.heard)).collect();
+        let is = |interface: &str, networks: &[&str], heard| {
+            (interface.to_owned(), networks.iter().map(|net| (*net).to_owned()).collect::<Vec<_>>(), heard)
+        };
+        let all = [
+            is("eth0", &["10.66.0.1/24", "fe80::1/64"], Some(true)),
+            is("eth1", &["10.77.0.1/24"], Some(false)),
+            is("wlan0", &["10.78.0.1/24"], None),
+        ];
+        assert_eq!(told, all);
+        assert!(searched(&[]).is_empty());
+    }
 }

@@ -1540,6 +1540,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/why/{bridge}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What would hinder a device from being found or reached, before it is added; nothing is sent */
+        get: operations["adding"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1590,6 +1607,18 @@ export interface components {
             open?: string | null;
             /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
             signing_in?: string | null;
+        };
+        /** @description `GET /why/{bridge}`: what would hinder a device of that bridge from being found or reached, before it is added. */
+        AddWhy: {
+            app: string;
+            bridge: string;
+            /**
+             * @description What stands in the way here, the reason first. What it takes the owner to agree to is none of them: that is asked when it is
+             *     added.
+             */
+            obstacles: components["schemas"]["Obstacle"][];
+            /** @description In which networks its devices are looked for, once that is agreed to; nothing where none are looked for. */
+            searched: components["schemas"]["Searched"][];
         };
         /** @description A device that was added by a form. */
         AddedBefore: {
@@ -2858,6 +2887,15 @@ export interface components {
         /** @description `GET /screens` → `{ "screens": [ScreenShare] }`, newest first. */
         ScreenShares: {
             screens: components["schemas"]["ScreenShare"][];
+        };
+        /** @description An interface of this machine on which devices are looked for. */
+        Searched: {
+            /** @description Whether anybody else is heard there; absent where that is not known, or not yet. */
+            heard?: boolean | null;
+            /** @description `eth0`, `wlan0`, … */
+            interface: string;
+            /** @description This machine's addresses there, each with the length of its network's prefix: `192.168.1.5/24`. */
+            networks: string[];
         };
         /** @description `POST /clipboard/send` */
         SendClipboard: {
@@ -7078,6 +7116,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HouseWhy"];
+                };
+            };
+        };
+    };
+    adding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As `GET /forms` names it */
+                bridge: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddWhy"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiError"];
                 };
             };
         };

@@ -11,6 +11,7 @@ import { Icon, KindIcon } from "../ui/icons";
 import { FormWay } from "./add-form";
 import { type Joinable, joinable, JoinWay } from "./join";
 import { PairingSteps } from "./pairing";
+import { InTheWay } from "./why";
 import { type Group, groupName, groupOf } from "./wording";
 
 /** Everything by which one kind of thing is added. */
@@ -57,7 +58,7 @@ export function AddDialog({ again }: { again?: { bridge: string; id: string } | 
       {again ? (thing && forms ? <Elsewhere of={thing} id={again.id} /> : <div className="skeleton way-skeleton" aria-hidden="true" />) : thing ? (
         <>
           <button className="link way-back" data-autofocus onClick={() => setChosen(null)}><Icon name="left" />Other devices</button>
-          {thing === HUB ? <HubWays /> : <Ways key={thing.bridge} of={thing} />}
+          {thing === HUB ? <><InTheWay bridge={HUB.bridge} /><HubWays /></> : <Ways key={thing.bridge} of={thing} />}
         </>
       ) : (
         <>
@@ -89,7 +90,7 @@ function WayTile({ of, onClick }: { of: Addable; onClick: () => void }) {
 /** What was added is at another address. */
 function Elsewhere({ of, id }: { of: Addable; id: string }) {
   const form = of.forms.find(({ again }) => again.some((one) => one.id === id));
-  return form ? <FormWay form={form} again={id} /> : <p className="hint" role="status">It is not added any more.</p>;
+  return form ? <><InTheWay bridge={of.bridge} /><FormWay form={form} again={id} /></> : <p className="hint" role="status">It is not added any more.</p>;
 }
 
 const LOOK = "look";
@@ -108,6 +109,7 @@ function Ways({ of }: { of: Addable }) {
   return (
     <>
       {options.length > 1 && <Segments label="How" value={way} options={options} onChange={setWay} />}
+      <InTheWay bridge={of.bridge} />
       {form ? <FormWay key={way} form={form} /> : of.join && <JoinWay entry={of.join} forms={of.forms.length > 0} />}
     </>
   );

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "react";
 import { decideEntry } from "../actions";
 import { CallFailed, get, id } from "../api/client";
-import type { Device, DeviceWhy, WhyAgree } from "../api/types";
+import type { AddWhy, Device, DeviceWhy, Searched, WhyAgree } from "../api/types";
 import { visible } from "../format";
 import { readEntries, useHub } from "../store";
 import { Button, Words } from "../ui/bits";
@@ -79,6 +79,51 @@ function Allow({ agree, then }: { agree: WhyAgree; then: () => unknown }) {
     <div className="stack" data-testid="why-allow">
       <Notice entry={entry} chosen={null} short />
       <div><Button onClick={allow} label={`Allow: ${entry.title}`}>Allow</Button></div>
+    </div>
+  );
+}
+
+/** Where devices are looked for: the networks that tell something. Link-local ones are the same everywhere. */
+export function searchedIn(all: Searched[]): string {
+  const nets = (one: Searched) => {
+    const telling = one.networks.filter((net) => !/^(fe80:|169\.254\.)/.test(net));
+    return (telling.length > 0 ? telling : one.networks).slice(0, 4).join(", ");
+  };
+  return all.map((one) => `${visible(one.interface)} (${nets(one)})${one.heard === false ? ", where nobody else is heard" : ""}`).join("; ");
+}
+
+/** Before something is added: what stands in the way on this machine, and where it is looked for. Nothing else is shown, and nothing is sent. */
+export function InTheWay({ bridge }: { bridge: string }) {
+  const [known, setKnown] = useState<AddWhy | null>(null);
+  useEffect(() => {
+    let over = false;
+    // That it is not known keeps nobody from adding.
+    const ask = () => document.hidden || void get<AddWhy>(`/why/${id(bridge)}`).then((why) => over || setKnown(why), () => undefined);
+    ask();
+    const timer = setInterval(ask, AGAIN_MS);
+    return () => {
+      over = true;
+      clearInterval(timer);
+    };
+  }, [bridge]);
+  return (
+    <div className="in-the-way">
+      <div role="status" data-testid="in-the-way">
+        {known && known.obstacles.length > 0 && (
+          <div className="difference plain-words">
+            <Icon name="warning" />
+            <ul className="plain">
+              {known.obstacles.map((one) => (
+                <li key={one.code + one.says}>
+                  <p><Words>{one.says}</Words></p>
+                  <p className="hint"><Words>{one.remedy}</Words></p>
+                </li>
+              ))}
+            </ul>
+          </div>
+        )}
+      </div>
+      {known && known.searched.length > 0 && <p className="hint" data-testid="searched">It is looked for on {searchedIn(known.searched)}.</p>}
     </div>
   );
 }
