@@ -24,8 +24,11 @@ LAMP = "Lab Lamp"
 class Home(unittest.TestCase):
     """A hub and a machine with Matter devices on it."""
 
+    def wires(self):
+        return Network("alpha", "peer")
+
     def setUp(self):
-        self.network = Network("alpha", "peer")
+        self.network = self.wires()
         for machine in ("alpha", "peer"):
             self.network[machine].run("ip", "route", "add", "default", "dev", "eth0")
         self.peer = self.network["peer"]

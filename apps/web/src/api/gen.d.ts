@@ -1599,15 +1599,6 @@ export interface components {
             /** @description `ip:port`. */
             address: string;
         };
-        /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
-        Added: {
-            devices: components["schemas"]["Device"][];
-            looked_up?: components["schemas"]["LookedUp"] | null;
-            /** @description They are not added yet: the owner's browser is to go there, and comes back to this hub. */
-            open?: string | null;
-            /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
-            signing_in?: string | null;
-        };
         /** @description `GET /why/{bridge}`: what would hinder a device of that bridge from being found or reached, before it is added. */
         AddWhy: {
             app: string;
@@ -1619,6 +1610,15 @@ export interface components {
             obstacles: components["schemas"]["Obstacle"][];
             /** @description In which networks its devices are looked for, once that is agreed to; nothing where none are looked for. */
             searched: components["schemas"]["Searched"][];
+        };
+        /** @description What was added. What is not reached yet says why: `GET /devices/{id}/why`. */
+        Added: {
+            devices: components["schemas"]["Device"][];
+            looked_up?: components["schemas"]["LookedUp"] | null;
+            /** @description They are not added yet: the owner's browser is to go there, and comes back to this hub. */
+            open?: string | null;
+            /** @description How that stands says `GET /add/sign-in/{id}` with this id. There is one at a time, for ten minutes. */
+            signing_in?: string | null;
         };
         /** @description A device that was added by a form. */
         AddedBefore: {

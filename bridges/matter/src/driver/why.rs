@@ -131,7 +131,7 @@ impl Mind {
 fn no_ipv6<'a>(used: impl Iterator<Item = &'a interfaces::Interface>) -> Option<Fact> {
     let (with, without): (Vec<_>, Vec<_>) = used.partition(|one| !one.v6.is_empty());
     let names: Vec<String> = without.iter().map(|one| one.name.clone()).collect();
-    (!names.is_empty()).then(|| Fact::NoIpv6 { interfaces: names, all: with.is_empty() })
+    (!names.is_empty()).then_some(Fact::NoIpv6 { interfaces: names, all: with.is_empty() })
 }
 
 #[cfg(test)]

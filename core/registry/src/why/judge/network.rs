@@ -196,7 +196,13 @@ impl<'a> Fared<'a> {
     fn of(fact: &'a Fact) -> Option<Self> {
         let Fact::Air { way, interface, sent, heard, own, seconds } = fact else { return None };
         let tells = *sent > 0 && *seconds >= PATIENCE;
-        tells.then(|| Self { way: *way, interface: interface.as_deref(), heard: *heard, own: *own, seconds: *seconds })
+        tells.then_some(Self {
+            way: *way,
+            interface: interface.as_deref(),
+            heard: *heard,
+            own: *own,
+            seconds: *seconds,
+        })
     }
 
     /// Not even what this machine says itself comes back to it.
