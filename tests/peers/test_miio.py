@@ -97,7 +97,8 @@ class Devices(Home):
         self.is_said(lamp, "light", "level", 14)
         self.assertEqual(self.device(lamp)["reach"], "local")
         said = [p.payload for p in named()]
-        self.assertLess(len(said), 4, "it is not greeted so over and over")
+        # It says nothing to that: three times, and after ten seconds three times again; then after longer and longer.
+        self.assertLessEqual(len(said), 6, "it is not greeted so over and over")
         self.assertEqual({len(payload) for payload in said}, {32})
 
     def test_older_devices_are_added_by_address_and_speak_their_own_words(self):

@@ -30,6 +30,8 @@ const MOST_PLACES: usize = 8;
 /// How often, and how many times, one looks again while an IPv6 address is being checked for duplicates.
 const LOOK_AGAIN: Duration = Duration::from_millis(700);
 const LOOKS: u32 = 8;
+/// How often the list of IPv6 addresses is looked at.
+const LOOK_AT_V6: Duration = Duration::from_secs(10);
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +140,7 @@ impl Changes {
             };
             let mut states = monitor.interface_state();
             let mut looks = LOOKS;
+            let mut v6 = v6();
             loop {
                 // The system does not tell when an IPv6 address has become usable (RFC 4862, 5.4).
                 let unsettled = looks > 0 && State::new().await.interfaces.values().any(is_settling);
@@ -147,6 +150,8 @@ impl Changes {
                         Err(_) => return,
                     },
                     () = tokio::time::sleep(LOOK_AGAIN), if unsettled => looks -= 1,
+                    // It is not told either of a link-local address that comes or goes by itself.
+                    () = changed(&mut v6) => looks = LOOKS,
                     () = to.closed() => return,
                 }
                 if to.send(from_state(&State::new().await, network)).await.is_err() {
@@ -170,6 +175,23 @@ impl Drop for Changes {
     fn drop(&mut self) {
         self.watch.abort();
     }
+}
+
+/// Waits until the system lists other IPv6 addresses; for ever where it does not list them.
+async fn changed(before: &mut Vec<u8>) {
+    loop {
+        tokio::time::sleep(LOOK_AT_V6).await;
+        let now = v6();
+        if now != *before {
+            *before = now;
+            return;
+        }
+    }
+}
+
+/// The IPv6 addresses of this machine, as Linux lists them (`proc_pid_net(5)`); nothing on other systems.
+fn v6() -> Vec<u8> {
+    std::fs::read("/proc/net/if_inet6").unwrap_or_default()
 }
 
 fn from_state(state: &State, network: Network) -> Vec<Interface> {
