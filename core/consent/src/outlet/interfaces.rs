@@ -141,20 +141,35 @@ impl Changes {
             let mut states = monitor.interface_state();
             let mut looks = LOOKS;
             let mut v6 = v6();
+            let mut told = from_state(&State::new().await, network);
             loop {
                 // The system does not tell when an IPv6 address has become usable (RFC 4862, 5.4).
                 let unsettled = looks > 0 && State::new().await.interfaces.values().any(is_settling);
-                tokio::select! {
+                let is_told = tokio::select! {
                     updated = states.updated() => match updated {
-                        Ok(_) => looks = LOOKS,
+                        Ok(_) => {
+                            looks = LOOKS;
+                            true
+                        }
                         Err(_) => return,
                     },
-                    () = tokio::time::sleep(LOOK_AGAIN), if unsettled => looks -= 1,
-                    // It is not told either of a link-local address that comes or goes by itself.
-                    () = changed(&mut v6) => looks = LOOKS,
+                    () = tokio::time::sleep(LOOK_AGAIN), if unsettled => {
+                        looks -= 1;
+                        true
+                    }
+                    // It does not tell either of a link-local address that comes or goes by itself.
+                    () = changed(&mut v6) => false,
                     () = to.closed() => return,
+                };
+                let now = from_state(&State::new().await, network);
+                if !is_told {
+                    if now == told {
+                        continue;
+                    }
+                    looks = LOOKS;
                 }
-                if to.send(from_state(&State::new().await, network)).await.is_err() {
+                told.clone_from(&now);
+                if to.send(now).await.is_err() {
                     return;
                 }
             }
