@@ -13,6 +13,14 @@ pub const PATIENCE: u64 = 10;
 /// Longest name of an interface.
 const NAME: usize = 20;
 
+/// How IPv6 comes to these interfaces; `one` of them for the example.
+fn turn_on(names: &str, one: &str) -> String {
+    format!(
+        "Turn IPv6 on for {names}: a link-local address (fe80::…) is enough, which systems give themselves unless that is turned off. \
+         On Linux, `/proc/sys/net/ipv6/conf/{one}/disable_ipv6` says 0 then; a container gets it from whoever runs it."
+    )
+}
+
 impl Judge<'_> {
     pub(super) fn no_ipv6(&self, interfaces: &[String], all: bool, blocks: Weight) -> Obstacle {
         let app = self.app;
@@ -34,11 +42,7 @@ impl Judge<'_> {
             ),
         };
         let one = interfaces.first().map_or_else(|| "INTERFACE".to_owned(), |name| for_screen(name, NAME));
-        let remedy = format!(
-            "Turn IPv6 on for {names}: a link-local address (fe80::…) is enough, which systems give themselves unless that is turned \
-             off. On Linux, `/proc/sys/net/ipv6/conf/{one}/disable_ipv6` says 0 then; a container gets it from whoever runs it."
-        );
-        obstacle(Code::NoIpv6, weight, says, remedy)
+        obstacle(Code::NoIpv6, weight, says, turn_on(&names, &one))
     }
 
     /// It is announced, where no way leads.
@@ -60,10 +64,7 @@ impl Judge<'_> {
                     "{who} is announced on {on}, at {at}, and {on} of this machine has no IPv6 address: it is heard there, and not \
                      reached."
                 ),
-                format!(
-                    "Turn IPv6 on for {on}: a link-local address (fe80::…) is enough. On Linux, \
-                     `/proc/sys/net/ipv6/conf/{on}/disable_ipv6` says 0 then."
-                ),
+                turn_on(&on, &on),
             ),
             Lack::Router => obstacle(
                 Code::NoRoute,
