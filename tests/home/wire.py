@@ -29,14 +29,20 @@ class Capture:
             assert line, "tcpdump ended"
 
     def frames(self):
-        time.sleep(0.3)
+        # On a machine with much to do tcpdump writes late: what it has is there once nothing was added for a while.
+        size, since, end = -1, time.monotonic(), time.monotonic() + 5
+        while time.monotonic() < min(since + 0.3, end):
+            if (now := self.file.stat().st_size) != size:
+                size, since = now, time.monotonic()
+            time.sleep(0.05)
         data = self.file.read_bytes()
         at = 24
         while at + 16 <= len(data):
             length, was = struct.unpack_from("<II", data, at + 8)
             assert length == was, "a frame was cut short"
-            yield data[at + 16:at + 16 + length]
-            at += 16 + length
+            frame, at = data[at + 16:at + 16 + length], at + 16 + length
+            if len(frame) == length:  # or it is just being written
+                yield frame
 
     def packets(self):
         return [packet for packet in map(parse, self.frames()) if packet]
