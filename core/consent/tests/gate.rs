@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use accord_consent::{
@@ -22,6 +22,15 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 fn refusal(home: &Home, fields: FieldSet) -> Refusal {
     home.bound.permit(&hello(), &phone(), fields, "on.test").err().expect("a refusal")
+}
+
+/// While a withdrawal is on its way.
+fn until_refused(home: &Home) {
+    let end = Instant::now() + WITHIN;
+    while home.bound.check(&hello(), &phone(), name_field()).is_ok() {
+        assert!(Instant::now() < end, "what was withdrawn is still agreed to");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -336,9 +345,7 @@ async fn a_withdrawal_while_the_intent_is_written_stops_the_first_byte() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let gate = home.gate.clone();
     let withdrawing = tokio::task::spawn_blocking(move || gate.withdraw(consent.id).map(drop));
-    while home.gate.check(&hello(), &phone(), name_field()).is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_refused(&home);
     busy.execute_batch("COMMIT").unwrap();
     assert!(matches!(sealing.await.unwrap(), Some(SendError::Withdrawn(_))));
     withdrawing.await.unwrap().unwrap();
@@ -375,9 +382,7 @@ impl tokio::io::AsyncWrite for Withdraws<'_> {
             // The gate waits for this very call to return before it is done.
             let gate = self.home.gate.clone();
             let withdrawing = std::thread::spawn(move || gate.withdraw((hello(), To::One(phone()))));
-            while self.home.bound.check(&hello(), &phone(), name_field()).is_ok() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            until_refused(self.home);
             self.after = usize::MAX;
             let waker = context.waker().clone();
             std::thread::spawn(move || {
