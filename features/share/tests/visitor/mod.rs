@@ -97,6 +97,14 @@ impl Home {
         Some(Visitor { met, port: share.port, read: Vec::new(), _near: Arc::new(near) })
     }
 
+    /// Nobody listens at its port any more, or somebody else by now, who does not know it.
+    pub async fn is_gone(&self, share: &Share) -> bool {
+        match self.try_visitor(share).await {
+            None => true,
+            Some(mut other) => other.get(&share.path).await.status == 404,
+        }
+    }
+
     /// Records of the ledger once there are so many of this kind and entry.
     pub async fn records(&self, kind: RecordKind, of: &str, count: usize) -> Vec<Record> {
         let query = Query { kind: Some(kind), entry: Some(entry(of)), ..Query::default() };
