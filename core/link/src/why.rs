@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use accord_consent::outlet::neighbours::Neighbours;
 use accord_consent::{DatagramLease, Personal, RecipientId, SendError, outcome};
 use accord_model::why::{Body, Explained, Fact, Outcome, Pairing, Transport, Way};
 use accord_model::{DeviceId, Timestamp};
@@ -169,22 +170,13 @@ async fn knock(lease: &DatagramLease, to: SocketAddr) -> Outcome {
         let mut buffer = [0; 16];
         Ok::<_, SendError>(socket.recv(&mut buffer).await.map(drop)?)
     };
+    let nobodys = || matches!(to.ip().to_canonical(), IpAddr::V4(ip) if Neighbours::now().is_nobodys(ip));
     match tokio::time::timeout(KNOCK_WITHIN, knocked).await {
-        Ok(Ok(())) | Err(_) if is_nobodys(to.ip()) => Outcome::NoHost,
+        Ok(Ok(())) | Err(_) if nobodys() => Outcome::NoHost,
         Ok(Ok(())) | Err(_) => Outcome::Silent,
         Ok(Err(SendError::Io(error))) => outcome(&error),
         Ok(Err(error)) => error.outcome(),
     }
-}
-
-/// The system asked who has an IPv4 address, and nobody said a word (`/proc/net/arp`, see arp(7)).
-fn is_nobodys(ip: IpAddr) -> bool {
-    let table = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-    let ip = ip.to_string();
-    table.lines().skip(1).any(|line| {
-        let mut words = line.split_whitespace();
-        words.next() == Some(ip.as_str()) && words.nth(1) == Some("0x0")
-    })
 }
 
 /// Which way a multicast datagram went or came.

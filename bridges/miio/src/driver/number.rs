@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use accord_consent::outlet::neighbours::Neighbours;
 use accord_model::DeviceId;
 use accord_ports::secret::{Secret, token};
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,9 +12,8 @@ use sha2::Sha256;
 
 use crate::core::push::Hub;
 
-/// Where Linux tells its routes, and which hardware address its neighbours have. Reading sends nothing.
+/// Where Linux tells its routes. Reading sends nothing.
 const ROUTES: &str = "/proc/net/route";
-const NEIGHBOURS: &str = "/proc/net/arp";
 
 /// The network in which a device is reached, as far as the system can tell it from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,13 +27,13 @@ pub(crate) struct Place {
 impl Place {
     /// As it is now.
     pub(crate) fn of(device: Ipv4Addr) -> Self {
-        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-        Self::read(device, &read(ROUTES), &read(NEIGHBOURS))
+        let routes = std::fs::read_to_string(ROUTES).unwrap_or_default();
+        Self::read(device, &routes, &Neighbours::now())
     }
 
     /// A line of routes: interface, network, router, flags, three numbers, mask; addresses are hexadecimal, as they lie in
-    /// memory. A line of neighbours: address, sort, flags, hardware address, mask, interface (arp(7)).
-    fn read(device: Ipv4Addr, routes: &str, neighbours: &str) -> Self {
+    /// memory.
+    fn read(device: Ipv4Addr, routes: &str, neighbours: &Neighbours) -> Self {
         struct Route<'a> {
             interface: &'a str,
             net: u32,
@@ -53,15 +53,8 @@ impl Place {
             return Self { net: None, router: None };
         };
         let out = routes.iter().find(|one| one.mask == 0 && one.by != 0 && one.interface == here.interface);
-        let router = out.and_then(|out| {
-            let by = Ipv4Addr::from_bits(out.by).to_string();
-            let mut lines = neighbours.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-            let line = lines.find(|line| line.first() == Some(&by.as_str()) && line.last() == Some(&here.interface))?;
-            // Asked for, and not answered.
-            line.get(3)
-                .filter(|mac| mac.len() == 17 && **mac != "00:00:00:00:00:00")
-                .map(|mac| mac.to_ascii_lowercase())
-        });
+        let router = out.and_then(|out| neighbours.on(here.interface, Ipv4Addr::from_bits(out.by)));
+        let router = router.and_then(|router| router.hardware.clone());
         Self { net: Some((here.interface.to_owned(), here.net, here.mask)), router }
     }
 
@@ -105,12 +98,11 @@ mod tests {
         wlan0\t0001A8C0\t00000000\t0001\t0\t0\t600\t00FFFFFF\t0\t0\t0\n\
         eth0\t0000A8C0\t00000000\t0001\t0\t0\t100\t0000FFFF\t0\t0\t0\n";
 
-    fn neighbours(mac: &str) -> String {
-        format!(
-            "IP address       HW type     Flags       HW address            Mask     Device\n\
-             192.168.1.1      0x1         0x2         02:00:00:00:00:99     *        eth0\n\
+    fn neighbours(mac: &str) -> Neighbours {
+        Neighbours::parse(&format!(
+            "192.168.1.1      0x1         0x2         02:00:00:00:00:99     *        eth0\n\
              192.168.1.1      0x1         0x2         {mac}     *        wlan0\n"
-        )
+        ))
     }
 
     #[test]
@@ -126,7 +118,7 @@ mod tests {
         assert_eq!((other.net.map(|net| net.0), other.router), (Some("eth0".into()), None), "no way out leads there");
         assert_eq!(Place::read(lamp, TABLE, &neighbours("00:00:00:00:00:00")).router, None);
         for odd in ["", "x\n1 2", "\n\n\t\t\n", "Iface\nwlan0 zz yy"] {
-            assert_eq!(Place::read(lamp, odd, odd), Place { net: None, router: None }, "{odd:?}");
+            assert_eq!(Place::read(lamp, odd, &Neighbours::parse(odd)), Place { net: None, router: None }, "{odd:?}");
         }
     }
 

@@ -155,7 +155,7 @@ impl Changes {
                     },
                     () = tokio::time::sleep(LOOK_AGAIN), if unsettled => {
                         looks -= 1;
-                        true
+                        false
                     }
                     // It does not tell either of a link-local address that comes or goes by itself.
                     () = changed(&mut v6) => false,

@@ -8,6 +8,7 @@ pub mod holder;
 pub mod interfaces;
 pub mod local;
 mod near;
+pub mod neighbours;
 mod one;
 pub mod routers;
 mod sandbox;
