@@ -279,6 +279,21 @@ test("a device of many properties stays readable", { skip }, async () => {
   await accessible(page, "a device of many properties");
 });
 
+test("a light that fails first does not keep the others on", { skip }, async () => {
+  const { page } = ours;
+  await go(page, "#/home");
+  await page.getByRole("combobox", { name: "Room" }).selectOption("Living room");
+  const lit = page.getByTestId("room").locator("[data-kind=lights].lit");
+  await until("several are on", async () => (await lit.count()) > 1);
+  const call = /\/api\/v1\/devices\/[^/]+\/call$/;
+  const body = JSON.stringify({ error: "unreachable", message: "the device reports: no answer by radio", prompt: null });
+  await page.route(call, (route) => route.fulfill({ status: 502, contentType: "application/json", body }), { times: 1 });
+  await page.getByTestId("room").getByTestId("lights-off").click();
+  await page.getByTestId("toast").getByText(/^1 of \d+ lights did not take it/).waitFor();
+  await until("the others are off", async () => (await lit.count()) === 1);
+  await page.unroute(call);
+});
+
 test("all lights of a room go off in one press", { skip }, async () => {
   const { page } = ours;
   await go(page, "#/home");

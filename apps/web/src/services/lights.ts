@@ -1,6 +1,6 @@
 // All lights off, and on again as they were.
 import { attempt, consenting } from "../actions";
-import { callService } from "../api/client";
+import { CallFailed, callService } from "../api/client";
 import type { Data, Device, Service } from "../api/types";
 import { plural } from "../format";
 import { hub, signedOut } from "../store";
@@ -14,7 +14,9 @@ const AT_ONCE = 6;
 const SAYS_MS = 1_500;
 
 interface Lamp { device: Device; service: Service; level: number | undefined }
-type Failed = { names: string[]; first: Error | null };
+/** `over`: the owner did not agree, or is not signed in any more. */
+type Failed = { names: string[]; first: Error | null; over: boolean };
+const none = (): Failed => ({ names: [], first: null, over: false });
 
 const tell = ({ device, service }: Lamp, property: string, data: Data, near: number, failed: Failed) =>
   want(keyOf(device.id, service, property), data, near, async () => {
@@ -23,15 +25,18 @@ const tell = ({ device, service }: Lamp, property: string, data: Data, near: num
       return true;
     } catch (error) {
       if (!signedOut(error)) failed.first ??= error as Error;
+      failed.over ||= signedOut(error) || (error instanceof CallFailed && error.code === "undecided");
       failed.names.push(device.name);
       return false;
     }
   });
 
-/** One after the other for the first, which may ask for what is to be agreed to; then a few at a time. */
-async function each(lamps: Lamp[], run: (lamp: Lamp) => Promise<boolean>): Promise<boolean> {
+/** One alone, which may ask for what is to be agreed to; then a few at a time. `false`: without that nothing more was told. */
+async function each(lamps: Lamp[], failed: Failed, run: (lamp: Lamp) => Promise<boolean>): Promise<boolean> {
   const [first, ...others] = lamps;
-  if (!first || !(await run(first))) return false;
+  if (!first) return false;
+  await run(first);
+  if (failed.over) return false;
   const queue = others.values();
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (const lamp of queue) await run(lamp);
@@ -45,9 +50,9 @@ const named = (names: string[]) => `${names.slice(0, 3).join(", ")}${names.lengt
 export async function lightsOff(tiles: Tile[], where: string) {
   const lamps = tiles.filter(({ device, service }) => obeys(device) && device.reach !== "offline" && service && writable(service, "on"))
     .map(({ device, service }): Lamp => ({ device, service: service!, level: number(service!, "level") }));
-  const failed: Failed = { names: [], first: null };
+  const failed = none();
   const off: Lamp[] = [];
-  const done = await each(lamps, async (lamp) => {
+  const done = await each(lamps, failed, async (lamp) => {
     const took = await tell(lamp, "on", false, 0, failed);
     if (took) off.push(lamp);
     return took;
@@ -56,16 +61,16 @@ export async function lightsOff(tiles: Tile[], where: string) {
     if (failed.first && lamps[0]) toast(`${lamps[0].device.name}: ${failed.first.message}`, { tone: "bad" });
     return;
   }
-  const undo = () => void lightsBack(off);
-  if (failed.names.length > 0) toast(`${failed.names.length} of ${plural(lamps.length, "light")} did not take it: ${named(failed.names)}.`, { tone: "bad", undo });
-  else toast(`${plural(lamps.length, "light")} in ${where} told to go off.`, { undo });
+  const undo = off.length > 0 ? { undo: () => void lightsBack(off) } : {};
+  if (failed.names.length > 0) toast(`${failed.names.length} of ${plural(lamps.length, "light")} did not take it: ${named(failed.names)}.`, { tone: "bad", ...undo });
+  else toast(`${plural(lamps.length, "light")} in ${where} told to go off.`, undo);
 }
 
 /** On again, and as bright as before where a lamp comes on otherwise. */
 async function lightsBack(lamps: Lamp[]) {
-  const failed: Failed = { names: [], first: null };
+  const failed = none();
   await attempt(async () => {
-    await each(lamps, (lamp) => tell(lamp, "on", true, 0, failed));
+    await each(lamps, failed, (lamp) => tell(lamp, "on", true, 0, failed));
     await new Promise((resolve) => setTimeout(resolve, SAYS_MS));
     for (const lamp of lamps.filter((one) => !failed.names.includes(one.device.name))) {
       const now = hub().devices.find((one) => one.id === lamp.device.id)?.services.find((one) => one.id === lamp.service.id && one.instance === lamp.service.instance);
