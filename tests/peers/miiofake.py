@@ -2,12 +2,14 @@
 
 miiofake.py MODEL FOLDER [tells]
 
-In FOLDER, `mode` says how it is: `ok`, `error` (it refuses `get_status` as a whole), `codes` (it refuses each property with
+What was set is so a moment after it said that it did it. A question whose number it knows is answered from memory, and nothing
+comes of it. In FOLDER, `mode` says how it is: `ok`, `error` (it refuses `get_status` as a whole), `codes` (it refuses each property with
 -4004), `quiet` (it offers no subscription, and forgets the one that it has) or `silent` (it answers nothing); `level` how bright it
 is, and when that changes it tells whom it is to tell; `count.json` says how often it was asked what, and `told.json` which hub
 it tells. Its token is zeros. It hears UDP 54321 and only its own subnet, and needs the package `cryptography`.
 """
 
+import collections
 import hashlib
 import json
 import pathlib
@@ -66,6 +68,8 @@ class Lamp:
         # Whom it tells, of which hub and since when, and what it told.
         self.told, self.hub, self.next = None, None, 9000
         self.waits = {}
+        # What it answered to which question, as long as it remembers.
+        self.known = collections.OrderedDict()
 
     def stamp(self):
         return int(time.monotonic() - self.begun) + 100
@@ -111,10 +115,19 @@ class Lamp:
             self.counts("answered" if said["result"] == {"code": 0} and self.waits.pop(said["id"], None) else "answered oddly")
             return None
         method, params = said["method"], said["params"]
+        if said["id"] in self.known:
+            self.counts("asked again")
+            return self.say(self.known[said["id"]], whence)
         self.counts(method)
+        for one in params if method == "set_properties" else []:
+            if (one["siid"], one["piid"]) == (2, 2):
+                (self.folder / "level").write_text(str(one["value"]))
         sub = method in ("miIO.sub", "miIO.unsub")
         what = self.subscribed(method, params, whence) if sub else answer(self.model, self.how(), self.level, method, params)
-        return self.say(what | {"id": said["id"]}, whence)
+        self.known[said["id"]] = what | {"id": said["id"]}
+        while len(self.known) > 64:
+            self.known.popitem(last=False)
+        return self.say(self.known[said["id"]], whence)
 
     def tell(self):
         """Of what became otherwise, and once more what nobody answered."""

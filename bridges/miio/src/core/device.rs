@@ -107,8 +107,9 @@ impl Job {
 pub struct Device {
     line: Line,
     token: Token,
-    first: u32,
     push: Option<Push>,
+    /// Where the numbers of what the next subscription asks begin.
+    push_from: u32,
     /// It told by itself since it was last asked for everything.
     relied_on: bool,
     /// By service, when it was looked at last because something happened there.
@@ -143,8 +144,8 @@ impl Device {
         Self {
             line: Line::new(known.token.clone(), known.did, known.first),
             token: known.token,
-            first: known.first,
             push: None,
+            push_from: told::first_of(known.first),
             relied_on: false,
             happened: BTreeMap::new(),
             model: None,

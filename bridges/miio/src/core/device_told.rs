@@ -13,6 +13,13 @@ use super::{Device, Event, Output};
 const HAPPENED_EVERY: Duration = Duration::from_secs(2);
 /// The numbers of what is asked about subscriptions begin as far from those of the other questions as they can be.
 const APART: u32 = 0x4000_0000;
+/// No subscription asks more than that, so that none has a number of an earlier one.
+const EACH: u32 = 1 << 16;
+
+/// Where the numbers about the first subscription begin, when those of the other questions begin there.
+pub(super) fn first_of(others: u32) -> u32 {
+    others ^ APART
+}
 
 impl Device {
     /// Takes a datagram from its address that came to where it tells of changes by itself.
@@ -34,7 +41,9 @@ impl Device {
     pub fn push(&mut self, hub: Option<Hub>, now: Instant) {
         self.push = match (hub, self.line.did(), self.line.proof()) {
             (Some(hub), Some(did), Some(clock)) if self.can_push() => {
-                Some(Push::new(self.token.clone(), did, hub, self.first ^ APART, clock, now))
+                let first = self.push_from;
+                self.push_from = first.wrapping_add(EACH);
+                Some(Push::new(self.token.clone(), did, hub, first, clock, now))
             }
             _ => None,
         };

@@ -1,6 +1,9 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::core::gadget::{DID, Gadget, TOKEN};
 use crate::core::models::shipped;
+use crate::core::packet;
 
 const HUB: Hub = Hub { number: 7, time: 1_700_000_000 };
 
@@ -12,6 +15,8 @@ struct Lab {
     begin: Instant,
     events: Vec<Event>,
     datagrams: usize,
+    /// The numbers of what it was asked about subscriptions.
+    numbers: Vec<u64>,
 }
 
 impl Lab {
@@ -19,7 +24,8 @@ impl Lab {
         let now = Instant::now();
         let known = Known { token: Token::new(TOKEN), did: Some(DID), first: 1, most: None };
         let machine = Device::new(known, now);
-        let mut lab = Self { machine, gadget: Gadget::new(), now, begin: now, events: vec![], datagrams: 0 };
+        let mut lab =
+            Self { machine, gadget: Gadget::new(), now, begin: now, events: vec![], datagrams: 0, numbers: vec![] };
         lab.passes(0);
         lab.machine.model(shipped(model), now);
         lab.passes(0);
@@ -53,6 +59,10 @@ impl Lab {
                 }
                 Output::Push(bytes) => {
                     self.datagrams += 1;
+                    if let Ok((_, plain)) = packet::open(&Token::new(TOKEN), &bytes) {
+                        let said: Value = serde_json::from_slice(&plain).unwrap();
+                        self.numbers.extend(said["id"].as_u64().filter(|_| said.get("method").is_some()));
+                    }
                     if let Some(answer) = self.gadget.hears(&bytes) {
                         self.machine.pushed(&answer, self.now);
                     }
@@ -222,6 +232,8 @@ fn one_that_falls_silent_is_asked_and_found_gone_and_told_to_again_when_it_is_ba
     assert!(lab.machine.pushes());
     // Its owner does not want it any more.
     lab.machine.push(None, lab.now);
+    let (times, of_their_own) = (lab.numbers.len(), BTreeSet::from_iter(lab.numbers.clone()));
+    assert!(times >= 2 && of_their_own.len() == times, "an answer to an earlier question fits no later one: {times}");
     lab.gadget.asked.clear();
     lab.gadget.greetings.clear();
     lab.passes(600);
