@@ -26,7 +26,8 @@ impl Mind {
                 self.asked.insert(call, device);
             }
             (_, device, _) => {
-                if let Some(browsing) = &mut self.near {
+                // How this machine stands is told without a word to anybody.
+                if let Some(browsing) = self.near.as_mut().filter(|_| device.is_some()) {
                     browsing.refresh();
                 }
                 self.answer(call, device.as_ref(), None).await;

@@ -11,7 +11,10 @@ const MOST: usize = 16;
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
-        self.search();
+        // How this machine stands is told without a word to anybody.
+        if device.is_some() {
+            self.search();
+        }
         if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST)
             && let Some(hand) = self.hands.get(device)
             && hand.try_send(Order::Try(call)).is_ok()

@@ -15,7 +15,10 @@ const MOST: usize = 16;
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
-        self.search();
+        // How this machine stands is told without a word to anybody.
+        if device.is_some() {
+            self.search();
+        }
         // A thing is asked for where its server is.
         let server_of = |device: &DeviceId| self.things.get(device).map_or(device, |(server, _)| server).clone();
         let server = device.as_ref().map(server_of);

@@ -33,7 +33,10 @@ pub(crate) struct Asked {
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>, within: u64) {
-        self.search();
+        // How this machine stands is told without a word to anybody.
+        if device.is_some() {
+            self.search();
+        }
         if let Some(device) = device.as_ref().filter(|device| self.asked.len() < MOST && !self.is_deaf(device)) {
             let (now, within) = (Instant::now(), Duration::from_secs(within));
             let asks_until = now + within.saturating_sub(LEFT);

@@ -1,6 +1,7 @@
 //! Where in a message a value is. Home Assistant's discovery says it in Jinja, which is a program; it is never run here.
-//! Three forms are understood, which nearly all devices use, and everything else is said to be unsupported:
-//! `{{ value }}`, `{{ value_json.a.b }}` and `{{ value_json["a"]["b"] }}` (or with single quotes, and numbers of a list).
+//! Three forms are understood, and everything else is said to be unsupported: `{{ value }}`, `{{ value_json.a.b }}` and
+//! `{{ value_json["a"]["b"] }}` (or with single quotes, and numbers of a list). Home Assistant's filter `is_defined` after them
+//! says what holds here anyway: where there is nothing, the value stays as it was.
 
 use serde_json::Value;
 
@@ -41,6 +42,8 @@ impl Path {
             return Err(Unsupported);
         }
         let inner = template.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).ok_or(Unsupported)?;
+        let inner =
+            inner.rsplit_once('|').filter(|(_, filter)| filter.trim() == "is_defined").map_or(inner, |(at, _)| at);
         let inner = inner.trim();
         if inner == "value" {
             return Ok(Self::Whole);
@@ -122,6 +125,7 @@ mod tests {
             ("{{value}}", Path::Whole),
             (" {{ value_json.a.b_1 }} ", Path::Json(vec![key("a"), key("b_1")])),
             ("{{ value_json[\"a b\"] }}", Path::key("a b")),
+            ("{{ value_json.tempc | is_defined }}", Path::key("tempc")),
             (
                 "{{ value_json['StatusSNS'].ENERGY['Power'][0] }}",
                 Path::Json(vec![key("StatusSNS"), key("ENERGY"), key("Power"), Step::At(0)]),
@@ -136,6 +140,8 @@ mod tests {
             "{{ value | float }}",
             "{{ value_json }}",
             "{{ value_json.a|default('x') }}",
+            "{{ value_json.a | float | is_defined }}",
+            "{{ | is_defined }}",
             "{{ value_json.a.items() }}",
             "{% if value == 1 %}ON{% endif %}",
             "{{ value_json.a }} {{ value_json.b }}",

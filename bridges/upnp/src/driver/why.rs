@@ -22,7 +22,10 @@ impl Mind {
                 self.asked.insert(call, device);
             }
             (_, device, _) => {
-                self.search();
+                // How this machine stands is told without a word to anybody.
+                if device.is_some() {
+                    self.search();
+                }
                 self.answer(call, device.as_ref(), None).await;
             }
         }

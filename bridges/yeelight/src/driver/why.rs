@@ -18,7 +18,10 @@ const HOW: &str = "Switch on “LAN control” in the Yeelight app: the lamp's p
 
 impl Mind {
     pub(super) async fn explain(&mut self, call: CallId, device: Option<DeviceId>) {
-        self.search();
+        // How this machine stands is told without a word to anybody.
+        if device.is_some() {
+            self.search();
+        }
         if let Some(device) = device.as_ref().filter(|_| self.asked.len() < MOST) {
             let asked = match self.hands.get(device) {
                 Some(hand) => hand.try_send(Order::Try(call)).is_ok(),

@@ -83,14 +83,16 @@ const TOLD: &str = "/sys/class/net";
 const TUNNELS: [&str; 2] = ["65534", "512"];
 
 /// Whether devices of the house may be met on the interface of this name: not where nothing is plugged in, nor in a tunnel, nor on a
-/// bridge to this machine's own containers and virtual machines alone. Where the system does not tell, they may.
+/// bridge to this machine's own containers and virtual machines alone, nor on a port of a bridge, whose packets are the bridge's.
+/// Where the system does not tell, they may.
 pub fn leads_out(name: &str) -> bool {
     leads_out_of(Path::new(TOLD), name)
 }
 
 fn leads_out_of(told: &Path, name: &str) -> bool {
     let says = |what: &str| std::fs::read_to_string(told.join(name).join(what)).unwrap_or_default();
-    if says("carrier").trim() == "0" || TUNNELS.contains(&says("type").trim()) {
+    let is_port = told.join(name).join("brport").exists();
+    if is_port || says("carrier").trim() == "0" || TUNNELS.contains(&says("type").trim()) {
         return false;
     }
     // What a port of a bridge stands on: a device, or another interface, such as that of a VLAN.
@@ -153,9 +155,10 @@ impl Changes {
                         }
                         Err(_) => return,
                     },
+                    // Told also when nothing is otherwise: what was announced to a network that is just being joined may be lost.
                     () = tokio::time::sleep(LOOK_AGAIN), if unsettled => {
                         looks -= 1;
-                        false
+                        true
                     }
                     // It does not tell either of a link-local address that comes or goes by itself.
                     () = changed(&mut v6) => false,
@@ -309,16 +312,17 @@ mod tests {
             has(&format!("{name}/type"), kind);
             has(&format!("{name}/carrier"), carrier);
         }
-        has("eth0/device/vendor", "");
+        has("eth2/device/vendor", "");
         has("veth1/type", "1\n");
         has("eth0.7/lower_eth0/type", "1\n");
-        for (bridge, port) in [("docker0", "veth1"), ("br0", "eth0"), ("br7", "eth0.7")] {
+        for (bridge, port) in [("docker0", "veth1"), ("br0", "eth2"), ("br7", "eth0.7")] {
             has(&format!("{bridge}/brif/{port}/state"), "3\n");
+            has(&format!("{port}/brport/state"), "3\n");
         }
         std::fs::create_dir_all(told.path().join("br-empty/brif")).unwrap();
-        let names = ["eth0", "eth1", "wg0", "veth1", "docker0", "br0", "br7", "br-empty", "unheard-of"];
+        let names = ["eth0", "eth1", "eth2", "wg0", "veth1", "docker0", "br0", "br7", "br-empty", "unheard-of"];
         let out: Vec<&str> = names.into_iter().filter(|name| leads_out_of(told.path(), name)).collect();
-        assert_eq!(out, ["eth0", "veth1", "br0", "br7", "unheard-of"]);
+        assert_eq!(out, ["eth0", "br0", "br7", "unheard-of"]);
     }
 
     #[tokio::test]
