@@ -338,8 +338,11 @@ class Odd(unittest.TestCase):
         until(lambda: self.count("answered") == 20, 5, "each is answered once")
         self.assertEqual(self.count("answered oddly"), 0)
         self.assertLessEqual(self.asked("get_properties", 50), 1, "it is asked once a minute")
+        # What is set is confirmed by what it tells, which is later than its word that it did it.
         status, answer = self.call("light", {"verb": "write", "property": "level", "data": 30})
         self.assertEqual(status, 200, answer)
+        until(lambda: self.value("light", "level").get("data") == 30, 2, "it told that it is so")
+        self.assertEqual(self.value("light", "level")["source"], "pushed")
 
         # What its owner withdraws is not said any more, and it is asked as before.
         self.hub.accord("consent", "withdraw", "miio/push", "--to", self.id)
@@ -392,6 +395,33 @@ class Odd(unittest.TestCase):
         until(lambda: self.told() != hub, 20, "it is subscribed to again")
         self.becomes(34)
         until(lambda: self.value("light", "level").get("data") == 34, 2, "and tells")
+        self.assertEqual(self.count("asked again"), 0, "no question has the number of an earlier one")
+        self.hub.accord("pairings", "remove", self.id)
+        until(lambda: self.told() is None, 5, "it is told that nobody wants to know any more")
+        self.assertEqual(self.count("miIO.unsub"), 1)
+
+    def test_how_this_machine_stands_is_told_without_a_word_to_anybody(self):
+        self.begin("accord.light.lamp1")
+        for bridge in ("miio", "yeelight", "upnp"):
+            self.hub.grant(f"{bridge}/search")
+        time.sleep(20)
+        capture = Capture(self.network["odd"], self.folder)
+        self.addCleanup(capture.stop)
+        for path in ("/why", "/why/miio", "/why/yeelight", "/why/upnp") * 2:
+            self.assertEqual(self.hub.api("GET", path)[0], 200)
+            time.sleep(1)
+        said = lambda: {p.port for p in capture.packets() if p.source == self.network.address["alpha"] and p.protocol == "udp"}
+        self.assertEqual(said(), set())
+        # Of a device that is missed it is another matter.
+        self.add()
+        self.process.kill()
+        until(lambda: self.device()["reach"] == "offline", 90, "it is gone")
+        capture.stop()
+        capture = Capture(self.network["odd"], self.folder)
+        self.addCleanup(capture.stop)
+        self.why()
+        everyone = self.network.address["alpha"].rsplit(".", 1)[0] + ".255"
+        until(lambda: any(p.to == everyone and p.port == 54321 for p in capture.packets()), 10, "it is looked for")
 
     def test_a_lamp_is_found_from_the_second_address_of_an_interface(self):
         odd, alpha = self.network["odd"], self.network["alpha"]
