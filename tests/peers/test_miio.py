@@ -416,6 +416,7 @@ class Odd(unittest.TestCase):
         self.add()
         self.process.kill()
         until(lambda: self.device()["reach"] == "offline", 90, "it is gone")
+        time.sleep(4)  # It was looked for just now, which holds for three seconds.
         capture.stop()
         capture = Capture(self.network["odd"], self.folder)
         self.addCleanup(capture.stop)
