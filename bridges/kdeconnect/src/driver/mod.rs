@@ -300,7 +300,7 @@ impl Running {
                 if let Some(presence) = &mut self.presence {
                     let before = presence.addresses().to_vec();
                     presence.take_interfaces(interfaces);
-                    if presence.addresses() != before {
+                    if why::is_another_network(&before, presence.addresses()) {
                         self.air.begin_anew();
                     }
                     presence.mdns().refresh();

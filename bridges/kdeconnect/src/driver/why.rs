@@ -181,6 +181,13 @@ impl Running {
     }
 }
 
+/// Whether what was heard says nothing of where this machine is now. In a network that it is in, IPv6 addresses come later than
+/// the others: that is no other one.
+pub(super) fn is_another_network(before: &[IpAddr], now: &[IpAddr]) -> bool {
+    let is_gone = before.iter().any(|ip| !now.contains(ip));
+    is_gone || now.iter().any(|ip| ip.is_ipv4() && !before.contains(ip))
+}
+
 /// What a broken link says about the device, when it says more than that it broke.
 pub(super) fn trouble(error: &LinkError) -> Option<Fact> {
     let (at, why) = (link::now().wall, error.to_string());
@@ -234,5 +241,21 @@ pub(super) fn pairing_trouble(why: &crate::core::pairing::Why) -> Option<Fact> {
         Why::NoTimestamp => Some(Fact::TooOld { address: None, why: why.to_string() }),
         Why::Refused | Why::EndedByPeer => Some(Fact::TurnedAway { at: Timestamp::now(), why: why.to_string() }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_that_comes_later_makes_no_other_network() {
+        let of = |all: &[&str]| all.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let is_another = |before: &[&str], now: &[&str]| is_another_network(&of(before), &of(now));
+        assert!(!is_another(&["10.66.0.1"], &["10.66.0.1", "fe80::1", "fd66::1"]));
+        assert!(!is_another(&["10.66.0.1", "fe80::1"], &["fe80::1", "10.66.0.1"]));
+        assert!(is_another(&["10.66.0.1"], &["10.66.0.1", "192.168.7.2"]), "joined beside it");
+        assert!(is_another(&["10.66.0.1", "fe80::1"], &["fe80::1"]) && is_another(&["fd66::1"], &["fd77::1"]));
+        assert!(is_another(&[], &["10.66.0.1"]));
     }
 }
