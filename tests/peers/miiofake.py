@@ -116,7 +116,7 @@ class Lamp:
             return None
         method, params = said["method"], said["params"]
         if said["id"] in self.known:
-            self.counts("asked again")
+            self.counts(f"{method} again")
             return self.say(self.known[said["id"]], whence)
         self.counts(method)
         for one in params if method == "set_properties" else []:

@@ -395,7 +395,7 @@ class Odd(unittest.TestCase):
         until(lambda: self.told() != hub, 20, "it is subscribed to again")
         self.becomes(34)
         until(lambda: self.value("light", "level").get("data") == 34, 2, "and tells")
-        self.assertEqual(self.count("asked again"), 0, "no question has the number of an earlier one")
+        self.assertEqual(self.count("miIO.sub again"), 0, "no subscription has the number of an earlier one")
         self.hub.accord("pairings", "remove", self.id)
         until(lambda: self.told() is None, 5, "it is told that nobody wants to know any more")
         self.assertEqual(self.count("miIO.unsub"), 1)

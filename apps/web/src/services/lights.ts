@@ -32,7 +32,7 @@ const tell = ({ device, service }: Lamp, property: string, data: Data, near: num
   });
 
 /** One alone, which may ask for what is to be agreed to; then a few at a time. `false`: without that nothing more was told. */
-async function each(lamps: Lamp[], failed: Failed, run: (lamp: Lamp) => Promise<boolean>): Promise<boolean> {
+async function each(lamps: Lamp[], failed: Failed, run: (lamp: Lamp) => Promise<unknown>): Promise<boolean> {
   const [first, ...others] = lamps;
   if (!first) return false;
   await run(first);
@@ -53,9 +53,7 @@ export async function lightsOff(tiles: Tile[], where: string) {
   const failed = none();
   const off: Lamp[] = [];
   const done = await each(lamps, failed, async (lamp) => {
-    const took = await tell(lamp, "on", false, 0, failed);
-    if (took) off.push(lamp);
-    return took;
+    if (await tell(lamp, "on", false, 0, failed)) off.push(lamp);
   });
   if (!done) {
     if (failed.first && lamps[0]) toast(`${lamps[0].device.name}: ${failed.first.message}`, { tone: "bad" });
