@@ -146,12 +146,15 @@ class BadLink(Network):
 
 
 def until(condition, seconds, what, pause=0.05):
-    """Waits until `condition()` is true and returns its value. `what` is a text, or makes one when it is needed."""
+    """Waits until `condition()` is true and returns its value. `what` is a text, or makes one when it is needed.
+
+    Where many tests run beside each other (`at-once`), everything takes longer: ACCORD_PATIENCE times as long, at most."""
+    seconds *= float(os.environ.get("ACCORD_PATIENCE", 1))
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+            raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
         time.sleep(pause)

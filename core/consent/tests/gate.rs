@@ -343,9 +343,13 @@ async fn a_withdrawal_while_the_intent_is_written_stops_the_first_byte() {
     let sealing =
         tokio::spawn(async move { permit.seal(Envelope::new().text("name", &name()), to_phone()).await.err() });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let gate = home.gate.clone();
+    let (gate, mut events) = (home.gate.clone(), home.gate.events());
     let withdrawing = tokio::task::spawn_blocking(move || gate.withdraw(consent.id).map(drop));
-    until_refused(&home);
+    // Told when what runs is stopped, which is a moment after new permits are refused.
+    let told = tokio::time::timeout(WITHIN, async {
+        while !matches!(events.recv().await.unwrap(), GateEvent::Withdrawn { .. }) {}
+    });
+    told.await.expect("withdrawn within 5 s");
     busy.execute_batch("COMMIT").unwrap();
     assert!(matches!(sealing.await.unwrap(), Some(SendError::Withdrawn(_))));
     withdrawing.await.unwrap().unwrap();
