@@ -12,11 +12,13 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
+mod answers;
 mod body;
 mod head;
 mod range;
 mod requests;
 
+pub use answers::Answer;
 pub use body::{BodyReader, MAX_CHUNK_LINE};
 pub use head::{
     BodyLength, Method, RequestHead, ResponseHead, decode_component, encode_component, endless_head, form_field,
@@ -42,6 +44,9 @@ pub enum HttpError {
     /// More than was allowed for.
     #[error("the body of an HTTP message is too long")]
     BodyTooLong,
+    /// Its end came before it was whole.
+    #[error("the other end hung up in the middle of its answer")]
+    CutShort,
     /// Bytes when nobody had asked.
     #[error("more was sent than was asked for")]
     TooEager,
@@ -53,7 +58,7 @@ impl HttpError {
         match self {
             Self::HeadTooLong => 431,
             Self::BodyTooLong => 413,
-            Self::Malformed(_) | Self::TooEager => 400,
+            Self::Malformed(_) | Self::TooEager | Self::CutShort => 400,
         }
     }
 }
@@ -72,6 +77,7 @@ pub fn fuzz(bytes: &[u8], step: usize) {
     let _ = head_of_response(bytes);
     let _ = header(bytes, "sid");
     requests::fuzz(bytes, step);
+    answers::fuzz(bytes, step);
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use accord_http::{BodyReader, Method, encode_component, head_of_response, request_head};
+use accord_http::{Answer, HttpError, Method, encode_component, request_head};
 use accord_ports::Secret;
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use super::advert::Place;
 /// Where tokens are given.
 const TOKEN: &str = "/auth/token";
 const REVOKE: &str = "/auth/revoke";
-/// Longest answer that is taken, with its head.
+/// Longest answer that is taken.
 const LONGEST: usize = 32 * 1024;
 /// Longest code and token, and longest time that an access token may be said to last.
 const LONGEST_CODE: usize = 512;
@@ -113,38 +113,24 @@ struct Failed {
 }
 
 /// The answer, as it comes.
-#[derive(Default)]
-pub struct Reader {
-    input: Vec<u8>,
+pub struct Reader(Answer);
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self(Answer::new(LONGEST))
+    }
 }
 
 impl Reader {
     /// Takes bytes of the server; `end`: there are no more. `None`: it is not whole yet.
     pub fn take(&mut self, bytes: &[u8], end: bool) -> Option<Result<Tokens, NoTokens>> {
-        self.input.extend_from_slice(bytes);
-        let odd = |why: &str| Some(Err(NoTokens::Odd(why.to_owned())));
-        if self.input.len() > LONGEST {
-            return odd("it answered with more than was asked for");
-        }
-        let (head, length) = match head_of_response(&self.input) {
-            Ok(Some(found)) => found,
-            Ok(None) if end => return odd("it hung up instead of answering; is it reached by https?"),
-            Ok(None) => return None,
-            Err(error) => return odd(&error.to_string()),
-        };
-        let (mut rest, mut reader, mut body) = (&self.input[length..], BodyReader::new(head.length), Vec::new());
-        loop {
-            match reader.next(&mut rest) {
-                Ok(Some(piece)) => body.extend_from_slice(piece),
-                Ok(None) => break,
-                Err(error) => return odd(&error.to_string()),
+        match self.0.take(bytes, end) {
+            Ok(None) => None,
+            Ok(Some((status, body))) => Some(read(status, &body)),
+            Err(HttpError::CutShort) => {
+                Some(Err(NoTokens::Odd("it hung up instead of answering; is it reached by https?".to_owned())))
             }
-        }
-        let whole = reader.is_done() || (end && reader.ends_with_connection());
-        match (whole, end) {
-            (true, _) => Some(read(head.status, &body)),
-            (false, true) => odd("it hung up in the middle of its answer"),
-            (false, false) => None,
+            Err(error) => Some(Err(NoTokens::Odd(error.to_string()))),
         }
     }
 }
@@ -265,7 +251,7 @@ mod tests {
         assert!(odd(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"));
         let mut long = Reader::default();
         long.take(b"HTTP/1.1 200 OK\r\n\r\n", false);
-        assert!(matches!(long.take(&vec![b'x'; LONGEST], false), Some(Err(NoTokens::Odd(_)))));
+        assert!(matches!(long.take(&vec![b'x'; LONGEST + 1], false), Some(Err(NoTokens::Odd(_)))));
         assert!(
             is_code("0123456789abcdef") && !is_code("short") && !is_code(&"x".repeat(600)) && !is_code("with a blank")
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accord_consent::outlet::dial_host;
 use accord_consent::{Permit, Personal};
-use accord_http::{BodyReader, encode_component, head_of_response};
+use accord_http::{Answer, HttpError, encode_component};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
@@ -72,36 +72,20 @@ impl Line {
             "GET {path} HTTP/1.1\r\nHost: {SPEC_HOST}\r\nAccept: application/json\r\nConnection: {connection}\r\n\r\n"
         );
         std::io::Write::write_all(&mut self.tls.writer(), request.as_bytes()).map_err(words)?;
-        let (mut got, mut plain) = (Vec::new(), Vec::new());
-        let mut body: Option<BodyReader> = None;
+        let mut answer = Answer::new(most);
         loop {
             self.flush().await?;
-            if body.is_none()
-                && let Some((head, length)) = head_of_response(&plain).map_err(words)?
-            {
-                if head.status != 200 {
-                    return Err(format!("{SPEC_HOST} answered with {}", head.status));
+            let mut plain = Vec::new();
+            let end = !self.read(&mut plain).await?;
+            match answer.take(&plain, end) {
+                Ok(None) => {}
+                Ok(Some((200, body))) => return Ok(body),
+                Ok(Some((status, _))) => return Err(format!("{SPEC_HOST} answered with {status}")),
+                Err(HttpError::CutShort) => return Err(format!("{SPEC_HOST} broke off")),
+                Err(HttpError::BodyTooLong) => {
+                    return Err(format!("{SPEC_HOST} answered with more than {} KiB", most / 1024));
                 }
-                plain.drain(..length);
-                body = Some(BodyReader::new(head.length));
-            }
-            if let Some(body) = &mut body {
-                let mut rest = &plain[..];
-                while let Some(piece) = body.next(&mut rest).map_err(words)? {
-                    got.extend(piece);
-                    if got.len() > most {
-                        return Err(format!("{SPEC_HOST} answered with more than {} KiB", most / 1024));
-                    }
-                }
-                let left = rest.len();
-                plain.drain(..plain.len() - left);
-                if body.is_done() {
-                    return Ok(got);
-                }
-            }
-            if !self.read(&mut plain).await? {
-                let whole = body.is_some_and(|body| body.ends_with_connection());
-                return if whole { Ok(got) } else { Err(format!("{SPEC_HOST} broke off")) };
+                Err(error) => return Err(words(error)),
             }
         }
     }
