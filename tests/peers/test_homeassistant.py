@@ -10,7 +10,7 @@ import unittest
 
 import hasshome
 import sealed
-from hasshome import CONFIGURATION
+from hasshome import CONFIGURATION, HASS
 from net import until
 
 
@@ -87,6 +87,34 @@ class HomeAssistant(hasshome.Home):
         until(lambda: self.there("button.push")["state"] != "unknown", 5, "it was pressed")
         sent = [record for record in self.hub.records() if record.get("entry") == "control/command" and record["kind"] == "sent"]
         self.assertTrue(sent and all(server["id"] in json.dumps(record) for record in sent), f"the server is who gets it: {sent[:3]}")
+
+    def test_its_cameras_are_looked_at_and_switched_and_the_owners_token_is_not_said_for_that(self):
+        self.add(self.tokens["user"])
+        until(lambda: self.device("Demo camera png"), 20, "its cameras are shown")
+        refused = self.hub.accord("home", "look", "Demo camera png", "--to", self.folder / "none.png", check=False, stdin=-3)
+        self.assertIn("control/command", refused.stderr)
+        self.hub.grant("control/command")
+        self.assertEqual(self.device("Demo camera png")["kind"], "camera")
+        demo = next(HASS.parent.parent.glob("lib/python3*/site-packages/homeassistant/components/demo"))
+        theirs = {path.read_bytes() for path in demo.glob("demo_*.png")}
+        seen = []
+        for number in range(3):
+            file = self.folder / f"seen-{number}.png"
+            self.hub.accord("home", "look", "Demo camera png", "--to", file)
+            seen.append(file.read_bytes())
+        self.assertLessEqual(set(seen), theirs)
+        self.assertGreater(len(set(seen)), 1, "what it sees now, and not what it saw before")
+        self.assertEqual(self.hub.accord("home", "look", "Demo camera png", "--to", file, check=False).returncode, 1, "no file is replaced")
+        # Switched off it has none, and that is asked about.
+        self.assertNotEqual(self.act("Demo camera", "picture", "turn-off")[0], 200)
+        self.assertEqual(self.act("Demo camera", "picture", "turn-off", confirmed=True)[0], 200)
+        self.shows("Demo camera", "picture", "streaming", False)
+        off = self.hub.accord("home", "look", "Demo camera", "--to", self.folder / "off.jpg", check=False)
+        self.assertIn("has no picture of it now", off.stderr)
+        asked = [packet.payload for packet in self.capture.packets() if packet.payload.startswith(b"GET /api/camera_proxy/")]
+        self.assertGreaterEqual(len(asked), 4)
+        self.assertFalse([one for one in asked if self.tokens["user"].encode() in one])
+        self.hub.accord("ledger", "verify")
 
     def test_it_goes_and_comes_back_and_a_token_ends(self):
         wrong = self.add("no-token-of-this-house-at-all")

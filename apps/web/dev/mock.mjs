@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { answerCall, aquarium, battery, clipboard, command, files, information, lamp, notifications, ping, pinnedFiles, player, ringer, screenLock, signal, storageService, volume } from "./mock-services.mjs";
 import { makeNotices, noticeEntries } from "./mock-notices.mjs";
+import { pictureOf } from "./mock-pictures.mjs";
 import * as storage from "./mock-storage.mjs";
 import { answerHome, bigHouse, CONTROL, houseOf } from "./mock-home.mjs";
 import { answerCasts, castables, makeCasts } from "./mock-casts.mjs";
@@ -551,6 +552,12 @@ createServer(async (request, response) => {
     response.write(`event: hello\ndata: ${JSON.stringify(status())}\n\n`);
     listeners.add(response);
     return response.on("close", () => listeners.delete(response));
+  }
+  if (request.method === "GET" && path[0] === "devices" && path[2] === "picture") {
+    const one = hub.devices.find((device) => device.id === path[1]);
+    const picture = one && one.reach !== "offline" ? pictureOf(one) : null;
+    if (picture) return send(200, picture, "image/png");
+    return send(502, JSON.stringify({ error: "unreachable", message: `${one?.name ?? "It"} cannot be reached.`, prompt: null }));
   }
   const [code, answer] = await api(request.method, path, url.searchParams, body, size);
   send(code, answer === undefined ? undefined : JSON.stringify(answer));

@@ -150,6 +150,20 @@ test("a device becomes tiles by what can be controlled, and what it measures sta
   assert.ok(ofTheHouse(thing("odd", "other", [service("light", { on: value(true) })])));
 });
 
+test("a picture is a camera's first tile, beside what another thing is controlled by, and the tile of what has nothing else", async () => {
+  const { tilesOf, ofTheHouse, categoryOf, stateLine, isLit } = await vite.ssrLoadModule("/src/services/house.ts");
+  const picture = (values = {}, more = {}) => service("picture", values, more);
+  const tiles = (kind, ...services) => tilesOf(thing("gate", kind, services)).map((tile) => [tile.service.id, tile.beside.map((one) => one.id)]);
+  assert.deepEqual(tiles("camera", service("on-off", { on: value(true) }), picture(), service("battery", { percent: value(9) })), [["picture", ["battery"]], ["on-off", []]]);
+  assert.deepEqual(tiles("vacuum", service("vacuum"), picture()), [["vacuum", ["picture"]]]);
+  assert.deepEqual(tiles("other", picture(), picture({}, { instance: 1 })), [["picture", []], ["picture", []]]);
+  const [recording] = tilesOf(thing("gate", "camera", [picture({ recording: value(true), streaming: value(false) })]));
+  assert.deepEqual([stateLine(recording), isLit(recording), categoryOf(recording)], ["Recording", true, "doors"]);
+  const alone = thing("last visitor", "other", [picture()]);
+  assert.ok(ofTheHouse(alone));
+  assert.equal(stateLine(tilesOf(alone)[0]), "Has a picture");
+});
+
 test("a player is one tile with its switch, however many there are, and another switch is a tile", async () => {
   const { tilesOf, stateLine, isLit } = await vite.ssrLoadModule("/src/services/house.ts");
   const player = (on, playing) => thing("tv", "tv", [service("on-off", { on: value(on) }), service("media", { playing: value(playing) })]);

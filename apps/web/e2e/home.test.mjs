@@ -279,6 +279,50 @@ test("a device of many properties stays readable", { skip }, async () => {
   await accessible(page, "a device of many properties");
 });
 
+test("a camera is looked at when its owner wants that, again while it is in sight, and a robot's map beside it", { skip }, async () => {
+  // A page of its own, whose clock is moved.
+  const page = await ours.context.newPage();
+  const asked = [];
+  page.on("request", (request) => /\/picture\?/.test(request.url()) && asked.push(request.url()));
+  await page.clock.install();
+  await page.goto(`${ours.url}/#/home`);
+  await find(page, "garden gate");
+  await tile(page, "Garden gate").locator(".ht-text").click();
+  const thing = page.getByTestId("thing");
+  await thing.getByRole("button", { name: "Look at Picture" }).waitFor();
+  await page.waitForTimeout(300);
+  assert.equal(asked.length, 0, "nothing is asked of it before");
+  await accessible(page, "a camera before it is looked at");
+  await thing.getByRole("button", { name: "Look at Picture" }).click();
+  const seen = thing.getByRole("img", { name: /^What Garden gate shows, / });
+  await seen.waitFor();
+  await until("it is drawn", () => seen.evaluate((image) => image.naturalWidth === 640));
+  await accessible(page, "what a camera sees");
+  for (const [width, height] of [[320, 640], [1280, 900]]) {
+    await sized(page, width, height);
+    await noWider(page, `a camera at ${width}`);
+  }
+  const once = asked.length;
+  await page.clock.fastForward(11_000);
+  await until("it is looked at again", () => asked.length > once);
+  // What breaks off is said, over what was seen last.
+  await page.route(/\/picture\?/, (route) => route.fulfill({ status: 502, contentType: "application/json", body: JSON.stringify({ error: "unreachable", message: "the camera sleeps", prompt: null }) }), { times: 1 });
+  await page.clock.fastForward(11_000);
+  await thing.getByText("the camera sleeps").waitFor();
+  assert.ok(await seen.isVisible());
+  await thing.getByRole("button", { name: "Stop looking at Picture" }).click();
+  const stopped = asked.length;
+  await page.clock.fastForward(30_000);
+  await page.waitForTimeout(300);
+  assert.equal(asked.length, stopped);
+  await page.keyboard.press("Escape");
+  await find(page, "robbie");
+  await tile(page, "Robbie").locator(".ht-text").click();
+  await thing.getByRole("button", { name: "Look at Map" }).click();
+  await thing.getByRole("img", { name: /^What Robbie shows, / }).waitFor();
+  await page.close();
+});
+
 test("a light that fails first does not keep the others on", { skip }, async () => {
   const { page } = ours;
   await go(page, "#/home");

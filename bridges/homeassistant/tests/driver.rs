@@ -63,6 +63,47 @@ async fn a_house_is_added_shown_and_controlled() {
 }
 
 #[tokio::test]
+async fn a_camera_is_looked_at_over_a_connection_of_its_own_and_only_while_that_is_agreed_to() {
+    let mut house = House::new(Some("a")).await;
+    let mut lab = Lab::new().await;
+    let server = lab.add(&house.url(), TOKEN).await.unwrap();
+    lab.grant("homeassistant/connection", to(&server));
+    let camera = lab.seen(|device| device.name == "Demo camera" && device.reach == Reach::Local).await;
+    assert_eq!(camera.kind, accord_model::DeviceKind::Camera);
+    assert_eq!(camera.service("picture").unwrap().actions.len(), 2);
+    assert!(matches!(lab.look(&camera.id, "picture").await, Err(CallError::Device(why)) if why.contains("no picture")));
+    house.new_camera_token(true);
+    lab.value(&camera.id, "streaming", false.into()).await;
+    let (connections, tokens) = (house.connections(), house.tokens());
+    let picture = lab.look(&camera.id, "picture").await.unwrap();
+    assert_eq!((picture.format(), picture.into_bytes().len()), ("image/jpeg", 300_004));
+    assert_eq!(
+        (house.connections(), house.tokens()),
+        (connections + 1, tokens),
+        "the owner's token is not said for that"
+    );
+    // Its token was another one a moment ago.
+    house.new_camera_token(false);
+    assert!(matches!(lab.look(&camera.id, "picture").await, Err(CallError::Refused(_))));
+    house.hang(true);
+    assert!(matches!(lab.look(&camera.id, "picture").await, Err(CallError::Device(why)) if why.contains("503")));
+    house.hang(false);
+    // What has nothing to be looked at, and whose server is away, or may not be spoken to.
+    assert!(matches!(lab.look(&camera.id, "files").await, Err(CallError::Unsupported(_))));
+    assert!(matches!(lab.look(&server, "picture").await, Err(CallError::Unsupported(_))));
+    house.stop().await;
+    lab.reach(&camera.id, Reach::Offline).await;
+    assert!(
+        matches!(lab.look(&camera.id, "picture").await, Err(CallError::Unreachable(why)) if why.contains("not reached"))
+    );
+    house.start().await;
+    lab.withdraw("homeassistant/connection", to(&server));
+    let connections = house.connections();
+    assert!(matches!(lab.look(&camera.id, "picture").await, Err(CallError::NotConsented(_))));
+    assert_eq!(house.connections(), connections);
+}
+
+#[tokio::test]
 async fn what_was_known_before_a_start_is_spoken_for_and_goes_once_the_server_does_not_know_it() {
     let mut house = House::new(None).await;
     let mut lab = Lab::new().await;

@@ -9,6 +9,7 @@
 //! - [`Line`]: a connection with somebody near, under whose permit its bytes leave
 //! - [`mirror`]: devices are kept told of services of this machine
 //! - [`Outbox`]: what a bridge says to the house
+//! - [`picture`]: what a camera or a map shows
 //! - [`pin`], [`secret`]: what somebody near must know, and what nobody can guess
 //! - [`remote`]: what devices may do with this machine
 //! - [`showcase`]: devices of this house on their way to where others see them
@@ -30,6 +31,7 @@ pub mod law;
 mod line;
 pub mod mirror;
 mod outbox;
+pub mod picture;
 pub mod pin;
 pub mod remote;
 pub mod secret;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use accord_consent::{BoundGate, Destination, Envelope, Outgoing, RecipientId, Refusal};
-use accord_model::{CallError, DeviceId, EntryKey, FieldSet, Inputs, Outputs, Target, Verb};
+use accord_model::{CallError, DeviceId, EntryKey, FieldSet, Inputs, Outputs, StreamClass, Target, Verb};
 
+use crate::bridge::ByteStream;
 use crate::registry::{Registry, WeakRegistry};
 
 /// What is wanted of a service. The inputs travel in the message beside it.
@@ -115,6 +116,25 @@ impl Port {
         let message = self.seal(device, envelope).await?;
         match self.registry() {
             Some(registry) => registry.call(device, target, ask, message, within).await,
+            None => Err(CallError::Unreachable("this hub is ending".into())),
+        }
+    }
+
+    /// Opens a byte stream of a service of `device`, for what comes on it. Without the owner's consent nothing is said, and the
+    /// owner is asked.
+    ///
+    /// # Errors
+    /// As [`Port::call`].
+    pub async fn open(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        envelope: Envelope,
+        class: StreamClass,
+    ) -> Result<ByteStream, CallError> {
+        let message = self.seal(device, envelope).await?;
+        match self.registry() {
+            Some(registry) => registry.open_asked(device, target, message, class).await,
             None => Err(CallError::Unreachable("this hub is ending".into())),
         }
     }

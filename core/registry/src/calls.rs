@@ -1,5 +1,6 @@
 //! From features to bridges: what devices are asked, streams to them, and why one is not reached.
 
+use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -61,30 +62,28 @@ impl Registry {
         message: Outgoing,
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
-        let stopped = message.cancelled();
-        let outcome = tokio::select! {
-            biased;
-            outcome = self.pass_on(device, target, ask, &message, deadline) => outcome,
-            () = stopped.cancelled() => {
-                // What was asked has left; its answer is not waited for.
-                message.handed_on().await.map_err(not_let_out)?;
-                return Err(CallError::NotConsented("the consent ended".into()));
-            }
+        let outcome = while_agreed(&message, self.pass_on(device, target, ask, &message, deadline)).await;
+        recorded(message, outcome).await
+    }
+
+    /// Opens a byte stream of a service of a device, for what comes on it, and closes the record of what was said for that. When
+    /// the consent ends before it is open, it is given up.
+    ///
+    /// # Errors
+    /// As [`Registry::call`].
+    pub async fn open_asked(
+        &self,
+        device: &DeviceId,
+        target: Target,
+        message: Outgoing,
+        class: StreamClass,
+    ) -> Result<ByteStream, CallError> {
+        let opened = async {
+            let inputs = self.inputs_for(device, &message)?;
+            self.open_stream(device, target, inputs, class).await
         };
-        let recorded = match &outcome {
-            Err(
-                error @ (CallError::Unreachable(_)
-                | CallError::Unsupported(_)
-                | CallError::NotConsented(_)
-                | CallError::BadInput(_)),
-            ) => {
-                message.fail(error).await;
-                Ok(())
-            }
-            _ => message.handed_on().await.map(drop),
-        };
-        recorded.map_err(not_let_out)?;
-        outcome
+        let outcome = while_agreed(&message, opened).await;
+        recorded(message, outcome).await
     }
 
     async fn pass_on(
@@ -95,10 +94,7 @@ impl Registry {
         message: &Outgoing,
         deadline: Duration,
     ) -> Result<Outputs, CallError> {
-        if *message.recipient() != self.recipient(device) {
-            return Err(CallError::BadInput("the message is for another device".into()));
-        }
-        let verb = ask.with(message.inputs().map_err(not_let_out)?)?;
+        let verb = ask.with(self.inputs_for(device, message)?)?;
         let written = match &verb {
             Verb::Write { property, data } => {
                 let key = (device.clone(), target.clone(), property.clone());
@@ -114,6 +110,13 @@ impl Registry {
             write(&self.0.writes).remove(&key);
         }
         outcome
+    }
+
+    fn inputs_for(&self, device: &DeviceId, message: &Outgoing) -> Result<Inputs, CallError> {
+        match *message.recipient() == self.recipient(device) {
+            true => message.inputs().map_err(not_let_out),
+            false => Err(CallError::BadInput("the message is for another device".into())),
+        }
     }
 
     /// Tells the bridge of a device that is no hub what the owner decided about pairing with it. `inputs` is what the
@@ -273,5 +276,37 @@ impl Registry {
             self.device(device).ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
         let door = read(&self.0.bridges).get(&known.bridge).cloned().ok_or_else(gone)?;
         Ok((known.bridge.clone(), door))
+    }
+}
+
+/// What came of a question; `None` when the consent ended before. Then it has left, and its answer is not waited for.
+async fn while_agreed<T>(
+    message: &Outgoing,
+    asked: impl Future<Output = Result<T, CallError>>,
+) -> Option<Result<T, CallError>> {
+    let stopped = message.cancelled();
+    tokio::select! {
+        biased;
+        outcome = asked => Some(outcome),
+        () = stopped.cancelled() => None,
+    }
+}
+
+/// Closes the record of a question: what the bridge could not pass on was not sent.
+async fn recorded<T>(message: Outgoing, outcome: Option<Result<T, CallError>>) -> Result<T, CallError> {
+    match outcome {
+        Some(Err(
+            error @ (CallError::Unreachable(_)
+            | CallError::Unsupported(_)
+            | CallError::NotConsented(_)
+            | CallError::BadInput(_)),
+        )) => {
+            message.fail(&error).await;
+            Err(error)
+        }
+        outcome => {
+            message.handed_on().await.map_err(not_let_out)?;
+            outcome.unwrap_or_else(|| Err(CallError::NotConsented("the consent ended".into())))
+        }
     }
 }

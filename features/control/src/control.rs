@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use accord_consent::{BoundGate, Envelope, Personal};
 use accord_model::{
-    CallError, Data, DeviceId, Effect, EntryKey, FieldCode, FieldSet, Format, IdError, Outputs, Property, Target, Verb,
+    CallError, Data, DeviceId, Effect, EntryKey, FieldCode, FieldSet, Format, IdError, Outputs, Property, StreamClass,
+    Target, Verb,
 };
+use accord_ports::picture::{self, Picture};
 use accord_registry::{Ask, Port, Registry};
 
 use crate::check;
 
 const WITHIN: Duration = Duration::from_secs(15);
+/// How long a picture may take: a camera may have to wake.
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
 
 /// Controls devices. Cheap to clone.
 #[derive(Clone)]
@@ -175,6 +179,31 @@ impl Control {
         }
         self.registry.ask_own(target, verb, WITHIN).await?;
         Ok(Outputs::new())
+    }
+
+    /// What a camera sees now, or whatever else the device has to be looked at.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::NotConsented`] when the owner has not agreed to control this device.
+    pub async fn look(&self, device: &DeviceId, instance: u16) -> Result<Picture, CallError> {
+        let known = self.registry.device(device);
+        let known = known.ok_or_else(|| CallError::Unreachable(format!("no device {device} is known here")))?;
+        let target = Target { service: picture::SERVICE.to_owned(), instance };
+        if !known.device.services.iter().any(|one| one.id == target.service && one.instance == instance) {
+            return Err(CallError::Unsupported("it has nothing to be looked at".to_owned()));
+        }
+        let looked = async {
+            let envelope = Envelope::new().beside(FieldCode::CommandName);
+            let stream = self.port.open(device, target, envelope, StreamClass::Interactive).await?;
+            Picture::from_stream(stream).await
+        };
+        let late = |_| Err(CallError::Deadline(LOOK_WITHIN.as_secs()));
+        tokio::time::timeout(LOOK_WITHIN, looked).await.unwrap_or_else(late)
+    }
+
+    /// Which kinds of data looking reveals.
+    pub fn looking() -> FieldSet {
+        FieldSet::one(FieldCode::CommandName)
     }
 
     fn check(

@@ -1,4 +1,4 @@
-//! What the owner does to another device through the services it offers: read, set, do.
+//! What the owner does to another device through the services it offers: read, set, do, look.
 //!
 //! [`Control`] knows no device and no service by name. It lets through what the device says it has, in the form that the
 //! device says it takes, under the entry `control/command`; what opens or loses something only when the owner confirmed

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use accord_ports::picture::format_of;
+
 /// Most bytes of one picture. In a message every byte takes up to four characters.
 pub const MAX_ARTWORK: usize = 56 * 1024;
 const LONGEST: usize = 4096;
@@ -17,7 +19,7 @@ pub async fn read(address: String) -> Option<Vec<u8>> {
         }
         let mut bytes = Vec::new();
         std::fs::File::open(&path).ok()?.take(MAX_ARTWORK as u64 + 1).read_to_end(&mut bytes).ok()?;
-        (bytes.len() <= MAX_ARTWORK && is_picture(&bytes)).then_some(bytes)
+        (bytes.len() <= MAX_ARTWORK && format_of(&bytes).is_some()).then_some(bytes)
     })
     .await
     .ok()?
@@ -51,13 +53,6 @@ fn path(address: &str) -> Option<PathBuf> {
         return None;
     }
     Some(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes)))
-}
-
-fn is_picture(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\x89PNG\r\n\x1a\n")
-        || bytes.starts_with(b"\xff\xd8\xff")
-        || bytes.starts_with(b"GIF8")
-        || (bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"))
 }
 
 #[cfg(test)]

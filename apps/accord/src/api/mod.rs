@@ -77,6 +77,7 @@ fn api() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(why::house))
         .routes(routes!(why::adding))
         .routes(routes!(everyday::call))
+        .routes(routes!(everyday::picture))
         .routes(routes!(browse::list))
         .routes(routes!(browse::fetch))
         .routes(routes!(browse::address))

@@ -4,6 +4,7 @@
 mod alarms;
 mod browse;
 mod casts;
+mod control;
 mod devices;
 mod everyday;
 pub mod faces;

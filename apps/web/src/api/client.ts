@@ -21,8 +21,8 @@ export const gone = () => new CallFailed("gone", "The hub does not answer. Is it
 
 type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-export async function call<T = void>(method: Method, path: string, body?: unknown, deadline = DEADLINE_MS): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
+async function ask(method: Method, path: string, body: unknown, deadline: number, accept: string): Promise<Response> {
+  const headers: Record<string, string> = { accept };
   if (method !== "GET") headers["x-accord"] = "1";
   if (body !== undefined) headers["content-type"] = "application/json";
   let response: Response;
@@ -39,6 +39,11 @@ export async function call<T = void>(method: Method, path: string, body?: unknow
     throw gone();
   }
   if (!response.ok) throw failed(response.status, await response.text().catch(() => ""));
+  return response;
+}
+
+export async function call<T = void>(method: Method, path: string, body?: unknown, deadline = DEADLINE_MS): Promise<T> {
+  const response = await ask(method, path, body, deadline, "application/json");
   if (response.status === 204) return undefined as T;
   const text = await response.text();
   return (text ? JSON.parse(text) : undefined) as T;
@@ -54,6 +59,12 @@ export const id = encodeURIComponent;
 /** Asks one service of a device to read, write or do something; answers what it gives back. */
 export const callService = (device: Device, { id: service, instance }: Service, verb: Verb, confirmed = false) =>
   post<Record<string, Data> | undefined>(`/devices/${id(device.id)}/call`, { service, instance, verb, confirmed });
+
+/** What a camera sees now, or whatever else a device has to be looked at. */
+export async function lookAt(device: string, instance: number): Promise<Blob> {
+  const response = await ask("GET", `/devices/${id(device)}/picture?instance=${instance}`, undefined, SLOW_MS, "image/*");
+  return response.blob().catch(() => { throw gone(); });
+}
 
 /** Streams one file into an upload, telling how far it is. */
 export function putFile(

@@ -15,6 +15,7 @@ import { Contacts, Messages } from "./people";
 import { Storage } from "./storage";
 import { Climate } from "./climate";
 import { Light } from "./light";
+import { Picture } from "./picture";
 import { Sensor } from "./sensors";
 import { Alarm, Cover, Fan, Humidifier, Lock, More, OnOff, Press, PressedButton, Siren, Vacuum, Valve } from "./things";
 
@@ -40,13 +41,13 @@ export function Services({ device }: { device: Device }) {
   );
 }
 
-const WIDE = ["files", "storage", "media", "notifications", "messages", "more"];
+const WIDE = ["files", "storage", "media", "notifications", "messages", "more", "picture"];
 const cards: Record<string, (props: CardProps) => ReactNode> = {
   files: Files, storage: Storage, battery: Battery, media: Player, notifications: Notifications, clipboard: Clipboard, ringer: Ringer,
   "screen-lock": ScreenLock, volume: Volume, command: Command, ping: Ping, input: Input, signal: Signal, calls: Calls,
   messages: Messages, contacts: Contacts,
   light: Light, climate: Climate, "on-off": OnOff, fan: Fan, humidifier: Humidifier, cover: Cover, "door-lock": Lock, vacuum: Vacuum, valve: Valve, alarm: Alarm,
-  siren: Siren, press: Press, button: PressedButton, more: More,
+  siren: Siren, press: Press, picture: Picture, button: PressedButton, more: More,
   ...Object.fromEntries(["temperature", "humidity", "pressure", "illuminance", "occupancy", "contact", "water-leak", "smoke", "gas", "vibration", "tamper", "carbon-monoxide", "air-quality", "electricity"].map((id) => [id, Sensor])),
 };
 /** The card of a service, without its frame. */

@@ -13,6 +13,8 @@ export const SENSORS = [
   "water-leak", "smoke", "gas", "carbon-monoxide", "contact", "occupancy", "temperature", "humidity", "air-quality", "illuminance", "pressure", "electricity",
   "vibration", "tamper", "button", "battery",
 ];
+/** What is looked at: beside what is controlled, or the tile of a device that is there for that. */
+const LOOKED_AT = ["picture"];
 const AWAY: DeviceKind[] = ["computer", "laptop", "phone", "tablet", "watch", "car"];
 const HOUSE: DeviceKind[] = ["light", "plug", "sensor", "lock", "climate", "cover", "vacuum", "camera", "switch", "fan", "button", "air", "valve", "alarm", "appliance", "tv", "speaker"];
 /** A device of a dozen switches does not fill the page: the rest is on its own page. */
@@ -34,7 +36,7 @@ export interface Tile {
 }
 
 export const ofTheHouse = (device: Device): boolean =>
-  !AWAY.includes(device.kind) && (HOUSE.includes(device.kind) || device.services.some((one) => CONTROLS.includes(one.id) || (SENSORS.includes(one.id) && one.id !== "battery")) || isPlain(device));
+  !AWAY.includes(device.kind) && (HOUSE.includes(device.kind) || device.services.some((one) => CONTROLS.includes(one.id) || LOOKED_AT.includes(one.id) || (SENSORS.includes(one.id) && one.id !== "battery")) || isPlain(device));
 
 /** What every device may have beside what it is for. */
 const BESIDE = ["pairing", "information", "battery", "more"];
@@ -57,16 +59,18 @@ export function tilesOf(device: Device): Tile[] {
   const isPower = (one: Service) => one.id === "on-off" && powers.length <= players.length;
   const powerOf = (player: Service) => powers.filter(isPower)[players.indexOf(player)];
   const controls = by(CONTROLS).filter((one) => !isPower(one));
+  const pictures = by(LOOKED_AT);
   const sensors = by(SENSORS);
   const mores = device.services.filter((one) => isMore(one) && one.properties.length + one.actions.length > 0);
-  const main = controls.slice(0, MOST_TILES);
+  const own = device.kind === "camera" ? [...pictures, ...controls] : controls.length > 0 ? controls : pictures;
+  const main = own.slice(0, MOST_TILES);
   const tile = (service: Service | null, at: number): Tile => {
     const power = (service?.id === "media" && powerOf(service)) || null;
     return {
       key: service ? `${device.id} ${service.id} ${service.instance}` : device.id, device, service, power,
-      beside: [...(power ? [power] : []), ...(at === 0 ? [...sensors, ...mores].filter((one) => one !== service) : [])],
-      part: controls.length > 1 && service ? title(service) : null,
-      more: at === 0 ? controls.length - main.length : 0,
+      beside: [...(power ? [power] : []), ...(at === 0 ? [...pictures, ...sensors, ...mores].filter((one) => !main.includes(one) && one !== service) : [])],
+      part: own.length > 1 && service ? title(service) : null,
+      more: at === 0 ? own.length - main.length : 0,
     };
   };
   const tiles = main.length > 0 ? main.map(tile) : [tile(sensors.find((one) => one.id !== "battery") ?? mores.find(saysMore) ?? sensors[0] ?? mores[0] ?? null, 0)];
@@ -78,7 +82,7 @@ export const CATEGORIES = ["lights", "climate", "covers", "doors", "sensors", "p
 export type Category = (typeof CATEGORIES)[number];
 export const categoryName: Record<Category, string> = { lights: "Lights", climate: "Climate and air", covers: "Covers", doors: "Doors and safety", sensors: "Sensors", power: "Switches and power", media: "Media", other: "Other" };
 const CATEGORY: Record<string, Category> = {
-  light: "lights", climate: "climate", fan: "climate", humidifier: "climate", cover: "covers", "door-lock": "doors", alarm: "doors", siren: "doors", contact: "doors", "water-leak": "doors",
+  light: "lights", climate: "climate", fan: "climate", humidifier: "climate", cover: "covers", "door-lock": "doors", alarm: "doors", siren: "doors", contact: "doors", "water-leak": "doors", picture: "doors",
   smoke: "doors", gas: "doors", "carbon-monoxide": "doors", tamper: "doors", "on-off": "power", electricity: "power", media: "media",
 };
 export function categoryOf({ service, device }: Tile): Category {
@@ -104,7 +108,7 @@ export function fits(tile: Tile, words: string[]): boolean {
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
-const PLACES = [...CONTROLS, ...SENSORS, "more"];
+const PLACES = [...CONTROLS, ...LOOKED_AT, ...SENSORS, "more"];
 const place = ({ service }: Tile) => (service ? PLACES.indexOf(service.id) : 99);
 /**
  * Tiles by room, in the owner's order, else rooms by name and tiles by kind; those without a room last. A room that is
@@ -268,6 +272,7 @@ export function stateLine(tile: Tile, wanted: (property: string) => unknown = ()
       return readingsOf(service).length > 0 || !first ? (first && first.id !== "value" ? worded(first.id) : "") : said === null ? "Not said yet" : first.id === "value" ? said : `${worded(first.id)}: ${said}`;
     }
     case "press": return "Press";
+    case "picture": return is("recording") ? "Recording" : is("streaming") ? "Streaming" : is("recording") === false ? "Idle" : "Has a picture";
     case "button": return "Tells when it is pressed";
     case "on-off": return onOff(is("on"));
     default: return readingsOf(service)[0]?.text ?? "Not said yet";
@@ -286,6 +291,7 @@ export function isLit(tile: Tile, wanted: (property: string) => unknown = () => 
     case "cover": return (((wanted("position") as number | undefined) ?? number(service, "position")) ?? (choice(service, "state") === "open" ? 1 : 0)) > 0;
     case "valve": return is("open") || (number(service, "position") ?? 0) > 0;
     case "climate": return !["off", undefined].includes(choice(service, "mode", wanted("mode")));
+    case "picture": return is("recording");
     case "vacuum": return ["cleaning", "returning"].includes(choice(service, "state") ?? "");
     case "more": {
       const first = firstOf(service);

@@ -75,7 +75,7 @@ export function grouped(services: Service[]): Service[][] {
   return [...groups.values()].sort((a, b) => place(a) - place(b));
 }
 const SHARED = ["media", "volume", "command", "press"];
-const ORDER = ["files", "storage", "media", "notifications", "light", "climate", "cover", "door-lock", "vacuum", "fan", "humidifier", "alarm", "valve", "siren", "on-off", "press",
+const ORDER = ["files", "storage", "media", "notifications", "light", "climate", "cover", "door-lock", "vacuum", "fan", "humidifier", "alarm", "valve", "siren", "on-off", "press", "picture",
   "water-leak", "smoke", "gas", "carbon-monoxide", "contact", "occupancy", "temperature", "humidity", "air-quality", "illuminance", "pressure", "electricity", "vibration", "tamper", "button", "battery", "screen-lock", "clipboard", "command", "volume", "ringer", "ping", "signal", "calls", "messages", "contacts", "input", "more"];
 
 /** The one thing worth saying of a service on a small card: its name, or its state. */

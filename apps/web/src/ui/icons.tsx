@@ -151,7 +151,7 @@ export const serviceIcon: Record<string, IconName> = {
   files: "file", storage: "folder", clipboard: "clipboard", notifications: "bell", media: "media", battery: "battery", ringer: "radar",
   volume: "volume", command: "run", ping: "text", input: "text", signal: "sensor", calls: "phone", messages: "text",
   "screen-lock": "lock", "on-off": "plug", light: "light", "door-lock": "lock", information: "info",
-  fan: "fan", climate: "thermostat", humidifier: "drop", cover: "cover", vacuum: "vacuum", valve: "valve", alarm: "alarm", siren: "siren", button: "button",
+  picture: "camera", fan: "fan", climate: "thermostat", humidifier: "drop", cover: "cover", vacuum: "vacuum", valve: "valve", alarm: "alarm", siren: "siren", button: "button",
   press: "button", temperature: "thermometer", humidity: "drop", pressure: "gauge", illuminance: "sun", occupancy: "motion", contact: "door",
   "water-leak": "drop", smoke: "flame", gas: "flame", vibration: "motion", tamper: "warning", "carbon-monoxide": "warning", "air-quality": "air",
   electricity: "bolt", more: "list",

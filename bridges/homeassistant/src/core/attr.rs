@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Longest text that is kept of an attribute, in characters.
-const MAX_TEXT: usize = 255;
+pub const MAX_TEXT: usize = 255;
 /// Most items of a list.
 const MAX_LIST: usize = 256;
 /// How deep lists lie in lists.
@@ -168,6 +168,7 @@ const KNOWN: &[&str] = &[
     "effect",
     "effect_list",
     "elevation",
+    "entity_picture",
     "event_type",
     "event_types",
     "fan_mode",
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!(attrs.text("friendly_name").map(str::len), Some(MAX_TEXT));
         assert_eq!(attrs.get("effect_list").items().len(), MAX_LIST);
         assert!(!attrs.has("effect") && !attrs.has("mode") && !attrs.has("uv_index"));
-        assert_eq!(attrs.count(), 7, "a picture and a forecast are not kept");
+        assert_eq!(attrs.count(), 8, "a forecast is not kept");
         assert_eq!(attrs.get("hs_color").items()[1].number(), Some(2.0));
     }
 }

@@ -7,7 +7,7 @@ use accord_model::why::{Fact, Outcome};
 use accord_model::{CallError, CallId, DeviceId, FromBridge, Outputs, Target, Timestamp, Verb};
 use accord_ports::Secret;
 use accord_ports::hand::{self, Asks, BEGUN_WITHIN, End, Orders, Pace, Peer, State, Term, Tries, stay};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::law::Law;
 use super::line::Line;
@@ -28,6 +28,9 @@ const LARGE: usize = 256 * 1024;
 pub(crate) enum Order {
     /// Of one of the server's things.
     Call(CallId, DeviceId, Target, Verb, Term),
+    /// Where one of the server's things is looked at: who asks does so, over a connection of its own. Not answered: it is not
+    /// reached.
+    Look(DeviceId, Target, oneshot::Sender<Result<(Way, String), CallError>>),
     /// The server announced itself anew.
     Announced,
     /// The owner asks why it is not reached.
@@ -38,6 +41,7 @@ impl hand::Order for Order {
     fn asks(&self) -> Asks {
         match self {
             Self::Call(call, ..) => Asks::Call(*call),
+            Self::Look(..) => Asks::Nothing,
             Self::Announced => Asks::Announced,
             Self::Try(call) => Asks::Why(*call),
         }
@@ -216,6 +220,12 @@ impl Hand {
     async fn order(&mut self, order: Order, core: &mut Core, orders: &mut Orders<Order>, wanted: &mut Vec<u64>) {
         match order {
             Order::Announced => {}
+            Order::Look(device, target, told) => {
+                if core.is_ready() {
+                    let way = self.way.clone();
+                    let _ = told.send(core.home.picture(&device, &target).map(|path| (way, path)));
+                }
+            }
             Order::Try(call) => {
                 core.session.handle(Input::Ask, Instant::now());
                 if let Some(call) = self.tries.begin(call, Instant::now()) {
@@ -369,7 +379,7 @@ impl Order {
     fn until(&self) -> Option<Instant> {
         match self {
             Self::Call(.., term) => Some(term.until()),
-            Self::Announced | Self::Try(_) => None,
+            Self::Look(..) | Self::Announced | Self::Try(_) => None,
         }
     }
 }

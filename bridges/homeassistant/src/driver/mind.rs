@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use accord_consent::outlet::interfaces::Network;
 use accord_model::why::Fact;
-use accord_model::{CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb};
+use accord_model::{
+    CallError, CallId, Data, DeviceId, FromBridge, Inputs, Outputs, Reach, StreamId, Target, ToBridge, Verb,
+};
 use accord_ports::dns_sd::{Browsing, Seen, v4};
 use accord_ports::hand::{Hands, Place, State, Term, Tries};
 use accord_ports::law::Searching;
+use accord_ports::picture;
 use accord_ports::tls::Key;
 use accord_ports::{Inbox, Outbox};
 use tokio::sync::mpsc;
@@ -17,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::hand::{Hand, Order};
 use super::law::{Law, SEARCH};
+use super::looking::Looking;
 use super::servers::Servers;
 use super::signing::Signing;
 use super::wire::{NoLine, Way};
@@ -89,6 +93,7 @@ pub(crate) struct Mind {
     back: Vec<(CallId, Box<Signing>, Result<Tokens, NoLine>)>,
     /// Orders that have no answer yet.
     calls: HashMap<CallId, Term>,
+    looking: Looking,
     /// Servers that are asked just now why they, or one of their things, are not reached.
     pub asked: HashMap<CallId, (DeviceId, DeviceId)>,
 }
@@ -111,6 +116,7 @@ impl Mind {
             trades: HashMap::new(),
             back: Vec::new(),
             calls: HashMap::new(),
+            looking: Looking::default(),
             asked: HashMap::new(),
         }
     }
@@ -334,9 +340,10 @@ impl Mind {
                     self.outbox.reply(call, outcome).await;
                 }
             }
-            ToBridge::OpenStream { stream, .. } => {
-                let why = "what Home Assistant has takes no files".to_owned();
-                self.outbox.tell([FromBridge::StreamFailed { stream, error: CallError::Unsupported(why) }]).await;
+            ToBridge::OpenStream { stream, device, target, .. } => {
+                if let Err(error) = self.look(stream, device, target) {
+                    self.outbox.tell([FromBridge::StreamFailed { stream, error }]).await;
+                }
             }
             ToBridge::Explain { call, device, within } => self.explain(call, device, within).await,
             ToBridge::Cancel { call } => {
@@ -432,6 +439,16 @@ impl Mind {
         self.calls.retain(|_, term| !term.is_over(now));
         self.calls.insert(call, term);
         None
+    }
+
+    fn look(&mut self, stream: StreamId, device: DeviceId, target: Target) -> Result<(), CallError> {
+        let things = self.things.get(&device).filter(|_| target.service == picture::SERVICE);
+        let Some((server, _)) = things else {
+            return Err(CallError::Unsupported("what Home Assistant has takes no files".to_owned()));
+        };
+        self.law.may_control(server).map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
+        let name = self.servers.name(server);
+        self.looking.begin(stream, (device, target), (&name, self.hands.get(server)), &self.outbox)
     }
 
     fn of_server(&self, device: &DeviceId, target: &Target, verb: Verb) -> Result<Outputs, CallError> {

@@ -7,6 +7,7 @@
 //! | `servers` | what is told of servers, and which ones the owner added, with their tokens, on disk |
 //! | `hand` | one task for each added server: its connection, made again when it breaks, and what it has |
 //! | `line`, `wire` | that connection: bytes through TLS and WebSocket to the machine and back |
+//! | `looking` | what cameras see, each picture over a connection of its own |
 //! | `signing` | signing in with the owner's browser: one at a time, from the address to the tokens |
 //! | `law` | under whose permit bytes leave |
 //! | `why` | what is known about a server that is not reached |
@@ -14,6 +15,7 @@
 mod hand;
 mod law;
 mod line;
+mod looking;
 mod mind;
 mod servers;
 mod signing;

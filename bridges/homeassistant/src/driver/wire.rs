@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use accord_consent::outlet::{Met, OneNear};
 use accord_consent::{Personal, SendError};
+use accord_http::{Answer, Method, request_head};
 use accord_model::DeviceId;
 use accord_model::why::Outcome;
 use accord_ports::tls::{Key, Tls, Trust};
@@ -61,8 +62,12 @@ impl NoLine {
     }
 }
 
+/// How long a server may take for a picture: it asks the camera.
+const LOOKS_WITHIN: Duration = Duration::from_secs(15);
+
 /// Where a server is, who it has to be, and under which lease it is spoken to. The lease of an attempt is gone on with in the
 /// next one, so that the attempts of a day are one record.
+#[derive(Clone)]
 pub(crate) struct Way {
     pub law: Law,
     pub server: DeviceId,
@@ -88,27 +93,52 @@ impl Way {
 
     /// Asks for tokens over a connection of its own. The key that the server proved is the one from then on.
     pub(crate) async fn ask(&mut self, ask: &Ask<'_>, client: &str) -> Result<Tokens, NoLine> {
+        let request = ask.request(client, &self.place.address.to_string());
+        let mut reader = Reader::default();
+        let read = |bytes: &[u8], end: bool| {
+            reader.take(bytes, end).map(|done| {
+                done.map_err(|no| match no {
+                    NoTokens::Refused(why) => NoLine::Refused(why),
+                    NoTokens::Barred(why) => NoLine::Barred(why),
+                    NoTokens::Odd(why) => NoLine::odd(why),
+                })
+            })
+        };
+        self.exchange(&request, read, BEGINS_WITHIN).await
+    }
+
+    /// Fetches what is at a path of the server, of at most so many bytes: the status that it answers with, and the content.
+    pub(crate) async fn get(&mut self, path: &str, longest: usize) -> Result<(u16, Vec<u8>), NoLine> {
+        let request = request_head(Method::Get, path, &self.place.address.to_string(), 0, "");
+        let mut answer = Answer::new(longest);
+        let read = |bytes: &[u8], end: bool| {
+            answer.take(bytes, end).map_err(|error| NoLine::odd(error.to_string())).transpose()
+        };
+        self.exchange(&request, read, LOOKS_WITHIN).await
+    }
+
+    /// Asks over a connection of its own, and takes bytes until `read` has what it wants.
+    async fn exchange<T>(
+        &mut self,
+        request: &[u8],
+        mut read: impl FnMut(&[u8], bool) -> Option<Result<T, NoLine>>,
+        within: Duration,
+    ) -> Result<T, NoLine> {
         let mut wire = Wire::open(self).await?;
         self.pin = wire.key.or(self.pin);
-        let request = ask.request(client, &self.place.address.to_string());
         let asked = async {
-            wire.send(&request).await.map_err(NoLine::of)?;
-            let mut reader = Reader::default();
+            wire.send(request).await.map_err(NoLine::of)?;
             loop {
-                let (bytes, end) = match wire.next().await? {
-                    Some(bytes) => (bytes, false),
-                    None => (Vec::new(), true),
-                };
-                if let Some(done) = reader.take(&bytes, end) {
-                    return done.map_err(|no| match no {
-                        NoTokens::Refused(why) => NoLine::Refused(why),
-                        NoTokens::Barred(why) => NoLine::Barred(why),
-                        NoTokens::Odd(why) => NoLine::odd(why),
-                    });
+                let bytes = wire.next().await?;
+                if let Some(done) = read(bytes.as_deref().unwrap_or_default(), bytes.is_none()) {
+                    return done;
+                }
+                if bytes.is_none() {
+                    return Err(NoLine::odd("it hung up".to_owned()));
                 }
             }
         };
-        tokio::time::timeout(BEGINS_WITHIN, asked).await.unwrap_or_else(|_| Err(NoLine::mute()))
+        tokio::time::timeout(within, asked).await.unwrap_or_else(|_| Err(NoLine::mute()))
     }
 }
 

@@ -11,6 +11,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Map, Value, json};
 
 pub const TOKEN: &str = "eyJ-the-token-of-the-lab";
+/// A camera of the demo house.
+const CAMERA: &str = "camera.demo_camera";
 
 /// What is so there.
 struct There {
@@ -28,6 +30,8 @@ struct There {
     /// Whoever asks for tokens is answered so, as by a proxy.
     barred: Option<&'static str>,
     hangs: bool,
+    /// The token of the camera's picture.
+    camera: u64,
     posts: Vec<(String, String)>,
     door: Door,
     tls: Option<Arc<ServerConfig>>,
@@ -78,6 +82,7 @@ impl House {
             refresh: Vec::new(),
             barred: None,
             hangs: false,
+            camera: 0,
             posts: Vec::new(),
             door: Door::Open,
             tls: tls.map(|_| config()),
@@ -211,6 +216,16 @@ impl House {
         lock(&self.there).barred = status;
     }
 
+    /// The camera has another token from now on, as there every five minutes; `tells`: that is told.
+    pub fn new_camera_token(&self, tells: bool) {
+        let mut there = lock(&self.there);
+        there.camera += 1;
+        if tells {
+            let path = format!("/api/camera_proxy/{CAMERA}?token={}", there.camera);
+            there.put(CAMERA, json!({"s": "idle", "a": {"entity_picture": path}}));
+        }
+    }
+
     /// It takes what it is told, and answers nothing.
     pub fn hang(&self, hangs: bool) {
         lock(&self.there).hangs = hangs;
@@ -255,6 +270,16 @@ impl There {
                 ("200 OK", String::new())
             }
             _ => ("400 Bad Request", json!({"error": "invalid_grant"}).to_string()),
+        }
+    }
+
+    /// What a camera sees, for who knows its token of now.
+    fn picture(&mut self, path: &str) -> (&'static str, Vec<u8>) {
+        let wanted = format!("camera_proxy/{CAMERA}?token={}", self.camera);
+        match self.hangs {
+            true => ("503 Service Unavailable", Vec::new()),
+            false if path == wanted => ("200 OK", [b"\xff\xd8\xff\xe0", &[7; 300_000][..]].concat()),
+            false => ("401 Unauthorized", Vec::new()),
         }
     }
 
@@ -345,6 +370,13 @@ fn serve(tcp: TcpStream, there: &Mutex<There>, tokens: &AtomicUsize, running: &A
         let (status, body) = lock(there).post(&head, &input);
         let length = body.len();
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
+        return stream.flush();
+    }
+    if let Some(path) = head.strip_prefix(b"GET /api/").filter(|path| !path.starts_with(b"websocket")) {
+        let path = path.split(|byte| *byte == b' ').next().unwrap();
+        let (status, picture) = lock(there).picture(std::str::from_utf8(path).unwrap());
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", picture.len())?;
+        stream.write_all(&picture)?;
         return stream.flush();
     }
     let key = accord_http::header(&head, "sec-websocket-key").unwrap();

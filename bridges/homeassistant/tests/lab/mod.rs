@@ -13,8 +13,10 @@ use accord_homeassistant::{HomeAssistantBridge, Network, Options};
 use accord_mdns::{Config, Core, Interface, Output, Publication};
 use accord_model::why::Fact;
 use accord_model::{
-    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, Target, ToBridge, Verb,
+    CallError, CallId, Data, Device, DeviceId, EntryKey, FromBridge, Inputs, Outputs, Reach, StreamClass, StreamId,
+    Target, ToBridge, Verb,
 };
+use accord_ports::picture::Picture;
 use accord_registry::{Bridge, BridgeSide, ByteStream};
 use accord_statement::{Publisher, Statement};
 use accord_store::Vault;
@@ -218,6 +220,27 @@ impl Lab {
     pub async fn call(&mut self, device: &DeviceId, service: &str, verb: Verb) -> Result<Outputs, CallError> {
         let (device, target) = (device.clone(), Target::new(service));
         self.ask(|call| ToBridge::Call { call, device, target, verb }).await
+    }
+
+    /// What a stream of a service gives.
+    pub async fn look(&mut self, device: &DeviceId, service: &str) -> Result<Picture, CallError> {
+        let stream = StreamId(self.next);
+        self.next += 1;
+        let (device, target, class) = (device.clone(), Target::new(service), StreamClass::Interactive);
+        let message = ToBridge::OpenStream { stream, device, target, inputs: Inputs::new(), class };
+        self.to.send((message, None)).await.unwrap();
+        let opened = async {
+            loop {
+                match self.from.recv().await.expect("the bridge runs") {
+                    (FromBridge::StreamReady { stream: of }, Some(content)) if of == stream => return Ok(content),
+                    (FromBridge::StreamFailed { stream: of, error }, None) if of == stream => return Err(error),
+                    _ => {}
+                }
+            }
+        };
+        let content =
+            tokio::time::timeout(Duration::from_secs(30), opened).await.expect("it is answered within 30 s")?;
+        Picture::from_stream(content).await
     }
 
     /// The answer to a question; what comes before it is heard again afterwards.

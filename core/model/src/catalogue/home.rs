@@ -131,6 +131,14 @@ pub fn vacuum() -> Service {
     service("vacuum", properties, actions, vec![])
 }
 
+/// Something to be looked at: what a camera sees now, the map of a robot, the last one at the door. A byte stream of this service,
+/// opened with nothing, is one picture as it is at that moment, in a format that says itself what it is, and ends with it.
+/// Whether a camera is on, few say. Matter's CameraAvStreamManagement cluster (`CaptureSnapshot`).
+pub fn picture() -> Service {
+    let actions = ["turn-on", "turn-off"].map(|id| action(id, Effect::Security, vec![]));
+    service("picture", vec![is("recording"), is("streaming")], actions.to_vec(), vec![])
+}
+
 /// Lets water or gas through. Matter's ValveConfigurationAndControl cluster.
 pub fn valve() -> Service {
     let properties = vec![is("open"), percent("position").writable()];
@@ -370,6 +378,7 @@ mod tests {
             cover(),
             door_lock(),
             vacuum(),
+            picture(),
             valve(),
             alarm(),
             siren(),

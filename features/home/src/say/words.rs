@@ -114,6 +114,7 @@ const TELLING: &[(&str, &[&str])] = &[
     ("valve", &["open", "position"]),
     ("on-off", &["on"]),
     ("media", &["playing", "title"]),
+    ("picture", &["recording", "streaming"]),
     ("contact", &["open"]),
     ("occupancy", &["occupied"]),
     ("vibration", &["detected"]),
@@ -203,6 +204,11 @@ fn words_of(service: &Service, properties: &[&str]) -> String {
                 .map(|word| if word == "clear" { format!("no {what}") } else { what.clone() })
                 .unwrap_or_default()
         }
+        "picture" => {
+            let now = properties.iter().find(|id| get(id).is_some_and(|(_, data)| *data == Data::Bool(true)));
+            let idle = || get("recording").map(|_| "idle");
+            now.copied().or_else(idle).unwrap_or_default().to_owned()
+        }
         "door-lock" => said("state").or_else(|| said("locked")).unwrap_or_default(),
         "cover" => match (said("state"), said("position")) {
             (Some(state), Some(position)) if state != "closed" => format!("{state}, {position}"),
@@ -232,7 +238,10 @@ pub fn tone_of(service: &Service) -> Tone {
         },
         "cover" if state("state").is_some_and(|state| state != "closed") => Tone::Active,
         "climate" if state("running").is_some_and(|running| running != "idle") => Tone::Active,
-        _ if ["on", "open", "occupied", "detected", "playing"].into_iter().any(|id| truth(id) == Some(true)) => {
+        _ if ["on", "open", "occupied", "detected", "playing", "recording"]
+            .into_iter()
+            .any(|id| truth(id) == Some(true)) =>
+        {
             Tone::Active
         }
         _ => Tone::Quiet,

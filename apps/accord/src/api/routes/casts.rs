@@ -62,12 +62,16 @@ pub struct WhichPicture {
     responses((status = 200, content_type = "image/*", body = Vec<u8>), (status = 404, body = ApiError)))]
 pub async fn picture(State(hub): State<Arc<Hub>>, Id(id): Id, Params(which): Params<WhichPicture>) -> Answer<Response> {
     let (mime, content) = hub.cast_picture(&id, which.at).await?;
+    Ok(only_a_picture(mime, content, "private, max-age=3600"))
+}
+
+/// Nothing but a picture is ever read into it.
+pub(super) fn only_a_picture(mime: &'static str, content: Vec<u8>, kept: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, mime),
-        (header::CACHE_CONTROL, "private, max-age=3600"),
-        // Nothing but a picture is ever read into it.
+        (header::CACHE_CONTROL, kept),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
     ];
-    Ok((headers, Body::from(content)).into_response())
+    (headers, Body::from(content)).into_response()
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use accord_model::Outputs;
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::response::Response;
+use serde::Deserialize;
 
+use super::casts::only_a_picture;
 use crate::api::error::{Answer, Failure};
-use crate::api::extract::{Id, Wanted};
+use crate::api::extract::{Id, Params, Wanted};
 use crate::api::guard::Caller;
 use crate::api::types::{ApiError, Call, OwnCommands, Presences};
 use crate::daemon::hub::Hub;
@@ -27,6 +30,28 @@ pub async fn call(
     let id = hub.resolve(&id)?;
     let from = if caller == Caller::Owner { "from the command line" } else { "from the web UI" };
     Ok(Json(hub.call_device(&id, call, from).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    /// Which of its services `picture`.
+    #[serde(default)]
+    instance: u16,
+}
+
+/// What a camera sees now, or whatever else a device has to be looked at
+///
+/// The device is asked for it; that may take a while when it sleeps. Nothing of it is kept.
+#[utoipa::path(get, path = "/devices/{id}/picture", tag = "devices",
+    params(("id" = String, Path, description = "Id or unique name"), Which),
+    responses((status = 200, content_type = "image/*", body = Vec<u8>), (status = 404, body = ApiError), (status = 502, body = ApiError),
+        (status = 409, body = ApiError, description = "`consent-needed` with the prompt, or refused")))]
+pub async fn picture(State(hub): State<Arc<Hub>>, Id(id): Id, Params(which): Params<Which>) -> Answer<Response> {
+    let id = hub.resolve(&id)?;
+    let picture = hub.look_at(&id, which.instance).await?;
+    Ok(only_a_picture(picture.format(), picture.into_bytes(), "no-store"))
 }
 
 /// Commands that devices may be allowed to have run

@@ -512,3 +512,67 @@ async fn what_nobody_speaks_for_is_not_said_to_be_removed() {
     let given = home.running.hub.gate.consents();
     assert!(given.iter().any(|one| one.state == accord_consent::ConsentState::Given), "all is as it was");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_is_looked_at_once_its_owner_agrees_and_nothing_but_a_picture_comes_through() {
+    let home = home().await;
+    let mut side = mouth(&home, "played").await;
+    let mut camera = Device::new(id("camera-1"), DeviceKind::Camera, "Garden/gate")
+        .with(catalogue::picture())
+        .with(accord_ports::added::pairing(Some(Timestamp::now())));
+    camera.reach = Reach::Local;
+    side.tell(FromBridge::Seen { device: camera }).await.unwrap();
+    device(&home, "camera-1", |camera| camera["trust"] == "paired").await;
+    let jpeg = [&b"\xff\xd8\xff\xe0"[..], &[7; 300_000]].concat();
+    let mut given = [jpeg.clone(), jpeg.clone(), b"<svg onload='alert(1)'/>".to_vec()].into_iter();
+    let bridge = tokio::spawn(async move {
+        let mut opened = 0;
+        while let Some((message, _)) = side.inbox.recv().await {
+            let ToBridge::OpenStream { stream, target, .. } = message else { continue };
+            assert_eq!(target, Target::new("picture"));
+            opened += 1;
+            let Some(bytes) = given.next() else {
+                let error = accord_model::CallError::Refused("it is covered".into());
+                side.tell(FromBridge::StreamFailed { stream, error }).await.unwrap();
+                continue;
+            };
+            let carried = accord_registry::ByteStream {
+                reader: Box::new(std::io::Cursor::new(bytes)),
+                writer: Box::new(tokio::io::sink()),
+                path: accord_registry::PathInfo::default(),
+            };
+            side.outbox.send((FromBridge::StreamReady { stream }, Some(carried))).await.unwrap();
+        }
+        opened
+    });
+    let look = async || home.own(Method::GET, "/devices/camera-1/picture", Value::Null).await;
+    let asked = look().await.json();
+    assert_eq!(
+        (&asked["error"], &asked["prompt"]["entry"]["key"]),
+        (&json!("consent-needed"), &json!("control/command"))
+    );
+    assert_eq!(asked["prompt"]["because"], "Look at what Garden/gate shows");
+    agree(&home, "camera-1");
+    let cookie = home.sign_in().await;
+    let seen =
+        home.web(Method::GET, "/api/v1/devices/camera-1/picture", &[("cookie", cookie.as_str())], Value::Null).await;
+    assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+    let header = |name: &str| seen.headers[name].to_str().unwrap().to_owned();
+    assert_eq!((header("content-type"), header("cache-control")), ("image/jpeg".to_owned(), "no-store".to_owned()));
+    assert!(header("content-security-policy").contains("sandbox") && header("x-content-type-options") == "nosniff");
+    let file = home.options.state.data().join("seen.jpg");
+    let (state, to) = (&home.options.state, file.to_str().unwrap());
+    crate::cli::say(state, &["home", "look", "Garden/gate", "--to", to]).await.unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), jpeg);
+    // A document is no picture, whatever its bridge says; and why there is none is said.
+    assert!(look().await.text.contains("no picture"));
+    crate::cli::say(state, &["home", "show", "Garden/gate"]).await.unwrap();
+    let again = crate::cli::say(state, &["home", "look", "Garden/gate", "--to", to]).await.unwrap_err();
+    assert!(format!("{again:#}").contains("it is covered"), "{again:#}");
+    let none = home.own(Method::GET, "/devices/camera-1/picture?instance=3", Value::Null).await;
+    assert!(none.text.contains("nothing to be looked at"), "{}", none.text);
+    let ledger = home.own(Method::GET, "/ledger?kind=intent&entry=control/command", Value::Null).await.json();
+    assert_eq!(ledger["records"].as_array().unwrap().len(), 4, "each look, and not what was not agreed to");
+    home.running.end().await;
+    assert_eq!(bridge.await.unwrap(), 4);
+}

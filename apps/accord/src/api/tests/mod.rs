@@ -30,6 +30,7 @@ struct Home {
 
 struct Answered {
     status: StatusCode,
+    headers: hyper::HeaderMap,
     cookie: Option<String>,
     text: String,
 }
@@ -72,9 +73,10 @@ async fn exchange(
 
 async fn read(response: hyper::Response<hyper::body::Incoming>) -> Answered {
     let status = response.status();
-    let cookie = response.headers().get("set-cookie").map(|value| value.to_str().unwrap().to_owned());
+    let headers = response.headers().clone();
+    let cookie = headers.get("set-cookie").map(|value| value.to_str().unwrap().to_owned());
     let body = tokio::time::timeout(WITHIN, response.into_body().collect()).await.unwrap().unwrap().to_bytes();
-    Answered { status, cookie, text: String::from_utf8_lossy(&body).into_owned() }
+    Answered { status, headers, cookie, text: String::from_utf8_lossy(&body).into_owned() }
 }
 
 fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Request<Full<Bytes>> {

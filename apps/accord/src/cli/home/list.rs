@@ -4,6 +4,7 @@ use accord_home::history::is_house_service;
 use accord_home::say::{self, One, Tone, Wanted};
 use accord_model::text::for_screen;
 use accord_model::{Data, Effect, Property, Reach, Role, Service, Source, Timestamp, Value, Verb, WriteState};
+use accord_ports::picture;
 use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use super::of_house;
 use crate::api::home::{RenameRoom, Rooms};
 use crate::api::types::{Device, Devices, Trust, Written};
 use crate::cli::Context;
+use crate::cli::agree::quote;
 use crate::cli::control::call;
 use crate::cli::devices::kind_label;
 use crate::cli::screen::{Cell, Style, ago, count, name};
@@ -187,6 +189,11 @@ pub async fn show(wanted: &str, context: &Context) -> Result<()> {
     let rows = action_rows(&device);
     if !rows.is_empty() {
         screen.table(&["DOES", "WITH", ""], rows);
+    }
+    for service in device.services.iter().filter(|service| service.id == picture::SERVICE) {
+        let which = if service.instance > 0 { format!(" --number {}", service.instance) } else { String::new() };
+        let called = service.label.as_deref().map(|label| format!("{}: ", name(label))).unwrap_or_default();
+        screen.say(format!("{called}it can be looked at: `accord home look {}{which}`", quote(&device.name)));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod doors;
 mod graph;
 mod history;
 mod list;
+mod look;
 mod set;
 mod shown;
 mod watch;
@@ -37,6 +38,8 @@ enum Action {
     Set(set::Set),
     /// Tell a device to do something: toggle, open, start, lock. What opens or unlocks is asked about again.
     Do(set::Do),
+    /// What a camera sees now, or whatever else a device has to be looked at, as a file.
+    Look(look::Look),
     /// What changes, as it changes, until Ctrl-C.
     Watch(watch::Watch),
     /// The course of a property, as a graph; of a lock or door also when it was opened, and from where.
@@ -77,6 +80,7 @@ pub async fn run(args: Home, context: &Context) -> Result<()> {
         Action::Get(args) => list::get(args, context).await,
         Action::Set(args) => set::set(args, context).await,
         Action::Do(args) => set::act(args, context).await,
+        Action::Look(args) => look::run(args, context).await,
         Action::Watch(args) => watch::run(args, context).await,
         Action::History(args) => history::run(args, context).await,
         Action::Kept(args) => history::kept(args, context).await,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use accord_model::text::for_screen;
 use accord_model::{CallError, Data, DeviceId, Inputs, Outputs, Property, Target, Verb};
+use accord_ports::picture;
 
 use super::{Home, Part, Place};
 use crate::core::map;
@@ -68,6 +69,20 @@ impl Home {
                 map::act(&entity, &part.service.id, &local, &fitting).map(Order::Call)
             }
         }
+    }
+
+    /// Where the server gives what a camera sees now: a path.
+    ///
+    /// # Errors
+    /// [`CallError`]: what it is not, or is not there for.
+    pub fn picture(&self, device: &DeviceId, target: &Target) -> Result<String, CallError> {
+        let none = || CallError::Unsupported("it has nothing to be looked at".to_owned());
+        let (id, ..) = self.find(device, target, |part, _| part.service.id == picture::SERVICE)?.ok_or_else(none)?;
+        let now = self.now.get(&id).ok_or_else(none)?;
+        let entity = self.entity(&id, now);
+        reached(&entity)?;
+        let path = map::picture::path(&entity).map(str::to_owned);
+        path.ok_or_else(|| CallError::Device("Home Assistant has no picture of it now".to_owned()))
     }
 
     fn write(&mut self, id: &str, part: &Part, local: &str, data: &Data, now: Instant) -> Result<Call, CallError> {

@@ -7,6 +7,7 @@ mod extra;
 mod light;
 mod media;
 pub mod part;
+pub mod picture;
 mod plain;
 mod sensor;
 pub mod units;
@@ -125,7 +126,7 @@ pub enum Mapped {
 pub enum Reason {
     /// It says where people are.
     Whereabouts,
-    /// Cameras and pictures: they go by ways that are not built.
+    /// What a program saw in pictures: faces, number plates.
     Pictures,
     /// Appointments, lists, letters, speech: no devices.
     Personal,
@@ -140,7 +141,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Whereabouts => "where people are",
-            Self::Pictures => "pictures",
+            Self::Pictures => "what was seen in pictures",
             Self::Personal => "appointments, lists, letters and speech",
             Self::Rules => "Home Assistant's own rules",
             Self::Hidden => "hidden there by its owner",
@@ -152,7 +153,7 @@ impl Reason {
 pub fn left_out(domain: &str) -> Option<Reason> {
     Some(match domain {
         "person" | "device_tracker" | "zone" | "geo_location" | "proximity" => Reason::Whereabouts,
-        "camera" | "image" | "image_processing" => Reason::Pictures,
+        "image_processing" => Reason::Pictures,
         "calendar"
         | "todo"
         | "mailbox"
@@ -197,6 +198,7 @@ pub fn map(entity: &Entity<'_>) -> Mapped {
         "vacuum" => doors::vacuum(entity),
         "lawn_mower" => vec![doors::lawn_mower(entity)],
         "media_player" => media::player(entity),
+        "camera" | "image" => vec![picture::picture(entity)],
         "sensor" => vec![sensor::sensor(entity)],
         "binary_sensor" => vec![sensor::binary(entity)],
         "air_quality" => sensor::air_quality(entity),
@@ -279,6 +281,7 @@ pub fn act(entity: &Entity<'_>, service: &str, action: &str, inputs: &Inputs) ->
         ("lawn_mower", _) => doors::act_lawn_mower(entity, action),
         ("siren", _) => air::act_siren(entity, action),
         ("media_player", _) if service == "media" => media::act(entity, action),
+        ("camera", _) => picture::act(entity, action),
         ("button" | "input_button" | "scene" | "script", _) => Some(plain::act_press(entity)),
         ("counter" | "timer", _) => plain::act_helper(entity, action),
         ("update", "install-update") => Some(entity.call("update", "install")),
@@ -302,6 +305,7 @@ pub fn kind(entity: &Entity<'_>) -> (u8, DeviceKind) {
         ("lawn_mower", _) => (18, Kind::Appliance),
         ("climate" | "water_heater", _) => (17, Kind::Climate),
         ("humidifier", _) => (16, Kind::Air),
+        ("camera", _) => (16, Kind::Camera),
         ("cover", _) => (15, Kind::Cover),
         ("valve", _) => (15, Kind::Valve),
         ("media_player", "tv") => (14, Kind::Tv),

@@ -291,8 +291,41 @@ fn players_robots_fans_and_the_rest_do_what_they_can() {
 }
 
 #[test]
+fn a_camera_is_looked_at_where_home_assistant_has_pictures_and_nowhere_else() {
+    let camera =
+        |path: &str| One::new("camera.door", "recording", json!({"supported_features": 3, "entity_picture": path}));
+    let there = "/api/camera_proxy/camera.door?token=0123abcd";
+    let one = camera(there);
+    let [part] = &one.parts()[..] else { panic!() };
+    assert_eq!((part.service.id.as_str(), part.service.actions.len()), ("picture", 2));
+    assert_eq!((&part.values["recording"], &part.values["streaming"]), (&true.into(), &false.into()));
+    assert_eq!(picture::path(&one.entity()), Some(there));
+    assert_eq!(kind(&one.entity()).1, DeviceKind::Camera);
+    for elsewhere in [
+        "",
+        "http://example.org/a.jpg",
+        "//example.org/api/camera_proxy/camera.door?token=a",
+        "/api/camera_proxy/camera.other?token=a",
+        "/api/camera_proxy/../../config?token=a",
+        "/api/camera_proxy/camera.door",
+        "/api/camera_proxy/camera.door?token=a b",
+        "/api/camera_proxy/camera.door?token=a\r\nX: y",
+        "/api/image_proxy/camera.door?token=a",
+    ] {
+        assert_eq!(picture::path(&camera(elsewhere).entity()), None, "{elsewhere}");
+    }
+    let map = "/api/image_proxy/image.map?token=1&state=2024-01-01T00:00:00";
+    let one = One::new("image.map", "2024-01-01T00:00:00", json!({"entity_picture": map}));
+    assert_eq!((picture::path(&one.entity()), one.parts()[0].service.properties.len()), (Some(map), 0));
+    assert_eq!(kind(&one.entity()).1, DeviceKind::Other);
+    // A door camera is not named after what it measures beside.
+    let bell = One::new("binary_sensor.ring", "on", json!({"device_class": "occupancy"}));
+    assert!(kind(&camera(there).entity()).0 > kind(&bell.entity()).0);
+}
+
+#[test]
 fn what_is_left_out_has_a_reason() {
-    for id in ["person.a", "device_tracker.a", "camera.a", "calendar.a", "automation.a"] {
+    for id in ["person.a", "device_tracker.a", "image_processing.a", "calendar.a", "automation.a"] {
         let one = One::new(id, "x", json!({}));
         assert!(matches!(map(&one.entity()), Mapped::LeftOut(_)), "{id}");
     }
