@@ -541,6 +541,13 @@ pub fn fuzz(bytes: &[u8]) {
                     let ids: BTreeSet<(&str, u16)> =
                         device.services.iter().map(|one| (one.id.as_str(), one.instance)).collect();
                     assert_eq!(ids.len(), device.services.len(), "no service twice");
+                    for instance in ids.into_iter().filter(|(id, _)| *id == "picture").map(|(_, instance)| instance) {
+                        let target = Target { service: "picture".to_owned(), instance };
+                        if let Ok(path) = home.picture(&device.id, &target) {
+                            let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+                            assert!(plain && path.starts_with("/api/"), "{path}");
+                        }
+                    }
                 }
             }
         }
