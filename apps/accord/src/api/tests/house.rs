@@ -528,7 +528,11 @@ async fn a_camera_is_looked_at_once_its_owner_agrees_and_nothing_but_a_picture_c
     let bridge = tokio::spawn(async move {
         let mut opened = 0;
         while let Some((message, _)) = side.inbox.recv().await {
-            let ToBridge::OpenStream { stream, target, .. } = message else { continue };
+            let (stream, target) = match message {
+                ToBridge::OpenStream { stream, target, .. } => (stream, target),
+                ToBridge::Stop => break,
+                _ => continue,
+            };
             assert_eq!(target, Target::new("picture"));
             opened += 1;
             let Some(bytes) = given.next() else {
