@@ -70,8 +70,7 @@ class BridgeTest(Wire):
         device = self.find()
         self.lab.ask(device, "pairing", "request")
         key = self.lab.event("pairing", "requested")["verification"]
-        time.sleep(0.3)
-        self.daemon.device(self.id, "acceptPairing")
+        self.daemon.agree(self.id)
         self.lab.event("pairing", "paired")
         self.lab.grant(CONNECTION, f"device:{device}")
         self.linked(device)
@@ -287,8 +286,7 @@ class BridgeTest(Wire):
         self.lab.wait(unpaired, "we know that we are not paired")
         # And the other way round.
         self.lab.ask(device, "pairing", "request")
-        time.sleep(0.3)
-        self.daemon.device(self.id, "acceptPairing")
+        self.daemon.agree(self.id)
         self.lab.event("pairing", "paired", since=since)
         until(lambda: self.daemon.trusts(self.id), 10, "paired again")
         self.lab.ask(device, "pairing", "unpair")

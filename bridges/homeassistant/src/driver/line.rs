@@ -28,7 +28,7 @@ impl Line {
         let ws = Ws::new(&way.place.address.to_string(), PATH, random);
         let mut line = Self { wire, ws, early: Vec::new() };
         let begun = tokio::time::timeout(BEGINS_WITHIN, line.begin()).await;
-        begun.unwrap_or_else(|_| Err(NoLine::mute())).map(|()| line)
+        begun.unwrap_or_else(|_| Err(NoLine::mute(BEGINS_WITHIN))).map(|()| line)
     }
 
     async fn begin(&mut self) -> Result<(), NoLine> {

@@ -18,6 +18,8 @@ use crate::core::sign::{Ask, NoTokens, Reader, Tokens};
 
 /// How long a server may take to prove its key, and to do what a connection begins with.
 pub(crate) const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take for a picture: it asks the camera.
+const LOOKS_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -55,15 +57,12 @@ impl NoLine {
         Self::Denied("you withdrew your consent".to_owned())
     }
 
-    /// It did not do within [`BEGINS_WITHIN`] what a connection begins with.
-    pub(crate) fn mute() -> Self {
-        let why = format!("it took a connection and did not speak within {} s", BEGINS_WITHIN.as_secs());
+    /// It did not do in time what a connection begins with, or what it was asked for.
+    pub(crate) fn mute(within: Duration) -> Self {
+        let why = format!("it took a connection and did not speak within {} s", within.as_secs());
         Self::Failed(why, Outcome::Mute)
     }
 }
-
-/// How long a server may take for a picture: it asks the camera.
-const LOOKS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Where a server is, who it has to be, and under which lease it is spoken to. The lease of an attempt is gone on with in the
 /// next one, so that the attempts of a day are one record.
@@ -138,7 +137,7 @@ impl Way {
                 }
             }
         };
-        tokio::time::timeout(within, asked).await.unwrap_or_else(|_| Err(NoLine::mute()))
+        tokio::time::timeout(within, asked).await.unwrap_or_else(|_| Err(NoLine::mute(within)))
     }
 }
 
@@ -158,7 +157,7 @@ impl Wire {
         let tls = way.place.tls.then(|| Tls::new(&Trust::Anyone)).transpose().map_err(NoLine::odd)?;
         let mut wire = Self { met, tls, buffer: vec![0; PIECE], key: None };
         let shaken = tokio::time::timeout(BEGINS_WITHIN, wire.shake(way.pin)).await;
-        shaken.unwrap_or_else(|_| Err(NoLine::mute())).map(|()| wire)
+        shaken.unwrap_or_else(|_| Err(NoLine::mute(BEGINS_WITHIN))).map(|()| wire)
     }
 
     async fn shake(&mut self, pin: Option<Key>) -> Result<(), NoLine> {
