@@ -175,8 +175,8 @@ class Devices(Home):
 
 
 @unittest.skipUnless(CLI.exists(), "python-miio, whose packages the device needs, is not installed: tests/peers/run --install")
-class Odd(unittest.TestCase):
-    """A hub, and a device that fails as some do."""
+class Fake(unittest.TestCase):
+    """A hub, and a device that does what a test wants."""
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="accord-miio-"))
@@ -268,6 +268,10 @@ class Odd(unittest.TestCase):
     def why(self):
         return self.hub.api("GET", f"/devices/{self.id}/why")[1]
 
+
+class Withholding(Fake):
+    """It fails as some do."""
+
     def test_a_vacuum_that_refuses_to_say_how_it_is_is_asked_with_pauses_and_does_what_it_is_told(self):
         self.begin("roborock.vacuum.a15")
         self.add()
@@ -304,6 +308,10 @@ class Odd(unittest.TestCase):
         time.sleep(20)
         self.process.kill()
         until(lambda: self.device()["reach"] == "offline", 40, "that it lost power is found")
+
+
+class Telling(Fake):
+    """It tells of changes by itself."""
 
     def test_a_lamp_tells_of_changes_by_itself_as_long_as_its_owner_agrees_and_it_does(self):
         capture = Capture(self.network["odd"], self.folder)
@@ -400,6 +408,8 @@ class Odd(unittest.TestCase):
         until(lambda: self.told() is None, 5, "it is told that nobody wants to know any more")
         self.assertEqual(self.count("miIO.unsub"), 1)
 
+
+class Odd(Fake):
     def test_how_this_machine_stands_is_told_without_a_word_to_anybody(self):
         self.begin("accord.light.lamp1")
         for bridge in ("miio", "yeelight", "upnp"):
