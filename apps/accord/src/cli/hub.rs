@@ -83,6 +83,10 @@ impl Hub {
     pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, HubError> {
         self.call(Method::PUT, path, Some(body)).await
     }
+    /// An answer that is no JSON, as it is.
+    pub async fn content(&self, path: &str) -> Result<Bytes, HubError> {
+        self.bytes(Method::GET, path, None::<&()>).await
+    }
     /// For calls whose answer says nothing more than that it is done.
     pub async fn tell(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<(), HubError> {
         self.bytes(method, path, body).await.map(drop)

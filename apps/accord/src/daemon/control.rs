@@ -7,7 +7,7 @@ use accord_control::{COMMAND, Control, ControlError, Word};
 use accord_home::history::is_house_service;
 use accord_model::text::for_screen;
 use accord_model::value::CONFIRM_WITHIN;
-use accord_model::{CallError, Data, DeviceId, EntryKey, Outputs, Target, Verb};
+use accord_model::{CallError, Data, DeviceId, EntryKey, FieldSet, Outputs, Target, Verb};
 use accord_ports::picture::{self, Picture};
 use accord_registry::{Job, Thing, goes_on};
 
@@ -67,10 +67,7 @@ impl Hub {
             error @ ControlError::NotConfirmed { .. } => error.into(),
         })?;
         let prepared = prepared.called(&words);
-        let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
-        let to = self.registry.recipient(id);
-        let fields = prepared.fields();
-        self.gate.check(&entry, &to, fields).map_err(|refusal| self.not_let_out_with(refusal, &to, fields, because))?;
+        self.may_control(id, prepared.fields(), because)?;
         let outcome = control.carry_out(prepared).await;
         if let Some((target, property)) = written.filter(|_| outcome.is_ok()) {
             self.tell_write(id.clone(), target, property);
@@ -95,16 +92,20 @@ impl Hub {
         }
     }
 
+    /// Whether the owner agreed that a face is told what reveals these; else the owner is asked.
+    fn may_control(&self, id: &DeviceId, fields: FieldSet, because: String) -> Answer<()> {
+        let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
+        let to = self.registry.recipient(id);
+        self.gate.check(&entry, &to, fields).map_err(|refusal| self.not_let_out_with(refusal, &to, fields, because))
+    }
+
     /// What a device has to be looked at, as far as the owner agreed to control it. Another face is tried when one is not there.
     pub async fn look_at(&self, id: &DeviceId, instance: u16) -> Answer<Picture> {
         let control = &self.everyday()?.control;
-        let entry = EntryKey::new(COMMAND).map_err(|error| Failure::internal("No such entry", error))?;
         let mut failed = None;
         for face in self.ways(id, Job::Service(picture::SERVICE)) {
             let name = self.may_be_told(&face)?;
-            let (to, fields) = (self.registry.recipient(&face), Control::looking());
-            let refused = |refusal| self.not_let_out_with(refusal, &to, fields, format!("Look at what {name} shows"));
-            self.gate.check(&entry, &to, fields).map_err(refused)?;
+            self.may_control(&face, Control::looking(), format!("Look at what {name} shows"))?;
             match control.look(&face, instance).await {
                 Err(error) if goes_on(&error) => failed = failed.or(Some(error)),
                 outcome => return outcome.map_err(|error| self.not_done(id, error)),

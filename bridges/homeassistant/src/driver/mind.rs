@@ -442,10 +442,14 @@ impl Mind {
     }
 
     fn look(&mut self, stream: StreamId, device: DeviceId, target: Target) -> Result<(), CallError> {
-        let things = self.things.get(&device).filter(|_| target.service == picture::SERVICE);
-        let Some((server, _)) = things else {
+        if target.service != picture::SERVICE {
             return Err(CallError::Unsupported("what Home Assistant has takes no files".to_owned()));
-        };
+        }
+        if self.servers.get(&device).is_some() {
+            return Err(CallError::Unsupported("a Home Assistant itself has nothing to be looked at".to_owned()));
+        }
+        let thing = self.things.get(&device);
+        let (server, _) = thing.ok_or_else(|| CallError::Unreachable("no such device is known".to_owned()))?;
         self.law.may_control(server).map_err(|refusal| CallError::NotConsented(refusal.to_string()))?;
         let name = self.servers.name(server);
         self.looking.begin(stream, (device, target), (&name, self.hands.get(server)), &self.outbox)

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use accord_model::Timestamp;
 use accord_ports::picture::Picture;
 use anyhow::{Context as _, Result, bail};
-use futures_util::TryStreamExt;
 use jiff::tz::TimeZone;
 
 use super::of_house;
@@ -34,16 +33,15 @@ pub async fn run(args: Look, context: &Context) -> Result<()> {
         bail!("a picture is no text; give `--to FILE`");
     }
     let path = format!("/devices/{}/picture?instance={}", escape(&device.id), args.number);
-    let content = async || context.hub.download(&path).await?.try_fold(Vec::new(), join).await;
-    let bytes = with_consent(context, Owner::AtTerminal, content).await?;
-    let picture = Picture::new(bytes)?;
+    let bytes = with_consent(context, Owner::AtTerminal, async || context.hub.content(&path).await).await?;
+    let picture = Picture::new(bytes.into())?;
     if to_output {
         return Ok(std::io::stdout().write_all(&picture.into_bytes())?);
     }
     let (format, ending) = (picture.format(), picture.ending());
     let bytes = picture.into_bytes();
     let file = args.to.unwrap_or_else(|| named(&device.name, ending));
-    // A picture that was given a name by us never takes the place of another.
+    // It never takes the place of another file.
     let shown = name(&file.to_string_lossy());
     let mut open = std::fs::File::create_new(&file)
         .with_context(|| format!("{shown} cannot be made; give another name with `--to`"))?;
@@ -56,11 +54,6 @@ pub async fn run(args: Look, context: &Context) -> Result<()> {
     }
     context.screen.say(format!("What {} shows is in {shown} ({}).", name(&device.name), size(bytes.len() as u64)));
     Ok(())
-}
-
-async fn join(mut all: Vec<u8>, piece: hyper::body::Bytes) -> Result<Vec<u8>, crate::cli::hub::HubError> {
-    all.extend_from_slice(&piece);
-    Ok(all)
 }
 
 /// A file here, whatever the device is called.
