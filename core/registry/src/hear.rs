@@ -153,7 +153,16 @@ impl Inner {
     fn see(&self, bridge: &str, device: Device) {
         let mut parts = self.parts();
         let whole = parts.whole(device);
+        let id = whole.id.clone();
+        // Heard before it is shown: nobody is shown a face that speaks and was never heard.
+        let is_new = !read(&self.devices).contains_key(&id);
+        if is_new {
+            write(&self.things).heard(&id);
+        }
         self.keep(bridge, whole);
+        if is_new && !read(&self.devices).contains_key(&id) {
+            write(&self.things).dropped(&id);
+        }
     }
 
     pub(crate) fn keep(&self, bridge: &str, mut device: Device) {

@@ -176,6 +176,11 @@ impl Things {
         self.heard.insert(face.clone(), Timestamp::now());
     }
 
+    /// What was said of a face that is not here is not kept.
+    pub(crate) fn dropped(&mut self, face: &DeviceId) {
+        self.heard.remove(face);
+    }
+
     /// The face itself when it is here; else another one that the owner joined it with.
     fn here(&self, devices: &Devices, id: &DeviceId) -> Option<DeviceId> {
         let joined = self.words.of(id).unwrap_or_default();

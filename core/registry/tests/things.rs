@@ -318,3 +318,27 @@ async fn faces_that_two_bridges_bring_at_the_same_time_are_joined_all_the_same()
     until("each is joined with its other face", joined).await;
     drop(brought);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_face_that_speaks_is_never_shown_as_one_that_was_not_heard() {
+    let registry = Registry::new();
+    let side = mouth(&registry, "upnp").await;
+    let (looking, last) = (registry.clone(), id("tv-299"));
+    let looks = std::thread::spawn(move || {
+        while looking.thing(&last).is_none() {
+            let things = looking.things();
+            let mut faces = things.iter().flat_map(|thing| &thing.faces).filter(|face| face.known.bridge == "upnp");
+            if let Some(face) = faces.find(|face| face.heard == Timestamp::UNIX_EPOCH) {
+                return Err(face.known.device.id.clone());
+            }
+        }
+        Ok(())
+    });
+    for number in 0..300 {
+        side.tell(FromBridge::Seen { device: Device::new(id(&format!("tv-{number}")), DeviceKind::Tv, "TV") })
+            .await
+            .unwrap();
+    }
+    let looked = tokio::task::spawn_blocking(|| looks.join().unwrap());
+    assert_eq!(tokio::time::timeout(SOON, looked).await.expect("the last one comes").unwrap(), Ok(()));
+}
