@@ -1,6 +1,6 @@
 //! One answer of a peer, taken whole.
 
-use super::{BodyReader, HttpError, ResponseHead, head_of_response};
+use super::{BodyLength, BodyReader, HttpError, ResponseHead, head_of_response};
 
 /// Reads the answer to one request on a connection, as it comes. Interim answers (1xx) are none.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ impl Answer {
                 Some((head, length)) => {
                     let rest = self.early.split_off(length);
                     self.early = rest;
+                    // What says that it is too long is not waited for.
+                    if matches!(head.length, BodyLength::Exactly(length) if length > self.longest as u64) {
+                        return Err(HttpError::BodyTooLong);
+                    }
                     if head.status >= 200 {
                         self.head = Some((head, BodyReader::new(head.length)));
                     }
@@ -114,7 +118,7 @@ mod tests {
         ] {
             assert_eq!(taken(short.as_bytes(), 7), Err(HttpError::CutShort), "{short}");
         }
-        for long in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123456789", "HTTP/1.1 200 OK\r\n\r\n123456789"] {
+        for long in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n12", "HTTP/1.1 200 OK\r\n\r\n123456789"] {
             assert_eq!(taken(long.as_bytes(), 5), Err(HttpError::BodyTooLong), "{long}");
         }
         assert!(matches!(taken(b"SSH-2.0-x\r\n", 4), Err(HttpError::Malformed(_))));

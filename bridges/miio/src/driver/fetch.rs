@@ -24,14 +24,16 @@ const ONE: &str = "/miot-spec-v2/instance?type=";
 
 /// The description of a model, as it came.
 pub(crate) async fn fetch(permit: Permit, model: &str) -> Result<Vec<u8>, String> {
-    match tokio::time::timeout(WITHIN, both(permit, model)).await {
+    let known = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    match tokio::time::timeout(WITHIN, both(permit, known, model)).await {
         Ok(got) => got,
         Err(_) => Err(format!("{SPEC_HOST} did not answer within {} s", WITHIN.as_secs())),
     }
 }
 
-async fn both(permit: Permit, model: &str) -> Result<Vec<u8>, String> {
-    let mut line = Line::open(permit).await?;
+/// The list and then the description over one connection, to whom one of these roots says that they are [`SPEC_HOST`].
+async fn both(permit: Permit, roots: RootCertStore, model: &str) -> Result<Vec<u8>, String> {
+    let mut line = Line::open(permit, roots).await?;
     let list = line.get(LIST, MAX_LIST, false).await?;
     let urn = newest(&list, model).ok_or_else(|| format!("{SPEC_HOST} does not know the model"))?;
     let document = line.get(&format!("{ONE}{}", encode_component(&urn)), MAX_DOCUMENT, true).await?;
@@ -55,8 +57,7 @@ struct Line {
 }
 
 impl Line {
-    async fn open(permit: Permit) -> Result<Self, String> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    async fn open(permit: Permit, roots: RootCertStore) -> Result<Self, String> {
         let provider = Arc::new(accord_ports::tls::provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(words)?.with_root_certificates(roots).with_no_client_auth();
@@ -125,16 +126,5 @@ fn words(error: impl ToString) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_release_of_a_model_is_chosen_and_no_other_words_are_believed() {
-        let list = br#"{"instances":[
-            {"model":"a.b.c","version":1,"type":"urn:miot-spec-v2:device:light:0000A001:a-b:1"},
-            {"model":"a.b.c","version":3,"type":"urn:miot-spec-v2:device:light:0000A001:a-b:3"},
-            {"model":"x.y.z","version":9,"type":"urn:x HTTP/1.1\r\nHost: other"}]}"#;
-        assert!(newest(list, "a.b.c").unwrap().ends_with(":3"));
-        assert_eq!((newest(list, "x.y.z"), newest(list, "none"), newest(b"[]", "a.b.c")), (None, None, None));
-    }
-}
+#[path = "fetch_tests.rs"]
+mod tests;
