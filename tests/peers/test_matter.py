@@ -216,6 +216,35 @@ class Use(Home):
 
 
 @unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")
+class Vouched(Home):
+    """A device of a maker whose root Accord does not come with. Its own stack says what that is."""
+
+    def put(self, folder):
+        """Puts into the hub's folder what vouches for it."""
+        there = self.folder / "vouching" / folder / "lab.der"
+        (self.hub.state / "matter" / folder).mkdir(exist_ok=True)
+        shutil.copy(there, self.hub.state / "matter" / folder)
+
+    def test_one_that_was_refused_is_added_by_itself_once_the_owner_puts_who_vouches_for_it_into_the_folder(self):
+        shutil.copy(HERE / "matterroots.mjs", self.folder)
+        sh(NODE, self.folder / "matterroots.mjs", self.folder / "vouching")
+        self.grant()
+        self.switch_on()
+        self.hub.accord("pair", self.find(name="Lab")["id"], "--with", "code=-", "--accept", input=QR, timeout=60)
+        refused = lambda words: until(lambda: f"was not added: {words}" in self.why("Lab"), 30, f"{words}: {self.why('Lab')}")
+        refused("none of the makers' roots")
+        # Its maker's root alone does not do: somebody signed its declaration.
+        self.put("makers")
+        refused("its declaration that it is certified is signed by nobody whom you trust")
+        self.assertEqual([said for said in self.said() if said.get("fabrics")], [])
+        self.put("certifiers")
+        self.find(40)
+        self.assertEqual(self.value("certified", "more"), True)
+        self.set("on", True)
+        self.shows(on=True)
+
+
+@unittest.skipUnless(MODULES.is_dir(), "matter.js is missing: tests/peers/run --install")
 class Change(Home):
     def test_it_is_restarted_goes_without_a_word_comes_back_and_is_removed(self):
         self.grant()
