@@ -619,3 +619,27 @@ const WORDS: &[&str] = &[
     "value_min",
     "availability",
 ];
+
+#[test]
+fn a_house_of_two_thousand_devices_and_twenty_thousand_properties_is_taken_up_whole() {
+    let mut lab = Lab::new();
+    for number in 0..20_000 {
+        let (device, part) = (number / 10, number % 10);
+        let described = json!({
+            "name": format!("Part {part}"), "unique_id": format!("house-{device}-{part}"),
+            "state_topic": format!("house/{device}/{part}"), "unit_of_measurement": "W", "device_class": "power",
+            "device": { "identifiers": [format!("house-{device}")], "name": format!("Device {device}"), "manufacturer": "Lab" },
+        });
+        let topic = format!("homeassistant/sensor/house{device}/p{part}/config");
+        lab.house.message(&topic, described.to_string().as_bytes(), true, lab.now);
+        // They come faster than they are taken up, and not all at once.
+        if number % 4_000 == 0 {
+            lab.settled();
+        }
+    }
+    lab.settled();
+    assert_eq!((lab.house.things().count(), lab.house.tally().refused.len()), (2_000, 0));
+    assert!(lab.house.poll_filters().unwrap().len() > 20_000);
+    let said = lab.say("house/1999/9", "7");
+    assert!(matches!(&said[..], [Said::Values(_, _, values, false)] if values.len() == 1), "{said:?}");
+}

@@ -17,15 +17,15 @@ use super::thing::{Order, Sign, Thing};
 use super::topic::{below, is_sound};
 use super::zigbee::{self, Topics};
 
-/// Most devices of one broker, and most discovery messages.
+/// Most devices of one broker, and most discovery messages, of which there is one for each of a device's properties.
 const MOST_THINGS: usize = 4_096;
-const MOST_MESSAGES: usize = 8_192;
+pub(super) const MOST_MESSAGES: usize = 32_768;
 /// Longest message of a device, in bytes, and how much is kept of what topics said last.
 const MAX_STATE: usize = 256 * 1024;
 const MAX_KEPT: usize = 8 * 1024;
 const KEPT_AT_MOST: usize = 16 << 20;
 /// How much may be described by Home Assistant's convention, as [`Described::weight`] counts it.
-const DESCRIBED_AT_MOST: usize = 48 << 20;
+const DESCRIBED_AT_MOST: usize = 64 << 20;
 /// Descriptions come in hundreds; they are taken up together, this long after the first.
 const SETTLES: Duration = Duration::from_millis(120);
 /// Long enough for what the broker keeps to come after a connection was made.

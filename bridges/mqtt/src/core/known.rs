@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::discovery::{About, Origin};
 use super::groups::Group;
+use super::house::MOST_MESSAGES;
 
 /// Most devices, most ids of all of them, and most topics that described them.
 const MOST_GROUPS: usize = 4_096;
 const MOST_IDS: usize = 16_384;
-const MOST_ORIGINS: usize = 8_192;
+const MOST_ORIGINS: usize = MOST_MESSAGES;
 
 /// One device, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

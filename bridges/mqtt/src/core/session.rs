@@ -13,7 +13,7 @@ const CONFIRMS_WITHIN: Duration = Duration::from_secs(5);
 /// Most messages that are not confirmed yet, and most subscriptions.
 const MOST_WAITING: usize = 64;
 /// See [`MOST_WAITING`].
-pub const MOST_FILTERS: usize = 16_384;
+pub const MOST_FILTERS: usize = 65_536;
 /// Filters that are subscribed to at once.
 const AT_ONCE: usize = 64;
 /// Answers to subscriptions that are outstanding.
