@@ -72,6 +72,7 @@ impl Lab {
                 while !asked[before..].ends_with("\r\n\r\n") {
                     let mut buffer = [0; 1024];
                     let length = stream.read(&mut buffer).await.unwrap();
+                    assert!(length > 0, "it hung up before it asked");
                     asked.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
                 }
                 for piece in answer.chunks(100) {
