@@ -198,13 +198,15 @@ class BridgeTest(Wire):
 
     def test_a_device_that_reads_no_more_is_sent_no_more_and_fills_no_memory(self):
         device, _ = self.pair()
+        # Slow enough to be met in the middle.
+        self.network.shape("200mbit")
         big = make(self.lab.folder / "big.bin", 160 * MIB, 10)
         pid = self.daemon.pid()
         memory = lambda: int(re.search(r"VmHWM:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) // 1024
         before = memory()
         self.lab.tell(send={"device": device, "paths": [str(big)]})
         part = self.daemon.downloads() / f"{big.name}.part"
-        until(lambda: part.exists() and part.stat().st_size > 20 * MIB, 30, "the file comes")
+        until(lambda: part.exists() and part.stat().st_size > 20 * MIB, 30, lambda: f"the file comes: {self.lab.heard[-3:]}")
         os.kill(pid, signal.SIGSTOP)
         try:
             time.sleep(1)
