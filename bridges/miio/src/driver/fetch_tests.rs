@@ -1,7 +1,7 @@
+use accord_consent::example;
 use accord_consent::outlet::local::web_listener;
-use accord_consent::{Choice, Decision, Gate, Query, RecipientId, Record, RecordKind, Signer, To};
+use accord_consent::{Choice, Decision, Gate, Query, RecipientId, Record, RecordKind, To};
 use accord_model::EntryKey;
-use accord_statement::{Publisher, Statement};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -24,17 +24,6 @@ fn the_newest_release_of_a_model_is_chosen_and_no_other_words_are_believed() {
 
 fn entry() -> EntryKey {
     EntryKey::new("miio/spec").unwrap()
-}
-
-struct NoKey;
-
-impl Signer for NoKey {
-    fn sign(&self, _: &[u8]) -> [u8; 64] {
-        [0; 64]
-    }
-    fn public(&self) -> [u8; 32] {
-        [0; 32]
-    }
 }
 
 /// A server that has a certificate for a name, and what it answers to one question after the other; each of its answers in
@@ -86,8 +75,7 @@ impl Lab {
         });
         let dir = tempfile::tempdir().unwrap();
         let statement = crate::STATEMENT.replacen("miot-spec.org:443", &host, 1);
-        let statement = Statement::join("test", "Test", Publisher::named("Test"), "1", &[&statement]).unwrap();
-        let gate = Gate::open(dir.path(), statement, Arc::new(NoKey)).unwrap();
+        let gate = Gate::open(dir.path(), example::statement("1", &statement), example::key(1)).unwrap();
         let host = RecipientId::host(&host).unwrap();
         let shown = gate.notice(&entry(), "en").unwrap().shown("test");
         gate.decide(Decision::new(entry(), To::One(host.clone()), Choice::Always, shown)).unwrap();
